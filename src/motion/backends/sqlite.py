@@ -1,0 +1,251 @@
+"""SQLite in a folder, through the standard library's `sqlite3`.
+
+The standard library's and no other build: two SQLite libraries in one process lose each other's locks, and a user
+who opens the file with `sqlite3` beside an open store must not lose commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.codecs import decode_array, encode_parameter
+from motion.errors import SqlError, StoreClosed, StoreUnavailable
+
+T = TypeVar("T")
+Durability = Literal["full", "normal"]
+
+FILE = "store.sqlite"
+BUSY_TIMEOUT_MS = 60_000
+FOREIGN_POLL_S = 0.005
+"""How often a waiting thread looks whether another process has committed: 5 ms costs 0.1 % of a core."""
+
+
+class SqliteBackend:
+    """One SQLite file in WAL mode: one writer at a time, readers never wait."""
+
+    def __init__(self, name: str, folder: Path, durability: Durability) -> None:
+        self.name, self.folder = name, folder
+        self._durability = durability
+        self._path = _prepare(folder)
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._connections_lock = threading.Lock()
+        self._is_closed = False
+        self._writing = threading.Lock()
+        self._waiting: deque[_Request] = deque()
+        self._durable = self._connect("FULL" if durability == "full" else "NORMAL")
+        self._fleeting = self._connect("OFF")
+        self._committed = threading.Condition()
+        self._commits = 0
+
+    # -- writing: whoever holds the lock commits for all who wait (group commit) --
+
+    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        if not is_durable:
+            with self._writing:
+                return self._commit_one(self._fleeting, work)
+        request = _Request(work)
+        self._waiting.append(request)
+        with self._writing:
+            if not request.is_done:
+                self._commit_waiting()
+        return request.result()  # type: ignore[no-any-return]  # it is what `work` returned
+
+    def _commit_one(self, connection: sqlite3.Connection, work: Callable[[Transaction], T]) -> T:
+        with self._errors_named():
+            connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        with self._errors_named():
+            _commit(connection)
+        self._notify()
+        return result
+
+    def _commit_waiting(self) -> None:
+        requests = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            if len(requests) == 1:
+                requests[0].value = self._commit_one(self._durable, requests[0].work)
+            else:
+                self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
+        except BaseException as exc:
+            for request in requests:
+                request.error = request.error or exc
+        finally:
+            for request in requests:
+                request.is_done = True
+
+    # -- reading --
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        connection = self._reader()
+        if connection.in_transaction:
+            yield connection
+            return
+        with self._errors_named():
+            connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+    def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Sequence[Any]]]:
+        connection = self._thread_connection("query", detect_types=sqlite3.PARSE_DECLTYPES)
+        try:
+            cursor = connection.execute(sql, [encode_parameter(value) for value in parameters])
+            names = [column[0] for column in cursor.description or ()]
+            return names, cursor.fetchall()
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+            if isinstance(exc, sqlite3.OperationalError) and "readonly" in str(exc):
+                reason = "sql() only reads; write with set, set_many or delete, so that triggers run"
+                raise SqlError(sql, reason) from exc
+            raise SqlError(sql, str(exc)) from exc
+
+    def _reader(self) -> sqlite3.Connection:
+        return self._thread_connection("reader")
+
+    def _thread_connection(self, role: str, **options: Any) -> sqlite3.Connection:
+        if self._is_closed:
+            raise StoreClosed(self.name)
+        connection: sqlite3.Connection | None = getattr(self._local, role, None)
+        if connection is None:
+            connection = self._connect("NORMAL", **options)
+            connection.execute("PRAGMA query_only = ON")
+            setattr(self._local, role, connection)
+        return connection
+
+    # -- being told of commits --
+
+    def commits(self) -> int:
+        return self._commits
+
+    def wait(self, seen: int, timeout_s: float) -> None:
+        version = self._data_version()
+        deadline = clock.monotonic_s() + timeout_s
+        with self._committed:
+            while self._commits == seen and not self._is_closed:
+                remaining = deadline - clock.monotonic_s()
+                if remaining <= 0 or self._data_version() != version:
+                    return
+                self._committed.wait(min(remaining, FOREIGN_POLL_S))
+
+    def _data_version(self) -> int:
+        return int(self._reader().execute("PRAGMA data_version").fetchone()[0])
+
+    def _notify(self) -> None:
+        with self._committed:
+            self._commits += 1
+            self._committed.notify_all()
+
+    # -- opening and closing --
+
+    def close(self) -> None:
+        with self._writing:
+            self._is_closed = True
+            with self._connections_lock:
+                for connection in self._connections:
+                    connection.close()
+                self._connections.clear()
+        with self._committed:
+            self._committed.notify_all()
+
+    def _connect(self, synchronous: str, **options: Any) -> sqlite3.Connection:
+        with self._errors_named():
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, cached_statements=512, **options
+            )
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.execute("PRAGMA cache_size = -65536")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        with self._connections_lock:
+            self._connections.append(connection)
+        return connection
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.ProgrammingError as exc:
+            if self._is_closed:
+                raise StoreClosed(self.name) from exc
+            raise
+        except sqlite3.DatabaseError as exc:
+            raise StoreUnavailable(str(self.folder), f"{exc}. {_advice(exc)}") from exc
+
+
+class _Request:
+    """One caller's work, waiting for whoever commits next."""
+
+    __slots__ = ("error", "is_done", "value", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any]) -> None:
+        self.work = work
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.is_done = False
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
+    """Apply several callers' work in one transaction, each whole or not at all."""
+    for request in requests:
+        tx.execute("SAVEPOINT caller")
+        try:
+            request.value = request.work(tx)
+        except BaseException as exc:
+            request.error = exc
+            tx.execute("ROLLBACK TO caller")
+        tx.execute("RELEASE caller")
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _prepare(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StoreUnavailable(str(folder), f"{exc.strerror}. Choose a folder that can be written.") from exc
+    return folder / FILE
+
+
+def _advice(exc: sqlite3.DatabaseError) -> str:
+    text = str(exc)
+    if "locked" in text:
+        return "Another process has been writing for over a minute; look for one that hangs."
+    if "full" in text:
+        return "The disk is full; nothing of this write was kept. Make room and try again."
+    if "readonly" in text or "unable to open" in text:
+        return "Check that the folder and its files can be written."
+    if "malformed" in text or "not a database" in text:
+        return "The file is damaged. Nothing was written; restore a snapshot of the folder."
+    return "Nothing of this write was kept."
+
+
+sqlite3.register_converter("ARRAY_BLOB", decode_array)
+sqlite3.register_converter("BOOL_INT", lambda stored: stored != b"0")
+

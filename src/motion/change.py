@@ -1,0 +1,204 @@
+"""Changes: what one write set in motion, and waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.database import Database
+from motion.derive import CURRENT
+from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
+from motion.persistence import queue
+from motion.tasks import DeadLetter
+
+DEFAULT_TIMEOUT_S = 30.0
+LONGEST_WAIT_S = 1.0
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that `set_many(errors="collect")` did not write.
+
+    Attributes:
+        position: its place among the rows given, from 0.
+        row: the row as given.
+        error: why.
+    """
+
+    position: int
+    row: Any
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a change's cascade is: live tasks left, and rows that failed for good."""
+
+    remaining: int
+    failed: int
+
+
+class Change:
+    """One write of keys and all that it caused. Thread-safe; any process can make one from its `key`.
+
+    Attributes:
+        id: the row's id, of a change of one row; otherwise None.
+        count: how many rows were given.
+        key: names the change durably: `store.change(key)` in any process waits for the same work.
+        rejected: rows that `set_many(errors="collect")` did not write.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        key: int,
+        *,
+        table: str | None = None,
+        ids: Sequence[Any] = (),
+        count: int = 0,
+        rejected: Sequence[RejectedRow] = (),
+        further: Sequence[int] = (),
+    ) -> None:
+        self._database, self._table, self._ids = database, table, ids
+        self._keys = (*further, key)
+        self.key = key
+        self.count = count
+        self.id = ids[0] if len(ids) == 1 and count == 1 else None
+        self.rejected = list(rejected)
+
+    def __repr__(self) -> str:
+        return f"Change(key={self.key}, table={self._table!r}, id={self.id!r}, count={self.count})"
+
+    def wait(
+        self, key: str | None = None, /, *, timeout: float = DEFAULT_TIMEOUT_S, raise_errors: bool = True
+    ) -> Change:
+        """Wait until the change's work, or newer work that superseded it, is done.
+
+        Args:
+            key: wait only until this key of the row has a value.
+            timeout: seconds.
+            raise_errors: raise a dead letter of this change's cascade.
+
+        Raises:
+            TaskFailed: a trigger gave up on a row of this cascade.
+            WaitTimeout: it is not done in time; it goes on.
+            WaitInsideRun: called from inside a trigger.
+        """
+        is_there = None if key is None else self._key_is_set(key)
+        wait_until(
+            self._database,
+            lambda tx: (is_there is not None and is_there(tx)) or self._remaining(tx) == 0,
+            timeout,
+            lambda tx: WaitTimeout(repr(self), timeout, self._remaining(tx)),
+        )
+        errors = self.errors if raise_errors else []
+        if errors:
+            first = errors[0]
+            raise TaskFailed(first.trigger, first.table, first.row, first.attempts, first.error)
+        return self
+
+    def __await__(self) -> Generator[Any, None, Change]:
+        return asyncio.to_thread(self.wait).__await__()
+
+    def rows(self) -> list[Any]:
+        """Return the rows that were written, all their pages, as they are now."""
+        found = []
+        for row_id in dict.fromkeys(self._ids):
+            found += self._database.rows(
+                self._table or "", row_id=row_id, where=None, params=(), order_by=None, limit=None, inherit=True,
+                pins={},
+            )  # fmt: skip
+        return found
+
+    def stream(self, key: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Iterator[Any]:
+        """Give each of the change's rows once, as soon as `key` has a value on it; end when its work is done.
+
+        Args:
+            timeout: seconds to wait for the next row.
+        """
+        self._database.tables.get(self._table or "").key(key)
+        seen: set[Any] = set()
+        is_last = False
+        while not is_last:
+            commits = self._database.backend.commits()
+            with self._database.backend.read() as tx:
+                is_last = self._remaining(tx) == 0
+                found = self.rows()
+            fresh = [row for row in found if getattr(row, key) is not None and self._name(row) not in seen]
+            seen.update(map(self._name, fresh))
+            yield from fresh
+            if not is_last and not fresh:
+                self._wait_for_commit(commits, timeout)
+
+    @property
+    def errors(self) -> list[DeadLetter]:
+        """The rows of this cascade that triggers gave up on."""
+        with self._database.backend.read() as tx:
+            return [letter for key in self._keys for letter in dead_letters(self._database, tx, change=key)]
+
+    @property
+    def progress(self) -> Progress:
+        """How far the work is."""
+        errors = self.errors
+        with self._database.backend.read() as tx:
+            return Progress(self._remaining(tx), len(errors))
+
+    def cancel(self) -> None:
+        """Drop the work of this change that has not begun; what is done stays."""
+        self._database.write(lambda tx: [queue.cancel(tx, key) for key in self._keys])
+
+    def _remaining(self, tx: Transaction) -> int:
+        return sum(queue.live_count(tx, key) for key in self._keys)
+
+    def _key_is_set(self, key: str) -> Callable[[Transaction], bool]:
+        self._database.tables.get(self._table or "").key(key)
+        return lambda _: any(getattr(row, key) is not None for row in self.rows())
+
+    def _name(self, row: Any) -> tuple[Any, ...]:
+        return tuple(getattr(row, name) for name in self._database.tables.get(self._table or "").primary_key)
+
+    def _wait_for_commit(self, commits: int, timeout: float) -> None:
+        started = clock.monotonic_s()
+        while self._database.backend.commits() == commits:
+            if clock.monotonic_s() - started > timeout:
+                raise WaitTimeout(repr(self), timeout, self.progress.remaining)
+            self._database.backend.wait(commits, LONGEST_WAIT_S)
+            return
+
+
+def wait_until(
+    database: Database,
+    is_done: Callable[[Transaction], bool],
+    timeout_s: float,
+    too_late: Callable[[Transaction], Exception],
+) -> None:
+    """Wait until a condition on committed data holds; looked at after each commit."""
+    if CURRENT.get() is not None:
+        raise WaitInsideRun
+    deadline = clock.monotonic_s() + timeout_s
+    while True:
+        commits = database.backend.commits()
+        with database.backend.read() as tx:
+            if is_done(tx):
+                return
+        remaining = deadline - clock.monotonic_s()
+        if remaining <= 0:
+            with database.backend.read() as tx:
+                raise too_late(tx)
+        database.backend.wait(commits, min(remaining, LONGEST_WAIT_S))
+
+
+def dead_letters(
+    database: Database, tx: Transaction, *, change: int | None = None, trigger: str | None = None
+) -> list[DeadLetter]:
+    """Return dead letters with their rows named by id and page keys."""
+    tables = {}
+    for spec in database.graph.triggers.values():
+        layout = database.layouts[spec.table]
+        shown = queue.row_expression(layout.base, layout.row_column, layout.table.primary_key)
+        tables[spec.name] = (spec.table, shown)
+    return queue.dead_letters(tx, tables, change=change, trigger=trigger)

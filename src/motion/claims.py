@@ -1,0 +1,137 @@
+"""Claims: the work that a worker holds at one time, and what its triggers gave for it. Values; no I/O."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from motion.codecs import Stored
+from motion.derive import Outcomes
+from motion.persistence.inputs import Chain, Inputs
+from motion.persistence.layout import Pins
+from motion.tasks import Cause, Task
+from motion.triggers import Trigger, TriggerSpec
+
+
+class Tasks(Sequence[Task]):
+    """Tasks of one trigger, no row in two of them."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = sorted(tasks, key=lambda task: task.low)
+        self._lows = [task.low for task in self._tasks]
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._tasks[i]
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks)
+
+    def of(self, row: int) -> Task:
+        """Return the task that a row belongs to."""
+        return self._tasks[bisect.bisect_right(self._lows, row) - 1]
+
+    def without(self, others: Sequence[Task]) -> Tasks:
+        return Tasks([task for task in self._tasks if task not in others])
+
+    def superseded(self, inputs: Inputs) -> dict[int, int]:
+        """Return row -> number for rows that a newer change has made due again: they belong to that change's task."""
+        pairs = zip(inputs.rows, inputs.on_numbers, strict=True)
+        if len(self._tasks) == 1:
+            number = self._tasks[0].number
+            return {row: on for row, on in pairs if on > number}
+        return {row: on for row, on in pairs if on > self.of(row).number}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Tasks that a worker holds, the chain of triggers to run on their rows, and the state version to run with.
+
+    Attributes:
+        version: of the trigger's component; 0 for a trigger without one.
+        is_candidate: the outputs are built for a version that is not live yet.
+    """
+
+    tasks: Tasks
+    triggers: Sequence[Trigger]
+    chain: Chain
+    version: int
+    pins: Pins
+
+    @property
+    def spec(self) -> TriggerSpec:
+        return self.triggers[0].spec
+
+    @property
+    def is_candidate(self) -> bool:
+        return self.tasks[0].version is not None
+
+    def cause(self, row: int, number: int) -> Cause:
+        """Return why something is written for a row, in a commit with this number."""
+        task = self.tasks.of(row)
+        return Cause(number, task.change, task.depth, task.priority, task.task)
+
+
+@dataclass
+class Step:
+    """What one trigger of a chain gave.
+
+    Rows are meant by their position among the claim's inputs.
+
+    Attributes:
+        called: the rows that the function was called on, in the order of `outcomes`.
+        unset: the rows whose outputs are unset: an `on` key is, or `when` is false.
+        errors: row -> traceback.
+    """
+
+    trigger: Trigger
+    inputs: Inputs
+    called: list[int]
+    unset: list[int]
+    outcomes: Outcomes
+    errors: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.errors |= {self.called[place]: error for place, error in self.outcomes.errors.items()}
+
+    @property
+    def spec(self) -> TriggerSpec:
+        return self.trigger.spec
+
+    @cached_property
+    def met(self) -> set[int]:
+        """The rows on which the trigger has met its change."""
+        return {*self.called, *self.unset} - self.errors.keys()
+
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """Row -> its place in `outcomes`."""
+        return {i: place for place, i in enumerate(self.called)}
+
+    @cached_property
+    def columns(self) -> list[list[Stored]]:
+        """The values of the trigger's keys for all rows: new where it ran, None where unset, else as they were."""
+        if len(self.called) == len(self.inputs.rows) and not self.errors:
+            return self.outcomes.columns
+        columns = [list(self.inputs.outputs[key]) for key in self.spec.sets]
+        for column, given in zip(columns, self.outcomes.columns, strict=True):
+            for place, value in enumerate(given):
+                if place not in self.outcomes.errors:
+                    column[self.called[place]] = value
+            for i in self.unset:
+                column[i] = None
+        return columns
+
+    @cached_property
+    def changed(self) -> dict[str, set[int]]:
+        """Key -> the rows on which its value becomes another."""
+        found = {}
+        for key, column in zip(self.spec.sets, self.columns, strict=True):
+            pairs = enumerate(zip(column, self.inputs.outputs[key], strict=True))
+            found[key] = {i for i, (new, old) in pairs if new != old}
+        return found

@@ -1,0 +1,198 @@
+"""The transaction that ends a claim: results, what they cause, and the tasks' completion. All of it, or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.claims import Claim, Step, Tasks
+from motion.database import Database
+from motion.errors import CascadeTooDeep, shortened
+from motion.persistence import queue, states
+from motion.persistence.cascade import fire
+from motion.persistence.catalog import last_number, next_number, origin_of
+from motion.persistence.inputs import Inputs, read_fences
+from motion.persistence.layout import mark_of
+from motion.persistence.results import Derived, replace_pages, replace_rows, set_mark, write_values, write_versioned
+from motion.persistence.rows import Written
+from motion.persistence.writes import apply_operations
+from motion.tasks import MAX_DEPTH, Cause, pause_ms
+from motion.triggers import TriggerSpec
+from motion.view import TaskRun
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Commit:
+    """The end of a claim, ready to be applied in a transaction.
+
+    Attributes:
+        read_at: the number of the last change when the inputs were read: if it still is, no fence can have moved.
+        superseded: row -> number of rows left to a newer change's task.
+    """
+
+    database: Database
+    owner: str
+    claim: Claim
+    tasks: Tasks
+    inputs: Inputs
+    read_at: int
+    superseded: Mapping[int, int]
+    steps: Sequence[Step]
+    run: TaskRun
+
+    def apply(self, tx: Transaction) -> None:
+        """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
+        if not queue.still_claimed(tx, self.owner, self.tasks):
+            return  # taken over after a pause so long that this process seemed gone: the new owner's results count
+        if not self._is_version_current(tx):
+            queue.release(tx, self.tasks)
+            return
+        kept = self._kept(tx)
+        number = next_number(tx)
+        for row, newer in self.superseded.items():
+            queue.link_newer(tx, self.tasks.of(row), row, newer)
+        if self.claim.spec.is_columnar:
+            self._write_columns(tx, kept, number)
+        else:
+            self._write_items(tx, kept, number)
+        self._write_freely(tx, kept, number)
+        self._end(tx, kept, number)
+
+    def _is_version_current(self, tx: Transaction) -> bool:
+        component = self.claim.spec.component
+        if component is None:
+            return True
+        if self.claim.is_candidate:
+            return states.candidate_version(tx, component) == self.claim.version
+        return states.live_version(tx, component) == self.claim.version
+
+    def _kept(self, tx: Transaction) -> Sequence[int]:
+        """Return the rows that are as they were when they were read."""
+        if last_number(tx) == self.read_at:
+            return range(len(self.inputs.rows))
+        now = read_fences(tx, self.claim.chain, self.inputs.rows)
+        return [i for i, row in enumerate(self.inputs.rows) if now.get(row) == self.inputs.fences[i]]
+
+    # -- values --
+
+    def _write_columns(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        layout = self.claim.chain.layout
+        rows = _chosen(self.inputs.rows, kept)
+        derived = [self._derived(tx, position, kept, number) for position in range(len(self.steps))]
+        if self.claim.spec.is_versioned:
+            written = write_versioned(tx, layout, rows, derived[0], self.claim.version, number)
+            if self.claim.is_candidate:
+                return  # nobody sees these before the switch, so nothing follows from them yet
+        else:
+            written = write_values(tx, layout, rows, derived, number)
+        names = [step.spec.name for step in self.steps]
+        for part in self._by_task(written):
+            row = next(iter(part.changed.values()))[0]
+            fire(tx, self.database.layouts, part, self.claim.cause(row, number), except_for=names)
+
+    def _derived(self, tx: Transaction, position: int, kept: Sequence[int], number: int) -> Derived:
+        step, spec = self.steps[position], self.steps[position].spec
+        origin = origin_of(tx, spec, self.claim.version)
+        place = len(self.claim.chain.fenced) + position
+        before = [fence[place] for fence in self.inputs.fences]
+        if position == 0:
+            after = [mark_of(on, origin) for on in self.inputs.on_numbers]
+        else:  # its `on` keys change in this very commit
+            after = [mark_of(number, origin)] * len(before)
+        if len(step.met) < len(before):
+            after = [mark if i in step.met else before[i] for i, mark in enumerate(after)]
+        columns = [_chosen(column, kept) for column in step.columns]
+        old = [_chosen(self.inputs.outputs[key], kept) for key in spec.sets]
+        return Derived(spec, columns, old, _chosen(after, kept))
+
+    def _by_task(self, written: Written) -> list[Written]:
+        """Split what was written by the task that each row belongs to, so that each change waits for its own work."""
+        if len(self.tasks) == 1 or not written.changed:
+            return [written] if written.changed else []
+        parts: dict[int, Written] = {}
+        for noted, kind in ((written.changed, "changed"), (written.arrived, "arrived")):
+            for key, rows in noted.items():
+                for row in rows:
+                    part = parts.setdefault(self.tasks.of(row).task, Written(written.layout))
+                    getattr(part, kind).setdefault(key, []).append(row)
+        return list(parts.values())
+
+    # -- pages, rows of another table, free writes --
+
+    def _write_items(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        step, spec, layouts = self.steps[0], self.claim.spec, self.database.layouts
+        origin = origin_of(tx, spec, self.claim.version)
+        for i in kept:
+            if i not in step.met:
+                continue
+            row = self.inputs.rows[i]
+            cause = self.claim.cause(row, number)
+            items = step.outcomes.items[step.places[i]] if i in step.places and step.outcomes.items else []
+            if spec.page:
+                source = (row, self.inputs.names[i])
+                fire(tx, layouts, replace_pages(tx, layouts, spec, source, items, cause), cause)
+            elif spec.sets_table:
+                fire(tx, layouts, replace_rows(tx, layouts, spec, row, items, cause), cause)
+            set_mark(tx, self.claim.chain.layout, spec, row, mark_of(self.inputs.on_numbers[i], origin))
+
+    def _write_freely(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        """Make the writes that the user's code left with its view."""
+        if not self.run.has_operations or self.claim.is_candidate:
+            return
+        step = self.steps[0]
+        for i in kept:
+            operations = self.run.operations(step.places[i]) if i in step.places and i in step.met else ()
+            if operations:
+                self._apply_freely(tx, self.claim.cause(self.inputs.rows[i], number), operations)
+
+    def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Any]) -> None:
+        deeper = Cause(cause.number, cause.change, cause.depth + 1, cause.priority, cause.task)
+        if deeper.depth > MAX_DEPTH:
+            raise CascadeTooDeep([self.claim.spec.name], MAX_DEPTH)
+        apply_operations(tx, self.database.layouts, operations, deeper)
+
+    # -- the tasks' end --
+
+    def _end(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        """Complete the tasks; rows that failed, or were superseded meanwhile, go on as tasks of their own."""
+        still = set(kept)
+        for step in self.steps:
+            for i, error in step.errors.items():
+                if i in still:
+                    self._set_aside(tx, step, i, error, number)
+        if len(kept) < len(self.inputs.rows):
+            for i in set(range(len(self.inputs.rows))) - still:
+                row = self.inputs.rows[i]
+                version = self.tasks.of(row).version
+                queue.enqueue(tx, self.claim.spec, [(row, row)], self.claim.cause(row, number), version=version)
+        woken = {name for step in self.steps for name in self.database.graph.downstream(step.spec.name)}
+        queue.complete(tx, self.tasks, sorted(woken))
+
+    def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> None:
+        row, spec = self.inputs.rows[i], step.spec
+        task = self.tasks.of(row)
+        is_first = step is self.steps[0]
+        alone = queue.add_alone(tx, spec, row, self.claim.cause(row, number), task.version if is_first else None)
+        given = {key: self.inputs.keys[key][i] for key in spec.inputs if key in self.inputs.keys}
+        shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
+        fail(tx, spec, alone, task.attempts if is_first else 0, error, shown)
+
+
+def fail(tx: Transaction, spec: TriggerSpec, task: int, attempts: int, error: str, inputs: str) -> None:
+    """Let a failed task wait for its next attempt, or set it aside as a dead letter."""
+    attempts += 1
+    logger.info("task %d of trigger %s failed in attempt %d", task, spec.name, attempts)
+    if attempts <= spec.retries:
+        queue.postpone(tx, task, attempts, error, clock.now_ms() + pause_ms(attempts))
+    else:
+        queue.bury(tx, task, attempts, error, inputs)
+
+
+def _chosen(values: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:
+    return values if len(kept) == len(values) else [values[i] for i in kept]

@@ -1,0 +1,26 @@
+"""Configuration: the only reader of the environment. Below it, values arrive as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a deployment may set without touching code.
+
+    Attributes:
+        url: where a store lives if the code does not say (`MOTION_URL`).
+        worker_threads: tasks that run at once in one process (`MOTION_WORKER_THREADS`).
+    """
+
+    url: str | None = None
+    worker_threads: int = 4
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Config:
+        return cls(
+            url=env.get("MOTION_URL", cls.url),
+            worker_threads=int(env.get("MOTION_WORKER_THREADS", cls.worker_threads)),
+        )

@@ -1,0 +1,337 @@
+"""The database of one store, as its parts see it: tables, graph, layouts, indexes and states over one backend.
+
+Owns no rule of its own beyond keeping these together: the store, a view and a worker all read and write through here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+
+from motion.backends.base import Backend, Transaction
+from motion.components import Component, Fit, bind_component, bind_fits
+from motion.errors import MotionError, SchemaError, SearchError, TriggerError, UnknownVersion
+from motion.graph import Graph
+from motion.persistence import catalog, files, rows, states
+from motion.persistence.cascade import Layouts
+from motion.persistence.indexes import MakeIndex, VectorIndexes
+from motion.persistence.layout import NO_PINS, Layout, Pins
+from motion.persistence.writes import DeleteOperation, Operation, SetOperation, apply_operations
+from motion.schema import Key, Table, Tables
+from motion.tasks import Cause
+from motion.triggers import DECLARATION, Trigger, bind
+
+T = TypeVar("T")
+TableName = str | type
+Where = str | Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search.
+
+    Attributes:
+        id: the row's id.
+        pages: its page keys, by name.
+        score: larger is better; for the cosine metric in [-1, 1].
+        row: the whole row, as an instance of its dataclass.
+    """
+
+    id: Any
+    pages: dict[str, int]
+    score: float
+    row: Any
+
+
+@dataclass(frozen=True)
+class Code:
+    """What this process can run: triggers, components and fits, checked against the tables."""
+
+    triggers: Mapping[str, Trigger]
+    components: Mapping[str, Component]
+    fits: Mapping[str, Fit]
+
+    @staticmethod
+    def of(given: Iterable[Any], tables: Tables) -> Code:
+        """Check functions marked with `trigger`, and components, against the tables.
+
+        Raises:
+            TriggerError: one of them is neither, or does not fit.
+        """
+        given = list(given)
+        components = {each.name: each for each in given if isinstance(each, Component)}
+        classes = {type(each): name for name, each in components.items()}
+        triggers: list[Trigger] = []
+        for each in given:
+            if isinstance(each, Component):
+                triggers += bind_component(each, tables, classes)
+            elif hasattr(each, DECLARATION):
+                triggers.append(bind(each, getattr(each, DECLARATION), tables, components=classes))
+            else:
+                raise TriggerError(
+                    f"triggers= takes functions marked with @motion.trigger and components, but was given {each!r}"
+                    f"{' (make an instance of it)' if isinstance(each, type) else ''}."
+                )
+        names = [trigger.spec.name for trigger in triggers]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise TriggerError(f"two triggers are called {sorted(twice)[0]!r}; give one of them name=.")
+        fits = [fit for component in components.values() for fit in bind_fits(component, tables)]
+        return Code({trigger.spec.name: trigger for trigger in triggers}, components, {f.spec.name: f for f in fits})
+
+
+NO_CODE = Code({}, {}, {})
+
+
+class Database:
+    """One store's data. Thread-safe."""
+
+    def __init__(self, name: str, backend: Backend, make_index: MakeIndex) -> None:
+        self.name, self.backend = name, backend
+        self.tables = Tables({})
+        self.code = NO_CODE
+        self.indexes = VectorIndexes(make_index)
+        self._graph_number = -1
+        self.layouts = Layouts(Graph(self.tables, ()))
+        self._states: dict[tuple[str, int], Any] = {}
+        self._states_lock = threading.Lock()
+
+    # -- opening --
+
+    def open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
+        """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers."""
+        tables = Tables(schemas)
+        code = Code.of(given or (), tables)
+        specs = [trigger.spec for trigger in code.triggers.values()]
+        graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
+
+        def work(tx: Transaction) -> tuple[Graph, int]:
+            found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
+            return found, catalog.graph_number(tx)
+
+        found, number = self.backend.write(work)
+        self.tables, self.code, self._graph_number = tables, code, number
+        self.layouts = Layouts(found)
+
+    def open_reader(self, schemas: Mapping[str, type]) -> None:
+        """Read a store that exists, without changing what it is."""
+        self.tables = Tables(schemas)
+        with self.backend.read() as tx:
+            self._refresh(tx)
+
+    def _refresh(self, tx: Transaction) -> None:
+        """Notice that another process has replaced the triggers."""
+        number = catalog.graph_number(tx)
+        if number != self._graph_number:
+            self.layouts = Layouts(catalog.read_graph(tx, self.tables))
+            self._graph_number = number
+
+    @property
+    def graph(self) -> Graph:
+        return self.layouts.graph
+
+    def layout(self, table: TableName) -> Layout:
+        return self.layouts[self.tables.get(table).name]
+
+    # -- writing --
+
+    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        """Run `work` in a write transaction, under the graph now in force."""
+
+        def refreshed(tx: Transaction) -> T:
+            self._refresh(tx)
+            return work(tx)
+
+        return self.backend.write(refreshed, is_durable=is_durable)
+
+    def apply(self, operations: Sequence[Operation]) -> tuple[int, list[list[Any]]]:
+        """Do operations from outside in one transaction; return the change's number and each operation's ids."""
+
+        def work(tx: Transaction) -> tuple[int, list[list[Any]]]:
+            number = catalog.next_number(tx)
+            return number, apply_operations(tx, self.layouts, operations, Cause(number, number))
+
+        return self.write(work)
+
+    # -- reading --
+
+    def get(self, table: TableName, row_id: Any, pages: Mapping[str, int], pins: Pins, inherit: bool) -> Any:
+        layout = self.layout(table)
+        values = [pages.get(page, 0) for page in layout.table.page_keys]
+        for page in pages:
+            if page not in layout.table.page_keys:
+                layout.table.key(page)
+                raise SchemaError(f"{layout.table.name}.{page} is no page key, so it does not name a row.")
+        stored = layout.table.keys["id"].encode(row_id)
+        with self.backend.read() as tx:
+            return rows.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
+
+    def rows(
+        self,
+        table: TableName,
+        *,
+        row_id: Any,
+        where: Where,
+        params: Sequence[Any],
+        order_by: str | None,
+        limit: int | None,
+        inherit: bool,
+        pins: Pins,
+    ) -> list[Any]:
+        layout = self.layout(table)
+        condition, values = condition_of(layout.table, where, params)
+        stored = layout.table.keys["id"].encode(row_id)
+        with self.backend.read() as tx:
+            return rows.read_rows(
+                tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
+                inherit=inherit, pins=pins,
+            )  # fmt: skip
+
+    def sql(self, query: str, params: Sequence[Any]) -> pa.Table:
+        names, found = self.backend.query(query, params)
+        columns = list(zip(*found, strict=True)) if found else [()] * len(names)
+        return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
+
+    def search(
+        self, path: str, vector: Any, k: int, where: Where, params: Sequence[Any], pins: Pins
+    ) -> list[Hit]:
+        key = self._searchable(path)
+        query = _query_vector(path, vector)
+        if not isinstance(k, int) or k < 1:
+            raise SearchError(f"search(k=) takes an int of at least 1, but was given {k!r}.")
+        layout = self.layouts[key.table]
+        condition, values = condition_of(layout.table, where, params)
+        with self.backend.read() as tx:
+            version = self._version(tx, layout, key, pins)
+        if version is None:
+            return []
+        pinned = {**pins, layout.versioned[key.name].component or "": version} if key.name in layout.versioned else pins
+        with self.indexes.guarded(layout, key, version) as index, self.backend.read() as tx:
+            among = None
+            if condition is not None:
+                among = np.array(rows.rows_where(tx, layout, condition, values, pinned), np.int64)
+            numbers, scores = index.search(tx, query, k, among)
+            found = rows.rows_by_number(tx, layout, numbers.tolist(), pinned)
+        best = zip(numbers.tolist(), scores.tolist(), strict=True)
+        return [_hit(layout.table, found[row], score) for row, score in best if row in found]
+
+    def _version(self, tx: Transaction, layout: Layout, key: Key, pins: Pins) -> int | None:
+        """Return the version whose vectors are searched: 0 for a key that has none, None where none is live yet."""
+        if key.name not in layout.versioned:
+            return 0
+        component = layout.versioned[key.name].component or ""
+        return pins[component] if component in pins else states.live_version(tx, component)
+
+    def _searchable(self, path: str) -> Key:
+        key = self.tables.key(path)
+        if not key.is_array:
+            arrays = [
+                f"{table.name}.{name}" for table in self.tables for name, each in table.keys.items() if each.is_array
+            ]
+            raise SearchError(f"{path} holds {key.codec.expected}, not vectors; searchable are {', '.join(arrays) or 'none'}.")
+        return key
+
+    # -- states --
+
+    def state(self, component: str, version: int) -> Any:
+        """Return a state version's value; loaded once, and shared by all who use it."""
+        with self._states_lock:
+            if (component, version) not in self._states:
+                with self.backend.read() as tx:
+                    manifest = states.manifest_of(tx, component, version)
+                    known = [each.number for each in states.versions(tx, component)]
+                if manifest is None:
+                    raise UnknownVersion(component, version, known)
+                saved = files.load_state(self.backend.folder, component, manifest)
+                self._states[component, version] = self._component(component).load(saved)
+                self._forget_old_states(component)
+            return self._states[component, version]
+
+    def keep_state(self, component: str, version: int, value: Any) -> None:
+        """Remember a state that this process has just made, so that it is not loaded again."""
+        with self._states_lock:
+            self._states[component, version] = value
+
+    def _component(self, name: str) -> Component:
+        if name not in self.code.components:
+            raise MotionError(f"this process was opened without component {name!r}; pass it in triggers=.")
+        return self.code.components[name]
+
+    def _forget_old_states(self, component: str) -> None:
+        held = sorted(version for name, version in self._states if name == component)
+        for version in held[:-3]:
+            del self._states[component, version]
+
+
+# -- what users write, checked --
+
+
+def set_operation(table: Table, values: Mapping[str, Any], *, force: bool = False) -> SetOperation:
+    """Check one row's values and return the write of them.
+
+    Raises:
+        UnknownKey, InvalidValue: naming the key, what was given, and what it takes.
+    """
+    columns = {name: (table.key(name).encode(value),) for name, value in values.items()}
+    for page in table.page_keys:
+        if page in columns and columns[page][0] is None:
+            del columns[page]
+    return SetOperation(table.name, columns, 1, force)
+
+
+def delete_operation(table: Table, row_id: Any) -> DeleteOperation:
+    return DeleteOperation(table.name, table.keys["id"].encode(row_id))
+
+
+def condition_of(table: Table, where: Where, params: Sequence[Any]) -> tuple[str | None, Sequence[Any]]:
+    """Return `where` as SQL with its parameters; a dict is a conjunction of equalities."""
+    if where is None or isinstance(where, str):
+        return where, params
+    parts, values = ["1"], []
+    for name, value in where.items():
+        key = table.key(name)
+        parts.append(f'"{key.name}" IS ?')
+        values.append(key.encode(value))
+    return " AND ".join(parts), values
+
+
+def _query_vector(path: str, vector: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    try:
+        query = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as exc:
+        raise SearchError(f"the query for {path} is no vector of numbers: {exc}") from exc
+    if query.ndim != 1 or not np.isfinite(query).all():
+        raise SearchError(
+            f"the query for {path} must be one vector of finite numbers; it has shape {query.shape}"
+            f"{'' if np.isfinite(query).all() else ' and holds NaN or infinity'}."
+        )
+    return query
+
+
+def _hit(table: Table, row: Any, score: float) -> Hit:
+    return Hit(row.id, {page: getattr(row, page) for page in table.page_keys}, score, row)
+
+
+def _arrow(column: Sequence[Any]) -> pa.Array:
+    """Return a result column as Arrow; arrays as lists of their numbers."""
+    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in column]
+    dtypes = {value.dtype for value in column if isinstance(value, np.ndarray) and value.ndim == 1}
+    kinds = {type(value) for value in column} - {type(None), np.ndarray}
+    if len(dtypes) == 1 and not kinds:
+        return pa.array(plain, pa.list_(pa.from_numpy_dtype(dtypes.pop())))
+    try:
+        return pa.array(plain)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # SQLite lets one column hold several types
+        return pa.array([None if value is None else str(value) for value in plain])
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    return [name if names.index(name) == i else f"{name}_{i}" for i, name in enumerate(names)]
+
+

@@ -1,0 +1,272 @@
+"""Every error Motion raises on purpose. One root, and beside it the builtin a caller would guess.
+
+An error's `args` are its facts, so it pickles across processes; its text is made from them when it is shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the name closest to `name`, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a readable list, or "none"."""
+    return ", ".join(names) or "none"
+
+
+def shortened(value: object, limit: int = 80) -> str:
+    """Return `repr(value)` cut to `limit` characters: errors quote values, not whole images."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+class MotionError(Exception):
+    """The root of Motion's errors."""
+
+
+class SchemaError(MotionError, TypeError):
+    """A schema, or a name used with it, is not one that a store can have."""
+
+
+class UnknownTable(SchemaError, LookupError):
+    """A store was asked for a table it does not have."""
+
+    def __init__(self, table: str, known: Sequence[str]) -> None:
+        super().__init__(table, known)
+        self.table, self.known = table, known
+
+    def __str__(self) -> str:
+        return (
+            f"the store has no table {self.table!r}; it has {listed(self.known)}."
+            f"{nearest(self.table, self.known)}"
+        )
+
+
+class UnknownKey(SchemaError, LookupError):
+    """A table was asked for a key that its schema does not have."""
+
+    def __init__(self, table: str, key: str, known: Sequence[str]) -> None:
+        super().__init__(table, key, known)
+        self.table, self.key, self.known = table, key, known
+
+    def __str__(self) -> str:
+        return (
+            f"table {self.table!r} has no key {self.key!r}; it has {listed(self.known)}."
+            f"{nearest(self.key, self.known)}"
+        )
+
+
+class SchemaMismatch(SchemaError):
+    """The stored table and the schema given now differ in a way that would lose or reinterpret data."""
+
+    def __init__(self, table: str, differences: Sequence[str]) -> None:
+        super().__init__(table, differences)
+        self.table, self.differences = table, differences
+
+    def __str__(self) -> str:
+        return (
+            f"table {self.table!r} on disk does not fit the schema given: {'; '.join(self.differences)}. "
+            f"Nothing was changed. Open it with the schema it was made with, or change the data "
+            f"on purpose with 'motion migrate {self.table}'."
+        )
+
+
+class InvalidValue(MotionError, ValueError, TypeError):
+    """A value does not fit its key. Nothing of the call was written."""
+
+    def __init__(self, table: str, key: str, given: str, expected: str) -> None:
+        super().__init__(table, key, given, expected)
+        self.table, self.key, self.given, self.expected = table, key, given, expected
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.key} takes {self.expected}, but was given {self.given}."
+
+
+class BadRows(MotionError, ValueError):
+    """`set_many` met a bad row. Chunks before it are in; the row's own error is the cause."""
+
+    def __init__(self, position: int, written: int, reason: str) -> None:
+        super().__init__(position, written, reason)
+        self.position, self.written, self.reason = position, written, reason
+
+    def __str__(self) -> str:
+        return (
+            f"row {self.position} (counted from 0) of set_many is bad: {self.reason} "
+            f"{self.written} rows before it are in the store. Mend the row and go on from there, "
+            f"or pass errors='collect' to write the good rows and get the bad ones back."
+        )
+
+
+class TriggerError(MotionError, ValueError):
+    """A trigger or component is declared in a way that cannot run."""
+
+
+class TriggerCycle(TriggerError):
+    """Triggers feed each other in a loop."""
+
+    def __init__(self, loop: Sequence[str]) -> None:
+        super().__init__(loop)
+        self.loop = loop
+
+    def __str__(self) -> str:
+        return (
+            f"these triggers feed each other in a loop: {' -> '.join(self.loop)}. A key cannot be "
+            f"derived from itself; set one of these keys from outside, or split it in two."
+        )
+
+
+class CascadeTooDeep(TriggerError):
+    """Writes made inside triggers went on firing triggers beyond the allowed depth."""
+
+    def __init__(self, chain: Sequence[str], limit: int) -> None:
+        super().__init__(chain, limit)
+        self.chain, self.limit = chain, limit
+
+    def __str__(self) -> str:
+        return (
+            f"writes inside triggers fired each other {self.limit} times in a row and were stopped, "
+            f"the last: {' -> '.join(self.chain)}. Make the write conditional (when=), or derive the "
+            f"key with sets=, where loops are found before anything runs."
+        )
+
+
+class TaskFailed(MotionError, RuntimeError):
+    """A change's cascade ended with a dead letter."""
+
+    def __init__(self, trigger: str, table: str, row: str, attempts: int, error: str) -> None:
+        super().__init__(trigger, table, row, attempts, error)
+        self.trigger, self.table, self.row = trigger, table, row
+        self.attempts, self.error = attempts, error
+
+    def __str__(self) -> str:
+        last = self.error.strip().splitlines()[-1] if self.error.strip() else "no message"
+        return (
+            f"trigger {self.trigger!r} failed on {self.table} {self.row} after {self.attempts} "
+            f"attempt(s): {last}\nThe row is kept; store.errors() has the traceback and the inputs, "
+            f"store.retry() tries again.\n\n{self.error}"
+        )
+
+
+class WaitTimeout(MotionError, TimeoutError):
+    """The work that was waited for is not done in the time given. It goes on."""
+
+    def __init__(self, what: str, timeout_s: float, remaining: int) -> None:
+        super().__init__(what, timeout_s, remaining)
+        self.what, self.timeout_s, self.remaining = what, timeout_s, remaining
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} is not done after {self.timeout_s:g} s: {self.remaining} task(s) are left. "
+            f"They go on in the background; wait longer with timeout=, or look at store.status()."
+        )
+
+
+class WaitInsideRun(MotionError, RuntimeError):
+    """A trigger tried to wait for work, which could be its own."""
+
+    def __str__(self) -> str:
+        return (
+            "a trigger cannot wait for a change: its own writes are only made when it returns. "
+            "Return the value, or let another trigger run on the key."
+        )
+
+
+class StoreClosed(MotionError, RuntimeError):
+    """The store was used after `close`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"store {self.name!r} is closed; open it again with motion.create_store({self.name!r}, ...)."
+
+
+class StoreUnavailable(MotionError, OSError):
+    """The store's files cannot be opened, read or written."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place, self.reason = place, reason
+
+    def __str__(self) -> str:
+        return f"the store in {self.place} cannot be used: {self.reason}"
+
+
+class SqlError(MotionError, ValueError):
+    """A query given to `sql` or `where` is not one the store can answer."""
+
+    def __init__(self, query: str, reason: str) -> None:
+        super().__init__(query, reason)
+        self.query, self.reason = query, reason
+
+    def __str__(self) -> str:
+        return f"the query {shortened(self.query, 200)} cannot be answered: {self.reason}"
+
+
+class SearchError(MotionError, ValueError):
+    """A search asks for something the key cannot answer."""
+
+
+class DimensionMismatch(SearchError):
+    """A vector's length is not the length of the vectors it is compared with."""
+
+    def __init__(self, key: str, given: int, expected: int) -> None:
+        super().__init__(key, given, expected)
+        self.key, self.given, self.expected = key, given, expected
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key} holds vectors of {self.expected} numbers, but the query has {self.given}. "
+            f"Make the query with the model that made the stored vectors."
+        )
+
+
+class StateError(MotionError, RuntimeError):
+    """A component's state cannot be made, kept or loaded."""
+
+
+class UnsavableState(StateError, TypeError):
+    """A state has a part with no safe form on disk."""
+
+    def __init__(self, component: str, part: str, kind: str) -> None:
+        super().__init__(component, part, kind)
+        self.component, self.part, self.kind = component, part, kind
+
+    def __str__(self) -> str:
+        return (
+            f"the state of {self.component} holds a {self.kind} at {self.part}, which has no safe form "
+            f"on disk. States may hold plain data, NumPy arrays and torch tensors; give the component "
+            f"save(self, state) -> dict and load(self, saved) for anything else."
+        )
+
+
+class UnknownVersion(StateError, LookupError):
+    """A component was asked for a state version that it does not have."""
+
+    def __init__(self, component: str, version: object, known: Sequence[int]) -> None:
+        super().__init__(component, version, known)
+        self.component, self.version, self.known = component, version, known
+
+    def __str__(self) -> str:
+        return (
+            f"{self.component} has no state version {self.version}; it has "
+            f"{listed(str(number) for number in self.known)}."
+        )
+
+
+class MissingExtra(MotionError, ImportError):
+    """A feature needs a package that is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(feature, package, extra)
+        self.feature, self.package, self.extra = feature, package, extra
+
+    def __str__(self) -> str:
+        return f"{self.feature} needs {self.package}: pip install 'motion-ml[{self.extra}]'"

@@ -1,0 +1,186 @@
+"""The graph: what feeds what, over plain data.
+
+Owns the rules about several triggers at once: one trigger for each output key, no cycles, which page keys tell a
+key apart, in which order triggers run, and which may run fused. It holds no code of users, so a process that cannot
+run a trigger still fires it.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from motion.components import FitSpec
+from motion.errors import TriggerCycle, TriggerError
+from motion.schema import Table, Tables
+from motion.triggers import TriggerSpec
+
+Levels = Mapping[str, Mapping[str, frozenset[str]]]
+
+
+class Graph:
+    """The triggers and fits of a store. Immutable; opening a store with other triggers makes a new one.
+
+    Raises:
+        TriggerError, TriggerCycle: the triggers do not go together.
+    """
+
+    def __init__(self, tables: Tables, specs: Iterable[TriggerSpec], fits: Iterable[FitSpec] = ()) -> None:
+        self.tables = tables
+        self.triggers = {}
+        for spec in specs:
+            if spec.name in self.triggers:
+                raise TriggerError(f"two triggers are called {spec.name!r}; give one of them name=.")
+            self.triggers[spec.name] = spec
+        self.fits = {fit.name: fit for fit in fits}
+        self.producers = self._producers()
+        self.order = self._order()
+        self.rank = {name: position for position, name in enumerate(self.order)}
+        self.levels: Levels = self._levels()
+        self._check_pages()
+
+    def of_table(self, table: str) -> list[TriggerSpec]:
+        """Return the triggers that run on a table's rows, in the order in which they feed each other."""
+        return [self.triggers[name] for name in self.order if self.triggers[name].table == table]
+
+    @cached_property
+    def listeners(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        """The triggers that a change of a key runs, by (table, key)."""
+        return self._by_key(lambda spec: spec.on)
+
+    @cached_property
+    def readers(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        """The triggers that read a key they do not run on: they may be waiting for its first value."""
+        return self._by_key(lambda spec: [name for name in spec.required if name not in spec.on])
+
+    @cached_property
+    def labelled(self) -> Mapping[tuple[str, str], tuple[FitSpec, ...]]:
+        """The fits that a key's setting makes labels for, by (table, key)."""
+        found: dict[tuple[str, str], tuple[FitSpec, ...]] = {}
+        for fit in self.fits.values():
+            for key in fit.on:
+                found[fit.table, key] = (*found.get((fit.table, key), ()), fit)
+        return found
+
+    def numbered_keys(self, table: str) -> tuple[str, ...]:
+        """Return the keys of a table whose changes are numbered: those that triggers run on."""
+        keys = {key for spec in self.triggers.values() if spec.table == table for key in spec.on}
+        return tuple(name for name in self.tables.get(table).keys if name in keys)
+
+    def row_level(self, spec: TriggerSpec) -> frozenset[str]:
+        """Return the page keys that tell apart the rows that a trigger runs on."""
+        levels = self.levels[spec.table]
+        return frozenset().union(*(levels[key] for key in (*spec.on, *spec.inputs)))
+
+    def upstream(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the triggers that set inputs of `spec`: it waits for their pending work on its row."""
+        names = {self.producers.get((spec.table, key)) for key in (*spec.on, *spec.inputs)}
+        return tuple(name for name in names if name and self.rank[name] < self.rank[spec.name])
+
+    def downstream(self, name: str) -> tuple[str, ...]:
+        """Return the triggers that read what a trigger sets."""
+        spec = self.triggers[name]
+        return tuple(
+            other.name
+            for other in self.triggers.values()
+            if other.table == spec.table and set(spec.sets) & {*other.on, *other.inputs}
+        )
+
+    def fused_with(self, spec: TriggerSpec) -> tuple[TriggerSpec, ...]:
+        """Return the triggers that may run in memory right behind `spec`, on the same rows, in order.
+
+        One that reads a key which another trigger outside of this chain sets must wait for that trigger, so it
+        becomes a task of its own.
+        """
+        chain: list[TriggerSpec] = []
+        if not spec.is_columnar or spec.is_versioned:
+            return ()
+        made = set(spec.sets)
+        for other in self.of_table(spec.table):
+            foreign = {
+                key
+                for key in (*other.on, *other.inputs)
+                if key not in made and (other.table, key) in self.producers
+            }
+            if (
+                other.is_fusable
+                and made & set(other.on)
+                and not foreign
+                and self.row_level(other) == self.row_level(spec)
+            ):
+                chain.append(other)
+                made.update(other.sets)
+        return tuple(chain)
+
+    def _by_key(
+        self, keys_of: Callable[[TriggerSpec], Iterable[str]]
+    ) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        found: dict[tuple[str, str], tuple[TriggerSpec, ...]] = {}
+        for name in self.order:
+            spec = self.triggers[name]
+            for key in keys_of(spec):
+                found[spec.table, key] = (*found.get((spec.table, key), ()), spec)
+        return found
+
+    def _producers(self) -> dict[tuple[str, str], str]:
+        producers: dict[tuple[str, str], str] = {}
+        for spec in self.triggers.values():
+            for key in spec.sets:
+                other = producers.setdefault((spec.table, key), spec.name)
+                if other != spec.name:
+                    raise TriggerError(
+                        f"triggers {other!r} and {spec.name!r} both set {spec.table}.{key}; each key has one trigger."
+                    )
+        return producers
+
+    def _order(self) -> tuple[str, ...]:
+        """Sort the triggers so that each comes after those that feed it."""
+        fed_by: dict[str, set[str]] = {name: set() for name in self.triggers}
+        for spec in self.triggers.values():
+            for other in self.triggers.values():
+                if _feeds(spec, other):
+                    fed_by[other.name].add(spec.name)
+        try:
+            return tuple(graphlib.TopologicalSorter(fed_by).static_order())
+        except graphlib.CycleError as exc:
+            raise TriggerCycle(self._loop(exc.args[1])) from exc
+
+    def _loop(self, names: Sequence[str]) -> list[str]:
+        """Show a loop of triggers with the keys they set: a -> query.x -> b -> ..."""
+        loop: list[str] = []
+        for name in names:
+            spec = self.triggers[name]
+            loop += [name, spec.sets_table or ", ".join(f"{spec.table}.{key}" for key in spec.sets)]
+        return loop[:-1]
+
+    def _levels(self) -> Levels:
+        levels = {table.name: table.declared_levels() for table in self.tables}
+        for name in self.order:
+            spec = self.triggers[name]
+            own = levels[spec.table]
+            inputs = frozenset().union(*(own[key] for key in (*spec.on, *spec.inputs)))
+            for key in spec.sets:
+                if self.tables.get(spec.table).keys[key].level is None:
+                    own[key] = own[key] | inputs | ({spec.page} if spec.page else frozenset())
+        return levels
+
+    def _check_pages(self) -> None:
+        for spec in self.triggers.values():
+            table = self.tables.get(spec.table)
+            if spec.page and not _is_after(table, spec.page, self.row_level(spec)):
+                raise TriggerError(
+                    f"trigger {spec.name!r}: page={spec.page!r} must come after the page keys of its inputs "
+                    f"({', '.join(sorted(self.row_level(spec)))}), as each row it runs on gets pages of its own."
+                )
+
+
+def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
+    if spec.sets_table is not None:
+        return spec.sets_table == other.table
+    return spec.table == other.table and bool(set(spec.sets) & set(other.on))
+
+
+def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:
+    position = table.page_keys.index(page)
+    return all(table.page_keys.index(other) < position for other in others)

@@ -1,0 +1,182 @@
+"""Cascades: what a write causes, in the same transaction. The one place where a change becomes tasks and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+from motion.backends.base import Transaction
+from motion.codecs import EnumCodec
+from motion.graph import Graph
+from motion.persistence import labels, queue
+from motion.persistence.layout import Layout, quoted
+from motion.persistence.rows import Written, delete_rows, part_condition, parts_of
+from motion.tasks import Cause, ranges_of
+from motion.triggers import TriggerSpec
+
+LOG_KEPT = 200_000
+"""Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
+
+
+class Layouts:
+    """The layouts of all tables under one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._by_table = {table.name: Layout(table, graph) for table in graph.tables}
+
+    def __getitem__(self, table: str) -> Layout:
+        return self._by_table[table]
+
+    def __iter__(self) -> Iterable[Layout]:  # type: ignore[override]  # an iterator over values
+        return iter(self._by_table.values())
+
+
+def fire(
+    tx: Transaction, layouts: Layouts, written: Written, cause: Cause, *, except_for: Iterable[str] = ()
+) -> None:
+    """Enqueue what a write made due, note its labels, and log its vectors.
+
+    Args:
+        except_for: triggers that have met this change already (they ran fused with the write).
+    """
+    graph, layout = layouts.graph, written.layout
+    table = layout.table.name
+    done = set(except_for)
+    due: dict[str, set[int]] = {}
+    for key, rows in written.changed.items():
+        for spec in graph.listeners.get((table, key), ()):
+            if spec.name not in done:
+                due.setdefault(spec.name, set()).update(_rows_below(tx, layout, spec, key, rows))
+        for fit in graph.labelled.get((table, key), ()):
+            labels.note_labels(tx, layout, fit, rows, cause.number)
+    for key, rows in written.arrived.items():
+        for spec in graph.readers.get((table, key), ()):
+            waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
+            due.setdefault(spec.name, set()).update(waiting)
+    for name, chosen in due.items():
+        enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
+    _log_vectors(tx, layout, written)
+
+
+def enqueue_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause) -> None:
+    """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version."""
+    versions: list[int | None] = [None]
+    if spec.is_versioned:
+        versions += candidates(tx, spec.component or "")
+    for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
+        for version in versions:
+            queue.enqueue(tx, spec, ranges_of(chosen), cause, version=version, priority=priority)
+
+
+def candidates(tx: Transaction, component: str) -> list[int]:
+    """Return the version of a component that is being built beside the live one, if any."""
+    sql = "SELECT candidate FROM motion_components WHERE name = ? AND candidate NOT NULL"
+    return [int(row[0]) for row in tx.execute(sql, (component,))]
+
+
+def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> None:
+    """Delete rows, and what triggers made from them, and what was made from that."""
+    layout, rows = written.layout, written.rows
+    if not rows:
+        return
+    for spec in layouts.graph.of_table(layout.table.name):
+        made_in = layouts[spec.sets_table or spec.table]
+        if spec.page or spec.sets_table:
+            made = made_from(tx, made_in, spec.name, rows)
+            remaining = [row for row in made if made_in is not layout or row not in set(rows)]
+            delete(tx, layouts, Written(made_in, remaining), cause)
+    labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
+    delete_rows(tx, layout, rows)
+    for key in layout.array_keys:
+        _log(tx, layout, key.name, rows)
+
+
+def made_from(tx: Transaction, layout: Layout, trigger: str, sources: Sequence[int]) -> list[int]:
+    """Return the rows of a table that a trigger made from these source rows."""
+    found: list[int] = []
+    for part in parts_of(sources):
+        sql = f'SELECT {layout.row} FROM {layout.base} r WHERE ":made_by" = ? AND {part_condition(chr(34) + ":made_from" + chr(34), part)}'
+        found += [int(row[0]) for row in tx.execute(sql, (trigger,))]
+    return found
+
+
+def _rows_below(tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]) -> Sequence[int]:
+    """Return the rows on which a trigger meets a change of `key`: those rows, or, where other inputs of it are told
+    apart by more page keys, the rows of all their pages."""
+    further = layout.graph.row_level(spec) - layout.graph.levels[layout.table.name][key]
+    if not further:
+        return rows
+    level = layout.graph.row_level(spec)
+    found: set[int] = set()
+    for page in layout.table.page_keys:
+        assert page not in further or page in level
+    matched = [
+        f"x.{quoted(page)} = r.{quoted(page)}"
+        if page in level - further
+        else f"x.{quoted(page)} = 0"
+        for page in layout.table.page_keys
+        if page not in further
+    ]
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x "
+            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {part_condition(layout.row, part)}"
+        )
+        found.update(int(row[0]) for row in tx.execute(sql))
+    return sorted(found)
+
+
+def _due_among(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]) -> list[int]:
+    """Return those of the rows on which a trigger has been waiting: its `on` keys changed and it has not run."""
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
+            f"WHERE {part_condition(layout.row, part)} AND {layout.is_due(spec)}"
+        )
+        found += [int(row[0]) for row in tx.execute(sql)]
+    return found
+
+
+def _by_priority(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
+) -> dict[int, list[int]]:
+    """Group rows by the priority of their tasks: the trigger's number, a key's value, or what the cascade inherits."""
+    rows = list(rows)
+    if not isinstance(spec.priority, str):
+        return {cause.priority if spec.priority is None else spec.priority: rows}
+    key = layout.table.keys[spec.priority]
+    groups: dict[int, list[int]] = {}
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row}, {layout.inherited_value(key.name)} FROM {layout.joined([key.name])} "
+            f"WHERE {part_condition(layout.row, part)}"
+        )
+        for row, stored in tx.execute(sql):
+            value = key.decode(stored)
+            value = value.value if isinstance(key.codec, EnumCodec) and value is not None else value
+            groups.setdefault(int(value) if isinstance(value, int | float) else 0, []).append(row)
+    return groups
+
+
+def _log_vectors(tx: Transaction, layout: Layout, written: Written) -> None:
+    for key in layout.array_keys:
+        if key.name in written.changed and key.name not in layout.versioned:
+            _log(tx, layout, key.name, written.changed[key.name])
+
+
+def _log(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> None:
+    log_vectors(tx, f"{layout.table.name}.{key}", rows)
+
+
+def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
+    """Tell indexes over "table.key" which slots changed."""
+    tx.executemany("INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots])
+
+
+def trim_vector_log(tx: Transaction) -> None:
+    """Drop entries so old that rebuilding an index is cheaper than catching up."""
+    tx.execute("DELETE FROM motion_vector_log WHERE entry <= (SELECT MAX(entry) FROM motion_vector_log) - ?", (LOG_KEPT,))
+
+

@@ -1,0 +1,251 @@
+"""The catalog: which tables, triggers and components a store has, and the database objects that they need.
+
+Owns the format of everything on disk. Opening a store is one transaction: the catalog afterwards fits the schemas and
+the triggers given, or nothing was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from motion.backends.base import Transaction
+from motion.components import FitSpec
+from motion.errors import SchemaMismatch, StoreUnavailable
+from motion.graph import Graph
+from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
+from motion.schema import Table, Tables
+from motion.triggers import TriggerSpec
+
+T = TypeVar("T")
+
+FORMAT = 1
+
+SYSTEM_TABLES = """
+CREATE TABLE IF NOT EXISTS motion_clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,
+    number INTEGER NOT NULL,  -- of the last change: every commit that changes rows takes the next
+    graph INTEGER NOT NULL    -- grows when triggers are replaced, so that other processes notice
+);
+CREATE TABLE IF NOT EXISTS motion_tables (
+    name TEXT PRIMARY KEY, signature TEXT NOT NULL,
+    last_id INTEGER NOT NULL DEFAULT 0  -- the largest id that a deleted row had
+);
+CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS motion_origins (
+    origin INTEGER PRIMARY KEY, trigger TEXT NOT NULL, fingerprint TEXT NOT NULL, version INTEGER NOT NULL,
+    UNIQUE (trigger, fingerprint, version)
+);
+CREATE TABLE IF NOT EXISTS motion_tasks (
+    task INTEGER PRIMARY KEY, trigger TEXT NOT NULL,
+    low INTEGER NOT NULL, high INTEGER NOT NULL,      -- rows, both included: those of them that are due
+    number INTEGER NOT NULL,                          -- the change that made them due
+    version INTEGER,                                  -- the candidate to build outputs for; NULL: the live version
+    change INTEGER NOT NULL,                          -- the change from outside that caused it
+    depth INTEGER NOT NULL,                           -- writes inside triggers that led here
+    priority INTEGER NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch
+    owner TEXT, error TEXT, inputs TEXT
+);
+CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, task);
+CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
+CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
+CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
+    task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS motion_components (
+    name TEXT PRIMARY KEY, live INTEGER, candidate INTEGER, is_gated INTEGER NOT NULL DEFAULT 1
+);
+CREATE TABLE IF NOT EXISTS motion_states (
+    component TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, parent INTEGER, manifest TEXT,
+    labels INTEGER NOT NULL, metrics TEXT NOT NULL, created_at TEXT NOT NULL, duration_s REAL NOT NULL,
+    PRIMARY KEY (component, number)
+);
+CREATE TABLE IF NOT EXISTS motion_labels (
+    label INTEGER PRIMARY KEY, fit TEXT NOT NULL, row INTEGER NOT NULL, copy BLOB NOT NULL,
+    is_held_out INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);
+CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
+    label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS motion_fit_requests (
+    fit TEXT PRIMARY KEY, owner TEXT, change INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS motion_fit_runs (  -- the newest label that a fit of any outcome has seen
+    fit TEXT PRIMARY KEY, seen INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: what an index must catch up with
+    entry INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL
+);
+"""
+
+
+def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph: bool) -> Graph:
+    """Make the database fit `tables` and `graph`, and return the graph in force.
+
+    Args:
+        replace_graph: the triggers given replace the stored ones; otherwise the stored ones are kept and returned.
+
+    Raises:
+        SchemaMismatch: a stored table differs in a way that would lose or reinterpret data.
+        StoreUnavailable: the store was made by a newer version of Motion.
+    """
+    _open_system(tx)
+    stored = _stored_tables(tx)
+    for table in tables:
+        _check_signature(table, stored.get(table.name))
+    if replace_graph:
+        _store_graph(tx, graph)
+    else:
+        graph = read_graph(tx, tables)
+    for table in tables:
+        _open_table(tx, Layout(table, graph), stored.get(table.name))
+    return graph
+
+
+def read_graph(tx: Transaction, tables: Tables) -> Graph:
+    """Return the graph kept in the store, as far as it is about `tables`."""
+    specs = _decoded(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
+    fits = _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
+    known = [spec for spec in specs if spec.table in tables and (spec.sets_table or spec.table) in tables]
+    return Graph(tables, known, [fit for fit in fits if fit.table in tables])
+
+
+def graph_number(tx: Transaction) -> int:
+    """Return the number that grows whenever the graph is replaced."""
+    return int(tx.execute("SELECT graph FROM motion_clock").fetchone()[0])
+
+
+def next_number(tx: Transaction) -> int:
+    """Take the next change number: larger than that of any commit before."""
+    return int(tx.execute("UPDATE motion_clock SET number = number + 1 RETURNING number").fetchone()[0])
+
+
+def last_number(tx: Transaction) -> int:
+    """Return the number of the last change."""
+    return int(tx.execute("SELECT number FROM motion_clock").fetchone()[0])
+
+
+def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
+    """Return the number that stands in marks for a trigger's code and the state version it ran with."""
+    facts = (spec.name, spec.fingerprint, version)
+    found = tx.execute(
+        "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?", facts
+    ).fetchone()
+    if found:
+        return int(found[0])
+    sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?) RETURNING origin"
+    origin = int(tx.execute(sql, facts).fetchone()[0])
+    assert origin <= ORIGIN_MASK, "a store has room for about a million pairs of code and state version"
+    return origin
+
+
+def _open_system(tx: Transaction) -> None:
+    for statement in SYSTEM_TABLES.split(";\n"):
+        if statement.strip():
+            tx.execute(statement)
+    tx.execute("INSERT OR IGNORE INTO motion_clock VALUES (1, ?, 0, 0)", (FORMAT,))
+    found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
+    if found > FORMAT:
+        raise StoreUnavailable(
+            "this folder", f"it has format {found}, made by a newer Motion; this one reads up to {FORMAT}. Upgrade."
+        )
+
+
+def _stored_tables(tx: Transaction) -> dict[str, dict[str, str]]:
+    rows = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
+    return {name: msgspec.json.decode(signature, type=dict[str, str]) for name, signature in rows}
+
+
+def _check_signature(table: Table, stored: dict[str, str] | None) -> None:
+    given = table.signature()
+    differences = [
+        f"{name} was {kind} and is {given[name]} now" if name in given else f"{name} ({kind}) is gone"
+        for name, kind in (stored or {}).items()
+        if not _reads(given.get(name), kind)
+    ]
+    differences += [
+        f"{name} is a new page key, which changes what names a row"
+        for name, kind in given.items()
+        if stored is not None and name not in stored and kind.startswith("page ")
+    ]
+    if differences:
+        raise SchemaMismatch(table.name, differences)
+
+
+def _reads(given: str | None, stored: str) -> bool:
+    """Whether values stored under one signature can be read under another: enums and literals may grow."""
+    if given is None or given == stored:
+        return given is not None
+    new, old = given.split(), stored.split()
+    return new[0] == old[0] and new[0] in ("enum", "literal") and set(old) <= set(new)
+
+
+def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -> None:
+    signature = msgspec.json.encode(layout.table.signature()).decode()
+    if stored is None:
+        for statement in layout.create_base():
+            tx.execute(statement)
+    _add_columns(tx, layout)
+    for statement in layout.create_indexes():
+        tx.execute(statement)
+    for spec in layout.versioned_specs:
+        _open_outputs(tx, layout, spec)
+    for statement in layout.create_view():
+        tx.execute(statement)
+    tx.execute(
+        "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT DO UPDATE SET signature = excluded.signature",
+        (layout.table.name, signature),
+    )
+
+
+def _add_columns(tx: Transaction, layout: Layout) -> None:
+    present = {row[1] for row in tx.execute(f"PRAGMA table_info({layout.base})")}
+    for key in layout.table.keys.values():
+        if key.name not in present:
+            tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}")
+    for column in layout.hidden_columns():
+        if column.strip('"') not in present:
+            tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} INTEGER")
+
+
+def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
+    tx.execute(layout.create_outputs(spec))
+    present = {row[1] for row in tx.execute(f"PRAGMA table_info({outputs_table(spec.name)})")}
+    for key in spec.sets:
+        for column, kind in ((key, layout.table.keys[key].codec.sql_type), (f"{key}:changed", "INTEGER")):
+            if column not in present:
+                tx.execute(f"ALTER TABLE {outputs_table(spec.name)} ADD COLUMN {quoted(column)} {kind}")
+
+
+def _store_graph(tx: Transaction, graph: Graph) -> None:
+    before = [tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall() for table in GRAPH]
+    _replace_specs(tx, "motion_triggers", graph.triggers.values())
+    _replace_specs(tx, "motion_fits", graph.fits.values())
+    after = [tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall() for table in GRAPH]
+    if before != after:
+        tx.execute("UPDATE motion_clock SET graph = graph + 1")
+    components = {spec.component for spec in graph.triggers.values()} | {fit.component for fit in graph.fits.values()}
+    for name in components - {None}:
+        tx.execute("INSERT OR IGNORE INTO motion_components (name) VALUES (?)", (name,))
+
+
+GRAPH = ("motion_triggers", "motion_fits")
+
+
+def _replace_specs(tx: Transaction, table: str, specs: Iterable[TriggerSpec] | Iterable[FitSpec]) -> None:
+    tx.execute(f"UPDATE {table} SET is_active = 0 WHERE is_active")
+    for spec in specs:
+        tx.execute(
+            f"INSERT INTO {table} (name, spec, is_active) VALUES (?, ?, 1) "
+            f"ON CONFLICT DO UPDATE SET spec = excluded.spec, is_active = 1",
+            (spec.name, msgspec.json.encode(spec).decode()),
+        )
+
+
+def _decoded(tx: Transaction, sql: str, kind: type[T]) -> Sequence[T]:
+    return [msgspec.json.decode(row[0], type=kind) for row in tx.execute(sql)]

@@ -1,0 +1,127 @@
+"""Inputs: what a task needs to know of its rows, read in one statement, and the fence that its results must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.persistence.layout import Layout, Pins, quoted
+from motion.persistence.rows import part_condition, parts_of
+from motion.tasks import Task
+from motion.triggers import TriggerSpec
+
+Fence = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A trigger and those that run fused behind it, with the columns that they need of a row.
+
+    Attributes:
+        specs: the trigger first, then what follows it in memory.
+        keys: the keys to read: inputs, and required keys that are no parameters.
+        outputs: the keys that the chain sets on the row itself, whose old values tell what a result changes.
+        fenced: the keys whose change makes a result stale: the `on` keys that the chain does not set itself.
+    """
+
+    layout: Layout
+    specs: tuple[TriggerSpec, ...]
+    pins: Pins = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(key for spec in self.specs if spec.is_columnar for key in spec.sets)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        needed = dict.fromkeys(key for spec in self.specs for key in (*spec.on, *spec.inputs))
+        made = set(self.outputs)
+        return tuple(key for key in needed if key not in made)
+
+    @property
+    def fenced(self) -> tuple[str, ...]:
+        made = set(self.outputs)
+        return tuple(dict.fromkeys(key for spec in self.specs for key in spec.on if key not in made))
+
+    def fence_columns(self) -> list[str]:
+        return [self.layout.changed(key) for key in self.fenced] + [self.layout.mark(spec) for spec in self.specs]
+
+    def source(self) -> str:
+        return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The due rows of some tasks.
+
+    Attributes:
+        rows: their numbers, ascending.
+        on_numbers: the number at which the first trigger's `on` keys last changed, for each row.
+        names: each row's id and page keys.
+        fences: each row's fence as read.
+        keys: key -> stored values.
+        outputs: key -> stored values before.
+    """
+
+    chain: Chain
+    rows: list[int]
+    on_numbers: list[int]
+    names: list[tuple[Any, ...]]
+    fences: list[Fence]
+    keys: Mapping[str, Sequence[Any]]
+    outputs: Mapping[str, Sequence[Any]]
+
+    def chosen(self, positions: Sequence[int]) -> Inputs:
+        """Return the inputs of some of the rows."""
+        if len(positions) == len(self.rows):
+            return self
+        return Inputs(
+            self.chain,
+            [self.rows[i] for i in positions],
+            [self.on_numbers[i] for i in positions],
+            [self.names[i] for i in positions],
+            [self.fences[i] for i in positions],
+            {key: [values[i] for i in positions] for key, values in self.keys.items()},
+            {key: [values[i] for i in positions] for key, values in self.outputs.items()},
+        )
+
+
+def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
+    """Read the rows of tasks on which the chain's first trigger is due."""
+    layout, first = chain.layout, chain.specs[0]
+    names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
+    fence = chain.fence_columns()
+    keys = [layout.inherited_value(key) for key in chain.keys]
+    outputs = [layout.value(key) for key in chain.outputs]
+    columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs]
+    sql = (
+        f"SELECT {', '.join(columns)} FROM {chain.source()} "
+        f"WHERE {{}} AND {layout.is_due(first)} ORDER BY {layout.row}"
+    )
+    found: list[tuple[Any, ...]] = []
+    for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
+        found += tx.execute(sql.format(part_condition(layout.row, part))).fetchall()
+    turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
+    ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]
+    starts = [sum(ends[: i + 1]) for i in range(len(ends))]
+    return Inputs(
+        chain,
+        list(turned[0]),
+        list(turned[1]),
+        list(zip(*turned[starts[1] : starts[2]], strict=True)),
+        list(zip(*turned[starts[2] : starts[3]], strict=True)),
+        dict(zip(chain.keys, turned[starts[3] : starts[4]], strict=True)),
+        dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
+    )
+
+
+def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int, Fence]:
+    """Read the fences of rows as they are now; rows that are gone are left out."""
+    columns = ", ".join([chain.layout.row, *chain.fence_columns()])
+    sql = f"SELECT {columns} FROM {chain.source()} WHERE "
+    found: dict[int, Fence] = {}
+    for part in parts_of(rows):
+        found.update((row, tuple(fence)) for row, *fence in tx.execute(sql + part_condition(chain.layout.row, part)))
+    return found

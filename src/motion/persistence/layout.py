@@ -1,0 +1,257 @@
+"""Layouts: how one table lies in the database, and the SQL fragments that follow from it.
+
+A table's rows are in `motion_rows_<table>`; a view with the table's name shows its keys and nothing else. Beside the
+keys, hidden columns (their names have a colon, which no key's can) hold:
+
+* `<key>:changed`: the number of the change that last changed a key which triggers run on;
+* `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs are as of change `number`, and were made by
+  `origin` (trigger, fingerprint, state version; 0: a user);
+* `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger.
+
+Outputs that are kept once for each state version are in `motion_outputs_<trigger>` instead, where the key of a slot is
+`version << 40 | row`: a version's values lie together, are found by row at once, and a switch changes one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from motion.graph import Graph
+from motion.schema import Key, Table
+from motion.triggers import TriggerSpec
+
+ORIGIN_BITS = 20
+ORIGIN_MASK = (1 << ORIGIN_BITS) - 1
+VERSION_SHIFT = 40
+
+Pins = Mapping[str, int]
+"""Component -> state version whose outputs to read; components left out are read live."""
+
+NO_PINS: Pins = {}
+
+
+def mark_of(number: int, origin: int) -> int:
+    """Return a mark: outputs as of change `number`, made by `origin`."""
+    return number << ORIGIN_BITS | origin
+
+
+def slot_of(version: int, row: int) -> int:
+    return version << VERSION_SHIFT | row
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def changed_column(key: str) -> str:
+    return quoted(f"{key}:changed")
+
+
+def done_column(trigger: str) -> str:
+    return quoted(f"{trigger}:done")
+
+
+def outputs_table(trigger: str) -> str:
+    return quoted(f"motion_outputs_{trigger}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One table's place in the database under one graph. Immutable, so its SQL is made once."""
+
+    table: Table
+    graph: Graph
+
+    @cached_property
+    def base(self) -> str:
+        return quoted(f"motion_rows_{self.table.name}")
+
+    @cached_property
+    def row_is_id(self) -> bool:
+        """Whether `id` itself numbers the rows: an int id without page keys saves an index."""
+        return self.table.has_int_id and not self.table.page_keys
+
+    @cached_property
+    def row_column(self) -> str:
+        return quoted("id" if self.row_is_id else ":row")
+
+    @cached_property
+    def row(self) -> str:
+        return f"r.{self.row_column}"
+
+    @cached_property
+    def numbered(self) -> tuple[str, ...]:
+        return self.graph.numbered_keys(self.table.name)
+
+    @cached_property
+    def versioned(self) -> Mapping[str, TriggerSpec]:
+        """The keys kept once for each state version, with the trigger that sets them."""
+        specs = [spec for spec in self.graph.of_table(self.table.name) if spec.is_versioned]
+        return {key: spec for spec in specs for key in spec.sets}
+
+    @cached_property
+    def versioned_specs(self) -> tuple[TriggerSpec, ...]:
+        return tuple({spec.name: spec for spec in self.versioned.values()}.values())
+
+    @cached_property
+    def stored_keys(self) -> tuple[str, ...]:
+        """The keys whose values are in the base table."""
+        return tuple(name for name in self.table.keys if name not in self.versioned)
+
+    @cached_property
+    def array_keys(self) -> tuple[Key, ...]:
+        return tuple(key for key in self.table.keys.values() if key.is_array)
+
+    # -- expressions over the aliases r (the row), o<n> (its versioned outputs) and p<n> (its page 0 rows) --
+
+    def value(self, key: str, alias: str = "r") -> str:
+        """Return the expression of a key's own stored value."""
+        if key in self.versioned:
+            return f"{self._output_alias(self.versioned[key])}.{quoted(key)}"
+        return f"{alias}.{quoted(key)}"
+
+    def inherited_value(self, key: str) -> str:
+        """Return the expression of a key's value, taken from page 0 of the page keys that do not tell it apart."""
+        alias = self._page_zero_alias(key)
+        return self.value(key) if alias is None else f"COALESCE({self.value(key)}, {alias}.{quoted(key)})"
+
+    def changed(self, key: str) -> str:
+        """Return the expression of the number at which a key, inherited or own, last changed."""
+        if key in self.versioned:
+            return f"COALESCE({self._output_alias(self.versioned[key])}.{changed_column(key)}, 0)"
+        own, alias = f"COALESCE(r.{changed_column(key)}, 0)", self._page_zero_alias(key)
+        return own if alias is None else f"MAX({own}, COALESCE({alias}.{changed_column(key)}, 0))"
+
+    def on_number(self, spec: TriggerSpec) -> str:
+        """Return the expression of the number at which a trigger's `on` keys last changed."""
+        numbers = [self.changed(key) for key in spec.on]
+        return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+    def mark(self, spec: TriggerSpec) -> str:
+        """Return the expression of a trigger's mark on the row."""
+        alias = self._output_alias(spec) if spec.is_versioned else "r"
+        column = quoted(":done") if spec.is_versioned else done_column(spec.name)
+        return f"COALESCE({alias}.{column}, 0)"
+
+    def is_due(self, spec: TriggerSpec) -> str:
+        """Return the condition that a trigger has not yet met the last change of its `on` keys."""
+        return f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
+
+    def joined(
+        self, keys: Iterable[str], specs: Iterable[TriggerSpec] = (), pins: Pins = NO_PINS, *, inherit: bool = True
+    ) -> str:
+        """Return the FROM clause under which the expressions of these keys and triggers hold."""
+        keys = list(keys)
+        outputs = {self.versioned[key].name: self.versioned[key] for key in keys if key in self.versioned}
+        outputs |= {spec.name: spec for spec in specs if spec.is_versioned}
+        own = self.graph.levels[self.table.name]
+        levels = {own[key] for key in keys if inherit and self._page_zero_alias(key)}
+        joins = [self._join_outputs(spec, pins) for spec in outputs.values()]
+        joins += [self._join_page_zero(level) for level in levels]
+        return " ".join([f"{self.base} r", *joins])
+
+    def stored(self, pins: Pins = NO_PINS) -> str:
+        """Return a subquery with `:row` and every key's own stored value: what `where` conditions see."""
+        columns = ", ".join(f"{self.value(key)} AS {quoted(key)}" for key in self.table.keys)
+        return f'(SELECT {self.row} AS ":row", {columns} FROM {self.joined(self.table.keys, (), pins, inherit=False)})'
+
+    def _output_alias(self, spec: TriggerSpec) -> str:
+        return f"o{self.graph.rank[spec.name]}"
+
+    def _join_outputs(self, spec: TriggerSpec, pins: Pins) -> str:
+        alias = self._output_alias(spec)
+        return (
+            f"LEFT JOIN {outputs_table(spec.name)} {alias} "
+            f"ON {alias}.slot = ({self.version(spec, pins)} << {VERSION_SHIFT}) + {self.row}"
+        )
+
+    def version(self, spec: TriggerSpec, pins: Pins) -> str:
+        """Return the expression of the state version whose outputs are read."""
+        component = spec.component or ""
+        if component in pins:
+            return str(pins[component])
+        name = component.replace("'", "''")
+        return f"(SELECT live FROM motion_components WHERE name = '{name}')"
+
+    def _page_zero_alias(self, key: str) -> str | None:
+        """Return the alias of the row that a key is inherited from, None where every page key tells it apart."""
+        level = self.graph.levels[self.table.name][key]
+        pages = self.table.page_keys
+        if key in self.table.primary_key or key in self.versioned or level.issuperset(pages):
+            return None
+        return "p" + "".join("1" if page in level else "0" for page in pages)
+
+    def _join_page_zero(self, level: frozenset[str]) -> str:
+        alias = "p" + "".join("1" if page in level else "0" for page in self.table.page_keys)
+        pages = [
+            f"{alias}.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}"
+            for page in self.table.page_keys
+        ]
+        return f"LEFT JOIN {self.base} {alias} ON {' AND '.join([f'{alias}.id = r.id', *pages])}"
+
+    # -- definitions --
+
+    def create_base(self) -> list[str]:
+        """Return the statements that make the table's rows."""
+        keys = [f"{quoted(key.name)} {key.codec.sql_type}{self._constraint(key)}" for key in self.table.keys.values()]
+        row = [] if self.row_is_id else ['":row" INTEGER PRIMARY KEY']
+        made = ['":made_by" TEXT', '":made_from" INTEGER', '":made_item" INTEGER']
+        statements = [f"CREATE TABLE {self.base} ({', '.join([*row, *keys, *made])})"]
+        if not self.row_is_id:
+            columns = ", ".join(map(quoted, self.table.primary_key))
+            statements.append(f"CREATE UNIQUE INDEX {self._index_name('primary')} ON {self.base} ({columns})")
+        statements.append(
+            f'CREATE INDEX {self._index_name("made")} ON {self.base} (":made_from", ":made_by") '
+            f'WHERE ":made_by" IS NOT NULL'
+        )
+        return statements
+
+    def create_indexes(self) -> list[str]:
+        """Return the statements that make the indexes asked for with `motion.Index`."""
+        return [
+            f"CREATE INDEX IF NOT EXISTS {self._index_name(key.name)} ON {self.base} ({quoted(key.name)})"
+            for key in self.table.keys.values()
+            if key.is_indexed and key.name not in self.versioned
+        ]
+
+    def hidden_columns(self) -> list[str]:
+        """Return the columns that the graph needs beside the keys."""
+        marks = [done_column(spec.name) for spec in self.graph.of_table(self.table.name) if not spec.is_versioned]
+        numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
+        return [*numbers, *marks]
+
+    def create_outputs(self, spec: TriggerSpec) -> str:
+        """Return the statement that makes a versioned trigger's outputs. Small columns first: a scan of marks then
+        never touches the vectors' overflow pages."""
+        numbers = [f"{changed_column(key)} INTEGER" for key in spec.sets]
+        values = [f"{quoted(key)} {self.table.keys[key].codec.sql_type}" for key in spec.sets]
+        columns = ", ".join(["slot INTEGER PRIMARY KEY", '":done" INTEGER', *numbers, *values])
+        return f"CREATE TABLE IF NOT EXISTS {outputs_table(spec.name)} ({columns})"
+
+    def create_view(self) -> list[str]:
+        """Return the statements that make the table readable under its own name."""
+        name = quoted(self.table.name)
+        columns = ", ".join(f"{self.value(key)} AS {quoted(key)}" for key in self.table.keys)
+        body = f"SELECT {columns} FROM {self.joined(self.table.keys, inherit=False)}"
+        return [f"DROP VIEW IF EXISTS {name}", f"CREATE VIEW {name} AS {body}"]
+
+    def _index_name(self, what: str) -> str:
+        return quoted(f"motion_index_{self.table.name}_{what}")
+
+    def _constraint(self, key: Key) -> str:
+        if key.name == "id":
+            return " PRIMARY KEY" if self.row_is_id else " NOT NULL"
+        return " NOT NULL DEFAULT 0" if key.is_page else ""
+
+
+def in_ranges(expression: str, ranges: Sequence[tuple[int, int]]) -> str:
+    """Return the condition that a row number is in one of the ranges, both ends included."""
+    if len(ranges) == 1:
+        return f"{expression} BETWEEN {ranges[0][0]} AND {ranges[0][1]}"
+    singles = [str(low) for low, high in ranges if low == high]
+    spans = [f"{expression} BETWEEN {low} AND {high}" for low, high in ranges if low != high]
+    if singles:
+        spans.append(f"{expression} IN ({', '.join(singles)})")
+    return f"({' OR '.join(spans)})" if spans else "0"

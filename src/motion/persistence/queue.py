@@ -1,0 +1,374 @@
+"""The queue: tasks in the database. Enqueued in the transaction of the write that causes them; claimed by status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.persistence.layout import quoted
+from motion.tasks import LIVE, Cause, DeadLetter, Task, TaskStatus
+from motion.triggers import TriggerSpec
+
+COLUMNS = "task, trigger, low, high, number, version, change, depth, priority, attempts"
+LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
+
+
+def enqueue(
+    tx: Transaction,
+    spec: TriggerSpec,
+    ranges: Iterable[tuple[int, int]],
+    cause: Cause,
+    *,
+    version: int | None = None,
+    priority: int | None = None,
+    attempts: int = 0,
+    not_before: int = 0,
+) -> None:
+    """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing)."""
+    for low, high in ranges:
+        waiting = _meet(tx, spec.name, low, high, version)
+        level = cause.priority if priority is None else priority
+        if waiting is None:
+            task = tx.execute(
+                "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status, "
+                f"attempts, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
+                (spec.name, low, high, cause.number, version, cause.change, cause.depth, level, attempts, not_before),
+            ).lastrowid
+        else:
+            task, change = waiting
+            tx.execute(
+                "UPDATE motion_tasks SET number = ?, change = ?, depth = ?, priority = MAX(priority, ?), "
+                f"status = {TaskStatus.READY:d}, attempts = ?, not_before = ?, error = NULL, inputs = NULL "
+                "WHERE task = ?",
+                (cause.number, cause.change, cause.depth, level, attempts, not_before, task),
+            )
+            if change != cause.change:
+                link(tx, task, change)
+        if cause.task is not None:
+            _inherit_links(tx, cause.task, task)
+
+
+def _meet(tx: Transaction, trigger: str, low: int, high: int, version: int | None) -> tuple[int, int] | None:
+    """Return the waiting task and its change for exactly these rows. Dead letters of these rows end here: newer work
+    supersedes them."""
+    same = None
+    found = tx.execute(
+        f"SELECT task, low, high, status, change FROM motion_tasks WHERE trigger = ? AND low BETWEEN ? AND ? "
+        f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.DEAD:d}, {TaskStatus.BLOCKED:d}) AND version IS ?",
+        (trigger, low, high, version),
+    ).fetchall()
+    for task, task_low, task_high, status, change in found:
+        if (task_low, task_high) == (low, high):
+            same = (task, change)
+        elif status == TaskStatus.DEAD:
+            remove(tx, [task])
+    return same
+
+
+def link(tx: Transaction, task: int, change: int) -> None:
+    """Let one more change wait for a task."""
+    tx.execute("INSERT OR IGNORE INTO motion_task_changes (task, change) VALUES (?, ?)", (task, change))
+
+
+def link_newer(tx: Transaction, task: Task, row: int, number: int) -> None:
+    """Let the changes of a task wait for the newer work that took over one of its rows."""
+    newer = tx.execute(
+        "SELECT task FROM motion_tasks WHERE trigger = ? AND low <= ? AND high >= ? AND number >= ? AND task != ?",
+        (task.trigger, row, row, number, task.task),
+    ).fetchall()
+    for (other,) in newer:
+        link(tx, other, task.change)
+        _inherit_links(tx, task.task, other)
+
+
+def _inherit_links(tx: Transaction, source: int, target: int) -> None:
+    tx.execute(
+        "INSERT OR IGNORE INTO motion_task_changes (change, task) "
+        "SELECT change, ? FROM motion_task_changes WHERE task = ?",
+        (target, source),
+    )
+
+
+def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> list[Task]:
+    """Claim the most urgent ready task of the allowed triggers, and more of the same trigger up to a limit of rows.
+
+    Args:
+        owner: who claims.
+        allowed: triggers that may run now, each with the rows that one claim may hold.
+    """
+    limits, now = dict(allowed), clock.now_ms()
+    heads = [head for trigger in limits if (head := _most_urgent(tx, trigger, now)) is not None]
+    if not heads:
+        return []
+    priority, _, trigger, version = max(heads, key=lambda head: (head[0], -head[1]))
+    rows = tx.execute(
+        f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
+        "AND priority = ? AND not_before <= ? ORDER BY task LIMIT ?",
+        (trigger, version, priority, now, min(limits[trigger], 1000)),
+    ).fetchall()
+    tasks = _within([Task(*row) for row in rows], limits[trigger])
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
+        [(owner, task.task) for task in tasks],
+    )
+    return tasks
+
+
+def _most_urgent(tx: Transaction, trigger: str, now: int) -> tuple[int, int, str, int | None] | None:
+    """Return (priority, task, trigger, version) of a trigger's next task. One index look-up, however long the queue."""
+    found = tx.execute(
+        f"SELECT priority, task, trigger, version FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
+        "AND trigger = ? AND not_before <= ? ORDER BY priority DESC, task LIMIT 1",
+        (trigger, now),
+    ).fetchone()
+    return None if found is None else tuple(found)
+
+
+def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
+    """Return the first tasks that together hold at most `limit` rows, at least one task, no row twice."""
+    chosen: list[Task] = []
+    size = 0
+    for task in sorted(tasks, key=lambda task: task.task):
+        overlaps = any(task.low <= other.high and other.low <= task.high for other in chosen)
+        if chosen and (size + task.size > limit or overlaps):
+            break
+        chosen.append(task)
+        size += task.size
+    return chosen
+
+
+def still_claimed(tx: Transaction, owner: str, tasks: Sequence[Task]) -> bool:
+    """Whether all of these tasks are still this owner's; a task taken over must not be completed by its old owner."""
+    places = ", ".join("?" * len(tasks))
+    held = tx.execute(
+        f"SELECT COUNT(*) FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d} AND owner = ? AND task IN ({places})",
+        (owner, *(task.task for task in tasks)),
+    ).fetchone()[0]
+    return bool(held == len(tasks))
+
+
+def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
+    """End tasks, and wake what was blocked behind them."""
+    remove(tx, [task.task for task in tasks])
+    for trigger in woken:
+        wake(tx, trigger)
+
+
+def wake(tx: Transaction, trigger: str) -> None:
+    """Let a trigger's blocked tasks be looked at again."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d} AND trigger = ?",
+        (trigger,),
+    )
+
+
+def remove(tx: Transaction, tasks: Sequence[int]) -> None:
+    tx.executemany("DELETE FROM motion_tasks WHERE task = ?", [(task,) for task in tasks])
+    tx.executemany("DELETE FROM motion_task_changes WHERE task = ?", [(task,) for task in tasks])
+
+
+def release(tx: Transaction, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY) -> None:
+    """Give claimed tasks back untouched."""
+    tx.executemany(
+        "UPDATE motion_tasks SET status = ?, owner = NULL WHERE task = ?",
+        [(int(status), task.task) for task in tasks],
+    )
+
+
+def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> None:
+    """Set a task aside as a dead letter."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, attempts = ?, error = ?, inputs = ? "
+        "WHERE task = ?",
+        (attempts, error, inputs, task),
+    )
+
+
+def add_alone(tx: Transaction, spec: TriggerSpec, row: int, cause: Cause, version: int | None) -> int:
+    """Make a task for one row of a range that has to go its own way, and return it."""
+    task = int(
+        tx.execute(
+            "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status) "
+            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d})",
+            (spec.name, row, row, cause.number, version, cause.change, cause.depth, cause.priority),
+        ).lastrowid
+    )
+    if cause.task is not None:
+        _inherit_links(tx, cause.task, task)
+    return task
+
+
+def postpone(tx: Transaction, task: int, attempts: int, error: str, not_before: int) -> None:
+    """Let a failed task wait for its next attempt."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, attempts = ?, error = ?, not_before = ? "
+        "WHERE task = ?",
+        (attempts, error, not_before, task),
+    )
+
+
+def has_work_on(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> bool:
+    """Whether any of these triggers has live work on a range of rows."""
+    if not triggers:
+        return False
+    places = ", ".join("?" * len(triggers))
+    sql = (
+        f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) AND low <= ? AND high >= ? "
+        f"AND status IN {LIVE_SQL} LIMIT 1"
+    )
+    return tx.execute(sql, (*triggers, high, low)).fetchone() is not None
+
+
+def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
+    """Whether there is any task, live or dead, of these triggers."""
+    places = ", ".join("?" * len(triggers))
+    return tx.execute(f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) LIMIT 1", tuple(triggers)).fetchone() is not None
+
+
+def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
+    """Let claimed tasks wait for work upstream; what has ended since they looked does not hold them."""
+    for task in tasks:
+        waits = has_work_on(tx, upstream, task.low, task.high)
+        release(tx, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
+
+
+def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> set[int]:
+    """Return the rows of a range on which one of these triggers has given up."""
+    if not triggers:
+        return set()
+    places = ", ".join("?" * len(triggers))
+    sql = (
+        f"SELECT low FROM motion_tasks WHERE trigger IN ({places}) AND low BETWEEN ? AND ? "
+        f"AND status = {TaskStatus.DEAD:d}"
+    )
+    return {int(row[0]) for row in tx.execute(sql, (*triggers, low, high))}
+
+
+def take_over(tx: Transaction, owners: Sequence[str]) -> None:
+    """Give the tasks of owners that are gone back to the queue."""
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL "
+        f"WHERE status = {TaskStatus.CLAIMED:d} AND owner = ?",
+        [(owner,) for owner in owners],
+    )
+
+
+def owners(tx: Transaction) -> list[str]:
+    """Return who holds claims."""
+    sql = f"SELECT DISTINCT owner FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d}"
+    return [str(row[0]) for row in tx.execute(sql)]
+
+
+def live_count(tx: Transaction, change: int | None = None) -> int:
+    """Return how many tasks are left: of a change, or of all whose triggers exist."""
+    if change is None:
+        sql = (
+            f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL} "
+            "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
+        )
+        return int(tx.execute(sql).fetchone()[0])
+    mine = "SELECT task FROM motion_tasks WHERE change = ?1 UNION SELECT task FROM motion_task_changes WHERE change = ?1"
+    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL} AND task IN ({mine})"
+    return int(tx.execute(sql, (change,)).fetchone()[0])
+
+
+def next_due_ms(tx: Transaction, triggers: Sequence[str], now: int) -> int | None:
+    """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed."""
+    places = ", ".join("?" * len(triggers))
+    sql = (
+        f"SELECT MIN(not_before) FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger IN ({places}) "
+        "AND not_before > ?"
+    )
+    found = tx.execute(sql, (*triggers, now)).fetchone()[0]
+    return None if found is None else int(found)
+
+
+def dead_letters(
+    tx: Transaction, tables: dict[str, tuple[str, str]], change: int | None = None, trigger: str | None = None
+) -> list[DeadLetter]:
+    """Return the rows that triggers gave up on.
+
+    Args:
+        tables: trigger -> its table's name and an SQL expression that shows a row of it.
+        change: only those that this change waited for.
+        trigger: only this trigger's.
+    """
+    conditions, values = [f"t.status = {TaskStatus.DEAD:d}"], []
+    if change is not None:
+        conditions.append(
+            "(t.change = ? OR t.task IN (SELECT task FROM motion_task_changes WHERE change = ?))"
+        )
+        values += [change, change]
+    if trigger is not None:
+        conditions.append("t.trigger = ?")
+        values.append(trigger)  # type: ignore[arg-type]  # a list of SQL values
+    sql = (
+        "SELECT t.task, t.trigger, t.low, t.attempts, t.error, t.inputs FROM motion_tasks t "
+        f"WHERE {' AND '.join(conditions)} ORDER BY t.task"
+    )
+    found = tx.execute(sql, values).fetchall()
+    return [
+        DeadLetter(task, name, tables[name][0], _shown(tx, tables[name][1], row), attempts, error or "", inputs or "")
+        for task, name, row, attempts, error, inputs in found
+        if name in tables
+    ]
+
+
+def _shown(tx: Transaction, expression: str, row: int) -> str:
+    found = tx.execute(expression, (row,)).fetchone()
+    return str(found[0]) if found else f"row {row} (deleted since)"
+
+
+def revive(tx: Transaction, tasks: Sequence[int]) -> None:
+    """Let dead letters be tried again from their first attempt."""
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, not_before = 0 WHERE task = ?",
+        [(task,) for task in tasks],
+    )
+
+
+def cancel(tx: Transaction, change: int) -> None:
+    """Drop a change's tasks that have not begun."""
+    tx.execute(
+        f"DELETE FROM motion_tasks WHERE change = ? AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
+        (change,),
+    )
+
+
+def depths(tx: Transaction) -> dict[str, dict[str, int]]:
+    """Return trigger -> status -> how many tasks."""
+    found: dict[str, dict[str, Any]] = {}
+    for trigger, status, count in tx.execute("SELECT trigger, status, COUNT(*) FROM motion_tasks GROUP BY 1, 2"):
+        found.setdefault(trigger, {})[TaskStatus(status).name.lower()] = count
+    return found
+
+
+def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> tuple[int, int]:
+    """Return how many of a candidate version's tasks are live, and how many are dead."""
+    places = ", ".join("?" * len(triggers))
+    sql = (
+        f"SELECT SUM(status IN {LIVE_SQL}), SUM(status = {TaskStatus.DEAD:d}) FROM motion_tasks "
+        f"WHERE version = ? AND trigger IN ({places})"
+    )
+    live, dead = tx.execute(sql, (version, *triggers)).fetchone()
+    return int(live or 0), int(dead or 0)
+
+
+def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None:
+    """Forget the work of a version that will not go live."""
+    for trigger in triggers:
+        tx.execute("DELETE FROM motion_tasks WHERE trigger = ? AND version = ?", (trigger, version))
+
+
+def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> str:
+    """Return the query that shows a row by its primary key, such as `id=7 page=2`."""
+    parts = " || ' ' || ".join(f"'{key}=' || {quoted(key)}" for key in primary_key)
+    return f"SELECT {parts} FROM {base} WHERE {row_column} = ?"
+
+
+def any_ready(tx: Transaction, triggers: Sequence[str]) -> bool:
+    """Whether a task of these triggers could be claimed now: a look that takes no lock."""
+    now = clock.now_ms()
+    return any(_most_urgent(tx, trigger, now) is not None for trigger in triggers)

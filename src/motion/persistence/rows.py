@@ -1,0 +1,486 @@
+"""Rows: reading and writing a table's rows, and telling what a write changed.
+
+A write compares stored forms: setting what is there already changes nothing. Who must run because of a change is
+not decided here, but in `persistence.cascade`.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.codecs import Stored, encode_parameter
+from motion.errors import SqlError
+from motion.persistence.layout import (
+    NO_PINS,
+    ORIGIN_MASK,
+    Layout,
+    Pins,
+    changed_column,
+    done_column,
+    in_ranges,
+    mark_of,
+    outputs_table,
+    quoted,
+    slot_of,
+)
+from motion.schema import Table, timestamp_now
+from motion.tasks import ranges_of
+from motion.triggers import TriggerSpec
+
+Columns = Mapping[str, Sequence[Stored]]
+NAMED_AT_ONCE = 200
+"""Row numbers written out in one statement at most."""
+
+
+@dataclass
+class Written:
+    """What a write changed.
+
+    Attributes:
+        rows: the row numbers written or found, in the order given.
+        ids: their ids.
+        changed: key -> the rows in which its value is another than before.
+        arrived: key -> those of them that had no value before.
+    """
+
+    layout: Layout
+    rows: list[int] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)
+    changed: dict[str, list[int]] = field(default_factory=dict)
+    arrived: dict[str, list[int]] = field(default_factory=dict)
+
+    def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
+        if rows:
+            self.changed.setdefault(key, []).extend(rows)
+            if arrived:
+                self.arrived.setdefault(key, []).extend(rows)
+
+    def add(self, other: Written) -> None:
+        """Take in what a further write to the same table changed."""
+        self.rows += other.rows
+        self.ids += other.ids
+        for key, rows in other.changed.items():
+            self.note(key, rows, arrived=False)
+        for key, rows in other.arrived.items():
+            self.arrived.setdefault(key, []).extend(rows)
+
+
+# -- writing --
+
+
+def write_rows(
+    tx: Transaction,
+    layout: Layout,
+    columns: Columns,
+    count: int,
+    number: int,
+    *,
+    is_user: bool = True,
+    is_forced: bool = False,
+) -> Written:
+    """Write encoded values to rows named by id and page keys; rows that are not there are made.
+
+    Args:
+        columns: key -> one stored value for each row; `id` may be left out, or None, for a new one.
+        count: how many rows.
+        number: of this change.
+        is_user: the values come from outside and so override what triggers would give.
+        is_forced: equal values count as changed.
+    """
+    if count > 1 and _has_duplicates(layout.table, columns, count):
+        written = Written(layout)
+        for i in range(count):
+            one = {key: [values[i]] for key, values in columns.items()}
+            written.add(
+                write_rows(tx, layout, one, 1, number, is_user=is_user, is_forced=is_forced)
+            )
+        return written
+    found = _find(tx, layout, columns, count)
+    fresh = [i for i, old in enumerate(found) if old is None]
+    known = [i for i, old in enumerate(found) if old is not None]
+    written = Written(layout, [0] * count, [None] * count)
+    if fresh:
+        chosen = columns if not known else {key: [values[i] for i in fresh] for key, values in columns.items()}
+        _insert(tx, layout, chosen, fresh, number, written, is_user=is_user)
+    for i in known:
+        _update(tx, layout, columns, i, found[i] or (), number, written, is_user, is_forced)
+    for key in columns:
+        if key in layout.versioned:
+            _write_versioned(tx, layout, key, columns[key], written, number)
+    if is_user:
+        _override_pages(tx, layout, columns, written, number)
+    return written
+
+
+def _has_duplicates(table: Table, columns: Columns, count: int) -> bool:
+    ids = columns.get("id")
+    if ids is None or len(set(ids)) == count:
+        return False
+    pages = [columns[page] for page in table.page_keys if page in columns]
+    named = [name for name in zip(ids, *pages, strict=True) if name[0] is not None]
+    return len(set(named)) < len(named)
+
+
+def _find(tx: Transaction, layout: Layout, columns: Columns, count: int) -> list[tuple[Any, ...] | None]:
+    """Return for each row named its row number and the old values of the keys in `columns`, or None."""
+    ids = columns.get("id")
+    if ids is None:
+        return [None] * count
+    keys = [key for key in columns if key not in layout.table.primary_key and key not in layout.versioned]
+    selected = ", ".join([layout.row, *(f"r.{quoted(key)}" for key in keys)])
+    pages = [columns.get(page) or [0] * count for page in layout.table.page_keys]
+    if count == 1:
+        named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
+        sql = f"SELECT {selected} FROM {layout.base} r WHERE r.id = ?{named}"
+        return [tx.execute(sql, (ids[0], *(page[0] or 0 for page in pages))).fetchone()]
+    if _is_beyond(tx, layout, ids):
+        return [None] * count
+    return _find_many(tx, layout, selected, ids, pages)
+
+
+def _is_beyond(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> bool:
+    """Whether all ids are larger than any stored, as in every plain load: then none needs to be looked up."""
+    if not layout.table.has_int_id or None in ids:
+        return False
+    largest = tx.execute(f"SELECT MAX(id) FROM {layout.base}").fetchone()[0]
+    return largest is None or bool(min(ids) > largest)  # type: ignore[type-var]  # ints: checked when encoded
+
+
+def _find_many(
+    tx: Transaction, layout: Layout, selected: str, ids: Sequence[Stored], pages: Sequence[Sequence[Stored]]
+) -> list[tuple[Any, ...] | None]:
+    names = [list(name) for name in zip(ids, *([value or 0 for value in page] for page in pages), strict=True)]
+    matched = " AND ".join(
+        f"r.{quoted(key)} = json_extract(j.value, '$[{i}]')" for i, key in enumerate(layout.table.primary_key)
+    )
+    sql = f"SELECT j.key, {selected} FROM json_each(?) j CROSS JOIN {layout.base} r WHERE {matched}"
+    found: list[tuple[Any, ...] | None] = [None] * len(names)
+    for position, *old in tx.execute(sql, (json.dumps(names),)):
+        found[position] = tuple(old)
+    return found
+
+
+def _insert(
+    tx: Transaction,
+    layout: Layout,
+    columns: Columns,
+    positions: Sequence[int],
+    number: int,
+    written: Written,
+    *,
+    is_user: bool,
+) -> None:
+    count = len(positions)
+    filled = _filled(tx, layout, columns, count)
+    keys = [key for key in filled if key not in layout.versioned]
+    constants = {}
+    values = [filled[key] for key in keys]
+    names = [quoted(key) for key in keys]
+    for key in layout.numbered:
+        if key in filled and key not in layout.versioned:
+            names.append(changed_column(key))
+            values.append([None if value is None else number for value in filled[key]])
+    if is_user:
+        constants = {done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, columns)}
+    places = ", ".join(["?"] * len(names) + [str(mark) for mark in constants.values()])
+    sql = f"INSERT INTO {layout.base} ({', '.join([*names, *constants])}) VALUES ({places})"
+    rows = _inserted_rows(tx, layout, sql, values, filled, count)
+    for position, row, row_id in zip(positions, rows, filled["id"], strict=True):
+        written.rows[position], written.ids[position] = row, row_id
+    for key in keys:
+        if key not in layout.table.primary_key:
+            present = rows if None not in filled[key] else [r for r, v in zip(rows, filled[key], strict=True) if v is not None]
+            written.note(key, present, arrived=True)
+
+
+def _inserted_rows(
+    tx: Transaction, layout: Layout, sql: str, values: Sequence[Sequence[Stored]], filled: Columns, count: int
+) -> list[int]:
+    if layout.row_is_id:
+        tx.executemany(sql, zip(*values, strict=True))
+        return list(filled["id"])  # type: ignore[arg-type]  # ints: such a table has an int id
+    if count == 1:
+        return [int(tx.execute(sql, [value[0] for value in values]).lastrowid)]
+    # One writer at a time, and the table only grows at its end: the new rows are numbered in a run.
+    first = int(tx.execute(f'SELECT COALESCE(MAX(":row"), 0) FROM {layout.base}').fetchone()[0]) + 1
+    tx.executemany(sql, zip(*values, strict=True))
+    return list(range(first, first + count))
+
+
+def _filled(tx: Transaction, layout: Layout, columns: Columns, count: int) -> dict[str, Sequence[Stored]]:
+    """Return the columns of new rows with ids, page keys, timestamps and defaults filled in."""
+    table = layout.table
+    filled: dict[str, Sequence[Stored]] = dict(columns)
+    filled["id"] = _ids(tx, layout, columns.get("id"), count)
+    for page in table.page_keys:
+        filled[page] = [value or 0 for value in columns[page]] if page in columns else [0] * count
+    stamp = table.timestamp_key
+    if stamp is not None and (stamp.name not in filled or None in filled[stamp.name]):
+        now = timestamp_now(stamp, clock.now_ms(), clock.now())
+        filled[stamp.name] = [now if value is None else value for value in filled.get(stamp.name, [None] * count)]
+    for key in table.defaults:
+        if key.name not in filled and key.make_default is not None:
+            own = _is_own(layout, key.name, filled, count)
+            filled[key.name] = [key.encode(key.make_default()) if is_own else None for is_own in own]
+    return filled
+
+
+def _is_own(layout: Layout, key: str, filled: Columns, count: int) -> Sequence[bool]:
+    """Whether each row has a value of its own for a key, or takes it from page 0 of other page keys."""
+    level = layout.graph.levels[layout.table.name][key]
+    others = [filled[page] for page in layout.table.page_keys if page not in level]
+    return [not any(pages) for pages in zip(*others, strict=True)] if others else [True] * count
+
+
+def _ids(tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int) -> Sequence[Stored]:
+    if given is not None and None not in given:
+        return given
+    wanted = given or [None] * count
+    if not layout.table.has_int_id:
+        return [_ordered_id() if each is None else each for each in wanted]
+    known = [int(each) for each in wanted if each is not None]
+    following = max([largest_id(tx, layout), *known])
+    ids = []
+    for each in wanted:
+        following += each is None
+        ids.append(following if each is None else each)
+    return ids
+
+
+def largest_id(tx: Transaction, layout: Layout) -> int:
+    """Return the largest int id that the table ever had, deleted rows included; 0 where it had none."""
+    sql = f"SELECT MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id) FROM motion_tables WHERE name = ?"
+    return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
+
+
+def _ordered_id() -> str:
+    """Return a unique id whose text order is the order of creation (as UUID version 7, RFC 9562)."""
+    return f"{clock.now_ms():012x}{uuid.uuid4().hex[:20]}"
+
+
+def _update(
+    tx: Transaction,
+    layout: Layout,
+    columns: Columns,
+    i: int,
+    old: Sequence[Any],
+    number: int,
+    written: Written,
+    is_user: bool,
+    is_forced: bool,
+) -> None:
+    row, before = old[0], old[1:]
+    written.rows[i], written.ids[i] = row, columns["id"][i]
+    keys = [key for key in columns if key not in layout.table.primary_key and key not in layout.versioned]
+    assignments: dict[str, Stored] = {}
+    for key, was in zip(keys, before, strict=True):
+        value = columns[key][i]
+        if value == was and type(value) is type(was) and not is_forced:
+            continue
+        assignments[quoted(key)] = value
+        if key in layout.numbered:
+            assignments[changed_column(key)] = number
+        written.note(key, [row], arrived=was is None)
+    if is_user:
+        given = {key: columns[key] for key in columns if key not in layout.versioned}
+        marks = {done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, given)}
+        assignments |= marks
+    if assignments:
+        update_row(tx, layout, row, assignments)
+
+
+def update_row(tx: Transaction, layout: Layout, row: int, assignments: Mapping[str, Stored]) -> None:
+    sets = ", ".join(f"{column} = ?" for column in assignments)
+    tx.execute(f"UPDATE {layout.base} SET {sets} WHERE {layout.row_column} = ?", (*assignments.values(), row))
+
+
+def _overridden(layout: Layout, columns: Iterable[str]) -> list[TriggerSpec]:
+    """Return the triggers of whose outputs on the row itself a user gives one."""
+    producers = layout.graph.producers
+    names = {producers.get((layout.table.name, key)) for key in columns}
+    specs = [layout.graph.triggers[name] for name in names if name]
+    return [spec for spec in specs if spec.page is None and not spec.is_versioned]
+
+
+def _override_pages(tx: Transaction, layout: Layout, columns: Columns, written: Written, number: int) -> None:
+    """Mark the source rows of pages that a user wrote: the run that would make them is not due any more."""
+    producers, table = layout.graph.producers, layout.table
+    specs = {producers.get((table.name, key)) for key in columns} - {None}
+    for spec in (layout.graph.triggers[str(name)] for name in specs):
+        if spec.page is None:
+            continue
+        level = layout.graph.row_level(spec)
+        same = [f"s.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}" for page in table.page_keys]
+        for part in parts_of(written.rows):
+            tx.execute(
+                f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} IN "
+                f"(SELECT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
+                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {part_condition(layout.row, part)})",
+                (mark_of(number, 0),),
+            )
+
+
+def _write_versioned(
+    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored], written: Written, number: int
+) -> None:
+    """Write a user's values of a key that is kept for each state version, for the live one (1 where none is yet)."""
+    spec = layout.versioned[key]
+    live = tx.execute("SELECT live FROM motion_components WHERE name = ?", (spec.component,)).fetchone()
+    version = (live and live[0]) or 1
+    table = outputs_table(spec.name)
+    for row, value in zip(written.rows, values, strict=True):
+        slot = slot_of(version, row)
+        old = tx.execute(f"SELECT {quoted(key)} FROM {table} WHERE slot = ?", (slot,)).fetchone()
+        tx.execute(
+            f'INSERT INTO {table} (slot, ":done", {changed_column(key)}, {quoted(key)}) VALUES (?, ?, ?, ?) '
+            f'ON CONFLICT DO UPDATE SET ":done" = excluded.":done", {changed_column(key)} = '
+            f"excluded.{changed_column(key)}, {quoted(key)} = excluded.{quoted(key)}",
+            (slot, mark_of(number, 0), number, value),
+        )
+        if old is None or old[0] != value:
+            written.note(key, [row], arrived=old is None or old[0] is None)
+
+
+def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
+    """Delete rows by number, with what is kept beside them."""
+    for part in parts_of(rows):
+        condition = part_condition(layout.row_column, part)
+        if layout.table.has_int_id:
+            largest = f"(SELECT MAX(id) FROM {layout.base} WHERE {condition})"
+            tx.execute(
+                f"UPDATE motion_tables SET last_id = MAX(last_id, COALESCE({largest}, 0)) WHERE name = ?",
+                (layout.table.name,),
+            )
+        tx.execute(f"DELETE FROM {layout.base} WHERE {condition}")
+        for spec in layout.versioned_specs:
+            names = ", ".join(str(version) for version in _versions(tx, spec))
+            for low, high in part:
+                spans = [f"slot BETWEEN {slot_of(int(v), low)} AND {slot_of(int(v), high)}" for v in names.split(", ") if v]
+                if spans:
+                    tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE {' OR '.join(spans)}")
+
+
+def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    sql = "SELECT number FROM motion_states WHERE component = ?"
+    return sorted({1, *(int(row[0]) for row in tx.execute(sql, (spec.component,)))})
+
+
+def clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:
+    """Make a trigger due again on every row that it has run on, values that users gave excepted; return the rows."""
+    ran = f"COALESCE({done_column(spec.name)}, 0) & {ORIGIN_MASK} != 0"
+    found = [int(row[0]) for row in tx.execute(f"SELECT {layout.row} FROM {layout.base} r WHERE {ran}")]
+    tx.execute(f"UPDATE {layout.base} SET {done_column(spec.name)} = 0 WHERE {ran}")
+    return found
+
+
+def parts_of(rows: Iterable[int]) -> list[list[tuple[int, int]]]:
+    """Return row numbers as lists of ranges, each short enough for one statement."""
+    ranges = ranges_of(rows)
+    return [ranges[start : start + NAMED_AT_ONCE] for start in range(0, len(ranges), NAMED_AT_ONCE)]
+
+
+def part_condition(expression: str, part: Sequence[tuple[int, int]]) -> str:
+    return in_ranges(expression, part)
+
+
+# -- reading --
+
+
+def read_one(
+    tx: Transaction, layout: Layout, row_id: Stored, pages: Sequence[int], *, inherit: bool = True, pins: Pins = NO_PINS
+) -> Any | None:
+    """Return the row named by id and page keys as an instance of its dataclass, or None."""
+    named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
+    sql = f"{_select(layout, inherit, pins)} WHERE r.id = ?{named}"
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    return None if found is None else decoded(layout.table, found)
+
+
+def read_rows(
+    tx: Transaction,
+    layout: Layout,
+    *,
+    row_id: Stored = None,
+    where: str | None = None,
+    parameters: Sequence[Any] = (),
+    order_by: str | None = None,
+    limit: int | None = None,
+    inherit: bool = True,
+    pins: Pins = NO_PINS,
+) -> list[Any]:
+    """Return rows as instances, in the order asked for, or by id and page keys."""
+    conditions = ([f"({where})"] if where else []) + (["id = ?"] if row_id is not None else [])
+    values = [encode_parameter(value) for value in parameters] + ([row_id] if row_id is not None else [])
+    order = order_by or ", ".join(map(quoted, layout.table.primary_key))
+    chosen = (
+        f'SELECT ":row", ROW_NUMBER() OVER (ORDER BY {order}) AS ":place" FROM {layout.stored(pins)}'
+        f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
+        f' ORDER BY ":place" LIMIT {-1 if limit is None else int(limit)}'
+    )
+    sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
+    return [decoded(layout.table, found) for found in _user_query(tx, sql, values, where or order)]
+
+
+def rows_where(tx: Transaction, layout: Layout, where: str, parameters: Sequence[Any], pins: Pins) -> list[int]:
+    """Return the numbers of the rows that a user's condition on stored values holds for."""
+    sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
+    return [int(found[0]) for found in _user_query(tx, sql, [encode_parameter(v) for v in parameters], where)]
+
+
+def rows_by_number(tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS) -> dict[int, Any]:
+    """Return rows as instances by their numbers."""
+    found = {}
+    for part in parts_of(rows):
+        sql = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
+        for number, *values in tx.execute(f"{sql} WHERE {part_condition(layout.row, part)}"):
+            found[int(number)] = decoded(layout.table, values)
+    return found
+
+
+def row_numbers(tx: Transaction, layout: Layout, row_id: Stored) -> list[int]:
+    """Return the numbers of all pages of an id."""
+    sql = f"SELECT {layout.row} FROM {layout.base} r WHERE r.id = ?"
+    return [int(found[0]) for found in tx.execute(sql, (row_id,))]
+
+
+def decoded(table: Table, stored: Sequence[Any]) -> Any:
+    """Return a row of stored values, in the order of the keys, as an instance."""
+    return table.instance(
+        None if value is None else key.codec.decode(value)
+        for key, value in zip(table.keys.values(), stored, strict=True)
+    )
+
+
+def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
+    keys = layout.table.keys
+    columns = [layout.inherited_value(key) if inherit else layout.value(key) for key in keys]
+    return f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
+
+
+def _user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
+    try:
+        return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
+    except Exception as exc:  # the condition is the user's: whatever the database says of it, they need to see
+        raise SqlError(given, str(exc)) from exc
+
+
+def ids_by_value(tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]) -> dict[Stored, Any]:
+    """Return value -> id for the rows whose stored key has one of these values."""
+    found: dict[Stored, Any] = {}
+    for start in range(0, len(values), NAMED_AT_ONCE):
+        part = [value for value in values[start : start + NAMED_AT_ONCE] if value is not None]
+        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
+        found.update(tx.execute(sql, part))
+    return found
+
+
+def ids_not_among(tx: Transaction, layout: Layout, key: str, value: Stored, kept: set[Any]) -> list[Any]:
+    """Return the ids of the rows whose stored key has this value, and which are not among `kept`."""
+    sql = f"SELECT DISTINCT id FROM {layout.stored()} WHERE {quoted(key)} = ?"
+    return [row[0] for row in tx.execute(sql, (value,)) if row[0] not in kept]

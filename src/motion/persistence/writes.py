@@ -1,0 +1,54 @@
+"""Writes from outside a trigger's result: `set`, `set_many`, `delete`, alone, in a transaction or inside a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.codecs import Stored
+from motion.persistence.cascade import Layouts, delete, fire
+from motion.persistence.rows import Columns, Written, row_numbers, write_rows
+from motion.tasks import Cause
+
+
+@dataclass(frozen=True)
+class SetOperation:
+    """Rows of one table that give values for the same keys, encoded and checked."""
+
+    table: str
+    columns: Columns
+    count: int
+    is_forced: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteOperation:
+    """A row with all its pages."""
+
+    table: str
+    id: Stored
+
+
+Operation = SetOperation | DeleteOperation
+
+
+def apply_operations(
+    tx: Transaction, layouts: Layouts, operations: Sequence[Operation], cause: Cause
+) -> list[list[Any]]:
+    """Do operations in order, with all that they cause; return the ids of each one's rows."""
+    return [_apply(tx, layouts, operation, cause) for operation in operations]
+
+
+def _apply(tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause) -> list[Any]:
+    layout = layouts[operation.table]
+    if isinstance(operation, DeleteOperation):
+        rows = row_numbers(tx, layout, operation.id)
+        delete(tx, layouts, Written(layout, rows), cause)
+        return [operation.id] * len(rows)
+    written = write_rows(
+        tx, layout, operation.columns, operation.count, cause.number, is_forced=operation.is_forced
+    )
+    fire(tx, layouts, written, cause)
+    return written.ids

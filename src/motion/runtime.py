@@ -1,0 +1,215 @@
+"""The composition root: `create_store`. The only place that names a backend, an index and an executor."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from motion.backends.sqlite import Durability, SqliteBackend
+from motion.config import Config
+from motion.database import Database
+from motion.errors import MotionError, SchemaError
+from motion.event_loop import EventLoop
+from motion.fitting import Fitter
+from motion.owners import Owner
+from motion.persistence import labels, queue, states
+from motion.schema import NAME
+from motion.store import Store
+from motion.vectors.exact import ExactIndex
+from motion.worker import Worker
+
+_open_stores: dict[tuple[str, Path], Store] = {}
+_open_lock = threading.RLock()
+
+
+def create_store(
+    name: str,
+    *,
+    schemas: Mapping[str, type] | None = None,
+    triggers: Sequence[Any] | None = None,
+    url: str | None = None,
+    durability: Durability = "full",
+    run: bool = True,
+) -> Store:
+    """Open the store called `name`, made if it is not there.
+
+    Args:
+        name: letters, digits and underscores.
+        schemas: table name -> dataclass. New tables and keys are added to a store that exists.
+        triggers: functions marked with `motion.trigger`, and components; they replace the stored ones. None leaves
+            the stored ones in force: this process fires them but cannot run them.
+        url: where it lives. None: the folder `<name>.motion` in the working directory; "sqlite:///some/folder";
+            ":memory:", a temporary folder that is gone on close.
+        durability: "full", an acknowledged write survives power loss; "normal", it survives a crash of the process.
+        run: run triggers in the background of this process; False leaves them to another one.
+
+    Returns:
+        The store. For a name and place that are open in this process, that store, with schemas and triggers replaced.
+
+    Raises:
+        SchemaError, TriggerError: a schema or a trigger cannot be; nothing was changed.
+        SchemaMismatch: the stored tables differ in a way that would lose or reinterpret data.
+        StoreUnavailable: the folder cannot be used.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SchemaError(f"a store's name has letters, digits and underscores and begins with a letter; not {name!r}.")
+    config = Config.from_env(os.environ)
+    folder = _folder_of(name, url or config.url)
+    with _open_lock:
+        found = _open_stores.get((name, folder)) if folder else None
+        if found is not None:
+            found._database.open({**_schemas_of(found), **(schemas or {})}, triggers)
+            return found
+        return _open(name, folder, schemas or {}, triggers, durability, run=run, threads=config.worker_threads)
+
+
+def _schemas_of(store: Store) -> dict[str, type]:
+    return {table.name: table.cls for table in store._database.tables}
+
+
+def _folder_of(name: str, url: str | None) -> Path | None:
+    """Return the folder that a URL names, None for a temporary one."""
+    if url is None:
+        return (Path.cwd() / f"{name}.motion").resolve()
+    if url == ":memory:":
+        return None
+    if url.startswith("sqlite:///"):
+        return Path(url.removeprefix("sqlite:///")).expanduser().resolve()
+    raise MotionError(
+        f"a store cannot live at {url!r}; allowed are None (a folder in the working directory), "
+        f"'sqlite:///some/folder' and ':memory:'."
+    )
+
+
+def _open(
+    name: str,
+    folder: Path | None,
+    schemas: Mapping[str, type],
+    triggers: Sequence[Any] | None,
+    durability: Durability,
+    *,
+    run: bool,
+    threads: int,
+) -> Store:
+    temporary = tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".motion") if folder is None else None
+    place = Path(temporary.name) if temporary else folder
+    assert place is not None
+    backend = SqliteBackend(name, place, durability)
+    try:
+        database = Database(name, backend, ExactIndex)
+        database.open(schemas, triggers)
+    except BaseException:
+        backend.close()
+        if temporary:
+            temporary.cleanup()
+        raise
+    running = _Running(name, place, database, threads)
+
+    def stop() -> None:
+        with _open_lock:
+            _open_stores.pop((name, place), None)
+        running.stop()
+        backend.close()
+        if temporary:
+            temporary.cleanup()
+
+    store = Store(database, running.start if run else _leave_to_others, stop)
+    _open_stores[name, place] = store
+    if run and _has_work(database):
+        running.start()
+    return store
+
+
+def _leave_to_others() -> None:
+    """With `run=False` another process runs the triggers."""
+
+
+def _has_work(database: Database) -> bool:
+    with database.backend.read() as tx:
+        return bool(queue.live_count(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx))
+
+
+def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
+    """Open a store that exists for reading, in the process of a fit."""
+    database = Database(name, SqliteBackend(name, folder, "normal"), ExactIndex)
+    database.open_reader(schemas)
+    return database
+
+
+@dataclass
+class _Running:
+    """What runs in the background of one open store; started with its first work."""
+
+    name: str
+    folder: Path
+    database: Database
+    threads: int
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _parts: tuple[Worker, Fitter | None, Owner, EventLoop, Executor | None] | None = None
+
+    def start(self) -> None:
+        if self._parts is not None:
+            return
+        with self._lock:
+            if self._parts is None:
+                self._parts = self._started()
+
+    def _started(self) -> tuple[Worker, Fitter | None, Owner, EventLoop, Executor | None]:
+        owner, loop = Owner(self.folder), EventLoop()
+        worker = Worker(self.database, owner, loop.run, self.threads)
+        processes, fitter = None, None
+        if self.database.code.components:
+            processes = _LazyProcess()
+            schemas = {table.name: table.cls for table in self.database.tables}
+            fitter = Fitter(self.database, owner, processes, partial(open_reader, self.name, self.folder, schemas))
+            fitter.start()
+        worker.start()
+        return worker, fitter, owner, loop, processes
+
+    def stop(self) -> None:
+        if self._parts is None:
+            return
+        worker, fitter, owner, loop, processes = self._parts
+        if processes is not None:
+            processes.shutdown()
+        if fitter is not None:
+            fitter.stop()
+        worker.stop()
+        loop.close()
+        owner.close()
+
+
+class _LazyProcess(Executor):
+    """One process for fits, started by the first one, and a new one after it has died."""
+
+    def __init__(self) -> None:
+        self._executor: Any = None
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        from loky import ProcessPoolExecutor
+
+        if self._executor is not None and self._executor._flags.broken:
+            self._executor = None
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(max_workers=1, timeout=60)
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+
+
+def _close_all() -> None:
+    for store in list(_open_stores.values()):
+        store.close()
+
+
+atexit.register(_close_all)

@@ -1,0 +1,369 @@
+"""Schemas: a dataclass becomes a `Table` of `Key`s, with its page keys and its checks.
+
+Owns what a table *is*. Which keys feed which triggers, and so what a page key tells apart beyond the rules of the
+schema itself, is the graph's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from motion.codecs import ALLOWED_TYPES, Codec, IntCodec, Refused, Stored, StrCodec, codec_for
+from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
+
+Metric = Literal["cosine", "dot", "l2"]
+METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+RESERVED_PREFIXES = ("motion_", "sqlite_")
+
+
+class Index:
+    """`Annotated[str, motion.Index]`: keep a database index on this key."""
+
+
+@dataclass(frozen=True)
+class Vector:
+    """`Annotated[np.ndarray, motion.Vector(512)]`: float32 vectors of one length.
+
+    Args:
+        dim: numbers in each vector, at least 1.
+        metric: how vectors are compared; "cosine" and "dot" score larger-is-better as they are, "l2" by the
+            negative distance.
+    """
+
+    dim: int
+    metric: Metric = "cosine"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dim, int) or self.dim < 1:
+            raise SchemaError(f"Vector(dim) takes an int of at least 1, but was given {self.dim!r}.")
+        if self.metric not in METRICS:
+            raise SchemaError(f"Vector(metric=) is one of {', '.join(METRICS)}, not {self.metric!r}.")
+
+
+@dataclass(frozen=True)
+class KeyOptions:
+    """`Annotated[str, motion.Key(page=False)]`: what a key's name and place do not say.
+
+    Args:
+        page: False for a key that has the word "page" in its name and is none.
+        level: the page key up to which page keys tell this key apart.
+    """
+
+    page: bool | None = None
+    level: str | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    """One column of a table."""
+
+    table: str
+    name: str
+    codec: Codec
+    is_page: bool = False
+    is_indexed: bool = False
+    metric: Metric = "cosine"
+    dim: int | None = None
+    level: str | None = None
+    make_default: Callable[[], Any] | None = None
+
+    def encode(self, value: Any) -> Stored:
+        """Return the stored form of `value` (None stays None).
+
+        Raises:
+            InvalidValue: the value does not fit the key.
+        """
+        if value is None:
+            return None
+        try:
+            return self.codec.encode(value)
+        except Refused as exc:
+            raise self._invalid(value, exc) from exc
+
+    def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
+        """Return many values' stored forms; the error names the first that does not fit."""
+        try:
+            return self.codec.encode_column(values)
+        except Refused:
+            return [self.encode(value) for value in values]
+
+    def decode(self, stored: Stored) -> Any:
+        return None if stored is None else self.codec.decode(stored)
+
+    @property
+    def is_array(self) -> bool:
+        return self.codec.sql_type == "ARRAY_BLOB"
+
+    def _invalid(self, value: Any, refused: Refused) -> InvalidValue:
+        given = f"{shortened(value)} ({type(value).__name__})"
+        if isinstance(value, np.ndarray):
+            given = f"an array of shape {value.shape} and dtype {value.dtype}"
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                given += " with NaN or infinite numbers"
+        expected = str(refused) or self.codec.expected
+        if isinstance(value, str) and hasattr(self.codec, "enum"):
+            expected += nearest(value, self.codec.enum.__members__).rstrip("?")
+        return InvalidValue(self.table, self.name, given, expected)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A schema as the store sees it: its keys in the order of declaration."""
+
+    name: str
+    cls: type
+    keys: Mapping[str, Key]
+
+    @cached_property
+    def page_keys(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self.keys.values() if key.is_page)
+
+    @cached_property
+    def primary_key(self) -> tuple[str, ...]:
+        return ("id", *self.page_keys)
+
+    @cached_property
+    def value_keys(self) -> tuple[str, ...]:
+        """All keys that are not part of the primary key."""
+        return tuple(name for name in self.keys if name not in self.primary_key)
+
+    @property
+    def has_int_id(self) -> bool:
+        return isinstance(self.keys["id"].codec, IntCodec)
+
+    @cached_property
+    def timestamp_key(self) -> Key | None:
+        key = self.keys.get("ts")
+        return key if key and key.codec.expected in ("int", "datetime") else None
+
+    @cached_property
+    def defaults(self) -> tuple[Key, ...]:
+        return tuple(key for key in self.keys.values() if key.make_default and not key.is_page)
+
+    def key(self, name: str) -> Key:
+        """Return the key called `name`, or raise `UnknownKey` with the nearest one."""
+        try:
+            return self.keys[name]
+        except (KeyError, TypeError):
+            raise UnknownKey(self.name, str(name), tuple(self.keys)) from None
+
+    def declared_levels(self) -> dict[str, frozenset[str]]:
+        """Return for each key the page keys that tell it apart, by the rules that need no triggers.
+
+        These are `x` for `x_page`, every key declared after a page key, and `Key(level=...)` by hand.
+        """
+        levels: dict[str, frozenset[str]] = {}
+        seen: list[str] = []
+        for name, key in self.keys.items():
+            own = [page for page in self.page_keys if page == f"{name}_page"]
+            levels[name] = frozenset((*seen, *own))
+            if key.level is not None:
+                levels[name] = frozenset(self.page_keys[: self.page_keys.index(key.level) + 1])
+            if key.is_page:
+                seen.append(name)
+        levels["id"] = frozenset()
+        return levels
+
+    def instance(self, values: Iterable[Any]) -> Any:
+        """Return an instance of the dataclass holding `values`, in the order of the keys.
+
+        The dataclass's `__init__` is not run: its checks are for whole rows, and a stored row may have unset keys.
+        """
+        row = object.__new__(self.cls)
+        for name, value in zip(self.keys, values, strict=True):
+            object.__setattr__(row, name, value)
+        return row
+
+    def values_of(self, row: Any) -> dict[str, Any]:
+        """Return the keys of a dataclass instance or a mapping as a dict."""
+        if isinstance(row, self.cls):
+            return {name: getattr(row, name) for name in self.keys}
+        if isinstance(row, Mapping):
+            return dict(row)
+        raise InvalidValue(
+            self.name, "row", f"{shortened(row)} ({type(row).__name__})", f"a dict or {self.cls.__name__}"
+        )
+
+    def signature(self) -> dict[str, str]:
+        """Return what must stay the same for stored rows to be read: each key's type, pages marked."""
+        return {
+            name: ("page " if key.is_page else "") + key.codec.signature for name, key in self.keys.items()
+        }
+
+
+class Tables:
+    """The tables of one store, found by name or by schema class."""
+
+    def __init__(self, schemas: Mapping[str, type]) -> None:
+        self._by_name = {name: table_of(name, cls) for name, cls in schemas.items()}
+
+    def __iter__(self) -> typing.Iterator[Table]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._by_name)
+
+    def get(self, table: str | type) -> Table:
+        """Return a table by its name or by its schema class, or raise `UnknownTable`."""
+        if isinstance(table, str):
+            if table not in self._by_name:
+                raise UnknownTable(table, self.names)
+            return self._by_name[table]
+        found = [each for each in self if each.cls is table]
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            raise SchemaError(
+                f"{table.__name__} is the schema of {len(found)} tables ({', '.join(t.name for t in found)}); "
+                f"name the table instead."
+            )
+        raise UnknownTable(getattr(table, "__name__", repr(table)), self.names)
+
+    def key(self, path: str) -> Key:
+        """Return the key at "table.key"."""
+        table, dot, key = path.partition(".") if isinstance(path, str) else ("", "", "")
+        if not dot:
+            raise SchemaError(f"a key is written 'table.key', but was given {path!r}.")
+        return self.get(table).key(key)
+
+
+def table_of(name: str, cls: type) -> Table:
+    """Return the table that a dataclass describes.
+
+    Raises:
+        SchemaError: it is no dataclass, or has a name, a type or a page key that no table can have.
+    """
+    _check_name(name)
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise SchemaError(f"table {name!r}: its schema must be a dataclass, but was given {cls!r}.")
+    hints = _type_hints(name, cls)
+    keys = {field.name: _key_of(name, field, hints[field.name]) for field in dataclasses.fields(cls)}
+    table = Table(name, cls, keys)
+    _check_id(table)
+    _check_columns(table)
+    return table
+
+
+def _type_hints(table: str, cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except NameError as exc:
+        raise SchemaError(f"table {table!r}: a type of {cls.__name__} cannot be found: {exc}.") from exc
+
+
+def _check_name(name: str) -> None:
+    if not (isinstance(name, str) and NAME.fullmatch(name)) or name.lower().startswith(RESERVED_PREFIXES):
+        raise SchemaError(
+            f"a table cannot be called {name!r}: a name begins with a letter, has letters, digits and "
+            f"underscores only, and does not begin with {' or '.join(RESERVED_PREFIXES)}."
+        )
+
+
+def _check_id(table: Table) -> None:
+    if "id" not in table.keys:
+        raise SchemaError(f"table {table.name!r} has no key 'id'; add `id: int` or `id: str`.")
+    if not isinstance(table.keys["id"].codec, IntCodec | StrCodec):
+        raise SchemaError(
+            f"table {table.name!r}: id is {table.keys['id'].codec.expected}, but must be int or str."
+        )
+
+
+def _check_columns(table: Table) -> None:
+    folded: dict[str, str] = {}
+    for name, key in table.keys.items():
+        if name.lower() in folded:
+            raise SchemaError(f"table {table.name!r}: keys {folded[name.lower()]!r} and {name!r} differ in case only.")
+        folded[name.lower()] = name
+        if not NAME.fullmatch(name):
+            raise SchemaError(f"table {table.name!r}: key {name!r} must begin with a letter.")
+        if key.level is not None and key.level not in table.page_keys:
+            raise SchemaError(
+                f"table {table.name!r}, key {name!r}: level={key.level!r} is no page key; "
+                f"page keys are {', '.join(table.page_keys) or 'none'}."
+            )
+
+
+def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
+    kind, extras = _without_extras(hint)
+    vector = next((extra for extra in extras if isinstance(extra, Vector)), None)
+    options = next((extra for extra in extras if isinstance(extra, KeyOptions)), KeyOptions())
+    codec = codec_for(kind, vector.dim if vector else None)
+    if codec is None:
+        raise SchemaError(
+            f"table {table!r}, key {field.name!r}: type {_type_name(hint)} cannot be stored; "
+            f"allowed are {ALLOWED_TYPES}."
+        )
+    return Key(
+        table,
+        field.name,
+        codec,
+        is_page=_is_page(table, field.name, options, codec),
+        is_indexed=any(extra is Index or isinstance(extra, Index) for extra in extras),
+        metric=vector.metric if vector else "cosine",
+        dim=vector.dim if vector else None,
+        level=options.level,
+        make_default=_default_of(field),
+    )
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory
+    return None if field.default in (dataclasses.MISSING, None) else lambda: field.default
+
+
+def _without_extras(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Take `Annotated` and `| None` off a type, in whichever order they were put on."""
+    extras: tuple[Any, ...] = ()
+    while True:
+        if typing.get_origin(hint) is Annotated:
+            extras += hint.__metadata__
+            hint = hint.__origin__
+        elif is_optional(hint):
+            hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
+        else:
+            return hint, extras
+
+
+def is_optional(hint: Any) -> bool:
+    """Return whether a type is `X | None` for one X."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return False
+    kinds = typing.get_args(hint)
+    return len(kinds) == 2 and type(None) in kinds
+
+
+def _is_page(table: str, name: str, options: KeyOptions, codec: Codec) -> bool:
+    is_page = "page" in name.split("_") if options.page is None else options.page
+    if is_page and not isinstance(codec, IntCodec):
+        raise SchemaError(
+            f"table {table!r}, key {name!r}: it has the word 'page' in its name and so is a page key, which is an "
+            f"int, but its type is {codec.expected}. If it is no page key, declare it "
+            f"`{name}: Annotated[{codec.expected.split()[0]}, motion.Key(page=False)]`."
+        )
+    return is_page
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def timestamp_now(key: Key, now_ms: int, now: datetime) -> Stored:
+    """Return the stored form of the present moment for a `ts` key of type int or datetime."""
+    return now_ms if key.codec.expected == "int" else key.codec.encode(now)

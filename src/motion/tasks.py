@@ -1,0 +1,117 @@
+"""Tasks: triggers meeting rows that they must run on. What a task is, and its life.
+
+    ready --claim--> claimed --complete--> (gone)
+      ^                 |
+      |<--retry, split--|----give up----> dead (a dead letter) --retry--> ready
+      |                 |
+      '<---wake---- blocked (an upstream trigger has work on its rows)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+RANGE_LIMIT = 10_000
+"""Rows in one task at most: a unit of work that is claimed, run and committed at once."""
+
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 200, 60_000
+BACKFILL_PRIORITY = -1_000_000
+MAX_DEPTH = 50
+
+
+class TaskStatus(IntEnum):
+    READY = 0
+    CLAIMED = 1
+    DEAD = 2
+    BLOCKED = 3
+
+
+LIVE = (TaskStatus.READY, TaskStatus.CLAIMED, TaskStatus.BLOCKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is written: carried along a cascade.
+
+    Attributes:
+        number: the number of the commit that writes.
+        change: the number of the change from outside that it belongs to.
+        depth: how many writes inside triggers led here.
+        priority: what the cascade inherits.
+    """
+
+    number: int
+    change: int
+    depth: int = 0
+    priority: int = 0
+    task: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One trigger due on a range of rows."""
+
+    task: int
+    trigger: str
+    low: int
+    high: int
+    number: int
+    version: int | None
+    change: int
+    depth: int
+    priority: int
+    attempts: int
+
+    @property
+    def size(self) -> int:
+        return self.high - self.low + 1
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A row that a trigger gave up on, with what is needed to understand it."""
+
+    task: int
+    trigger: str
+    table: str
+    row: str
+    attempts: int
+    error: str
+    inputs: str
+
+
+@dataclass(frozen=True)
+class FitFailure:
+    """A fit that failed; its labels are kept for the next one."""
+
+    fit: str
+    error: str
+    at: datetime
+
+
+def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, int]]:
+    """Return the runs of consecutive numbers in `rows`, none longer than `limit`.
+
+    Runs are exact: a task's range holds no row that its change did not touch, so each change waits for its own work.
+    """
+    ordered: Sequence[int] = sorted(rows)
+    ranges: list[tuple[int, int]] = []
+    if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
+        low, high = ordered[0], ordered[-1]
+        return [(start, min(start + limit - 1, high)) for start in range(low, high + 1, limit)]
+    for row in ordered:
+        if ranges and row == ranges[-1][1] + 1 and row - ranges[-1][0] < limit:
+            ranges[-1] = (ranges[-1][0], row)
+        elif not ranges or row > ranges[-1][1]:
+            ranges.append((row, row))
+    return ranges
+
+
+def pause_ms(attempts: int) -> int:
+    """Return how long to wait before the next attempt: doubling from 0.2 s up to a minute, with jitter."""
+    longest = min(FIRST_PAUSE_MS * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_MS)
+    return int(longest * random.uniform(0.5, 1.0))

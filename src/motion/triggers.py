@@ -1,0 +1,348 @@
+"""Triggers: what a user declares, checked against the tables and turned into data.
+
+`@trigger` leaves the function as it is and notes a `Declaration` on it. `bind` checks a declaration against the
+tables and gives a `Trigger`: a `TriggerSpec`, which is plain data kept with the store, and the code to call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from motion.errors import SchemaError, TriggerError, nearest
+from motion.fingerprints import fingerprint_of
+from motion.schema import Table, Tables, is_optional
+
+DECLARATION = "__motion_trigger__"
+Function = TypeVar("Function", bound=Callable[..., Any])
+Refresh = Literal["never", "before", "after"]
+REFRESHES: tuple[Refresh, ...] = ("never", "before", "after")
+
+ASYNC_CONCURRENCY = 32
+"""Calls of an async trigger that may be under way at once, where `concurrency=` says nothing."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An item of a batch's result that says: this row failed, with this error."""
+
+    error: BaseException | str
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What was written in the decorator, not yet held against a schema."""
+
+    on: tuple[str, ...]
+    sets: tuple[str, ...] = ()
+    page: str | None = None
+    name: str | None = None
+    batch: int | None = None
+    when: Callable[[Any], Any] | None = None
+    retries: int = 0
+    timeout_s: float | None = None
+    concurrency: int | None = None
+    priority: int | str | None = None
+    version: str | None = None
+    refresh: Refresh = "never"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a trigger: a key of the row, or something else that the worker supplies."""
+
+    name: str
+    kind: Literal["key", "row", "store", "state"]
+    is_optional: bool = False
+    component: str | None = None
+
+
+@dataclass(frozen=True)
+class TriggerSpec:
+    """All of a trigger but its code: what the store keeps, so that any process can fire it."""
+
+    name: str
+    table: str
+    on: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    sets: tuple[str, ...]
+    sets_table: str | None
+    page: str | None
+    fingerprint: str
+    batch: int | None = None
+    is_async: bool = False
+    is_generator: bool = False
+    retries: int = 0
+    timeout_s: float | None = None
+    concurrency: int = 1
+    priority: int | str | None = None
+    component: str | None = None
+    refresh: Refresh = "never"
+    has_when: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The keys that are parameters, in the order of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.kind == "key")
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The keys that must have values before it runs."""
+        optional = {parameter.name for parameter in self.parameters if parameter.is_optional}
+        return tuple(dict.fromkeys(name for name in (*self.on, *self.inputs) if name not in optional))
+
+    @property
+    def reads_row(self) -> bool:
+        return self.has_when or any(parameter.kind == "row" for parameter in self.parameters)
+
+    @property
+    def uses_store(self) -> bool:
+        return any(parameter.kind == "store" for parameter in self.parameters)
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether it gives one value per output key of its own row: such triggers fuse and commit by column."""
+        return self.page is None and self.sets_table is None and bool(self.sets)
+
+    @property
+    def is_fusable(self) -> bool:
+        """Whether it may run at once behind another trigger on the same rows, before anything is committed."""
+        plain = not (self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store)
+        alone = self.retries == 0 and self.timeout_s is None and self.component is None
+        return self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether its outputs are kept once for each state version, side by side."""
+        return self.refresh == "before"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A trigger that this process can run."""
+
+    spec: TriggerSpec
+    function: Callable[..., Any] = field(compare=False)
+    when: Callable[[Any], Any] | None = field(default=None, compare=False)
+
+
+def trigger(
+    *,
+    on: str | Sequence[str],
+    sets: str | Sequence[str] = (),
+    page: str | None = None,
+    name: str | None = None,
+    batch: int | None = None,
+    when: Callable[[Any], Any] | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    concurrency: int | None = None,
+    priority: int | str | None = None,
+    version: str | None = None,
+) -> Callable[[Function], Function]:
+    """Declare a function as a trigger; the function itself stays as it is.
+
+    Args:
+        on: the key or keys ("table.key") whose change runs it.
+        sets: the key or keys of the same row that its result goes to, or the name of another table, whose
+            rows it returns. Empty: it only acts through its `store` parameter.
+        page: the page key along which a returned list is laid out, one page per item.
+        name: its name in the store; the function's where left out.
+        batch: hand over lists of up to this many rows at once.
+        when: `when(row)` false: it does not run, and its outputs are unset.
+        retries: how often a failed run is tried again, with growing pauses.
+        timeout: seconds after which one call of an async function counts as failed.
+        concurrency: calls under way at once; 1 for plain functions and 32 for async ones where left out.
+        priority: a number (larger goes first) or the name of a key of the row whose number or enum value is it.
+            What follows in the cascade inherits it.
+        version: names the code instead of its fingerprint.
+
+    Raises:
+        TriggerError: an option is out of its range.
+    """
+    declaration = declare(
+        on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
+        concurrency=concurrency, priority=priority, version=version,
+    )  # fmt: skip
+
+    def mark(function: Function) -> Function:
+        setattr(function, DECLARATION, declaration)
+        return function
+
+    return mark
+
+
+def declare(on: str | Sequence[str], sets: str | Sequence[str], **options: Any) -> Declaration:
+    """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
+    declaration = Declaration(on=_paths(on), sets=_paths(sets), **options)
+    for option, least in (("batch", 1), ("concurrency", 1), ("retries", 0), ("timeout_s", 0)):
+        value = getattr(declaration, option)
+        if value is not None and value < least:
+            raise TriggerError(f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}.")
+    if not declaration.on:
+        raise TriggerError("a trigger needs at least one key in on=, such as on='query.query'.")
+    return declaration
+
+
+def _paths(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def bind(
+    function: Callable[..., Any],
+    declaration: Declaration,
+    tables: Tables,
+    *,
+    components: dict[type, str],
+    component: str | None = None,
+) -> Trigger:
+    """Hold a declaration against the tables.
+
+    Args:
+        function: what to call; for a component's method the bound method.
+        components: the classes whose live state a parameter may ask for, with their names.
+        component: the component that the function is a method of; its first parameter is the state.
+
+    Raises:
+        TriggerError, SchemaError: naming the trigger, what does not fit, and the nearest name.
+    """
+    name = declaration.name or getattr(function, "__name__", "trigger")
+    name = f"{component}.{name}" if component else name
+    try:
+        table, on = _keys_of_one_table(declaration.on, tables, "on")
+        sets_table, sets = _outputs(declaration, table, tables)
+    except SchemaError as exc:
+        raise TriggerError(f"trigger {name!r}: {exc}") from exc
+    parameters = _parameters(name, function, table, components, component)
+    is_async = inspect.iscoroutinefunction(function)
+    spec = TriggerSpec(
+        name=name,
+        table=table.name,
+        on=on,
+        parameters=parameters,
+        sets=sets,
+        sets_table=sets_table,
+        page=_page_of(name, declaration, table),
+        fingerprint=fingerprint_of(
+            function, declaration.version, repr((on, sets, sets_table, declaration.page, component))
+        ),
+        batch=declaration.batch,
+        is_async=is_async,
+        is_generator=inspect.isgeneratorfunction(function),
+        retries=declaration.retries,
+        timeout_s=declaration.timeout_s,
+        concurrency=declaration.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
+        priority=_priority_of(name, declaration.priority, table),
+        component=component,
+        refresh=declaration.refresh,
+        has_when=declaration.when is not None,
+    )
+    _check_combination(spec)
+    return Trigger(spec, function, declaration.when)
+
+
+def _keys_of_one_table(paths: Sequence[str], tables: Tables, option: str) -> tuple[Table, tuple[str, ...]]:
+    keys = [tables.key(path) for path in paths]
+    if len({key.table for key in keys}) > 1:
+        raise SchemaError(f"{option}= names keys of several tables ({', '.join(paths)}); they must be of one.")
+    for key in keys:
+        if key.name == "id" or key.is_page:
+            raise SchemaError(f"{option}= names {key.table}.{key.name}, which is part of the primary key.")
+    return tables.get(keys[0].table), tuple(key.name for key in keys)
+
+
+def _outputs(declaration: Declaration, table: Table, tables: Tables) -> tuple[str | None, tuple[str, ...]]:
+    if not declaration.sets:
+        return None, ()
+    if len(declaration.sets) == 1 and "." not in declaration.sets[0]:
+        return tables.get(declaration.sets[0]).name, ()
+    target, sets = _keys_of_one_table(declaration.sets, tables, "sets")
+    if target is not table:
+        raise SchemaError(
+            f"sets= names {', '.join(declaration.sets)}, but a result goes to the row of table {table.name!r} "
+            f"that on= names. To make rows of {target.name!r}, write sets={target.name!r} and return rows."
+        )
+    return None, sets
+
+
+def _page_of(name: str, declaration: Declaration, table: Table) -> str | None:
+    if declaration.page is None:
+        return None
+    page = declaration.page.removeprefix(f"{table.name}.")
+    if page not in table.page_keys:
+        raise TriggerError(
+            f"trigger {name!r}: page={declaration.page!r} is no page key of table {table.name!r}; it has "
+            f"{', '.join(table.page_keys) or 'none'}.{nearest(page, table.page_keys)}"
+        )
+    return page
+
+
+def _priority_of(name: str, priority: int | str | None, table: Table) -> int | str | None:
+    if not isinstance(priority, str):
+        return priority
+    try:
+        return table.key(priority.removeprefix(f"{table.name}.")).name
+    except SchemaError as exc:
+        raise TriggerError(f"trigger {name!r}: priority={priority!r}: {exc}") from exc
+
+
+def _parameters(
+    name: str,
+    function: Callable[..., Any],
+    table: Table,
+    components: dict[type, str],
+    component: str | None,
+) -> tuple[Parameter, ...]:
+    hints = _hints(function)
+    found = []
+    for position, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TriggerError(f"trigger {name!r}: parameter {parameter} must be named after one key.")
+        hint = hints.get(parameter.name)
+        if component is not None and position == 0:
+            found.append(Parameter(parameter.name, "state", component=component))
+        else:
+            found.append(_parameter(name, parameter.name, hint, table, components))
+    return tuple(found)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(getattr(function, "__func__", function))
+    except (NameError, TypeError):  # a hint that only a type checker can see: nothing here depends on it
+        return dict(getattr(function, "__annotations__", {}))
+
+
+def _parameter(trigger: str, name: str, hint: Any, table: Table, components: dict[type, str]) -> Parameter:
+    if name in ("row", "store") and name not in table.keys:
+        return Parameter(name, typing.cast('Literal["row", "store"]', name))
+    if isinstance(hint, type) and hint in components:
+        return Parameter(name, "state", component=components[hint])
+    if name not in table.keys:
+        raise TriggerError(
+            f"trigger {trigger!r}: parameter {name!r} is no key of table {table.name!r}, which has "
+            f"{', '.join(table.keys)}; 'row' and 'store' may be asked for too.{nearest(name, table.keys)}"
+        )
+    return Parameter(name, "key", is_optional=is_optional(hint))
+
+
+def _check_combination(spec: TriggerSpec) -> None:
+    def refuse(reason: str) -> None:
+        raise TriggerError(f"trigger {spec.name!r}: {reason}")
+
+    if spec.page and not spec.sets:
+        refuse("page= lays out the result over pages, so sets= must name the key it goes to.")
+    if spec.refresh not in REFRESHES:
+        refuse(f"refresh={spec.refresh!r} is none of {', '.join(REFRESHES)}.")
+    if spec.is_versioned and not spec.is_columnar:
+        refuse("refresh='before' needs sets= with keys of the same row, without page=.")
+    if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):
+        refuse("a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it.")
+    if spec.batch and spec.reads_row:
+        refuse("batch= hands over columns, so 'row' and when= do not go with it.")
+    overlap = set(spec.on) & set(spec.sets)
+    if overlap:
+        refuse(f"it would set {', '.join(sorted(overlap))}, which it runs on.")

@@ -1,0 +1,153 @@
+"""Views: the store as code inside a run sees it. Reads see committed data; writes are left with the run, and commit
+with its task or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from motion.database import Database, Hit, TableName, Where, delete_operation, set_operation
+from motion.errors import WaitInsideRun
+from motion.persistence.layout import NO_PINS, Pins
+from motion.persistence.writes import Operation
+from motion.schema import Table
+
+
+class Reader:
+    """What can be read from a store, pinned to state versions where it matters."""
+
+    def __init__(self, database: Database, pins: Pins = NO_PINS) -> None:
+        self._database = database
+        self._pins = pins
+
+    def get(self, table: TableName, id: Any, *, inherit: bool = True, **pages: int) -> Any | None:
+        """Return one row as an instance of its dataclass, or None.
+
+        Args:
+            table: a table's name or its schema class.
+            id: the row's id.
+            inherit: fill unset keys from page 0 of the page keys that do not tell them apart.
+            **pages: page keys; 0 where left out.
+        """
+        return self._database.get(table, id, pages, self._pins, inherit)
+
+    def rows(
+        self,
+        table: TableName,
+        *,
+        id: Any = None,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        inherit: bool = True,
+    ) -> list[Any]:
+        """Return rows as instances: all, all pages of an id, or those that a condition on stored values holds for.
+
+        Args:
+            where: SQL with `?` for `params`, or a dict of equalities.
+            order_by: SQL; by id and page keys where left out.
+
+        Raises:
+            SqlError: the condition is wrong.
+        """
+        return self._database.rows(
+            table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
+            pins=self._pins,
+        )  # fmt: skip
+
+    def sql(self, query: str, params: Sequence[Any] = ()) -> pa.Table:
+        """Return the result of any read-only SQL as an Arrow table; arrays come back as lists of numbers.
+
+        Raises:
+            SqlError: the query is wrong, or would write.
+        """
+        return self._database.sql(query, params)
+
+    def search(
+        self, key: str, vector: Any, *, k: int = 10, where: Where = None, params: Sequence[Any] = ()
+    ) -> list[Hit]:
+        """Return the `k` rows whose vectors are nearest to `vector`, best first; all committed rows are seen.
+
+        Args:
+            key: "table.key" of an array key.
+            vector: as many numbers as the stored vectors have.
+            k: at least 1; exactly this many where as many exist.
+            where: only among rows that this condition on stored values holds for.
+
+        Raises:
+            SearchError, DimensionMismatch: the key holds no vectors, or vectors of another length.
+        """
+        return self._database.search(key, vector, k, where, params, self._pins)
+
+
+class Writer(Reader):
+    """A reader that collects writes."""
+
+    def __init__(self, database: Database, operations: list[Operation], pins: Pins = NO_PINS) -> None:
+        super().__init__(database, pins)
+        self._operations = operations
+
+    def set(self, table: TableName | Any, /, *, force: bool = False, **values: Any) -> None:
+        """Write keys of one row when the run or transaction ends. A wrong value is an error now."""
+        named, key = named_row(self._database, table)
+        self._operations.append(set_operation(named, {**key, **values}, force=force))
+
+    def set_many(self, table: TableName, rows: Sequence[Any]) -> None:
+        """Write several rows, given as dicts or instances; None means left out."""
+        found = self._database.tables.get(table)
+        for row in rows:
+            values = {name: value for name, value in found.values_of(row).items() if value is not None}
+            self._operations.append(set_operation(found, values))
+
+    def delete(self, table: TableName | Any, id: Any = None, /) -> None:
+        """Delete a row with its pages when the run or transaction ends."""
+        named, key = named_row(self._database, table)
+        self._operations.append(delete_operation(named, key.get("id", id)))
+
+
+class View(Writer):
+    """The store inside a run: annotate a parameter `store: motion.View` to receive it."""
+
+    def take(self, operations: Sequence[Operation]) -> None:
+        """Take over the writes of a transaction that was opened inside the run."""
+        self._operations.extend(operations)
+
+    def wait(self, *_: Any, **__: Any) -> None:
+        """Raise `WaitInsideRun`: a run that waited for work could wait for itself."""
+        raise WaitInsideRun
+
+
+class TransactionWriter(Writer):
+    """What `with store.transaction() as tx` gives: writes that are made together at its end."""
+
+
+class TaskRun:
+    """The surroundings of the rows of one batch: a view for each, over the versions that it runs with."""
+
+    def __init__(self, database: Database, pins: Pins) -> None:
+        self.index = 0
+        self._database, self._pins = database, pins
+        self._operations: dict[int, list[Operation]] = {}
+
+    def view(self, index: int) -> View:
+        return View(self._database, self._operations.setdefault(index, []), self._pins)
+
+    @property
+    def has_operations(self) -> bool:
+        return any(self._operations.values())
+
+    def operations(self, index: int) -> Sequence[Operation]:
+        return self._operations.get(index, ())
+
+
+def named_row(database: Database, given: TableName | Any) -> tuple[Table, Mapping[str, Any]]:
+    """Return the table, and the primary key where a row read before was given instead of a table."""
+    if isinstance(given, str | type):
+        return database.tables.get(given), {}
+    table = database.tables.get(type(given))
+    return table, {name: getattr(given, name) for name in table.primary_key}
+
+

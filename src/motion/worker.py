@@ -1,0 +1,338 @@
+"""The worker: claims tasks, runs them outside any transaction, and commits what they gave, whole or not at all.
+
+    claim -> read -> derive (the user's code) -> commit: results, what they cause, and the tasks' completion
+
+Owns the order of these steps. What runs next is `persistence.queue`'s, what a function's result means `derive`'s, and
+what is written `commit`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.claims import Claim, Step, Tasks
+from motion.codecs import Stored
+from motion.commit import Commit, fail
+from motion.database import Database
+from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
+from motion.errors import StoreClosed
+from motion.fitting import ensure_live
+from motion.owners import Owner
+from motion.persistence import queue
+from motion.persistence.cascade import fire
+from motion.persistence.catalog import last_number, next_number
+from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
+from motion.persistence.results import replace_pages, write_pages
+from motion.persistence.rows import rows_by_number
+from motion.tasks import RANGE_LIMIT, Task, TaskStatus
+from motion.triggers import Trigger, TriggerSpec
+from motion.view import TaskRun
+
+logger = logging.getLogger(__name__)
+
+CAREFUL_CLAIM_ROWS = 64
+"""Rows in one claim of a trigger that may be slow: its results are committed together."""
+
+IDLE_WAIT_S = 0.5
+LEASE_CHECK_S = 1.0
+
+Columns = dict[str, Sequence[Any]]
+
+
+class Worker:
+    """Runs the tasks of one store in this process, on several threads."""
+
+    def __init__(self, database: Database, owner: Owner, run_async: RunAsync, threads: int) -> None:
+        self._database, self._owner, self._run_async = database, owner, run_async
+        self._running: dict[str, int] = {}
+        self._running_lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._loop, args=(i == 0,), name=f"motion-worker-{i}", daemon=True)
+            for i in range(threads)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Stop claiming; a run that is under way ends, or is left to the next start."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _loop(self, is_first: bool) -> None:
+        checked_s = -LEASE_CHECK_S
+        while not self._stop.is_set():
+            try:
+                if is_first and clock.monotonic_s() - checked_s > LEASE_CHECK_S:
+                    self._take_over()
+                    checked_s = clock.monotonic_s()
+                commits = self._database.backend.commits()
+                if not self.step():
+                    self._database.backend.wait(commits, self._idle_s())
+            except StoreClosed:
+                return
+            except Exception:
+                if self._stop.is_set():
+                    return
+                # Nothing is lost, as the claim was given back; but say it, and do not spin.
+                logger.exception("the worker of store %r met an error and goes on", self._database.name)
+                self._stop.wait(IDLE_WAIT_S)
+
+    def _idle_s(self) -> float:
+        with self._database.backend.read() as tx:
+            due = queue.next_due_ms(tx, list(self._database.code.triggers), clock.now_ms())
+        return IDLE_WAIT_S if due is None else min(IDLE_WAIT_S, max(due - clock.now_ms(), 1) / 1000)
+
+    def _take_over(self) -> None:
+        """Give the tasks of processes that have ended back to the queue."""
+        with self._database.backend.read() as tx:
+            gone = [owner for owner in queue.owners(tx) if self._owner.is_gone(owner)]
+        if gone:
+            self._database.write(lambda tx: queue.take_over(tx, gone))
+
+    # -- claiming --
+
+    def step(self) -> bool:
+        """Claim and run one batch of work; return whether there was any."""
+        tasks = self._claim()
+        if not tasks:
+            return False
+        try:
+            self._run(Tasks(tasks))
+        except BaseException:
+            self._give_back(tasks)
+            raise
+        finally:
+            with self._running_lock:
+                self._running[tasks[0].trigger] -= 1
+        return True
+
+    def _claim(self) -> list[Task]:
+        with self._running_lock:
+            allowed = [
+                (spec.name, _claim_rows(spec))
+                for spec in self._runnable()
+                if self._running.get(spec.name, 0) < _parallel(spec)
+            ]
+            with self._database.backend.read() as tx:
+                if not queue.any_ready(tx, [name for name, _ in allowed]):
+                    return []
+            tasks = self._database.write(lambda tx: queue.claim(tx, self._owner.name, allowed), is_durable=False)
+            if tasks:
+                self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
+            return tasks
+
+    def _runnable(self) -> list[TriggerSpec]:
+        return [spec for spec in self._database.graph.triggers.values() if self._has_code(spec)]
+
+    def _has_code(self, spec: TriggerSpec) -> bool:
+        """Whether this process has the trigger's code, by its fingerprint."""
+        code = self._database.code.triggers.get(spec.name)
+        return code is not None and code.spec.fingerprint == spec.fingerprint
+
+    def _give_back(self, tasks: Sequence[Task]) -> None:
+        try:
+            self._database.write(lambda tx: queue.release(tx, tasks), is_durable=False)
+        except StoreClosed:
+            logger.debug("the store closed during a run; its tasks are taken over at the next start")
+
+    def _run(self, tasks: Tasks) -> None:
+        claim = self._prepared(tasks)
+        if claim is None:
+            return
+        with self._database.backend.read() as tx:
+            blocked, excluded = self._upstream(tx, claim)
+            own = tasks.without(blocked)
+            read_at = last_number(tx)
+            inputs = read_inputs(tx, claim.chain, own)
+        if blocked:
+            self._database.write(lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec)))
+        superseded = own.superseded(inputs)
+        left = excluded | superseded.keys()
+        if left:
+            inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
+        if own:
+            run = TaskRun(self._database, claim.pins)
+            steps = self._derived(claim, inputs, run)
+            commit = Commit(
+                self._database, self._owner.name, claim, own, inputs, read_at, superseded, steps, run
+            )
+            self._database.write(commit.apply)
+
+    def _prepared(self, tasks: Tasks) -> Claim | None:
+        """Find the code, the state version and the chain of a claim; None where it cannot run now."""
+        code = self._database.code.triggers
+        spec = code[tasks[0].trigger].spec
+        version, pins = 0, {}
+        if spec.component is not None:
+            found = tasks[0].version or self._live(tasks, spec.component)
+            if found is None:
+                return None
+            version, pins = found, {spec.component: found}
+        specs = [spec, *self._fused(spec)]
+        chain = Chain(self._database.layouts[spec.table], tuple(specs), pins)
+        return Claim(tasks, [code[each.name] for each in specs], chain, version, pins)
+
+    def _live(self, tasks: Tasks, component: str) -> int | None:
+        """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
+        try:
+            version = ensure_live(self._database, component)
+        except Exception as exc:  # user code: anything may come out of setup
+            self._fail_all(tasks, "".join(traceback.format_exception(exc)))
+            return None
+        if version is None:
+            self._database.write(lambda tx: queue.release(tx, tasks, TaskStatus.BLOCKED))
+        return version
+
+    def _fused(self, spec: TriggerSpec) -> list[TriggerSpec]:
+        chain = self._database.graph.fused_with(spec)
+        known = [self._has_code(each) for each in chain]
+        return list(chain[: known.index(False)] if False in known else chain)
+
+    def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
+        """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
+        names = self._database.graph.upstream(claim.spec)
+        if not names or not queue.has_any(tx, names):
+            return [], set()
+        blocked = [task for task in claim.tasks if queue.has_work_on(tx, names, task.low, task.high)]
+        dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
+        return blocked, set().union(*dead)
+
+    def _fail_all(self, tasks: Tasks, error: str) -> None:
+        def work(tx: Transaction) -> None:
+            if queue.still_claimed(tx, self._owner.name, tasks):
+                for task in tasks:
+                    fail(tx, self._database.graph.triggers[task.trigger], task.task, task.attempts, error, "")
+
+        self._database.write(work)
+
+    # -- deriving --
+
+    def _derived(self, claim: Claim, inputs: Inputs, run: TaskRun) -> list[Step]:
+        """Run the chain on the rows, each trigger on those that are due for it."""
+        keys = claim.chain.layout.table.keys
+        values: Columns = {key: keys[key].codec.decode_column(stored) for key, stored in inputs.keys.items()}
+        steps: list[Step] = []
+        token = CURRENT.set(run)
+        try:
+            for trigger in claim.triggers:
+                due = _due(trigger.spec, steps, len(inputs.rows))
+                steps.append(self._step(claim, trigger, values, due, inputs, run))
+                if trigger.spec.is_columnar and len(claim.triggers) > 1:
+                    columns = zip(trigger.spec.sets, steps[-1].columns, strict=True)
+                    values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
+        finally:
+            CURRENT.reset(token)
+        return steps
+
+    def _step(
+        self, claim: Claim, trigger: Trigger, values: Columns, due: Sequence[int], inputs: Inputs, run: TaskRun
+    ) -> Step:
+        spec = trigger.spec
+        called, unset = _with_inputs(spec, values, due)
+        rows, errors = {}, {}
+        if spec.reads_row:
+            with self._database.backend.read() as tx:
+                found = rows_by_number(tx, claim.chain.layout, [inputs.rows[i] for i in called], claim.pins)
+            rows = {i: found[inputs.rows[i]] for i in called if inputs.rows[i] in found}
+            called, declined, errors = _decided(trigger, rows)
+            unset += declined
+        is_whole = len(called) == len(inputs.rows)
+        keys = {key: values[key] if is_whole else [values[key][i] for i in called] for key in spec.inputs}
+        batch = Batch(len(called), keys, run, [rows[i] for i in called if rows], self._states(claim, spec))
+        on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
+        return Step(trigger, inputs, called, unset, self._outcomes(trigger, batch, on_item), errors)
+
+    def _outcomes(self, trigger: Trigger, batch: Batch, on_item: OnItem | None) -> Outcomes:
+        spec = trigger.spec
+        target = self._database.tables.get(spec.sets_table or spec.table)
+        return derive(trigger, target, batch, run_async=self._run_async, on_item=on_item)
+
+    def _states(self, claim: Claim, spec: TriggerSpec) -> dict[str, Any]:
+        names = {parameter.component for parameter in spec.parameters if parameter.component}
+        found = {}
+        for name in names:
+            version = claim.pins.get(name) or ensure_live(self._database, name)
+            found[name] = None if version is None else self._database.state(name, version)
+        return found
+
+    def _on_item(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
+        """Return what commits a generator's pages as they come; the first one clears the pages of the last run."""
+
+        def commit(place: int, page: int, item: tuple[Stored, ...]) -> None:
+            i = called[place]
+            row, layouts = inputs.rows[i], self._database.layouts
+
+            def work(tx: Transaction) -> None:
+                if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
+                    return  # superseded meanwhile: the commit at the run's end drops the rest
+                cause = claim.cause(row, next_number(tx))
+                source = (row, inputs.names[i])
+                if page == 0:
+                    written = replace_pages(tx, layouts, claim.spec, source, [item], cause)
+                else:
+                    written = write_pages(tx, layouts[claim.spec.table], claim.spec, source, page, [item], cause)
+                fire(tx, layouts, written, cause)
+
+            self._database.write(work)
+
+        return commit
+
+
+def _claim_rows(spec: TriggerSpec) -> int:
+    """Return how many rows one claim may hold: many where calls are cheap and fuse, few where each may be slow."""
+    if spec.is_fusable:
+        return RANGE_LIMIT
+    return max(CAREFUL_CLAIM_ROWS, spec.batch or 0, 4 * spec.concurrency if spec.is_async else 0)
+
+
+def _parallel(spec: TriggerSpec) -> int:
+    """Return how many claims of a trigger may run at once: an async one is concurrent inside its one claim."""
+    return 1 if spec.is_async else spec.concurrency
+
+
+def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:
+    """Return the rows on which the chain so far has changed an `on` key of `spec`; all rows for its first trigger."""
+    if not steps:
+        return range(count)
+    changed: set[int] = set()
+    for step in steps:
+        for key, rows in step.changed.items():
+            if key in spec.on:
+                changed |= rows
+    return range(count) if len(changed) == count else sorted(changed)
+
+
+def _with_inputs(spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
+    called, unset = list(due), []
+    for key in spec.required:
+        column = values[key]
+        if any(value is None for value in column):
+            missing = {i for i in called if column[i] is None}
+            if key in spec.on:
+                unset += sorted(missing)
+            called = [i for i in called if i not in missing]
+    return called, unset
+
+
+def _decided(trigger: Trigger, rows: Mapping[int, Any]) -> tuple[list[int], list[int], dict[int, str]]:
+    """Ask `when` of each row: return the rows to call, the rows to unset, and errors by row."""
+    if trigger.when is None:
+        return list(rows), [], {}
+    called, declined, errors = [], [], {}
+    for i, row in rows.items():
+        try:
+            (called if trigger.when(row) else declined).append(i)
+        except Exception as exc:  # user code: anything may come out
+            errors[i] = "".join(traceback.format_exception(exc))
+    return called, declined, errors
