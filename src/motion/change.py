@@ -74,7 +74,12 @@ class Change:
         return f"Change(key={self.key}, table={self._table!r}, id={self.id!r}, count={self.count})"
 
     def wait(
-        self, key: str | None = None, /, *, timeout: float = DEFAULT_TIMEOUT_S, raise_errors: bool = True
+        self,
+        key: str | None = None,
+        /,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        raise_errors: bool = True,
     ) -> Change:
         """Wait until the change's work, or newer work that superseded it, is done.
 
@@ -128,7 +133,11 @@ class Change:
             with self._database.backend.read() as tx:
                 is_last = self._remaining(tx) == 0
                 found = self.rows()
-            fresh = [row for row in found if getattr(row, key) is not None and self._name(row) not in seen]
+            fresh = [
+                row
+                for row in found
+                if getattr(row, key) is not None and self._name(row) not in seen
+            ]
             seen.update(map(self._name, fresh))
             yield from fresh
             if not is_last and not fresh:
@@ -138,7 +147,11 @@ class Change:
     def errors(self) -> list[DeadLetter]:
         """The rows of this cascade that triggers gave up on."""
         with self._database.backend.read() as tx:
-            return [letter for key in self._keys for letter in dead_letters(self._database, tx, change=key)]
+            return [
+                letter
+                for key in self._keys
+                for letter in dead_letters(self._database, tx, change=key)
+            ]
 
     @property
     def progress(self) -> Progress:
@@ -149,7 +162,7 @@ class Change:
 
     def cancel(self) -> None:
         """Drop the work of this change that has not begun; what is done stays."""
-        self._database.write(lambda tx: [queue.cancel(tx, key) for key in self._keys])
+        self._database.write(lambda tx: queue.cancel(tx, self._keys))
 
     def _remaining(self, tx: Transaction) -> int:
         return sum(queue.live_count(tx, key) for key in self._keys)
@@ -159,7 +172,9 @@ class Change:
         return lambda _: any(getattr(row, key) is not None for row in self.rows())
 
     def _name(self, row: Any) -> tuple[Any, ...]:
-        return tuple(getattr(row, name) for name in self._database.tables.get(self._table or "").primary_key)
+        return tuple(
+            getattr(row, name) for name in self._database.tables.get(self._table or "").primary_key
+        )
 
     def _wait_for_commit(self, commits: int, timeout: float) -> None:
         started = clock.monotonic_s()

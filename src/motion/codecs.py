@@ -221,7 +221,9 @@ class JsonCodec(Codec):
         except (TypeError, ValueError, msgspec.MsgspecError, OverflowError) as exc:
             raise Refused(f"{self.expected} that JSON can hold ({exc})") from exc
         if back != value:
-            raise Refused(f"{self.expected} that JSON can hold without loss (no NaN, tuple or set inside)")
+            raise Refused(
+                f"{self.expected} that JSON can hold without loss (no NaN, tuple or set inside)"
+            )
         return text.decode()
 
     def decode(self, stored: Any) -> Any:

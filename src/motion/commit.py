@@ -17,7 +17,14 @@ from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number, origin_of
 from motion.persistence.inputs import Inputs, read_fences
 from motion.persistence.layout import mark_of
-from motion.persistence.results import Derived, replace_pages, replace_rows, set_mark, write_values, write_versioned
+from motion.persistence.results import (
+    Derived,
+    replace_pages,
+    replace_rows,
+    set_mark,
+    write_values,
+    write_versioned,
+)
 from motion.persistence.rows import Written
 from motion.persistence.writes import apply_operations
 from motion.tasks import MAX_DEPTH, Cause, pause_ms
@@ -77,7 +84,9 @@ class Commit:
         if last_number(tx) == self.read_at:
             return range(len(self.inputs.rows))
         now = read_fences(tx, self.claim.chain, self.inputs.rows)
-        return [i for i, row in enumerate(self.inputs.rows) if now.get(row) == self.inputs.fences[i]]
+        return [
+            i for i, row in enumerate(self.inputs.rows) if now.get(row) == self.inputs.fences[i]
+        ]
 
     # -- values --
 
@@ -133,13 +142,19 @@ class Commit:
                 continue
             row = self.inputs.rows[i]
             cause = self.claim.cause(row, number)
-            items = step.outcomes.items[step.places[i]] if i in step.places and step.outcomes.items else []
+            items = (
+                step.outcomes.items[step.places[i]]
+                if i in step.places and step.outcomes.items
+                else []
+            )
             if spec.page:
                 source = (row, self.inputs.names[i])
                 fire(tx, layouts, replace_pages(tx, layouts, spec, source, items, cause), cause)
             elif spec.sets_table:
                 fire(tx, layouts, replace_rows(tx, layouts, spec, row, items, cause), cause)
-            set_mark(tx, self.claim.chain.layout, spec, row, mark_of(self.inputs.on_numbers[i], origin))
+            set_mark(
+                tx, self.claim.chain.layout, spec, row, mark_of(self.inputs.on_numbers[i], origin)
+            )
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
         """Make the writes that the user's code left with its view."""
@@ -147,7 +162,9 @@ class Commit:
             return
         step = self.steps[0]
         for i in kept:
-            operations = self.run.operations(step.places[i]) if i in step.places and i in step.met else ()
+            operations = (
+                self.run.operations(step.places[i]) if i in step.places and i in step.met else ()
+            )
             if operations:
                 self._apply_freely(tx, self.claim.cause(self.inputs.rows[i], number), operations)
 
@@ -170,21 +187,33 @@ class Commit:
             for i in set(range(len(self.inputs.rows))) - still:
                 row = self.inputs.rows[i]
                 version = self.tasks.of(row).version
-                queue.enqueue(tx, self.claim.spec, [(row, row)], self.claim.cause(row, number), version=version)
-        woken = {name for step in self.steps for name in self.database.graph.downstream(step.spec.name)}
+                queue.enqueue(
+                    tx,
+                    self.claim.spec,
+                    [(row, row)],
+                    self.claim.cause(row, number),
+                    version=version,
+                )
+        woken = {
+            name for step in self.steps for name in self.database.graph.downstream(step.spec.name)
+        }
         queue.complete(tx, self.tasks, sorted(woken))
 
     def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> None:
         row, spec = self.inputs.rows[i], step.spec
         task = self.tasks.of(row)
         is_first = step is self.steps[0]
-        alone = queue.add_alone(tx, spec, row, self.claim.cause(row, number), task.version if is_first else None)
+        alone = queue.add_alone(
+            tx, spec, row, self.claim.cause(row, number), task.version if is_first else None
+        )
         given = {key: self.inputs.keys[key][i] for key in spec.inputs if key in self.inputs.keys}
         shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
         fail(tx, spec, alone, task.attempts if is_first else 0, error, shown)
 
 
-def fail(tx: Transaction, spec: TriggerSpec, task: int, attempts: int, error: str, inputs: str) -> None:
+def fail(
+    tx: Transaction, spec: TriggerSpec, task: int, attempts: int, error: str, inputs: str
+) -> None:
     """Let a failed task wait for its next attempt, or set it aside as a dead letter."""
     attempts += 1
     logger.info("task %d of trigger %s failed in attempt %d", task, spec.name, attempts)

@@ -155,8 +155,12 @@ def fit(
     if every is not None and every < 1:
         raise TriggerError(f"a fit's every must be at least 1, not {every!r}.")
     if not 0 <= holdout < 1:
-        raise TriggerError(f"a fit's holdout is a share from 0 up to, not including, 1, not {holdout!r}.")
-    declaration = FitDeclaration((on,) if isinstance(on, str) else tuple(on), every, holdout, promote)
+        raise TriggerError(
+            f"a fit's holdout is a share from 0 up to, not including, 1, not {holdout!r}."
+        )
+    declaration = FitDeclaration(
+        (on,) if isinstance(on, str) else tuple(on), every, holdout, promote
+    )
 
     def mark(function: Function) -> Function:
         setattr(function, FIT_DECLARATION, declaration)
@@ -197,7 +201,9 @@ def declared_methods(component: Component, mark: str) -> list[tuple[Callable[...
     return [(method, getattr(method, mark)) for _, method in methods if hasattr(method, mark)]
 
 
-def bind_component(component: Component, tables: Tables, components: dict[type, str]) -> list[Trigger]:
+def bind_component(
+    component: Component, tables: Tables, components: dict[type, str]
+) -> list[Trigger]:
     """Return the triggers of a component's `infer` methods, checked against the tables."""
     methods: list[tuple[Callable[..., Any], Declaration]] = declared_methods(component, DECLARATION)
     return [
@@ -212,7 +218,9 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
     for method, declaration in declared_methods(component, FIT_DECLARATION):
         keys = [tables.key(path) for path in declaration.on]
         if len({key.table for key in keys}) != 1:
-            raise TriggerError(f"fit {component.name}.{method.__name__}: on= names keys of several tables.")
+            raise TriggerError(
+                f"fit {component.name}.{method.__name__}: on= names keys of several tables."
+            )
         if declaration.promote.kind == "if_better" and not hasattr(component, "evaluate"):
             raise TriggerError(
                 f"fit {component.name}.{method.__name__}: promote=if_better needs a method "

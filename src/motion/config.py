@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,9 @@ class Config:
     worker_threads: int = 4
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Config:
+    def from_env(cls) -> Config:
+        """Return the configuration that the environment gives, defaults where it says nothing."""
+        env: Mapping[str, str] = os.environ
         return cls(
             url=env.get("MOTION_URL", cls.url),
             worker_threads=int(env.get("MOTION_WORKER_THREADS", cls.worker_threads)),

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-
 from motion.backends.base import Backend, Transaction
 from motion.components import Component, Fit, bind_component, bind_fits
 from motion.errors import MotionError, SchemaError, SearchError, TriggerError, UnknownVersion
@@ -21,7 +20,7 @@ from motion.graph import Graph
 from motion.persistence import catalog, files, rows, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.indexes import MakeIndex, VectorIndexes
-from motion.persistence.layout import NO_PINS, Layout, Pins
+from motion.persistence.layout import Layout, Pins
 from motion.persistence.writes import DeleteOperation, Operation, SetOperation, apply_operations
 from motion.schema import Key, Table, Tables
 from motion.tasks import Cause
@@ -81,9 +80,15 @@ class Code:
         names = [trigger.spec.name for trigger in triggers]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise TriggerError(f"two triggers are called {sorted(twice)[0]!r}; give one of them name=.")
+            raise TriggerError(
+                f"two triggers are called {sorted(twice)[0]!r}; give one of them name=."
+            )
         fits = [fit for component in components.values() for fit in bind_fits(component, tables)]
-        return Code({trigger.spec.name: trigger for trigger in triggers}, components, {f.spec.name: f for f in fits})
+        return Code(
+            {trigger.spec.name: trigger for trigger in triggers},
+            components,
+            {f.spec.name: f for f in fits},
+        )
 
 
 NO_CODE = Code({}, {}, {})
@@ -161,13 +166,17 @@ class Database:
 
     # -- reading --
 
-    def get(self, table: TableName, row_id: Any, pages: Mapping[str, int], pins: Pins, inherit: bool) -> Any:
+    def get(
+        self, table: TableName, row_id: Any, pages: Mapping[str, int], pins: Pins, inherit: bool
+    ) -> Any:
         layout = self.layout(table)
         values = [pages.get(page, 0) for page in layout.table.page_keys]
         for page in pages:
             if page not in layout.table.page_keys:
                 layout.table.key(page)
-                raise SchemaError(f"{layout.table.name}.{page} is no page key, so it does not name a row.")
+                raise SchemaError(
+                    f"{layout.table.name}.{page} is no page key, so it does not name a row."
+                )
         stored = layout.table.keys["id"].encode(row_id)
         with self.backend.read() as tx:
             return rows.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
@@ -211,7 +220,11 @@ class Database:
             version = self._version(tx, layout, key, pins)
         if version is None:
             return []
-        pinned = {**pins, layout.versioned[key.name].component or "": version} if key.name in layout.versioned else pins
+        pinned = (
+            {**pins, layout.versioned[key.name].component or "": version}
+            if key.name in layout.versioned
+            else pins
+        )
         with self.indexes.guarded(layout, key, version) as index, self.backend.read() as tx:
             among = None
             if condition is not None:
@@ -232,9 +245,14 @@ class Database:
         key = self.tables.key(path)
         if not key.is_array:
             arrays = [
-                f"{table.name}.{name}" for table in self.tables for name, each in table.keys.items() if each.is_array
+                f"{table.name}.{name}"
+                for table in self.tables
+                for name, each in table.keys.items()
+                if each.is_array
             ]
-            raise SearchError(f"{path} holds {key.codec.expected}, not vectors; searchable are {', '.join(arrays) or 'none'}.")
+            raise SearchError(
+                f"{path} holds {key.codec.expected}, not vectors; searchable are {', '.join(arrays) or 'none'}."
+            )
         return key
 
     # -- states --
@@ -260,7 +278,9 @@ class Database:
 
     def _component(self, name: str) -> Component:
         if name not in self.code.components:
-            raise MotionError(f"this process was opened without component {name!r}; pass it in triggers=.")
+            raise MotionError(
+                f"this process was opened without component {name!r}; pass it in triggers=."
+            )
         return self.code.components[name]
 
     def _forget_old_states(self, component: str) -> None:
@@ -289,7 +309,9 @@ def delete_operation(table: Table, row_id: Any) -> DeleteOperation:
     return DeleteOperation(table.name, table.keys["id"].encode(row_id))
 
 
-def condition_of(table: Table, where: Where, params: Sequence[Any]) -> tuple[str | None, Sequence[Any]]:
+def condition_of(
+    table: Table, where: Where, params: Sequence[Any]
+) -> tuple[str | None, Sequence[Any]]:
     """Return `where` as SQL with its parameters; a dict is a conjunction of equalities."""
     if where is None or isinstance(where, str):
         return where, params
@@ -333,5 +355,3 @@ def _arrow(column: Sequence[Any]) -> pa.Array:
 
 def _unique(names: Sequence[str]) -> list[str]:
     return [name if names.index(name) == i else f"{name}_{i}" for i, name in enumerate(names)]
-
-

@@ -102,7 +102,9 @@ def derive(
     Never raises what the user's function raises: that is the row's outcome.
     """
     results = _call(trigger, batch, run_async, _generator_reader(trigger.spec, target, on_item))
-    outcomes = Outcomes(errors={i: _text(item) for i, item in enumerate(results) if isinstance(item, Failed)})
+    outcomes = Outcomes(
+        errors={i: _text(item) for i, item in enumerate(results) if isinstance(item, Failed)}
+    )
     if trigger.spec.is_columnar:
         outcomes.columns = _columns(trigger.spec, target, results, outcomes.errors)
     elif trigger.spec.page or trigger.spec.sets_table:
@@ -113,7 +115,9 @@ def derive(
 # -- calling --
 
 
-def _call(trigger: Trigger, batch: Batch, run_async: RunAsync, read: Callable[[int, Any], Any]) -> list[Any]:
+def _call(
+    trigger: Trigger, batch: Batch, run_async: RunAsync, read: Callable[[int, Any], Any]
+) -> list[Any]:
     spec = trigger.spec
     if spec.batch:
         return _call_batches(trigger, batch, run_async)
@@ -127,7 +131,7 @@ def _call(trigger: Trigger, batch: Batch, run_async: RunAsync, read: Callable[[i
         run.index = index
         try:
             append(function(*values) if not spec.is_generator else read(index, function(*values)))
-        except Exception as exc:  # user code: anything may come out
+        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
             append(Failed(exc))
     return results
 
@@ -151,7 +155,9 @@ def _call_batches(trigger: Trigger, batch: Batch, run_async: RunAsync) -> list[A
     size = trigger.spec.batch or 1
     results: list[Any] = []
     for start in range(0, batch.count, size):
-        results += _call_batch(trigger, batch, range(start, min(start + size, batch.count)), run_async)
+        results += _call_batch(
+            trigger, batch, range(start, min(start + size, batch.count)), run_async
+        )
     return results
 
 
@@ -167,7 +173,7 @@ def _call_batch(trigger: Trigger, batch: Batch, rows: range, run_async: RunAsync
                 f"a batch trigger returns one for each row, in order."
             )
         return results
-    except Exception as exc:  # user code: anything may come out
+    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
         if len(rows) == 1:
             return [Failed(exc)]
         middle = len(rows) // 2
@@ -188,7 +194,9 @@ def _batch_arguments(spec: TriggerSpec, batch: Batch, rows: range) -> list[Any]:
     return arguments
 
 
-async def _call_async(trigger: Trigger, batch: Batch, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+async def _call_async(
+    trigger: Trigger, batch: Batch, arguments: Sequence[tuple[Any, ...]]
+) -> list[Any]:
     gate = asyncio.Semaphore(trigger.spec.concurrency)
 
     async def call(index: int, values: tuple[Any, ...]) -> Any:
@@ -196,13 +204,15 @@ async def _call_async(trigger: Trigger, batch: Batch, arguments: Sequence[tuple[
             CURRENT.set(At(batch.run, index))
             try:
                 return await asyncio.wait_for(trigger.function(*values), trigger.spec.timeout_s)
-            except Exception as exc:  # user code: anything may come out
+            except Exception as exc:  # noqa: BLE001 - user code: anything may come out
                 return Failed(exc)
 
     return await asyncio.gather(*(call(i, values) for i, values in enumerate(arguments)))
 
 
-def _generator_reader(spec: TriggerSpec, target: Table, on_item: OnItem | None) -> Callable[[int, Any], Any]:
+def _generator_reader(
+    spec: TriggerSpec, target: Table, on_item: OnItem | None
+) -> Callable[[int, Any], Any]:
     """Return what reads a generator to its end: its pages as a list, or its parts as one text."""
     if spec.page is None:
         return lambda index, parts: "".join(parts)
@@ -221,9 +231,15 @@ def _generator_reader(spec: TriggerSpec, target: Table, on_item: OnItem | None) 
 # -- reading results --
 
 
-def _columns(spec: TriggerSpec, target: Table, results: list[Any], errors: dict[int, str]) -> list[list[Stored]]:
+def _columns(
+    spec: TriggerSpec, target: Table, results: list[Any], errors: dict[int, str]
+) -> list[list[Stored]]:
     keys = [target.keys[name] for name in spec.sets]
-    if len(keys) == 1 and not errors and not any(type(result) in (dict, tuple) for result in results):
+    if (
+        len(keys) == 1
+        and not errors
+        and not any(type(result) in (dict, tuple) for result in results)
+    ):
         values = [results]
     else:
         rows = [_row_of_values(spec, result, i, errors) for i, result in enumerate(results)]
@@ -231,7 +247,9 @@ def _columns(spec: TriggerSpec, target: Table, results: list[Any], errors: dict[
     return [_encoded(key, column, errors) for key, column in zip(keys, values, strict=True)]
 
 
-def _row_of_values(spec: TriggerSpec, result: Any, index: int, errors: dict[int, str]) -> Sequence[Any]:
+def _row_of_values(
+    spec: TriggerSpec, result: Any, index: int, errors: dict[int, str]
+) -> Sequence[Any]:
     if index in errors:
         return [None] * len(spec.sets)
     try:
@@ -246,7 +264,9 @@ def values_of(spec: TriggerSpec, result: Any) -> Sequence[Any]:
     names = spec.sets
     if isinstance(result, dict) and (len(names) > 1 or set(result) == set(names)):
         if set(result) != set(names):
-            raise MotionError(f"trigger {spec.name!r} sets {', '.join(names)} but returned {shortened(list(result))}.")
+            raise MotionError(
+                f"trigger {spec.name!r} sets {', '.join(names)} but returned {shortened(list(result))}."
+            )
         return [result[name] for name in names]
     if len(names) == 1:
         return result if type(result) is tuple and len(result) == 1 else (result,)
@@ -262,7 +282,9 @@ def values_of(spec: TriggerSpec, result: Any) -> Sequence[Any]:
 
 def _encoded(key: Key, values: Sequence[Any], errors: dict[int, str]) -> list[Stored]:
     try:
-        return list(key.encode_column(values)) if not errors else _encoded_singly(key, values, errors)
+        return (
+            list(key.encode_column(values)) if not errors else _encoded_singly(key, values, errors)
+        )
     except InvalidValue:
         return _encoded_singly(key, values, errors)
 
@@ -278,7 +300,9 @@ def _encoded_singly(key: Key, values: Sequence[Any], errors: dict[int, str]) -> 
     return stored
 
 
-def _items(spec: TriggerSpec, target: Table, results: list[Any], errors: dict[int, str]) -> list[list[Any]]:
+def _items(
+    spec: TriggerSpec, target: Table, results: list[Any], errors: dict[int, str]
+) -> list[list[Any]]:
     items: list[list[Any]] = []
     for index, result in enumerate(results):
         try:
@@ -293,7 +317,9 @@ def _items_of(spec: TriggerSpec, target: Table, result: Any) -> list[Any]:
     if isinstance(result, str | bytes | dict) or not hasattr(result, "__iter__"):
         if result is None:
             return []
-        raise MotionError(f"trigger {spec.name!r} returns a list, one item for each page or row, not {shortened(result)}.")
+        raise MotionError(
+            f"trigger {spec.name!r} returns a list, one item for each page or row, not {shortened(result)}."
+        )
     if spec.page:
         return [_page(spec, target, item) for item in result]
     return [_row(target, item) for item in result]
@@ -301,12 +327,16 @@ def _items_of(spec: TriggerSpec, target: Table, result: Any) -> list[Any]:
 
 def _page(spec: TriggerSpec, target: Table, item: Any) -> tuple[Stored, ...]:
     values = values_of(spec, item)
-    return tuple(target.keys[name].encode(value) for name, value in zip(spec.sets, values, strict=True))
+    return tuple(
+        target.keys[name].encode(value) for name, value in zip(spec.sets, values, strict=True)
+    )
 
 
 def _row(target: Table, item: Any) -> dict[str, Stored]:
     given = target.values_of(item)
-    return {name: target.key(name).encode(value) for name, value in given.items() if value is not None}
+    return {
+        name: target.key(name).encode(value) for name, value in given.items() if value is not None
+    }
 
 
 def _text(failed: Failed) -> str:

@@ -30,5 +30,7 @@ class EventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="motion-async", daemon=True).start()
+                threading.Thread(
+                    target=self._loop.run_forever, name="motion-async", daemon=True
+                ).start()
             return self._loop

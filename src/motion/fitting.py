@@ -90,7 +90,9 @@ def run_fit(job: Job) -> tuple[str, float]:
     started = clock.monotonic_s()
     state = _call(job)
     if state is None:
-        raise MotionError(f"fit {job.component.name}.{job.method} returned None; it returns the next state.")
+        raise MotionError(
+            f"fit {job.component.name}.{job.method} returned None; it returns the next state."
+        )
     manifest = files.save_state(job.folder, job.component.name, job.component.save(state))
     return manifest, clock.monotonic_s() - started
 
@@ -122,7 +124,11 @@ class Fitter:
     """Runs the fits of one store that are asked for, and brings candidates to their end."""
 
     def __init__(
-        self, database: Database, owner: Owner, processes: Executor, open_database: Callable[[], Database]
+        self,
+        database: Database,
+        owner: Owner,
+        processes: Executor,
+        open_database: Callable[[], Database],
     ) -> None:
         self._database, self._owner = database, owner
         self._processes, self._open_database = processes, open_database
@@ -147,7 +153,9 @@ class Fitter:
             except Exception:
                 if self._stop.is_set():
                     return
-                logger.exception("the fitter of store %r met an error and goes on", self._database.name)
+                logger.exception(
+                    "the fitter of store %r met an error and goes on", self._database.name
+                )
                 self._stop.wait(IDLE_WAIT_S)
 
     def _step(self) -> bool:
@@ -176,21 +184,29 @@ class Fitter:
         parent = ensure_live(self._database, fit.component)
         with self._database.backend.read() as tx:
             seen = labels.last_label(tx, fit.name)
-            numbers, rows, _ = labels.labels_for(tx, layout, fit, states.lineage(tx, fit.component, parent))
+            numbers, rows, _ = labels.labels_for(
+                tx, layout, fit, states.lineage(tx, fit.component, parent)
+            )
         if not rows:
             self._database.write(lambda tx: labels.end_fit(tx, fit.name, seen))
             return
         method = self._database.code.fits[fit.name].function.__name__
         try:
             manifest, seconds = self._in_process(run_fit, fit.component, method, parent, rows)
-        except Exception as exc:  # the user's code, or the end of its process: a failed fit, which loses no label
+        except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             self._note_failure(fit, parent, seen, exc)
             return
         logger.info("fit %s learned from %d labels in %.1f s", fit.name, len(rows), seconds)
 
         def work(tx: Transaction) -> None:
             number = states.add_version(
-                tx, fit.component, "candidate", parent=parent, manifest=manifest, labels=len(numbers), duration_s=seconds
+                tx,
+                fit.component,
+                "candidate",
+                parent=parent,
+                manifest=manifest,
+                labels=len(numbers),
+                duration_s=seconds,
             )
             labels.note_lessons(tx, numbers, fit.component, number)
             labels.end_fit(tx, fit.name, seen)
@@ -199,7 +215,12 @@ class Fitter:
         self._database.write(work)
 
     def _in_process(
-        self, function: Callable[[Job], Any], component: str, method: str, version: int | None, rows: Sequence[Any]
+        self,
+        function: Callable[[Job], Any],
+        component: str,
+        method: str,
+        version: int | None,
+        rows: Sequence[Any],
     ) -> Any:
         with self._database.backend.read() as tx:
             manifest = None if version is None else states.manifest_of(tx, component, version)
@@ -214,7 +235,9 @@ class Fitter:
         logger.warning("fit %s failed: %s", fit.name, exc)
 
         def work(tx: Transaction) -> None:
-            states.add_version(tx, fit.component, "failed", parent=parent, metrics={"reason": reason})
+            states.add_version(
+                tx, fit.component, "failed", parent=parent, metrics={"reason": reason}
+            )
             labels.end_fit(tx, fit.name, seen)
 
         self._database.write(work)
@@ -225,13 +248,17 @@ class Fitter:
             number = states.candidate_version(tx, component)
             if number is None:
                 return False
-            remaining, dead = queue.version_is_built(tx, _versioned(self._database, component), number)
+            remaining, dead = queue.version_is_built(
+                tx, _versioned(self._database, component), number
+            )
             is_gated = states.is_gated(tx, component)
             live = states.live_version(tx, component)
             metrics = next(v.metrics for v in states.versions(tx, component) if v.number == number)
         if dead:
             reason = f"{dead} row(s) could not be remade with it; see store.errors()"
-            self._database.write(lambda tx: refuse(tx, self._database, component, number, {"reason": reason}))
+            self._database.write(
+                lambda tx: refuse(tx, self._database, component, number, {"reason": reason})
+            )
             return True
         if remaining or (is_gated and "is_ready" in metrics):
             return False
@@ -243,20 +270,28 @@ class Fitter:
 
     def _passes(self, component: str, number: int, live: int | None) -> bool:
         """Measure a candidate beside the live version, and decide as its fit says."""
-        fit = next(f.spec for f in self._database.code.fits.values() if f.spec.component == component)
+        fit = next(
+            f.spec for f in self._database.code.fits.values() if f.spec.component == component
+        )
         new, old = self._evaluated(fit, number), self._evaluated(fit, live)
         reason = fit.promote.decide(new, old)
         metrics: dict[str, Any] = {**new, **({"live": old} if old else {})}
         if reason is not None:
             self._database.write(
-                lambda tx: refuse(tx, self._database, component, number, {**metrics, "reason": reason})
+                lambda tx: refuse(
+                    tx, self._database, component, number, {**metrics, "reason": reason}
+                )
             )
             return False
         if fit.promote.kind == "manual":
             metrics["is_ready"] = True
-            self._database.write(lambda tx: states.set_status(tx, component, number, "candidate", metrics))
+            self._database.write(
+                lambda tx: states.set_status(tx, component, number, "candidate", metrics)
+            )
             return False
-        self._database.write(lambda tx: states.set_status(tx, component, number, "candidate", metrics))
+        self._database.write(
+            lambda tx: states.set_status(tx, component, number, "candidate", metrics)
+        )
         return True
 
     def _evaluated(self, fit: FitSpec, version: int | None) -> dict[str, float]:
@@ -266,9 +301,11 @@ class Fitter:
         with self._database.backend.read() as tx:
             _, _, held = labels.labels_for(tx, self._database.layouts[fit.table], fit, ())
         try:
-            found: Mapping[str, float] = self._in_process(run_evaluate, fit.component, "evaluate", version, held)
+            found: Mapping[str, float] = self._in_process(
+                run_evaluate, fit.component, "evaluate", version, held
+            )
             return dict(found)
-        except Exception:  # user code: a version that cannot be measured is not better
+        except Exception:
             logger.exception("evaluate of %s failed on version %d", fit.component, version)
             return {}
 
@@ -276,7 +313,9 @@ class Fitter:
 # -- the transactions --
 
 
-def begin_switch(tx: Transaction, database: Database, component: str, number: int, *, is_gated: bool) -> None:
+def begin_switch(
+    tx: Transaction, database: Database, component: str, number: int, *, is_gated: bool
+) -> None:
     """Make a version the candidate, and enqueue the outputs that it lacks. A candidate before it is superseded."""
     before = states.candidate_version(tx, component)
     if before is not None and before != number:
@@ -292,7 +331,9 @@ def begin_switch(tx: Transaction, database: Database, component: str, number: in
         queue.enqueue(tx, spec, ranges_of(missing), cause, version=number)
 
 
-def refuse(tx: Transaction, database: Database, component: str, number: int, metrics: Mapping[str, Any]) -> None:
+def refuse(
+    tx: Transaction, database: Database, component: str, number: int, metrics: Mapping[str, Any]
+) -> None:
     """Take back a candidate; it stays as a version, with its figures and the reason."""
     queue.drop_version(tx, _versioned(database, component), number)
     states.set_candidate(tx, component, None)
@@ -329,10 +370,14 @@ def forget_old_outputs(tx: Transaction, database: Database, component: str) -> N
     for name in _versioned(database, component):
         states.delete_outputs(tx, database.graph.triggers[name], keep)
         for key in database.graph.triggers[name].sets:
-            database.indexes.keep_versions(database.layouts[database.graph.triggers[name].table], key, keep)
+            database.indexes.keep_versions(
+                database.layouts[database.graph.triggers[name].table], key, keep
+            )
 
 
 def _versioned(database: Database, component: str) -> list[str]:
-    return [s.name for s in database.graph.triggers.values() if s.component == component and s.is_versioned]
-
-
+    return [
+        s.name
+        for s in database.graph.triggers.values()
+        if s.component == component and s.is_versioned
+    ]

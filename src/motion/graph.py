@@ -26,12 +26,16 @@ class Graph:
         TriggerError, TriggerCycle: the triggers do not go together.
     """
 
-    def __init__(self, tables: Tables, specs: Iterable[TriggerSpec], fits: Iterable[FitSpec] = ()) -> None:
+    def __init__(
+        self, tables: Tables, specs: Iterable[TriggerSpec], fits: Iterable[FitSpec] = ()
+    ) -> None:
         self.tables = tables
-        self.triggers = {}
+        self.triggers: dict[str, TriggerSpec] = {}
         for spec in specs:
             if spec.name in self.triggers:
-                raise TriggerError(f"two triggers are called {spec.name!r}; give one of them name=.")
+                raise TriggerError(
+                    f"two triggers are called {spec.name!r}; give one of them name=."
+                )
             self.triggers[spec.name] = spec
         self.fits = {fit.name: fit for fit in fits}
         self.producers = self._producers()

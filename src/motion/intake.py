@@ -31,7 +31,7 @@ class Chunk:
 
     start: int
     count: int
-    columns: dict[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Any]]
     given: Sequence[Any] = field(default_factory=list)
 
 
@@ -44,7 +44,11 @@ def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
     if isinstance(rows, Mapping | table.cls):
         rows = [rows]
     start = 0
-    for chunk in _arrow_chunks(rows, size) if hasattr(rows, "__arrow_c_stream__") else _chunks(table, rows, size):
+    for chunk in (
+        _arrow_chunks(rows, size)
+        if hasattr(rows, "__arrow_c_stream__")
+        else _chunks(table, rows, size)
+    ):
         chunk.start = start
         start += chunk.count
         yield chunk
@@ -56,7 +60,8 @@ def _arrow_chunks(source: Any, size: int) -> Iterator[Chunk]:
         for start in range(0, batch.num_rows, size):
             part = batch.slice(start, size)
             columns = {
-                name: _python_values(column) for name, column in zip(part.schema.names, part.columns, strict=True)
+                name: _python_values(column)
+                for name, column in zip(part.schema.names, part.columns, strict=True)
             }
             yield Chunk(0, part.num_rows, columns, _Rows(columns, part.num_rows))
 
@@ -139,7 +144,9 @@ def operations_of(table: Table, chunk: Chunk) -> list[SetOperation]:
 
 def _encoded(table: Table, name: str, values: Sequence[Any]) -> Sequence[Stored]:
     if name == NO_ROW:
-        raise InvalidValue(table.name, "row", repr(next(v for v in values if v is not None)), "a dict or a row")
+        raise InvalidValue(
+            table.name, "row", repr(next(v for v in values if v is not None)), "a dict or a row"
+        )
     key = table.key(name)
     try:
         return key.encode_column(values)
@@ -154,7 +161,9 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float | np.floating) and bool(value != value)
 
 
-def _by_pattern(table: Table, columns: Mapping[str, Sequence[Stored]], count: int) -> list[SetOperation]:
+def _by_pattern(
+    table: Table, columns: Mapping[str, Sequence[Stored]], count: int
+) -> list[SetOperation]:
     """Group rows by which keys they give, as None means left out; the order of equal patterns is kept."""
     names = tuple(columns)
     groups: dict[tuple[bool, ...], list[int]] = {}
@@ -163,7 +172,11 @@ def _by_pattern(table: Table, columns: Mapping[str, Sequence[Stored]], count: in
     return [
         SetOperation(
             table.name,
-            {name: [columns[name][i] for i in rows] for name, given in zip(names, pattern, strict=True) if given},
+            {
+                name: [columns[name][i] for i in rows]
+                for name, given in zip(names, pattern, strict=True)
+                if given
+            },
             len(rows),
         )
         for pattern, rows in groups.items()
@@ -188,5 +201,9 @@ def without(chunk: Chunk, bad: set[int]) -> Chunk:
     """Return a chunk without some of its rows."""
     kept = [i for i in range(chunk.count) if i not in bad]
     columns = {name: [values[i] for i in kept] for name, values in chunk.columns.items()}
-    used = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    used = {
+        name: values
+        for name, values in columns.items()
+        if any(value is not None for value in values)
+    }
     return Chunk(chunk.start, len(kept), used, [chunk.given[i] for i in kept])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -60,15 +59,25 @@ def create_store(
         StoreUnavailable: the folder cannot be used.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise SchemaError(f"a store's name has letters, digits and underscores and begins with a letter; not {name!r}.")
-    config = Config.from_env(os.environ)
+        raise SchemaError(
+            f"a store's name has letters, digits and underscores and begins with a letter; not {name!r}."
+        )
+    config = Config.from_env()
     folder = _folder_of(name, url or config.url)
     with _open_lock:
         found = _open_stores.get((name, folder)) if folder else None
         if found is not None:
             found._database.open({**_schemas_of(found), **(schemas or {})}, triggers)
             return found
-        return _open(name, folder, schemas or {}, triggers, durability, run=run, threads=config.worker_threads)
+        return _open(
+            name,
+            folder,
+            schemas or {},
+            triggers,
+            durability,
+            run=run,
+            threads=config.worker_threads,
+        )
 
 
 def _schemas_of(store: Store) -> dict[str, type]:
@@ -99,7 +108,9 @@ def _open(
     run: bool,
     threads: int,
 ) -> Store:
-    temporary = tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".motion") if folder is None else None
+    temporary = (
+        tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".motion") if folder is None else None
+    )
     place = Path(temporary.name) if temporary else folder
     assert place is not None
     backend = SqliteBackend(name, place, durability)
@@ -134,7 +145,9 @@ def _leave_to_others() -> None:
 
 def _has_work(database: Database) -> bool:
     with database.backend.read() as tx:
-        return bool(queue.live_count(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx))
+        return bool(
+            queue.live_count(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx)
+        )
 
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
@@ -169,7 +182,12 @@ class _Running:
         if self.database.code.components:
             processes = _LazyProcess()
             schemas = {table.name: table.cls for table in self.database.tables}
-            fitter = Fitter(self.database, owner, processes, partial(open_reader, self.name, self.folder, schemas))
+            fitter = Fitter(
+                self.database,
+                owner,
+                processes,
+                partial(open_reader, self.name, self.folder, schemas),
+            )
             fitter.start()
         worker.start()
         return worker, fitter, owner, loop, processes

@@ -47,9 +47,13 @@ class Vector:
 
     def __post_init__(self) -> None:
         if not isinstance(self.dim, int) or self.dim < 1:
-            raise SchemaError(f"Vector(dim) takes an int of at least 1, but was given {self.dim!r}.")
+            raise SchemaError(
+                f"Vector(dim) takes an int of at least 1, but was given {self.dim!r}."
+            )
         if self.metric not in METRICS:
-            raise SchemaError(f"Vector(metric=) is one of {', '.join(METRICS)}, not {self.metric!r}.")
+            raise SchemaError(
+                f"Vector(metric=) is one of {', '.join(METRICS)}, not {self.metric!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,7 @@ class Table:
 
         The dataclass's `__init__` is not run: its checks are for whole rows, and a stored row may have unset keys.
         """
-        row = object.__new__(self.cls)
+        row: Any = object.__new__(self.cls)
         for name, value in zip(self.keys, values, strict=True):
             object.__setattr__(row, name, value)
         return row
@@ -193,13 +197,17 @@ class Table:
         if isinstance(row, Mapping):
             return dict(row)
         raise InvalidValue(
-            self.name, "row", f"{shortened(row)} ({type(row).__name__})", f"a dict or {self.cls.__name__}"
+            self.name,
+            "row",
+            f"{shortened(row)} ({type(row).__name__})",
+            f"a dict or {self.cls.__name__}",
         )
 
     def signature(self) -> dict[str, str]:
         """Return what must stay the same for stored rows to be read: each key's type, pages marked."""
         return {
-            name: ("page " if key.is_page else "") + key.codec.signature for name, key in self.keys.items()
+            name: ("page " if key.is_page else "") + key.codec.signature
+            for name, key in self.keys.items()
         }
 
 
@@ -253,7 +261,9 @@ def table_of(name: str, cls: type) -> Table:
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
         raise SchemaError(f"table {name!r}: its schema must be a dataclass, but was given {cls!r}.")
     hints = _type_hints(name, cls)
-    keys = {field.name: _key_of(name, field, hints[field.name]) for field in dataclasses.fields(cls)}
+    keys = {
+        field.name: _key_of(name, field, hints[field.name]) for field in dataclasses.fields(cls)
+    }
     table = Table(name, cls, keys)
     _check_id(table)
     _check_columns(table)
@@ -264,11 +274,15 @@ def _type_hints(table: str, cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls, include_extras=True)
     except NameError as exc:
-        raise SchemaError(f"table {table!r}: a type of {cls.__name__} cannot be found: {exc}.") from exc
+        raise SchemaError(
+            f"table {table!r}: a type of {cls.__name__} cannot be found: {exc}."
+        ) from exc
 
 
 def _check_name(name: str) -> None:
-    if not (isinstance(name, str) and NAME.fullmatch(name)) or name.lower().startswith(RESERVED_PREFIXES):
+    if not (isinstance(name, str) and NAME.fullmatch(name)) or name.lower().startswith(
+        RESERVED_PREFIXES
+    ):
         raise SchemaError(
             f"a table cannot be called {name!r}: a name begins with a letter, has letters, digits and "
             f"underscores only, and does not begin with {' or '.join(RESERVED_PREFIXES)}."
@@ -288,7 +302,9 @@ def _check_columns(table: Table) -> None:
     folded: dict[str, str] = {}
     for name, key in table.keys.items():
         if name.lower() in folded:
-            raise SchemaError(f"table {table.name!r}: keys {folded[name.lower()]!r} and {name!r} differ in case only.")
+            raise SchemaError(
+                f"table {table.name!r}: keys {folded[name.lower()]!r} and {name!r} differ in case only."
+            )
         folded[name.lower()] = name
         if not NAME.fullmatch(name):
             raise SchemaError(f"table {table.name!r}: key {name!r} must begin with a letter.")

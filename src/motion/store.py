@@ -10,14 +10,13 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from motion.change import DEFAULT_TIMEOUT_S, Change, RejectedRow, dead_letters, wait_until
+from motion.change import Change, RejectedRow, dead_letters, wait_until
 from motion.components import StateVersion
 from motion.database import (
     Database,
     Hit,
     TableName,
     Where,
-
     delete_operation,
     set_operation,
 )
@@ -29,7 +28,6 @@ from motion.errors import (
     SchemaError,
     StoreClosed,
     UnknownVersion,
-
     WaitTimeout,
 )
 from motion.fitting import begin_switch, ensure_live
@@ -70,7 +68,9 @@ class Store(Reader):
     Inside a trigger it acts as that run's view: reads see committed data, writes commit with the run.
     """
 
-    def __init__(self, database: Database, start: Callable[[], None], stop: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, start: Callable[[], None], stop: Callable[[], None]
+    ) -> None:
         super().__init__(database)
         self._start, self._stop = start, stop
         self._is_closed = False
@@ -82,7 +82,9 @@ class Store(Reader):
         return self._database.name
 
     def __repr__(self) -> str:
-        return f"<motion store {self.name!r}: {', '.join(self._database.tables.names) or 'no tables'}>"
+        return (
+            f"<motion store {self.name!r}: {', '.join(self._database.tables.names) or 'no tables'}>"
+        )
 
     def __enter__(self) -> Store:
         return self
@@ -175,13 +177,17 @@ class Store(Reader):
         number, ids = self._database.apply(operations)
         self._start()
         return Change(
-            self._database, number, table=table.name if table else None, ids=ids[0] if count == 1 else (), count=count
+            self._database,
+            number,
+            table=table.name if table else None,
+            ids=ids[0] if count == 1 else (),
+            count=count,
         )
 
     def _view(self) -> View | None:
         """Return the view of the run that this code belongs to, if any."""
         run = CURRENT.get()
-        return None if run is None else run.view(run.index)  # type: ignore[no-any-return]  # a run gives views
+        return None if run is None else run.view(run.index)
 
     def _pending(self, count: int) -> Change:
         """Return what stands for a write that commits with the run it was made in."""
@@ -192,8 +198,9 @@ class Store(Reader):
     def get(self, table: TableName, id: Any, *, inherit: bool = True, **pages: int) -> Any | None:
         self._check_open()
         view = self._view()
-        reader = super() if view is None else view
-        return reader.get(table, id, inherit=inherit, **pages)
+        if view is not None:
+            return view.get(table, id, inherit=inherit, **pages)
+        return super().get(table, id, inherit=inherit, **pages)
 
     def rows(self, table: TableName, **options: Any) -> list[Any]:
         self._check_open()
@@ -205,8 +212,9 @@ class Store(Reader):
     ) -> list[Hit]:
         self._check_open()
         view = self._view()
-        reader = super() if view is None else view
-        return reader.search(key, vector, k=k, where=where, params=params)
+        if view is not None:
+            return view.search(key, vector, k=k, where=where, params=params)
+        return super().search(key, vector, k=k, where=where, params=params)
 
     def sql(self, query: str, params: Sequence[Any] = ()) -> pa.Table:
         self._check_open()
@@ -235,7 +243,12 @@ class Store(Reader):
                 show(remaining)
                 return remaining == 0
 
-            wait_until(database, is_done, limit, lambda tx: WaitTimeout(f"store {self.name!r}", limit, _work_left(tx)))
+            wait_until(
+                database,
+                is_done,
+                limit,
+                lambda tx: WaitTimeout(f"store {self.name!r}", limit, _work_left(tx)),
+            )
 
     def change(self, key: int) -> Change:
         """Return the change that a `Change.key` names, made by whichever process."""
@@ -249,9 +262,15 @@ class Store(Reader):
             tasks = queue.depths(tx)
             return Status(
                 tasks={name: counts for name, counts in tasks.items() if name in known.triggers},
-                orphaned=sum(sum(counts.values()) for name, counts in tasks.items() if name not in known.triggers),
+                orphaned=sum(
+                    sum(counts.values())
+                    for name, counts in tasks.items()
+                    if name not in known.triggers
+                ),
                 fits=labels.fits_pending(tx),
-                versions={name: states.live_version(tx, name) for name in self._database.code.components},
+                versions={
+                    name: states.live_version(tx, name) for name in self._database.code.components
+                },
                 last_change=last_number(tx),
             )
 
@@ -273,8 +292,12 @@ class Store(Reader):
         self._check_open()
         if component not in self._database.code.components:
             known = tuple(self._database.code.components)
-            raise UnknownVersion(component, "at all: the store was opened without it", ()) if not known else MotionError(
-                f"the store has no component {component!r}; it has {', '.join(known)}."
+            raise (
+                UnknownVersion(component, "at all: the store was opened without it", ())
+                if not known
+                else MotionError(
+                    f"the store has no component {component!r}; it has {', '.join(known)}."
+                )
             )
         return Model(self, component)
 
@@ -303,10 +326,14 @@ class Model:
 
     def fit(self) -> None:
         """Ask for a fit from the labels there are, in the background; `store.wait` waits for it."""
-        fits = [fit.spec for fit in self._database.code.fits.values() if fit.spec.component == self._component]
+        fits = [
+            fit.spec
+            for fit in self._database.code.fits.values()
+            if fit.spec.component == self._component
+        ]
         if not fits:
             raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
-        self._database.write(lambda tx: [labels.request_fit(tx, fit.name, last_number(tx)) for fit in fits])
+        self._database.write(lambda tx: labels.request_fits(tx, fits, last_number(tx)))
         self._store._start()
 
     def promote(self, number: int) -> None:
@@ -321,7 +348,9 @@ class Model:
         """Make the version that was live before live again; rows added since are filled first."""
         retired = [version.number for version in self.versions() if version.status == "retired"]
         if not retired:
-            raise UnknownVersion(self._component, "to go back to", [version.number for version in self.versions()])
+            raise UnknownVersion(
+                self._component, "to go back to", [version.number for version in self.versions()]
+            )
         self.promote(retired[-1])
 
     @contextmanager
@@ -330,7 +359,10 @@ class Model:
         number = ensure_live(self._database, self._component)
         if number is None:
             raise UnknownVersion(self._component, "that is live: it waits for its first fit", ())
-        yield self._database.state(self._component, number), View(self._database, [], {self._component: number})
+        yield (
+            self._database.state(self._component, number),
+            View(self._database, [], {self._component: number}),
+        )
 
     def _known(self, number: int) -> None:
         known = [version.number for version in self.versions() if version.status != "failed"]
@@ -369,7 +401,13 @@ class _Load:
     """One call of `set_many`."""
 
     def __init__(
-        self, store: Store, table: Table, commit_every: int, errors: str, by: str | None, prune: str | None
+        self,
+        store: Store,
+        table: Table,
+        commit_every: int,
+        errors: str,
+        by: str | None,
+        prune: str | None,
     ) -> None:
         self._store, self._table, self._commit_every = store, table, commit_every
         self._collects = errors == "collect"
@@ -412,7 +450,9 @@ class _Load:
         self._store._start()
         self._changes.append(number)
         self._written += chunk.count
-        if len(self._ids) < COMMIT_EVERY:  # enough to name a small load's rows; an endless one keeps memory bounded
+        if (
+            len(self._ids) < COMMIT_EVERY
+        ):  # enough to name a small load's rows; an endless one keeps memory bounded
             self._ids += [row_id for each in ids for row_id in each]
         if self._prune is not None:
             self._note_given(operations, ids)
@@ -421,7 +461,9 @@ class _Load:
         """Give the rows the ids of those with an equal value of the `by` key."""
         assert self._by is not None
         if self._by.name not in operation.columns:
-            raise InvalidValue(self._table.name, self._by.name, "nothing", "a value in every row, as by= names it")
+            raise InvalidValue(
+                self._table.name, self._by.name, "nothing", "a value in every row, as by= names it"
+            )
         database = self._store._database
         with database.backend.read() as tx:
             values = operation.columns[self._by.name]
@@ -442,9 +484,13 @@ class _Load:
             if value is None or self._prune is None:
                 continue
             with database.backend.read() as tx:
-                gone = ids_not_among(tx, database.layouts[self._table.name], self._prune.name, value, kept)
+                gone = ids_not_among(
+                    tx, database.layouts[self._table.name], self._prune.name, value, kept
+                )
             if gone:
-                number, _ = database.apply([delete_operation(self._table, row_id) for row_id in gone])
+                number, _ = database.apply(
+                    [delete_operation(self._table, row_id) for row_id in gone]
+                )
                 self._changes.append(number)
 
 
@@ -460,7 +506,12 @@ def _shown_progress(database: Database, is_wanted: bool) -> Iterator[Callable[[i
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as bar:
         shown = bar.add_task(f"tasks of {database.name}", total=0)
         most = 0
@@ -471,5 +522,3 @@ def _shown_progress(database: Database, is_wanted: bool) -> Iterator[Callable[[i
             bar.update(shown, total=most, completed=most - remaining)
 
         yield show
-
-

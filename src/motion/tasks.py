@@ -1,10 +1,10 @@
 """Tasks: triggers meeting rows that they must run on. What a task is, and its life.
 
-    ready --claim--> claimed --complete--> (gone)
-      ^                 |
-      |<--retry, split--|----give up----> dead (a dead letter) --retry--> ready
-      |                 |
-      '<---wake---- blocked (an upstream trigger has work on its rows)
+ready --claim--> claimed --complete--> (gone)
+  ^                 |
+  |<--retry, split--|----give up----> dead (a dead letter) --retry--> ready
+  |                 |
+  '<---wake---- blocked (an upstream trigger has work on its rows)
 """
 
 from __future__ import annotations

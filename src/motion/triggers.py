@@ -92,7 +92,9 @@ class TriggerSpec:
     def required(self) -> tuple[str, ...]:
         """The keys that must have values before it runs."""
         optional = {parameter.name for parameter in self.parameters if parameter.is_optional}
-        return tuple(dict.fromkeys(name for name in (*self.on, *self.inputs) if name not in optional))
+        return tuple(
+            dict.fromkeys(name for name in (*self.on, *self.inputs) if name not in optional)
+        )
 
     @property
     def reads_row(self) -> bool:
@@ -110,9 +112,13 @@ class TriggerSpec:
     @property
     def is_fusable(self) -> bool:
         """Whether it may run at once behind another trigger on the same rows, before anything is committed."""
-        plain = not (self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store)
+        plain = not (
+            self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store
+        )
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
-        return self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
+        return (
+            self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
+        )
 
     @property
     def is_versioned(self) -> bool:
@@ -181,7 +187,9 @@ def declare(on: str | Sequence[str], sets: str | Sequence[str], **options: Any) 
     for option, least in (("batch", 1), ("concurrency", 1), ("retries", 0), ("timeout_s", 0)):
         value = getattr(declaration, option)
         if value is not None and value < least:
-            raise TriggerError(f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}.")
+            raise TriggerError(
+                f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}."
+            )
     if not declaration.on:
         raise TriggerError("a trigger needs at least one key in on=, such as on='query.query'.")
     return declaration
@@ -209,7 +217,7 @@ def bind(
     Raises:
         TriggerError, SchemaError: naming the trigger, what does not fit, and the nearest name.
     """
-    name = declaration.name or getattr(function, "__name__", "trigger")
+    name = str(declaration.name or getattr(function, "__name__", "trigger"))
     name = f"{component}.{name}" if component else name
     try:
         table, on = _keys_of_one_table(declaration.on, tables, "on")
@@ -244,17 +252,25 @@ def bind(
     return Trigger(spec, function, declaration.when)
 
 
-def _keys_of_one_table(paths: Sequence[str], tables: Tables, option: str) -> tuple[Table, tuple[str, ...]]:
+def _keys_of_one_table(
+    paths: Sequence[str], tables: Tables, option: str
+) -> tuple[Table, tuple[str, ...]]:
     keys = [tables.key(path) for path in paths]
     if len({key.table for key in keys}) > 1:
-        raise SchemaError(f"{option}= names keys of several tables ({', '.join(paths)}); they must be of one.")
+        raise SchemaError(
+            f"{option}= names keys of several tables ({', '.join(paths)}); they must be of one."
+        )
     for key in keys:
         if key.name == "id" or key.is_page:
-            raise SchemaError(f"{option}= names {key.table}.{key.name}, which is part of the primary key.")
+            raise SchemaError(
+                f"{option}= names {key.table}.{key.name}, which is part of the primary key."
+            )
     return tables.get(keys[0].table), tuple(key.name for key in keys)
 
 
-def _outputs(declaration: Declaration, table: Table, tables: Tables) -> tuple[str | None, tuple[str, ...]]:
+def _outputs(
+    declaration: Declaration, table: Table, tables: Tables
+) -> tuple[str | None, tuple[str, ...]]:
     if not declaration.sets:
         return None, ()
     if len(declaration.sets) == 1 and "." not in declaration.sets[0]:
@@ -300,7 +316,9 @@ def _parameters(
     found = []
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TriggerError(f"trigger {name!r}: parameter {parameter} must be named after one key.")
+            raise TriggerError(
+                f"trigger {name!r}: parameter {parameter} must be named after one key."
+            )
         hint = hints.get(parameter.name)
         if component is not None and position == 0:
             found.append(Parameter(parameter.name, "state", component=component))
@@ -312,11 +330,16 @@ def _parameters(
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(getattr(function, "__func__", function))
-    except (NameError, TypeError):  # a hint that only a type checker can see: nothing here depends on it
+    except (
+        NameError,
+        TypeError,
+    ):  # a hint that only a type checker can see: nothing here depends on it
         return dict(getattr(function, "__annotations__", {}))
 
 
-def _parameter(trigger: str, name: str, hint: Any, table: Table, components: dict[type, str]) -> Parameter:
+def _parameter(
+    trigger: str, name: str, hint: Any, table: Table, components: dict[type, str]
+) -> Parameter:
     if name in ("row", "store") and name not in table.keys:
         return Parameter(name, typing.cast('Literal["row", "store"]', name))
     if isinstance(hint, type) and hint in components:
@@ -340,7 +363,9 @@ def _check_combination(spec: TriggerSpec) -> None:
     if spec.is_versioned and not spec.is_columnar:
         refuse("refresh='before' needs sets= with keys of the same row, without page=.")
     if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):
-        refuse("a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it.")
+        refuse(
+            "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."
+        )
     if spec.batch and spec.reads_row:
         refuse("batch= hands over columns, so 'row' and when= do not go with it.")
     overlap = set(spec.on) & set(spec.sets)

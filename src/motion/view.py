@@ -86,7 +86,9 @@ class Reader:
 class Writer(Reader):
     """A reader that collects writes."""
 
-    def __init__(self, database: Database, operations: list[Operation], pins: Pins = NO_PINS) -> None:
+    def __init__(
+        self, database: Database, operations: list[Operation], pins: Pins = NO_PINS
+    ) -> None:
         super().__init__(database, pins)
         self._operations = operations
 
@@ -99,7 +101,9 @@ class Writer(Reader):
         """Write several rows, given as dicts or instances; None means left out."""
         found = self._database.tables.get(table)
         for row in rows:
-            values = {name: value for name, value in found.values_of(row).items() if value is not None}
+            values = {
+                name: value for name, value in found.values_of(row).items() if value is not None
+            }
             self._operations.append(set_operation(found, values))
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> None:
@@ -149,5 +153,3 @@ def named_row(database: Database, given: TableName | Any) -> tuple[Table, Mappin
         return database.tables.get(given), {}
     table = database.tables.get(type(given))
     return table, {name: getattr(given, name) for name in table.primary_key}
-
-

@@ -54,7 +54,9 @@ class Worker:
         self._running_lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._loop, args=(i == 0,), name=f"motion-worker-{i}", daemon=True)
+            threading.Thread(
+                target=self._loop, args=(i == 0,), name=f"motion-worker-{i}", daemon=True
+            )
             for i in range(threads)
         ]
 
@@ -84,7 +86,9 @@ class Worker:
                 if self._stop.is_set():
                     return
                 # Nothing is lost, as the claim was given back; but say it, and do not spin.
-                logger.exception("the worker of store %r met an error and goes on", self._database.name)
+                logger.exception(
+                    "the worker of store %r met an error and goes on", self._database.name
+                )
                 self._stop.wait(IDLE_WAIT_S)
 
     def _idle_s(self) -> float:
@@ -126,7 +130,9 @@ class Worker:
             with self._database.backend.read() as tx:
                 if not queue.any_ready(tx, [name for name, _ in allowed]):
                     return []
-            tasks = self._database.write(lambda tx: queue.claim(tx, self._owner.name, allowed), is_durable=False)
+            tasks = self._database.write(
+                lambda tx: queue.claim(tx, self._owner.name, allowed), is_durable=False
+            )
             if tasks:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
             return tasks
@@ -143,7 +149,9 @@ class Worker:
         try:
             self._database.write(lambda tx: queue.release(tx, tasks), is_durable=False)
         except StoreClosed:
-            logger.debug("the store closed during a run; its tasks are taken over at the next start")
+            logger.debug(
+                "the store closed during a run; its tasks are taken over at the next start"
+            )
 
     def _run(self, tasks: Tasks) -> None:
         claim = self._prepared(tasks)
@@ -155,7 +163,9 @@ class Worker:
             read_at = last_number(tx)
             inputs = read_inputs(tx, claim.chain, own)
         if blocked:
-            self._database.write(lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec)))
+            self._database.write(
+                lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec))
+            )
         superseded = own.superseded(inputs)
         left = excluded | superseded.keys()
         if left:
@@ -164,7 +174,15 @@ class Worker:
             run = TaskRun(self._database, claim.pins)
             steps = self._derived(claim, inputs, run)
             commit = Commit(
-                self._database, self._owner.name, claim, own, inputs, read_at, superseded, steps, run
+                self._database,
+                self._owner.name,
+                claim,
+                own,
+                inputs,
+                read_at,
+                superseded,
+                steps,
+                run,
             )
             self._database.write(commit.apply)
 
@@ -186,7 +204,7 @@ class Worker:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
         try:
             version = ensure_live(self._database, component)
-        except Exception as exc:  # user code: anything may come out of setup
+        except Exception as exc:  # noqa: BLE001 - user code: anything may come out of setup
             self._fail_all(tasks, "".join(traceback.format_exception(exc)))
             return None
         if version is None:
@@ -203,7 +221,9 @@ class Worker:
         names = self._database.graph.upstream(claim.spec)
         if not names or not queue.has_any(tx, names):
             return [], set()
-        blocked = [task for task in claim.tasks if queue.has_work_on(tx, names, task.low, task.high)]
+        blocked = [
+            task for task in claim.tasks if queue.has_work_on(tx, names, task.low, task.high)
+        ]
         dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
         return blocked, set().union(*dead)
 
@@ -211,7 +231,14 @@ class Worker:
         def work(tx: Transaction) -> None:
             if queue.still_claimed(tx, self._owner.name, tasks):
                 for task in tasks:
-                    fail(tx, self._database.graph.triggers[task.trigger], task.task, task.attempts, error, "")
+                    fail(
+                        tx,
+                        self._database.graph.triggers[task.trigger],
+                        task.task,
+                        task.attempts,
+                        error,
+                        "",
+                    )
 
         self._database.write(work)
 
@@ -220,7 +247,9 @@ class Worker:
     def _derived(self, claim: Claim, inputs: Inputs, run: TaskRun) -> list[Step]:
         """Run the chain on the rows, each trigger on those that are due for it."""
         keys = claim.chain.layout.table.keys
-        values: Columns = {key: keys[key].codec.decode_column(stored) for key, stored in inputs.keys.items()}
+        values: Columns = {
+            key: keys[key].codec.decode_column(stored) for key, stored in inputs.keys.items()
+        }
         steps: list[Step] = []
         token = CURRENT.set(run)
         try:
@@ -229,26 +258,42 @@ class Worker:
                 steps.append(self._step(claim, trigger, values, due, inputs, run))
                 if trigger.spec.is_columnar and len(claim.triggers) > 1:
                     columns = zip(trigger.spec.sets, steps[-1].columns, strict=True)
-                    values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
+                    values |= {
+                        key: keys[key].codec.decode_column(column) for key, column in columns
+                    }
         finally:
             CURRENT.reset(token)
         return steps
 
     def _step(
-        self, claim: Claim, trigger: Trigger, values: Columns, due: Sequence[int], inputs: Inputs, run: TaskRun
+        self,
+        claim: Claim,
+        trigger: Trigger,
+        values: Columns,
+        due: Sequence[int],
+        inputs: Inputs,
+        run: TaskRun,
     ) -> Step:
         spec = trigger.spec
         called, unset = _with_inputs(spec, values, due)
-        rows, errors = {}, {}
+        rows: dict[int, Any] = {}
+        errors: dict[int, str] = {}
         if spec.reads_row:
             with self._database.backend.read() as tx:
-                found = rows_by_number(tx, claim.chain.layout, [inputs.rows[i] for i in called], claim.pins)
+                found = rows_by_number(
+                    tx, claim.chain.layout, [inputs.rows[i] for i in called], claim.pins
+                )
             rows = {i: found[inputs.rows[i]] for i in called if inputs.rows[i] in found}
             called, declined, errors = _decided(trigger, rows)
             unset += declined
         is_whole = len(called) == len(inputs.rows)
-        keys = {key: values[key] if is_whole else [values[key][i] for i in called] for key in spec.inputs}
-        batch = Batch(len(called), keys, run, [rows[i] for i in called if rows], self._states(claim, spec))
+        keys = {
+            key: values[key] if is_whole else [values[key][i] for i in called]
+            for key in spec.inputs
+        }
+        batch = Batch(
+            len(called), keys, run, [rows[i] for i in called if rows], self._states(claim, spec)
+        )
         on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
         return Step(trigger, inputs, called, unset, self._outcomes(trigger, batch, on_item), errors)
 
@@ -280,7 +325,9 @@ class Worker:
                 if page == 0:
                     written = replace_pages(tx, layouts, claim.spec, source, [item], cause)
                 else:
-                    written = write_pages(tx, layouts[claim.spec.table], claim.spec, source, page, [item], cause)
+                    written = write_pages(
+                        tx, layouts[claim.spec.table], claim.spec, source, page, [item], cause
+                    )
                 fire(tx, layouts, written, cause)
 
             self._database.write(work)
@@ -312,7 +359,9 @@ def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:
     return range(count) if len(changed) == count else sorted(changed)
 
 
-def _with_inputs(spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]) -> tuple[list[int], list[int]]:
+def _with_inputs(
+    spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]
+) -> tuple[list[int], list[int]]:
     """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
     called, unset = list(due), []
     for key in spec.required:
@@ -325,14 +374,18 @@ def _with_inputs(spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Se
     return called, unset
 
 
-def _decided(trigger: Trigger, rows: Mapping[int, Any]) -> tuple[list[int], list[int], dict[int, str]]:
+def _decided(
+    trigger: Trigger, rows: Mapping[int, Any]
+) -> tuple[list[int], list[int], dict[int, str]]:
     """Ask `when` of each row: return the rows to call, the rows to unset, and errors by row."""
     if trigger.when is None:
         return list(rows), [], {}
-    called, declined, errors = [], [], {}
+    called: list[int] = []
+    declined: list[int] = []
+    errors: dict[int, str] = {}
     for i, row in rows.items():
         try:
             (called if trigger.when(row) else declined).append(i)
-        except Exception as exc:  # user code: anything may come out
+        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
             errors[i] = "".join(traceback.format_exception(exc))
     return called, declined, errors

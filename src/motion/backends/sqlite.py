@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from motion import clock
 from motion.backends.base import Transaction
@@ -79,7 +79,7 @@ class SqliteBackend:
                 requests[0].value = self._commit_one(self._durable, requests[0].work)
             else:
                 self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
             for request in requests:
                 request.error = request.error or exc
         finally:
@@ -109,7 +109,9 @@ class SqliteBackend:
             return names, cursor.fetchall()
         except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
             if isinstance(exc, sqlite3.OperationalError) and "readonly" in str(exc):
-                reason = "sql() only reads; write with set, set_many or delete, so that triggers run"
+                reason = (
+                    "sql() only reads; write with set, set_many or delete, so that triggers run"
+                )
                 raise SqlError(sql, reason) from exc
             raise SqlError(sql, str(exc)) from exc
 
@@ -119,7 +121,7 @@ class SqliteBackend:
     def _thread_connection(self, role: str, **options: Any) -> sqlite3.Connection:
         if self._is_closed:
             raise StoreClosed(self.name)
-        connection: sqlite3.Connection | None = getattr(self._local, role, None)
+        connection = cast("sqlite3.Connection | None", getattr(self._local, role, None))
         if connection is None:
             connection = self._connect("NORMAL", **options)
             connection.execute("PRAGMA query_only = ON")
@@ -163,8 +165,12 @@ class SqliteBackend:
 
     def _connect(self, synchronous: str, **options: Any) -> sqlite3.Connection:
         with self._errors_named():
-            connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, cached_statements=512, **options
+            connection: sqlite3.Connection = sqlite3.connect(
+                self._path,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+                **options,
             )
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -210,7 +216,7 @@ def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
         tx.execute("SAVEPOINT caller")
         try:
             request.value = request.work(tx)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
             request.error = exc
             tx.execute("ROLLBACK TO caller")
         tx.execute("RELEASE caller")
@@ -229,7 +235,9 @@ def _prepare(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise StoreUnavailable(str(folder), f"{exc.strerror}. Choose a folder that can be written.") from exc
+        raise StoreUnavailable(
+            str(folder), f"{exc.strerror}. Choose a folder that can be written."
+        ) from exc
     return folder / FILE
 
 
@@ -248,4 +256,3 @@ def _advice(exc: sqlite3.DatabaseError) -> str:
 
 sqlite3.register_converter("ARRAY_BLOB", decode_array)
 sqlite3.register_converter("BOOL_INT", lambda stored: stored != b"0")
-

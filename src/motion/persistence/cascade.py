@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
+from collections.abc import Iterable, Iterator, Sequence
 
 from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
@@ -28,12 +27,17 @@ class Layouts:
     def __getitem__(self, table: str) -> Layout:
         return self._by_table[table]
 
-    def __iter__(self) -> Iterable[Layout]:  # type: ignore[override]  # an iterator over values
+    def __iter__(self) -> Iterator[Layout]:
         return iter(self._by_table.values())
 
 
 def fire(
-    tx: Transaction, layouts: Layouts, written: Written, cause: Cause, *, except_for: Iterable[str] = ()
+    tx: Transaction,
+    layouts: Layouts,
+    written: Written,
+    cause: Cause,
+    *,
+    except_for: Iterable[str] = (),
 ) -> None:
     """Enqueue what a write made due, note its labels, and log its vectors.
 
@@ -59,7 +63,9 @@ def fire(
     _log_vectors(tx, layout, written)
 
 
-def enqueue_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause) -> None:
+def enqueue_rows(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
+) -> None:
     """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version."""
     versions: list[int | None] = [None]
     if spec.is_versioned:
@@ -101,7 +107,9 @@ def made_from(tx: Transaction, layout: Layout, trigger: str, sources: Sequence[i
     return found
 
 
-def _rows_below(tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]) -> Sequence[int]:
+def _rows_below(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]
+) -> Sequence[int]:
     """Return the rows on which a trigger meets a change of `key`: those rows, or, where other inputs of it are told
     apart by more page keys, the rows of all their pages."""
     further = layout.graph.row_level(spec) - layout.graph.levels[layout.table.name][key]
@@ -127,7 +135,9 @@ def _rows_below(tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, ro
     return sorted(found)
 
 
-def _due_among(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]) -> list[int]:
+def _due_among(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> list[int]:
     """Return those of the rows on which a trigger has been waiting: its `on` keys changed and it has not run."""
     found: list[int] = []
     for part in parts_of(rows):
@@ -172,11 +182,14 @@ def _log(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> None
 
 def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
     """Tell indexes over "table.key" which slots changed."""
-    tx.executemany("INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots])
+    tx.executemany(
+        "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
+    )
 
 
 def trim_vector_log(tx: Transaction) -> None:
     """Drop entries so old that rebuilding an index is cheaper than catching up."""
-    tx.execute("DELETE FROM motion_vector_log WHERE entry <= (SELECT MAX(entry) FROM motion_vector_log) - ?", (LOG_KEPT,))
-
-
+    tx.execute(
+        "DELETE FROM motion_vector_log WHERE entry <= (SELECT MAX(entry) FROM motion_vector_log) - ?",
+        (LOG_KEPT,),
+    )

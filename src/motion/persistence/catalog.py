@@ -111,7 +111,9 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     """Return the graph kept in the store, as far as it is about `tables`."""
     specs = _decoded(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
     fits = _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
-    known = [spec for spec in specs if spec.table in tables and (spec.sets_table or spec.table) in tables]
+    known = [
+        spec for spec in specs if spec.table in tables and (spec.sets_table or spec.table) in tables
+    ]
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
 
 
@@ -122,7 +124,9 @@ def graph_number(tx: Transaction) -> int:
 
 def next_number(tx: Transaction) -> int:
     """Take the next change number: larger than that of any commit before."""
-    return int(tx.execute("UPDATE motion_clock SET number = number + 1 RETURNING number").fetchone()[0])
+    return int(
+        tx.execute("UPDATE motion_clock SET number = number + 1 RETURNING number").fetchone()[0]
+    )
 
 
 def last_number(tx: Transaction) -> int:
@@ -134,13 +138,16 @@ def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
     facts = (spec.name, spec.fingerprint, version)
     found = tx.execute(
-        "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?", facts
+        "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?",
+        facts,
     ).fetchone()
     if found:
         return int(found[0])
     sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?) RETURNING origin"
     origin = int(tx.execute(sql, facts).fetchone()[0])
-    assert origin <= ORIGIN_MASK, "a store has room for about a million pairs of code and state version"
+    assert origin <= ORIGIN_MASK, (
+        "a store has room for about a million pairs of code and state version"
+    )
     return origin
 
 
@@ -152,7 +159,8 @@ def _open_system(tx: Transaction) -> None:
     found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
     if found > FORMAT:
         raise StoreUnavailable(
-            "this folder", f"it has format {found}, made by a newer Motion; this one reads up to {FORMAT}. Upgrade."
+            "this folder",
+            f"it has format {found}, made by a newer Motion; this one reads up to {FORMAT}. Upgrade.",
         )
 
 
@@ -164,7 +172,9 @@ def _stored_tables(tx: Transaction) -> dict[str, dict[str, str]]:
 def _check_signature(table: Table, stored: dict[str, str] | None) -> None:
     given = table.signature()
     differences = [
-        f"{name} was {kind} and is {given[name]} now" if name in given else f"{name} ({kind}) is gone"
+        f"{name} was {kind} and is {given[name]} now"
+        if name in given
+        else f"{name} ({kind}) is gone"
         for name, kind in (stored or {}).items()
         if not _reads(given.get(name), kind)
     ]
@@ -207,7 +217,9 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
     present = {row[1] for row in tx.execute(f"PRAGMA table_info({layout.base})")}
     for key in layout.table.keys.values():
         if key.name not in present:
-            tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}")
+            tx.execute(
+                f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}"
+            )
     for column in layout.hidden_columns():
         if column.strip('"') not in present:
             tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} INTEGER")
@@ -217,19 +229,32 @@ def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
     tx.execute(layout.create_outputs(spec))
     present = {row[1] for row in tx.execute(f"PRAGMA table_info({outputs_table(spec.name)})")}
     for key in spec.sets:
-        for column, kind in ((key, layout.table.keys[key].codec.sql_type), (f"{key}:changed", "INTEGER")):
+        for column, kind in (
+            (key, layout.table.keys[key].codec.sql_type),
+            (f"{key}:changed", "INTEGER"),
+        ):
             if column not in present:
-                tx.execute(f"ALTER TABLE {outputs_table(spec.name)} ADD COLUMN {quoted(column)} {kind}")
+                tx.execute(
+                    f"ALTER TABLE {outputs_table(spec.name)} ADD COLUMN {quoted(column)} {kind}"
+                )
 
 
 def _store_graph(tx: Transaction, graph: Graph) -> None:
-    before = [tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall() for table in GRAPH]
+    before = [
+        tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
+        for table in GRAPH
+    ]
     _replace_specs(tx, "motion_triggers", graph.triggers.values())
     _replace_specs(tx, "motion_fits", graph.fits.values())
-    after = [tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall() for table in GRAPH]
+    after = [
+        tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
+        for table in GRAPH
+    ]
     if before != after:
         tx.execute("UPDATE motion_clock SET graph = graph + 1")
-    components = {spec.component for spec in graph.triggers.values()} | {fit.component for fit in graph.fits.values()}
+    components = {spec.component for spec in graph.triggers.values()} | {
+        fit.component for fit in graph.fits.values()
+    }
     for name in components - {None}:
         tx.execute("INSERT OR IGNORE INTO motion_components (name) VALUES (?)", (name,))
 
@@ -237,7 +262,9 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
 GRAPH = ("motion_triggers", "motion_fits")
 
 
-def _replace_specs(tx: Transaction, table: str, specs: Iterable[TriggerSpec] | Iterable[FitSpec]) -> None:
+def _replace_specs(
+    tx: Transaction, table: str, specs: Iterable[TriggerSpec] | Iterable[FitSpec]
+) -> None:
     tx.execute(f"UPDATE {table} SET is_active = 0 WHERE is_active")
     for spec in specs:
         tx.execute(

@@ -48,14 +48,18 @@ def load_state(folder: Path, component: str, manifest: str) -> Any:
     if "arrays" in parts:
         arrays |= safetensors.numpy.load(_read(folder, component, parts["arrays"]))
     if "tensors" in parts:
-        import safetensors.torch
+        from safetensors.torch import load
 
-        arrays |= safetensors.torch.load(_read(folder, component, parts["tensors"]))
+        arrays |= load(_read(folder, component, parts["tensors"]))
     return _put_together(parts["tree"], arrays)
 
 
 def _take_apart(
-    component: str, value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]], tensors: dict[str, Any]
+    component: str,
+    value: Any,
+    path: str,
+    arrays: dict[str, np.ndarray[Any, Any]],
+    tensors: dict[str, Any],
 ) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -66,10 +70,17 @@ def _take_apart(
         tensors[path] = value
         return {TENSOR: path}
     if isinstance(value, list | tuple):
-        items = [_take_apart(component, v, f"{path}[{i}]", arrays, tensors) for i, v in enumerate(value)]
+        items = [
+            _take_apart(component, v, f"{path}[{i}]", arrays, tensors) for i, v in enumerate(value)
+        ]
         return items if isinstance(value, list) else {TUPLE: items}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {DICT: {k: _take_apart(component, v, f"{path}.{k}", arrays, tensors) for k, v in value.items()}}
+        return {
+            DICT: {
+                k: _take_apart(component, v, f"{path}.{k}", arrays, tensors)
+                for k, v in value.items()
+            }
+        }
     raise UnsavableState(component, path, type(value).__name__)
 
 
@@ -92,9 +103,9 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _save_tensors(tensors: Mapping[str, Any]) -> bytes:
-    import safetensors.torch
+    from safetensors.torch import save
 
-    return safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
+    return save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
 
 
 def _write(folder: Path, content: bytes) -> str:
@@ -118,7 +129,11 @@ def _read(folder: Path, component: str, name: str) -> bytes:
     try:
         content = place.read_bytes()
     except OSError as exc:
-        raise StateError(f"the state of {component} cannot be loaded: {place} is missing ({exc.strerror}).") from exc
+        raise StateError(
+            f"the state of {component} cannot be loaded: {place} is missing ({exc.strerror})."
+        ) from exc
     if f"{hashlib.sha256(content).hexdigest()}.safetensors" != name:
-        raise StateError(f"the state of {component} cannot be loaded: {place} is damaged. Restore it from a snapshot.")
+        raise StateError(
+            f"the state of {component} cannot be loaded: {place} is damaged. Restore it from a snapshot."
+        )
     return content

@@ -33,7 +33,9 @@ class VectorIndexes:
         """Hold one index. Begin the snapshot to search in after this: then the index is never ahead of it."""
         name = (layout.table.name, key.name, version)
         with self._lock:
-            follower = self._followers.setdefault(name, _Follower(layout, key, version, self._make_index))
+            follower = self._followers.setdefault(
+                name, _Follower(layout, key, version, self._make_index)
+            )
         with follower.lock:
             follower.layout = layout
             yield follower
@@ -41,7 +43,11 @@ class VectorIndexes:
     def keep_versions(self, layout: Layout, key: str, versions: Sequence[int]) -> None:
         """Forget the indexes of versions that are not searched any more."""
         with self._lock:
-            for name in [n for n in self._followers if n[:2] == (layout.table.name, key) and n[2] not in versions]:
+            for name in [
+                n
+                for n in self._followers
+                if n[:2] == (layout.table.name, key) and n[2] not in versions
+            ]:
                 del self._followers[name]
 
 
@@ -63,7 +69,9 @@ class _Follower:
         if self._index is None:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         if query.shape != (self._index.dim,):
-            raise DimensionMismatch(f"{self.key.table}.{self.key.name}", query.size, self._index.dim)
+            raise DimensionMismatch(
+                f"{self.key.table}.{self.key.name}", query.size, self._index.dim
+            )
         return self._index.search(query, k, among)
 
     def _catch_up(self, tx: Transaction) -> None:

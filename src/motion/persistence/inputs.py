@@ -43,10 +43,14 @@ class Chain:
     @property
     def fenced(self) -> tuple[str, ...]:
         made = set(self.outputs)
-        return tuple(dict.fromkeys(key for spec in self.specs for key in spec.on if key not in made))
+        return tuple(
+            dict.fromkeys(key for spec in self.specs for key in spec.on if key not in made)
+        )
 
     def fence_columns(self) -> list[str]:
-        return [self.layout.changed(key) for key in self.fenced] + [self.layout.mark(spec) for spec in self.specs]
+        return [self.layout.changed(key) for key in self.fenced] + [
+            self.layout.mark(spec) for spec in self.specs
+        ]
 
     def source(self) -> str:
         return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
@@ -123,5 +127,8 @@ def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int,
     sql = f"SELECT {columns} FROM {chain.source()} WHERE "
     found: dict[int, Fence] = {}
     for part in parts_of(rows):
-        found.update((row, tuple(fence)) for row, *fence in tx.execute(sql + part_condition(chain.layout.row, part)))
+        found.update(
+            (row, tuple(fence))
+            for row, *fence in tx.execute(sql + part_condition(chain.layout.row, part))
+        )
     return found

@@ -14,7 +14,9 @@ from motion.persistence.layout import Layout
 from motion.persistence.rows import part_condition, parts_of
 
 
-def note_labels(tx: Transaction, layout: Layout, fit: FitSpec, rows: Sequence[int], number: int) -> None:
+def note_labels(
+    tx: Transaction, layout: Layout, fit: FitSpec, rows: Sequence[int], number: int
+) -> None:
     """Copy rows whose fit key was set, replacing labels of theirs that no fit has learned from; ask for a fit if due."""
     unset = " OR ".join(f"{layout.value(key)} IS NULL" for key in fit.on)
     keys = tuple(layout.table.keys)
@@ -28,7 +30,12 @@ def note_labels(tx: Transaction, layout: Layout, fit: FitSpec, rows: Sequence[in
         tx.executemany(
             "INSERT INTO motion_labels (fit, row, copy, is_held_out) VALUES (?, ?, ?, ?)",
             [
-                (fit.name, row, msgspec.msgpack.encode(dict(zip(keys, values, strict=True))), held_out(row, fit.holdout))
+                (
+                    fit.name,
+                    row,
+                    msgspec.msgpack.encode(dict(zip(keys, values, strict=True))),
+                    held_out(row, fit.holdout),
+                )
                 for row, is_unset, *values in found
                 if not is_unset
             ],
@@ -55,7 +62,10 @@ def forget_rows(tx: Transaction, table: str, fits: Sequence[FitSpec], rows: Sequ
     """Delete the labels of deleted rows."""
     for fit in fits:
         if fit.table == table:
-            tx.executemany("DELETE FROM motion_labels WHERE fit = ? AND row = ?", [(fit.name, row) for row in rows])
+            tx.executemany(
+                "DELETE FROM motion_labels WHERE fit = ? AND row = ?",
+                [(fit.name, row) for row in rows],
+            )
 
 
 def new_labels(tx: Transaction, fit: FitSpec) -> int:
@@ -66,7 +76,14 @@ def new_labels(tx: Transaction, fit: FitSpec) -> int:
 
 def request_fit(tx: Transaction, fit: str, number: int) -> None:
     """Ask for a fit; one that is asked for already, or running, is enough."""
-    tx.execute("INSERT OR IGNORE INTO motion_fit_requests (fit, change) VALUES (?, ?)", (fit, number))
+    tx.execute(
+        "INSERT OR IGNORE INTO motion_fit_requests (fit, change) VALUES (?, ?)", (fit, number)
+    )
+
+
+def request_fits(tx: Transaction, fits: Sequence[FitSpec], number: int) -> None:
+    for fit in fits:
+        request_fit(tx, fit.name, number)
 
 
 def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
@@ -90,11 +107,17 @@ def end_fit(tx: Transaction, fit: str, seen: int) -> None:
 
 
 def fit_owners(tx: Transaction) -> list[str]:
-    return [str(row[0]) for row in tx.execute("SELECT DISTINCT owner FROM motion_fit_requests WHERE owner NOT NULL")]
+    return [
+        str(row[0])
+        for row in tx.execute("SELECT DISTINCT owner FROM motion_fit_requests WHERE owner NOT NULL")
+    ]
 
 
 def take_over_fits(tx: Transaction, owners: Sequence[str]) -> None:
-    tx.executemany("UPDATE motion_fit_requests SET owner = NULL WHERE owner = ?", [(owner,) for owner in owners])
+    tx.executemany(
+        "UPDATE motion_fit_requests SET owner = NULL WHERE owner = ?",
+        [(owner,) for owner in owners],
+    )
 
 
 def fits_pending(tx: Transaction) -> int:
@@ -103,7 +126,9 @@ def fits_pending(tx: Transaction) -> int:
     return int(tx.execute(sql).fetchone()[0])
 
 
-def labels_for(tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int]) -> tuple[list[int], list[Any], list[Any]]:
+def labels_for(
+    tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int]
+) -> tuple[list[int], list[Any], list[Any]]:
     """Return the labels that no version of `lineage` has learned from.
 
     Returns:
@@ -119,11 +144,19 @@ def labels_for(tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[
     held = tx.execute(
         "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out ORDER BY label", (fit.name,)
     ).fetchall()
-    return [row[0] for row in rows], [_decoded(layout, row[1]) for row in rows], [_decoded(layout, row[0]) for row in held]
+    return (
+        [row[0] for row in rows],
+        [_decoded(layout, row[1]) for row in rows],
+        [_decoded(layout, row[0]) for row in held],
+    )
 
 
 def last_label(tx: Transaction, fit: str) -> int:
-    return int(tx.execute("SELECT COALESCE(MAX(label), 0) FROM motion_labels WHERE fit = ?", (fit,)).fetchone()[0])
+    return int(
+        tx.execute(
+            "SELECT COALESCE(MAX(label), 0) FROM motion_labels WHERE fit = ?", (fit,)
+        ).fetchone()[0]
+    )
 
 
 def note_lessons(tx: Transaction, labels: Sequence[int], component: str, number: int) -> None:
@@ -136,6 +169,6 @@ def note_lessons(tx: Transaction, labels: Sequence[int], component: str, number:
 
 def _decoded(layout: Layout, copy: bytes) -> Any:
     stored = msgspec.msgpack.decode(copy)
-    return layout.table.instance(key.decode(stored.get(name)) for name, key in layout.table.keys.items())
-
-
+    return layout.table.instance(
+        key.decode(stored.get(name)) for name, key in layout.table.keys.items()
+    )

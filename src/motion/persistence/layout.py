@@ -115,7 +115,11 @@ class Layout:
     def inherited_value(self, key: str) -> str:
         """Return the expression of a key's value, taken from page 0 of the page keys that do not tell it apart."""
         alias = self._page_zero_alias(key)
-        return self.value(key) if alias is None else f"COALESCE({self.value(key)}, {alias}.{quoted(key)})"
+        return (
+            self.value(key)
+            if alias is None
+            else f"COALESCE({self.value(key)}, {alias}.{quoted(key)})"
+        )
 
     def changed(self, key: str) -> str:
         """Return the expression of the number at which a key, inherited or own, last changed."""
@@ -140,11 +144,18 @@ class Layout:
         return f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
 
     def joined(
-        self, keys: Iterable[str], specs: Iterable[TriggerSpec] = (), pins: Pins = NO_PINS, *, inherit: bool = True
+        self,
+        keys: Iterable[str],
+        specs: Iterable[TriggerSpec] = (),
+        pins: Pins = NO_PINS,
+        *,
+        inherit: bool = True,
     ) -> str:
         """Return the FROM clause under which the expressions of these keys and triggers hold."""
         keys = list(keys)
-        outputs = {self.versioned[key].name: self.versioned[key] for key in keys if key in self.versioned}
+        outputs = {
+            self.versioned[key].name: self.versioned[key] for key in keys if key in self.versioned
+        }
         outputs |= {spec.name: spec for spec in specs if spec.is_versioned}
         own = self.graph.levels[self.table.name]
         levels = {own[key] for key in keys if inherit and self._page_zero_alias(key)}
@@ -195,13 +206,18 @@ class Layout:
 
     def create_base(self) -> list[str]:
         """Return the statements that make the table's rows."""
-        keys = [f"{quoted(key.name)} {key.codec.sql_type}{self._constraint(key)}" for key in self.table.keys.values()]
+        keys = [
+            f"{quoted(key.name)} {key.codec.sql_type}{self._constraint(key)}"
+            for key in self.table.keys.values()
+        ]
         row = [] if self.row_is_id else ['":row" INTEGER PRIMARY KEY']
         made = ['":made_by" TEXT', '":made_from" INTEGER', '":made_item" INTEGER']
         statements = [f"CREATE TABLE {self.base} ({', '.join([*row, *keys, *made])})"]
         if not self.row_is_id:
             columns = ", ".join(map(quoted, self.table.primary_key))
-            statements.append(f"CREATE UNIQUE INDEX {self._index_name('primary')} ON {self.base} ({columns})")
+            statements.append(
+                f"CREATE UNIQUE INDEX {self._index_name('primary')} ON {self.base} ({columns})"
+            )
         statements.append(
             f'CREATE INDEX {self._index_name("made")} ON {self.base} (":made_from", ":made_by") '
             f'WHERE ":made_by" IS NOT NULL'
@@ -218,7 +234,11 @@ class Layout:
 
     def hidden_columns(self) -> list[str]:
         """Return the columns that the graph needs beside the keys."""
-        marks = [done_column(spec.name) for spec in self.graph.of_table(self.table.name) if not spec.is_versioned]
+        marks = [
+            done_column(spec.name)
+            for spec in self.graph.of_table(self.table.name)
+            if not spec.is_versioned
+        ]
         numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
         return [*numbers, *marks]
 

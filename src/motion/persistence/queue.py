@@ -34,7 +34,18 @@ def enqueue(
             task = tx.execute(
                 "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status, "
                 f"attempts, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
-                (spec.name, low, high, cause.number, version, cause.change, cause.depth, level, attempts, not_before),
+                (
+                    spec.name,
+                    low,
+                    high,
+                    cause.number,
+                    version,
+                    cause.change,
+                    cause.depth,
+                    level,
+                    attempts,
+                    not_before,
+                ),
             ).lastrowid
         else:
             task, change = waiting
@@ -50,7 +61,9 @@ def enqueue(
             _inherit_links(tx, cause.task, task)
 
 
-def _meet(tx: Transaction, trigger: str, low: int, high: int, version: int | None) -> tuple[int, int] | None:
+def _meet(
+    tx: Transaction, trigger: str, low: int, high: int, version: int | None
+) -> tuple[int, int] | None:
     """Return the waiting task and its change for exactly these rows. Dead letters of these rows end here: newer work
     supersedes them."""
     same = None
@@ -69,7 +82,9 @@ def _meet(tx: Transaction, trigger: str, low: int, high: int, version: int | Non
 
 def link(tx: Transaction, task: int, change: int) -> None:
     """Let one more change wait for a task."""
-    tx.execute("INSERT OR IGNORE INTO motion_task_changes (task, change) VALUES (?, ?)", (task, change))
+    tx.execute(
+        "INSERT OR IGNORE INTO motion_task_changes (task, change) VALUES (?, ?)", (task, change)
+    )
 
 
 def link_newer(tx: Transaction, task: Task, row: int, number: int) -> None:
@@ -116,7 +131,9 @@ def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> li
     return tasks
 
 
-def _most_urgent(tx: Transaction, trigger: str, now: int) -> tuple[int, int, str, int | None] | None:
+def _most_urgent(
+    tx: Transaction, trigger: str, now: int
+) -> tuple[int, int, str, int | None] | None:
     """Return (priority, task, trigger, version) of a trigger's next task. One index look-up, however long the queue."""
     found = tx.execute(
         f"SELECT priority, task, trigger, version FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
@@ -186,7 +203,9 @@ def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> 
     )
 
 
-def add_alone(tx: Transaction, spec: TriggerSpec, row: int, cause: Cause, version: int | None) -> int:
+def add_alone(
+    tx: Transaction, spec: TriggerSpec, row: int, cause: Cause, version: int | None
+) -> int:
     """Make a task for one row of a range that has to go its own way, and return it."""
     task = int(
         tx.execute(
@@ -224,7 +243,12 @@ def has_work_on(tx: Transaction, triggers: Sequence[str], low: int, high: int) -
 def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
     """Whether there is any task, live or dead, of these triggers."""
     places = ", ".join("?" * len(triggers))
-    return tx.execute(f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) LIMIT 1", tuple(triggers)).fetchone() is not None
+    return (
+        tx.execute(
+            f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) LIMIT 1", tuple(triggers)
+        ).fetchone()
+        is not None
+    )
 
 
 def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
@@ -286,7 +310,10 @@ def next_due_ms(tx: Transaction, triggers: Sequence[str], now: int) -> int | Non
 
 
 def dead_letters(
-    tx: Transaction, tables: dict[str, tuple[str, str]], change: int | None = None, trigger: str | None = None
+    tx: Transaction,
+    tables: dict[str, tuple[str, str]],
+    change: int | None = None,
+    trigger: str | None = None,
 ) -> list[DeadLetter]:
     """Return the rows that triggers gave up on.
 
@@ -310,7 +337,15 @@ def dead_letters(
     )
     found = tx.execute(sql, values).fetchall()
     return [
-        DeadLetter(task, name, tables[name][0], _shown(tx, tables[name][1], row), attempts, error or "", inputs or "")
+        DeadLetter(
+            task,
+            name,
+            tables[name][0],
+            _shown(tx, tables[name][1], row),
+            attempts,
+            error or "",
+            inputs or "",
+        )
         for task, name, row, attempts, error, inputs in found
         if name in tables
     ]
@@ -329,18 +364,21 @@ def revive(tx: Transaction, tasks: Sequence[int]) -> None:
     )
 
 
-def cancel(tx: Transaction, change: int) -> None:
-    """Drop a change's tasks that have not begun."""
-    tx.execute(
-        f"DELETE FROM motion_tasks WHERE change = ? AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
-        (change,),
+def cancel(tx: Transaction, changes: Sequence[int]) -> None:
+    """Drop the tasks of changes that have not begun."""
+    tx.executemany(
+        "DELETE FROM motion_tasks WHERE change = ? "
+        f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
+        [(change,) for change in changes],
     )
 
 
 def depths(tx: Transaction) -> dict[str, dict[str, int]]:
     """Return trigger -> status -> how many tasks."""
     found: dict[str, dict[str, Any]] = {}
-    for trigger, status, count in tx.execute("SELECT trigger, status, COUNT(*) FROM motion_tasks GROUP BY 1, 2"):
+    for trigger, status, count in tx.execute(
+        "SELECT trigger, status, COUNT(*) FROM motion_tasks GROUP BY 1, 2"
+    ):
         found.setdefault(trigger, {})[TaskStatus(status).name.lower()] = count
     return found
 

@@ -33,12 +33,14 @@ class Derived:
     """
 
     spec: TriggerSpec
-    columns: list[list[Stored]]
+    columns: Sequence[Sequence[Stored]]
     old: list[Sequence[Stored]]
     marks: Sequence[int]
 
 
-def write_values(tx: Transaction, layout: Layout, rows: Sequence[int], derived: Sequence[Derived], number: int) -> Written:
+def write_values(
+    tx: Transaction, layout: Layout, rows: Sequence[int], derived: Sequence[Derived], number: int
+) -> Written:
     """Write the values of a chain of triggers to their rows: one statement for each row, whatever the chain's length."""
     assignments: list[str] = []
     values: list[Sequence[Stored]] = []
@@ -58,9 +60,15 @@ def write_values(tx: Transaction, layout: Layout, rows: Sequence[int], derived: 
     return written
 
 
-def _note(written: Written, key: str, rows: Sequence[int], new: Sequence[Stored], old: Sequence[Stored]) -> None:
+def _note(
+    written: Written, key: str, rows: Sequence[int], new: Sequence[Stored], old: Sequence[Stored]
+) -> None:
     if not any(value is not None for value in old):
-        changed = list(rows) if None not in new else [r for r, v in zip(rows, new, strict=True) if v is not None]
+        changed = (
+            list(rows)
+            if None not in new
+            else [r for r, v in zip(rows, new, strict=True) if v is not None]
+        )
         written.note(key, changed, arrived=True)
         return
     triples = list(zip(rows, new, old, strict=True))
@@ -69,7 +77,12 @@ def _note(written: Written, key: str, rows: Sequence[int], new: Sequence[Stored]
 
 
 def write_versioned(
-    tx: Transaction, layout: Layout, rows: Sequence[int], derived: Derived, version: int, number: int
+    tx: Transaction,
+    layout: Layout,
+    rows: Sequence[int],
+    derived: Derived,
+    version: int,
+    number: int,
 ) -> Written:
     """Write values that are kept for each state version."""
     spec, written = derived.spec, Written(layout)
@@ -77,11 +90,15 @@ def write_versioned(
     changed = []
     for key, column, old in zip(spec.sets, derived.columns, derived.old, strict=True):
         columns += [quoted(key), changed_column(key)]
-        changed.append([number if new != was else None for new, was in zip(column, old, strict=True)])
+        changed.append(
+            [number if new != was else None for new, was in zip(column, old, strict=True)]
+        )
         _note(written, key, rows, column, old)
     slots = [slot_of(version, row) for row in rows]
     sets = ", ".join(
-        f"{column} = COALESCE(excluded.{column}, {column})" if column.endswith(':changed"') else f"{column} = excluded.{column}"
+        f"{column} = COALESCE(excluded.{column}, {column})"
+        if column.endswith(':changed"')
+        else f"{column} = excluded.{column}"
         for column in columns
     )
     sql = (
@@ -92,7 +109,11 @@ def write_versioned(
     tx.executemany(sql, zip(slots, derived.marks, *pairs, strict=True))
     for key in spec.sets:
         if layout.table.keys[key].is_array:
-            log_vectors(tx, f"{layout.table.name}.{key}", [slot_of(version, row) for row in written.changed.get(key, [])])
+            log_vectors(
+                tx,
+                f"{layout.table.name}.{key}",
+                [slot_of(version, row) for row in written.changed.get(key, [])],
+            )
     return written
 
 
@@ -154,7 +175,11 @@ def write_pages(
         )
     for page, item in enumerate(items, start):
         old = before.get(page)
-        if old is not None and old.values != item and any(value is not None for value in old.values):
+        if (
+            old is not None
+            and old.values != item
+            and any(value is not None for value in old.values)
+        ):
             written.add(_unset_users_values(tx, layout, spec, old.row, cause))
     return written
 
@@ -166,7 +191,9 @@ class _Page:
     values: tuple[Stored, ...]
 
 
-def _pages_before(tx: Transaction, layout: Layout, spec: TriggerSpec, name: Sequence[Any]) -> dict[int, _Page]:
+def _pages_before(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, name: Sequence[Any]
+) -> dict[int, _Page]:
     """Return page -> what is on it now, for the pages that belong to a source row."""
     assert spec.page is not None
     position = layout.table.primary_key.index(spec.page)
@@ -176,11 +203,17 @@ def _pages_before(tx: Transaction, layout: Layout, spec: TriggerSpec, name: Sequ
     outputs = ", ".join(map(quoted, spec.sets))
     sql = f'SELECT {quoted(spec.page)}, {layout.row_column}, ":made_by", {outputs} FROM {layout.base} WHERE {named}'
     values = [value if i < position else 0 for i, value in enumerate(name) if i != position]
-    return {int(page): _Page(row, by, tuple(old)) for page, row, by, *old in tx.execute(sql, values)}
+    return {
+        int(page): _Page(row, by, tuple(old)) for page, row, by, *old in tx.execute(sql, values)
+    }
 
 
 def _page_columns(
-    layout: Layout, spec: TriggerSpec, name: Sequence[Any], start: int, items: Sequence[tuple[Stored, ...]]
+    layout: Layout,
+    spec: TriggerSpec,
+    name: Sequence[Any],
+    start: int,
+    items: Sequence[tuple[Stored, ...]],
 ) -> dict[str, Sequence[Stored]]:
     columns: dict[str, Sequence[Stored]] = {
         key: [value] * len(items) for key, value in zip(layout.table.primary_key, name, strict=True)
@@ -189,7 +222,9 @@ def _page_columns(
     return columns | {key: [item[i] for item in items] for i, key in enumerate(spec.sets)}
 
 
-def _unset_users_values(tx: Transaction, layout: Layout, spec: TriggerSpec, row: int, cause: Cause) -> Written:
+def _unset_users_values(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, row: int, cause: Cause
+) -> Written:
     """Unset what users had set on a page: its keys that no trigger derives."""
     levels, producers = layout.graph.levels[layout.table.name], layout.graph.producers
     keys = [
@@ -200,7 +235,8 @@ def _unset_users_values(tx: Transaction, layout: Layout, spec: TriggerSpec, row:
     if not keys:
         return Written(layout)
     found = tx.execute(
-        f"SELECT {', '.join(map(quoted, keys))} FROM {layout.base} WHERE {layout.row_column} = ?", (row,)
+        f"SELECT {', '.join(map(quoted, keys))} FROM {layout.base} WHERE {layout.row_column} = ?",
+        (row,),
     ).fetchone()
     written = Written(layout)
     for key, old in zip(keys, found, strict=True):
@@ -211,11 +247,16 @@ def _unset_users_values(tx: Transaction, layout: Layout, spec: TriggerSpec, row:
     return written
 
 
-def _delete_pages(tx: Transaction, layouts: Layouts, spec: TriggerSpec, rows: Sequence[int], cause: Cause) -> None:
+def _delete_pages(
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+) -> None:
     """Delete pages, each with all finer pages below it."""
     layout = layouts[spec.table]
     position = layout.table.page_keys.index(spec.page or "")
-    same = [f"x.{quoted(key)} = r.{quoted(key)}" for key in ("id", *layout.table.page_keys[: position + 1])]
+    same = [
+        f"x.{quoted(key)} = r.{quoted(key)}"
+        for key in ("id", *layout.table.page_keys[: position + 1])
+    ]
     below: list[int] = []
     for part in parts_of(rows):
         sql = (
@@ -230,7 +271,12 @@ def _delete_pages(tx: Transaction, layouts: Layouts, spec: TriggerSpec, rows: Se
 
 
 def replace_rows(
-    tx: Transaction, layouts: Layouts, spec: TriggerSpec, source: int, items: Sequence[dict[str, Stored]], cause: Cause
+    tx: Transaction,
+    layouts: Layouts,
+    spec: TriggerSpec,
+    source: int,
+    items: Sequence[dict[str, Stored]],
+    cause: Cause,
 ) -> Written:
     """Make the rows that a trigger owns in another table exactly `items`; item i keeps its id."""
     layout = layouts[spec.sets_table or ""]
@@ -240,10 +286,16 @@ def replace_rows(
     kept = set()
     for position, item in enumerate(items):
         row_id = item.get("id", before[position][1] if position in before else None)
-        columns: dict[str, Sequence[Stored]] = {key: [value] for key, value in item.items()} | {"id": [row_id]}
+        columns: dict[str, Sequence[Stored]] = {key: [value] for key, value in item.items()} | {
+            "id": [row_id]
+        }
         is_new = row_id is None or not _exists(tx, layout, columns)
         one = write_rows(tx, layout, columns, 1, cause.number, is_user=False)
-        owned = {'":made_by"': spec.name, '":made_from"': source, '":made_item"': position}
+        owned: dict[str, Stored] = {
+            '":made_by"': spec.name,
+            '":made_from"': source,
+            '":made_item"': position,
+        }
         if is_new or one.rows[0] in {row for row, _ in before.values()}:
             update_row(tx, layout, one.rows[0], owned)
         kept.add(one.rows[0])
@@ -255,5 +307,8 @@ def replace_rows(
 
 def _exists(tx: Transaction, layout: Layout, columns: dict[str, Sequence[Stored]]) -> bool:
     named = " AND ".join(f"{quoted(key)} = ?" for key in layout.table.primary_key)
-    values = [(columns.get(key) or [0])[0] or 0 if key != "id" else columns[key][0] for key in layout.table.primary_key]
+    values = [
+        (columns.get(key) or [0])[0] or 0 if key != "id" else columns[key][0]
+        for key in layout.table.primary_key
+    ]
     return tx.execute(f"SELECT 1 FROM {layout.base} WHERE {named}", values).fetchone() is not None

@@ -106,7 +106,11 @@ def write_rows(
     known = [i for i, old in enumerate(found) if old is not None]
     written = Written(layout, [0] * count, [None] * count)
     if fresh:
-        chosen = columns if not known else {key: [values[i] for i in fresh] for key, values in columns.items()}
+        chosen = (
+            columns
+            if not known
+            else {key: [values[i] for i in fresh] for key, values in columns.items()}
+        )
         _insert(tx, layout, chosen, fresh, number, written, is_user=is_user)
     for i in known:
         _update(tx, layout, columns, i, found[i] or (), number, written, is_user, is_forced)
@@ -127,12 +131,18 @@ def _has_duplicates(table: Table, columns: Columns, count: int) -> bool:
     return len(set(named)) < len(named)
 
 
-def _find(tx: Transaction, layout: Layout, columns: Columns, count: int) -> list[tuple[Any, ...] | None]:
+def _find(
+    tx: Transaction, layout: Layout, columns: Columns, count: int
+) -> list[tuple[Any, ...] | None]:
     """Return for each row named its row number and the old values of the keys in `columns`, or None."""
     ids = columns.get("id")
     if ids is None:
         return [None] * count
-    keys = [key for key in columns if key not in layout.table.primary_key and key not in layout.versioned]
+    keys = [
+        key
+        for key in columns
+        if key not in layout.table.primary_key and key not in layout.versioned
+    ]
     selected = ", ".join([layout.row, *(f"r.{quoted(key)}" for key in keys)])
     pages = [columns.get(page) or [0] * count for page in layout.table.page_keys]
     if count == 1:
@@ -153,11 +163,19 @@ def _is_beyond(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> bool:
 
 
 def _find_many(
-    tx: Transaction, layout: Layout, selected: str, ids: Sequence[Stored], pages: Sequence[Sequence[Stored]]
+    tx: Transaction,
+    layout: Layout,
+    selected: str,
+    ids: Sequence[Stored],
+    pages: Sequence[Sequence[Stored]],
 ) -> list[tuple[Any, ...] | None]:
-    names = [list(name) for name in zip(ids, *([value or 0 for value in page] for page in pages), strict=True)]
+    names = [
+        list(name)
+        for name in zip(ids, *([value or 0 for value in page] for page in pages), strict=True)
+    ]
     matched = " AND ".join(
-        f"r.{quoted(key)} = json_extract(j.value, '$[{i}]')" for i, key in enumerate(layout.table.primary_key)
+        f"r.{quoted(key)} = json_extract(j.value, '$[{i}]')"
+        for i, key in enumerate(layout.table.primary_key)
     )
     sql = f"SELECT j.key, {selected} FROM json_each(?) j CROSS JOIN {layout.base} r WHERE {matched}"
     found: list[tuple[Any, ...] | None] = [None] * len(names)
@@ -187,7 +205,9 @@ def _insert(
             names.append(changed_column(key))
             values.append([None if value is None else number for value in filled[key]])
     if is_user:
-        constants = {done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, columns)}
+        constants = {
+            done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, columns)
+        }
     places = ", ".join(["?"] * len(names) + [str(mark) for mark in constants.values()])
     sql = f"INSERT INTO {layout.base} ({', '.join([*names, *constants])}) VALUES ({places})"
     rows = _inserted_rows(tx, layout, sql, values, filled, count)
@@ -195,12 +215,21 @@ def _insert(
         written.rows[position], written.ids[position] = row, row_id
     for key in keys:
         if key not in layout.table.primary_key:
-            present = rows if None not in filled[key] else [r for r, v in zip(rows, filled[key], strict=True) if v is not None]
+            present = (
+                rows
+                if None not in filled[key]
+                else [r for r, v in zip(rows, filled[key], strict=True) if v is not None]
+            )
             written.note(key, present, arrived=True)
 
 
 def _inserted_rows(
-    tx: Transaction, layout: Layout, sql: str, values: Sequence[Sequence[Stored]], filled: Columns, count: int
+    tx: Transaction,
+    layout: Layout,
+    sql: str,
+    values: Sequence[Sequence[Stored]],
+    filled: Columns,
+    count: int,
 ) -> list[int]:
     if layout.row_is_id:
         tx.executemany(sql, zip(*values, strict=True))
@@ -213,7 +242,9 @@ def _inserted_rows(
     return list(range(first, first + count))
 
 
-def _filled(tx: Transaction, layout: Layout, columns: Columns, count: int) -> dict[str, Sequence[Stored]]:
+def _filled(
+    tx: Transaction, layout: Layout, columns: Columns, count: int
+) -> dict[str, Sequence[Stored]]:
     """Return the columns of new rows with ids, page keys, timestamps and defaults filled in."""
     table = layout.table
     filled: dict[str, Sequence[Stored]] = dict(columns)
@@ -223,11 +254,15 @@ def _filled(tx: Transaction, layout: Layout, columns: Columns, count: int) -> di
     stamp = table.timestamp_key
     if stamp is not None and (stamp.name not in filled or None in filled[stamp.name]):
         now = timestamp_now(stamp, clock.now_ms(), clock.now())
-        filled[stamp.name] = [now if value is None else value for value in filled.get(stamp.name, [None] * count)]
+        filled[stamp.name] = [
+            now if value is None else value for value in filled.get(stamp.name, [None] * count)
+        ]
     for key in table.defaults:
         if key.name not in filled and key.make_default is not None:
             own = _is_own(layout, key.name, filled, count)
-            filled[key.name] = [key.encode(key.make_default()) if is_own else None for is_own in own]
+            filled[key.name] = [
+                key.encode(key.make_default()) if is_own else None for is_own in own
+            ]
     return filled
 
 
@@ -238,7 +273,9 @@ def _is_own(layout: Layout, key: str, filled: Columns, count: int) -> Sequence[b
     return [not any(pages) for pages in zip(*others, strict=True)] if others else [True] * count
 
 
-def _ids(tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int) -> Sequence[Stored]:
+def _ids(
+    tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int
+) -> Sequence[Stored]:
     if given is not None and None not in given:
         return given
     wanted = given or [None] * count
@@ -277,7 +314,11 @@ def _update(
 ) -> None:
     row, before = old[0], old[1:]
     written.rows[i], written.ids[i] = row, columns["id"][i]
-    keys = [key for key in columns if key not in layout.table.primary_key and key not in layout.versioned]
+    keys = [
+        key
+        for key in columns
+        if key not in layout.table.primary_key and key not in layout.versioned
+    ]
     assignments: dict[str, Stored] = {}
     for key, was in zip(keys, before, strict=True):
         value = columns[key][i]
@@ -295,9 +336,14 @@ def _update(
         update_row(tx, layout, row, assignments)
 
 
-def update_row(tx: Transaction, layout: Layout, row: int, assignments: Mapping[str, Stored]) -> None:
+def update_row(
+    tx: Transaction, layout: Layout, row: int, assignments: Mapping[str, Stored]
+) -> None:
     sets = ", ".join(f"{column} = ?" for column in assignments)
-    tx.execute(f"UPDATE {layout.base} SET {sets} WHERE {layout.row_column} = ?", (*assignments.values(), row))
+    tx.execute(
+        f"UPDATE {layout.base} SET {sets} WHERE {layout.row_column} = ?",
+        (*assignments.values(), row),
+    )
 
 
 def _overridden(layout: Layout, columns: Iterable[str]) -> list[TriggerSpec]:
@@ -308,7 +354,9 @@ def _overridden(layout: Layout, columns: Iterable[str]) -> list[TriggerSpec]:
     return [spec for spec in specs if spec.page is None and not spec.is_versioned]
 
 
-def _override_pages(tx: Transaction, layout: Layout, columns: Columns, written: Written, number: int) -> None:
+def _override_pages(
+    tx: Transaction, layout: Layout, columns: Columns, written: Written, number: int
+) -> None:
     """Mark the source rows of pages that a user wrote: the run that would make them is not due any more."""
     producers, table = layout.graph.producers, layout.table
     specs = {producers.get((table.name, key)) for key in columns} - {None}
@@ -316,7 +364,10 @@ def _override_pages(tx: Transaction, layout: Layout, columns: Columns, written: 
         if spec.page is None:
             continue
         level = layout.graph.row_level(spec)
-        same = [f"s.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}" for page in table.page_keys]
+        same = [
+            f"s.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}"
+            for page in table.page_keys
+        ]
         for part in parts_of(written.rows):
             tx.execute(
                 f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} IN "
@@ -327,11 +378,18 @@ def _override_pages(tx: Transaction, layout: Layout, columns: Columns, written: 
 
 
 def _write_versioned(
-    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored], written: Written, number: int
+    tx: Transaction,
+    layout: Layout,
+    key: str,
+    values: Sequence[Stored],
+    written: Written,
+    number: int,
 ) -> None:
     """Write a user's values of a key that is kept for each state version, for the live one (1 where none is yet)."""
     spec = layout.versioned[key]
-    live = tx.execute("SELECT live FROM motion_components WHERE name = ?", (spec.component,)).fetchone()
+    live = tx.execute(
+        "SELECT live FROM motion_components WHERE name = ?", (spec.component,)
+    ).fetchone()
     version = (live and live[0]) or 1
     table = outputs_table(spec.name)
     for row, value in zip(written.rows, values, strict=True):
@@ -361,7 +419,11 @@ def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
         for spec in layout.versioned_specs:
             names = ", ".join(str(version) for version in _versions(tx, spec))
             for low, high in part:
-                spans = [f"slot BETWEEN {slot_of(int(v), low)} AND {slot_of(int(v), high)}" for v in names.split(", ") if v]
+                spans = [
+                    f"slot BETWEEN {slot_of(int(v), low)} AND {slot_of(int(v), high)}"
+                    for v in names.split(", ")
+                    if v
+                ]
                 if spans:
                     tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE {' OR '.join(spans)}")
 
@@ -374,7 +436,9 @@ def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
 def clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:
     """Make a trigger due again on every row that it has run on, values that users gave excepted; return the rows."""
     ran = f"COALESCE({done_column(spec.name)}, 0) & {ORIGIN_MASK} != 0"
-    found = [int(row[0]) for row in tx.execute(f"SELECT {layout.row} FROM {layout.base} r WHERE {ran}")]
+    found = [
+        int(row[0]) for row in tx.execute(f"SELECT {layout.row} FROM {layout.base} r WHERE {ran}")
+    ]
     tx.execute(f"UPDATE {layout.base} SET {done_column(spec.name)} = 0 WHERE {ran}")
     return found
 
@@ -393,7 +457,13 @@ def part_condition(expression: str, part: Sequence[tuple[int, int]]) -> str:
 
 
 def read_one(
-    tx: Transaction, layout: Layout, row_id: Stored, pages: Sequence[int], *, inherit: bool = True, pins: Pins = NO_PINS
+    tx: Transaction,
+    layout: Layout,
+    row_id: Stored,
+    pages: Sequence[int],
+    *,
+    inherit: bool = True,
+    pins: Pins = NO_PINS,
 ) -> Any | None:
     """Return the row named by id and page keys as an instance of its dataclass, or None."""
     named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
@@ -416,7 +486,9 @@ def read_rows(
 ) -> list[Any]:
     """Return rows as instances, in the order asked for, or by id and page keys."""
     conditions = ([f"({where})"] if where else []) + (["id = ?"] if row_id is not None else [])
-    values = [encode_parameter(value) for value in parameters] + ([row_id] if row_id is not None else [])
+    values = [encode_parameter(value) for value in parameters] + (
+        [row_id] if row_id is not None else []
+    )
     order = order_by or ", ".join(map(quoted, layout.table.primary_key))
     chosen = (
         f'SELECT ":row", ROW_NUMBER() OVER (ORDER BY {order}) AS ":place" FROM {layout.stored(pins)}'
@@ -427,13 +499,20 @@ def read_rows(
     return [decoded(layout.table, found) for found in _user_query(tx, sql, values, where or order)]
 
 
-def rows_where(tx: Transaction, layout: Layout, where: str, parameters: Sequence[Any], pins: Pins) -> list[int]:
+def rows_where(
+    tx: Transaction, layout: Layout, where: str, parameters: Sequence[Any], pins: Pins
+) -> list[int]:
     """Return the numbers of the rows that a user's condition on stored values holds for."""
     sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
-    return [int(found[0]) for found in _user_query(tx, sql, [encode_parameter(v) for v in parameters], where)]
+    return [
+        int(found[0])
+        for found in _user_query(tx, sql, [encode_parameter(v) for v in parameters], where)
+    ]
 
 
-def rows_by_number(tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS) -> dict[int, Any]:
+def rows_by_number(
+    tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
+) -> dict[int, Any]:
     """Return rows as instances by their numbers."""
     found = {}
     for part in parts_of(rows):
@@ -466,11 +545,13 @@ def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
 def _user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
     try:
         return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
-    except Exception as exc:  # the condition is the user's: whatever the database says of it, they need to see
+    except Exception as exc:
         raise SqlError(given, str(exc)) from exc
 
 
-def ids_by_value(tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]) -> dict[Stored, Any]:
+def ids_by_value(
+    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]
+) -> dict[Stored, Any]:
     """Return value -> id for the rows whose stored key has one of these values."""
     found: dict[Stored, Any] = {}
     for start in range(0, len(values), NAMED_AT_ONCE):
@@ -480,7 +561,9 @@ def ids_by_value(tx: Transaction, layout: Layout, key: str, values: Sequence[Sto
     return found
 
 
-def ids_not_among(tx: Transaction, layout: Layout, key: str, value: Stored, kept: set[Any]) -> list[Any]:
+def ids_not_among(
+    tx: Transaction, layout: Layout, key: str, value: Stored, kept: set[Any]
+) -> list[Any]:
     """Return the ids of the rows whose stored key has this value, and which are not among `kept`."""
     sql = f"SELECT DISTINCT id FROM {layout.stored()} WHERE {quoted(key)} = ?"
     return [row[0] for row in tx.execute(sql, (value,)) if row[0] not in kept]

@@ -11,9 +11,8 @@ import msgspec
 from motion import clock
 from motion.backends.base import Transaction
 from motion.components import StateVersion, Status
-from motion.persistence.layout import Layout, VERSION_SHIFT, outputs_table, slot_of
+from motion.persistence.layout import VERSION_SHIFT, Layout, outputs_table, slot_of
 from motion.triggers import TriggerSpec
-
 
 
 def live_version(tx: Transaction, component: str) -> int | None:
@@ -22,7 +21,9 @@ def live_version(tx: Transaction, component: str) -> int | None:
 
 
 def candidate_version(tx: Transaction, component: str) -> int | None:
-    found = tx.execute("SELECT candidate FROM motion_components WHERE name = ?", (component,)).fetchone()
+    found = tx.execute(
+        "SELECT candidate FROM motion_components WHERE name = ?", (component,)
+    ).fetchone()
     return None if found is None or found[0] is None else int(found[0])
 
 
@@ -51,10 +52,15 @@ def add_version(
 
 
 def set_status(
-    tx: Transaction, component: str, number: int, status: Status, metrics: dict[str, Any] | None = None
+    tx: Transaction,
+    component: str,
+    number: int,
+    status: Status,
+    metrics: dict[str, Any] | None = None,
 ) -> None:
     tx.execute(
-        "UPDATE motion_states SET status = ? WHERE component = ? AND number = ?", (status, component, number)
+        "UPDATE motion_states SET status = ? WHERE component = ? AND number = ?",
+        (status, component, number),
     )
     if metrics is not None:
         tx.execute(
@@ -70,20 +76,28 @@ def set_live(tx: Transaction, component: str, number: int) -> None:
         set_status(tx, component, before, "retired")
     tx.execute("UPDATE motion_components SET live = ? WHERE name = ?", (number, component))
     tx.execute(
-        "UPDATE motion_components SET candidate = NULL WHERE name = ? AND candidate = ?", (component, number)
+        "UPDATE motion_components SET candidate = NULL WHERE name = ? AND candidate = ?",
+        (component, number),
     )
     set_status(tx, component, number, "live")
 
 
-def set_candidate(tx: Transaction, component: str, number: int | None, *, is_gated: bool = True) -> None:
+def set_candidate(
+    tx: Transaction, component: str, number: int | None, *, is_gated: bool = True
+) -> None:
     """Name the version that is built beside the live one; an ungated one goes live as soon as it is built."""
     tx.execute(
-        "UPDATE motion_components SET candidate = ?, is_gated = ? WHERE name = ?", (number, int(is_gated), component)
+        "UPDATE motion_components SET candidate = ?, is_gated = ? WHERE name = ?",
+        (number, int(is_gated), component),
     )
 
 
 def is_gated(tx: Transaction, component: str) -> bool:
-    return bool(tx.execute("SELECT is_gated FROM motion_components WHERE name = ?", (component,)).fetchone()[0])
+    return bool(
+        tx.execute(
+            "SELECT is_gated FROM motion_components WHERE name = ?", (component,)
+        ).fetchone()[0]
+    )
 
 
 def kept_versions(tx: Transaction, component: str) -> list[int]:
@@ -96,7 +110,9 @@ def kept_versions(tx: Transaction, component: str) -> list[int]:
 
 def delete_outputs(tx: Transaction, spec: TriggerSpec, keep: Sequence[int]) -> None:
     """Delete the outputs of all versions but these."""
-    kept = [f"slot BETWEEN {slot_of(number, 0)} AND {slot_of(number + 1, 0) - 1}" for number in keep]
+    kept = [
+        f"slot BETWEEN {slot_of(number, 0)} AND {slot_of(number + 1, 0) - 1}" for number in keep
+    ]
     tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE NOT ({' OR '.join(kept) or '0'})")
 
 
@@ -123,7 +139,15 @@ def versions(tx: Transaction, component: str) -> list[StateVersion]:
         (component,),
     ).fetchall()
     return [
-        StateVersion(number, status, parent, labels, msgspec.json.decode(metrics), datetime.fromisoformat(at), seconds)
+        StateVersion(
+            number,
+            status,
+            parent,
+            labels,
+            msgspec.json.decode(metrics),
+            datetime.fromisoformat(at),
+            seconds,
+        )
         for number, status, parent, labels, metrics, at, seconds in rows
     ]
 
@@ -152,12 +176,14 @@ def rows_with_outputs(tx: Transaction, spec: TriggerSpec, version: int) -> list[
     return [int(row[0]) & (1 << VERSION_SHIFT) - 1 for row in tx.execute(sql, (low, high))]
 
 
-def rows_without_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec, live: int, version: int) -> Sequence[int]:
+def rows_without_outputs(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, live: int, version: int
+) -> Sequence[int]:
     """Return the rows that `live` has outputs for, and `version` has none for the same input."""
     low, high = slot_of(live, 0), slot_of(live + 1, 0) - 1
     shift = slot_of(version, 0) - slot_of(live, 0)
     sql = (
-        f'SELECT l.slot FROM {outputs_table(spec.name)} l LEFT JOIN {outputs_table(spec.name)} v ON v.slot = l.slot + ? '
+        f"SELECT l.slot FROM {outputs_table(spec.name)} l LEFT JOIN {outputs_table(spec.name)} v ON v.slot = l.slot + ? "
         f'WHERE l.slot BETWEEN ? AND ? AND (v.slot IS NULL OR v.":done" >> 20 < l.":done" >> 20)'
     )
     mask = (1 << VERSION_SHIFT) - 1

@@ -24,7 +24,9 @@ class VectorIndex(Protocol):
     def remove(self, rows: Sequence[int]) -> None:
         """Remove rows; those that are not there do not matter."""
 
-    def search(self, query: FloatArray, k: int, among: IntArray | None = None) -> tuple[IntArray, FloatArray]:
+    def search(
+        self, query: FloatArray, k: int, among: IntArray | None = None
+    ) -> tuple[IntArray, FloatArray]:
         """Return the rows of the `k` best vectors and their scores, best first.
 
         Args:

@@ -47,7 +47,9 @@ class ExactIndex:
                 self._matrix[place], self._rows[place] = self._matrix[last], moved
                 self._place[moved] = place
 
-    def search(self, query: FloatArray, k: int, among: IntArray | None = None) -> tuple[IntArray, FloatArray]:
+    def search(
+        self, query: FloatArray, k: int, among: IntArray | None = None
+    ) -> tuple[IntArray, FloatArray]:
         count = len(self._place)
         places = np.arange(count) if among is None else self._places(among)
         if not len(places):
@@ -65,7 +67,7 @@ class ExactIndex:
 
     def _scores(self, matrix: FloatArray, query: FloatArray) -> FloatArray:
         if self.metric == "l2":
-            return -np.linalg.norm(matrix - query.astype(np.float32), axis=1).astype(np.float32)
+            return np.asarray(-np.linalg.norm(matrix - query, axis=1), np.float32)
         prepared = self._prepared(query.astype(np.float32)[None])[0]
         return np.asarray(matrix @ prepared, np.float32)
 

@@ -1,0 +1,56 @@
+# Everything a person or CI does here. 'make' lists the targets; 'make test' and 'make demo' set up by themselves.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types crash bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything pinned; again only when a pin changed
+
+$(READY): pyproject.toml constraints.txt examples/fashion_search/pyproject.toml scripts/setup.sh
+	@scripts/setup.sh
+	@touch $@
+
+demo: setup ## the fashion-search example, end to end in the terminal
+	@$(BIN)/python -m fashion_search demo
+
+test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks)
+	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+check: setup ## formatting, lint and strict types, without changing a file
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "'make format' puts these right"; exit 1; }
+	@$(MAKE) --no-print-directory --keep-going lint types
+
+format: setup ## put formatting, import order and other simple findings right
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lint: setup ## ruff's rules
+	@$(BIN)/ruff check --quiet .
+
+types: setup ## mypy --strict, the tests and the example too
+	@$(BIN)/mypy --no-error-summary src tests $(wildcard benchmarks examples/*.py) && ours=0 || ours=1; \
+	cd examples/fashion_search && ../../$(BIN)/mypy --no-error-summary --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache/fashion_search . && exit $$ours
+
+crash: setup ## the long crash run: kill processes at many points, reopen, compare
+	@$(BIN)/python -m pytest -q -m crash --timeout 1800 $(PYTEST_ARGS)
+
+bench: setup ## the measurements behind every figure in the docs (BENCH_ARGS="--help")
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+lock: ## constraints.txt anew, from the newest releases that pyproject.toml allows
+	@scripts/setup.sh lock
+
+clean: ## remove .venv, caches and builds; stores stay
+	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

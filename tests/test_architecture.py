@@ -1,0 +1,385 @@
+"""The layout is the architecture: this holds the code to the table of levels, by reading its imports.
+
+Each rule is a function from a source tree to the sentences that say what breaks it, so the rules
+themselves are tested on small trees made for the purpose.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+Rule = Callable[[Path], Iterable[str]]  # a source tree in, what breaks the rule out
+
+# A name stands for the module or the folder directly below motion. Imports point down, or sideways.
+LEVELS: Mapping[str, int] = {
+    unit: level
+    for level, units in enumerate(
+        (
+            "errors clock schema codecs triggers components graph fingerprints tasks derive",
+            "backends executors vectors",
+            "persistence",
+            "database view change claims commit worker intake event_loop owners fitting store",
+            "config runtime cli server dashboard testing __main__",
+            "__init__",
+        )
+    )
+    for unit in units.split()
+}
+INTERFACES = {"backends", "executors", "vectors"}  # of one level, and yet never import one another
+CONCRETE = {"backends", "executors"}  # only the composition root names what is in them, beside base
+SQL_OWNERS = {"persistence", "backends"}
+MAX_LINES = 700
+
+SQL = re.compile(
+    r"\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|PRAGMA)\s+(?:[^\s/]|$)|BEGIN\b)"
+)
+TIME_READS = re.compile(
+    r"time\.(?:time|monotonic|perf_counter)(?:_ns)?|time\.sleep"
+    r"|(?:datetime\.)?(?:datetime|date)\.(?:now|utcnow|today)"
+)
+ENVIRONMENT = re.compile(r"os\.(?:environ|environb|getenv|getenvb|putenv)")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file: `name` is dotted below `motion`, a package's own file ends in `__init__`."""
+
+    name: str
+    path: Path
+
+    @property
+    def unit(self) -> str:
+        return self.name.partition(".")[0]
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"), str(self.path))
+
+    def at(self, node: ast.expr | ast.stmt) -> str:
+        return f"motion/{self.name.replace('.', '/')}.py:{node.lineno}"
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module below `motion` imports another; both by name."""
+
+    source: str
+    target: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.source} imports {self.target}"
+
+    @property
+    def units(self) -> tuple[str, str]:
+        return self.source.partition(".")[0], self.target.partition(".")[0]
+
+
+def modules(root: Path) -> dict[str, Module]:
+    package = root / "src" / "motion"
+    paths = sorted(package.rglob("*.py"))
+    names = (".".join(path.relative_to(package).with_suffix("").parts) for path in paths)
+    return {name: Module(name, path) for name, path in zip(names, paths, strict=True)}
+
+
+def imported_names(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield every absolute import at any depth as `a.b` for `import a.b` and `from a import b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def imports(root: Path) -> Iterator[Import]:
+    known = modules(root)
+    for source in known.values():
+        for node, name in imported_names(source.tree):
+            top, _, below = name.partition(".")
+            if top == "motion":
+                yield Import(source.name, resolve(below, known), source.at(node))
+
+
+def resolve(name: str, known: Container[str]) -> str:
+    """Find the module that `name` is, or is defined in."""
+    while name:
+        for candidate in (name, f"{name}.__init__"):
+            if candidate in known:
+                return candidate
+        name = name.rpartition(".")[0]
+    return "__init__"
+
+
+def dotted(node: ast.AST) -> str:
+    """Write the expression `a.b.c` as text; anything else is the empty string."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (value := dotted(node.value)):
+        return f"{value}.{node.attr}"
+    return ""
+
+
+def mentioned_names(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+    """Yield every dotted name that is imported or used."""
+    yield from imported_names(tree)
+    yield from ((node, dotted(node)) for node in ast.walk(tree) if isinstance(node, ast.expr))
+
+
+def uses(module: Module, pattern: re.Pattern[str]) -> Iterator[str]:
+    """Say where a name that matches `pattern` is imported or used."""
+    for node, name in mentioned_names(module.tree):
+        if pattern.fullmatch(name):
+            yield f"{module.at(node)}: {name}"
+
+
+def unknown_modules(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        if module.unit not in LEVELS:
+            yield (
+                f"motion.{module.name} has no level: give {module.unit!r} a place in LEVELS in "
+                "tests/test_architecture.py, as low as its imports allow, or find it a home in a module there"
+            )
+
+
+def upward_imports(root: Path) -> Iterable[str]:
+    for each in imports(root):
+        source, target = each.units
+        if source not in LEVELS or target not in LEVELS:
+            continue  # unknown_modules says so
+        if LEVELS[target] > LEVELS[source]:
+            yield f"{each}: level {LEVELS[source]} must not know level {LEVELS[target]}"
+        elif {source, target} <= INTERFACES and source != target:
+            yield f"{each}: interfaces never import one another"
+
+
+def concrete_imports(root: Path) -> Iterable[str]:
+    for each in imports(root):
+        folder, implementation, *_ = (*each.target.split("."), "base")
+        if folder not in CONCRETE or implementation in {"base", "__init__"}:
+            continue
+        inside = f"{each.source}.".startswith(f"{folder}.{implementation}.")
+        if not inside and each.source != "runtime":
+            yield f"{each}: only runtime names an implementation; take {folder}.base and be given one"
+
+
+def import_cycles(root: Path) -> Iterable[str]:
+    below: dict[str, set[str]] = {}
+    for each in imports(root):
+        below.setdefault(each.source, set()).add(each.target)
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> Iterator[str]:
+        if name in path:
+            yield "a cycle: " + " -> ".join((*path[path.index(name) :], name))
+        elif name not in done:
+            for target in sorted(below.get(name, ())):
+                yield from visit(target, (*path, name))
+            done.add(name)
+
+    for name in sorted(below):
+        yield from visit(name, ())
+
+
+def relative_imports(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                yield f"{module.at(node)}: write imports from the top, 'from motion.…', so they can be searched for"
+
+
+def environment_reads(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        if module.unit != "config":
+            for use in uses(module, ENVIRONMENT):
+                yield f"{use}: only config reads the environment; take the value as an argument"
+
+
+def time_reads(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        if module.unit != "clock":
+            for use in uses(module, TIME_READS):
+                yield f"{use}: time comes from motion.clock, so tests can turn it"
+
+
+def sql_outside(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        if module.unit in SQL_OWNERS:
+            continue
+        for node in ast.walk(module.tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(node, ast.Constant) and isinstance(text, str) and SQL.match(text):
+                yield f"{module.at(node)}: SQL lives in persistence/ and backends/: {text.strip()[:40]!r}"
+
+
+def long_files(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        lines = module.path.read_text(encoding="utf-8").splitlines()
+        count = sum(1 for line in lines if line.strip())
+        if count > MAX_LINES:
+            yield f"motion.{module.name} has {count} lines that are not blank, past {MAX_LINES}: is it two things?"
+
+
+def private_names_in_examples(root: Path) -> Iterable[str]:
+    public = public_names(root)
+    for path in sorted((root / "examples").rglob("*.py")):
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for node, name in mentioned_names(tree):
+            top, _, rest = name.partition(".")
+            if top == "motion" and rest and rest.partition(".")[0] not in public:
+                where = f"{path.relative_to(root)}:{node.lineno}"
+                yield f"{where}: {name} is not public; examples use what motion/__init__.py exports"
+
+
+def public_names(root: Path) -> set[str]:
+    """Read `__all__` of `motion`, without importing it."""
+    tree = ast.parse((root / "src" / "motion" / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and dotted(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+RULES: tuple[Rule, ...] = (
+    unknown_modules,
+    upward_imports,
+    concrete_imports,
+    import_cycles,
+    relative_imports,
+    environment_reads,
+    time_reads,
+    sql_outside,
+    long_files,
+    private_names_in_examples,
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.__name__ for rule in RULES])
+def test_the_code_keeps_to_the_layout(rule: Rule) -> None:
+    problems = list(rule(ROOT))
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def test_the_rules_have_a_tree_to_read() -> None:
+    assert "__init__" in modules(ROOT)
+
+
+BROKEN: tuple[tuple[Rule, dict[str, str], str], ...] = (
+    (unknown_modules, {"src/motion/helpers.py": ""}, "give 'helpers' a place in LEVELS"),
+    (unknown_modules, {"src/motion/utils/__init__.py": ""}, "give 'utils' a place in LEVELS"),
+    (
+        upward_imports,
+        {"src/motion/schema.py": "from motion.store import Store"},
+        "level 0 must not",
+    ),
+    (upward_imports, {"src/motion/schema.py": "import motion"}, "must not know level 5"),
+    (
+        upward_imports,
+        {"src/motion/worker.py": "from motion import runtime"},
+        "must not know level 4",
+    ),
+    (
+        upward_imports,
+        {"src/motion/worker.py": "def run():\n    if x:\n        import motion.runtime"},
+        "motion/worker.py:3: worker imports runtime",
+    ),
+    (
+        upward_imports,
+        {"src/motion/vectors/exact.py": "import motion.backends.base"},
+        "interfaces never import one another",
+    ),
+    (
+        concrete_imports,
+        {"src/motion/persistence/rows.py": "from motion.backends.sqlite import Sqlite"},
+        "only runtime names an implementation",
+    ),
+    (
+        concrete_imports,
+        {"src/motion/backends/postgres.py": "from motion.backends import sqlite"},
+        "only runtime names an implementation",
+    ),
+    (
+        import_cycles,
+        {
+            "src/motion/store.py": "import motion.view",
+            "src/motion/view.py": "from motion.change import Change",
+            "src/motion/change.py": "def late():\n    from motion.store import Store",
+        },
+        "a cycle: store -> view -> change -> store",
+    ),
+    (relative_imports, {"src/motion/view.py": "from .store import Store"}, "write imports from"),
+    (environment_reads, {"src/motion/worker.py": "import os\nos.environ['A']"}, "worker.py:2"),
+    (environment_reads, {"src/motion/worker.py": "from os import getenv"}, "only config reads"),
+    (time_reads, {"src/motion/worker.py": "import time\ntime.sleep(1)"}, "time.sleep: time comes"),
+    (time_reads, {"src/motion/worker.py": "from time import monotonic"}, "time comes from"),
+    (
+        time_reads,
+        {"src/motion/tasks.py": "import datetime as d\ndatetime.now()"},
+        "time comes from",
+    ),
+    (sql_outside, {"src/motion/store.py": "q = f'SELECT {a} FROM b'"}, "SQL lives in"),
+    (sql_outside, {"src/motion/worker.py": "q = 'BEGIN IMMEDIATE'"}, "SQL lives in"),
+    (long_files, {"src/motion/store.py": "x = 1\n" * 701}, "has 701 lines"),
+    (private_names_in_examples, {"examples/a.py": "from motion.store import Store"}, "not public"),
+    (private_names_in_examples, {"examples/a.py": "from motion import runtime"}, "not public"),
+    (private_names_in_examples, {"examples/a.py": "import motion\nmotion.config.X"}, "not public"),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "files", "expected"), BROKEN, ids=[case[0].__name__ for case in BROKEN]
+)
+def test_a_rule_sees_what_breaks_it(
+    rule: Rule, files: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    write_tree(tmp_path, files)
+    assert expected in "\n".join(rule(tmp_path))
+
+
+def test_a_tree_that_keeps_to_the_layout_passes_every_rule(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "src/motion/clock.py": "import time\ntime.sleep(1)",
+            "src/motion/config.py": "import os\nos.environ['MOTION_URL']",
+            "src/motion/tasks.py": "from motion import clock, errors",
+            "src/motion/backends/sqlite.py": "from motion.backends.base import Backend\n'PRAGMA x'",
+            "src/motion/persistence/rows.py": "from motion.backends.base import Backend\n'SELECT 1'",
+            "src/motion/store.py": "from motion.persistence.rows import Rows\n'Select a table.'",
+            "src/motion/runtime.py": "from motion.backends import sqlite\nimport motion.store",
+            "src/motion/testing.py": "from motion.store import Store\nmethod = 'DELETE'",
+            "examples/hello.py": "import motion\nfrom motion import trigger\nmotion.trigger",
+        },
+    )
+    assert [problem for rule in RULES for problem in rule(tmp_path)] == []
+
+
+def write_tree(root: Path, files: Mapping[str, str]) -> None:
+    """Write `files` over a small tree that breaks no rule."""
+    empty = dict.fromkeys(
+        (
+            "errors",
+            "clock",
+            "store",
+            "view",
+            "runtime",
+            "config",
+            "backends/base",
+            "backends/sqlite",
+        ),
+        "",
+    )
+    tree = {f"src/motion/{name}.py": text for name, text in empty.items()}
+    tree["src/motion/__init__.py"] = "from motion import store\n__all__ = ['trigger']"
+    for name, text in {**tree, **files}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
