@@ -183,21 +183,25 @@ class Commit:
             for i, error in step.errors.items():
                 if i in still:
                     self._set_aside(tx, step, i, error, number)
-        if len(kept) < len(self.inputs.rows):
-            for i in set(range(len(self.inputs.rows))) - still:
-                row = self.inputs.rows[i]
-                version = self.tasks.of(row).version
-                queue.enqueue(
-                    tx,
-                    self.claim.spec,
-                    [(row, row)],
-                    self.claim.cause(row, number),
-                    version=version,
-                )
+        for i in set(range(len(self.inputs.rows))) - still:
+            self._go_on(tx, self.inputs.rows[i], number)
         woken = {
             name for step in self.steps for name in self.database.graph.downstream(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
+
+    def _go_on(self, tx: Transaction, row: int, number: int) -> None:
+        """See to a row that was superseded meanwhile: a newer change's task has it, or it must run once more."""
+        fence = read_fences(tx, self.claim.chain, [row]).get(row)
+        if fence is None:
+            return  # deleted
+        task, chain = self.tasks.of(row), self.claim.chain
+        newest = max(fence[chain.fenced.index(key)] for key in self.claim.spec.on)
+        if newest > task.number:
+            queue.link_newer(tx, task, row, newest)
+        else:
+            cause = self.claim.cause(row, number)
+            queue.enqueue(tx, self.claim.spec, [(row, row)], cause, version=task.version)
 
     def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> None:
         row, spec = self.inputs.rows[i], step.spec

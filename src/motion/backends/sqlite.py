@@ -42,7 +42,7 @@ class SqliteBackend:
         self._writing = threading.Lock()
         self._waiting: deque[_Request] = deque()
         self._durable = self._connect("FULL" if durability == "full" else "NORMAL")
-        self._fleeting = self._connect("OFF")
+        self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
         self._committed = threading.Condition()
         self._commits = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from motion import clock
@@ -31,22 +32,7 @@ def enqueue(
         waiting = _meet(tx, spec.name, low, high, version)
         level = cause.priority if priority is None else priority
         if waiting is None:
-            task = tx.execute(
-                "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status, "
-                f"attempts, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
-                (
-                    spec.name,
-                    low,
-                    high,
-                    cause.number,
-                    version,
-                    cause.change,
-                    cause.depth,
-                    level,
-                    attempts,
-                    not_before,
-                ),
-            ).lastrowid
+            task = _insert(tx, spec.name, low, high, cause, version, level, attempts, not_before)
         else:
             task, change = waiting
             tx.execute(
@@ -59,6 +45,28 @@ def enqueue(
                 link(tx, task, change)
         if cause.task is not None:
             _inherit_links(tx, cause.task, task)
+
+
+def _insert(
+    tx: Transaction,
+    trigger: str,
+    low: int,
+    high: int,
+    cause: Cause,
+    version: int | None,
+    priority: int,
+    attempts: int = 0,
+    not_before: int = 0,
+) -> int:
+    cursor = tx.execute(
+        "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status, "
+        f"attempts, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
+        (
+            trigger, low, high, cause.number, version, cause.change, cause.depth, priority,
+            attempts, not_before,
+        ),
+    )  # fmt: skip
+    return int(cursor.lastrowid)
 
 
 def _meet(
@@ -124,6 +132,8 @@ def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> li
         (trigger, version, priority, now, min(limits[trigger], 1000)),
     ).fetchall()
     tasks = _within([Task(*row) for row in rows], limits[trigger])
+    if tasks[0].size > limits[trigger]:
+        tasks = [_head(tx, tasks[0], limits[trigger])]
     tx.executemany(
         f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
         [(owner, task.task) for task in tasks],
@@ -146,14 +156,33 @@ def _most_urgent(
 def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
     """Return the first tasks that together hold at most `limit` rows, at least one task, no row twice."""
     chosen: list[Task] = []
+    singles: set[int] = set()
+    spans: list[Task] = []
     size = 0
-    for task in sorted(tasks, key=lambda task: task.task):
-        overlaps = any(task.low <= other.high and other.low <= task.high for other in chosen)
+    for task in tasks:
+        overlaps = any(task.low <= span.high and span.low <= task.high for span in spans)
+        overlaps = overlaps or not singles.isdisjoint(range(task.low, task.high + 1))
         if chosen and (size + task.size > limit or overlaps):
             break
         chosen.append(task)
         size += task.size
+        if task.size == 1:
+            singles.add(task.low)
+        else:
+            spans.append(task)
     return chosen
+
+
+def _head(tx: Transaction, task: Task, limit: int) -> Task:
+    """Split the first `limit` rows off a task that is too large to be run at once; the rest stays ready."""
+    head = replace(task, high=task.low + limit - 1)
+    tx.execute("UPDATE motion_tasks SET low = ? WHERE task = ?", (head.high + 1, task.task))
+    cause = Cause(task.number, task.change, task.depth, task.priority, task.task)
+    number = _insert(
+        tx, task.trigger, head.low, head.high, cause, task.version, task.priority, task.attempts
+    )
+    _inherit_links(tx, task.task, number)
+    return replace(head, task=number)
 
 
 def still_claimed(tx: Transaction, owner: str, tasks: Sequence[Task]) -> bool:
@@ -207,13 +236,7 @@ def add_alone(
     tx: Transaction, spec: TriggerSpec, row: int, cause: Cause, version: int | None
 ) -> int:
     """Make a task for one row of a range that has to go its own way, and return it."""
-    task = int(
-        tx.execute(
-            "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status) "
-            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d})",
-            (spec.name, row, row, cause.number, version, cause.change, cause.depth, cause.priority),
-        ).lastrowid
-    )
+    task = _insert(tx, spec.name, row, row, cause, version, cause.priority)
     if cause.task is not None:
         _inherit_links(tx, cause.task, task)
     return task
@@ -286,15 +309,15 @@ def owners(tx: Transaction) -> list[str]:
 
 
 def live_count(tx: Transaction, change: int | None = None) -> int:
-    """Return how many tasks are left: of a change, or of all whose triggers exist."""
+    """Return how many rows live tasks hold: of a change, or of all triggers that exist. 0: no work is left."""
     if change is None:
         sql = (
-            f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL} "
+            f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE status IN {LIVE_SQL} "
             "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
         )
         return int(tx.execute(sql).fetchone()[0])
     mine = "SELECT task FROM motion_tasks WHERE change = ?1 UNION SELECT task FROM motion_task_changes WHERE change = ?1"
-    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL} AND task IN ({mine})"
+    sql = f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE status IN {LIVE_SQL} AND task IN ({mine})"
     return int(tx.execute(sql, (change,)).fetchone()[0])
 
 
