@@ -1,0 +1,26 @@
+"""Evaluation: queries with known answers against a catalog, ranked by the live version of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import motion
+from fashion_search.retrieval import CatalogQuery, Figures, figures
+
+FIRST = 10
+
+
+def evaluate(store: motion.Store, queries: Sequence[CatalogQuery]) -> Figures:
+    """Return, for each kind of query, how often the first hit is relevant, and how often one of the first ten is.
+
+    Each query is ranked only among the products of its `gallery_source`, by image, title and description.
+    """
+    ranked: dict[str, list[str]] = {}
+    with store.model("ImageRetrieval").live() as (clip, view):
+        vectors = clip.encode_texts([query.query for query in queries])
+        for query, vector in zip(queries, vectors, strict=True):
+            hits = view.search(
+                "retailer.img_embedding", vector, k=FIRST, where={"source": query.gallery_source}
+            )
+            ranked[query.qid] = [hit.row.source_id for hit in hits]
+    return figures(ranked, queries)
