@@ -22,10 +22,10 @@ LEVELS: Mapping[str, int] = {
     unit: level
     for level, units in enumerate(
         (
-            "errors clock schema codecs triggers components graph fingerprints tasks derive",
+            "errors clock schema codecs triggers components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
-            "database view change claims commit worker intake event_loop owners fitting store",
+            "database view change claims commit inline worker intake event_loop owners fitting store",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 from motion.codecs import Stored
 from motion.derive import Outcomes
 from motion.persistence.inputs import Chain, Inputs
 from motion.persistence.layout import Pins
+from motion.persistence.writes import Operation
 from motion.tasks import Cause, Task
 from motion.triggers import Trigger, TriggerSpec
 
@@ -53,7 +56,7 @@ class Claim:
     """Tasks that a worker holds, the chain of triggers to run on their rows, and the state version to run with.
 
     Attributes:
-        version: of the trigger's component; 0 for a trigger without one.
+        version: of the first component whose state it uses, its own before others; 0 where it uses none.
         is_candidate: the outputs are built for a version that is not live yet.
     """
 
@@ -74,7 +77,7 @@ class Claim:
     def cause(self, row: int, number: int) -> Cause:
         """Return why something is written for a row, in a commit with this number."""
         task = self.tasks.of(row)
-        return Cause(number, task.change, task.depth, task.priority, task.task)
+        return Cause(number, task.change, task.path, task.priority, task.task)
 
 
 @dataclass
@@ -86,6 +89,7 @@ class Step:
     Attributes:
         called: the rows that the function was called on, in the order of `outcomes`.
         unset: the rows whose outputs are unset: an `on` key is, or `when` is false.
+        writes: what the user's code left with its view, each with the places in `outcomes` of the rows it is from.
         errors: row -> traceback.
     """
 
@@ -94,6 +98,7 @@ class Step:
     called: list[int]
     unset: list[int]
     outcomes: Outcomes
+    writes: Sequence[tuple[range, Sequence[Operation]]] = ()
     errors: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,3 +140,23 @@ class Step:
             pairs = enumerate(zip(column, self.inputs.outputs[key], strict=True))
             found[key] = {i for i, (new, old) in pairs if new != old}
         return found
+
+
+def has_none(column: Sequence[Any]) -> bool:
+    """Whether a column has an unset value; by identity, as arrays have an equality of their own."""
+    return any(map(operator.is_, column, repeat(None)))
+
+
+def rows_with_inputs(
+    spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
+    called, unset = list(due), []
+    for key in spec.required:
+        column = values[key]
+        if has_none(column):
+            missing = {i for i in called if column[i] is None}
+            if key in spec.on:
+                unset += sorted(missing)
+            called = [i for i in called if i not in missing]
+    return called, unset

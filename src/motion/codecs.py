@@ -96,10 +96,13 @@ class FloatCodec(Codec):
             value, int | float | np.integer | np.floating
         ):
             raise Refused
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise Refused("a float; this int is too large for one") from None
         if math.isnan(number):  # SQLite would silently turn it into NULL
             raise Refused("a float that is not NaN; leave the key out, or set None, for 'no value'")
-        if isinstance(value, int) and int(number) != value:
+        if isinstance(value, int | np.integer) and int(number) != int(value):
             raise Refused("a float; this int would lose digits")
         return number
 
@@ -128,7 +131,17 @@ class StrCodec(Codec):
     def encode(self, value: Any) -> str:
         if not isinstance(value, str):
             raise Refused
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Refused("str of Unicode text; this one has half a surrogate pair") from None
         return str(value)
+
+    def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
+        if self.plain.issuperset(map(type, values)) and all(map(str.isascii, filter(None, values))):
+            return values
+        return [None if value is None else self.encode(value) for value in values]
 
 
 class BytesCodec(Codec):
@@ -145,9 +158,12 @@ class DatetimeCodec(Codec):
     expected, sql_type, is_plain = "datetime", "DATETIME_TEXT", False
 
     def encode(self, value: Any) -> str:
-        if not isinstance(value, datetime):
+        if not isinstance(value, datetime) or value != value:  # pandas' NaT is a datetime
             raise Refused
-        moment = value.astimezone(UTC) if value.tzinfo is not None else value
+        try:
+            moment = value.astimezone(UTC) if value.tzinfo is not None else value
+        except OverflowError:
+            raise Refused("a datetime between the years 1 and 9999 in UTC") from None
         return moment.isoformat(timespec="microseconds")
 
     def decode(self, stored: Any) -> datetime:
@@ -178,8 +194,8 @@ class EnumCodec(Codec):
         return f"enum {' '.join(self.enum.__members__)}"
 
     def encode(self, value: Any) -> str:
-        if isinstance(value, self.enum):
-            return value.name
+        if isinstance(value, self.enum) and value.name in self.enum.__members__:
+            return value.name  # a combination of flags is no member
         if isinstance(value, str) and value in self.enum.__members__:
             return value
         raise Refused
@@ -236,7 +252,7 @@ class ArrayCodec(Codec):
     expected, sql_type, is_plain = "np.ndarray", "ARRAY_BLOB", False
 
     def encode(self, value: Any) -> bytes:
-        if not isinstance(value, np.ndarray) or value.dtype.hasobject:
+        if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.names:
             raise Refused("np.ndarray of numbers")
         array = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(value.shape)
         raw = array.tobytes()
@@ -265,9 +281,13 @@ class VectorCodec(Codec):
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
             raise Refused(f"np.ndarray: {self.expected}")
-        if value.shape != (self.dim,) or not np.isfinite(value).all():
+        if value.shape != (self.dim,):
             raise Refused
-        return value.astype("<f4", copy=False).tobytes()
+        with np.errstate(over="ignore"):
+            stored = value.astype("<f4", copy=False)
+        if not np.isfinite(stored).all():
+            raise Refused
+        return stored.tobytes()
 
     def decode(self, stored: Any) -> np.ndarray[Any, Any]:
         return np.frombuffer(stored, "<f4")

@@ -26,12 +26,13 @@ from motion.persistence.results import (
     write_versioned,
 )
 from motion.persistence.rows import Written
-from motion.persistence.writes import apply_operations
+from motion.persistence.writes import Operation, apply_operations
 from motion.tasks import MAX_DEPTH, Cause, pause_ms
 from motion.triggers import TriggerSpec
-from motion.view import TaskRun
 
 logger = logging.getLogger(__name__)
+
+SHOWN_CHAIN = 6
 
 
 @dataclass
@@ -51,14 +52,13 @@ class Commit:
     read_at: int
     superseded: Mapping[int, int]
     steps: Sequence[Step]
-    run: TaskRun
 
     def apply(self, tx: Transaction) -> None:
         """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
         if not queue.still_claimed(tx, self.owner, self.tasks):
             return  # taken over after a pause so long that this process seemed gone: the new owner's results count
         if not self._is_version_current(tx):
-            queue.release(tx, self.tasks)
+            queue.release(tx, self.owner, self.tasks)
             return
         kept = self._kept(tx)
         number = next_number(tx)
@@ -72,21 +72,26 @@ class Commit:
         self._end(tx, kept, number)
 
     def _is_version_current(self, tx: Transaction) -> bool:
-        component = self.claim.spec.component
-        if component is None:
-            return True
-        if self.claim.is_candidate:
-            return states.candidate_version(tx, component) == self.claim.version
-        return states.live_version(tx, component) == self.claim.version
+        for component, version in self.claim.pins.items():
+            is_built = self.claim.is_candidate and component == self.claim.spec.component
+            current = (states.candidate_version if is_built else states.live_version)(tx, component)
+            if current != version:
+                return False
+        return True
 
     def _kept(self, tx: Transaction) -> Sequence[int]:
         """Return the rows that are as they were when they were read."""
         if last_number(tx) == self.read_at:
             return range(len(self.inputs.rows))
         now = read_fences(tx, self.claim.chain, self.inputs.rows)
-        return [
-            i for i, row in enumerate(self.inputs.rows) if now.get(row) == self.inputs.fences[i]
-        ]
+        moved = {
+            i for i, row in enumerate(self.inputs.rows) if now.get(row) != self.inputs.fences[i]
+        }
+        for step in self.steps:
+            for places, _ in step.writes:  # what rows of one batch wrote together holds for all of them or none
+                together = {step.called[place] for place in places}
+                moved |= together if together & moved else set()
+        return [i for i in range(len(self.inputs.rows)) if i not in moved]
 
     # -- values --
 
@@ -158,21 +163,21 @@ class Commit:
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
         """Make the writes that the user's code left with its view."""
-        if not self.run.has_operations or self.claim.is_candidate:
+        if self.claim.is_candidate:
             return
-        step = self.steps[0]
-        for i in kept:
-            operations = (
-                self.run.operations(step.places[i]) if i in step.places and i in step.met else ()
-            )
-            if operations:
-                self._apply_freely(tx, self.claim.cause(self.inputs.rows[i], number), operations)
+        for step in self.steps:
+            for places, operations in step.writes:
+                whose = {step.called[place] for place in places} & step.met & set(kept)
+                if whose:
+                    cause = self.claim.cause(self.inputs.rows[min(whose)], number)
+                    self._apply_freely(tx, cause.through(step.spec.name), operations)
 
-    def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Any]) -> None:
-        deeper = Cause(cause.number, cause.change, cause.depth + 1, cause.priority, cause.task)
-        if deeper.depth > MAX_DEPTH:
-            raise CascadeTooDeep([self.claim.spec.name], MAX_DEPTH)
-        apply_operations(tx, self.database.layouts, operations, deeper)
+    def _apply_freely(
+        self, tx: Transaction, cause: Cause, operations: Sequence[Operation]
+    ) -> None:
+        if len(cause.chain) > MAX_DEPTH:
+            raise CascadeTooDeep(cause.chain[-SHOWN_CHAIN:], MAX_DEPTH)
+        apply_operations(tx, self.database.layouts, operations, cause)
 
     # -- the tasks' end --
 

@@ -7,7 +7,8 @@ Owns what a component declares; where states are kept is `persistence.states`, a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -52,13 +53,25 @@ class Promotion:
     by: float = 0.0
     lower: bool = False
 
-    def decide(self, candidate: dict[str, float], live: dict[str, float]) -> str | None:
-        """Return None to promote, or why not. Strict: a missing or NaN metric refuses."""
+    def decide(
+        self, candidate: Mapping[str, float], live: Mapping[str, float] | None
+    ) -> str | None:
+        """Return None to promote, or why not. Strict: a missing or NaN metric refuses.
+
+        Args:
+            live: None where no version is live yet: then a candidate that has the metric is better than nothing.
+        """
         if self.kind != "if_better" or self.metric is None:
             return None
-        new, old = candidate.get(self.metric), live.get(self.metric)
-        if new is None or old is None:
-            return f"evaluate gave no {self.metric!r}; it gave {', '.join(candidate) or 'nothing'}"
+        new = candidate.get(self.metric)
+        old = new if live is None else live.get(self.metric)
+        for figures, value in ((candidate, new), (live or {}, old)):
+            if value is None or math.isnan(value):
+                return f"evaluate gave no {self.metric!r}; it gave {dict(figures) or 'nothing'}"
+        assert new is not None
+        assert old is not None
+        if live is None:
+            return None
         gain = old - new if self.lower else new - old
         if gain > self.by:
             return None

@@ -14,8 +14,17 @@ import numpy as np
 import pyarrow as pa
 
 from motion.backends.base import Backend, Transaction
+from motion.codecs import Stored
 from motion.components import Component, Fit, bind_component, bind_fits
-from motion.errors import MotionError, SchemaError, SearchError, TriggerError, UnknownVersion
+from motion.costs import Costs
+from motion.errors import (
+    InvalidValue,
+    MotionError,
+    SchemaError,
+    SearchError,
+    TriggerError,
+    UnknownVersion,
+)
 from motion.graph import Graph
 from motion.persistence import catalog, files, rows, states
 from motion.persistence.cascade import Layouts
@@ -101,6 +110,7 @@ class Database:
         self.name, self.backend = name, backend
         self.tables = Tables({})
         self.code = NO_CODE
+        self.costs = Costs()
         self.indexes = VectorIndexes(make_index)
         self._graph_number = -1
         self.layouts = Layouts(Graph(self.tables, ()))
@@ -157,10 +167,16 @@ class Database:
 
     def apply(self, operations: Sequence[Operation]) -> tuple[int, list[list[Any]]]:
         """Do operations from outside in one transaction; return the change's number and each operation's ids."""
+        return self.apply_made(lambda _: operations)
+
+    def apply_made(
+        self, make: Callable[[Transaction], Sequence[Operation]]
+    ) -> tuple[int, list[list[Any]]]:
+        """Do what `make` gives from what it sees in the transaction, as `apply` does."""
 
         def work(tx: Transaction) -> tuple[int, list[list[Any]]]:
             number = catalog.next_number(tx)
-            return number, apply_operations(tx, self.layouts, operations, Cause(number, number))
+            return number, apply_operations(tx, self.layouts, make(tx), Cause(number, number))
 
         return self.write(work)
 
@@ -170,14 +186,16 @@ class Database:
         self, table: TableName, row_id: Any, pages: Mapping[str, int], pins: Pins, inherit: bool
     ) -> Any:
         layout = self.layout(table)
-        values = [pages.get(page, 0) for page in layout.table.page_keys]
         for page in pages:
             if page not in layout.table.page_keys:
                 layout.table.key(page)
                 raise SchemaError(
                     f"{layout.table.name}.{page} is no page key, so it does not name a row."
                 )
-        stored = layout.table.keys["id"].encode(row_id)
+        stored = id_of(layout.table, row_id)
+        values = [
+            layout.table.keys[page].encode(pages.get(page, 0)) for page in layout.table.page_keys
+        ]
         with self.backend.read() as tx:
             return rows.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
 
@@ -306,7 +324,15 @@ def set_operation(table: Table, values: Mapping[str, Any], *, force: bool = Fals
 
 
 def delete_operation(table: Table, row_id: Any) -> DeleteOperation:
-    return DeleteOperation(table.name, table.keys["id"].encode(row_id))
+    return DeleteOperation(table.name, id_of(table, row_id))
+
+
+def id_of(table: Table, given: Any) -> Stored:
+    """Return the stored form of an id that must be there."""
+    key = table.keys["id"]
+    if given is None:
+        raise InvalidValue(table.name, "id", "None", key.codec.expected)
+    return key.encode(given)
 
 
 def condition_of(

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 PLAIN_TYPES = (int, float, bool, str, bytes, type(None))
@@ -28,24 +29,49 @@ def fingerprint_of(function: Callable[..., Any], version: str | None, policy: st
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _parts(function: Callable[..., Any]) -> list[str]:
+def _parts(function: Callable[..., Any], seen: frozenset[Any] = frozenset()) -> list[str]:
     plain = inspect.unwrap(function)
     plain = getattr(plain, "__func__", plain)
-    closed_over = inspect.getclosurevars(plain) if inspect.isfunction(plain) else None
-    held = {**closed_over.nonlocals, **closed_over.globals} if closed_over else {}
+    owner = getattr(function, "__self__", None)
+    held = _names_held(plain) if inspect.isfunction(plain) else {}
     return [
         _source(plain),
         _value(getattr(plain, "__defaults__", None)),
         _value(getattr(plain, "__kwdefaults__", None)),
-        *(f"{name}={_held(value, plain)}" for name, value in sorted(held.items())),
+        _value(getattr(owner, "__dict__", None)),
+        *(_held(name, value, plain, seen | {plain}) for name, value in sorted(held.items())),
     ]
 
 
-def _held(value: Any, user: Callable[..., Any]) -> str:
-    """A name that the function uses: a helper of its own module by its source, plain data by its value."""
-    if inspect.isfunction(value) and value.__module__ == user.__module__ and value is not user:
-        return _source(value)
-    return _value(value)
+def _names_held(function: Any) -> dict[str, Any]:
+    """Return what the function's names stand for outside of it. One that has no value yet, such as a store that is
+    opened with this very trigger, is left out."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    held = {}
+    for name, cell in cells:
+        try:
+            held[name] = cell.cell_contents
+        except ValueError:  # an empty cell
+            continue
+    used = _names_used(function.__code__)
+    return held | {name: function.__globals__[name] for name in used if name in function.__globals__}
+
+
+def _names_used(code: CodeType) -> set[str]:
+    """Return the names that code looks up, those of functions inside it included."""
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return set(code.co_names).union(*map(_names_used, inner))
+
+
+def _held(name: str, value: Any, user: Callable[..., Any], seen: frozenset[Any]) -> str:
+    """A name that the function uses: a helper of its own package by its code, plain data by its value."""
+    if inspect.isfunction(value) and value not in seen and _package(value) == _package(user):
+        return f"{name}={_parts(value, seen)}"
+    return f"{name}={_value(value)}"
+
+
+def _package(function: Callable[..., Any]) -> str:
+    return (function.__module__ or "").partition(".")[0]
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -24,8 +24,8 @@ from motion.database import Database
 from motion.errors import MotionError, StoreClosed
 from motion.owners import Owner
 from motion.persistence import files, labels, queue, states
-from motion.persistence.cascade import enqueue_rows
-from motion.persistence.catalog import next_number
+from motion.persistence.cascade import due_rows, enqueue_rows
+from motion.persistence.catalog import last_number, next_number
 from motion.persistence.rows import clear_marks
 from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
 from motion.view import View
@@ -138,14 +138,21 @@ class Fitter:
     def start(self) -> None:
         self._thread.start()
 
+    def begin_stop(self) -> None:
+        """From now on a fit that ends is not noted: its process is about to be ended."""
+        self._stop.set()
+
     def stop(self, timeout_s: float = 10.0) -> None:
         self._stop.set()
+        self._database.backend.wake()
         self._thread.join(timeout_s)
 
     def _loop(self) -> None:
-        while not self._stop.is_set():
+        while True:
             try:
                 commits = self._database.backend.commits()
+                if self._stop.is_set():
+                    return
                 if not self._step():
                     self._database.backend.wait(commits, IDLE_WAIT_S)
             except StoreClosed:
@@ -181,20 +188,21 @@ class Fitter:
 
     def _fit(self, fit: FitSpec) -> None:
         layout = self._database.layouts[fit.table]
-        parent = ensure_live(self._database, fit.component)
-        with self._database.backend.read() as tx:
-            seen = labels.last_label(tx, fit.name)
-            numbers, rows, _ = labels.labels_for(
-                tx, layout, fit, states.lineage(tx, fit.component, parent)
-            )
-        if not rows:
-            self._database.write(lambda tx: labels.end_fit(tx, fit.name, seen))
-            return
         method = self._database.code.fits[fit.name].function.__name__
+        parent, seen = None, 0
         try:
+            parent = ensure_live(self._database, fit.component)
+            with self._database.backend.read() as tx:
+                seen = labels.last_label(tx, fit.name)
+                lineage = states.lineage(tx, fit.component, parent)
+                numbers, rows, _ = labels.labels_for(tx, layout, fit, lineage)
+            if not rows:
+                self._database.write(lambda tx: labels.end_fit(tx, fit, seen, last_number(tx)))
+                return
             manifest, seconds = self._in_process(run_fit, fit.component, method, parent, rows)
         except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
-            self._note_failure(fit, parent, seen, exc)
+            if not self._stop.is_set():  # else it ended with the store: the next start fits again
+                self._note_failure(fit, parent, seen, exc)
             return
         logger.info("fit %s learned from %d labels in %.1f s", fit.name, len(rows), seconds)
 
@@ -209,7 +217,7 @@ class Fitter:
                 duration_s=seconds,
             )
             labels.note_lessons(tx, numbers, fit.component, number)
-            labels.end_fit(tx, fit.name, seen)
+            labels.end_fit(tx, fit, seen, last_number(tx))
             begin_switch(tx, self._database, fit.component, number, is_gated=True)
 
         self._database.write(work)
@@ -238,7 +246,7 @@ class Fitter:
             states.add_version(
                 tx, fit.component, "failed", parent=parent, metrics={"reason": reason}
             )
-            labels.end_fit(tx, fit.name, seen)
+            labels.end_fit(tx, fit, seen, last_number(tx))
 
         self._database.write(work)
 
@@ -273,7 +281,8 @@ class Fitter:
         fit = next(
             f.spec for f in self._database.code.fits.values() if f.spec.component == component
         )
-        new, old = self._evaluated(fit, number), self._evaluated(fit, live)
+        new = self._evaluated(fit, number)
+        old = None if live is None else self._evaluated(fit, live)
         reason = fit.promote.decide(new, old)
         metrics: dict[str, Any] = {**new, **({"live": old} if old else {})}
         if reason is not None:
@@ -294,9 +303,9 @@ class Fitter:
         )
         return True
 
-    def _evaluated(self, fit: FitSpec, version: int | None) -> dict[str, float]:
+    def _evaluated(self, fit: FitSpec, version: int) -> dict[str, float]:
         component = self._database.code.components[fit.component]
-        if version is None or not hasattr(component, "evaluate"):
+        if not hasattr(component, "evaluate"):
             return {}
         with self._database.backend.read() as tx:
             _, _, held = labels.labels_for(tx, self._database.layouts[fit.table], fit, ())
@@ -345,23 +354,35 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
     remaining, _ = queue.version_is_built(tx, _versioned(database, component), number)
     if states.candidate_version(tx, component) != number or remaining:
         return  # superseded, or rows came meanwhile: it is looked at again after the next commit
-    states.set_live(tx, component, number)
+    before = states.live_version(tx, component)
     change = next_number(tx)
-    _run_what_follows(tx, database, component, Cause(change, change, priority=BACKFILL_PRIORITY))
+    for name in _versioned(database, component):
+        spec = database.graph.triggers[name]
+        followed = [k for k in spec.sets if (spec.table, k) in database.graph.listeners]
+        if before is not None and followed:
+            states.number_differences(tx, spec, followed, before, number, change)
+    states.set_live(tx, component, number)
+    cause = Cause(change, change, priority=BACKFILL_PRIORITY)
+    _run_what_follows(tx, database, component, cause, is_first=before is None)
 
 
-def _run_what_follows(tx: Transaction, database: Database, component: str, cause: Cause) -> None:
-    """Enqueue what derives from the outputs that were switched, and the outputs to refresh after a switch."""
+def _run_what_follows(
+    tx: Transaction, database: Database, component: str, cause: Cause, *, is_first: bool
+) -> None:
+    """Enqueue what derives from the outputs that were switched, the outputs to refresh after a switch, and, with the
+    first version, what has been waiting for it."""
     graph = database.graph
     for spec in graph.triggers.values():
         layout = database.layouts[spec.table]
-        if spec.component == component:
-            queue.wake(tx, spec.name)
+        follows = any(
+            key in layout.versioned and layout.versioned[key].component == component
+            for key in spec.on
+        )
         if spec.component == component and spec.refresh == "after":
-            enqueue_rows(tx, layout, spec, clear_marks(tx, layout, spec), cause)
-        for key in spec.on:
-            if key in layout.versioned and layout.versioned[key].component == component:
-                enqueue_rows(tx, layout, spec, states.live_rows(tx, layout.versioned[key]), cause)
+            clear_marks(tx, layout, spec)
+        elif not (follows or (is_first and component in spec.components)):
+            continue
+        enqueue_rows(tx, layout, spec, due_rows(tx, layout, spec), cause)
 
 
 def forget_old_outputs(tx: Transaction, database: Database, component: str) -> None:

@@ -78,18 +78,24 @@ class Graph:
         return frozenset().union(*(levels[key] for key in (*spec.on, *spec.inputs)))
 
     def upstream(self, spec: TriggerSpec) -> tuple[str, ...]:
-        """Return the triggers that set inputs of `spec`: it waits for their pending work on its row."""
-        names = {self.producers.get((spec.table, key)) for key in (*spec.on, *spec.inputs)}
-        return tuple(name for name in names if name and self.rank[name] < self.rank[spec.name])
+        """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
+        return self._upstream[spec.name]
 
     def downstream(self, name: str) -> tuple[str, ...]:
-        """Return the triggers that read what a trigger sets."""
-        spec = self.triggers[name]
-        return tuple(
-            other.name
-            for other in self.triggers.values()
-            if other.table == spec.table and set(spec.sets) & {*other.on, *other.inputs}
-        )
+        """Return the triggers that have `name` upstream."""
+        return tuple(other for other in self.order if name in self._upstream[other])
+
+    @cached_property
+    def _upstream(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self.order:
+            spec = self.triggers[name]
+            names = {self.producers.get((spec.table, key)) for key in (*spec.on, *spec.inputs)}
+            direct = [other for other in names if other and other in found]  # so it is earlier in the order
+            found[name] = tuple(
+                dict.fromkeys(each for other in direct for each in (*found[other], other))
+            )
+        return found
 
     def fused_with(self, spec: TriggerSpec) -> tuple[TriggerSpec, ...]:
         """Return the triggers that may run in memory right behind `spec`, on the same rows, in order.
@@ -139,16 +145,21 @@ class Graph:
         return producers
 
     def _order(self) -> tuple[str, ...]:
-        """Sort the triggers so that each comes after those that feed it."""
-        fed_by: dict[str, set[str]] = {name: set() for name in self.triggers}
-        for spec in self.triggers.values():
-            for other in self.triggers.values():
-                if _feeds(spec, other):
-                    fed_by[other.name].add(spec.name)
+        """Sort the triggers so that each comes after those that feed it, and, where no loop forbids it, after those
+        that set what it only reads."""
+        specs = self.triggers.values()
+        fed_by = {
+            other.name: {spec.name for spec in specs if _feeds(spec, other)} for other in specs
+        }
         try:
-            return tuple(graphlib.TopologicalSorter(fed_by).static_order())
+            order = tuple(graphlib.TopologicalSorter(fed_by).static_order())
         except graphlib.CycleError as exc:
             raise TriggerCycle(self._loop(exc.args[1])) from exc
+        for other in specs:
+            for name in {self.producers.get((other.table, key)) for key in other.inputs}:
+                if name and name != other.name and not _comes_from(fed_by, name, other.name):
+                    fed_by[other.name].add(name)
+        return tuple(graphlib.TopologicalSorter(fed_by).static_order()) if order else ()
 
     def _loop(self, names: Sequence[str]) -> list[str]:
         """Show a loop of triggers with the keys they set: a -> query.x -> b -> ..."""
@@ -183,6 +194,11 @@ def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
     if spec.sets_table is not None:
         return spec.sets_table == other.table
     return spec.table == other.table and bool(set(spec.sets) & set(other.on))
+
+
+def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:
+    """Whether a trigger is fed by another, directly or by way of others."""
+    return name == source or any(_comes_from(fed_by, each, source) for each in fed_by[name])
 
 
 def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from datetime import datetime
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from motion.codecs import Stored
-from motion.errors import InvalidValue, MotionError, SchemaError
+from motion.errors import InvalidValue, MotionError, SchemaError, shortened
+from motion.persistence.rows import Columns
 from motion.persistence.writes import SetOperation
 from motion.schema import Table
+
+COMMIT_EVERY = 10_000
+"""Rows that are read, and written in one transaction, at once."""
 
 
 @dataclass
@@ -45,7 +50,7 @@ def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
         rows = [rows]
     start = 0
     for chunk in (
-        _arrow_chunks(rows, size)
+        _arrow_chunks(table, rows, size)
         if hasattr(rows, "__arrow_c_stream__")
         else _chunks(table, rows, size)
     ):
@@ -54,24 +59,35 @@ def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
         yield chunk
 
 
-def _arrow_chunks(source: Any, size: int) -> Iterator[Chunk]:
+def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
     reader = pa.RecordBatchReader.from_stream(source)
     for batch in reader:
         for start in range(0, batch.num_rows, size):
             part = batch.slice(start, size)
             columns = {
-                name: _python_values(column)
+                name: _python_values(
+                    column, is_array=name in table.keys and table.keys[name].is_array
+                )
                 for name, column in zip(part.schema.names, part.columns, strict=True)
             }
             yield Chunk(0, part.num_rows, columns, _Rows(columns, part.num_rows))
 
 
-def _python_values(column: pa.Array) -> list[Any]:
-    is_vector = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
-    if is_vector and pa.types.is_floating(column.type.value_type):
-        dtype = column.type.value_type.to_pandas_dtype()
-        return [None if value is None else np.array(value, dtype) for value in column.to_pylist()]
-    return list(column.to_pylist())
+def _python_values(column: pa.Array, *, is_array: bool) -> list[Any]:
+    values = column.to_pylist()
+    kind = column.type
+    if not (is_array and _is_list(kind)):
+        return list(values)
+    while _is_list(kind):
+        kind = kind.value_type
+    dtype = kind.to_pandas_dtype()
+    return [None if value is None else np.array(value, dtype) for value in values]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
 
 
 class _Rows(Sequence[Any]):
@@ -89,23 +105,29 @@ class _Rows(Sequence[Any]):
 
 def _chunks(table: Table, rows: Iterable[Any], size: int) -> Iterator[Chunk]:
     iterator = iter(rows)
-    while given := list(islice(iterator, size)):
-        plain: list[Any] = []
-        for row in given:
-            if hasattr(row, "__arrow_c_stream__"):
-                yield from _of_dicts(table, plain)
-                plain = []
-                yield from _arrow_chunks(row, size)
-            else:
-                plain.append(row)
-        yield from _of_dicts(table, plain)
+    for first in iterator:
+        if _is_stream(type(first)):
+            yield from _arrow_chunks(table, first, size)
+            continue
+        given = [first, *islice(iterator, size - 1)]
+        if not any(map(_is_stream, set(map(type, given)))):
+            yield from _of_dicts(table, given)
+            continue
+        for kind, part in groupby(given, type):
+            for each in part if _is_stream(kind) else ():
+                yield from _arrow_chunks(table, each, size)
+            yield from _of_dicts(table, list(part))  # what a stream's group has left: nothing
+
+
+def _is_stream(kind: type) -> bool:
+    return hasattr(kind, "__arrow_c_stream__")
 
 
 def _of_dicts(table: Table, given: Sequence[Any]) -> Iterator[Chunk]:
     if not given:
         return
-    names = tuple(given[0]) if type(given[0]) is dict else None
-    if names and all(type(row) is dict and tuple(row) == names for row in given):
+    names = tuple(given[0]) if set(map(type, given)) == {dict} else None
+    if names and set(map(tuple, given)) == {names}:
         columns: dict[str, Sequence[Any]] = dict(
             zip(names, zip(*[row.values() for row in given], strict=True), strict=True)
         )
@@ -121,73 +143,120 @@ def _mapping(table: Table, row: Any) -> Mapping[str, Any]:
     try:
         return table.values_of(row)
     except InvalidValue:
-        return {NO_ROW: row}
+        return {NO_ROW: _NoRow(row)}
 
 
 NO_ROW = ""
 
 
+@dataclass(frozen=True)
+class _NoRow:
+    """What was given in place of a row."""
+
+    given: Any
+
+
 # -- checking --
 
 
-def operations_of(table: Table, chunk: Chunk) -> list[SetOperation]:
-    """Check a chunk's values and return its writes.
+def encoded_columns(table: Table, chunk: Chunk, by: str | None = None) -> Columns:
+    """Check a chunk's values and return them in their stored form, None where a row leaves a key out.
+
+    Args:
+        by: a key that every row must give.
 
     Raises:
         MotionError: a key is unknown or a value does not fit, of whichever row.
     """
     columns = {name: _encoded(table, name, values) for name, values in chunk.columns.items()}
+    if by is not None and None in columns.get(by, (None,)):
+        raise InvalidValue(table.name, by, "nothing", "a value in every row, as by= names it")
+    return columns
+
+
+def operations_of(table: Table, chunk: Chunk) -> list[SetOperation]:
+    """Check a chunk's values and return its writes, in the order of the rows.
+
+    Raises:
+        MotionError: a key is unknown or a value does not fit, of whichever row.
+    """
+    columns = encoded_columns(table, chunk)
+    runs = groupby(range(chunk.count), lambda i: _pattern(columns, i))
+    return [_chosen(table, columns, pattern, list(rows)) for pattern, rows in runs]
+
+
+def by_pattern(table: Table, columns: Columns, count: int) -> list[SetOperation]:
+    """Return the writes of rows of which each has an id: one for each set of keys that they give.
+
+    Rows with the same name are written in the order given.
+    """
     if not any(None in column for column in columns.values()):
-        return [SetOperation(table.name, columns, chunk.count)]
-    return _by_pattern(table, columns, chunk.count)
+        return [SetOperation(table.name, columns, count)]
+    names = _repeated_names(table, columns, count)
+    operations: list[SetOperation] = []
+    groups: dict[tuple[str, ...], list[int]] = {}
+    written_as: dict[Any, tuple[str, ...]] = {}
+    for i in range(count):
+        pattern = _pattern(columns, i)
+        if names and written_as.get(names[i], pattern) != pattern:
+            operations += [_chosen(table, columns, *group) for group in groups.items()]
+            groups, written_as = {}, {}
+        if names:
+            written_as[names[i]] = pattern
+        groups.setdefault(pattern, []).append(i)
+    return operations + [_chosen(table, columns, *group) for group in groups.items()]
+
+
+def _pattern(columns: Columns, i: int) -> tuple[str, ...]:
+    """Return the keys that a row gives."""
+    return tuple([name for name, values in columns.items() if values[i] is not None])
+
+
+def _chosen(
+    table: Table, columns: Columns, pattern: Sequence[str], rows: Sequence[int]
+) -> SetOperation:
+    if len(rows) == 1:
+        return SetOperation(table.name, {name: (columns[name][rows[0]],) for name in pattern}, 1)
+    chosen = {name: [columns[name][i] for i in rows] for name in pattern}
+    return SetOperation(table.name, chosen, len(rows))
+
+
+def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[Stored, ...]]:
+    """Return the rows' names, id and page keys, if some row is named twice; otherwise nothing."""
+    pages = [columns.get(page, [None] * count) for page in table.page_keys]
+    shown = [[value or 0 for value in page] for page in pages]
+    names = list(zip(columns["id"], *shown, strict=True))
+    return names if len(set(names)) < count else []
 
 
 def _encoded(table: Table, name: str, values: Sequence[Any]) -> Sequence[Stored]:
     if name == NO_ROW:
-        raise InvalidValue(
-            table.name, "row", repr(next(v for v in values if v is not None)), "a dict or a row"
-        )
+        found = next(value.given for value in values if value is not None)
+        given = f"{shortened(found)} ({type(found).__name__})"
+        raise InvalidValue(table.name, "row", given, f"a dict or {table.cls.__name__}")
     key = table.key(name)
     try:
         return key.encode_column(values)
     except InvalidValue:
-        if not any(_is_nan(value) for value in values):
+        if not any(_is_missing(value) for value in values):
             raise
-        return key.encode_column([None if _is_nan(value) else value for value in values])
+        return key.encode_column([None if _is_missing(value) else value for value in values])
 
 
-def _is_nan(value: Any) -> bool:
-    """Whether a value is the NaN that stands for "left out" in tables of pandas."""
-    return isinstance(value, float | np.floating) and bool(value != value)
+def _is_missing(value: Any) -> bool:
+    """Whether a value stands for "left out" in tables of pandas: NaN, NaT or NA."""
+    if isinstance(value, float | np.floating | datetime):
+        return bool(value != value)
+    return type(value).__name__ == "NAType"
 
 
-def _by_pattern(
-    table: Table, columns: Mapping[str, Sequence[Stored]], count: int
-) -> list[SetOperation]:
-    """Group rows by which keys they give, as None means left out; the order of equal patterns is kept."""
-    names = tuple(columns)
-    groups: dict[tuple[bool, ...], list[int]] = {}
-    for i, values in enumerate(zip(*columns.values(), strict=True)):
-        groups.setdefault(tuple(value is not None for value in values), []).append(i)
-    return [
-        SetOperation(
-            table.name,
-            {
-                name: [columns[name][i] for i in rows]
-                for name, given in zip(names, pattern, strict=True)
-                if given
-            },
-            len(rows),
-        )
-        for pattern, rows in groups.items()
-    ]
-
-
-def bad_rows(table: Table, chunk: Chunk) -> Iterator[tuple[int, Any, MotionError]]:
+def bad_rows(
+    table: Table, chunk: Chunk, by: str | None = None
+) -> Iterator[tuple[int, Any, MotionError]]:
     """Give the rows of a chunk that do not fit, each with its place in the chunk and its error."""
     for i in range(chunk.count):
         try:
-            operations_of(table, _one(chunk, i))
+            encoded_columns(table, _one(chunk, i), by)
         except (InvalidValue, SchemaError) as exc:
             yield i, chunk.given[i], exc
 

@@ -18,8 +18,10 @@ from motion.database import Database
 from motion.errors import MotionError, SchemaError
 from motion.event_loop import EventLoop
 from motion.fitting import Fitter
+from motion.inline import InlineRuns
 from motion.owners import Owner
 from motion.persistence import labels, queue, states
+from motion.persistence.writes import Operation
 from motion.schema import NAME
 from motion.store import Store
 from motion.vectors.exact import ExactIndex
@@ -132,11 +134,17 @@ def _open(
         if temporary:
             temporary.cleanup()
 
-    store = Store(database, running.start if run else _leave_to_others, stop)
+    inline = InlineRuns(database).added_to if run else _as_it_is
+    store = Store(database, running.start if run else _leave_to_others, stop, inline)
     _open_stores[name, place] = store
     if run and _has_work(database):
         running.start()
     return store
+
+
+def _as_it_is(operation: Operation) -> Operation:
+    """With `run=False` no user code runs here, not even before a write."""
+    return operation
 
 
 def _leave_to_others() -> None:
@@ -196,9 +204,9 @@ class _Running:
         if self._parts is None:
             return
         worker, fitter, owner, loop, processes = self._parts
-        if processes is not None:
+        if fitter is not None and processes is not None:
+            fitter.begin_stop()
             processes.shutdown()
-        if fitter is not None:
             fitter.stop()
         worker.stop()
         loop.close()

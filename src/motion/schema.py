@@ -216,6 +216,9 @@ class Tables:
 
     def __init__(self, schemas: Mapping[str, type]) -> None:
         self._by_name = {name: table_of(name, cls) for name, cls in schemas.items()}
+        twin = _differing_in_case(self._by_name)
+        if twin:
+            raise SchemaError(f"tables {twin[0]!r} and {twin[1]!r} differ in case only.")
 
     def __iter__(self) -> typing.Iterator[Table]:
         return iter(self._by_name.values())
@@ -267,6 +270,7 @@ def table_of(name: str, cls: type) -> Table:
     table = Table(name, cls, keys)
     _check_id(table)
     _check_columns(table)
+    _check_defaults(table)
     return table
 
 
@@ -299,13 +303,12 @@ def _check_id(table: Table) -> None:
 
 
 def _check_columns(table: Table) -> None:
-    folded: dict[str, str] = {}
+    twin = _differing_in_case(table.keys)
+    if twin:
+        raise SchemaError(
+            f"table {table.name!r}: keys {twin[0]!r} and {twin[1]!r} differ in case only."
+        )
     for name, key in table.keys.items():
-        if name.lower() in folded:
-            raise SchemaError(
-                f"table {table.name!r}: keys {folded[name.lower()]!r} and {name!r} differ in case only."
-            )
-        folded[name.lower()] = name
         if not NAME.fullmatch(name):
             raise SchemaError(f"table {table.name!r}: key {name!r} must begin with a letter.")
         if key.level is not None and key.level not in table.page_keys:
@@ -313,6 +316,27 @@ def _check_columns(table: Table) -> None:
                 f"table {table.name!r}, key {name!r}: level={key.level!r} is no page key; "
                 f"page keys are {', '.join(table.page_keys) or 'none'}."
             )
+
+
+def _check_defaults(table: Table) -> None:
+    """Check the defaults that are plain values; what a factory makes is checked with each row."""
+    for field in dataclasses.fields(table.cls):
+        if field.default is dataclasses.MISSING:
+            continue
+        try:
+            table.keys[field.name].encode(field.default)
+        except InvalidValue as exc:
+            raise SchemaError(f"a default does not fit its key: {exc}") from exc
+
+
+def _differing_in_case(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that are one to a database, which does not tell case apart."""
+    folded: dict[str, str] = {}
+    for name in names:
+        other = folded.setdefault(name.lower(), name)
+        if other != name:
+            return other, name
+    return None
 
 
 def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:

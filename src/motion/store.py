@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from motion.backends.base import Transaction
 from motion.change import Change, RejectedRow, dead_letters, wait_until
+from motion.codecs import Stored
 from motion.components import StateVersion
 from motion.database import (
     Database,
@@ -31,16 +33,23 @@ from motion.errors import (
     WaitTimeout,
 )
 from motion.fitting import begin_switch, ensure_live
-from motion.intake import Chunk, bad_rows, chunks_of, operations_of, without
+from motion.intake import (
+    COMMIT_EVERY,
+    Chunk,
+    bad_rows,
+    by_pattern,
+    chunks_of,
+    encoded_columns,
+    without,
+)
 from motion.persistence import labels, queue, states
+from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
-from motion.persistence.rows import ids_by_value, ids_not_among
+from motion.persistence.rows import Columns, filled_ids, ids_by_value, ids_not_among
 from motion.persistence.writes import Operation, SetOperation
 from motion.schema import Table
 from motion.tasks import DeadLetter
 from motion.view import Reader, TransactionWriter, View, named_row
-
-COMMIT_EVERY = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,14 @@ class Store(Reader):
     """
 
     def __init__(
-        self, database: Database, start: Callable[[], None], stop: Callable[[], None]
+        self,
+        database: Database,
+        start: Callable[[], None],
+        stop: Callable[[], None],
+        inline: Callable[[Any], Any],
     ) -> None:
         super().__init__(database)
-        self._start, self._stop = start, stop
+        self._start, self._stop, self._inline = start, stop, inline
         self._is_closed = False
         self.aio = AsyncStore(self)
 
@@ -141,10 +154,14 @@ class Store(Reader):
         named = self._database.tables.get(table)
         view = self._view()
         if view is not None:
-            view.set_many(table, list(rows))
+            view.set_many(table, rows)
             return self._pending(0)
         if errors not in ("raise", "collect"):
             raise InvalidValue(named.name, "errors", repr(errors), "'raise' or 'collect'")
+        if not isinstance(commit_every, int) or commit_every < 1:
+            raise InvalidValue(
+                named.name, "commit_every", repr(commit_every), "an int of at least 1"
+            )
         return _Load(self, named, commit_every, errors, by, prune).run(rows)
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> Change:
@@ -174,7 +191,7 @@ class Store(Reader):
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
         self._check_open()
-        number, ids = self._database.apply(operations)
+        number, ids = self._database.apply([self._inline(each) for each in operations])
         self._start()
         return Change(
             self._database,
@@ -187,7 +204,7 @@ class Store(Reader):
     def _view(self) -> View | None:
         """Return the view of the run that this code belongs to, if any."""
         run = CURRENT.get()
-        return None if run is None else run.view(run.index)
+        return None if run is None else run.view(run.now())
 
     def _pending(self, count: int) -> Change:
         """Return what stands for a write that commits with the run it was made in."""
@@ -283,7 +300,7 @@ class Store(Reader):
     def retry(self, trigger: str | None = None) -> int:
         """Try the rows again that triggers (one, or all) gave up on; return how many."""
         letters = [letter.task for letter in self.errors(trigger)]
-        self._database.write(lambda tx: queue.revive(tx, letters))
+        self._database.write(lambda tx: revive(tx, self._database.layouts, letters))
         self._start()
         return len(letters)
 
@@ -410,10 +427,12 @@ class _Load:
         prune: str | None,
     ) -> None:
         self._store, self._table, self._commit_every = store, table, commit_every
+        self._database = store._database
         self._collects = errors == "collect"
-        self._by = table.key(by) if by else None
-        self._prune = table.key(prune) if prune else None
-        self._given: dict[Any, set[Any]] = {}
+        self._by = table.key(by).name if by else None
+        self._prune = table.key(prune).name if prune else None
+        self._pruned: set[Stored] = set()
+        self._kept: set[Any] = set()
         self._rejected: list[RejectedRow] = []
         self._changes: list[int] = []
         self._ids: list[Any] = []
@@ -422,76 +441,101 @@ class _Load:
     def run(self, rows: Any) -> Change:
         for chunk in chunks_of(self._table, rows, self._commit_every):
             self._write(chunk)
-        self._remove_the_rest()
-        database = self._store._database
+        if self._pruned:
+            number, _ = self._database.apply_made(self._deletions)
+            self._changes.append(number)
         *further, last = self._changes or [0]
         return Change(
-            database, last, table=self._table.name, ids=self._ids, count=self._written, rejected=self._rejected,
-            further=further,
+            self._database, last, table=self._table.name, ids=self._ids, count=self._written,
+            rejected=self._rejected, further=further,
         )  # fmt: skip
 
     def _write(self, chunk: Chunk) -> None:
+        columns, count = self._checked(chunk)
+        if not count:
+            return
+        ids: Sequence[Any] = ()
+        whole: SetOperation | None = None
+        if not any(None in values for key, values in columns.items() if key != "id"):
+            whole = self._store._inline(SetOperation(self._table.name, columns, count))
+
+        def operations(tx: Transaction) -> list[SetOperation]:
+            nonlocal ids
+            named = self._named(tx, columns, count)
+            ids = named.get("id", ())
+            if whole is not None:
+                return [replace(whole, columns=named)]
+            return by_pattern(self._table, named, count)
+
+        self._store._check_open()
+        number, made = self._database.apply_made(operations)
+        self._store._start()
+        self._changes.append(number)
+        self._written += count
+        if len(made) == 1:
+            ids = made[0]
+        if len(self._ids) < COMMIT_EVERY:
+            # Enough to name a small load's rows; an endless one keeps memory bounded.
+            self._ids += ids
+        if self._prune is not None:
+            self._pruned.update(columns.get(self._prune, ()))
+            self._kept.update(ids)
+
+    def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
+        """Return a chunk's columns encoded, without the bad rows if these are collected."""
         try:
-            operations = operations_of(self._table, chunk)
+            return encoded_columns(self._table, chunk, self._by), chunk.count
         except (InvalidValue, SchemaError) as exc:
-            bad = list(bad_rows(self._table, chunk))
+            bad = list(bad_rows(self._table, chunk, self._by))
             if not self._collects:
                 place, _, reason = bad[0] if bad else (0, None, exc)
                 raise BadRows(chunk.start + place, self._written, str(reason)) from reason
             self._rejected += [RejectedRow(chunk.start + i, row, reason) for i, row, reason in bad]
-            chunk = without(chunk, {i for i, _, _ in bad})
-            operations = operations_of(self._table, chunk) if chunk.count else []
-        if not operations:
-            return
+            if self._prune is not None:
+                self._keep([row for _, row, _ in bad])
+            good = without(chunk, {i for i, _, _ in bad})
+            return encoded_columns(self._table, good), good.count
+
+    def _keep(self, bad: Sequence[Any]) -> None:
+        """Keep the stored rows of bad ones from being pruned: they were given, though with a wrong value."""
+        key = self._table.keys[self._by or "id"]
+        named: list[Stored] = []
+        for row in bad:
+            try:
+                named.append(key.encode(self._table.values_of(row).get(key.name)))
+            except InvalidValue:
+                continue  # nothing says which row it was
         if self._by is not None:
-            operations = [self._matched(operation) for operation in operations]
-        self._store._check_open()
-        number, ids = self._store._database.apply(operations)
-        self._store._start()
-        self._changes.append(number)
-        self._written += chunk.count
-        if (
-            len(self._ids) < COMMIT_EVERY
-        ):  # enough to name a small load's rows; an endless one keeps memory bounded
-            self._ids += [row_id for each in ids for row_id in each]
-        if self._prune is not None:
-            self._note_given(operations, ids)
+            layout = self._database.layouts[self._table.name]
+            with self._database.backend.read() as tx:
+                self._kept.update(ids_by_value(tx, layout, self._by, named).values())
+        else:
+            self._kept.update(named)
 
-    def _matched(self, operation: SetOperation) -> SetOperation:
-        """Give the rows the ids of those with an equal value of the `by` key."""
-        assert self._by is not None
-        if self._by.name not in operation.columns:
-            raise InvalidValue(
-                self._table.name, self._by.name, "nothing", "a value in every row, as by= names it"
-            )
-        database = self._store._database
-        with database.backend.read() as tx:
-            values = operation.columns[self._by.name]
-            known = ids_by_value(tx, database.layouts[self._table.name], self._by.name, values)
-        ids = [known.get(value) for value in values]
-        return SetOperation(operation.table, {**operation.columns, "id": ids}, operation.count)
+    def _named(self, tx: Transaction, columns: Columns, count: int) -> Columns:
+        """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be
+        lost, as rows that give different keys are written apart."""
+        layout = self._database.layouts[self._table.name]
+        if self._by is not None:
+            values = columns[self._by]
+            known = ids_by_value(tx, layout, self._by, values)
+            fresh = [value for value in dict.fromkeys(values) if value not in known]
+            made = filled_ids(tx, layout, None, len(fresh))
+            known |= dict(zip(fresh, made, strict=True))
+            return {**columns, "id": [known[value] for value in values]}
+        if any(None in values for key, values in columns.items() if key != "id"):
+            return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
+        return columns
 
-    def _note_given(self, operations: Sequence[SetOperation], ids: Sequence[Sequence[Any]]) -> None:
+    def _deletions(self, tx: Transaction) -> list[Operation]:
         assert self._prune is not None
-        for operation, given in zip(operations, ids, strict=True):
-            values = operation.columns.get(self._prune.name, [None] * operation.count)
-            for value, row_id in zip(values, given, strict=True):
-                self._given.setdefault(value, set()).add(row_id)
-
-    def _remove_the_rest(self) -> None:
-        database = self._store._database
-        for value, kept in self._given.items():
-            if value is None or self._prune is None:
-                continue
-            with database.backend.read() as tx:
-                gone = ids_not_among(
-                    tx, database.layouts[self._table.name], self._prune.name, value, kept
-                )
-            if gone:
-                number, _ = database.apply(
-                    [delete_operation(self._table, row_id) for row_id in gone]
-                )
-                self._changes.append(number)
+        layout = self._database.layouts[self._table.name]
+        gone = [
+            ids_not_among(tx, layout, self._prune, value, self._kept)
+            for value in self._pruned
+            if value is not None
+        ]
+        return [delete_operation(self._table, row_id) for ids in gone for row_id in ids]
 
 
 def _work_left(tx: Any) -> int:

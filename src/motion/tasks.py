@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -40,15 +40,23 @@ class Cause:
     Attributes:
         number: the number of the commit that writes.
         change: the number of the change from outside that it belongs to.
-        depth: how many writes inside triggers led here.
+        path: the triggers whose writes through their view led here, each with a line end behind it.
         priority: what the cascade inherits.
     """
 
     number: int
     change: int
-    depth: int = 0
+    path: str = ""
     priority: int = 0
     task: int | None = None
+
+    def through(self, trigger: str) -> Cause:
+        """Return the cause of what a trigger writes through its view."""
+        return replace(self, path=f"{self.path}{trigger}\n")
+
+    @property
+    def chain(self) -> list[str]:
+        return self.path.splitlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class Task:
     number: int
     version: int | None
     change: int
-    depth: int
+    path: str
     priority: int
     attempts: int
 

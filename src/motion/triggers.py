@@ -48,6 +48,7 @@ class Declaration:
     priority: int | str | None = None
     version: str | None = None
     refresh: Refresh = "never"
+    inline: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class TriggerSpec:
     component: str | None = None
     refresh: Refresh = "never"
     has_when: bool = False
+    inline: bool | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -95,6 +97,11 @@ class TriggerSpec:
         return tuple(
             dict.fromkeys(name for name in (*self.on, *self.inputs) if name not in optional)
         )
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The components whose states are parameters, its own first."""
+        return tuple(dict.fromkeys(p.component for p in self.parameters if p.component))
 
     @property
     def reads_row(self) -> bool:
@@ -148,6 +155,7 @@ def trigger(
     concurrency: int | None = None,
     priority: int | str | None = None,
     version: str | None = None,
+    inline: bool | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
@@ -165,13 +173,15 @@ def trigger(
         priority: a number (larger goes first) or the name of a key of the row whose number or enum value is it.
             What follows in the cascade inherits it.
         version: names the code instead of its fingerprint.
+        inline: True runs it in memory before the write that it follows from, so that both are one write; False never
+            does. None: by itself, once it has been measured to be cheap. Both ways give the same end.
 
     Raises:
         TriggerError: an option is out of its range.
     """
     declaration = declare(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
-        concurrency=concurrency, priority=priority, version=version,
+        concurrency=concurrency, priority=priority, version=version, inline=inline,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
@@ -247,6 +257,7 @@ def bind(
         component=component,
         refresh=declaration.refresh,
         has_when=declaration.when is not None,
+        inline=declaration.inline,
     )
     _check_combination(spec)
     return Trigger(spec, function, declaration.when)
@@ -368,6 +379,11 @@ def _check_combination(spec: TriggerSpec) -> None:
         )
     if spec.batch and spec.reads_row:
         refuse("batch= hands over columns, so 'row' and when= do not go with it.")
+    if spec.inline and not spec.is_fusable:
+        refuse(
+            "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "
+            "batch=, async, retries, timeout or state."
+        )
     overlap = set(spec.on) & set(spec.sets)
     if overlap:
         refuse(f"it would set {', '.join(sorted(overlap))}, which it runs on.")

@@ -3,13 +3,14 @@ with its task or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from motion.database import Database, Hit, TableName, Where, delete_operation, set_operation
 from motion.errors import WaitInsideRun
+from motion.intake import COMMIT_EVERY, chunks_of, operations_of
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation
 from motion.schema import Table
@@ -97,14 +98,11 @@ class Writer(Reader):
         named, key = named_row(self._database, table)
         self._operations.append(set_operation(named, {**key, **values}, force=force))
 
-    def set_many(self, table: TableName, rows: Sequence[Any]) -> None:
-        """Write several rows, given as dicts or instances; None means left out."""
+    def set_many(self, table: TableName, rows: Any) -> None:
+        """Write many rows, given as to `Store.set_many`, when the run or transaction ends."""
         found = self._database.tables.get(table)
-        for row in rows:
-            values = {
-                name: value for name, value in found.values_of(row).items() if value is not None
-            }
-            self._operations.append(set_operation(found, values))
+        chunks = chunks_of(found, rows, COMMIT_EVERY)
+        self._operations += [each for chunk in chunks for each in operations_of(found, chunk)]
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> None:
         """Delete a row with its pages when the run or transaction ends."""
@@ -132,19 +130,23 @@ class TaskRun:
     """The surroundings of the rows of one batch: a view for each, over the versions that it runs with."""
 
     def __init__(self, database: Database, pins: Pins) -> None:
-        self.index = 0
+        self.now: Callable[[], int] = int  # 0, until rows are called one by one
         self._database, self._pins = database, pins
         self._operations: dict[int, list[Operation]] = {}
+        self._spans: dict[int, range] = {}
 
     def view(self, index: int) -> View:
         return View(self._database, self._operations.setdefault(index, []), self._pins)
 
-    @property
-    def has_operations(self) -> bool:
-        return any(self._operations.values())
+    def begin(self, rows: range) -> None:
+        self._spans[rows.start] = rows
+        self._operations.pop(rows.start, None)
 
-    def operations(self, index: int) -> Sequence[Operation]:
-        return self._operations.get(index, ())
+    def writes(self) -> Iterator[tuple[range, Sequence[Operation]]]:
+        """Give the writes that were left, each with the rows whose run left them, in the order of the rows."""
+        for index, operations in sorted(self._operations.items(), key=lambda item: item[0]):
+            if operations:
+                yield self._spans.get(index, range(index, index + 1)), operations
 
 
 def named_row(database: Database, given: TableName | Any) -> tuple[Table, Mapping[str, Any]]:

@@ -16,21 +16,21 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.claims import Claim, Step, Tasks
+from motion.claims import Claim, Step, Tasks, rows_with_inputs
 from motion.codecs import Stored
 from motion.commit import Commit, fail
 from motion.database import Database
 from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
-from motion.errors import StoreClosed
+from motion.errors import StoreClosed, StoreUnavailable
 from motion.fitting import ensure_live
 from motion.owners import Owner
-from motion.persistence import queue
+from motion.persistence import queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number
 from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.results import replace_pages, write_pages
 from motion.persistence.rows import rows_by_number
-from motion.tasks import RANGE_LIMIT, Task, TaskStatus
+from motion.tasks import RANGE_LIMIT, Task
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
 
@@ -52,11 +52,10 @@ class Worker:
         self._database, self._owner, self._run_async = database, owner, run_async
         self._running: dict[str, int] = {}
         self._running_lock = threading.Lock()
+        self._checked_s = -LEASE_CHECK_S
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(
-                target=self._loop, args=(i == 0,), name=f"motion-worker-{i}", daemon=True
-            )
+            threading.Thread(target=self._loop, name=f"motion-worker-{i}", daemon=True)
             for i in range(threads)
         ]
 
@@ -67,17 +66,19 @@ class Worker:
     def stop(self, timeout_s: float = 10.0) -> None:
         """Stop claiming; a run that is under way ends, or is left to the next start."""
         self._stop.set()
+        self._database.backend.wake()
         for thread in self._threads:
             thread.join(timeout_s)
 
-    def _loop(self, is_first: bool) -> None:
-        checked_s = -LEASE_CHECK_S
-        while not self._stop.is_set():
+    def _loop(self) -> None:
+        while True:
             try:
-                if is_first and clock.monotonic_s() - checked_s > LEASE_CHECK_S:
-                    self._take_over()
-                    checked_s = clock.monotonic_s()
                 commits = self._database.backend.commits()
+                if self._stop.is_set():
+                    return
+                if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
+                    self._checked_s = clock.monotonic_s()
+                    self._take_over()
                 if not self.step():
                     self._database.backend.wait(commits, self._idle_s())
             except StoreClosed:
@@ -111,7 +112,7 @@ class Worker:
         if not tasks:
             return False
         try:
-            self._run(Tasks(tasks))
+            self._run_isolated(Tasks(tasks))
         except BaseException:
             self._give_back(tasks)
             raise
@@ -147,11 +148,36 @@ class Worker:
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
         try:
-            self._database.write(lambda tx: queue.release(tx, tasks), is_durable=False)
+            self._database.write(
+                lambda tx: queue.release(tx, self._owner.name, tasks), is_durable=False
+            )
         except StoreClosed:
             logger.debug(
                 "the store closed during a run; its tasks are taken over at the next start"
             )
+
+    def _run_isolated(self, tasks: Tasks) -> None:
+        """Run tasks. Where what they gave cannot be committed, halve them until the failing rows stand alone."""
+        try:
+            self._run(tasks)
+        except (StoreClosed, StoreUnavailable):
+            raise
+        except Exception as exc:
+            logger.warning("what %d task(s) of %s gave cannot be committed", len(tasks), tasks[0].trigger, exc_info=exc)
+            parts = self._halved(tasks)
+            if not parts:
+                self._fail_all(tasks, "".join(traceback.format_exception(exc)))
+            for part in parts:
+                self._run_isolated(part)
+
+    def _halved(self, tasks: Tasks) -> list[Tasks]:
+        if len(tasks) > 1:
+            middle = len(tasks) // 2
+            return [Tasks(tasks[:middle]), Tasks(tasks[middle:])]
+        if tasks[0].size > 1:
+            halves = self._database.write(lambda tx: queue.split(tx, self._owner.name, tasks[0]))
+            return [Tasks([half]) for half in halves]
+        return []
 
     def _run(self, tasks: Tasks) -> None:
         claim = self._prepared(tasks)
@@ -164,15 +190,16 @@ class Worker:
             inputs = read_inputs(tx, claim.chain, own)
         if blocked:
             self._database.write(
-                lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec))
+                lambda tx: queue.block(
+                    tx, self._owner.name, blocked, self._database.graph.upstream(claim.spec)
+                )
             )
         superseded = own.superseded(inputs)
         left = excluded | superseded.keys()
         if left:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
         if own:
-            run = TaskRun(self._database, claim.pins)
-            steps = self._derived(claim, inputs, run)
+            steps = self._derived(claim, inputs)
             commit = Commit(
                 self._database,
                 self._owner.name,
@@ -182,7 +209,6 @@ class Worker:
                 read_at,
                 superseded,
                 steps,
-                run,
             )
             self._database.write(commit.apply)
 
@@ -190,15 +216,18 @@ class Worker:
         """Find the code, the state version and the chain of a claim; None where it cannot run now."""
         code = self._database.code.triggers
         spec = code[tasks[0].trigger].spec
-        version, pins = 0, {}
-        if spec.component is not None:
-            found = tasks[0].version or self._live(tasks, spec.component)
-            if found is None:
+        pins: dict[str, int] = {}
+        for component in spec.components:
+            built = tasks[0].version if component == spec.component else None
+            version = built or self._live(tasks, component)
+            if version is None:
                 return None
-            version, pins = found, {spec.component: found}
+            pins[component] = version
         specs = [spec, *self._fused(spec)]
         chain = Chain(self._database.layouts[spec.table], tuple(specs), pins)
-        return Claim(tasks, [code[each.name] for each in specs], chain, version, pins)
+        return Claim(
+            tasks, [code[each.name] for each in specs], chain, next(iter(pins.values()), 0), pins
+        )
 
     def _live(self, tasks: Tasks, component: str) -> int | None:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
@@ -208,8 +237,15 @@ class Worker:
             self._fail_all(tasks, "".join(traceback.format_exception(exc)))
             return None
         if version is None:
-            self._database.write(lambda tx: queue.release(tx, tasks, TaskStatus.BLOCKED))
+            self._database.write(lambda tx: self._leave_to_first_fit(tx, tasks, component))
         return version
+
+    def _leave_to_first_fit(self, tx: Transaction, tasks: Tasks, component: str) -> None:
+        """End tasks that have no state to run with: their rows stay due, and run when the first version goes live."""
+        if states.live_version(tx, component) is not None:
+            queue.release(tx, self._owner.name, tasks)
+        elif queue.still_claimed(tx, self._owner.name, tasks):
+            queue.complete(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
 
     def _fused(self, spec: TriggerSpec) -> list[TriggerSpec]:
         chain = self._database.graph.fused_with(spec)
@@ -222,7 +258,9 @@ class Worker:
         if not names or not queue.has_any(tx, names):
             return [], set()
         blocked = [
-            task for task in claim.tasks if queue.has_work_on(tx, names, task.low, task.high)
+            task
+            for task in claim.tasks
+            if queue.has_work_on(tx, names, task.low, task.high, task.version)
         ]
         dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
         return blocked, set().union(*dead)
@@ -244,25 +282,24 @@ class Worker:
 
     # -- deriving --
 
-    def _derived(self, claim: Claim, inputs: Inputs, run: TaskRun) -> list[Step]:
+    def _derived(self, claim: Claim, inputs: Inputs) -> list[Step]:
         """Run the chain on the rows, each trigger on those that are due for it."""
         keys = claim.chain.layout.table.keys
         values: Columns = {
             key: keys[key].codec.decode_column(stored) for key, stored in inputs.keys.items()
         }
         steps: list[Step] = []
-        token = CURRENT.set(run)
-        try:
-            for trigger in claim.triggers:
-                due = _due(trigger.spec, steps, len(inputs.rows))
+        for trigger in claim.triggers:
+            due = _due(trigger.spec, steps, len(inputs.rows))
+            run = TaskRun(self._database, claim.pins)
+            token = CURRENT.set(run)
+            try:
                 steps.append(self._step(claim, trigger, values, due, inputs, run))
-                if trigger.spec.is_columnar and len(claim.triggers) > 1:
-                    columns = zip(trigger.spec.sets, steps[-1].columns, strict=True)
-                    values |= {
-                        key: keys[key].codec.decode_column(column) for key, column in columns
-                    }
-        finally:
-            CURRENT.reset(token)
+            finally:
+                CURRENT.reset(token)
+            if trigger.spec.is_columnar and len(claim.triggers) > 1:
+                columns = zip(trigger.spec.sets, steps[-1].columns, strict=True)
+                values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
         return steps
 
     def _step(
@@ -275,7 +312,7 @@ class Worker:
         run: TaskRun,
     ) -> Step:
         spec = trigger.spec
-        called, unset = _with_inputs(spec, values, due)
+        called, unset = rows_with_inputs(spec, values, due)
         rows: dict[int, Any] = {}
         errors: dict[int, str] = {}
         if spec.reads_row:
@@ -295,7 +332,11 @@ class Worker:
             len(called), keys, run, [rows[i] for i in called if rows], self._states(claim, spec)
         )
         on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
-        return Step(trigger, inputs, called, unset, self._outcomes(trigger, batch, on_item), errors)
+        started = clock.monotonic_s()
+        outcomes = self._outcomes(trigger, batch, on_item)
+        if spec.is_fusable:
+            self._database.costs.note(spec.name, clock.monotonic_s() - started, len(called))
+        return Step(trigger, inputs, called, unset, outcomes, list(run.writes()), errors)
 
     def _outcomes(self, trigger: Trigger, batch: Batch, on_item: OnItem | None) -> Outcomes:
         spec = trigger.spec
@@ -303,12 +344,7 @@ class Worker:
         return derive(trigger, target, batch, run_async=self._run_async, on_item=on_item)
 
     def _states(self, claim: Claim, spec: TriggerSpec) -> dict[str, Any]:
-        names = {parameter.component for parameter in spec.parameters if parameter.component}
-        found = {}
-        for name in names:
-            version = claim.pins.get(name) or ensure_live(self._database, name)
-            found[name] = None if version is None else self._database.state(name, version)
-        return found
+        return {name: self._database.state(name, claim.pins[name]) for name in spec.components}
 
     def _on_item(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
         """Return what commits a generator's pages as they come; the first one clears the pages of the last run."""
@@ -339,7 +375,8 @@ def _claim_rows(spec: TriggerSpec) -> int:
     """Return how many rows one claim may hold: many where calls are cheap and fuse, few where each may be slow."""
     if spec.is_fusable:
         return RANGE_LIMIT
-    return max(CAREFUL_CLAIM_ROWS, spec.batch or 0, 4 * spec.concurrency if spec.is_async else 0)
+    at_once = spec.concurrency * (spec.batch or 4) if spec.is_async else spec.batch or 0
+    return max(CAREFUL_CLAIM_ROWS, at_once)
 
 
 def _parallel(spec: TriggerSpec) -> int:
@@ -357,21 +394,6 @@ def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:
             if key in spec.on:
                 changed |= rows
     return range(count) if len(changed) == count else sorted(changed)
-
-
-def _with_inputs(
-    spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
-    called, unset = list(due), []
-    for key in spec.required:
-        column = values[key]
-        if any(value is None for value in column):
-            missing = {i for i in called if column[i] is None}
-            if key in spec.on:
-                unset += sorted(missing)
-            called = [i for i in called if i not in missing]
-    return called, unset
 
 
 def _decided(

@@ -44,7 +44,10 @@ class Backend(Protocol):
         """
 
     def commits(self) -> int:
-        """Return a number that has grown if this process committed."""
+        """Return a number that has grown if this process committed, or `wake` was called."""
+
+    def wake(self) -> None:
+        """Let those of this process who wait look again."""
 
     def wait(self, seen: int, timeout_s: float) -> None:
         """Return when anyone may have committed since `commits()` was `seen`, or after `timeout_s`."""

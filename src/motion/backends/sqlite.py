@@ -69,7 +69,7 @@ class SqliteBackend:
             raise
         with self._errors_named():
             _commit(connection)
-        self._notify()
+        self.wake()
         return result
 
     def _commit_waiting(self) -> None:
@@ -146,7 +146,7 @@ class SqliteBackend:
     def _data_version(self) -> int:
         return int(self._reader().execute("PRAGMA data_version").fetchone()[0])
 
-    def _notify(self) -> None:
+    def wake(self) -> None:
         with self._committed:
             self._commits += 1
             self._committed.notify_all()

@@ -8,7 +8,7 @@ from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
 from motion.graph import Graph
 from motion.persistence import labels, queue
-from motion.persistence.layout import Layout, quoted
+from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.rows import Written, delete_rows, part_condition, parts_of
 from motion.tasks import Cause, ranges_of
 from motion.triggers import TriggerSpec
@@ -51,7 +51,10 @@ def fire(
     for key, rows in written.changed.items():
         for spec in graph.listeners.get((table, key), ()):
             if spec.name not in done:
-                due.setdefault(spec.name, set()).update(_rows_below(tx, layout, spec, key, rows))
+                left = _not_in(rows, written.met.get(spec.name, ()))
+                if left:
+                    found = _rows_below(tx, layout, spec, key, left)
+                    due.setdefault(spec.name, set()).update(found)
         for fit in graph.labelled.get((table, key), ()):
             labels.note_labels(tx, layout, fit, rows, cause.number)
     for key, rows in written.arrived.items():
@@ -95,7 +98,17 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
     labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:
-        _log(tx, layout, key.name, rows)
+        _log(tx, layout, key.name, _slots_of(tx, layout, key.name, rows))
+
+
+def _slots_of(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:
+    """Return the slots at which rows' vectors are: one for each state version where they are kept by version."""
+    spec = layout.versioned.get(key)
+    if spec is None:
+        return rows
+    sql = "SELECT number FROM motion_states WHERE component = ?"
+    versions = {1, *(int(found[0]) for found in tx.execute(sql, (spec.component,)))}
+    return [slot_of(version, row) for version in versions for row in rows]
 
 
 def made_from(tx: Transaction, layout: Layout, trigger: str, sources: Sequence[int]) -> list[int]:
@@ -105,6 +118,14 @@ def made_from(tx: Transaction, layout: Layout, trigger: str, sources: Sequence[i
         sql = f'SELECT {layout.row} FROM {layout.base} r WHERE ":made_by" = ? AND {part_condition(chr(34) + ":made_from" + chr(34), part)}'
         found += [int(row[0]) for row in tx.execute(sql, (trigger,))]
     return found
+
+
+def _not_in(rows: Sequence[int], met: Sequence[int]) -> Sequence[int]:
+    """Return the rows that a trigger has not met yet."""
+    if not met or len(met) == len(rows):
+        return () if met else rows
+    known = set(met)
+    return [row for row in rows if row not in known]
 
 
 def _rows_below(
@@ -133,6 +154,23 @@ def _rows_below(
         )
         found.update(int(row[0]) for row in tx.execute(sql))
     return sorted(found)
+
+
+def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
+    """Let dead letters be tried again, and behind them what was not run because of them."""
+    graph = layouts.graph
+    for trigger, low, high, cause in queue.revive(tx, tasks):
+        layout = layouts[graph.triggers[trigger].table]
+        for name in graph.downstream(trigger):
+            spec = graph.triggers[name]
+            rows = _due_among(tx, layout, spec, range(low, high + 1))
+            enqueue_rows(tx, layout, spec, rows, cause)
+
+
+def due_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:
+    """Return all rows on which a trigger is due."""
+    sql = f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_due(spec)}"
+    return [int(row[0]) for row in tx.execute(sql)]
 
 
 def _due_among(

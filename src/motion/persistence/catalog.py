@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     number INTEGER NOT NULL,                          -- the change that made them due
     version INTEGER,                                  -- the candidate to build outputs for; NULL: the live version
     change INTEGER NOT NULL,                          -- the change from outside that caused it
-    depth INTEGER NOT NULL,                           -- writes inside triggers that led here
+    path TEXT NOT NULL,                               -- the triggers whose free writes led here, one a line
     priority INTEGER NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch
     owner TEXT, error TEXT, inputs TEXT
@@ -65,7 +65,8 @@ CREATE TABLE IF NOT EXISTS motion_states (
     PRIMARY KEY (component, number)
 );
 CREATE TABLE IF NOT EXISTS motion_labels (
-    label INTEGER PRIMARY KEY, fit TEXT NOT NULL, row INTEGER NOT NULL, copy BLOB NOT NULL,
+    label INTEGER PRIMARY KEY AUTOINCREMENT,  -- no number twice: lessons name labels that are deleted by now
+    fit TEXT NOT NULL, row INTEGER NOT NULL, copy BLOB NOT NULL,
     is_held_out INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);

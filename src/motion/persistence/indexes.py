@@ -33,9 +33,9 @@ class VectorIndexes:
         """Hold one index. Begin the snapshot to search in after this: then the index is never ahead of it."""
         name = (layout.table.name, key.name, version)
         with self._lock:
-            follower = self._followers.setdefault(
-                name, _Follower(layout, key, version, self._make_index)
-            )
+            follower = self._followers.get(name)
+            if follower is None or follower.key.metric != key.metric:
+                follower = self._followers[name] = _Follower(layout, key, version, self._make_index)
         with follower.lock:
             follower.layout = layout
             yield follower
@@ -66,23 +66,28 @@ class _Follower:
     ) -> tuple[IntArray, FloatArray]:
         """Return the rows of the nearest vectors and their scores, as of the snapshot `tx`."""
         self._catch_up(tx)
+        dim = self.key.dim if self._index is None else self._index.dim
+        if dim is not None and query.shape != (dim,):
+            raise DimensionMismatch(f"{self.key.table}.{self.key.name}", query.size, dim)
         if self._index is None:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if query.shape != (self._index.dim,):
-            raise DimensionMismatch(
-                f"{self.key.table}.{self.key.name}", query.size, self._index.dim
-            )
         return self._index.search(query, k, among)
 
     def _catch_up(self, tx: Transaction) -> None:
         first, last = tx.execute("SELECT MIN(entry), MAX(entry) FROM motion_vector_log").fetchone()
         if self._position < 0 or (first or 0) > self._position + 1:
-            self._index = None
-            for rows, vectors in self._all(tx):
-                self._put(rows, vectors)
+            self._rebuild(tx)
         elif (last or 0) > self._position:
-            self._follow(tx)
+            try:
+                self._follow(tx)
+            except SearchError:  # perhaps all vectors have another length now
+                self._rebuild(tx)
         self._position = last or 0
+
+    def _rebuild(self, tx: Transaction) -> None:
+        self._index, self._position = None, -1
+        for rows, vectors in self._all(tx):
+            self._put(rows, vectors)
 
     def _follow(self, tx: Transaction) -> None:
         low, high = slot_of(self.version, 0), slot_of(self.version + 1, 0) - 1
@@ -98,9 +103,15 @@ class _Follower:
             self._put([self._row(slot) for slot in found], list(found.values()))
 
     def _put(self, rows: Sequence[int], stored: Sequence[bytes]) -> None:
+        vectors = [self._vector(value) for value in stored]
+        if self.key.dim is None:  # else they were checked when set; NaN compares with nothing
+            unusable = {i for i, vector in enumerate(vectors) if not np.isfinite(vector).all()}
+            if unusable and self._index is not None:
+                self._index.remove([rows[i] for i in unusable])
+            rows = [row for i, row in enumerate(rows) if i not in unusable]
+            vectors = [vector for i, vector in enumerate(vectors) if i not in unusable]
         if not rows:
             return
-        vectors = [np.asarray(self.key.decode(value), np.float32) for value in stored]
         if self._index is None:
             self._index = self._make_index(vectors[0].size, self.key.metric)
         lengths = {vector.shape for vector in vectors} | {(self._index.dim,)}
@@ -110,6 +121,14 @@ class _Follower:
                 f"so they cannot be compared. Fix the length with Annotated[np.ndarray, motion.Vector(dim)]."
             )
         self._index.put(rows, np.stack(vectors))
+
+    def _vector(self, stored: bytes) -> FloatArray:
+        array = self.key.decode(stored)
+        if array.dtype.kind not in "biuf":
+            raise SearchError(
+                f"{self.key.table}.{self.key.name} holds arrays of {array.dtype}, which cannot be compared."
+            )
+        return np.asarray(array, np.float32)
 
     def _row(self, slot: int) -> int:
         return slot & (1 << VERSION_SHIFT) - 1

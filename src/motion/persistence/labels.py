@@ -40,6 +40,11 @@ def note_labels(
                 if not is_unset
             ],
         )
+    request_if_due(tx, fit, number)
+
+
+def request_if_due(tx: Transaction, fit: FitSpec, number: int) -> None:
+    """Ask for a fit if so many labels are new that it comes by itself."""
     if fit.every is not None and new_labels(tx, fit) >= fit.every:
         request_fit(tx, fit.name, number)
 
@@ -97,13 +102,14 @@ def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
     return str(found[0])
 
 
-def end_fit(tx: Transaction, fit: str, seen: int) -> None:
-    """Note that a fit of any outcome is over, having seen labels up to `seen`."""
-    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ?", (fit,))
+def end_fit(tx: Transaction, fit: FitSpec, seen: int, number: int) -> None:
+    """Note that a fit of any outcome is over, having seen labels up to `seen`; those made meanwhile may ask for another."""
+    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ?", (fit.name,))
     tx.execute(
         "INSERT INTO motion_fit_runs (fit, seen) VALUES (?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen",
-        (fit, seen),
+        (fit.name, seen),
     )
+    request_if_due(tx, fit, number)
 
 
 def fit_owners(tx: Transaction) -> list[str]:

@@ -12,7 +12,7 @@ from motion.persistence.layout import quoted
 from motion.tasks import LIVE, Cause, DeadLetter, Task, TaskStatus
 from motion.triggers import TriggerSpec
 
-COLUMNS = "task, trigger, low, high, number, version, change, depth, priority, attempts"
+COLUMNS = "task, trigger, low, high, number, version, change, path, priority, attempts"
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
 
@@ -36,10 +36,10 @@ def enqueue(
         else:
             task, change = waiting
             tx.execute(
-                "UPDATE motion_tasks SET number = ?, change = ?, depth = ?, priority = MAX(priority, ?), "
+                "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
                 f"status = {TaskStatus.READY:d}, attempts = ?, not_before = ?, error = NULL, inputs = NULL "
                 "WHERE task = ?",
-                (cause.number, cause.change, cause.depth, level, attempts, not_before, task),
+                (cause.number, cause.change, cause.path, level, attempts, not_before, task),
             )
             if change != cause.change:
                 link(tx, task, change)
@@ -59,10 +59,10 @@ def _insert(
     not_before: int = 0,
 ) -> int:
     cursor = tx.execute(
-        "INSERT INTO motion_tasks (trigger, low, high, number, version, change, depth, priority, status, "
+        "INSERT INTO motion_tasks (trigger, low, high, number, version, change, path, priority, status, "
         f"attempts, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
         (
-            trigger, low, high, cause.number, version, cause.change, cause.depth, priority,
+            trigger, low, high, cause.number, version, cause.change, cause.path, priority,
             attempts, not_before,
         ),
     )  # fmt: skip
@@ -177,7 +177,7 @@ def _head(tx: Transaction, task: Task, limit: int) -> Task:
     """Split the first `limit` rows off a task that is too large to be run at once; the rest stays ready."""
     head = replace(task, high=task.low + limit - 1)
     tx.execute("UPDATE motion_tasks SET low = ? WHERE task = ?", (head.high + 1, task.task))
-    cause = Cause(task.number, task.change, task.depth, task.priority, task.task)
+    cause = Cause(task.number, task.change, task.path, task.priority, task.task)
     number = _insert(
         tx, task.trigger, head.low, head.high, cause, task.version, task.priority, task.attempts
     )
@@ -215,12 +215,25 @@ def remove(tx: Transaction, tasks: Sequence[int]) -> None:
     tx.executemany("DELETE FROM motion_task_changes WHERE task = ?", [(task,) for task in tasks])
 
 
-def release(tx: Transaction, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY) -> None:
-    """Give claimed tasks back untouched."""
+def release(
+    tx: Transaction, owner: str, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY
+) -> None:
+    """Give claimed tasks back untouched; those that have been taken over are left to their new owner."""
     tx.executemany(
-        "UPDATE motion_tasks SET status = ?, owner = NULL WHERE task = ?",
-        [(int(status), task.task) for task in tasks],
+        f"UPDATE motion_tasks SET status = ?, owner = NULL WHERE task = ? AND owner = ? "
+        f"AND status = {TaskStatus.CLAIMED:d}",
+        [(int(status), task.task, owner) for task in tasks],
     )
+
+
+def split(tx: Transaction, owner: str, task: Task) -> list[Task]:
+    """Return the halves of a claimed task, claimed by the same owner."""
+    half = _head(tx, task, task.size // 2)
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
+        (owner, half.task),
+    )
+    return [half, replace(task, low=half.high + 1)]
 
 
 def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> None:
@@ -251,16 +264,22 @@ def postpone(tx: Transaction, task: int, attempts: int, error: str, not_before: 
     )
 
 
-def has_work_on(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> bool:
-    """Whether any of these triggers has live work on a range of rows."""
+def has_work_on(
+    tx: Transaction, triggers: Sequence[str], low: int, high: int, version: int | None = None
+) -> bool:
+    """Whether any of these triggers has live work on a range of rows.
+
+    Args:
+        version: the candidate that the work is for; what is built for another one is nothing to wait for.
+    """
     if not triggers:
         return False
     places = ", ".join("?" * len(triggers))
     sql = (
         f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) AND low <= ? AND high >= ? "
-        f"AND status IN {LIVE_SQL} LIMIT 1"
+        f"AND status IN {LIVE_SQL} AND (version IS NULL OR version = ?) LIMIT 1"
     )
-    return tx.execute(sql, (*triggers, high, low)).fetchone() is not None
+    return tx.execute(sql, (*triggers, high, low, version)).fetchone() is not None
 
 
 def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
@@ -274,11 +293,11 @@ def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
     )
 
 
-def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
+def block(tx: Transaction, owner: str, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
     """Let claimed tasks wait for work upstream; what has ended since they looked does not hold them."""
     for task in tasks:
-        waits = has_work_on(tx, upstream, task.low, task.high)
-        release(tx, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
+        waits = has_work_on(tx, upstream, task.low, task.high, task.version)
+        release(tx, owner, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
 
 
 def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> set[int]:
@@ -287,10 +306,11 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
         return set()
     places = ", ".join("?" * len(triggers))
     sql = (
-        f"SELECT low FROM motion_tasks WHERE trigger IN ({places}) AND low BETWEEN ? AND ? "
-        f"AND status = {TaskStatus.DEAD:d}"
+        f"SELECT MAX(low, ?), MIN(high, ?) FROM motion_tasks WHERE trigger IN ({places}) AND low <= ? AND high >= ? "
+        f"AND status = {TaskStatus.DEAD:d} AND version IS NULL"
     )
-    return {int(row[0]) for row in tx.execute(sql, (*triggers, low, high))}
+    found = tx.execute(sql, (low, high, *triggers, high, low)).fetchall()
+    return {row for first, last in found for row in range(first, last + 1)}
 
 
 def take_over(tx: Transaction, owners: Sequence[str]) -> None:
@@ -379,21 +399,26 @@ def _shown(tx: Transaction, expression: str, row: int) -> str:
     return str(found[0]) if found else f"row {row} (deleted since)"
 
 
-def revive(tx: Transaction, tasks: Sequence[int]) -> None:
-    """Let dead letters be tried again from their first attempt."""
+def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, Cause]]:
+    """Let dead letters be tried again from their first attempt; return the trigger, rows and cause of each."""
     tx.executemany(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, not_before = 0 WHERE task = ?",
         [(task,) for task in tasks],
     )
+    sql = "SELECT trigger, low, high, number, change, path, priority FROM motion_tasks WHERE task = ?"
+    found = [tx.execute(sql, (task,)).fetchone() for task in tasks]
+    return [(*each[:3], Cause(*each[3:])) for each in found if each is not None]
 
 
 def cancel(tx: Transaction, changes: Sequence[int]) -> None:
     """Drop the tasks of changes that have not begun."""
-    tx.executemany(
-        "DELETE FROM motion_tasks WHERE change = ? "
-        f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
-        [(change,) for change in changes],
-    )
+    for change in changes:
+        waiting = tx.execute(
+            "SELECT task FROM motion_tasks WHERE change = ? "
+            f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
+            (change,),
+        ).fetchall()
+        remove(tx, [task for (task,) in waiting])
 
 
 def depths(tx: Transaction) -> dict[str, dict[str, int]]:
@@ -420,7 +445,8 @@ def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> 
 def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None:
     """Forget the work of a version that will not go live."""
     for trigger in triggers:
-        tx.execute("DELETE FROM motion_tasks WHERE trigger = ? AND version = ?", (trigger, version))
+        sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ?"
+        remove(tx, [task for (task,) in tx.execute(sql, (trigger, version)).fetchall()])
 
 
 def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> str:

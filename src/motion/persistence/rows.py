@@ -7,6 +7,7 @@ not decided here, but in `persistence.cascade`.
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.codecs import Stored, encode_parameter
 from motion.errors import SqlError
+from motion.persistence.catalog import origin_of
 from motion.persistence.layout import (
     NO_PINS,
     ORIGIN_MASK,
@@ -47,6 +49,7 @@ class Written:
         ids: their ids.
         changed: key -> the rows in which its value is another than before.
         arrived: key -> those of them that had no value before.
+        met: trigger -> the rows whose change it has met already, in the same write.
     """
 
     layout: Layout
@@ -54,6 +57,7 @@ class Written:
     ids: list[Any] = field(default_factory=list)
     changed: dict[str, list[int]] = field(default_factory=dict)
     arrived: dict[str, list[int]] = field(default_factory=dict)
+    met: dict[str, list[int]] = field(default_factory=dict)
 
     def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
         if rows:
@@ -71,6 +75,20 @@ class Written:
             self.arrived.setdefault(key, []).extend(rows)
 
 
+@dataclass(frozen=True)
+class Inlined:
+    """What a trigger gave for rows in memory, before the write that makes it due.
+
+    Attributes:
+        columns: for each key of `sets`, one stored value for each row.
+        met: the rows that it has an outcome for; None: all.
+    """
+
+    spec: TriggerSpec
+    columns: Sequence[Sequence[Stored]]
+    met: frozenset[int] | None = None
+
+
 # -- writing --
 
 
@@ -83,6 +101,7 @@ def write_rows(
     *,
     is_user: bool = True,
     is_forced: bool = False,
+    inlined: Sequence[Inlined] = (),
 ) -> Written:
     """Write encoded values to rows named by id and page keys; rows that are not there are made.
 
@@ -92,6 +111,7 @@ def write_rows(
         number: of this change.
         is_user: the values come from outside and so override what triggers would give.
         is_forced: equal values count as changed.
+        inlined: what triggers gave for these values; written where the values do change the row.
     """
     if count > 1 and _has_duplicates(layout.table, columns, count):
         written = Written(layout)
@@ -101,7 +121,7 @@ def write_rows(
                 write_rows(tx, layout, one, 1, number, is_user=is_user, is_forced=is_forced)
             )
         return written
-    found = _find(tx, layout, columns, count)
+    found = _find(tx, layout, columns, count, inlined)
     fresh = [i for i, old in enumerate(found) if old is None]
     known = [i for i, old in enumerate(found) if old is not None]
     written = Written(layout, [0] * count, [None] * count)
@@ -111,9 +131,10 @@ def write_rows(
             if not known
             else {key: [values[i] for i in fresh] for key, values in columns.items()}
         )
-        _insert(tx, layout, chosen, fresh, number, written, is_user=is_user)
+        _insert(tx, layout, chosen, fresh, number, written, is_user=is_user, inlined=inlined)
     for i in known:
-        _update(tx, layout, columns, i, found[i] or (), number, written, is_user, is_forced)
+        old = found[i] or ()
+        _update(tx, layout, columns, i, old, number, written, is_user, is_forced, inlined)
     for key in columns:
         if key in layout.versioned:
             _write_versioned(tx, layout, key, columns[key], written, number)
@@ -132,9 +153,9 @@ def _has_duplicates(table: Table, columns: Columns, count: int) -> bool:
 
 
 def _find(
-    tx: Transaction, layout: Layout, columns: Columns, count: int
+    tx: Transaction, layout: Layout, columns: Columns, count: int, inlined: Sequence[Inlined]
 ) -> list[tuple[Any, ...] | None]:
-    """Return for each row named its row number and the old values of the keys in `columns`, or None."""
+    """Return for each row named its row number and the old values of the keys to be written, or None."""
     ids = columns.get("id")
     if ids is None:
         return [None] * count
@@ -143,6 +164,7 @@ def _find(
         for key in columns
         if key not in layout.table.primary_key and key not in layout.versioned
     ]
+    keys += [key for each in inlined for key in each.spec.sets]
     selected = ", ".join([layout.row, *(f"r.{quoted(key)}" for key in keys)])
     pages = [columns.get(page) or [0] * count for page in layout.table.page_keys]
     if count == 1:
@@ -193,53 +215,103 @@ def _insert(
     written: Written,
     *,
     is_user: bool,
+    inlined: Sequence[Inlined],
 ) -> None:
     count = len(positions)
     filled = _filled(tx, layout, columns, count)
-    keys = [key for key in filled if key not in layout.versioned]
-    constants = {}
-    values = [filled[key] for key in keys]
-    names = [quoted(key) for key in keys]
-    for key in layout.numbered:
-        if key in filled and key not in layout.versioned:
-            names.append(changed_column(key))
-            values.append([None if value is None else number for value in filled[key]])
-    if is_user:
-        constants = {
-            done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, columns)
-        }
-    places = ", ".join(["?"] * len(names) + [str(mark) for mark in constants.values()])
-    sql = f"INSERT INTO {layout.base} ({', '.join([*names, *constants])}) VALUES ({places})"
-    rows = _inserted_rows(tx, layout, sql, values, filled, count)
+    insert = _Insert(layout, count, number)
+    for key in filled:
+        if key not in layout.versioned:
+            insert.add_key(key, filled[key])
+    for spec in _overridden(layout, columns) if is_user else ():
+        insert.add_constant(done_column(spec.name), mark_of(number, 0))
+    for each in inlined:
+        for key, column in zip(each.spec.sets, _chosen_of(each.columns, positions), strict=True):
+            insert.add_key(key, column)
+        mark, done = mark_of(number, origin_of(tx, each.spec, 0)), done_column(each.spec.name)
+        if each.met is None:
+            insert.add_constant(done, mark)
+        else:
+            insert.add(done, [mark if i in each.met else None for i in positions])
+    rows = _inserted_rows(tx, layout, insert, filled)
     for position, row, row_id in zip(positions, rows, filled["id"], strict=True):
         written.rows[position], written.ids[position] = row, row_id
-    for key in keys:
+    for key, column in insert.keys.items():
         if key not in layout.table.primary_key:
-            present = (
-                rows
-                if None not in filled[key]
-                else [r for r, v in zip(rows, filled[key], strict=True) if v is not None]
-            )
-            written.note(key, present, arrived=True)
+            written.note(key, _rows_with_values(rows, column), arrived=True)
+    for each in inlined:
+        met = (
+            rows
+            if each.met is None
+            else [rows[p] for p, i in enumerate(positions) if i in each.met]
+        )
+        written.met.setdefault(each.spec.name, []).extend(met)
+
+
+class _Insert:
+    """An INSERT in the making: what is the same in all rows goes into a bulk statement's text, not into each row."""
+
+    def __init__(self, layout: Layout, count: int, number: int) -> None:
+        self._layout, self._count, self._number = layout, count, number
+        self.keys: dict[str, Sequence[Stored]] = {}
+        self.values: list[Sequence[Stored]] = []
+        self._names: list[str] = []
+        self._places: list[str] = []
+
+    def add_key(self, key: str, column: Sequence[Stored]) -> None:
+        self.keys[key] = column
+        self.add(quoted(key), column)
+        if key not in self._layout.numbered:
+            return
+        if None in column:
+            numbers = [None if value is None else self._number for value in column]
+            self.add(changed_column(key), numbers)
+        else:
+            self.add_constant(changed_column(key), self._number)
+
+    def add(self, name: str, column: Sequence[Stored]) -> None:
+        self._names.append(name)
+        self._places.append("?")
+        self.values.append(column)
+
+    def add_constant(self, name: str, value: int) -> None:
+        if self._count == 1:  # a text that stays the same is compiled once
+            self.add(name, (value,))
+        else:
+            self._names.append(name)
+            self._places.append(str(value))
+
+    @property
+    def sql(self) -> str:
+        names, places = ", ".join(self._names), ", ".join(self._places)
+        return f"INSERT INTO {self._layout.base} ({names}) VALUES ({places})"
+
+
+def _rows_with_values(rows: Sequence[int], column: Sequence[Stored]) -> Sequence[int]:
+    if None not in column:
+        return rows
+    return [row for row, value in zip(rows, column, strict=True) if value is not None]
+
+
+def _chosen_of(
+    columns: Sequence[Sequence[Stored]], positions: Sequence[int]
+) -> Sequence[Sequence[Stored]]:
+    if columns and len(positions) == len(columns[0]):
+        return columns
+    return [[column[i] for i in positions] for column in columns]
 
 
 def _inserted_rows(
-    tx: Transaction,
-    layout: Layout,
-    sql: str,
-    values: Sequence[Sequence[Stored]],
-    filled: Columns,
-    count: int,
-) -> list[int]:
-    if layout.row_is_id:
-        tx.executemany(sql, zip(*values, strict=True))
-        return list(filled["id"])  # type: ignore[arg-type]  # ints: such a table has an int id
-    if count == 1:
-        return [int(tx.execute(sql, [value[0] for value in values]).lastrowid)]
+    tx: Transaction, layout: Layout, insert: _Insert, filled: Columns
+) -> Sequence[int]:
+    ids = filled["id"]
+    if len(ids) == 1:
+        return [int(tx.execute(insert.sql, [value[0] for value in insert.values]).lastrowid)]
     # One writer at a time, and the table only grows at its end: the new rows are numbered in a run.
-    first = int(tx.execute(f'SELECT COALESCE(MAX(":row"), 0) FROM {layout.base}').fetchone()[0]) + 1
-    tx.executemany(sql, zip(*values, strict=True))
-    return list(range(first, first + count))
+    sql = f"SELECT COALESCE(MAX({layout.row_column}), 0) FROM {layout.base}"
+    first = int(tx.execute(sql).fetchone()[0]) + 1
+    tx.executemany(insert.sql, zip(*insert.values, strict=True))
+    return ids if layout.row_is_id else range(first, first + len(ids))  # type: ignore[return-value]  # int ids
 
 
 def _filled(
@@ -248,7 +320,7 @@ def _filled(
     """Return the columns of new rows with ids, page keys, timestamps and defaults filled in."""
     table = layout.table
     filled: dict[str, Sequence[Stored]] = dict(columns)
-    filled["id"] = _ids(tx, layout, columns.get("id"), count)
+    filled["id"] = filled_ids(tx, layout, columns.get("id"), count)
     for page in table.page_keys:
         filled[page] = [value or 0 for value in columns[page]] if page in columns else [0] * count
     stamp = table.timestamp_key
@@ -273,14 +345,15 @@ def _is_own(layout: Layout, key: str, filled: Columns, count: int) -> Sequence[b
     return [not any(pages) for pages in zip(*others, strict=True)] if others else [True] * count
 
 
-def _ids(
+def filled_ids(
     tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int
 ) -> Sequence[Stored]:
+    """Return ids with new ones where None was given, in the order of the rows."""
     if given is not None and None not in given:
         return given
     wanted = given or [None] * count
     if not layout.table.has_int_id:
-        return [_ordered_id() if each is None else each for each in wanted]
+        return [_ordered_ids.next() if each is None else each for each in wanted]
     known = [int(each) for each in wanted if each is not None]
     following = max([largest_id(tx, layout), *known])
     ids = []
@@ -296,9 +369,25 @@ def largest_id(tx: Transaction, layout: Layout) -> int:
     return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
 
 
-def _ordered_id() -> str:
-    """Return a unique id whose text order is the order of creation (as UUID version 7, RFC 9562)."""
-    return f"{clock.now_ms():012x}{uuid.uuid4().hex[:20]}"
+class _OrderedIds:
+    """Makes unique ids whose text order is the order of creation (as UUID version 7, RFC 9562, with its counter)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ms = self._count = 0
+
+    def next(self) -> str:
+        with self._lock:
+            self._count += 1
+            now_ms = clock.now_ms()
+            if (
+                now_ms > self._ms
+            ):  # else the clock stands or went back, and the counter keeps the order
+                self._ms, self._count = now_ms, 0
+            return f"{self._ms:012x}{self._count:08x}{uuid.uuid4().hex[:12]}"
+
+
+_ordered_ids = _OrderedIds()
 
 
 def _update(
@@ -311,6 +400,7 @@ def _update(
     written: Written,
     is_user: bool,
     is_forced: bool,
+    inlined: Sequence[Inlined],
 ) -> None:
     row, before = old[0], old[1:]
     written.rows[i], written.ids[i] = row, columns["id"][i]
@@ -320,20 +410,37 @@ def _update(
         if key not in layout.table.primary_key and key not in layout.versioned
     ]
     assignments: dict[str, Stored] = {}
-    for key, was in zip(keys, before, strict=True):
+    changed: set[str] = set()
+    for key, was in zip(keys, before, strict=False):  # the inlined keys' old values come after
         value = columns[key][i]
         if value == was and type(value) is type(was) and not is_forced:
             continue
-        assignments[quoted(key)] = value
-        if key in layout.numbered:
-            assignments[changed_column(key)] = number
+        changed.add(key)
+        assignments |= _assigned(layout, key, value, number)
         written.note(key, [row], arrived=was is None)
+    olds = iter(before[len(keys) :])
+    for each in inlined:
+        olds_of_each = [next(olds) for _ in each.spec.sets]
+        if changed.isdisjoint(each.spec.on) or not (each.met is None or i in each.met):
+            continue
+        assignments[done_column(each.spec.name)] = mark_of(number, origin_of(tx, each.spec, 0))
+        written.met.setdefault(each.spec.name, []).append(row)
+        for key, column, was in zip(each.spec.sets, each.columns, olds_of_each, strict=True):
+            if column[i] != was:
+                changed.add(key)
+                assignments |= _assigned(layout, key, column[i], number)
+                written.note(key, [row], arrived=was is None)
     if is_user:
         given = {key: columns[key] for key in columns if key not in layout.versioned}
         marks = {done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, given)}
         assignments |= marks
     if assignments:
         update_row(tx, layout, row, assignments)
+
+
+def _assigned(layout: Layout, key: str, value: Stored, number: int) -> dict[str, Stored]:
+    numbered = {changed_column(key): number} if key in layout.numbered else {}
+    return {quoted(key): value, **numbered}
 
 
 def update_row(
@@ -460,7 +567,7 @@ def read_one(
     tx: Transaction,
     layout: Layout,
     row_id: Stored,
-    pages: Sequence[int],
+    pages: Sequence[Stored],
     *,
     inherit: bool = True,
     pins: Pins = NO_PINS,

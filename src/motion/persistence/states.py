@@ -11,7 +11,14 @@ import msgspec
 from motion import clock
 from motion.backends.base import Transaction
 from motion.components import StateVersion, Status
-from motion.persistence.layout import VERSION_SHIFT, Layout, outputs_table, slot_of
+from motion.persistence.layout import (
+    VERSION_SHIFT,
+    Layout,
+    changed_column,
+    outputs_table,
+    quoted,
+    slot_of,
+)
 from motion.triggers import TriggerSpec
 
 
@@ -116,10 +123,20 @@ def delete_outputs(tx: Transaction, spec: TriggerSpec, keep: Sequence[int]) -> N
     tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE NOT ({' OR '.join(kept) or '0'})")
 
 
-def live_rows(tx: Transaction, spec: TriggerSpec) -> list[int]:
-    """Return the rows for which the live version of a trigger's component has outputs."""
-    live = live_version(tx, spec.component or "")
-    return [] if live is None else rows_with_outputs(tx, spec, live)
+def number_differences(
+    tx: Transaction, spec: TriggerSpec, keys: Sequence[str], live: int, version: int, number: int
+) -> None:
+    """Give the values of `version` that differ from those of `live` the number of the switch: to what derives from
+    them they change now, whenever they were made."""
+    low, high = slot_of(version, 0), slot_of(version + 1, 0) - 1
+    shift = slot_of(live, 0) - slot_of(version, 0)
+    table = outputs_table(spec.name)
+    for key in keys:
+        tx.execute(
+            f"UPDATE {table} AS v SET {changed_column(key)} = ? WHERE slot BETWEEN ? AND ? AND {quoted(key)} IS NOT "
+            f"(SELECT l.{quoted(key)} FROM {table} l WHERE l.slot = v.slot + ?)",
+            (number, low, high, shift),
+        )
 
 
 def waiting_candidates(tx: Transaction) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.codecs import Stored
 from motion.persistence.cascade import Layouts, delete, fire
-from motion.persistence.rows import Columns, Written, row_numbers, write_rows
+from motion.persistence.rows import Columns, Inlined, Written, row_numbers, write_rows
 from motion.tasks import Cause
 
 
@@ -21,6 +21,7 @@ class SetOperation:
     columns: Columns
     count: int
     is_forced: bool = False
+    inlined: Sequence[Inlined] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,13 @@ def _apply(tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause
         delete(tx, layouts, Written(layout, rows), cause)
         return [operation.id] * len(rows)
     written = write_rows(
-        tx, layout, operation.columns, operation.count, cause.number, is_forced=operation.is_forced
+        tx,
+        layout,
+        operation.columns,
+        operation.count,
+        cause.number,
+        is_forced=operation.is_forced,
+        inlined=operation.inlined,
     )
     fire(tx, layouts, written, cause)
     return written.ids

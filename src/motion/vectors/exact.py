@@ -69,7 +69,9 @@ class ExactIndex:
         if self.metric == "l2":
             return np.asarray(-np.linalg.norm(matrix - query, axis=1), np.float32)
         prepared = self._prepared(query.astype(np.float32)[None])[0]
-        return np.asarray(matrix @ prepared, np.float32)
+        scores = np.asarray(matrix @ prepared, np.float32)
+        # Rounding can take a cosine past 1.
+        return np.clip(scores, -1, 1) if self.metric == "cosine" else scores
 
     def _prepared(self, vectors: FloatArray) -> FloatArray:
         if self.metric != "cosine":
