@@ -125,6 +125,8 @@ class Change:
         Args:
             timeout: seconds to wait for the next row.
         """
+        if CURRENT.get() is not None:
+            raise WaitInsideRun
         self._database.tables.get(self._table or "").key(key)
         seen: set[Any] = set()
         is_last = False

@@ -191,7 +191,7 @@ class EnumCodec(Codec):
 
     @property
     def signature(self) -> str:
-        return f"enum {' '.join(self.enum.__members__)}"
+        return f"enum {' '.join(map(_without_space, self.enum.__members__))}"
 
     def encode(self, value: Any) -> str:
         if isinstance(value, self.enum) and value.name in self.enum.__members__:
@@ -212,13 +212,18 @@ class LiteralCodec(Codec):
 
     @property
     def signature(self) -> str:
-        return f"literal {' '.join(map(repr, self.choices))}"
+        return f"literal {' '.join(_without_space(repr(choice)) for choice in self.choices)}"
 
     def encode(self, value: Any) -> Stored:
         for choice in self.choices:
             if type(value) is type(choice) and value == choice:
                 return value  # type: ignore[no-any-return]  # a choice is a str or an int
         raise Refused
+
+
+def _without_space(name: str) -> str:
+    """Return one word, as a signature is a list of words."""
+    return name.replace(" ", "\\x20")
 
 
 class JsonCodec(Codec):

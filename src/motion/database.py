@@ -110,6 +110,7 @@ class Database:
         self.name, self.backend = name, backend
         self.tables = Tables({})
         self.code = NO_CODE
+        self._given: Sequence[Any] = ()
         self.costs = Costs()
         self.indexes = VectorIndexes(make_index)
         self._graph_number = -1
@@ -120,9 +121,11 @@ class Database:
     # -- opening --
 
     def open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
-        """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers."""
+        """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers, and the
+        code that this process has for them."""
         tables = Tables(schemas)
-        code = Code.of(given or (), tables)
+        kept = self._given if given is None else given
+        code = Code.of(kept, tables)
         specs = [trigger.spec for trigger in code.triggers.values()]
         graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
 
@@ -132,6 +135,7 @@ class Database:
 
         found, number = self.backend.write(work)
         self.tables, self.code, self._graph_number = tables, code, number
+        self._given = kept
         self.layouts = Layouts(found)
 
     def open_reader(self, schemas: Mapping[str, type]) -> None:

@@ -53,6 +53,8 @@ class Worker:
         self._running: dict[str, int] = {}
         self._running_lock = threading.Lock()
         self._checked_s = -LEASE_CHECK_S
+        self._lead = threading.Lock()
+        self._seen = -1
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop, name=f"motion-worker-{i}", daemon=True)
@@ -71,16 +73,12 @@ class Worker:
             thread.join(timeout_s)
 
     def _loop(self) -> None:
-        while True:
+        while not self._stop.is_set():
             try:
-                commits = self._database.backend.commits()
-                if self._stop.is_set():
-                    return
-                if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
-                    self._checked_s = clock.monotonic_s()
-                    self._take_over()
-                if not self.step():
-                    self._database.backend.wait(commits, self._idle_s())
+                while not self._stop.is_set() and self.step():
+                    pass
+                with self._lead:
+                    self._await_work()
             except StoreClosed:
                 return
             except Exception:
@@ -91,6 +89,15 @@ class Worker:
                     "the worker of store %r met an error and goes on", self._database.name
                 )
                 self._stop.wait(IDLE_WAIT_S)
+
+    def _await_work(self) -> None:
+        """Wait for a commit. One thread at a time does: a commit wakes one thread, and who claims wakes the next."""
+        if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
+            self._checked_s = clock.monotonic_s()
+            self._take_over()
+        if not self._stop.is_set():
+            self._database.backend.wait(self._seen, self._idle_s())
+        self._seen = self._database.backend.commits()
 
     def _idle_s(self) -> float:
         with self._database.backend.read() as tx:
@@ -136,6 +143,7 @@ class Worker:
             )
             if tasks:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
+                self._database.backend.wake()
             return tasks
 
     def _runnable(self) -> list[TriggerSpec]:
@@ -163,7 +171,12 @@ class Worker:
         except (StoreClosed, StoreUnavailable):
             raise
         except Exception as exc:
-            logger.warning("what %d task(s) of %s gave cannot be committed", len(tasks), tasks[0].trigger, exc_info=exc)
+            logger.warning(
+                "what %d task(s) of %s gave cannot be committed",
+                len(tasks),
+                tasks[0].trigger,
+                exc_info=exc,
+            )
             parts = self._halved(tasks)
             if not parts:
                 self._fail_all(tasks, "".join(traceback.format_exception(exc)))

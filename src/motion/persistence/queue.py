@@ -405,7 +405,9 @@ def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, C
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, not_before = 0 WHERE task = ?",
         [(task,) for task in tasks],
     )
-    sql = "SELECT trigger, low, high, number, change, path, priority FROM motion_tasks WHERE task = ?"
+    sql = (
+        "SELECT trigger, low, high, number, change, path, priority FROM motion_tasks WHERE task = ?"
+    )
     found = [tx.execute(sql, (task,)).fetchone() for task in tasks]
     return [(*each[:3], Cause(*each[3:])) for each in found if each is not None]
 
@@ -457,5 +459,12 @@ def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> st
 
 def any_ready(tx: Transaction, triggers: Sequence[str]) -> bool:
     """Whether a task of these triggers could be claimed now: a look that takes no lock."""
+    if (
+        tx.execute(
+            f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 1"
+        ).fetchone()
+        is None
+    ):
+        return False
     now = clock.now_ms()
     return any(_most_urgent(tx, trigger, now) is not None for trigger in triggers)

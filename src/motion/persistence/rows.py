@@ -167,10 +167,14 @@ def _find(
     keys += [key for each in inlined for key in each.spec.sets]
     selected = ", ".join([layout.row, *(f"r.{quoted(key)}" for key in keys)])
     pages = [columns.get(page) or [0] * count for page in layout.table.page_keys]
-    if count == 1:
+    if count == 1 or (not layout.table.has_int_id and any("\0" in str(each) for each in ids)):
+        # One by one for NUL too, at which SQLite's JSON functions cut a text off.
         named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
         sql = f"SELECT {selected} FROM {layout.base} r WHERE r.id = ?{named}"
-        return [tx.execute(sql, (ids[0], *(page[0] or 0 for page in pages))).fetchone()]
+        return [
+            tx.execute(sql, (each, *(page[i] or 0 for page in pages))).fetchone()
+            for i, each in enumerate(ids)
+        ]
     if _is_beyond(tx, layout, ids):
         return [None] * count
     return _find_many(tx, layout, selected, ids, pages)

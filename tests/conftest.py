@@ -1,0 +1,69 @@
+"""What several tests need: stores in a temporary folder that are closed when a test ends, and one table of clothes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+
+import motion
+
+OpenStore = Callable[..., motion.Store]
+
+
+class Size(Enum):
+    SMALL = 1
+    MEDIUM = 2
+    LARGE = 3
+
+
+@dataclass
+class Garment:
+    """A table with a key of each common kind, and no pages."""
+
+    id: int
+    name: str
+    price: float
+    size: Size
+    shop: Annotated[str, motion.Index]
+    stock: int = 0
+    embedding: Annotated[np.ndarray, motion.Vector(3)] | None = None
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Iterator[OpenStore]:
+    """A function that opens a store below the test's own folder: `open_store(schemas={...}, triggers=[...])`.
+
+    Opening the same name again after `close` opens the same files. Without triggers nothing runs in the background,
+    and nothing waits for the disk, unless `run=True` and `durability="full"` are given.
+    """
+    opened: list[motion.Store] = []
+
+    def open_one(
+        name: str = "shop",
+        *,
+        schemas: Mapping[str, type] | None = None,
+        triggers: Sequence[Any] | None = None,
+        url: str | None = None,
+        **options: Any,
+    ) -> motion.Store:
+        place = url or f"sqlite:///{tmp_path / name}.motion"
+        options = {"run": bool(triggers), "durability": "normal", **options}
+        store = motion.create_store(name, schemas=schemas, triggers=triggers, url=place, **options)
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> motion.Store:
+    """An empty store with the table "garment"."""
+    return open_store(schemas={"garment": Garment})

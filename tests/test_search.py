@@ -1,0 +1,345 @@
+"""Vector search: nearest rows, metrics, filters, freshness, and agreement with brute force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from tests.conftest import OpenStore
+
+import motion
+
+COSINE, DOT, L2 = "item.cosine", "item.dot", "item.l2"
+
+
+@dataclass
+class Item:
+    id: int
+    cosine: Annotated[np.ndarray, motion.Vector(2)]
+    dot: Annotated[np.ndarray, motion.Vector(2, metric="dot")]
+    l2: Annotated[np.ndarray, motion.Vector(2, metric="l2")]
+    loose: np.ndarray
+    group: str
+
+
+@dataclass
+class Shot:
+    """Vectors on pages."""
+
+    id: int
+    album: str
+    shot_page: int
+    embedding: Annotated[np.ndarray, motion.Vector(2)]
+
+
+@pytest.fixture
+def items(open_store: OpenStore) -> motion.Store:
+    return open_store(schemas={"item": Item})
+
+
+def fill(store: motion.Store, vectors: list[Any], **values: Any) -> None:
+    """Set vectors under all metrics, with ids 0, 1, 2, ..."""
+    arrays = [np.array(vector, float) for vector in vectors]
+    store.set_many(
+        "item", [{"id": i, "cosine": a, "dot": a, "l2": a, **values} for i, a in enumerate(arrays)]
+    )
+
+
+def ids(hits: list[motion.Hit]) -> list[Any]:
+    return [hit.id for hit in hits]
+
+
+# -- results --
+
+
+def test_the_nearest_rows_come_best_first(items: motion.Store) -> None:
+    fill(items, [[0, 1], [1, 0], [1, 1]])
+    assert ids(items.search(COSINE, [1, 0.1])) == [1, 2, 0]
+
+
+def test_a_hit_has_the_whole_row(items: motion.Store) -> None:
+    fill(items, [[1, 0]], group="a")
+    hit = items.search(COSINE, [1, 0])[0]
+    assert (type(hit.row), hit.row.id, hit.row.group) == (Item, 0, "a")
+
+
+def test_a_hit_names_its_page(open_store: OpenStore) -> None:
+    store = open_store(schemas={"shot": Shot})
+    store.set("shot", id=7, album="summer")
+    store.set("shot", id=7, shot_page=3, embedding=np.array([1, 0]))
+    hit = store.search("shot.embedding", [1, 0])[0]
+    assert (hit.id, hit.pages, hit.row.album) == (7, {"shot_page": 3}, "summer")
+
+
+def test_cosine_does_not_see_length(items: motion.Store) -> None:
+    fill(items, [[5, 0], [0.1, 0]])
+    assert [hit.score for hit in items.search(COSINE, [2, 0])] == [1, 1]
+
+
+def test_dot_sees_length(items: motion.Store) -> None:
+    fill(items, [[1, 0], [5, 0]])
+    assert [(hit.id, hit.score) for hit in items.search(DOT, [2, 0])] == [(1, 10), (0, 2)]
+
+
+def test_l2_scores_by_the_negative_distance(items: motion.Store) -> None:
+    fill(items, [[0, 0], [3, 4]])
+    assert [(hit.id, hit.score) for hit in items.search(L2, [0, 0])] == [(0, 0), (1, -5)]
+
+
+def test_equal_scores_are_in_the_order_of_rows(items: motion.Store) -> None:
+    fill(items, [[1, 0]] * 20)
+    assert ids(items.search(COSINE, [1, 0], k=5)) == [0, 1, 2, 3, 4]
+
+
+def test_a_zero_vector_scores_0(items: motion.Store) -> None:
+    fill(items, [[0, 0], [1, 0], [-1, 0]])
+    assert [(hit.id, hit.score) for hit in items.search(COSINE, [1, 0])] == [
+        (1, 1),
+        (0, 0),
+        (2, -1),
+    ]
+
+
+def test_fewer_than_k_rows_are_all_returned(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1]])
+    assert len(items.search(COSINE, [1, 0], k=50)) == 2
+
+
+def test_a_table_without_vectors_has_no_hits(items: motion.Store) -> None:
+    items.set("item", id=1)
+    assert items.search(COSINE, [1, 0]) == []
+
+
+def test_a_vector_may_be_a_list_or_an_array_of_any_numbers(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1]])
+    for query in ([0, 1], (0.0, 1.0), np.array([0, 1], np.int8), np.array([0, 1], np.float16)):
+        assert ids(items.search(COSINE, query, k=1)) == [1]
+
+
+# -- filters --
+
+
+def test_a_filter_gives_exactly_k_where_k_exist(items: motion.Store) -> None:
+    fill(items, [[1, i / 100] for i in range(100)], group="near")
+    items.set_many("item", [{"id": i, "group": "far"} for i in range(80, 100)])
+    assert ids(items.search(COSINE, [1, 0], k=15, where="\"group\" = 'far'")) == list(range(80, 95))
+
+
+def test_a_filter_may_be_a_dict(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1]], group="a")
+    items.set("item", id=0, group="b")
+    assert ids(items.search(COSINE, [1, 0], where={"group": "a"})) == [1]
+
+
+def test_a_filter_takes_parameters(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1], [1, 1]])
+    assert ids(items.search(COSINE, [1, 0], where="id in (?, ?)", params=[1, 2])) == [2, 1]
+
+
+def test_a_filter_that_nothing_meets_gives_no_hits(items: motion.Store) -> None:
+    fill(items, [[1, 0]])
+    assert items.search(COSINE, [1, 0], where="0") == []
+
+
+def test_rows_that_meet_the_filter_without_a_vector_are_no_hits(items: motion.Store) -> None:
+    fill(items, [[1, 0]])
+    items.set("item", id=9)
+    assert ids(items.search(COSINE, [1, 0], where="1")) == [0]
+
+
+def test_a_wrong_filter_is_quoted_in_the_error(items: motion.Store) -> None:
+    with pytest.raises(motion.SqlError, match="nowhere"):
+        items.search(COSINE, [1, 0], where="nowhere = 1")
+
+
+# -- freshness --
+
+
+def test_a_committed_row_is_found_at_once(items: motion.Store) -> None:
+    for i in range(20):
+        items.set("item", id=i, cosine=np.array([1, i]))
+        assert ids(items.search(COSINE, [1, i], k=1)) == [i]
+
+
+def test_a_changed_vector_is_compared_as_it_is_now(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1]])
+    items.search(COSINE, [1, 0])
+    items.set("item", id=0, cosine=np.array([-1, 0]))
+    assert ids(items.search(COSINE, [1, 0])) == [1, 0]
+
+
+def test_an_unset_vector_is_not_found(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1]])
+    items.search(COSINE, [1, 0])
+    items.set("item", id=0, cosine=None)
+    assert ids(items.search(COSINE, [1, 0])) == [1]
+
+
+def test_a_deleted_row_is_not_found(items: motion.Store) -> None:
+    fill(items, [[1, 0], [0, 1], [1, 1]])
+    items.search(COSINE, [1, 0])
+    items.delete("item", 0)
+    assert ids(items.search(COSINE, [1, 0])) == [2, 1]
+
+
+def test_vectors_are_found_after_reopening(open_store: OpenStore) -> None:
+    store = open_store(schemas={"item": Item})
+    fill(store, [[1, 0], [0, 1]])
+    store.close()
+    assert ids(open_store(schemas={"item": Item}).search(COSINE, [0, 1])) == [1, 0]
+
+
+def test_a_metric_that_is_changed_holds_at_once(open_store: OpenStore) -> None:
+    @dataclass
+    class Before:
+        id: int
+        at: Annotated[np.ndarray, motion.Vector(2, metric="dot")]
+
+    @dataclass
+    class After:
+        id: int
+        at: Annotated[np.ndarray, motion.Vector(2, metric="l2")]
+
+    store = open_store(schemas={"place": Before})
+    store.set("place", id=1, at=np.array([3, 4]))
+    store.search("place.at", [0, 0])
+    again = open_store(schemas={"place": After})
+    assert again.search("place.at", [0, 0])[0].score == -5
+
+
+# -- arrays whose length is not fixed --
+
+
+def test_arrays_of_one_length_can_be_searched_without_fixing_it(items: motion.Store) -> None:
+    items.set("item", id=1, loose=np.array([1.0, 0.0, 0.0]))
+    items.set("item", id=2, loose=np.array([0.0, 1.0, 0.0]))
+    assert ids(items.search("item.loose", [0, 1, 0])) == [2, 1]
+
+
+def test_arrays_of_several_lengths_cannot_be_compared(items: motion.Store) -> None:
+    items.set_many("item", [{"id": 1, "loose": np.zeros(2)}, {"id": 2, "loose": np.zeros(3)}])
+    with pytest.raises(motion.SearchError, match="several shapes"):
+        items.search("item.loose", [1, 0])
+
+
+def test_arrays_that_all_get_another_length_can_be_searched_on(items: motion.Store) -> None:
+    items.set_many("item", [{"id": i, "loose": np.eye(2)[i]} for i in range(2)])
+    items.search("item.loose", [1, 0])
+    items.set_many("item", [{"id": i, "loose": np.eye(3)[i]} for i in range(2)])
+    assert ids(items.search("item.loose", [0, 1, 0])) == [1, 0]
+
+
+def test_arrays_of_words_cannot_be_compared(items: motion.Store) -> None:
+    items.set("item", id=1, loose=np.array(["red", "blue"]))
+    with pytest.raises(motion.SearchError, match=r"item\.loose.*<U4"):
+        items.search("item.loose", [1, 0])
+
+
+def test_an_array_with_nan_is_not_found_and_hides_no_other(items: motion.Store) -> None:
+    items.set("item", id=1, loose=np.array([np.nan, 0]))
+    items.set_many("item", [{"id": i, "loose": np.array([1.0, i])} for i in range(2, 9)])
+    assert ids(items.search("item.loose", [1, 2], k=3)) == [2, 3, 4]
+
+
+# -- what cannot be asked --
+
+
+def test_a_vector_of_another_length_is_refused_with_both_lengths(items: motion.Store) -> None:
+    fill(items, [[1, 0]])
+    with pytest.raises(motion.DimensionMismatch, match="2 numbers, but the query has 3"):
+        items.search(COSINE, [1, 0, 0])
+
+
+def test_a_vector_of_another_length_is_refused_before_there_are_any(items: motion.Store) -> None:
+    with pytest.raises(motion.DimensionMismatch, match="2 numbers, but the query has 3"):
+        items.search(COSINE, [1, 0, 0])
+
+
+@pytest.mark.parametrize("vector", [[np.nan, 0], [np.inf, 0], [[1, 0]], "ab", 5, None], ids=repr)
+def test_what_is_no_vector_of_finite_numbers_is_refused(items: motion.Store, vector: Any) -> None:
+    fill(items, [[1, 0]])
+    with pytest.raises(motion.SearchError, match=r"item\.cosine"):
+        items.search(COSINE, vector)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3"])
+def test_k_is_at_least_1(items: motion.Store, k: Any) -> None:
+    with pytest.raises(motion.SearchError, match="at least 1"):
+        items.search(COSINE, [1, 0], k=k)
+
+
+def test_a_key_that_holds_no_vectors_lists_those_that_do(items: motion.Store) -> None:
+    with pytest.raises(motion.SearchError, match=r"item\.group.*item\.cosine, item\.dot"):
+        items.search("item.group", [1, 0])
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_name(items: motion.Store) -> None:
+    with pytest.raises(motion.UnknownKey, match="Did you mean 'cosine'"):
+        items.search("item.cosin", [1, 0])
+
+
+def test_a_key_is_written_with_its_table(items: motion.Store) -> None:
+    with pytest.raises(motion.SchemaError, match=r"'table\.key'"):
+        items.search("cosine", [1, 0])
+
+
+# -- brute force --
+
+NUMBERS = st.floats(-100, 100, width=32).filter(lambda x: x == 0 or abs(x) > 1e-3)
+VECTORS = st_numpy.arrays(np.float32, 2, elements=NUMBERS)
+
+
+def brute(path: str, vectors: dict[int, np.ndarray], query: np.ndarray) -> dict[int, float]:
+    """Return every id's score, in double precision."""
+    wide = {i: vector.astype(float) for i, vector in vectors.items()}
+    if path == L2:
+        return {i: -float(np.linalg.norm(v - query)) for i, v in wide.items()}
+    if path == DOT:
+        return {i: float(v @ query) for i, v in wide.items()}
+    lengths = {i: np.linalg.norm(v) * np.linalg.norm(query) or 1 for i, v in wide.items()}
+    return {i: float(v @ query / lengths[i]) for i, v in wide.items()}
+
+
+@pytest.mark.parametrize("path", [COSINE, DOT, L2])
+@given(
+    writes=st.lists(st.tuples(st.integers(0, 9), st.none() | VECTORS), max_size=25),
+    query=VECTORS,
+    k=st.integers(1, 12),
+    look_at=st.integers(0, 25),
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_search_agrees_with_brute_force_after_any_writes(
+    items: motion.Store,
+    path: str,
+    writes: list[tuple[int, Any]],
+    query: np.ndarray,
+    k: int,
+    look_at: int,
+) -> None:
+    for row in items.rows("item"):
+        items.delete("item", row.id)
+    vectors: dict[int, np.ndarray] = {}
+    for i, (row_id, vector) in enumerate(writes):
+        items.set("item", id=row_id, **{path.split(".")[1]: vector})
+        vectors.pop(row_id, None)
+        if vector is not None:
+            vectors[row_id] = vector
+        if i == look_at:
+            items.search(path, query)
+    expected = brute(path, vectors, query.astype(float))
+    hits = items.search(path, query, k=k)
+    best = sorted(expected.values(), reverse=True)[:k]
+    tolerance = 1e-5 if path == COSINE else 0.05
+    np.testing.assert_allclose([hit.score for hit in hits], best, atol=tolerance)
+    np.testing.assert_allclose(
+        [hit.score for hit in hits], [expected[hit.id] for hit in hits], atol=tolerance
+    )
+    assert len({hit.id for hit in hits}) == len(hits)
+    assert path != COSINE or all(-1 <= hit.score <= 1 for hit in hits)

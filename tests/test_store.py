@@ -1,0 +1,501 @@
+"""The store as a key-value store: set, delete, transactions, ids, timestamps, defaults."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, make_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import Garment, OpenStore, Size
+
+import motion
+
+
+@dataclass
+class Page:
+    """A table with pages: `note` belongs to the id, `idea` to a page of it."""
+
+    id: int
+    note: str
+    idea: str
+    idea_page: int
+    score: float
+
+
+@dataclass
+class Named:
+    id: str
+    value: int
+
+
+@dataclass
+class Stamped:
+    id: int
+    ts: int
+    value: int
+
+
+def name_of(row: Garment | None) -> str | None:
+    assert row is not None
+    return row.name
+
+
+# -- set --
+
+
+def test_what_is_set_can_be_got(store: motion.Store) -> None:
+    store.set("garment", id=7, name="dress", price=49.5, size=Size.LARGE)
+    row = store.get("garment", 7)
+    assert (row.id, row.name, row.price, row.size) == (7, "dress", 49.5, Size.LARGE)
+
+
+def test_a_row_is_an_instance_of_its_dataclass(store: motion.Store) -> None:
+    store.set("garment", id=7)
+    assert type(store.get("garment", 7)) is Garment
+
+
+def test_keys_that_were_never_set_are_none(store: motion.Store) -> None:
+    store.set("garment", id=7)
+    assert name_of(store.get("garment", 7)) is None
+
+
+def test_setting_one_key_leaves_the_others(store: motion.Store) -> None:
+    store.set("garment", id=7, name="dress", shop="corner")
+    store.set("garment", id=7, name="skirt")
+    row = store.get("garment", 7)
+    assert (row.name, row.shop) == ("skirt", "corner")
+
+
+def test_setting_none_unsets_a_key(store: motion.Store) -> None:
+    store.set("garment", id=7, name="dress")
+    store.set("garment", id=7, name=None)
+    assert name_of(store.get("garment", 7)) is None
+
+
+def test_a_table_may_be_named_by_its_class(store: motion.Store) -> None:
+    store.set(Garment, id=7, name="dress")
+    assert name_of(store.get(Garment, 7)) == "dress"
+
+
+def test_a_row_read_before_says_which_row_to_set(open_store: OpenStore) -> None:
+    store = open_store(schemas={"page": Page})
+    store.set("page", id=7, idea_page=2, idea="boots")
+    store.set(store.get("page", 7, idea_page=2), score=0.5)
+    assert store.get("page", 7, idea_page=2).score == 0.5
+
+
+def test_a_row_read_before_says_which_row_to_delete(store: motion.Store) -> None:
+    store.set("garment", id=7)
+    store.delete(store.get("garment", 7))
+    assert store.get("garment", 7) is None
+
+
+def test_a_change_names_the_row_it_wrote(store: motion.Store) -> None:
+    change = store.set("garment", id=7, name="dress")
+    assert (change.id, [row.name for row in change.rows()]) == (7, ["dress"])
+
+
+def test_a_change_without_triggers_is_done_at_once(store: motion.Store) -> None:
+    change = store.set("garment", id=7)
+    assert change.wait(timeout=0).progress.remaining == 0
+
+
+def test_a_change_can_be_awaited(store: motion.Store) -> None:
+    async def write() -> motion.Change:
+        return await store.set("garment", id=7)
+
+    assert asyncio.run(write()).id == 7
+
+
+def test_waiting_for_a_key_that_is_set_already_ends(store: motion.Store) -> None:
+    assert store.set("garment", name="dress").wait("name", timeout=0).id == 1
+
+
+def test_waiting_for_a_key_that_the_table_lacks_is_refused(store: motion.Store) -> None:
+    with pytest.raises(motion.UnknownKey, match="Did you mean 'name'"):
+        store.set("garment", id=7).wait("nam")
+
+
+def test_later_changes_have_larger_keys(store: motion.Store) -> None:
+    first, second = store.set("garment", id=7), store.set("garment", id=7)
+    assert second.key > first.key
+
+
+def test_nothing_of_a_refused_call_is_written(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidValue):
+        store.set("garment", id=7, name="dress", price="much")
+    assert store.get("garment", 7) is None
+
+
+def test_threads_that_set_at_once_all_have_their_rows(store: motion.Store) -> None:
+    def write(who: int) -> None:
+        for i in range(25):
+            store.set("garment", name=f"{who}-{i}")
+
+    threads = [threading.Thread(target=write, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({row.name for row in store.rows("garment")}) == 100
+
+
+def test_a_thread_with_a_bad_value_does_not_harm_the_others(store: motion.Store) -> None:
+    refused: list[Exception] = []
+
+    def write(value: Any) -> None:
+        try:
+            for _ in range(25):
+                store.set("garment", price=value)
+        except motion.InvalidValue as exc:
+            refused.append(exc)
+
+    threads = [threading.Thread(target=write, args=(value,)) for value in (1.0, "bad", 2.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(refused), len(store.rows("garment"))) == (1, 50)
+
+
+def test_the_calls_of_an_event_loop_do_the_same(store: motion.Store) -> None:
+    async def use() -> Any:
+        await store.aio.set("garment", id=7, name="dress", embedding=np.ones(3))
+        await store.aio.set_many("garment", [{"id": 8}])
+        hits = await store.aio.search("garment.embedding", np.ones(3))
+        return await store.aio.get("garment", 7), await store.aio.rows("garment"), hits
+
+    row, rows, hits = asyncio.run(use())
+    assert (row.name, [each.id for each in rows], hits[0].id) == ("dress", [7, 8], 7)
+
+
+# -- ids --
+
+
+def test_an_id_left_out_is_the_next_number(store: motion.Store) -> None:
+    store.set("garment", id=41)
+    assert store.set("garment").id == 42
+
+
+def test_an_id_of_a_deleted_row_is_not_given_again(store: motion.Store) -> None:
+    store.delete("garment", store.set("garment").id)
+    assert store.set("garment").id == 2
+
+
+def test_an_id_of_a_deleted_row_is_not_given_again_after_reopening(open_store: OpenStore) -> None:
+    store = open_store(schemas={"garment": Garment})
+    store.set("garment", id=41)
+    store.delete("garment", 41)
+    store.close()
+    assert open_store(schemas={"garment": Garment}).set("garment").id == 42
+
+
+def test_new_text_ids_are_ordered_by_time(open_store: OpenStore) -> None:
+    store = open_store(schemas={"named": Named})
+    ids = [store.set("named", value=i).id for i in range(50)]
+    assert len(set(ids)) == 50
+    assert [row.id for row in store.rows("named")] == sorted(ids)
+    assert [row.value for row in store.rows("named")] == list(range(50))
+
+
+@pytest.mark.parametrize("row_id", ["", "two words", "ünï", "x' OR 1", 'a"b', "a\x00b", "7"])
+def test_a_text_id_may_be_any_text(open_store: OpenStore, row_id: str) -> None:
+    store = open_store(schemas={"named": Named})
+    store.set("named", id=row_id, value=1)
+    assert store.get("named", row_id).value == 1
+
+
+def test_a_text_id_that_looks_like_a_number_is_not_one(open_store: OpenStore) -> None:
+    store = open_store(schemas={"named": Named})
+    store.set("named", id="7", value=1)
+    assert store.get("named", "07") is None
+
+
+@pytest.mark.parametrize("row_id", [0, -5, 2**63 - 1])
+def test_an_int_id_may_be_any_number(store: motion.Store, row_id: int) -> None:
+    store.set("garment", id=row_id, name="dress")
+    assert name_of(store.get("garment", row_id)) == "dress"
+
+
+# -- timestamps and defaults --
+
+
+def test_ts_is_filled_with_the_present_in_milliseconds(open_store: OpenStore) -> None:
+    store = open_store(schemas={"stamped": Stamped})
+    before = datetime.now(UTC).timestamp() * 1000 - 1
+    store.set("stamped", id=1)
+    after = datetime.now(UTC).timestamp() * 1000 + 1
+    assert before <= store.get("stamped", 1).ts <= after
+
+
+def test_ts_may_be_a_datetime(open_store: OpenStore) -> None:
+    store = open_store(schemas={"moment": make_dataclass("M", [("id", int), ("ts", datetime)])})
+    before = datetime.now(UTC)
+    store.set("moment", id=1)
+    assert before <= store.get("moment", 1).ts <= datetime.now(UTC)
+
+
+def test_a_ts_that_is_given_is_kept(open_store: OpenStore) -> None:
+    store = open_store(schemas={"stamped": Stamped})
+    store.set("stamped", id=1, ts=5)
+    assert store.get("stamped", 1).ts == 5
+
+
+def test_ts_stays_that_of_the_creation(open_store: OpenStore) -> None:
+    store = open_store(schemas={"stamped": Stamped})
+    store.set("stamped", id=1, ts=5)
+    store.set("stamped", id=1, value=3)
+    assert store.get("stamped", 1).ts == 5
+
+
+def test_a_ts_of_another_type_is_a_key_like_any(open_store: OpenStore) -> None:
+    store = open_store(schemas={"odd": make_dataclass("Odd", [("id", int), ("ts", str)])})
+    store.set("odd", id=1)
+    assert store.get("odd", 1).ts is None
+
+
+def test_a_default_applies_when_a_row_is_made(store: motion.Store) -> None:
+    store.set("garment", id=7)
+    assert store.get("garment", 7).stock == 0
+
+
+def test_a_default_does_not_apply_to_a_row_that_is_there(store: motion.Store) -> None:
+    store.set("garment", id=7, stock=5)
+    store.set("garment", id=7, name="dress")
+    assert store.get("garment", 7).stock == 5
+
+
+def test_a_key_unset_on_purpose_does_not_get_its_default_again(store: motion.Store) -> None:
+    store.set("garment", id=7)
+    store.set("garment", id=7, stock=None)
+    store.set("garment", id=7, name="dress")
+    assert store.get("garment", 7).stock is None
+
+
+def test_a_default_factory_makes_a_value_for_each_row(open_store: OpenStore) -> None:
+    fields = [("id", int), ("tags", list, field(default_factory=lambda: ["new"]))]
+    store = open_store(schemas={"tagged": make_dataclass("Tagged", fields)})
+    store.set("tagged", id=1)
+    assert store.get("tagged", 1).tags == ["new"]
+
+
+# -- pages --
+
+
+def test_page_keys_are_0_where_left_out(open_store: OpenStore) -> None:
+    store = open_store(schemas={"page": Page})
+    store.set("page", id=7, idea="boots")
+    assert store.get("page", 7, idea_page=0).idea == "boots"
+
+
+def test_pages_of_an_id_are_rows_of_their_own(open_store: OpenStore) -> None:
+    store = open_store(schemas={"page": Page})
+    store.set("page", id=7, idea_page=1, idea="boots")
+    store.set("page", id=7, idea_page=2, idea="coat")
+    assert [row.idea for row in store.rows("page", id=7)] == ["boots", "coat"]
+
+
+def test_a_page_key_may_be_a_numpy_number(open_store: OpenStore) -> None:
+    store = open_store(schemas={"page": Page})
+    store.set("page", id=7, idea_page=np.int64(1), idea="boots")
+    assert store.get("page", np.int64(7), idea_page=np.int64(1)).idea == "boots"
+
+
+def test_a_page_number_of_the_wrong_type_is_refused(open_store: OpenStore) -> None:
+    store = open_store(schemas={"page": Page})
+    with pytest.raises(motion.InvalidValue, match=r"page\.idea_page"):
+        store.get("page", 7, idea_page="first")  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_page_key_that_the_table_lacks_is_refused_with_the_nearest_name(
+    open_store: OpenStore,
+) -> None:
+    with pytest.raises(motion.UnknownKey, match="Did you mean 'idea_page'"):
+        open_store(schemas={"page": Page}).get("page", 7, ide_page=1)
+
+
+def test_a_key_that_is_no_page_key_does_not_name_a_row(open_store: OpenStore) -> None:
+    with pytest.raises(motion.SchemaError, match="no page key"):
+        open_store(schemas={"page": Page}).get("page", 7, score=1)
+
+
+# -- delete --
+
+
+def test_a_deleted_row_is_gone(store: motion.Store) -> None:
+    store.set("garment", id=7)
+    store.delete("garment", 7)
+    assert store.get("garment", 7) is None
+
+
+def test_deleting_an_id_deletes_all_its_pages(open_store: OpenStore) -> None:
+    store = open_store(schemas={"page": Page})
+    for page in range(3):
+        store.set("page", id=7, idea_page=page)
+    store.set("page", id=8)
+    store.delete("page", 7)
+    assert [row.id for row in store.rows("page")] == [8]
+
+
+def test_deleting_what_is_not_there_does_no_harm(store: motion.Store) -> None:
+    store.delete("garment", 7)
+    assert store.rows("garment") == []
+
+
+def test_a_row_made_again_after_deletion_has_nothing_of_the_old_one(store: motion.Store) -> None:
+    store.set("garment", id=7, name="dress", stock=5)
+    store.delete("garment", 7)
+    store.set("garment", id=7)
+    row = store.get("garment", 7)
+    assert (row.name, row.stock) == (None, 0)
+
+
+def test_deleting_without_an_id_is_refused(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidValue, match=r"garment\.id"):
+        store.delete("garment")
+
+
+def test_an_id_of_the_wrong_type_cannot_be_deleted(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidValue, match=r"'seven' \(str\)"):
+        store.delete("garment", "seven")
+
+
+def test_an_id_of_the_wrong_type_cannot_be_got(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidValue, match=r"'seven' \(str\)"):
+        store.get("garment", "seven")
+
+
+def test_getting_without_an_id_is_refused(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidValue, match=r"garment\.id"):
+        store.get("garment", None)
+
+
+# -- transactions --
+
+
+def test_a_transaction_writes_across_tables(open_store: OpenStore) -> None:
+    store = open_store(schemas={"garment": Garment, "named": Named})
+    with store.transaction() as tx:
+        tx.set("garment", id=7, name="dress")
+        tx.set_many("named", [{"id": "a"}, {"id": "b"}])
+    assert (len(store.rows("garment")), len(store.rows("named"))) == (1, 2)
+
+
+def test_a_transaction_writes_nothing_before_its_end(store: motion.Store) -> None:
+    with store.transaction() as tx:
+        tx.set("garment", id=7)
+        assert store.get("garment", 7) is None
+    assert store.get("garment", 7) is not None
+
+
+def test_a_transaction_that_raises_writes_nothing(store: motion.Store) -> None:
+    def fail() -> None:
+        with store.transaction() as tx:
+            tx.set("garment", id=7)
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        fail()
+    assert store.rows("garment") == []
+
+
+def test_a_wrong_value_in_a_transaction_is_an_error_at_once(store: motion.Store) -> None:
+    with store.transaction() as tx:
+        with pytest.raises(motion.InvalidValue):
+            tx.set("garment", id=7, price="much")
+        tx.set("garment", id=8)
+    assert [row.id for row in store.rows("garment")] == [8]
+
+
+def test_a_bad_row_of_set_many_in_a_transaction_leaves_all_its_rows_out(
+    store: motion.Store,
+) -> None:
+    with store.transaction() as tx:
+        with pytest.raises(motion.InvalidValue):
+            tx.set_many("garment", [{"id": 7}, {"id": 8, "price": "much"}])
+        tx.set("garment", id=9)
+    assert [row.id for row in store.rows("garment")] == [9]
+
+
+def test_a_transaction_takes_arrow_tables(store: motion.Store) -> None:
+    import pyarrow as pa
+
+    with store.transaction() as tx:
+        tx.set_many("garment", pa.table({"id": [7, 8], "name": ["dress", None]}))
+    assert [row.name for row in store.rows("garment")] == ["dress", None]
+
+
+def test_writes_of_a_transaction_are_made_in_order(store: motion.Store) -> None:
+    with store.transaction() as tx:
+        tx.set("garment", id=7, name="dress")
+        tx.delete("garment", 7)
+        tx.set("garment", id=7, shop="corner")
+    row = store.get("garment", 7)
+    assert (row.name, row.shop) == (None, "corner")
+
+
+def test_an_empty_transaction_does_nothing(store: motion.Store) -> None:
+    before = store.status().last_change
+    with store.transaction():
+        pass
+    assert store.status().last_change == before
+
+
+def test_reads_in_a_transaction_do_not_block_other_writers(store: motion.Store) -> None:
+    with store.transaction() as tx:
+        tx.set("garment", id=7)
+        writer = threading.Thread(target=lambda: store.set("garment", id=8))
+        writer.start()
+        writer.join()
+        assert tx.get("garment", 8) is not None
+
+
+# -- closing --
+
+CALLS: dict[str, Callable[[motion.Store], Any]] = {
+    "set": lambda store: store.set("garment", id=7),
+    "set_many": lambda store: store.set_many("garment", [{"id": 7}]),
+    "delete": lambda store: store.delete("garment", 7),
+    "get": lambda store: store.get("garment", 7),
+    "rows": lambda store: store.rows("garment"),
+    "sql": lambda store: store.sql("select 1"),
+    "search": lambda store: store.search("garment.embedding", [1, 2, 3]),
+    "status": lambda store: store.status(),
+    "errors": lambda store: store.errors(),
+    "wait": lambda store: store.wait(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_closed_store_says_so(store: motion.Store, call: str) -> None:
+    store.close()
+    with pytest.raises(motion.StoreClosed, match="'shop' is closed"):
+        CALLS[call](store)
+
+
+def test_waiting_for_a_change_of_a_closed_store_says_so(store: motion.Store) -> None:
+    change = store.set("garment", id=7)
+    store.close()
+    with pytest.raises(motion.StoreClosed):
+        change.wait()
+
+
+def test_closing_twice_does_no_harm(store: motion.Store) -> None:
+    store.close()
+    store.close()
+
+
+def test_a_store_closes_at_the_end_of_its_block(open_store: OpenStore) -> None:
+    with open_store(schemas={"garment": Garment}) as store:
+        store.set("garment", id=7)
+    with pytest.raises(motion.StoreClosed):
+        store.get("garment", 7)
+
+
+def test_a_store_shows_its_name_and_tables(store: motion.Store) -> None:
+    assert repr(store) == "<motion store 'shop': garment>"
