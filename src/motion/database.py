@@ -100,6 +100,7 @@ class Code:
         )
 
 
+MISSING = object()
 NO_CODE = Code({}, {}, {})
 
 
@@ -281,6 +282,11 @@ class Database:
 
     def state(self, component: str, version: int) -> Any:
         """Return a state version's value; loaded once, and shared by all who use it."""
+        found = self._states.get((component, version), MISSING)
+        if (
+            found is not MISSING
+        ):  # so that loading a new version never holds up who uses the old one
+            return found
         with self._states_lock:
             if (component, version) not in self._states:
                 with self.backend.read() as tx:

@@ -51,6 +51,8 @@ class SqliteBackend:
         self.name, self.folder = name, folder
         self._path = _prepare(folder)
         self._local = threading.local()
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._queriers: deque[sqlite3.Connection] = deque()
         self._connections: list[sqlite3.Connection] = []
         self._connections_lock = threading.Lock()
         self._is_closed = False
@@ -108,44 +110,49 @@ class SqliteBackend:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        connection = self._reader()
-        if connection.in_transaction:
-            yield connection
+        outer = cast("sqlite3.Connection | None", getattr(self._local, "snapshot", None))
+        if outer is not None:
+            yield outer
             return
-        with self._errors_named():
+        with self._borrowed(self._readers) as connection, self._errors_named():
             connection.execute("BEGIN")
-        try:
-            with self._errors_named():
+            self._local.snapshot = connection
+            try:
                 yield connection
-        finally:
-            connection.execute("COMMIT")
+            finally:
+                self._local.snapshot = None
+                connection.execute("COMMIT")
 
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Sequence[Any]]]:
-        connection = self._thread_connection("query", detect_types=sqlite3.PARSE_DECLTYPES)
-        try:
-            cursor = connection.execute(sql, [encode_parameter(value) for value in parameters])
-            names = [column[0] for column in cursor.description or ()]
-            return names, cursor.fetchall()
-        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
-            if isinstance(exc, sqlite3.OperationalError) and "readonly" in str(exc):
-                reason = (
-                    "sql() only reads; write with set, set_many or delete, so that triggers run"
-                )
-                raise SqlError(sql, reason) from exc
-            raise SqlError(sql, str(exc)) from exc
+        with self._borrowed(self._queriers, detect_types=sqlite3.PARSE_DECLTYPES) as connection:
+            try:
+                cursor = connection.execute(sql, [encode_parameter(value) for value in parameters])
+                names = [column[0] for column in cursor.description or ()]
+                return names, cursor.fetchall()
+            except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+                if isinstance(exc, sqlite3.OperationalError) and "readonly" in str(exc):
+                    reason = (
+                        "sql() only reads; write with set, set_many or delete, so that triggers run"
+                    )
+                    raise SqlError(sql, reason) from exc
+                raise SqlError(sql, str(exc)) from exc
 
-    def _reader(self) -> sqlite3.Connection:
-        return self._thread_connection("reader")
-
-    def _thread_connection(self, role: str, **options: Any) -> sqlite3.Connection:
+    @contextmanager
+    def _borrowed(
+        self, idle: deque[sqlite3.Connection], **options: Any
+    ) -> Iterator[sqlite3.Connection]:
+        """Lend a reading connection: as many are open as threads ever read at once, not as many as there were."""
         if self._is_closed:
             raise StoreClosed(self.name)
-        connection = cast("sqlite3.Connection | None", getattr(self._local, role, None))
-        if connection is None:
+        try:
+            connection = idle.pop()
+        except IndexError:
             connection = self._connect("NORMAL", **options)
             connection.execute("PRAGMA query_only = ON")
-            setattr(self._local, role, connection)
-        return connection
+        try:
+            yield connection
+        finally:
+            idle.append(connection)
 
     # -- being told of commits --
 

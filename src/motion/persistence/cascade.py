@@ -13,6 +13,7 @@ from motion.persistence.rows import Written, delete_rows, part_condition, parts_
 from motion.tasks import Cause, ranges_of
 from motion.triggers import TriggerSpec
 
+LOG_TRIMMED_EVERY = 50_000
 LOG_KEPT = 200_000
 """Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
 
@@ -223,11 +224,6 @@ def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
     tx.executemany(
         "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
     )
-
-
-def trim_vector_log(tx: Transaction) -> None:
-    """Drop entries so old that rebuilding an index is cheaper than catching up."""
-    tx.execute(
-        "DELETE FROM motion_vector_log WHERE entry <= (SELECT MAX(entry) FROM motion_vector_log) - ?",
-        (LOG_KEPT,),
-    )
+    last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
+    if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
+        tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))

@@ -1,0 +1,255 @@
+"""One store in several real processes at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import OpenStore
+
+import motion
+
+
+@dataclass
+class Item:
+    id: int
+    who: str
+    value: int
+    double: int
+    place: np.ndarray
+
+
+PREAMBLE = """
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+import motion
+
+@dataclass
+class Item:
+    id: int
+    who: str
+    value: int
+    double: int
+    place: np.ndarray
+
+@motion.trigger(on="item.value", sets="item.double")
+def double(value: int) -> int:
+    return 2 * value
+
+def opened(**options):
+    return motion.create_store(
+        "shared", schemas={"item": Item}, url=sys.argv[1], durability="normal", **options
+    )
+
+def say(line):
+    print(line, flush=True)
+
+"""
+
+Start = Callable[[str], "Process"]
+
+
+class Process:
+    """A Python process that runs a few lines, and talks by lines."""
+
+    def __init__(self, code: str, url: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", PREAMBLE + code, url],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def tell(self, line: object) -> None:
+        assert self._process.stdin is not None
+        print(line, file=self._process.stdin, flush=True)
+
+    def hear(self) -> str:
+        """Return the next line that it says; an error of its own is shown here."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        assert line, self.end()
+        return line
+
+    def end(self) -> str:
+        """Wait for its end and return what it wrote to standard error."""
+        return self._process.communicate()[1]
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'shared'}"
+
+
+@pytest.fixture
+def start(url: str) -> Iterator[Start]:
+    started: list[Process] = []
+
+    def start_one(code: str) -> Process:
+        started.append(Process(code, url))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def shared(open_store: OpenStore, url: str) -> motion.Store:
+    return open_store("shared", schemas={"item": Item}, url=url)
+
+
+WRITER = """
+store = opened(run=False)
+say("ready")
+input()
+ids = [store.set("item", who=sys.argv[0] + str(i), value=i).id for i in range(100)]
+ids += [row.id for row in store.set_many("item", [{"value": i} for i in range(100)]).rows()]
+say(ids)
+"""
+
+
+def numbers(line: str) -> list[int]:
+    return [int(number) for number in line.strip("[]").split(",")]
+
+
+def test_processes_that_write_at_once_have_all_their_rows_under_ids_of_their_own(
+    shared: motion.Store, start: Start
+) -> None:
+    writers = [start(WRITER), start(WRITER)]
+    assert [writer.hear() for writer in writers] == ["ready", "ready"]
+    for writer in writers:
+        writer.tell("go")
+    mine = [shared.set("item", value=i).id for i in range(100)]
+    ids = [*mine, *(number for writer in writers for number in numbers(writer.hear()))]
+    assert len(ids) == len(set(ids)) == 500
+    assert sorted(ids) == [row.id for row in shared.rows("item")]
+
+
+def test_an_id_deleted_by_another_process_is_not_given_again(
+    shared: motion.Store, start: Start
+) -> None:
+    shared.set("item", id=41)
+    other = start('opened(run=False).delete("item", 41); say("deleted")')
+    assert other.hear() == "deleted"
+    assert shared.set("item").id == 42
+
+
+ONE_BY_ONE = """
+store = opened(run=False)
+say("ready")
+while True:
+    number = int(input())
+    store.set("item", id=number, value=number, place=np.array([number, 1.0]))
+    say("done")
+"""
+
+
+def test_rows_of_another_process_are_read_at_once(shared: motion.Store, start: Start) -> None:
+    other = start(ONE_BY_ONE)
+    other.hear()
+    for number in range(1, 20):
+        other.tell(number)
+        other.hear()
+        assert shared.get("item", number).value == number
+        assert shared.sql("select max(value) as top from item").to_pylist() == [{"top": number}]
+
+
+def test_rows_of_another_process_are_found_by_search_at_once(
+    shared: motion.Store, start: Start
+) -> None:
+    other = start(ONE_BY_ONE)
+    other.hear()
+    for number in range(1, 20):
+        other.tell(number)
+        other.hear()
+        assert shared.search("item.place", [number, 1.0], k=1)[0].id == number
+
+
+RUNNER = """
+store = opened(triggers=[double])
+say("running")
+input()
+store.close()
+"""
+
+
+def test_a_change_made_here_is_waited_for_while_another_process_runs_its_triggers(
+    shared: motion.Store, start: Start
+) -> None:
+    start(RUNNER).hear()
+    change = shared.set("item", value=21)
+    assert change.wait().rows()[0].double == 42
+
+
+def test_a_change_of_another_process_is_waited_for_by_its_key(
+    shared: motion.Store, start: Start
+) -> None:
+    start(RUNNER).hear()
+    other = start('say(opened(run=False).set("item", id=7, value=21).key)')
+    shared.change(int(other.hear())).wait()
+    assert shared.get("item", 7).double == 42
+
+
+def test_a_key_of_a_change_outlives_the_process_that_made_it(
+    shared: motion.Store, start: Start
+) -> None:
+    start(RUNNER).hear()
+    other = start('say(opened(run=False).set("item", id=7, value=21).key)')
+    key = int(other.hear())
+    assert other.end() == ""
+    assert shared.change(key).wait().errors == []
+
+
+def test_a_key_added_by_another_process_does_not_harm_those_that_do_not_know_it(
+    shared: motion.Store, start: Start
+) -> None:
+    other = start(
+        """
+@dataclass
+class Wider(Item):
+    color: str = "red"
+
+store = motion.create_store("shared", schemas={"item": Wider}, url=sys.argv[1], run=False)
+store.set("item", id=1, value=1)
+say("widened")
+"""
+    )
+    assert other.hear() == "widened"
+    shared.set("item", id=2, value=2)
+    assert [row.value for row in shared.rows("item")] == [1, 2]
+
+
+def test_a_killed_writer_leaves_what_it_was_told_is_written(
+    shared: motion.Store, start: Start
+) -> None:
+    other = start(
+        """
+store = opened(run=False)
+for i in range(1, 1000):
+    say(store.set("item", value=i).id)
+"""
+    )
+    for _ in range(20):
+        last = int(other.hear())
+    other.kill()
+    ids = [row.id for row in shared.rows("item")]
+    assert last in ids
+    assert ids == list(range(1, len(ids) + 1))
+
+
+def test_the_store_can_be_opened_while_another_process_opens_it(start: Start) -> None:
+    code = 'opened(run=False).close(); say("opened")'
+    processes = [start(code) for _ in range(4)]
+    assert [process.hear() for process in processes] == ["opened"] * 4
