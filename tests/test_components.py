@@ -10,13 +10,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from tests.conftest import OpenStore
 
 import motion
-from tests.conftest import OpenStore
 
 ROOT = Path(__file__).parent.parent
 Plane = Annotated[np.ndarray, motion.Vector(2, metric="dot")]
@@ -64,7 +64,7 @@ def learned(state: State, rows: list[Item], store: motion.View) -> State:
         if row.label == "object":
             return {"factor": object()}
         if row.label == "wait for 99":
-            while store.get("item", 99) is None or store.get("item", 99).answer is None:
+            while not store.rows("item", where="id = 99 AND answer IS NOT NULL"):
                 pass  # the test, not the clock, ends this
     lessons = [f"{row.id}={row.label}" for row in rows]
     return {
@@ -197,10 +197,9 @@ def live_state(store: motion.Store, component: str = "Scale") -> State:
         return dict(state)
 
 
-def item(store: motion.Store, id: int = 1) -> Item:
-    row = store.get(Item, id)
-    assert isinstance(row, Item)
-    return row
+def item(store: motion.Store, id: int = 1) -> Any:
+    """Return a row whose keys may be unset, whatever its schema says."""
+    return store.get(Item, id)
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +241,8 @@ def test_if_better_needs_evaluate(open_store: OpenStore) -> None:
 def test_refresh_before_does_not_go_with_pages(open_store: OpenStore) -> None:
     class Paged(motion.Component):
         @motion.infer(on="ask.query", sets="ask.idea", page="idea_page", refresh="before")
-        def ideas(self, state: Any, query: str) -> list[str]: ...
+        def ideas(self, state: Any, query: str) -> list[str]:
+            return [query]
 
     with pytest.raises(motion.TriggerError, match="refresh='before'"):
         open_with(open_store, Paged())
@@ -272,7 +272,7 @@ def test_the_state_is_kept_on_disk_and_loaded_after_reopening(open_store: OpenSt
 
 
 def test_states_of_arrays_and_plain_data_come_back_as_they_were(open_store: OpenStore) -> None:
-    whole = {
+    whole: dict[str, Any] = {
         "weights": np.arange(6, dtype=np.float64).reshape(2, 3), "names": ["a", "b"], "pair": (1, 2.5),
         "nested": {"flag": True, "nothing": None, "deep": [{"x": np.zeros(2, np.int8)}]},
     }  # fmt: skip
@@ -289,7 +289,7 @@ def test_states_of_arrays_and_plain_data_come_back_as_they_were(open_store: Open
     fill(store, "a")
     store.close()
     state = live_state(open_with(open_store, Keeper()), "Keeper")
-    assert state["weights"].tolist() == whole["weights"].tolist()  # type: ignore[union-attr]
+    assert state["weights"].tolist() == whole["weights"].tolist()
     assert (state["weights"].dtype, state["pair"]) == (np.float64, (1, 2.5))
     assert state["nested"]["deep"][0]["x"].dtype == np.int8
 
@@ -387,26 +387,26 @@ def test_infer_without_a_state_waits_for_the_first_fit(open_store: OpenStore) ->
 
 
 def test_a_trigger_may_receive_a_components_live_state(open_store: OpenStore) -> None:
-    @motion.trigger(on="item.question", sets="item.found")
+    @motion.trigger(on="item.question", sets="item.seen")
     def ask(question: str, model: Scale) -> str:
         return f"{question}{model['factor']}"  # type: ignore[index]  # the state, not the component
 
     store = open_with(open_store, Scale(factor=3), ask)
     store.set("item", id=1, question="factor?").wait()
-    assert item(store).found == "factor?3"
+    assert item(store).seen == "factor?3"
 
 
 def test_a_trigger_that_receives_a_state_waits_for_the_first_fit(open_store: OpenStore) -> None:
-    @motion.trigger(on="item.question", sets="item.found")
+    @motion.trigger(on="item.question", sets="item.seen")
     def ask(question: str, model: Untaught) -> str:
         return f"{question}{model['factor']}"  # type: ignore[index]
 
     store = open_with(open_store, Untaught(), ask)
     store.set("item", id=1, question="factor?").wait()
-    before = item(store).found
+    before = item(store).seen
     teach(store, i1="x")
     store.wait(timeout=60)
-    assert (before, item(store).found) == (None, "factor?5")
+    assert (before, item(store).seen) == (None, "factor?5")
 
 
 def test_a_setup_that_raises_is_the_error_of_triggers_that_receive_the_state(
@@ -416,7 +416,7 @@ def test_a_setup_that_raises_is_the_error_of_triggers_that_receive_the_state(
         def setup(self) -> Any:
             raise OSError("no such model")
 
-    @motion.trigger(on="item.question", sets="item.found")
+    @motion.trigger(on="item.question", sets="item.seen")
     def ask(question: str, model: Broken) -> str:
         return question
 
@@ -683,7 +683,7 @@ def test_held_out_labels_are_never_learned_and_always_the_same(open_store: OpenS
     held = int(store.model("Judged").versions()[-1].metrics["rows"])
     assert len(ids) == 2 * len(set(ids))
     assert 0 < len(set(ids)) < 40
-    assert held == 2 * (40 - len(set(ids)))
+    assert held == 40 - len(set(ids))
 
 
 def test_manual_waits_for_promote(open_store: OpenStore) -> None:
@@ -832,7 +832,7 @@ def test_p7_a_run_whose_version_was_retired_meanwhile_is_made_again(
 ) -> None:
     gate, has_begun = threading.Event(), threading.Event()
 
-    @motion.trigger(on="item.question", sets="item.found")
+    @motion.trigger(on="item.question", sets="item.seen")
     def ask(question: str, model: Scale, store: motion.View) -> str:
         factor = model["factor"]  # type: ignore[index]
         if factor == 1:
@@ -850,7 +850,7 @@ def test_p7_a_run_whose_version_was_retired_meanwhile_is_made_again(
         pass
     gate.set()
     change.wait()
-    assert item(store).found == "2:2"
+    assert item(store).seen == "2:2"
 
 
 def test_p9_a_deleted_row_leaves_the_index_of_its_version(open_store: OpenStore) -> None:

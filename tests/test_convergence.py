@@ -1,7 +1,7 @@
 """P4 and P6 as a property: when idle, every derived value is what a recompute from scratch gives.
 
-Random small graphs (chains, diamonds, fan-outs, fan-outs of fan-outs) over one table, whose triggers run fused, as
-tasks, in batches or on the event loop, meet random interleavings of sets, unsets, deletes and waits.
+Random small graphs (chains, diamonds, fan-outs, fan-outs of fan-outs) over one table, whose triggers run inline, fused,
+as tasks, in batches or on the event loop, meet random interleavings of sets, unsets, deletes and waits.
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ def as_a_task(rule: Rule) -> Any:
     return _trigger(rule, _named(rule), retries=1)
 
 
+def inline(rule: Rule) -> Any:
+    return _trigger(rule, _named(rule), inline=rule.page is None)
+
+
+def never_inline(rule: Rule) -> Any:
+    return _trigger(rule, _named(rule), inline=False)
+
+
 def in_batches(rule: Rule) -> Any:
     @functools.wraps(rule.function)
     def many(*columns: list[Any]) -> list[Any]:
@@ -150,7 +158,7 @@ def _trigger(rule: Rule, function: Callable[..., Any], **options: Any) -> Any:
     return mark(function)
 
 
-WAYS = [plainly, plainly, as_a_task, in_batches, on_the_event_loop, item_by_item]
+WAYS = [plainly, never_inline, inline, as_a_task, in_batches, on_the_event_loop, item_by_item]
 
 # -- what happens --
 
@@ -200,14 +208,16 @@ def do(store: motion.Store, given: dict[int, dict[str, Any]], step: tuple[str, A
 
 # -- the recompute --
 
-Page = tuple[int, int, int]
+Page = tuple[int, ...]
 KEYS = ("a", "b", "c", "d", "e", "w", "x", "y", "v", "u")
 OWN_LEVEL = {"w": 1, "x": 1, "y": 1, "v": 2, "u": 2}
 
 
 def recomputed(rules: Sequence[Rule], given: dict[int, dict[str, Any]]) -> dict[Page, list[Any]]:
     """Return the whole table as it must be: (id, w_page, v_page) -> stored values."""
-    table: dict[Page, dict[str, Any]] = {(id, 0, 0): dict(row) for id, row in given.items()}
+    table: dict[Page, dict[str, Any]] = {
+        (id, 0, 0): dict(row) for id, row in given.items()
+    }
     for rule in rules:
         level = max(OWN_LEVEL.get(key, 0) for key in rule.on)
         for page in [page for page in table if not any(page[1 + level :])]:

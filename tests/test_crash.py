@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import OpenStore
 
 import motion
-from tests.conftest import OpenStore
 
 ROOT = Path(__file__).parent.parent
 
@@ -137,6 +138,7 @@ def killed_after(folder: str, start: int, lines: int) -> int:
 
 def assert_as_if_nothing_had_happened(store: motion.Store, acknowledged: set[int]) -> None:
     docs: dict[int, list[Doc]] = {}
+    no_words: list[Any] = [None]
     for row in store.rows("doc", inherit=False):
         docs.setdefault(row.id, []).append(row)
     assert acknowledged <= docs.keys()
@@ -145,8 +147,8 @@ def assert_as_if_nothing_had_happened(store: motion.Store, acknowledged: set[int
         first = pages[0]
         assert (first.text, first.loud, first.size) == (text, text.upper(), len(text))
         assert first.later == f"{len(text)} letters"
-        assert [row.word for row in pages] == (expected or [None])
-        assert [row.long_word for row in pages] == ([word * 2 for word in expected] or [None])
+        assert [row.word for row in pages] == (expected or no_words)
+        assert [row.long_word for row in pages] == ([word * 2 for word in expected] or no_words)
     chunks = sorted((row.doc, row.text, row.loud) for row in store.rows("chunk"))
     assert chunks == sorted((id, word, word.upper()) for id in docs for word in text_of(id).split())
     assert sorted(row.doc for row in store.rows("note")) == sorted(docs)
@@ -266,3 +268,37 @@ def test_p6_a_generator_killed_half_way_starts_again_and_ends_exactly(
     store.wait(timeout=10)
     after = [row.word for row in store.rows("doc")]
     assert (before, after) == (["a", "b"], ["a", "b", "c"])
+
+
+# -- a row that ends the processes which run it --
+
+
+@motion.trigger(on="doc.text", sets="doc.loud", batch=64)
+def deadly(text: list[str]) -> list[str]:
+    if "w7" in text and IS_IN_CHILD.is_set():
+        os._exit(1)
+    return [each.upper() for each in text]
+
+
+def die(folder: str) -> None:
+    """Run what is left until a run ends the process, or all is done. Runs in a process of its own."""
+    IS_IN_CHILD.set()
+    store = motion.create_store("crash", schemas=SCHEMAS, triggers=[deadly], url=folder)
+    store.wait()
+    store.close()
+
+
+@pytest.mark.crash
+def test_p11_a_row_that_ends_ten_processes_is_set_aside_alone(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    folder = f"sqlite:///{tmp_path / 'crash.motion'}"
+    store = open_store("crash", schemas=SCHEMAS, triggers=[deadly], run=False)
+    store.set_many("doc", [{"id": i, "text": f"w{i}"} for i in range(1, 21)])
+    codes: list[int] = []
+    while not codes or codes[-1] != 0:
+        with in_another_process(f"die({folder!r})") as process:
+            codes.append(process.wait())
+    assert codes == [1] * 10 + [0]
+    assert [(letter.row, letter.attempts) for letter in store.errors()] == [("id=7 word_page=0", 0)]
+    assert [row.id for row in store.rows("doc") if row.loud is None] == [7]

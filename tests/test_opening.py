@@ -23,6 +23,10 @@ def schema(*fields: Field, row_id: type = int) -> type:
     return make_dataclass("Thing", [("id", row_id), *fields])
 
 
+def colors(members: Any) -> Any:
+    return Enum("Color", members)
+
+
 Reopen = Callable[..., motion.Store]
 
 
@@ -207,13 +211,13 @@ def test_a_key_may_get_an_index(reopen: Reopen, tmp_path: Path) -> None:
 
 
 def test_an_enum_may_get_members(reopen: Reopen) -> None:
-    color, wider = Enum("Color", "RED GREEN"), Enum("Color", "RED BLUE GREEN")
+    color, wider = colors("RED GREEN"), colors("RED BLUE GREEN")
     store = reopen([("color", color)], [("color", wider)], color=color.GREEN)
     assert store.get("thing", 1).color is wider.GREEN
 
 
 def test_the_members_of_an_enum_may_get_other_values(reopen: Reopen) -> None:
-    color, other = Enum("Color", {"RED": 1}), Enum("Color", {"RED": "r"})
+    color, other = colors({"RED": 1}), colors({"RED": "r"})
     store = reopen([("color", color)], [("color", other)], color=color.RED)
     assert store.get("thing", 1).color is other.RED
 
@@ -265,7 +269,7 @@ def test_a_page_key_that_becomes_a_plain_one_is_refused(reopen: Reopen) -> None:
 
 
 def test_a_removed_member_of_an_enum_is_refused(reopen: Reopen) -> None:
-    color, narrower = Enum("Color", "RED GREEN"), Enum("Color", "RED")
+    color, narrower = colors("RED GREEN"), colors("RED")
     message = mismatch(reopen, [("color", color)], [("color", narrower)], color=color.GREEN)
     assert "color was enum RED GREEN and is enum RED now" in message
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.conftest import OpenStore
 
 import motion
-from tests.conftest import OpenStore
 
 
 @dataclass
@@ -36,9 +36,6 @@ class Chunk:
     text: str
     loud: str
     note: str
-
-
-Pages = dict[tuple[int, ...], Any]
 
 
 @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
@@ -71,7 +68,7 @@ def ask(store: motion.Store, text: str | None, id: int = 1) -> None:
     store.set("query", id=id, text=text).wait()
 
 
-def pages(store: motion.Store, key: str, id: int = 1) -> Pages:
+def pages(store: motion.Store, key: str, id: int = 1) -> dict[int, Any]:
     """Return idea page -> stored value, for the rows that have image page 0."""
     rows = store.rows("query", id=id, inherit=False)
     return {row.idea_page: getattr(row, key) for row in rows if row.image_page == 0}
@@ -184,7 +181,7 @@ def test_what_users_set_on_the_row_itself_survives_a_change_of_page_0(
     ask(store, "red")
     store.set("query", id=1, summary="mine", limit=3).wait()
     ask(store, "blue")
-    assert store.get("query", 1).summary == "mine"
+    assert store.rows("query", id=1)[0].summary == "mine"
 
 
 def test_several_outputs_are_laid_out_over_pages_together(open_store: OpenStore) -> None:
@@ -313,7 +310,7 @@ def test_an_inherited_on_key_runs_all_pages(open_store: OpenStore) -> None:
 def test_a_row_reads_what_it_inherits(open_store: OpenStore) -> None:
     store = open_queries(open_store, ideas, images)
     ask(store, "ab cd")
-    row = store.get("query", 1, idea_page=1, image_page=1)
+    row: Any = store.get("query", 1, idea_page=1, image_page=1)
     assert (row.text, row.idea, row.image) == ("ab cd", "cd", "cd/d")
 
 

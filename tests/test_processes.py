@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_processes_that_write_at_once_have_all_their_rows_under_ids_of_their_own
     assert [writer.hear() for writer in writers] == ["ready", "ready"]
     for writer in writers:
         writer.tell("go")
-    mine = [shared.set("item", value=i).id for i in range(100)]
+    mine: list[Any] = [shared.set("item", value=i).id for i in range(100)]
     ids = [*mine, *(number for writer in writers for number in numbers(writer.hear()))]
     assert len(ids) == len(set(ids)) == 500
     assert sorted(ids) == [row.id for row in shared.rows("item")]
@@ -179,6 +180,7 @@ def test_rows_of_another_process_are_found_by_search_at_once(
 
 RUNNER = """
 store = opened(triggers=[double])
+store.wait()  # starts its worker
 say("running")
 input()
 store.close()

@@ -58,9 +58,9 @@ class Kinds:
     season: Season
     array: np.ndarray
     vector: Annotated[np.ndarray, motion.Vector(3)]
-    items: list
+    items: list  # type: ignore[type-arg]  # a bare list is a type of its own
     names: list[str]
-    facts: dict
+    facts: dict  # type: ignore[type-arg]  # so is a bare dict
     counts: dict[str, int]
     shop: Shop
     cut: Literal["slim", "wide"]
@@ -93,7 +93,7 @@ JSON = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 FIRST, LAST = datetime(2, 1, 1), datetime(9998, 1, 1)  # noqa: DTZ001  # a bound is without a zone
-ZONES = st.timezones() | st.none() | st.just(timezone(timedelta(hours=-5, minutes=-30)))
+ZONES: Any = st.timezones() | st.none() | st.just(timezone(timedelta(hours=-5, minutes=-30)))
 DTYPES = st_numpy.scalar_dtypes() | st_numpy.unicode_string_dtypes() | st_numpy.byte_string_dtypes()
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "whole": INT64,
@@ -353,7 +353,8 @@ def test_a_key_with_the_word_page_may_be_declared_no_page_key(open_store: OpenSt
 @pytest.mark.parametrize("name", ["order", "select", "group", "row", "slot", "primary", "rowid"])
 def test_a_key_may_be_called_like_a_word_of_sql(open_store: OpenStore, name: str) -> None:
     store = opened(open_store, table_with(name, Annotated[str, motion.Index]))
-    store.set("thing", id=1, **{name: "x"})
+    values: Any = {name: "x"}
+    store.set("thing", id=1, **values)
     assert getattr(store.rows("thing", where={name: "x"})[0], name) == "x"
 
 
@@ -444,8 +445,7 @@ def test_a_combination_of_flags_is_refused_as_it_has_no_name(open_store: OpenSto
 
 
 def test_a_missing_time_of_pandas_is_not_stored_as_text(open_store: OpenStore) -> None:
-    import pandas as pd
-
+    pd = pytest.importorskip("pandas")
     assert "datetime" in error_of(opened(open_store, Kinds), moment=pd.NaT)
 
 

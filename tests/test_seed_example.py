@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sqlite3
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ class Seed:
     """The names that the example defines."""
 
     def __init__(self) -> None:
-        names: dict[str, Any] = {"__name__": "seed"}
-        exec(compile(textwrap.dedent(SEED), "seed.py", "exec"), names)
+        Path("seed.py").write_text(SEED)
+        names: dict[str, Any] = runpy.run_path("seed.py")
         self.store = names["store"]
         self.Query, self.Shop = names["QuerySchema"], names["RetailerSchema"]
         self.Retailer, self.Source = names["Retailer"], names["QuerySource"]
@@ -76,7 +76,7 @@ def seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seed]:
 
 
 def test_the_store_lies_in_a_folder_of_its_name(seed: Seed) -> None:
-    assert os.listdir() == ["fashion_search.motion"]
+    assert sorted(os.listdir()) == ["fashion_search.motion", "seed.py"]
 
 
 def test_running_the_example_twice_gives_the_same_store(seed: Seed) -> None:

@@ -197,7 +197,7 @@ def test_an_id_of_a_deleted_row_is_not_given_again_after_reopening(open_store: O
 
 def test_new_text_ids_are_ordered_by_time(open_store: OpenStore) -> None:
     store = open_store(schemas={"named": Named})
-    ids = [store.set("named", value=i).id for i in range(50)]
+    ids: list[Any] = [store.set("named", value=i).id for i in range(50)]
     assert len(set(ids)) == 50
     assert [row.id for row in store.rows("named")] == sorted(ids)
     assert [row.value for row in store.rows("named")] == list(range(50))
@@ -278,7 +278,7 @@ def test_a_key_unset_on_purpose_does_not_get_its_default_again(store: motion.Sto
 
 
 def test_a_default_factory_makes_a_value_for_each_row(open_store: OpenStore) -> None:
-    fields = [("id", int), ("tags", list, field(default_factory=lambda: ["new"]))]
+    fields: list[Any] = [("id", int), ("tags", list, field(default_factory=lambda: ["new"]))]
     store = open_store(schemas={"tagged": make_dataclass("Tagged", fields)})
     store.set("tagged", id=1)
     assert store.get("tagged", 1).tags == ["new"]
@@ -302,14 +302,15 @@ def test_pages_of_an_id_are_rows_of_their_own(open_store: OpenStore) -> None:
 
 def test_a_page_key_may_be_a_numpy_number(open_store: OpenStore) -> None:
     store = open_store(schemas={"page": Page})
-    store.set("page", id=7, idea_page=np.int64(1), idea="boots")
-    assert store.get("page", np.int64(7), idea_page=np.int64(1)).idea == "boots"
+    pages: Any = {"idea_page": np.int64(1)}
+    store.set("page", id=7, **pages, idea="boots")
+    assert store.get("page", np.int64(7), **pages).idea == "boots"
 
 
 def test_a_page_number_of_the_wrong_type_is_refused(open_store: OpenStore) -> None:
     store = open_store(schemas={"page": Page})
     with pytest.raises(motion.InvalidValue, match=r"page\.idea_page"):
-        store.get("page", 7, idea_page="first")  # type: ignore[arg-type]  # on purpose
+        store.get("page", 7, idea_page="first")  # type: ignore[call-overload]  # on purpose
 
 
 def test_a_page_key_that_the_table_lacks_is_refused_with_the_nearest_name(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -199,11 +199,26 @@ class StoreMachine(RuleBasedStateMachine):
         given = [{key: value for key, value in row.items() if value is not None} for row in rows]
         change = self.store.set_many(table, rows, commit_every=commit_every)
         assert change.count == len(rows)
-        made = [row for row in self.store.rows(table) if row.id not in self.seen_ids]
-        fresh = iter(sorted({row.id for row in made} - {row.get("id") for row in given}))
-        return multiple(
-            *[self._take(table, row, row["id"] if "id" in row else next(fresh)) for row in given]
-        )
+        chunks = [given[i : i + commit_every] for i in range(0, len(given), commit_every)]
+        ids = self._new_numbers(chunks) if table == "look" else self._new_texts(chunks)
+        named = [self._take(table, row, next(ids)) for chunk in chunks for row in chunk]
+        return multiple(*named)
+
+    def _new_numbers(self, chunks: list[list[Row]]) -> Iterator[Any]:
+        """Give each row's id; new ones are larger than all before, and all given in their chunk."""
+        for chunk in chunks:
+            following = max([self.model.largest, *(row["id"] for row in chunk if "id" in row)])
+            for row in chunk:
+                following += "id" not in row
+                yield row.get("id", following)
+
+    def _new_texts(self, chunks: list[list[Row]]) -> Iterator[Any]:
+        """Give each row's id; new ones are those that the store made, in the order of their making."""
+        given = {row["id"] for chunk in chunks for row in chunk if "id" in row}
+        known = given | self.seen_ids
+        made = iter(sorted(row.id for row in self.store.rows("shop") if row.id not in known))
+        for row in (row for chunk in chunks for row in chunk):
+            yield row["id"] if "id" in row else next(made)
 
     @rule(name=names, data=st.data())
     def set_a_row_that_was_read(self, name: tuple[str, Name], data: st.DataObject) -> None:
@@ -213,8 +228,9 @@ class StoreMachine(RuleBasedStateMachine):
             return
         key = data.draw(st.sampled_from(sorted(VALUES[table])))
         value = data.draw(st.none() | VALUES[table][key])
-        self.store.set(row, **{key: value})
-        named = dict(zip(("id", *PAGES[table]), (row_id, *pages), strict=True))
+        values: Row = {key: value}
+        self.store.set(row, **values)
+        named: Row = dict(zip(("id", *PAGES[table]), (row_id, *pages), strict=True))
         self.model.write(table, {**named, key: value})
 
     @rule(writes=st.lists(WRITES, max_size=4))
@@ -292,9 +308,13 @@ def _same(row: Any, expected: Row | None) -> bool:
 
 
 StoreMachine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=30,
     deadline=None,
+    phases=[
+        Phase.reuse,
+        Phase.generate,
+    ],  # to shrink an example takes minutes; add Phase.shrink for that
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestAStoreHoldsWhatADictHolds = StoreMachine.TestCase

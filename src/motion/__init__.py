@@ -22,6 +22,7 @@ from motion.errors import (
     UnknownTable,
     WaitTimeout,
 )
+from motion.recompute import Explanation, Plan
 from motion.runtime import create_store
 from motion.schema import Index, Vector
 from motion.schema import KeyOptions as Key
@@ -36,6 +37,7 @@ __all__ = [
     "Component",
     "DeadLetter",
     "DimensionMismatch",
+    "Explanation",
     "Failed",
     "Hit",
     "Index",
@@ -43,6 +45,7 @@ __all__ = [
     "Key",
     "Model",
     "MotionError",
+    "Plan",
     "RejectedRow",
     "SchemaError",
     "SchemaMismatch",

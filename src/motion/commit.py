@@ -88,7 +88,10 @@ class Commit:
             i for i, row in enumerate(self.inputs.rows) if now.get(row) != self.inputs.fences[i]
         }
         for step in self.steps:
-            for places, _ in step.writes:  # what rows of one batch wrote together holds for all of them or none
+            for (
+                places,
+                _,
+            ) in step.writes:  # what rows of one batch wrote together holds for all of them or none
                 together = {step.called[place] for place in places}
                 moved |= together if together & moved else set()
         return [i for i in range(len(self.inputs.rows)) if i not in moved]
@@ -172,9 +175,7 @@ class Commit:
                     cause = self.claim.cause(self.inputs.rows[min(whose)], number)
                     self._apply_freely(tx, cause.through(step.spec.name), operations)
 
-    def _apply_freely(
-        self, tx: Transaction, cause: Cause, operations: Sequence[Operation]
-    ) -> None:
+    def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
         if len(cause.chain) > MAX_DEPTH:
             raise CascadeTooDeep(cause.chain[-SHOWN_CHAIN:], MAX_DEPTH)
         apply_operations(tx, self.database.layouts, operations, cause)

@@ -20,11 +20,13 @@ class Costs:
         self._lock = threading.Lock()
         self._streaks: dict[str, int] = {}
         self._cheap: set[str] = set()
+        self._each: dict[str, float] = {}
 
     def note(self, trigger: str, seconds: float, calls: int) -> None:
         """Take in that some calls took so long together. It takes repeated measurements to change a verdict."""
         each = seconds / max(calls, 1)
         with self._lock:
+            self._each[trigger] = each
             streak = self._streaks.get(trigger, 0)
             streak = max(streak, 0) + 1 if each < CHEAP_S else min(streak, 0) - 1
             self._streaks[trigger] = streak
@@ -38,6 +40,10 @@ class Costs:
         with self._lock:
             self._streaks.pop(trigger, None)
             self._cheap.discard(trigger)
+
+    def seconds_each(self, trigger: str) -> float | None:
+        """Return what one call took when last measured, None where it has not run."""
+        return self._each.get(trigger)
 
     def is_cheap(self, trigger: str) -> bool:
         return trigger in self._cheap

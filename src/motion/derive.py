@@ -28,6 +28,10 @@ class Run(Protocol):
     now: Callable[[], int]
     """Tells the position of the row under way."""
 
+    @property
+    def pins(self) -> Mapping[str, int]:
+        """Component -> the state version that the run sees."""
+
     def view(self, index: int) -> Any:
         """Return the view through which the row at `index` reads the store and leaves its writes."""
 
@@ -43,6 +47,10 @@ class At:
     def __init__(self, run: Run, index: int) -> None:
         self.run = run
         self.now: Callable[[], int] = lambda: index
+
+    @property
+    def pins(self) -> Mapping[str, int]:
+        return self.run.pins
 
     def view(self, index: int) -> Any:
         return self.run.view(index)

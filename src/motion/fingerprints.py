@@ -54,7 +54,9 @@ def _names_held(function: Any) -> dict[str, Any]:
         except ValueError:  # an empty cell
             continue
     used = _names_used(function.__code__)
-    return held | {name: function.__globals__[name] for name in used if name in function.__globals__}
+    return held | {
+        name: function.__globals__[name] for name in used if name in function.__globals__
+    }
 
 
 def _names_used(code: CodeType) -> set[str]:

@@ -91,7 +91,9 @@ class Graph:
         for name in self.order:
             spec = self.triggers[name]
             names = {self.producers.get((spec.table, key)) for key in (*spec.on, *spec.inputs)}
-            direct = [other for other in names if other and other in found]  # so it is earlier in the order
+            direct = [
+                other for other in names if other and other in found
+            ]  # so it is earlier in the order
             found[name] = tuple(
                 dict.fromkeys(each for other in direct for each in (*found[other], other))
             )

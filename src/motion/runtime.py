@@ -115,12 +115,14 @@ def _open(
     )
     place = Path(temporary.name) if temporary else folder
     assert place is not None
-    backend = SqliteBackend(name, place, durability)
+    backend = None
     try:
+        backend = SqliteBackend(name, place, durability)
         database = Database(name, backend, ExactIndex)
         database.open(schemas, triggers)
     except BaseException:
-        backend.close()
+        if backend is not None:
+            backend.close()
         if temporary:
             temporary.cleanup()
         raise

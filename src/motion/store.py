@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import pyarrow as pa
-
+from motion import recompute
 from motion.backends.base import Transaction
 from motion.change import Change, RejectedRow, dead_letters, wait_until
 from motion.codecs import Stored
@@ -45,10 +44,13 @@ from motion.intake import (
 from motion.persistence import labels, queue, states
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
+from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.rows import Columns, filled_ids, ids_by_value, ids_not_among
 from motion.persistence.writes import Operation, SetOperation
+from motion.recompute import Explanation, Plan
 from motion.schema import Table
 from motion.tasks import DeadLetter
+from motion.triggers import DECLARATION
 from motion.view import Reader, TransactionWriter, View, named_row
 
 
@@ -210,32 +212,11 @@ class Store(Reader):
         """Return what stands for a write that commits with the run it was made in."""
         return Change(self._database, 0, count=count)
 
-    # -- reading: inside a run through its view --
-
-    def get(self, table: TableName, id: Any, *, inherit: bool = True, **pages: int) -> Any | None:
+    def _seen(self) -> Pins:
+        """Return the live versions, or, inside a run, the versions of the run."""
         self._check_open()
-        view = self._view()
-        if view is not None:
-            return view.get(table, id, inherit=inherit, **pages)
-        return super().get(table, id, inherit=inherit, **pages)
-
-    def rows(self, table: TableName, **options: Any) -> list[Any]:
-        self._check_open()
-        view = self._view()
-        return super().rows(table, **options) if view is None else view.rows(table, **options)
-
-    def search(
-        self, key: str, vector: Any, *, k: int = 10, where: Where = None, params: Sequence[Any] = ()
-    ) -> list[Hit]:
-        self._check_open()
-        view = self._view()
-        if view is not None:
-            return view.search(key, vector, k=k, where=where, params=params)
-        return super().search(key, vector, k=k, where=where, params=params)
-
-    def sql(self, query: str, params: Sequence[Any] = ()) -> pa.Table:
-        self._check_open()
-        return super().sql(query, params)
+        run = CURRENT.get()
+        return NO_PINS if run is None else run.pins
 
     # -- work --
 
@@ -303,6 +284,44 @@ class Store(Reader):
         self._database.write(lambda tx: revive(tx, self._database.layouts, letters))
         self._start()
         return len(letters)
+
+    def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
+        """Return where a value came from: its trigger, code and state version, and the same of its inputs."""
+        self._check_open()
+        return recompute.explain(self._database, table, id, key, pages)
+
+    def plan(self, trigger: str | Callable[..., Any]) -> Plan:
+        """Return what recomputing a trigger, given by its name or function, would touch.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        return recompute.plan(self._database, _trigger_name(trigger))
+
+    def backfill(
+        self,
+        trigger: str | Callable[..., Any],
+        *,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        force: bool = False,
+    ) -> Change:
+        """Run a trigger again where its outputs are missing or made by other code, below live work.
+
+        Args:
+            trigger: its name or function.
+            where: only on rows that this condition on stored values holds for.
+            force: also where its outputs are current. Values that users gave are never touched.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        name = _trigger_name(trigger)
+        change = recompute.backfill(self._database, name, where, params, force=force)
+        self._start()
+        return change
 
     def model(self, component: str) -> Model:
         """Return a component's state versions, and what can be done with them."""
@@ -536,6 +555,14 @@ class _Load:
             if value is not None
         ]
         return [delete_operation(self._table, row_id) for ids in gone for row_id in ids]
+
+
+def _trigger_name(trigger: str | Callable[..., Any]) -> str:
+    if isinstance(trigger, str):
+        return trigger
+    declaration = getattr(trigger, DECLARATION, None)
+    given = declaration.name if declaration else None
+    return str(given or getattr(trigger, "__name__", repr(trigger)))
 
 
 def _work_left(tx: Any) -> int:

@@ -19,6 +19,9 @@ RANGE_LIMIT = 10_000
 """Rows in one task at most: a unit of work that is claimed, run and committed at once."""
 
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 200, 60_000
+LOSSES_ALLOWED = 10
+"""Processes that may end while they hold a task, before it is set aside."""
+
 BACKFILL_PRIORITY = -1_000_000
 MAX_DEPTH = 50
 
@@ -73,6 +76,7 @@ class Task:
     path: str
     priority: int
     attempts: int
+    losses: int
 
     @property
     def size(self) -> int:

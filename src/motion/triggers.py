@@ -323,7 +323,7 @@ def _parameters(
     components: dict[type, str],
     component: str | None,
 ) -> tuple[Parameter, ...]:
-    hints = _hints(function)
+    hints = _hints(function, components)
     found = []
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -338,14 +338,18 @@ def _parameters(
     return tuple(found)
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(getattr(function, "__func__", function))
-    except (
-        NameError,
-        TypeError,
-    ):  # a hint that only a type checker can see: nothing here depends on it
-        return dict(getattr(function, "__annotations__", {}))
+def _hints(function: Callable[..., Any], components: dict[type, str]) -> dict[str, Any]:
+    """Return the parameters' types. One that only a type checker can see stays text; the others do not suffer."""
+    plain = inspect.unwrap(function)
+    visible = {each.__name__: each for each in components}
+    hints: dict[str, Any] = {}
+    for name, hint in getattr(plain, "__annotations__", {}).items():
+        alone = type("alone", (), {"__annotations__": {name: hint}})
+        try:
+            hints |= typing.get_type_hints(alone, getattr(plain, "__globals__", {}), visible)
+        except (NameError, TypeError, AttributeError, SyntaxError):
+            hints[name] = hint
+    return hints
 
 
 def _parameter(

@@ -4,7 +4,7 @@ with its task or not at all."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import pyarrow as pa
 
@@ -15,6 +15,8 @@ from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation
 from motion.schema import Table
 
+Row = TypeVar("Row")
+
 
 class Reader:
     """What can be read from a store, pinned to state versions where it matters."""
@@ -23,7 +25,19 @@ class Reader:
         self._database = database
         self._pins = pins
 
-    def get(self, table: TableName, id: Any, *, inherit: bool = True, **pages: int) -> Any | None:
+    def _seen(self) -> Pins:
+        """Return the state versions whose outputs are read."""
+        return self._pins
+
+    @overload
+    def get(
+        self, table: type[Row], id: Any, *, inherit: bool = True, **pages: int
+    ) -> Row | None: ...
+
+    @overload
+    def get(self, table: str, id: Any, *, inherit: bool = True, **pages: int) -> Any: ...
+
+    def get(self, table: TableName, id: Any, *, inherit: bool = True, **pages: int) -> Any:
         """Return one row as an instance of its dataclass, or None.
 
         Args:
@@ -32,7 +46,33 @@ class Reader:
             inherit: fill unset keys from page 0 of the page keys that do not tell them apart.
             **pages: page keys; 0 where left out.
         """
-        return self._database.get(table, id, pages, self._pins, inherit)
+        return self._database.get(table, id, pages, self._seen(), inherit)
+
+    @overload
+    def rows(
+        self,
+        table: type[Row],
+        *,
+        id: Any = None,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        inherit: bool = True,
+    ) -> list[Row]: ...
+
+    @overload
+    def rows(
+        self,
+        table: str,
+        *,
+        id: Any = None,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        inherit: bool = True,
+    ) -> list[Any]: ...
 
     def rows(
         self,
@@ -56,7 +96,7 @@ class Reader:
         """
         return self._database.rows(
             table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
-            pins=self._pins,
+            pins=self._seen(),
         )  # fmt: skip
 
     def sql(self, query: str, params: Sequence[Any] = ()) -> pa.Table:
@@ -81,7 +121,7 @@ class Reader:
         Raises:
             SearchError, DimensionMismatch: the key holds no vectors, or vectors of another length.
         """
-        return self._database.search(key, vector, k, where, params, self._pins)
+        return self._database.search(key, vector, k, where, params, self._seen())
 
 
 class Writer(Reader):
@@ -131,12 +171,12 @@ class TaskRun:
 
     def __init__(self, database: Database, pins: Pins) -> None:
         self.now: Callable[[], int] = int  # 0, until rows are called one by one
-        self._database, self._pins = database, pins
+        self._database, self.pins = database, pins
         self._operations: dict[int, list[Operation]] = {}
         self._spans: dict[int, range] = {}
 
     def view(self, index: int) -> View:
-        return View(self._database, self._operations.setdefault(index, []), self._pins)
+        return View(self._database, self._operations.setdefault(index, []), self.pins)
 
     def begin(self, rows: range) -> None:
         self._spans[rows.start] = rows

@@ -347,7 +347,7 @@ class Worker:
         on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
         started = clock.monotonic_s()
         outcomes = self._outcomes(trigger, batch, on_item)
-        if spec.is_fusable:
+        if called:
             self._database.costs.note(spec.name, clock.monotonic_s() - started, len(called))
         return Step(trigger, inputs, called, unset, outcomes, list(run.writes()), errors)
 

@@ -85,7 +85,8 @@ class SqliteBackend:
             with self._errors_named():
                 result = work(connection)
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk, for one, ends it by itself
+                connection.execute("ROLLBACK")
             raise
         with self._errors_named():
             _commit(connection)
@@ -121,7 +122,8 @@ class SqliteBackend:
                 yield connection
             finally:
                 self._local.snapshot = None
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Sequence[Any]]]:
         with self._borrowed(self._queriers, detect_types=sqlite3.PARSE_DECLTYPES) as connection:
@@ -214,11 +216,15 @@ class SqliteBackend:
                 cached_statements=512,
                 **options,
             )
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {synchronous}")
-            connection.execute("PRAGMA cache_size = -65536")
-            connection.execute("PRAGMA temp_store = MEMORY")
+            try:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA synchronous = {synchronous}")
+                connection.execute("PRAGMA cache_size = -65536")
+                connection.execute("PRAGMA temp_store = MEMORY")
+            except sqlite3.Error:
+                connection.close()
+                raise
         with self._connections_lock:
             self._connections.append(connection)
         return connection

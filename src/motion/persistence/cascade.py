@@ -9,13 +9,9 @@ from motion.codecs import EnumCodec
 from motion.graph import Graph
 from motion.persistence import labels, queue
 from motion.persistence.layout import Layout, quoted, slot_of
-from motion.persistence.rows import Written, delete_rows, part_condition, parts_of
+from motion.persistence.rows import Written, delete_rows, log_vectors, part_condition, parts_of
 from motion.tasks import Cause, ranges_of
 from motion.triggers import TriggerSpec
-
-LOG_TRIMMED_EVERY = 50_000
-LOG_KEPT = 200_000
-"""Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
 
 
 class Layouts:
@@ -217,13 +213,3 @@ def _log_vectors(tx: Transaction, layout: Layout, written: Written) -> None:
 
 def _log(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> None:
     log_vectors(tx, f"{layout.table.name}.{key}", rows)
-
-
-def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
-    """Tell indexes over "table.key" which slots changed."""
-    tx.executemany(
-        "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
-    )
-    last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
-    if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
-        tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))

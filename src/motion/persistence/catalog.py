@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     path TEXT NOT NULL,                               -- the triggers whose free writes led here, one a line
     priority INTEGER NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch
+    losses INTEGER NOT NULL DEFAULT 0,                -- processes that ended while they held it
     owner TEXT, error TEXT, inputs TEXT
 );
 CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, task);

@@ -9,10 +9,10 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.persistence.layout import quoted
-from motion.tasks import LIVE, Cause, DeadLetter, Task, TaskStatus
+from motion.tasks import LIVE, LOSSES_ALLOWED, Cause, DeadLetter, Task, TaskStatus
 from motion.triggers import TriggerSpec
 
-COLUMNS = "task, trigger, low, high, number, version, change, path, priority, attempts"
+COLUMNS = "task, trigger, low, high, number, version, change, path, priority, attempts, losses"
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
 
@@ -37,7 +37,7 @@ def enqueue(
             task, change = waiting
             tx.execute(
                 "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
-                f"status = {TaskStatus.READY:d}, attempts = ?, not_before = ?, error = NULL, inputs = NULL "
+                f"status = {TaskStatus.READY:d}, attempts = ?, not_before = ?, error = NULL, inputs = NULL, losses = 0 "
                 "WHERE task = ?",
                 (cause.number, cause.change, cause.path, level, attempts, not_before, task),
             )
@@ -125,15 +125,18 @@ def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> li
     heads = [head for trigger in limits if (head := _most_urgent(tx, trigger, now)) is not None]
     if not heads:
         return []
-    priority, _, trigger, version = max(heads, key=lambda head: (head[0], -head[1]))
+    priority, _, trigger, version, losses = max(heads, key=lambda head: (head[0], -head[1]))
+    limit = max(
+        limits[trigger] >> losses, 1
+    )  # so that a row which ends processes soon stands alone
     rows = tx.execute(
         f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
-        "AND priority = ? AND not_before <= ? ORDER BY task LIMIT ?",
-        (trigger, version, priority, now, min(limits[trigger], 1000)),
+        "AND priority = ? AND not_before <= ? AND losses = ? ORDER BY task LIMIT ?",
+        (trigger, version, priority, now, losses, min(limit, 1000)),
     ).fetchall()
-    tasks = _within([Task(*row) for row in rows], limits[trigger])
-    if tasks[0].size > limits[trigger]:
-        tasks = [_head(tx, tasks[0], limits[trigger])]
+    tasks = _within([Task(*row) for row in rows], limit)
+    if tasks[0].size > limit:
+        tasks = [_head(tx, tasks[0], limit)]
     tx.executemany(
         f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
         [(owner, task.task) for task in tasks],
@@ -143,10 +146,10 @@ def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> li
 
 def _most_urgent(
     tx: Transaction, trigger: str, now: int
-) -> tuple[int, int, str, int | None] | None:
-    """Return (priority, task, trigger, version) of a trigger's next task. One index look-up, however long the queue."""
+) -> tuple[int, int, str, int | None, int] | None:
+    """Return (priority, task, trigger, version, losses) of a trigger's next task. One index look-up, however long the queue."""
     found = tx.execute(
-        f"SELECT priority, task, trigger, version FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
+        f"SELECT priority, task, trigger, version, losses FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
         "AND trigger = ? AND not_before <= ? ORDER BY priority DESC, task LIMIT 1",
         (trigger, now),
     ).fetchone()
@@ -181,6 +184,8 @@ def _head(tx: Transaction, task: Task, limit: int) -> Task:
     number = _insert(
         tx, task.trigger, head.low, head.high, cause, task.version, task.priority, task.attempts
     )
+    if task.losses:
+        tx.execute("UPDATE motion_tasks SET losses = ? WHERE task = ?", (task.losses, number))
     _inherit_links(tx, task.task, number)
     return replace(head, task=number)
 
@@ -314,11 +319,16 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
 
 
 def take_over(tx: Transaction, owners: Sequence[str]) -> None:
-    """Give the tasks of owners that are gone back to the queue."""
+    """Give the tasks of owners that are gone back to the queue; those that were lost too often are set aside."""
     tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL "
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, losses = losses + 1 "
         f"WHERE status = {TaskStatus.CLAIMED:d} AND owner = ?",
         [(owner,) for owner in owners],
+    )
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, error = ?, inputs = '' "
+        f"WHERE status = {TaskStatus.READY:d} AND losses >= ?",
+        (f"{LOSSES_ALLOWED} processes ended while they ran this task.", LOSSES_ALLOWED),
     )
 
 
@@ -402,7 +412,7 @@ def _shown(tx: Transaction, expression: str, row: int) -> str:
 def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, Cause]]:
     """Let dead letters be tried again from their first attempt; return the trigger, rows and cause of each."""
     tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, not_before = 0 WHERE task = ?",
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0, not_before = 0 WHERE task = ?",
         [(task,) for task in tasks],
     )
     sql = (

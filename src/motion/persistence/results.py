@@ -8,7 +8,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
-from motion.persistence.cascade import Layouts, delete, log_vectors
+from motion.persistence.cascade import Layouts, delete
 from motion.persistence.layout import (
     Layout,
     changed_column,
@@ -17,7 +17,14 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
-from motion.persistence.rows import Written, part_condition, parts_of, update_row, write_rows
+from motion.persistence.rows import (
+    Written,
+    log_vectors,
+    part_condition,
+    parts_of,
+    update_row,
+    write_rows,
+)
 from motion.tasks import Cause
 from motion.triggers import TriggerSpec
 

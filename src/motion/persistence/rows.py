@@ -39,6 +39,10 @@ Columns = Mapping[str, Sequence[Stored]]
 NAMED_AT_ONCE = 200
 """Row numbers written out in one statement at most."""
 
+LOG_TRIMMED_EVERY = 50_000
+LOG_KEPT = 200_000
+"""Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
+
 
 @dataclass
 class Written:
@@ -423,9 +427,17 @@ def _update(
         assignments |= _assigned(layout, key, value, number)
         written.note(key, [row], arrived=was is None)
     olds = iter(before[len(keys) :])
+    elsewhere: set[str] = set()  # keys whose value on the row is not the one that was computed
     for each in inlined:
         olds_of_each = [next(olds) for _ in each.spec.sets]
-        if changed.isdisjoint(each.spec.on) or not (each.met is None or i in each.met):
+        is_met = each.met is None or i in each.met
+        if (
+            not is_met
+            or changed.isdisjoint(each.spec.on)
+            or elsewhere & {*each.spec.on, *each.spec.inputs}
+        ):
+            computed = zip(each.spec.sets, each.columns, olds_of_each, strict=True)
+            elsewhere.update(key for key, column, was in computed if not is_met or column[i] != was)
             continue
         assignments[done_column(each.spec.name)] = mark_of(number, origin_of(tx, each.spec, 0))
         written.met.setdefault(each.spec.name, []).append(row)
@@ -514,6 +526,19 @@ def _write_versioned(
         )
         if old is None or old[0] != value:
             written.note(key, [row], arrived=old is None or old[0] is None)
+    if layout.table.keys[key].is_array:
+        slots = [slot_of(version, row) for row in written.changed.get(key, ())]
+        log_vectors(tx, f"{layout.table.name}.{key}", slots)
+
+
+def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
+    """Tell indexes over "table.key" which slots changed."""
+    tx.executemany(
+        "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
+    )
+    last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
+    if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
+        tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))
 
 
 def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:

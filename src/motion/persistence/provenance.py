@@ -1,0 +1,136 @@
+"""Provenance: where stored values came from, which are stale, and making them due again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.codecs import Stored
+from motion.persistence.layout import (
+    NO_PINS,
+    ORIGIN_BITS,
+    ORIGIN_MASK,
+    VERSION_SHIFT,
+    Layout,
+    changed_column,
+    done_column,
+    outputs_table,
+    quoted,
+)
+from motion.persistence.rows import part_condition, parts_of
+from motion.persistence.states import live_version
+from motion.triggers import TriggerSpec
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a row's outputs of one trigger.
+
+    Attributes:
+        number: the change that the outputs are as of; 0 where there are none.
+        fingerprint: of the code that made them; None for a user's value.
+        version: the state version it ran with; 0 for a trigger without one.
+    """
+
+    number: int
+    fingerprint: str | None
+    version: int
+
+
+def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
+    """Return how many rows that a trigger could run on have outputs of each origin."""
+    mark = layout.mark(spec)
+    found = tx.execute(
+        f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, COUNT(*) FROM {_source(layout, spec)} "
+        f"WHERE {_is_runnable(layout, spec)} GROUP BY 1, 2"
+    ).fetchall()
+    return [(_origin(tx, int(made), number), int(count)) for made, number, count in found]
+
+
+def rows_to_remake(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool
+) -> list[int]:
+    """Return the rows whose outputs of a trigger are missing or of other code; with `everything`, all but users' values."""
+    current = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
+    mark = layout.mark(spec)
+    wanted = "1" if everything else f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({current})"
+    sql = (
+        f"SELECT {layout.row} FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
+        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({wanted})"
+    )
+    values = () if everything else (spec.name, spec.fingerprint)
+    return [int(row[0]) for row in tx.execute(sql, values)]
+
+
+def make_due(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], number: int
+) -> None:
+    """Let a trigger be due on rows again, as if its `on` keys had changed; values stay until it has run."""
+    for part in parts_of(rows):
+        _clear_marks(tx, layout, spec, part)
+        for key in spec.on:
+            if (
+                key not in layout.versioned
+            ):  # written before any trigger ran on it, so without a number
+                ids = (
+                    f"SELECT id FROM {layout.base} WHERE {part_condition(layout.row_column, part)}"
+                )
+                tx.execute(
+                    f"UPDATE {layout.base} SET {changed_column(key)} = ? WHERE id IN ({ids}) "
+                    f"AND {quoted(key)} NOT NULL AND {changed_column(key)} IS NULL",
+                    (number,),
+                )
+
+
+def _clear_marks(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, part: Sequence[tuple[int, int]]
+) -> None:
+    if not spec.is_versioned:
+        condition = part_condition(layout.row_column, part)
+        tx.execute(f"UPDATE {layout.base} SET {done_column(spec.name)} = NULL WHERE {condition}")
+        return
+    live = live_version(tx, spec.component or "")
+    if live is not None:
+        slots = [
+            ((live << VERSION_SHIFT) + low, (live << VERSION_SHIFT) + high) for low, high in part
+        ]
+        tx.execute(
+            f'UPDATE {outputs_table(spec.name)} SET ":done" = NULL WHERE {part_condition("slot", slots)}'
+        )
+
+
+def origin_of_row(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, row_id: Stored, pages: Sequence[int]
+) -> Origin | None:
+    """Return what made a trigger's outputs for a row, which is marked on the row that the trigger ran on."""
+    level = layout.graph.row_level(spec)
+    keys = zip(layout.table.page_keys, pages, strict=True)
+    values = [row_id, *(page if key in level else 0 for key, page in keys)]
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    sql = f"SELECT {layout.mark(spec)} FROM {_source(layout, spec)} WHERE {named}"
+    found = tx.execute(sql, values).fetchone()
+    return (
+        None
+        if found is None
+        else _origin(tx, int(found[0]) & ORIGIN_MASK, int(found[0]) >> ORIGIN_BITS)
+    )
+
+
+def _origin(tx: Transaction, origin: int, number: int) -> Origin:
+    sql = "SELECT fingerprint, version FROM motion_origins WHERE origin = ?"
+    found: Any = tx.execute(sql, (origin,)).fetchone()
+    return Origin(number, *found) if found else Origin(number, None, 0)
+
+
+def _source(layout: Layout, spec: TriggerSpec) -> str:
+    return layout.joined((*spec.on, *spec.inputs), [spec], NO_PINS)
+
+
+def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
+    """The condition that a row is one the trigger runs on: page 0 of other page keys, with all required keys set."""
+    level = layout.graph.row_level(spec)
+    pages = [f"r.{quoted(page)} = 0" for page in layout.table.page_keys if page not in level]
+    keys = [f"{layout.inherited_value(key)} NOT NULL" for key in spec.required]
+    return " AND ".join([*pages, *keys]) or "1"

@@ -1,0 +1,163 @@
+"""Recomputing: what a trigger's changed code leaves stale, doing it again in bulk, and explaining a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.change import Change
+from motion.database import Database, TableName, Where, condition_of
+from motion.errors import TriggerError, nearest
+from motion.persistence import provenance
+from motion.persistence.cascade import enqueue_rows
+from motion.persistence.catalog import next_number
+from motion.persistence.rows import rows_where
+from motion.tasks import BACKFILL_PRIORITY, RANGE_LIMIT, Cause
+from motion.triggers import TriggerSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recompute of one trigger would touch, counted in rows that it could run on.
+
+    Attributes:
+        stale: outputs made by other code.
+        missing: rows it has not run on.
+        current: outputs made by the code it has now.
+        by_users: values that users gave, which a backfill leaves alone.
+        seconds: what remaking the stale and missing ones is expected to take, from calls measured in this process;
+            None where it has not run here.
+    """
+
+    trigger: str
+    stale: int
+    missing: int
+    current: int
+    by_users: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a value came from.
+
+    Attributes:
+        value: the value, inherited where it is.
+        made_by: the trigger, or None for a value from outside.
+        is_current: whether the code that made it is the trigger's present code.
+        version: the state version that the trigger ran with, None for one without a state.
+        change: the number of the change that it is as of; None for a key that nothing runs on.
+        inputs: the same of the keys that it was derived from.
+    """
+
+    table: str
+    key: str
+    id: Any
+    pages: Mapping[str, int]
+    value: Any
+    made_by: str | None
+    is_current: bool
+    version: int | None
+    change: int | None
+    inputs: tuple[Explanation, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines(0))
+
+    def _lines(self, depth: int) -> list[str]:
+        by = "set from outside" if self.made_by is None else f"by {self.made_by}"
+        version = "" if self.version is None else f", state version {self.version}"
+        stale = "" if self.is_current else ", made by other code than it has now"
+        line = f"{'  ' * depth}{self.key} = {self.value!r:.60} {by}{version}{stale}"
+        return [line, *(line for each in self.inputs for line in each._lines(depth + 1))]
+
+
+def plan(database: Database, trigger: str) -> Plan:
+    """Return what a recompute of a trigger would touch."""
+    spec = _spec(database, trigger)
+    counts = {"stale": 0, "missing": 0, "current": 0, "by_users": 0}
+    with database.backend.read() as tx:
+        for origin, count in provenance.origins(tx, database.layouts[spec.table], spec):
+            counts[_kind(spec, origin)] += count
+    each = database.costs.seconds_each(trigger)
+    seconds = None if each is None else each * (counts["stale"] + counts["missing"])
+    return Plan(trigger, **counts, seconds=seconds)
+
+
+def _kind(spec: TriggerSpec, origin: provenance.Origin) -> str:
+    if origin.fingerprint is None:
+        return "by_users" if origin.number else "missing"
+    return "current" if origin.fingerprint == spec.fingerprint else "stale"
+
+
+def backfill(
+    database: Database, trigger: str, where: Where, params: Sequence[Any], *, force: bool
+) -> Change:
+    """Make a trigger run again where its outputs are stale or missing, below live work; the old values stay meanwhile."""
+    spec = _spec(database, trigger)
+    layout = database.layouts[spec.table]
+    condition, values = condition_of(layout.table, where, params)
+    with database.backend.read() as tx:
+        rows = provenance.rows_to_remake(tx, layout, spec, everything=force)
+        if condition is not None:
+            chosen = set(rows_where(tx, layout, condition, values, {}))
+            rows = [row for row in rows if row in chosen]
+    change = database.write(next_number)
+    for start in range(0, len(rows), RANGE_LIMIT):
+        part = rows[start : start + RANGE_LIMIT]
+        database.write(lambda tx, part=part: _make_due(tx, database, spec, part, change))  # type: ignore[misc]  # bound now
+    return Change(database, change, table=spec.table, count=len(rows))
+
+
+def _make_due(
+    tx: Transaction, database: Database, spec: TriggerSpec, rows: Sequence[int], change: int
+) -> None:
+    layout, number = database.layouts[spec.table], next_number(tx)
+    provenance.make_due(tx, layout, spec, rows, number)
+    enqueue_rows(tx, layout, spec, rows, Cause(number, change, priority=BACKFILL_PRIORITY))
+
+
+def explain(
+    database: Database, table: TableName, row_id: Any, key: str, pages: Mapping[str, int]
+) -> Explanation:
+    """Return where a value came from, recursively."""
+    layout = database.layout(table)
+    name = layout.table.name
+    layout.table.key(key)
+    row = database.get(table, row_id, pages, {}, True)
+    producer = database.graph.producers.get((name, key))
+    value = None if row is None else getattr(row, key)
+    if producer is None or row is None:
+        return Explanation(name, key, row_id, dict(pages), value, None, True, None, None, ())
+    spec = database.graph.triggers[producer]
+    places = [pages.get(page, 0) for page in layout.table.page_keys]
+    with database.backend.read() as tx:
+        stored = layout.table.keys["id"].encode(row_id)
+        origin = provenance.origin_of_row(tx, layout, spec, stored, places)
+    is_derived = origin is not None and origin.fingerprint is not None
+    level = database.graph.row_level(spec)
+    source = {page: number for page, number in pages.items() if page in level}
+    inputs = tuple(explain(database, table, row_id, each, source) for each in spec.inputs)
+    return Explanation(
+        name,
+        key,
+        row_id,
+        dict(pages),
+        value,
+        producer if is_derived else None,
+        not is_derived or (origin is not None and origin.fingerprint == spec.fingerprint),
+        (origin.version or None) if origin else None,
+        origin.number if origin else None,
+        inputs if is_derived else (),
+    )
+
+
+def _spec(database: Database, trigger: str) -> TriggerSpec:
+    known = database.graph.triggers
+    if trigger not in known:
+        raise TriggerError(
+            f"the store has no trigger {trigger!r}; it has {', '.join(known) or 'none'}.{nearest(trigger, known)}"
+        )
+    return known[trigger]

@@ -1,0 +1,200 @@
+"""Cheap triggers run in memory before the write that they follow from; what that gives is what tasks would give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import motion
+
+
+@dataclass
+class Line:
+    id: int
+    text: str
+    extra: int
+    upper: str
+    length: int
+    total: int
+
+
+def chain(inline: bool | None) -> list[Any]:
+    @motion.trigger(on="line.text", sets="line.upper", inline=inline)
+    def upper(text: str) -> str:
+        if text == "fails":
+            raise ValueError("this text fails")
+        return text.upper()
+
+    @motion.trigger(on="line.upper", sets="line.length", inline=inline)
+    def length(upper: str) -> int:
+        return len(upper)
+
+    @motion.trigger(on=("line.length", "line.extra"), sets="line.total", inline=inline)
+    def total(length: int, extra: int) -> int:
+        return length + extra
+
+    return [upper, length, total]
+
+
+def opened(triggers: list[Any], *, run: bool = True) -> motion.Store:
+    return motion.create_store(
+        "inline", schemas={"line": Line}, triggers=triggers, url=":memory:", run=run
+    )
+
+
+def test_values_are_there_when_set_returns() -> None:
+    with opened(chain(inline=True)) as store:
+        change = store.set("line", text="abc", extra=2)
+        row = store.get("line", change.id)
+        assert (row.upper, row.length, row.total) == ("ABC", 3, 5)
+
+
+def test_a_bulk_load_has_its_values_when_it_returns() -> None:
+    with opened(chain(inline=True)) as store:
+        store.set_many("line", [{"text": f"t{i}", "extra": i} for i in range(50)])
+        found = store.sql("SELECT SUM(total) AS total FROM line").to_pylist()
+        assert found == [{"total": sum(len(f"t{i}") + i for i in range(50))}]
+
+
+def test_nothing_runs_before_the_write_where_inline_is_forbidden() -> None:
+    calls: list[str] = []
+
+    @motion.trigger(on="line.text", sets="line.upper", inline=False)
+    def upper(text: str) -> str:
+        calls.append(text)
+        return text.upper()
+
+    with opened([upper]) as store:
+        for i in range(10):
+            store.set("line", text=f"t{i}").wait()
+    with opened([upper], run=False) as store:
+        store.set("line", text="left")
+        assert "left" not in calls
+
+
+def test_a_process_that_runs_nothing_runs_nothing_inline() -> None:
+    with opened(chain(inline=True), run=False) as store:
+        change = store.set("line", text="abc", extra=1)
+        assert store.get("line", change.id).upper is None
+
+
+def test_a_cheap_trigger_comes_to_run_inline_by_itself() -> None:
+    with opened(chain(inline=None)) as store:
+        for i in range(20):
+            change = store.set("line", text=f"t{i}", extra=i)
+            at_once = store.get("line", change.id).total
+            change.wait()
+        assert at_once == len("t19") + 19
+
+
+def test_what_raises_becomes_a_task_and_the_write_stands() -> None:
+    with opened(chain(inline=True)) as store:
+        change = store.set("line", text="fails", extra=1)
+        with pytest.raises(motion.TaskFailed, match="this text fails"):
+            change.wait()
+        assert store.get("line", change.id).text == "fails"
+        assert [letter.trigger for letter in store.errors()] == ["upper"]
+
+
+def test_other_rows_of_a_bulk_load_are_not_held_up_by_one_that_fails() -> None:
+    with opened(chain(inline=True)) as store:
+        texts = ["a", "fails", "ccc"]
+        store.set_many("line", [{"text": text, "extra": 0} for text in texts])
+        store.wait(timeout=30)
+        assert [row.total for row in store.rows("line")] == [1, None, 3]
+
+
+def test_a_users_value_for_a_derived_key_stays_when_given_with_its_input() -> None:
+    with opened(chain(inline=True)) as store:
+        change = store.set("line", text="abc", upper="given", extra=1).wait()
+        row = store.get("line", change.id)
+        assert (row.upper, row.length, row.total) == ("given", 5, 6)
+
+
+def test_setting_an_equal_value_leaves_a_users_value_alone() -> None:
+    with opened(chain(inline=True)) as store:
+        change = store.set("line", text="abc", extra=1)
+        store.set("line", id=change.id, upper="mine").wait()
+        store.set("line", id=change.id, text="abc").wait()
+        assert store.get("line", change.id).upper == "mine"
+
+
+def test_an_input_that_is_not_in_the_write_is_read_by_a_task() -> None:
+    with opened(chain(inline=True)) as store:
+        change = store.set("line", text="abc", extra=1)
+        store.set("line", id=change.id, text="abcdef").wait()
+        assert store.get("line", change.id).total == 7
+
+
+def test_a_trigger_that_writes_through_the_store_is_left_to_a_task() -> None:
+    @motion.trigger(on="line.text", sets="line.upper", inline=True)
+    def upper(text: str) -> str:
+        if not text.startswith("copy"):
+            store.set("line", text=f"copy of {text}")
+        return text.upper()
+
+    with opened([upper]) as store:
+        store.set("line", text="abc")
+        store.wait(timeout=30)
+        assert sorted(row.upper for row in store.rows("line")) == ["ABC", "COPY OF ABC"]
+
+
+@pytest.mark.parametrize("option", [{"retries": 1}, {"batch": 4}, {"when": lambda row: True}])
+def test_inline_is_refused_for_what_cannot_run_inline(option: dict[str, Any]) -> None:
+    @motion.trigger(on="line.text", sets="line.upper", inline=True, **option)
+    def upper(text: str) -> str:
+        return text.upper()
+
+    with pytest.raises(motion.TriggerError, match="inline=True needs a plain function"):
+        opened([upper])
+
+
+def test_a_function_that_raises_stop_iteration_fails_its_row_only() -> None:
+    @motion.trigger(on="line.text", sets="line.upper")
+    def upper(text: str) -> str:
+        return next(iter(text)).upper()
+
+    with opened([upper]) as store:
+        store.set_many("line", [{"text": text} for text in ("ab", "", "cd")])
+        store.wait(timeout=30)
+        assert [row.upper for row in store.rows("line")] == ["A", None, "C"]
+
+
+WRITES = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.dictionaries(
+            st.sampled_from(["text", "extra", "upper"]),
+            st.sampled_from(["a", "bb", "fails", None, 1, 2]),
+            min_size=1,
+            max_size=3,
+        ),
+    ),
+    max_size=8,
+)
+
+
+def fitting(key: str, value: Any) -> Any:
+    if value is None:
+        return None
+    return value if isinstance(value, int) == (key == "extra") else {"extra": 5}.get(key, "zz")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(WRITES)
+def test_inline_and_as_tasks_end_alike(writes: list[tuple[int, dict[str, Any]]]) -> None:
+    def end(inline: bool | None) -> list[Any]:
+        with opened(chain(inline)) as store:
+            for row, keys in writes:
+                store.set("line", id=row, **{k: fitting(k, v) for k, v in keys.items()})
+                store.wait(timeout=30)
+            return [(r.id, r.text, r.extra, r.upper, r.length, r.total) for r in store.rows("line")]
+
+    ends: list[Callable[[], list[Any]]] = [lambda: end(True), lambda: end(False), lambda: end(None)]
+    first, *others = (each() for each in ends)
+    assert all(other == first for other in others)
