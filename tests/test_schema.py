@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 
 class Color(Enum):
@@ -124,7 +124,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("key", VALUES)
 @given(data=st.data())
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_value_comes_back_as_it_was_set(
     kinds: motion.Store, key: str, data: st.DataObject

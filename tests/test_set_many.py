@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.conftest import Garment, OpenStore, Size
 
 import motion
+from tests.conftest import Garment, OpenStore, Size
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

@@ -308,7 +308,7 @@ def _same(row: Any, expected: Row | None) -> bool:
 
 
 StoreMachine.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=30,
     deadline=None,
     phases=[

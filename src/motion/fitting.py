@@ -336,8 +336,12 @@ def begin_switch(
     for name in _versioned(database, component):
         spec = database.graph.triggers[name]
         layout = database.layouts[spec.table]
-        missing = states.rows_without_outputs(tx, layout, spec, live, number) if live else ()
-        queue.enqueue(tx, spec, ranges_of(missing), cause, version=number)
+        if live is not None:  # rows set from now on get a task for each version
+            missing = {
+                *states.rows_without_outputs(tx, layout, spec, live, number),
+                *due_rows(tx, layout, spec),
+            }
+            queue.enqueue(tx, spec, ranges_of(missing), cause, version=number)
 
 
 def refuse(

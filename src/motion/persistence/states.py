@@ -127,15 +127,25 @@ def number_differences(
     tx: Transaction, spec: TriggerSpec, keys: Sequence[str], live: int, version: int, number: int
 ) -> None:
     """Give the values of `version` that differ from those of `live` the number of the switch: to what derives from
-    them they change now, whenever they were made."""
-    low, high = slot_of(version, 0), slot_of(version + 1, 0) - 1
-    shift = slot_of(live, 0) - slot_of(version, 0)
+    them they change now, whenever they were made. Equal ones take over the number at which they became so."""
+    low, high = slot_of(live, 0), slot_of(live + 1, 0) - 1
+    shift = slot_of(version, 0) - slot_of(live, 0)
     table = outputs_table(spec.name)
-    for key in keys:
+    tx.execute(
+        f"INSERT OR IGNORE INTO {table} (slot) SELECT slot + ? FROM {table} WHERE slot BETWEEN ? AND ?",
+        (shift, low, high),
+    )
+    for key in map(quoted, keys):
+        changed = changed_column(key[1:-1])
         tx.execute(
-            f"UPDATE {table} AS v SET {changed_column(key)} = ? WHERE slot BETWEEN ? AND ? AND {quoted(key)} IS NOT "
-            f"(SELECT l.{quoted(key)} FROM {table} l WHERE l.slot = v.slot + ?)",
+            f"UPDATE {table} AS v SET {changed} = CASE WHEN v.{key} IS l.{key} THEN l.{changed} ELSE ? END "
+            f"FROM {table} AS l WHERE l.slot BETWEEN ? AND ? AND v.slot = l.slot + ?",
             (number, low, high, shift),
+        )
+        tx.execute(
+            f"UPDATE {table} AS v SET {changed} = ? WHERE slot BETWEEN ? AND ? AND {key} NOT NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.slot = v.slot - ?)",
+            (number, low + shift, high + shift, shift),
         )
 
 
