@@ -9,9 +9,9 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 
 class Source(Enum):
@@ -196,6 +196,13 @@ def test_p5_many_sets_before_a_run_cause_one_run_on_the_last_value(open_store: O
     for change in changes:
         change.wait()
     assert (runs, item(store).b) == ([0, 20], 20)
+
+
+def test_p5_many_sets_of_a_key_leave_one_task_in_the_queue(open_store: OpenStore) -> None:
+    store = open_items(open_store, b_of_a, run=False)
+    for i in range(10):
+        store.set("item", id=1, a=i)
+    assert store.status().tasks == {"b_of_a": {"ready": 1}}
 
 
 def test_p5_setting_the_value_that_is_there_runs_nothing(open_store: OpenStore) -> None:
@@ -770,11 +777,17 @@ def test_p1_a_transaction_is_one_change_with_all_that_it_causes(open_store: Open
     assert (runs, item(store).b) == ([(1, 2)], 3)
 
 
-def test_p1_a_transaction_that_raises_writes_and_causes_nothing(open_store: OpenStore) -> None:
-    store = open_items(open_store, b_of_a)
-    with pytest.raises(motion.InvalidValue), store.transaction() as tx:
+def write_two(store: motion.Store) -> None:
+    """Write two items in one transaction, the second of them badly."""
+    with store.transaction() as tx:
         tx.set("item", id=1, a=1)
         tx.set("item", id=2, a="two")
+
+
+def test_p1_a_transaction_that_raises_writes_and_causes_nothing(open_store: OpenStore) -> None:
+    store = open_items(open_store, b_of_a)
+    with pytest.raises(motion.InvalidValue):
+        write_two(store)
     store.wait(timeout=20)
     assert (store.rows("item"), store.status().tasks) == ([], {})
 

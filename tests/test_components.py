@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import pytest
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 ROOT = Path(__file__).parent.parent
 Plane = Annotated[np.ndarray, motion.Vector(2, metric="dot")]
@@ -47,8 +47,8 @@ class Ask:
 SCHEMAS = {"item": Item, "ask": Ask}
 State = dict[str, Any]
 
-BUILD_MAY_GO_ON = threading.Event()
-BUILD_HAS_BEGUN = threading.Event()
+MAY_GO_ON = threading.Event()
+HAS_BEGUN = threading.Event()
 SETUPS: list[str] = []
 
 
@@ -63,7 +63,8 @@ def learned(state: State, rows: list[Item], store: motion.View) -> State:
             return None  # type: ignore[return-value]  # the mischief
         if row.label == "object":
             return {"factor": object()}
-        if row.label == "wait for 99":
+        if row.label.startswith("begin "):
+            Path(row.label.removeprefix("begin ")).touch()
             while not store.rows("item", where="id = 99 AND answer IS NOT NULL"):
                 pass  # the test, not the clock, ends this
     lessons = [f"{row.id}={row.label}" for row in rows]
@@ -84,9 +85,9 @@ class Scale(motion.Component):
 
     @motion.infer(on="item.text", sets="item.vector", refresh="before")
     def embed(self, state: State, text: str) -> np.ndarray:
-        if text == "slow" and state["factor"] > 1:
-            BUILD_HAS_BEGUN.set()
-            assert BUILD_MAY_GO_ON.wait(30), "the test never let the build go on"
+        if text == f"hold {state['factor']}":
+            HAS_BEGUN.set()
+            assert MAY_GO_ON.wait(30), "the test never let the run go on"
         if text == "fails from 2 on" and state["factor"] > 1:
             raise ValueError("cannot be embedded any more")
         return np.array([state["factor"], len(text)], np.float32)
@@ -161,6 +162,12 @@ class Untaught(motion.Component):
         return {"quality": 0.5}
 
 
+def until_there(sign: Path) -> None:
+    """Wait for the file by which a fit says that it has begun; it goes on when item 99 has an answer."""
+    while not sign.exists():
+        pass
+
+
 def spaces(reader: Any) -> str:
     """Return the versions whose vectors a search compares, by its scores and by the rows of its hits."""
     hits = reader.search("item.vector", [1, 0], k=1000)
@@ -205,10 +212,10 @@ def item(store: motion.Store, id: int = 1) -> Any:
 @pytest.fixture(autouse=True)
 def _fresh_gates() -> Iterator[None]:
     SETUPS.clear()
-    BUILD_MAY_GO_ON.clear()
-    BUILD_HAS_BEGUN.clear()
+    MAY_GO_ON.clear()
+    HAS_BEGUN.clear()
     yield
-    BUILD_MAY_GO_ON.set()
+    MAY_GO_ON.set()
 
 
 # -- declaring --
@@ -463,9 +470,9 @@ def test_a_fit_without_labels_does_nothing(open_store: OpenStore) -> None:
     assert versions(store) == [(1, "live")]
 
 
-def test_infer_goes_on_while_a_fit_runs(open_store: OpenStore) -> None:
+def test_infer_goes_on_while_a_fit_runs(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_with(open_store, Scale())
-    teach(store, i1="wait for 99")
+    teach(store, i1=f"begin {tmp_path / 'sign'}")
     store.model("Scale").fit()
     store.set("item", id=99, text="a")  # the fit ends when it sees its answer
     store.wait(timeout=60)
@@ -539,35 +546,29 @@ def test_p8_a_label_made_after_the_newest_one_was_deleted_is_not_skipped(
 
 
 def test_p8_a_label_set_again_while_a_fit_learns_from_it_is_not_skipped(
-    open_store: OpenStore,
+    open_store: OpenStore, tmp_path: Path
 ) -> None:
     store = open_with(open_store, Scale())
-    teach(store, i1="wait for 99")
+    sign = f"begin {tmp_path / 'sign'}"
+    teach(store, i1=sign, i99="first")
     store.model("Scale").fit()
-    has_begun = store.status().fits == 1
-    while len(versions(store)) < 1:  # setup is made when the fit begins
-        pass
-    store.set("item", id=99, label="first")
+    until_there(tmp_path / "sign")
     teach(store, i99="second")
     store.set("item", id=99, text="go on")
     store.wait(timeout=60)
     fit(store)
-    assert has_begun
-    lessons = live_state(store)["lessons"]
-    assert sorted(set(lessons) - {"99=first"}) == ["1=wait for 99", "99=second"]
-    assert len(lessons) == len(set(lessons))
+    assert live_state(store)["lessons"] == [f"1={sign}", "99=first", "99=second"]
 
 
-def test_labels_made_during_a_fit_cause_the_next_one(open_store: OpenStore) -> None:
+def test_labels_made_during_a_fit_cause_the_next_one(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_with(open_store, Scale())
-    teach(store, i1="wait for 99", i2="b", i3="c")
-    while len(versions(store)) < 1:  # setup is made when the fit begins
-        pass
+    sign = f"begin {tmp_path / 'sign'}"
+    teach(store, i1=sign, i2="b", i3="c")
+    until_there(tmp_path / "sign")
     teach(store, i4="d", i5="e", i6="f")
     store.set("item", id=99, text="go on")
     store.wait(timeout=60)
-    lessons = live_state(store)["lessons"]
-    assert sorted(lessons) == ["1=wait for 99", "2=b", "3=c", "4=d", "5=e", "6=f"]
+    assert live_state(store)["lessons"] == [f"1={sign}", "2=b", "3=c", "4=d", "5=e", "6=f"]
 
 
 def test_p8_a_deleted_row_takes_its_label_along(open_store: OpenStore) -> None:
@@ -621,12 +622,13 @@ def test_a_setup_that_raises_is_a_failed_fit(open_store: OpenStore) -> None:
     assert (failed.status, "no such model" in failed.metrics["reason"]) == ("failed", True)
 
 
-def test_a_fit_that_is_under_way_at_close_is_made_at_the_next_start(open_store: OpenStore) -> None:
+def test_a_fit_that_is_under_way_at_close_is_made_at_the_next_start(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
     store = open_with(open_store, Scale())
-    teach(store, i1="wait for 99")
+    teach(store, i1=f"begin {tmp_path / 'sign'}")
     store.model("Scale").fit()
-    while len(versions(store)) < 1:
-        pass
+    until_there(tmp_path / "sign")
     store.close()
     store = open_with(open_store, Scale())
     store.set("item", id=99, text="go on")
@@ -791,12 +793,12 @@ def test_versions_and_rollback_survive_reopening(open_store: OpenStore) -> None:
 
 def test_p9_while_outputs_are_built_the_old_version_serves(open_store: OpenStore) -> None:
     store = open_with(open_store, Scale())
-    fill(store, "a", "slow", "c")
+    fill(store, "a", "hold 2", "c")
     teach(store, i1="x")
     store.model("Scale").fit()
-    assert BUILD_HAS_BEGUN.wait(60)
+    assert HAS_BEGUN.wait(60)
     during = (spaces(store), versions(store))
-    BUILD_MAY_GO_ON.set()
+    MAY_GO_ON.set()
     store.wait(timeout=60)
     assert during == ("1", [(1, "live"), (2, "candidate")])
     assert spaces(store) == "2"
@@ -804,17 +806,57 @@ def test_p9_while_outputs_are_built_the_old_version_serves(open_store: OpenStore
 
 def test_rows_set_during_a_build_get_both_versions(open_store: OpenStore) -> None:
     store = open_with(open_store, Scale())
-    fill(store, "a", "slow", "c")
+    fill(store, "a", "hold 2", "c")
     teach(store, i1="x")
     store.model("Scale").fit()
-    assert BUILD_HAS_BEGUN.wait(60)
+    assert HAS_BEGUN.wait(60)
     store.set("item", id=3, text="changed").wait("answer")
     store.set("item", id=100, text="new").wait("answer")
     during = spaces(store)
-    BUILD_MAY_GO_ON.set()
+    MAY_GO_ON.set()
     store.wait(timeout=60)
     assert (during, spaces(store)) == ("1", "2")
-    assert [row.vector.tolist() for row in store.rows("item")] == [[2, 1], [2, 4], [2, 7], [2, 3]]
+    assert [row.vector.tolist() for row in store.rows("item")] == [[2, 1], [2, 6], [2, 7], [2, 3]]
+
+
+def test_a_row_whose_run_is_under_way_when_a_build_begins_gets_both_versions(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Scale())
+    fill(store, "a", "b")
+    store.set("item", id=3, text="hold 1")
+    assert HAS_BEGUN.wait(30)
+    teach(store, i1="x")
+    store.model("Scale").fit()
+    while versions(store)[-1] != (2, "candidate"):
+        pass
+    MAY_GO_ON.set()
+    store.wait(timeout=60)
+    assert [row.vector.tolist() for row in store.rows("item")] == [[2, 1], [2, 1], [2, 6]]
+
+
+def test_p4_work_that_waits_behind_a_switch_is_done_though_both_versions_agree(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="item.vector", sets="item.seen")
+    def see(vector: np.ndarray) -> str:
+        if vector.tolist() == [1, 3]:
+            HAS_BEGUN.set()
+            assert MAY_GO_ON.wait(60)
+        return f"v{int(vector[0])}"
+
+    store = open_with(open_store, Scale(), see)
+    fill(store, "a", "b")
+    store.set("item", id=1, text="abc")
+    assert HAS_BEGUN.wait(30)
+    store.set("item", id=2, text=None)  # what derives from it waits behind the run on row 1
+    teach(store, i1="x")
+    store.model("Scale").fit()
+    while versions(store)[-1] != (2, "live"):
+        pass
+    MAY_GO_ON.set()
+    store.wait(timeout=60)
+    assert [row.seen for row in store.rows("item")] == ["v2", None]
 
 
 def test_a_row_that_the_new_version_cannot_remake_refuses_it(open_store: OpenStore) -> None:

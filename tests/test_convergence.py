@@ -215,9 +215,7 @@ OWN_LEVEL = {"w": 1, "x": 1, "y": 1, "v": 2, "u": 2}
 
 def recomputed(rules: Sequence[Rule], given: dict[int, dict[str, Any]]) -> dict[Page, list[Any]]:
     """Return the whole table as it must be: (id, w_page, v_page) -> stored values."""
-    table: dict[Page, dict[str, Any]] = {
-        (id, 0, 0): dict(row) for id, row in given.items()
-    }
+    table: dict[Page, dict[str, Any]] = {(id, 0, 0): dict(row) for id, row in given.items()}
     for rule in rules:
         level = max(OWN_LEVEL.get(key, 0) for key in rule.on)
         for page in [page for page in table if not any(page[1 + level :])]:

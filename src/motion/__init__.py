@@ -22,11 +22,12 @@ from motion.errors import (
     UnknownTable,
     WaitTimeout,
 )
+from motion.model import Model
 from motion.recompute import Explanation, Plan
 from motion.runtime import create_store
 from motion.schema import Index, Vector
 from motion.schema import KeyOptions as Key
-from motion.store import Model, Status, Store
+from motion.store import Status, Store
 from motion.tasks import DeadLetter
 from motion.triggers import Failed, trigger
 from motion.view import View

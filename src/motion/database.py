@@ -26,7 +26,7 @@ from motion.errors import (
     UnknownVersion,
 )
 from motion.graph import Graph
-from motion.persistence import catalog, files, rows, states
+from motion.persistence import catalog, files, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.indexes import MakeIndex, VectorIndexes
 from motion.persistence.layout import Layout, Pins
@@ -170,14 +170,11 @@ class Database:
 
         return self.backend.write(refreshed, is_durable=is_durable)
 
-    def apply(self, operations: Sequence[Operation]) -> tuple[int, list[list[Any]]]:
-        """Do operations from outside in one transaction; return the change's number and each operation's ids."""
-        return self.apply_made(lambda _: operations)
-
-    def apply_made(
+    def apply(
         self, make: Callable[[Transaction], Sequence[Operation]]
     ) -> tuple[int, list[list[Any]]]:
-        """Do what `make` gives from what it sees in the transaction, as `apply` does."""
+        """Do what `make` gives from what it sees in the transaction; return the change's number and each
+        operation's ids."""
 
         def work(tx: Transaction) -> tuple[int, list[list[Any]]]:
             number = catalog.next_number(tx)
@@ -202,7 +199,7 @@ class Database:
             layout.table.keys[page].encode(pages.get(page, 0)) for page in layout.table.page_keys
         ]
         with self.backend.read() as tx:
-            return rows.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
+            return reading.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
 
     def rows(
         self,
@@ -220,7 +217,7 @@ class Database:
         condition, values = condition_of(layout.table, where, params)
         stored = layout.table.keys["id"].encode(row_id)
         with self.backend.read() as tx:
-            return rows.read_rows(
+            return reading.read_rows(
                 tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
                 inherit=inherit, pins=pins,
             )  # fmt: skip
@@ -251,9 +248,11 @@ class Database:
         with self.indexes.guarded(layout, key, version) as index, self.backend.read() as tx:
             among = None
             if condition is not None:
-                among = np.array(rows.rows_where(tx, layout, condition, values, pinned), np.int64)
+                among = np.array(
+                    reading.rows_where(tx, layout, condition, values, pinned), np.int64
+                )
             numbers, scores = index.search(tx, query, k, among)
-            found = rows.rows_by_number(tx, layout, numbers.tolist(), pinned)
+            found = reading.rows_by_number(tx, layout, numbers.tolist(), pinned)
         best = zip(numbers.tolist(), scores.tolist(), strict=True)
         return [_hit(layout.table, found[row], score) for row, score in best if row in found]
 

@@ -13,7 +13,7 @@ from motion.errors import TriggerError, nearest
 from motion.persistence import provenance
 from motion.persistence.cascade import enqueue_rows
 from motion.persistence.catalog import next_number
-from motion.persistence.rows import rows_where
+from motion.persistence.reading import rows_where
 from motion.tasks import BACKFILL_PRIORITY, RANGE_LIMIT, Cause
 from motion.triggers import TriggerSpec
 

@@ -219,20 +219,27 @@ class _LazyProcess(Executor):
     """One process for fits, started by the first one, and a new one after it has died."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._executor: Any = None
+        self._is_shut_down = False
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         from loky import ProcessPoolExecutor
 
-        if self._executor is not None and self._executor._flags.broken:
-            self._executor = None
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(max_workers=1, timeout=60)
-        return self._executor.submit(fn, *args, **kwargs)
+        with self._lock:
+            if self._is_shut_down:  # a process started now would outlive the store
+                raise RuntimeError("the store is closing, so no fit is started")
+            if self._executor is not None and self._executor._flags.broken:
+                self._executor = None
+            if self._executor is None:
+                self._executor = ProcessPoolExecutor(max_workers=1, timeout=60)
+            return self._executor.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, kill_workers=True)
+        with self._lock:
+            self._is_shut_down = True
+            if self._executor is not None:
+                self._executor.shutdown(wait=True, kill_workers=True)
 
 
 def _close_all() -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from motion import recompute
+from motion.aio import AsyncStore
 from motion.backends.base import Transaction
-from motion.change import Change, RejectedRow, dead_letters, wait_until
-from motion.codecs import Stored
-from motion.components import StateVersion
+from motion.change import Change, dead_letters, wait_until
 from motion.database import (
     Database,
-    Hit,
     TableName,
     Where,
     delete_operation,
@@ -23,30 +20,22 @@ from motion.database import (
 )
 from motion.derive import CURRENT
 from motion.errors import (
-    BadRows,
     InvalidValue,
     MotionError,
-    SchemaError,
     StoreClosed,
     UnknownVersion,
     WaitTimeout,
 )
-from motion.fitting import begin_switch, ensure_live
 from motion.intake import (
     COMMIT_EVERY,
-    Chunk,
-    bad_rows,
-    by_pattern,
-    chunks_of,
-    encoded_columns,
-    without,
 )
+from motion.load import Load
+from motion.model import Model
 from motion.persistence import labels, queue, states
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
 from motion.persistence.layout import NO_PINS, Pins
-from motion.persistence.rows import Columns, filled_ids, ids_by_value, ids_not_among
-from motion.persistence.writes import Operation, SetOperation
+from motion.persistence.writes import Operation
 from motion.recompute import Explanation, Plan
 from motion.schema import Table
 from motion.tasks import DeadLetter
@@ -164,7 +153,10 @@ class Store(Reader):
             raise InvalidValue(
                 named.name, "commit_every", repr(commit_every), "an int of at least 1"
             )
-        return _Load(self, named, commit_every, errors, by, prune).run(rows)
+        load = Load(
+            self._database, named, self._commit, self._inline, commit_every, errors, by, prune
+        )
+        return load.run(rows)
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> Change:
         """Delete a row with its pages, what was derived from it, its vectors and its labels.
@@ -192,9 +184,8 @@ class Store(Reader):
             self._apply(operations, None, len(operations))
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
-        self._check_open()
-        number, ids = self._database.apply([self._inline(each) for each in operations])
-        self._start()
+        inlined = [self._inline(each) for each in operations]
+        number, ids = self._commit(lambda _: inlined)
         return Change(
             self._database,
             number,
@@ -202,6 +193,14 @@ class Store(Reader):
             ids=ids[0] if count == 1 else (),
             count=count,
         )
+
+    def _commit(
+        self, make: Callable[[Transaction], Sequence[Operation]]
+    ) -> tuple[int, list[list[Any]]]:
+        self._check_open()
+        done = self._database.apply(make)
+        self._start()
+        return done
 
     def _view(self) -> View | None:
         """Return the view of the run that this code belongs to, if any."""
@@ -335,7 +334,7 @@ class Store(Reader):
                     f"the store has no component {component!r}; it has {', '.join(known)}."
                 )
             )
-        return Model(self, component)
+        return Model(self._database, component, self._start)
 
     def close(self) -> None:
         """Stop, leaving unfinished work for the next start. Closing twice does no harm."""
@@ -346,215 +345,6 @@ class Store(Reader):
     def _check_open(self) -> None:
         if self._is_closed:
             raise StoreClosed(self.name)
-
-
-class Model:
-    """The state versions of one component."""
-
-    def __init__(self, store: Store, component: str) -> None:
-        self._store, self._component = store, component
-        self._database = store._database
-
-    def versions(self) -> list[StateVersion]:
-        """Return all versions, oldest first."""
-        with self._database.backend.read() as tx:
-            return states.versions(tx, self._component)
-
-    def fit(self) -> None:
-        """Ask for a fit from the labels there are, in the background; `store.wait` waits for it."""
-        fits = [
-            fit.spec
-            for fit in self._database.code.fits.values()
-            if fit.spec.component == self._component
-        ]
-        if not fits:
-            raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
-        self._database.write(lambda tx: labels.request_fits(tx, fits, last_number(tx)))
-        self._store._start()
-
-    def promote(self, number: int) -> None:
-        """Make a version live, whatever its gate says, once its outputs are built; in the background."""
-        self._known(number)
-        self._database.write(
-            lambda tx: begin_switch(tx, self._database, self._component, number, is_gated=False)
-        )
-        self._store._start()
-
-    def rollback(self) -> None:
-        """Make the version that was live before live again; rows added since are filled first."""
-        retired = [version.number for version in self.versions() if version.status == "retired"]
-        if not retired:
-            raise UnknownVersion(
-                self._component, "to go back to", [version.number for version in self.versions()]
-            )
-        self.promote(retired[-1])
-
-    @contextmanager
-    def live(self) -> Iterator[tuple[Any, View]]:
-        """Give the live state, and a view of the store that sees this version's outputs, whatever goes live meanwhile."""
-        number = ensure_live(self._database, self._component)
-        if number is None:
-            raise UnknownVersion(self._component, "that is live: it waits for its first fit", ())
-        yield (
-            self._database.state(self._component, number),
-            View(self._database, [], {self._component: number}),
-        )
-
-    def _known(self, number: int) -> None:
-        known = [version.number for version in self.versions() if version.status != "failed"]
-        if number not in known:
-            raise UnknownVersion(self._component, number, known)
-
-
-class AsyncStore:
-    """The store's calls without blocking an event loop: each runs in a thread."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def set(self, *args: Any, **values: Any) -> Change:
-        """`Store.set`."""
-        return await asyncio.to_thread(self._store.set, *args, **values)
-
-    async def set_many(self, *args: Any, **options: Any) -> Change:
-        """`Store.set_many`."""
-        return await asyncio.to_thread(self._store.set_many, *args, **options)
-
-    async def get(self, *args: Any, **options: Any) -> Any | None:
-        """`Store.get`."""
-        return await asyncio.to_thread(self._store.get, *args, **options)
-
-    async def rows(self, *args: Any, **options: Any) -> list[Any]:
-        """`Store.rows`."""
-        return await asyncio.to_thread(self._store.rows, *args, **options)
-
-    async def search(self, *args: Any, **options: Any) -> list[Hit]:
-        """`Store.search`."""
-        return await asyncio.to_thread(self._store.search, *args, **options)
-
-
-class _Load:
-    """One call of `set_many`."""
-
-    def __init__(
-        self,
-        store: Store,
-        table: Table,
-        commit_every: int,
-        errors: str,
-        by: str | None,
-        prune: str | None,
-    ) -> None:
-        self._store, self._table, self._commit_every = store, table, commit_every
-        self._database = store._database
-        self._collects = errors == "collect"
-        self._by = table.key(by).name if by else None
-        self._prune = table.key(prune).name if prune else None
-        self._pruned: set[Stored] = set()
-        self._kept: set[Any] = set()
-        self._rejected: list[RejectedRow] = []
-        self._changes: list[int] = []
-        self._ids: list[Any] = []
-        self._written = 0
-
-    def run(self, rows: Any) -> Change:
-        for chunk in chunks_of(self._table, rows, self._commit_every):
-            self._write(chunk)
-        if self._pruned:
-            number, _ = self._database.apply_made(self._deletions)
-            self._changes.append(number)
-        *further, last = self._changes or [0]
-        return Change(
-            self._database, last, table=self._table.name, ids=self._ids, count=self._written,
-            rejected=self._rejected, further=further,
-        )  # fmt: skip
-
-    def _write(self, chunk: Chunk) -> None:
-        columns, count = self._checked(chunk)
-        if not count:
-            return
-        ids: Sequence[Any] = ()
-        whole: SetOperation | None = None
-        if not any(None in values for key, values in columns.items() if key != "id"):
-            whole = self._store._inline(SetOperation(self._table.name, columns, count))
-
-        def operations(tx: Transaction) -> list[SetOperation]:
-            nonlocal ids
-            named = self._named(tx, columns, count)
-            ids = named.get("id", ())
-            if whole is not None:
-                return [replace(whole, columns=named)]
-            return by_pattern(self._table, named, count)
-
-        self._store._check_open()
-        number, made = self._database.apply_made(operations)
-        self._store._start()
-        self._changes.append(number)
-        self._written += count
-        if len(made) == 1:
-            ids = made[0]
-        if len(self._ids) < COMMIT_EVERY:
-            # Enough to name a small load's rows; an endless one keeps memory bounded.
-            self._ids += ids
-        if self._prune is not None:
-            self._pruned.update(columns.get(self._prune, ()))
-            self._kept.update(ids)
-
-    def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
-        """Return a chunk's columns encoded, without the bad rows if these are collected."""
-        try:
-            return encoded_columns(self._table, chunk, self._by), chunk.count
-        except (InvalidValue, SchemaError) as exc:
-            bad = list(bad_rows(self._table, chunk, self._by))
-            if not self._collects:
-                place, _, reason = bad[0] if bad else (0, None, exc)
-                raise BadRows(chunk.start + place, self._written, str(reason)) from reason
-            self._rejected += [RejectedRow(chunk.start + i, row, reason) for i, row, reason in bad]
-            if self._prune is not None:
-                self._keep([row for _, row, _ in bad])
-            good = without(chunk, {i for i, _, _ in bad})
-            return encoded_columns(self._table, good), good.count
-
-    def _keep(self, bad: Sequence[Any]) -> None:
-        """Keep the stored rows of bad ones from being pruned: they were given, though with a wrong value."""
-        key = self._table.keys[self._by or "id"]
-        named: list[Stored] = []
-        for row in bad:
-            try:
-                named.append(key.encode(self._table.values_of(row).get(key.name)))
-            except InvalidValue:
-                continue  # nothing says which row it was
-        if self._by is not None:
-            layout = self._database.layouts[self._table.name]
-            with self._database.backend.read() as tx:
-                self._kept.update(ids_by_value(tx, layout, self._by, named).values())
-        else:
-            self._kept.update(named)
-
-    def _named(self, tx: Transaction, columns: Columns, count: int) -> Columns:
-        """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be
-        lost, as rows that give different keys are written apart."""
-        layout = self._database.layouts[self._table.name]
-        if self._by is not None:
-            values = columns[self._by]
-            known = ids_by_value(tx, layout, self._by, values)
-            fresh = [value for value in dict.fromkeys(values) if value not in known]
-            made = filled_ids(tx, layout, None, len(fresh))
-            known |= dict(zip(fresh, made, strict=True))
-            return {**columns, "id": [known[value] for value in values]}
-        if any(None in values for key, values in columns.items() if key != "id"):
-            return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
-        return columns
-
-    def _deletions(self, tx: Transaction) -> list[Operation]:
-        assert self._prune is not None
-        layout = self._database.layouts[self._table.name]
-        gone = [
-            ids_not_among(tx, layout, self._prune, value, self._kept)
-            for value in self._pruned
-            if value is not None
-        ]
-        return [delete_operation(self._table, row_id) for ids in gone for row_id in ids]
 
 
 def _trigger_name(trigger: str | Callable[..., Any]) -> str:

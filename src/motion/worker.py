@@ -28,8 +28,8 @@ from motion.persistence import queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number
 from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
+from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
-from motion.persistence.rows import rows_by_number
 from motion.tasks import RANGE_LIMIT, Task
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun

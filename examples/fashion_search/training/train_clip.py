@@ -394,7 +394,8 @@ class Seer:
             chosen = F.pad(1 + spread.topk(kept, dim=1).indices, (1, 0))  # 0 is the class token
             hidden = hidden.gather(1, chosen[..., None].expand(-1, -1, hidden.shape[2]))
         hidden = tower.encoder(inputs_embeds=tower.pre_layrnorm(hidden)).last_hidden_state
-        return tower.post_layernorm(hidden[:, 0])
+        seen: Tensor = tower.post_layernorm(hidden[:, 0])
+        return seen
 
     def batch(self, counts: Sequence[int]) -> Pictures:
         """Return `counts[i]` pictures of source i, and `counts[-1]` of Fashion-MNIST."""

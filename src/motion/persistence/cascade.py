@@ -8,8 +8,8 @@ from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
 from motion.graph import Graph
 from motion.persistence import labels, queue
-from motion.persistence.layout import Layout, quoted, slot_of
-from motion.persistence.rows import Written, delete_rows, log_vectors, part_condition, parts_of
+from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
+from motion.persistence.rows import Written, delete_rows, log_vectors
 from motion.tasks import Cause, ranges_of
 from motion.triggers import TriggerSpec
 
@@ -58,6 +58,8 @@ def fire(
         for spec in graph.readers.get((table, key), ()):
             waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
+    for name, met in written.met_again.items():
+        queue.forget_dead(tx, name, met)
     for name, chosen in due.items():
         enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
     _log_vectors(tx, layout, written)
@@ -112,7 +114,7 @@ def made_from(tx: Transaction, layout: Layout, trigger: str, sources: Sequence[i
     """Return the rows of a table that a trigger made from these source rows."""
     found: list[int] = []
     for part in parts_of(sources):
-        sql = f'SELECT {layout.row} FROM {layout.base} r WHERE ":made_by" = ? AND {part_condition(chr(34) + ":made_from" + chr(34), part)}'
+        sql = f'SELECT {layout.row} FROM {layout.base} r WHERE ":made_by" = ? AND {in_ranges(chr(34) + ":made_from" + chr(34), part)}'
         found += [int(row[0]) for row in tx.execute(sql, (trigger,))]
     return found
 
@@ -147,7 +149,7 @@ def _rows_below(
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x "
-            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {part_condition(layout.row, part)}"
+            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {in_ranges(layout.row, part)}"
         )
         found.update(int(row[0]) for row in tx.execute(sql))
     return sorted(found)
@@ -178,7 +180,7 @@ def _due_among(
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
-            f"WHERE {part_condition(layout.row, part)} AND {layout.is_due(spec)}"
+            f"WHERE {in_ranges(layout.row, part)} AND {layout.is_due(spec)}"
         )
         found += [int(row[0]) for row in tx.execute(sql)]
     return found
@@ -196,7 +198,7 @@ def _by_priority(
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row}, {layout.inherited_value(key.name)} FROM {layout.joined([key.name])} "
-            f"WHERE {part_condition(layout.row, part)}"
+            f"WHERE {in_ranges(layout.row, part)}"
         )
         for row, stored in tx.execute(sql):
             value = key.decode(stored)

@@ -11,8 +11,14 @@ import numpy as np
 
 from motion.backends.base import Transaction
 from motion.errors import DimensionMismatch, SearchError
-from motion.persistence.layout import VERSION_SHIFT, Layout, outputs_table, quoted, slot_of
-from motion.persistence.rows import NAMED_AT_ONCE
+from motion.persistence.layout import (
+    NAMED_AT_ONCE,
+    VERSION_SHIFT,
+    Layout,
+    outputs_table,
+    quoted,
+    slot_of,
+)
 from motion.schema import Key, Metric
 from motion.vectors.base import FloatArray, IntArray, VectorIndex
 

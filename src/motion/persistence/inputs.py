@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.persistence.layout import Layout, Pins, quoted
-from motion.persistence.rows import part_condition, parts_of
+from motion.persistence.layout import Layout, Pins, in_ranges, parts_of, quoted
 from motion.tasks import Task
 from motion.triggers import TriggerSpec
 
@@ -106,7 +105,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     )
     found: list[tuple[Any, ...]] = []
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
-        found += tx.execute(sql.format(part_condition(layout.row, part))).fetchall()
+        found += tx.execute(sql.format(in_ranges(layout.row, part))).fetchall()
     turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
     ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]
     starts = [sum(ends[: i + 1]) for i in range(len(ends))]
@@ -129,6 +128,6 @@ def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int,
     for part in parts_of(rows):
         found.update(
             (row, tuple(fence))
-            for row, *fence in tx.execute(sql + part_condition(chain.layout.row, part))
+            for row, *fence in tx.execute(sql + in_ranges(chain.layout.row, part))
         )
     return found

@@ -10,8 +10,7 @@ import msgspec
 
 from motion.backends.base import Transaction
 from motion.components import FitSpec
-from motion.persistence.layout import Layout
-from motion.persistence.rows import part_condition, parts_of
+from motion.persistence.layout import Layout, in_ranges, parts_of
 
 
 def note_labels(
@@ -24,7 +23,7 @@ def note_labels(
     for part in parts_of(rows):
         found = tx.execute(
             f"SELECT {layout.row}, ({unset}), {columns} FROM {layout.joined(keys)} "
-            f"WHERE {part_condition(layout.row, part)}"
+            f"WHERE {in_ranges(layout.row, part)}"
         ).fetchall()
         _forget_unlearned(tx, fit.name, [row for row, *_ in found])
         tx.executemany(

@@ -20,6 +20,7 @@ from functools import cached_property
 
 from motion.graph import Graph
 from motion.schema import Key, Table
+from motion.tasks import ranges_of
 from motion.triggers import TriggerSpec
 
 ORIGIN_BITS = 20
@@ -30,6 +31,9 @@ Pins = Mapping[str, int]
 """Component -> state version whose outputs to read; components left out are read live."""
 
 NO_PINS: Pins = {}
+
+NAMED_AT_ONCE = 200
+"""Row numbers written out in one statement at most."""
 
 
 def mark_of(number: int, origin: int) -> int:
@@ -275,3 +279,9 @@ def in_ranges(expression: str, ranges: Sequence[tuple[int, int]]) -> str:
     if singles:
         spans.append(f"{expression} IN ({', '.join(singles)})")
     return f"({' OR '.join(spans)})" if spans else "0"
+
+
+def parts_of(rows: Iterable[int]) -> list[list[tuple[int, int]]]:
+    """Return row numbers as lists of ranges, each short enough for one statement."""
+    ranges = ranges_of(rows)
+    return [ranges[start : start + NAMED_AT_ONCE] for start in range(0, len(ranges), NAMED_AT_ONCE)]

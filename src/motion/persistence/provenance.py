@@ -16,10 +16,11 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
+    in_ranges,
     outputs_table,
+    parts_of,
     quoted,
 )
-from motion.persistence.rows import part_condition, parts_of
 from motion.persistence.states import live_version
 from motion.triggers import TriggerSpec
 
@@ -74,9 +75,7 @@ def make_due(
             if (
                 key not in layout.versioned
             ):  # written before any trigger ran on it, so without a number
-                ids = (
-                    f"SELECT id FROM {layout.base} WHERE {part_condition(layout.row_column, part)}"
-                )
+                ids = f"SELECT id FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
                 tx.execute(
                     f"UPDATE {layout.base} SET {changed_column(key)} = ? WHERE id IN ({ids}) "
                     f"AND {quoted(key)} NOT NULL AND {changed_column(key)} IS NULL",
@@ -88,7 +87,7 @@ def _clear_marks(
     tx: Transaction, layout: Layout, spec: TriggerSpec, part: Sequence[tuple[int, int]]
 ) -> None:
     if not spec.is_versioned:
-        condition = part_condition(layout.row_column, part)
+        condition = in_ranges(layout.row_column, part)
         tx.execute(f"UPDATE {layout.base} SET {done_column(spec.name)} = NULL WHERE {condition}")
         return
     live = live_version(tx, spec.component or "")
@@ -97,7 +96,7 @@ def _clear_marks(
             ((live << VERSION_SHIFT) + low, (live << VERSION_SHIFT) + high) for low, high in part
         ]
         tx.execute(
-            f'UPDATE {outputs_table(spec.name)} SET ":done" = NULL WHERE {part_condition("slot", slots)}'
+            f'UPDATE {outputs_table(spec.name)} SET ":done" = NULL WHERE {in_ranges("slot", slots)}'
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.persistence.layout import quoted
+from motion.persistence.layout import in_ranges, parts_of, quoted
 from motion.tasks import LIVE, LOSSES_ALLOWED, Cause, DeadLetter, Task, TaskStatus
 from motion.triggers import TriggerSpec
 
@@ -303,6 +303,16 @@ def block(tx: Transaction, owner: str, tasks: Sequence[Task], upstream: Sequence
     for task in tasks:
         waits = has_work_on(tx, upstream, task.low, task.high, task.version)
         release(tx, owner, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
+
+
+def forget_dead(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
+    """Drop the dead letters of rows that the trigger has met a newer change of."""
+    for part in parts_of(rows):
+        tx.execute(
+            f"DELETE FROM motion_tasks WHERE trigger = ? AND status = {TaskStatus.DEAD:d} "
+            f"AND version IS NULL AND {in_ranges('low', part)}",
+            (trigger,),
+        )
 
 
 def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> set[int]:

@@ -13,18 +13,13 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
+    in_ranges,
     outputs_table,
+    parts_of,
     quoted,
     slot_of,
 )
-from motion.persistence.rows import (
-    Written,
-    log_vectors,
-    part_condition,
-    parts_of,
-    update_row,
-    write_rows,
-)
+from motion.persistence.rows import Written, log_vectors, update_row, write_rows
 from motion.tasks import Cause
 from motion.triggers import TriggerSpec
 
@@ -177,7 +172,7 @@ def write_pages(
     for part in parts_of(fresh):
         tx.execute(
             f'UPDATE {layout.base} SET ":made_by" = ?, ":made_from" = ?, ":made_item" = {quoted(spec.page or "")} '
-            f"WHERE {part_condition(layout.row_column, part)}",
+            f"WHERE {in_ranges(layout.row_column, part)}",
             (spec.name, source[0]),
         )
     for page, item in enumerate(items, start):
@@ -268,7 +263,7 @@ def _delete_pages(
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x ON {' AND '.join(same)} "
-            f"WHERE {part_condition(layout.row, part)}"
+            f"WHERE {in_ranges(layout.row, part)}"
         )
         below += [int(row[0]) for row in tx.execute(sql)]
     delete(tx, layouts, Written(layout, below), cause)

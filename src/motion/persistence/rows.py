@@ -7,37 +7,31 @@ not decided here, but in `persistence.cascade`.
 from __future__ import annotations
 
 import json
-import threading
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.codecs import Stored, encode_parameter
-from motion.errors import SqlError
+from motion.codecs import Stored
 from motion.persistence.catalog import origin_of
+from motion.persistence.ids import filled_ids
 from motion.persistence.layout import (
-    NO_PINS,
     ORIGIN_MASK,
     Layout,
-    Pins,
     changed_column,
     done_column,
     in_ranges,
     mark_of,
     outputs_table,
+    parts_of,
     quoted,
     slot_of,
 )
 from motion.schema import Table, timestamp_now
-from motion.tasks import ranges_of
 from motion.triggers import TriggerSpec
 
 Columns = Mapping[str, Sequence[Stored]]
-NAMED_AT_ONCE = 200
-"""Row numbers written out in one statement at most."""
 
 LOG_TRIMMED_EVERY = 50_000
 LOG_KEPT = 200_000
@@ -54,6 +48,8 @@ class Written:
         changed: key -> the rows in which its value is another than before.
         arrived: key -> those of them that had no value before.
         met: trigger -> the rows whose change it has met already, in the same write.
+        met_again: trigger -> rows that were there before, where it has met its change, or a user's value did for it:
+            what it failed at before is over.
     """
 
     layout: Layout
@@ -62,6 +58,7 @@ class Written:
     changed: dict[str, list[int]] = field(default_factory=dict)
     arrived: dict[str, list[int]] = field(default_factory=dict)
     met: dict[str, list[int]] = field(default_factory=dict)
+    met_again: dict[str, list[int]] = field(default_factory=dict)
 
     def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
         if rows:
@@ -353,51 +350,6 @@ def _is_own(layout: Layout, key: str, filled: Columns, count: int) -> Sequence[b
     return [not any(pages) for pages in zip(*others, strict=True)] if others else [True] * count
 
 
-def filled_ids(
-    tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int
-) -> Sequence[Stored]:
-    """Return ids with new ones where None was given, in the order of the rows."""
-    if given is not None and None not in given:
-        return given
-    wanted = given or [None] * count
-    if not layout.table.has_int_id:
-        return [_ordered_ids.next() if each is None else each for each in wanted]
-    known = [int(each) for each in wanted if each is not None]
-    following = max([largest_id(tx, layout), *known])
-    ids = []
-    for each in wanted:
-        following += each is None
-        ids.append(following if each is None else each)
-    return ids
-
-
-def largest_id(tx: Transaction, layout: Layout) -> int:
-    """Return the largest int id that the table ever had, deleted rows included; 0 where it had none."""
-    sql = f"SELECT MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id) FROM motion_tables WHERE name = ?"
-    return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
-
-
-class _OrderedIds:
-    """Makes unique ids whose text order is the order of creation (as UUID version 7, RFC 9562, with its counter)."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ms = self._count = 0
-
-    def next(self) -> str:
-        with self._lock:
-            self._count += 1
-            now_ms = clock.now_ms()
-            if (
-                now_ms > self._ms
-            ):  # else the clock stands or went back, and the counter keeps the order
-                self._ms, self._count = now_ms, 0
-            return f"{self._ms:012x}{self._count:08x}{uuid.uuid4().hex[:12]}"
-
-
-_ordered_ids = _OrderedIds()
-
-
 def _update(
     tx: Transaction,
     layout: Layout,
@@ -441,6 +393,7 @@ def _update(
             continue
         assignments[done_column(each.spec.name)] = mark_of(number, origin_of(tx, each.spec, 0))
         written.met.setdefault(each.spec.name, []).append(row)
+        written.met_again.setdefault(each.spec.name, []).append(row)
         for key, column, was in zip(each.spec.sets, each.columns, olds_of_each, strict=True):
             if column[i] != was:
                 changed.add(key)
@@ -448,8 +401,9 @@ def _update(
                 written.note(key, [row], arrived=was is None)
     if is_user:
         given = {key: columns[key] for key in columns if key not in layout.versioned}
-        marks = {done_column(spec.name): mark_of(number, 0) for spec in _overridden(layout, given)}
-        assignments |= marks
+        for spec in _overridden(layout, given):
+            assignments[done_column(spec.name)] = mark_of(number, 0)
+            written.met_again.setdefault(spec.name, []).append(row)
     if assignments:
         update_row(tx, layout, row, assignments)
 
@@ -495,7 +449,7 @@ def _override_pages(
             tx.execute(
                 f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} IN "
                 f"(SELECT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
-                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {part_condition(layout.row, part)})",
+                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {in_ranges(layout.row, part)})",
                 (mark_of(number, 0),),
             )
 
@@ -544,7 +498,7 @@ def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
 def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
     """Delete rows by number, with what is kept beside them."""
     for part in parts_of(rows):
-        condition = part_condition(layout.row_column, part)
+        condition = in_ranges(layout.row_column, part)
         if layout.table.has_int_id:
             largest = f"(SELECT MAX(id) FROM {layout.base} WHERE {condition})"
             tx.execute(
@@ -579,127 +533,4 @@ def clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]
     return found
 
 
-def parts_of(rows: Iterable[int]) -> list[list[tuple[int, int]]]:
-    """Return row numbers as lists of ranges, each short enough for one statement."""
-    ranges = ranges_of(rows)
-    return [ranges[start : start + NAMED_AT_ONCE] for start in range(0, len(ranges), NAMED_AT_ONCE)]
-
-
-def part_condition(expression: str, part: Sequence[tuple[int, int]]) -> str:
-    return in_ranges(expression, part)
-
-
 # -- reading --
-
-
-def read_one(
-    tx: Transaction,
-    layout: Layout,
-    row_id: Stored,
-    pages: Sequence[Stored],
-    *,
-    inherit: bool = True,
-    pins: Pins = NO_PINS,
-) -> Any | None:
-    """Return the row named by id and page keys as an instance of its dataclass, or None."""
-    named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
-    sql = f"{_select(layout, inherit, pins)} WHERE r.id = ?{named}"
-    found = tx.execute(sql, (row_id, *pages)).fetchone()
-    return None if found is None else decoded(layout.table, found)
-
-
-def read_rows(
-    tx: Transaction,
-    layout: Layout,
-    *,
-    row_id: Stored = None,
-    where: str | None = None,
-    parameters: Sequence[Any] = (),
-    order_by: str | None = None,
-    limit: int | None = None,
-    inherit: bool = True,
-    pins: Pins = NO_PINS,
-) -> list[Any]:
-    """Return rows as instances, in the order asked for, or by id and page keys."""
-    conditions = ([f"({where})"] if where else []) + (["id = ?"] if row_id is not None else [])
-    values = [encode_parameter(value) for value in parameters] + (
-        [row_id] if row_id is not None else []
-    )
-    order = order_by or ", ".join(map(quoted, layout.table.primary_key))
-    chosen = (
-        f'SELECT ":row", ROW_NUMBER() OVER (ORDER BY {order}) AS ":place" FROM {layout.stored(pins)}'
-        f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
-        f' ORDER BY ":place" LIMIT {-1 if limit is None else int(limit)}'
-    )
-    sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
-    return [decoded(layout.table, found) for found in _user_query(tx, sql, values, where or order)]
-
-
-def rows_where(
-    tx: Transaction, layout: Layout, where: str, parameters: Sequence[Any], pins: Pins
-) -> list[int]:
-    """Return the numbers of the rows that a user's condition on stored values holds for."""
-    sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
-    return [
-        int(found[0])
-        for found in _user_query(tx, sql, [encode_parameter(v) for v in parameters], where)
-    ]
-
-
-def rows_by_number(
-    tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
-) -> dict[int, Any]:
-    """Return rows as instances by their numbers."""
-    found = {}
-    for part in parts_of(rows):
-        sql = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
-        for number, *values in tx.execute(f"{sql} WHERE {part_condition(layout.row, part)}"):
-            found[int(number)] = decoded(layout.table, values)
-    return found
-
-
-def row_numbers(tx: Transaction, layout: Layout, row_id: Stored) -> list[int]:
-    """Return the numbers of all pages of an id."""
-    sql = f"SELECT {layout.row} FROM {layout.base} r WHERE r.id = ?"
-    return [int(found[0]) for found in tx.execute(sql, (row_id,))]
-
-
-def decoded(table: Table, stored: Sequence[Any]) -> Any:
-    """Return a row of stored values, in the order of the keys, as an instance."""
-    return table.instance(
-        None if value is None else key.codec.decode(value)
-        for key, value in zip(table.keys.values(), stored, strict=True)
-    )
-
-
-def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
-    keys = layout.table.keys
-    columns = [layout.inherited_value(key) if inherit else layout.value(key) for key in keys]
-    return f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
-
-
-def _user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
-    try:
-        return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
-    except Exception as exc:
-        raise SqlError(given, str(exc)) from exc
-
-
-def ids_by_value(
-    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]
-) -> dict[Stored, Any]:
-    """Return value -> id for the rows whose stored key has one of these values."""
-    found: dict[Stored, Any] = {}
-    for start in range(0, len(values), NAMED_AT_ONCE):
-        part = [value for value in values[start : start + NAMED_AT_ONCE] if value is not None]
-        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
-        found.update(tx.execute(sql, part))
-    return found
-
-
-def ids_not_among(
-    tx: Transaction, layout: Layout, key: str, value: Stored, kept: set[Any]
-) -> list[Any]:
-    """Return the ids of the rows whose stored key has this value, and which are not among `kept`."""
-    sql = f"SELECT DISTINCT id FROM {layout.stored()} WHERE {quoted(key)} = ?"
-    return [row[0] for row in tx.execute(sql, (value,)) if row[0] not in kept]

@@ -9,7 +9,8 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.codecs import Stored
 from motion.persistence.cascade import Layouts, delete, fire
-from motion.persistence.rows import Columns, Inlined, Written, row_numbers, write_rows
+from motion.persistence.reading import row_numbers
+from motion.persistence.rows import Columns, Inlined, Written, write_rows
 from motion.tasks import Cause
 
 

@@ -1,0 +1,161 @@
+"""Loads: what `set_many` does with rows in bulk: chunk by chunk, matched, written, counted and pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.change import Change, RejectedRow
+from motion.codecs import Stored
+from motion.database import (
+    Database,
+    delete_operation,
+)
+from motion.errors import (
+    BadRows,
+    InvalidValue,
+    SchemaError,
+)
+from motion.intake import (
+    COMMIT_EVERY,
+    Chunk,
+    bad_rows,
+    by_pattern,
+    chunks_of,
+    encoded_columns,
+    without,
+)
+from motion.persistence.ids import filled_ids
+from motion.persistence.reading import ids_by_value, ids_not_among
+from motion.persistence.rows import Columns
+from motion.persistence.writes import Operation, SetOperation
+from motion.schema import Table
+
+Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], tuple[int, list[list[Any]]]]
+"""Does what a function gives from what it sees in the transaction; returns the change's number and the ids."""
+
+
+class Load:
+    """One call of `set_many`."""
+
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        commit: Commit,
+        inline: Callable[[Any], Any],
+        commit_every: int,
+        errors: str,
+        by: str | None,
+        prune: str | None,
+    ) -> None:
+        self._database, self._table, self._commit_every = database, table, commit_every
+        self._commit, self._inline = commit, inline
+        self._collects = errors == "collect"
+        self._by = table.key(by).name if by else None
+        self._prune = table.key(prune).name if prune else None
+        self._pruned: set[Stored] = set()
+        self._kept: set[Any] = set()
+        self._rejected: list[RejectedRow] = []
+        self._changes: list[int] = []
+        self._ids: list[Any] = []
+        self._written = 0
+
+    def run(self, rows: Any) -> Change:
+        for chunk in chunks_of(self._table, rows, self._commit_every):
+            self._write(chunk)
+        if self._pruned:
+            number, _ = self._commit(self._deletions)
+            self._changes.append(number)
+        *further, last = self._changes or [0]
+        return Change(
+            self._database, last, table=self._table.name, ids=self._ids, count=self._written,
+            rejected=self._rejected, further=further,
+        )  # fmt: skip
+
+    def _write(self, chunk: Chunk) -> None:
+        columns, count = self._checked(chunk)
+        if not count:
+            return
+        ids: Sequence[Any] = ()
+        whole: SetOperation | None = None
+        if not any(None in values for key, values in columns.items() if key != "id"):
+            whole = self._inline(SetOperation(self._table.name, columns, count))
+
+        def operations(tx: Transaction) -> list[SetOperation]:
+            nonlocal ids
+            named = self._named(tx, columns, count)
+            ids = named.get("id", ())
+            if whole is not None:
+                return [replace(whole, columns=named)]
+            return by_pattern(self._table, named, count)
+
+        number, made = self._commit(operations)
+        self._changes.append(number)
+        self._written += count
+        if len(made) == 1:
+            ids = made[0]
+        if len(self._ids) < COMMIT_EVERY:
+            # Enough to name a small load's rows; an endless one keeps memory bounded.
+            self._ids += ids
+        if self._prune is not None:
+            self._pruned.update(columns.get(self._prune, ()))
+            self._kept.update(ids)
+
+    def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
+        """Return a chunk's columns encoded, without the bad rows if these are collected."""
+        try:
+            return encoded_columns(self._table, chunk, self._by), chunk.count
+        except (InvalidValue, SchemaError) as exc:
+            bad = list(bad_rows(self._table, chunk, self._by))
+            if not self._collects:
+                place, _, reason = bad[0] if bad else (0, None, exc)
+                raise BadRows(chunk.start + place, self._written, str(reason)) from reason
+            self._rejected += [RejectedRow(chunk.start + i, row, reason) for i, row, reason in bad]
+            if self._prune is not None:
+                self._keep([row for _, row, _ in bad])
+            good = without(chunk, {i for i, _, _ in bad})
+            return encoded_columns(self._table, good), good.count
+
+    def _keep(self, bad: Sequence[Any]) -> None:
+        """Keep the stored rows of bad ones from being pruned: they were given, though with a wrong value."""
+        key = self._table.keys[self._by or "id"]
+        named: list[Stored] = []
+        for row in bad:
+            try:
+                named.append(key.encode(self._table.values_of(row).get(key.name)))
+            except InvalidValue:
+                continue  # nothing says which row it was
+        if self._by is not None:
+            layout = self._database.layouts[self._table.name]
+            with self._database.backend.read() as tx:
+                self._kept.update(ids_by_value(tx, layout, self._by, named).values())
+        else:
+            self._kept.update(named)
+
+    def _named(self, tx: Transaction, columns: Columns, count: int) -> Columns:
+        """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be
+        lost, as rows that give different keys are written apart."""
+        layout = self._database.layouts[self._table.name]
+        if self._by is not None:
+            values = columns[self._by]
+            known = ids_by_value(tx, layout, self._by, values)
+            fresh = [value for value in dict.fromkeys(values) if value not in known]
+            made = filled_ids(tx, layout, None, len(fresh))
+            known |= dict(zip(fresh, made, strict=True))
+            return {**columns, "id": [known[value] for value in values]}
+        if any(None in values for key, values in columns.items() if key != "id"):
+            return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
+        return columns
+
+    def _deletions(self, tx: Transaction) -> list[Operation]:
+        assert self._prune is not None
+        layout = self._database.layouts[self._table.name]
+        gone = [
+            ids_not_among(tx, layout, self._prune, value, self._kept)
+            for value in self._pruned
+            if value is not None
+        ]
+        return [delete_operation(self._table, row_id) for ids in gone for row_id in ids]

@@ -1,0 +1,59 @@
+"""Ids: those that the store gives to rows which come without."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.codecs import Stored
+from motion.persistence.layout import (
+    Layout,
+)
+
+
+def filled_ids(
+    tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int
+) -> Sequence[Stored]:
+    """Return ids with new ones where None was given, in the order of the rows."""
+    if given is not None and None not in given:
+        return given
+    wanted = given or [None] * count
+    if not layout.table.has_int_id:
+        return [_ordered_ids.next() if each is None else each for each in wanted]
+    known = [int(each) for each in wanted if each is not None]
+    following = max([largest_id(tx, layout), *known])
+    ids = []
+    for each in wanted:
+        following += each is None
+        ids.append(following if each is None else each)
+    return ids
+
+
+def largest_id(tx: Transaction, layout: Layout) -> int:
+    """Return the largest int id that the table ever had, deleted rows included; 0 where it had none."""
+    sql = f"SELECT MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id) FROM motion_tables WHERE name = ?"
+    return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
+
+
+class _OrderedIds:
+    """Makes unique ids whose text order is the order of creation (as UUID version 7, RFC 9562, with its counter)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ms = self._count = 0
+
+    def next(self) -> str:
+        with self._lock:
+            self._count += 1
+            now_ms = clock.now_ms()
+            if (
+                now_ms > self._ms
+            ):  # else the clock stands or went back, and the counter keeps the order
+                self._ms, self._count = now_ms, 0
+            return f"{self._ms:012x}{self._count:08x}{uuid.uuid4().hex[:12]}"
+
+
+_ordered_ids = _OrderedIds()

@@ -1,0 +1,133 @@
+"""Reading rows: as instances of their dataclass, with the keys that they inherit, by name, condition or number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.codecs import Stored, encode_parameter
+from motion.errors import SqlError
+from motion.persistence.layout import (
+    NAMED_AT_ONCE,
+    NO_PINS,
+    Layout,
+    Pins,
+    in_ranges,
+    parts_of,
+    quoted,
+)
+from motion.schema import Table
+
+
+def read_one(
+    tx: Transaction,
+    layout: Layout,
+    row_id: Stored,
+    pages: Sequence[Stored],
+    *,
+    inherit: bool = True,
+    pins: Pins = NO_PINS,
+) -> Any | None:
+    """Return the row named by id and page keys as an instance of its dataclass, or None."""
+    named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
+    sql = f"{_select(layout, inherit, pins)} WHERE r.id = ?{named}"
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    return None if found is None else decoded(layout.table, found)
+
+
+def read_rows(
+    tx: Transaction,
+    layout: Layout,
+    *,
+    row_id: Stored = None,
+    where: str | None = None,
+    parameters: Sequence[Any] = (),
+    order_by: str | None = None,
+    limit: int | None = None,
+    inherit: bool = True,
+    pins: Pins = NO_PINS,
+) -> list[Any]:
+    """Return rows as instances, in the order asked for, or by id and page keys."""
+    conditions = ([f"({where})"] if where else []) + (["id = ?"] if row_id is not None else [])
+    values = [encode_parameter(value) for value in parameters] + (
+        [row_id] if row_id is not None else []
+    )
+    order = order_by or ", ".join(map(quoted, layout.table.primary_key))
+    chosen = (
+        f'SELECT ":row", ROW_NUMBER() OVER (ORDER BY {order}) AS ":place" FROM {layout.stored(pins)}'
+        f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
+        f' ORDER BY ":place" LIMIT {-1 if limit is None else int(limit)}'
+    )
+    sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
+    return [decoded(layout.table, found) for found in _user_query(tx, sql, values, where or order)]
+
+
+def rows_where(
+    tx: Transaction, layout: Layout, where: str, parameters: Sequence[Any], pins: Pins
+) -> list[int]:
+    """Return the numbers of the rows that a user's condition on stored values holds for."""
+    sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
+    return [
+        int(found[0])
+        for found in _user_query(tx, sql, [encode_parameter(v) for v in parameters], where)
+    ]
+
+
+def rows_by_number(
+    tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
+) -> dict[int, Any]:
+    """Return rows as instances by their numbers."""
+    found = {}
+    for part in parts_of(rows):
+        sql = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
+        for number, *values in tx.execute(f"{sql} WHERE {in_ranges(layout.row, part)}"):
+            found[int(number)] = decoded(layout.table, values)
+    return found
+
+
+def row_numbers(tx: Transaction, layout: Layout, row_id: Stored) -> list[int]:
+    """Return the numbers of all pages of an id."""
+    sql = f"SELECT {layout.row} FROM {layout.base} r WHERE r.id = ?"
+    return [int(found[0]) for found in tx.execute(sql, (row_id,))]
+
+
+def ids_by_value(
+    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]
+) -> dict[Stored, Any]:
+    """Return value -> id for the rows whose stored key has one of these values."""
+    found: dict[Stored, Any] = {}
+    for start in range(0, len(values), NAMED_AT_ONCE):
+        part = [value for value in values[start : start + NAMED_AT_ONCE] if value is not None]
+        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
+        found.update(tx.execute(sql, part))
+    return found
+
+
+def ids_not_among(
+    tx: Transaction, layout: Layout, key: str, value: Stored, kept: set[Any]
+) -> list[Any]:
+    """Return the ids of the rows whose stored key has this value, and which are not among `kept`."""
+    sql = f"SELECT DISTINCT id FROM {layout.stored()} WHERE {quoted(key)} = ?"
+    return [row[0] for row in tx.execute(sql, (value,)) if row[0] not in kept]
+
+
+def decoded(table: Table, stored: Sequence[Any]) -> Any:
+    """Return a row of stored values, in the order of the keys, as an instance."""
+    return table.instance(
+        None if value is None else key.codec.decode(value)
+        for key, value in zip(table.keys.values(), stored, strict=True)
+    )
+
+
+def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
+    keys = layout.table.keys
+    columns = [layout.inherited_value(key) if inherit else layout.value(key) for key in keys]
+    return f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
+
+
+def _user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
+    try:
+        return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
+    except Exception as exc:
+        raise SqlError(given, str(exc)) from exc
