@@ -98,9 +98,11 @@ def test_a_backfill_takes_only_the_rows_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_unknown_trigger_is_named_with_the_nearest(tmp_path: Path) -> None:
-    with opened(tmp_path, upper_with(""), length) as store:
-        with pytest.raises(motion.TriggerError, match="Did you mean 'upper'"):
-            store.plan("uper")
+    with (
+        opened(tmp_path, upper_with(""), length) as store,
+        pytest.raises(motion.TriggerError, match="Did you mean 'upper'"),
+    ):
+        store.plan("uper")
 
 
 def test_a_value_tells_the_triggers_and_inputs_that_made_it(tmp_path: Path) -> None:
