@@ -1,4 +1,4 @@
-"""Three chained one-line triggers: text -> upper -> length -> half of it, in bulk and one row at a time."""
+"""Three chained one-line triggers: text -> upper -> length -> half of it, in bulk, one row at a time, and again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import random
 import statistics
 import string
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import motion
 from benchmarks import machine
+from benchmarks.machine import Figure
+
+WARM_UP = 10
 
 
 @dataclass
@@ -24,30 +30,22 @@ class Line:
     half: float
 
 
-@motion.trigger(on="line.text", sets="line.upper")
-def upper(text: str) -> str:
-    return text.upper()
+def chain(*, inline: bool | None = None, ending: str = "") -> list[Callable[..., Any]]:
+    """Return the three triggers. `ending` is part of the first one's code."""
 
+    @motion.trigger(on="line.text", sets="line.upper", inline=inline)
+    def upper(text: str) -> str:
+        return text.upper() + ending
 
-@motion.trigger(on="line.upper", sets="line.length")
-def length(upper: str) -> int:
-    return len(upper)
+    @motion.trigger(on="line.upper", sets="line.length", inline=inline)
+    def length(upper: str) -> int:
+        return len(upper)
 
+    @motion.trigger(on="line.length", sets="line.half", inline=inline)
+    def half(length: int) -> float:
+        return length * 0.5
 
-@motion.trigger(on="line.length", sets="line.half")
-def half(length: int) -> float:
-    return length * 0.5
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure beside the machine's limit for the same work."""
-
-    work: str
-    value: float
-    unit: str
-    limit: float
-    ratio: float
+    return [upper, length, half]
 
 
 def texts(count: int) -> list[str]:
@@ -56,33 +54,32 @@ def texts(count: int) -> list[str]:
     return ["".join(letters.choices(string.ascii_lowercase, k=60)) for _ in range(count)]
 
 
-WARM_UP = 10
-
-
 @contextmanager
-def store() -> Iterator[motion.Store]:
+def store(triggers: list[Callable[..., Any]], **options: Any) -> Iterator[motion.Store]:
+    """Open a new store that has learned what its triggers cost."""
     with tempfile.TemporaryDirectory() as folder:
+        place = f"sqlite:///{folder}/store"
         opened = motion.create_store(
-            "bench",
-            schemas={"line": Line},
-            triggers=[upper, length, half],
-            url=f"sqlite:///{folder}/store",
+            "bench", schemas={"line": Line}, triggers=triggers, url=place, **options
         )
-        for i in range(WARM_UP):  # until the store has learned what the triggers cost
+        for i in range(WARM_UP):
             opened.set("line", text=f"warm-up {i}").wait()
         yield opened
         opened.close()
 
 
 def bulk(count: int, repeats: int = 5) -> Figure:
-    """Measure `set_many` of (id, text) rows until all derived values are readable, against inserting finished rows."""
+    """`set_many` of (id, text) rows until all derived values are readable; limit: inserting the finished rows."""
     given = texts(count)
     rows = [{"id": i, "text": text} for i, text in enumerate(given, WARM_UP + 1)]
-    finished = [(i, text, text.upper(), 60, 30.0) for i, text in enumerate(given, WARM_UP + 1)]
+    finished = [(i, text, text.upper(), 60, 30.0) for i, text in enumerate(given)]
 
     def once() -> float:
-        with store() as opened:
-            taken = machine.seconds(lambda: (opened.set_many("line", rows), opened.wait()))
+        with store(chain()) as opened:
+            started = time.perf_counter()
+            opened.set_many("line", rows)
+            opened.wait()
+            taken = time.perf_counter() - started
             readable = (
                 opened.sql("SELECT COUNT(*) FROM line WHERE half = 30.0").column(0)[0].as_py()
             )
@@ -95,25 +92,91 @@ def bulk(count: int, repeats: int = 5) -> Figure:
             repeats, lambda: machine.bulk_insert_s(Path(folder), columns, finished)
         )
     taken = machine.median_of(repeats, once)
+    work = f"`set_many` of {count:,} rows, three chained triggers"
     return Figure(
-        f"set_many of {count:,} rows, three chained triggers",
-        count / taken,
-        "rows/s",
-        count / limit,
-        limit / taken,
+        work, count / taken, "rows/s", count / limit, limit / taken, "share", "≥ 0.25", "0.45"
     )
 
 
-def one_row(count: int = 200) -> Figure:
-    """Measure one `set` until its last derived value is readable, against one raw durable commit."""
-    with store() as opened, tempfile.TemporaryDirectory() as folder:
-        given = texts(count)
-        taken = [
-            machine.seconds(lambda text=text: opened.set("line", text=text).wait())  # type: ignore[misc]  # bound now
-            for text in given
-        ]
-        limit = statistics.median(machine.durable_commits_s(Path(folder)))
+def one_row(
+    work: str,
+    inline: bool | None,
+    durability: Any,
+    commits: int,
+    must: str,
+    aim: str,
+    count: int = 200,
+) -> Figure:
+    """One `set` until its last derived value is readable; limit: `commits` raw durable commits of a row."""
+    with store(chain(inline=inline), durability=durability) as opened:
+        taken = []
+        for text in texts(count):
+            started = time.perf_counter()
+            opened.set("line", text=text).wait()
+            taken.append(time.perf_counter() - started)
+    limit = commits * durable_commit_s()
     value = statistics.median(taken)
+    return Figure(work, 1000 * value, "ms p50", 1000 * limit, value / limit, "times", must, aim)
+
+
+def nothing_listens(count: int = 200) -> Figure:
+    """One `set` of a new row in a store without triggers; limit: a raw durable commit of a row."""
+    with store([]) as opened:
+        taken = [
+            machine.seconds(lambda text=text: opened.set("line", text=text))  # type: ignore[misc]  # bound now
+            for text in texts(count)
+        ]
+    value, limit = statistics.median(taken), durable_commit_s()
+    work = "`set` when nothing listens"
+    return Figure(work, 1000 * value, "ms p50", 1000 * limit, value / limit, "times", "≤ 1.5", "")
+
+
+def threads(count: int = 64, each: int = 60) -> Figure:
+    """Threads that set single rows durably, together; limit: one of them alone."""
+
+    def commits_per_s(opened: motion.Store, workers: int) -> float:
+        def work() -> None:
+            for text in texts(each):
+                opened.set("line", text=text)
+
+        running = [threading.Thread(target=work) for _ in range(workers)]
+        started = time.perf_counter()
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        return workers * each / (time.perf_counter() - started)
+
+    with store([]) as opened:
+        alone = commits_per_s(opened, 1)
+        together = commits_per_s(opened, count)
+    work = f"{count} threads, each setting single rows durably"
     return Figure(
-        "one set, three chained triggers, p50", 1000 * value, "ms", 1000 * limit, value / limit
+        work, together, "sets/s", alone, together / alone, "times one thread", "≥ 10", "30"
     )
+
+
+def changed_code(count: int = 10_000) -> Figure:
+    """Rows remade through the chain after the first function changed; limit: inserting the finished rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"sqlite:///{folder}/store"
+        with motion.create_store(
+            "bench", schemas={"line": Line}, triggers=chain(), url=place
+        ) as first:
+            first.set_many("line", [{"text": text} for text in texts(count)])
+            first.wait()
+        with motion.create_store(
+            "bench", schemas={"line": Line}, triggers=chain(ending="!"), url=place
+        ) as again:
+            taken = machine.seconds(lambda: again.backfill("upper").wait(timeout=60))
+            assert again.sql("SELECT MIN(half) FROM line").column(0)[0].as_py() == 30.5
+        finished = [(i, "x" * 60, "X" * 61, 61, 30.5) for i in range(count)]
+        limit = machine.bulk_insert_s(Path(folder), ["text", "upper", "length", "half"], finished)
+    work = f"first function changed, {count:,} rows remade through the chain"
+    return Figure(work, taken, "s", limit, taken / limit, "times", "≤ 0.3 s", "0.1 s")
+
+
+def durable_commit_s() -> float:
+    """Return the median time of a raw durable commit of one row, now."""
+    with tempfile.TemporaryDirectory() as folder:
+        return statistics.median(machine.durable_commits_s(Path(folder)))

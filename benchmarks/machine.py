@@ -8,8 +8,29 @@ import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure beside the machine's limit for the same work.
+
+    Attributes:
+        value: measured, in `unit`.
+        limit: of the machine, in the same unit and run.
+        ratio: what is held against `must` and `aim`, in the words of `means`.
+    """
+
+    work: str
+    value: float
+    unit: str
+    limit: float
+    ratio: float
+    means: str
+    must: str
+    aim: str
 
 
 def description() -> str:
