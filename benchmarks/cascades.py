@@ -109,24 +109,15 @@ def one_row(
 ) -> Figure:
     """One `set` until its last derived value is readable; limit: `commits` raw durable commits of a row."""
     with store(chain(inline=inline), durability=durability) as opened:
-        taken = []
-        for text in texts(count):
-            started = time.perf_counter()
-            opened.set("line", text=text).wait()
-            taken.append(time.perf_counter() - started)
-    limit = commits * durable_commit_s()
-    value = statistics.median(taken)
+        value, raw = beside_commits(lambda text: opened.set("line", text=text).wait(), count)
+    limit = commits * raw
     return Figure(work, 1000 * value, "ms p50", 1000 * limit, value / limit, "times", must, aim)
 
 
 def nothing_listens(count: int = 200) -> Figure:
     """One `set` of a new row in a store without triggers; limit: a raw durable commit of a row."""
     with store([]) as opened:
-        taken = [
-            machine.seconds(lambda text=text: opened.set("line", text=text))  # type: ignore[misc]  # bound now
-            for text in texts(count)
-        ]
-    value, limit = statistics.median(taken), durable_commit_s()
+        value, limit = beside_commits(lambda text: opened.set("line", text=text), count)
     work = "`set` when nothing listens"
     return Figure(work, 1000 * value, "ms p50", 1000 * limit, value / limit, "times", "≤ 1.5", "")
 
@@ -176,7 +167,14 @@ def changed_code(count: int = 10_000) -> Figure:
     return Figure(work, taken, "s", limit, taken / limit, "times", "≤ 0.3 s", "0.1 s")
 
 
-def durable_commit_s() -> float:
-    """Return the median time of a raw durable commit of one row, now."""
+def beside_commits(work: Callable[[str], Any], count: int) -> tuple[float, float]:
+    """Return the median times of some work on a text and of a raw durable commit of a row, taken in turn."""
     with tempfile.TemporaryDirectory() as folder:
-        return statistics.median(machine.durable_commits_s(Path(folder)))
+        commit = machine.committer(Path(folder))
+        taken, raw = [], []
+        for text in texts(count):
+            raw.append(machine.seconds(commit))
+            started = time.perf_counter()
+            work(text)
+            taken.append(time.perf_counter() - started)
+    return statistics.median(taken), statistics.median(raw)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
-from tests.conftest import Garment, OpenStore
 
 import motion
+from tests.conftest import Garment, OpenStore
 
 Field = tuple[Any, ...]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 
 @dataclass

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.conftest import Garment, OpenStore, Size
 
 import motion
+from tests.conftest import Garment, OpenStore, Size
 
 
 @dataclass

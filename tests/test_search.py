@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 COSINE, DOT, L2 = "item.cosine", "item.dot", "item.l2"
 

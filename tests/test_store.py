@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import Garment, OpenStore, Size
 
 import motion
+from tests.conftest import Garment, OpenStore, Size
 
 
 @dataclass

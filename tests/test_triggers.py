@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import OpenStore
 
 import motion
+from tests.conftest import OpenStore
 
 
 class Language(Enum):

@@ -36,8 +36,14 @@ from motion.view import TaskRun
 
 logger = logging.getLogger(__name__)
 
-CAREFUL_CLAIM_ROWS = 64
-"""Rows in one claim of a trigger that may be slow: its results are committed together."""
+FIRST_CLAIM_ROWS = 64
+"""Rows in one claim of a trigger that has not been measured: its results are committed together."""
+
+CLAIM_S = 0.5
+"""How long one claim is meant to run: what a crash undoes at most, and how soon bulk results show."""
+
+FUSED_S = 1e-3
+"""A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
 
 IDLE_WAIT_S = 0.5
 LEASE_CHECK_S = 1.0
@@ -131,7 +137,7 @@ class Worker:
     def _claim(self) -> list[Task]:
         with self._running_lock:
             allowed = [
-                (spec.name, _claim_rows(spec))
+                (spec.name, self._claim_rows(spec))
                 for spec in self._runnable()
                 if self._running.get(spec.name, 0) < _parallel(spec)
             ]
@@ -145,6 +151,16 @@ class Worker:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
                 self._database.backend.wake()
             return tasks
+
+    def _claim_rows(self, spec: TriggerSpec) -> int:
+        """Return how many rows one claim may hold, by what calls have been measured to take."""
+        costs = self._database.costs
+        at_once = (spec.batch or 1) * (spec.concurrency if spec.is_async else 1)
+        each = costs.seconds_each(spec.name)
+        if each is None:
+            return max(FIRST_CLAIM_ROWS, at_once)
+        each += sum(costs.seconds_each(other.name) or 0 for other in self._fused(spec))
+        return min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT)
 
     def _runnable(self) -> list[TriggerSpec]:
         return [spec for spec in self._database.graph.triggers.values() if self._has_code(spec)]
@@ -262,7 +278,11 @@ class Worker:
 
     def _fused(self, spec: TriggerSpec) -> list[TriggerSpec]:
         chain = self._database.graph.fused_with(spec)
-        known = [self._has_code(each) for each in chain]
+        costs = self._database.costs
+        known = [
+            self._has_code(each) and (costs.seconds_each(each.name) or 0) < FUSED_S
+            for each in chain
+        ]
         return list(chain[: known.index(False)] if False in known else chain)
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
@@ -382,14 +402,6 @@ class Worker:
             self._database.write(work)
 
         return commit
-
-
-def _claim_rows(spec: TriggerSpec) -> int:
-    """Return how many rows one claim may hold: many where calls are cheap and fuse, few where each may be slow."""
-    if spec.is_fusable:
-        return RANGE_LIMIT
-    at_once = spec.concurrency * (spec.batch or 4) if spec.is_async else spec.batch or 0
-    return max(CAREFUL_CLAIM_ROWS, at_once)
 
 
 def _parallel(spec: TriggerSpec) -> int:
