@@ -59,24 +59,43 @@ class SqliteBackend:
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
         self._writing = threading.Lock()
-        self._waiting: deque[_Request] = deque()
+        self._queueing = threading.Lock()
+        self._waiting: list[_Request] = []
+        self._is_led = False
         self._durable = self._connect(SYNCHRONOUS[durability])
         self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
         self._committed = threading.Condition()
         self._commits = 0
 
-    # -- writing: whoever holds the lock commits for all who wait (group commit) --
+    # -- writing: one caller at a time leads, and commits for all who wait (group commit) --
 
     def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         if not is_durable:
             with self._writing:
                 return self._commit_one(self._fleeting, work)
         request = _Request(work)
-        self._waiting.append(request)
-        with self._writing:
-            if not request.is_done:
-                self._commit_waiting()
+        with self._queueing:
+            self._waiting.append(request)
+            leads = not self._is_led
+            self._is_led = True
+        if not leads:
+            request.wait()  # until it is done, or its turn to lead has come
+        if not request.is_done:
+            self._lead()
         return request.result()  # type: ignore[no-any-return]  # it is what `work` returned
+
+    def _lead(self) -> None:
+        """Commit for all who wait now, then let one of those who came meanwhile lead."""
+        with self._writing:
+            with self._queueing:
+                requests, self._waiting = self._waiting, []
+            self._commit_all(requests)
+        with self._queueing:
+            self._is_led = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].wake()
+        for request in requests:
+            request.wake()
 
     def _commit_one(self, connection: sqlite3.Connection, work: Callable[[Transaction], T]) -> T:
         with self._errors_named():
@@ -93,8 +112,7 @@ class SqliteBackend:
         self.wake()
         return result
 
-    def _commit_waiting(self) -> None:
-        requests = [self._waiting.popleft() for _ in range(len(self._waiting))]
+    def _commit_all(self, requests: Sequence[_Request]) -> None:
         try:
             if len(requests) == 1:
                 requests[0].value = self._commit_one(self._durable, requests[0].work)
@@ -246,13 +264,21 @@ class SqliteBackend:
 class _Request:
     """One caller's work, waiting for whoever commits next."""
 
-    __slots__ = ("error", "is_done", "value", "work")
+    __slots__ = ("_latch", "error", "is_done", "value", "work")
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
         self.work = work
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_done = False
+        self._latch = threading.Lock()  # held until somebody wakes the caller
+        self._latch.acquire()
+
+    def wait(self) -> None:
+        self._latch.acquire()
+
+    def wake(self) -> None:
+        self._latch.release()
 
     def result(self) -> Any:
         if self.error is not None:
