@@ -1,21 +1,25 @@
-"""`python -m fashion_search`: demo, ingest, search, evaluate."""
+"""`python -m fashion_search`: demo, ingest, search, evaluate.
+
+What needs PyTorch is imported by the command that needs it: help and mistakes in the options are told at once.
+"""
 
 from __future__ import annotations
 
 import json
-import sys
+import logging
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 import motion
-from fashion_search import clip as clips
-from fashion_search.answers import ask, links_of, sections_of
 from fashion_search.catalogs import (
     BadRow,
     CatalogError,
@@ -24,33 +28,74 @@ from fashion_search.catalogs import (
     read_catalog,
     report,
 )
-from fashion_search.contact_sheet import contact_sheet
-from fashion_search.evaluation import evaluate as evaluated
-from fashion_search.ingest import ingest as ingested
-from fashion_search.pipeline import open_store
-from fashion_search.retrieval import read_queries
+from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
+
+if TYPE_CHECKING:
+    from fashion_search.pipeline import LanguageModel
+    from fashion_search.retrieval import CatalogQuery, Figures
+
+console = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
+DEFAULT_STORE = Path("fashion_search.motion")
+DRAWN_PRODUCTS = 900
+
+
+class OneLineErrors(typer.core.TyperGroup):
+    """Tell an error that a user can mend in one line, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise  # told already
+        except motion.TaskFailed as exc:
+            _stop(f"{exc.trigger} could not do {exc.row}: {_message_of(exc.error)}")
+        except (motion.MotionError, CatalogError, IdeasUnavailable, IdeaModelMissing) as exc:
+            _stop(str(exc))
+        except (ValueError, RuntimeError) as exc:
+            from fashion_search.clip import ModelNotFound
+            from fashion_search.demo import DemoStoreTaken
+
+            if isinstance(exc, ModelNotFound | DemoStoreTaken):
+                _stop(str(exc))
+            raise
+
 
 app = typer.Typer(
-    help="Search clothes by occasion, over three shops' catalogs.", no_args_is_help=True
+    cls=OneLineErrors,
+    help="Search clothes by occasion, over three shops' catalogs.",
+    no_args_is_help=True,
+    add_completion=False,
 )
-console = Console()
-notes = Console(stderr=True)
 
 StoreOption = Annotated[Path, typer.Option("--store", help="the store's folder")]
 ClipOption = Annotated[
-    str, typer.Option("--clip", help="a CLIP on the Hugging Face hub, or a folder; for a new store")
+    str | None,
+    typer.Option(
+        "--clip",
+        help="for a new store: a CLIP on the Hugging Face hub, or a folder; the embedded one if left out",
+    ),
 ]
 UrlOption = Annotated[
-    str | None, typer.Option("--llm-url", help="an OpenAI-compatible endpoint for ideas")
-]
-ModelOption = Annotated[str | None, typer.Option("--llm-model", help="the endpoint's model")]
+    str | None,
+    typer.Option(
+        "--llm-url", help="an OpenAI-compatible endpoint for ideas, such as http://localhost:11434/v1"
+    ),
+]  # fmt: skip
+ModelOption = Annotated[str, typer.Option("--llm-model", help="the endpoint's model")]
+KeyOption = Annotated[
+    str, typer.Option("--llm-key", envvar="OPENAI_API_KEY", help="the endpoint's key, if it asks for one")
+]  # fmt: skip
 CatalogOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--catalog", help="FILE or retailer=FILE: Parquet, CSV, or a folder with a table of images"
+        "--catalog",
+        metavar="[RETAILER=]FILE",
+        help="Parquet, CSV, or a folder with a table of images; again for more",
     ),
 ]
-DEFAULT_STORE = Path("fashion_search.motion")
 
 
 @app.command()
@@ -59,36 +104,52 @@ def demo(
     sheet: Annotated[Path, typer.Option(help="where the contact sheet goes")] = Path(
         "contact_sheet.png"
     ),
-    clip: ClipOption = str(clips.EMBEDDED),
+    clip: ClipOption = None,
     llm_url: UrlOption = None,
-    llm_model: ModelOption = None,
+    llm_model: ModelOption = "default",
+    llm_key: KeyOption = "none",
 ) -> None:
     """Run the whole pipeline over three drawn catalogs: ingest, ask, judge, fine-tune, ask again.
 
+    Each run begins with a new store and replaces that of the last.
+
     Example: python -m fashion_search demo --sheet result.png
     """
-    from fashion_search.demo import run
+    console.print("Fashion search on Motion: an example over catalogs that it draws itself.")
+    from fashion_search.demo import Demo
 
-    run(console, store, sheet, clip=clip, llm_url=llm_url, llm_model=llm_model)
+    _say_if_slow(clip)
+    Demo(console, store, sheet, clip, _language_model(llm_url, llm_model, llm_key)).run()
 
 
 @app.command()
 def ingest(
     store: StoreOption = DEFAULT_STORE,
     catalog: CatalogOption = None,
-    clip: ClipOption = str(clips.EMBEDDED),
+    clip: ClipOption = None,
+    bad_rows: Annotated[
+        Path | None, typer.Option(help="write all rows that were left out to this CSV file")
+    ] = None,
 ) -> None:
-    """Make a store of catalogs, or add to one; without --catalog of the three drawn ones.
+    """Make a store of catalogs, or add to one; of the three drawn ones if no catalog is named.
 
     Example: python -m fashion_search ingest --catalog nordstrom=products.parquet
     """
+    products = _products(catalog)
+    _check_clip(clip, store)
+    from fashion_search.ingest import write_bad_rows
+    from fashion_search.pipeline import open_store
+
+    _say_if_slow(clip)
     with open_store(store, clip=clip) as opened:
-        count, bad = ingested(opened, _products(catalog))
-        opened.wait(progress=True)
-        console.print(f"{count:,} products are in {store}.")
+        count, bad = _ingested(opened, products)
+        console.print(f"{count:,} products were read into {store}.", soft_wrap=True)
         _tell_failures(opened)
-        if bad:
-            console.print(report(bad))
+    if bad:
+        console.print(report(bad))
+    if bad_rows is not None:
+        write_bad_rows(bad_rows, bad)
+        console.print(f"All {len(bad):,} rows left out are in {bad_rows}.", soft_wrap=True)
 
 
 @app.command()
@@ -97,102 +158,195 @@ def search(
     store: StoreOption = DEFAULT_STORE,
     sheet: Annotated[Path | None, typer.Option(help="draw a contact sheet to this PNG")] = None,
     llm_url: UrlOption = None,
-    llm_model: ModelOption = None,
+    llm_model: ModelOption = "default",
+    llm_key: KeyOption = "none",
 ) -> None:
     """Answer one query on an existing store.
 
     Example: python -m fashion_search search "red dress for a summer party" --sheet answer.png
     """
-    if not (store / "store.sqlite").exists():
-        _stop(
-            f"there is no store in {store}; make one with 'python -m fashion_search ingest --store {store}'."
-        )
-    with open_store(store, llm_url=llm_url, llm_model=llm_model) as opened:
-        query_id = ask(opened, query)
-        console.print(links_of(opened, query_id))
-        if sheet is not None:
-            contact_sheet(query, sections_of(opened, query_id), sheet)
-            console.print(f"The pictures are in {sheet}.")
+    if not query.strip():
+        _stop("the query is empty; say what to wear or what for, such as 'beach wedding'.")
+    if not _is_store(store):
+        _stop(f"there is no store in {store}; make one with 'python -m fashion_search ingest --store {store}'.")  # fmt: skip
+    from fashion_search.answers import answer_of, ask, sections_of, told
+    from fashion_search.contact_sheet import contact_sheet
+    from fashion_search.pipeline import open_store
+
+    with open_store(store, language_model=_language_model(llm_url, llm_model, llm_key)) as opened:
+        answer = answer_of(opened, ask(opened, query))
+        _tell_unfinished(opened)
+    console.print(told(answer), soft_wrap=True)
+    if sheet is not None:
+        contact_sheet(query, sections_of(answer), sheet)
+        console.print(f"The pictures are in {sheet}.", soft_wrap=True)
 
 
 @app.command()
 def evaluate(
-    catalog: CatalogOption = None,
     queries: Annotated[
-        Path | None, typer.Option(help="a JSONL file of queries with their relevant ids")
-    ] = None,
+        Path,
+        typer.Option(help="a JSON line each: qid, kind, query, relevant_ids, maybe gallery_source"),
+    ],
+    catalog: CatalogOption = None,
     store: Annotated[
         Path | None, typer.Option(help="keep the store here; a temporary one if left out")
     ] = None,
-    clip: ClipOption = str(clips.EMBEDDED),
+    clip: ClipOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print the figures as JSON and nothing else")
+        bool, typer.Option("--json", help="print the figures as one JSON object and nothing else")
     ] = False,
 ) -> None:
     """Measure retrieval: for each kind of query, how often the first hit, or one of ten, is relevant.
 
     Example: python -m fashion_search evaluate --catalog a.parquet --catalog b.parquet --queries q.jsonl --json
     """
-    if queries is None:
-        _stop(
-            "evaluate needs --queries FILE: one JSON object in a line, with qid, kind, query, relevant_ids."
-        )
-        return
-    asked = read_queries(queries)
+    asked, products = _queries(queries), _products(catalog)
+    if store is not None:
+        _check_clip(clip, store)
+    from fashion_search.evaluation import evaluate as evaluated
+    from fashion_search.pipeline import open_store
+
+    _say_if_slow(clip)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        open_store(store or Path(scratch), clip=clip) as opened,
+        open_store(
+            store or Path(scratch), clip=clip, durability="full" if store else "normal"
+        ) as opened,
     ):
-        _, bad = ingested(opened, _products(catalog))
-        opened.wait(progress=not as_json)
+        _, bad = _ingested(opened, products)
+        _tell_failures(opened)
         found = evaluated(opened, asked)
     if bad:
         notes.print(report(bad))
-    print(json.dumps(found) if as_json else json.dumps(found, indent=2))
+    if as_json:
+        print(json.dumps(found))
+    else:
+        console.print(_table_of(found))
+
+
+def _ingested(
+    store: motion.Store, products: Iterator[Product | BadRow]
+) -> tuple[int, list[BadRow]]:
+    """Ingest with bars on a terminal, and in silence elsewhere: a log is no place for them."""
+    from fashion_search.ingest import ingest as ingested
+    from fashion_search.ingest import wait
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
+    with Progress(
+        *columns, TimeElapsedColumn(), console=notes, disable=not notes.is_terminal, transient=True
+    ) as bar:
+        read = bar.add_task("rows read", total=None, told="0")
+        embedded = bar.add_task("embedded", total=None, told="")
+
+        def counted() -> Iterator[Product | BadRow]:
+            for number, product in enumerate(products, start=1):
+                yield product
+                bar.update(read, told=f"{number:,}")
+
+        count, bad = ingested(store, counted())
+        bar.update(read, total=1, completed=1)
+
+        def show(left: int) -> None:
+            bar.update(
+                embedded, total=count, completed=max(count - left, 0), told=f"{left:,} rows to do"
+            )
+
+        wait(store, show)
+    return count, bad
 
 
 def _products(catalogs: list[str] | None) -> Iterator[Product | BadRow]:
+    """Return the catalogs' rows. What cannot be read at all is told before anything is written."""
     if not catalogs:
-        return drawn_catalogs(960)
-    return chain.from_iterable(_read(catalog) for catalog in catalogs)
+        return drawn_catalogs(DRAWN_PRODUCTS)
+    return chain.from_iterable([_read(catalog) for catalog in catalogs])
 
 
 def _read(catalog: str) -> Iterator[Product | BadRow]:
     retailer, separator, file = catalog.partition("=")
-    return read_catalog(file, retailer) if separator else read_catalog(catalog)
+    if not separator or Path(catalog).exists():
+        return read_catalog(catalog)
+    return read_catalog(file, retailer)
+
+
+def _queries(path: Path) -> list[CatalogQuery]:
+    from fashion_search.retrieval import read_queries
+
+    try:
+        found = read_queries(path)
+    except OSError as exc:
+        _stop(f"the queries {path} cannot be read: {exc.strerror}.")
+    except ValueError as exc:
+        _stop(str(exc))
+    if not found:
+        _stop(f"there is no query in {path}; each line is a JSON object with qid, kind, query and relevant_ids.")  # fmt: skip
+    return found
+
+
+def _language_model(url: str | None, name: str, key: str) -> LanguageModel | None:
+    from fashion_search.pipeline import LanguageModel
+
+    return LanguageModel(url, name, key) if url else None
+
+
+def _check_clip(clip: str | None, store: Path) -> None:
+    if clip is not None and _is_store(store):
+        _stop(f"{store} goes on with its own CLIP; name a new store with --store to begin with {clip}.")  # fmt: skip
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "store.sqlite").is_file()
+
+
+def _say_if_slow(clip: str | None) -> None:
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # the error in the end says it all
+    if clip is not None and HUB_NAME.fullmatch(clip) and not Path(clip).exists():
+        notes.print(f"looking for {clip} on the Hugging Face hub", soft_wrap=True)
+
+
+def _tell_unfinished(store: motion.Store) -> None:
+    """Say so where an ingest was stopped before its end: this process has gone on with it, but not to the end."""
+    try:
+        store.wait(timeout=0)
+    except motion.WaitTimeout as exc:
+        notes.print(
+            f"The answer is from what is there: {exc.remaining:,} rows of work were left by an ingest or a fit that "
+            "was stopped. The same ingest again ends it, and does nothing twice."
+        )
 
 
 def _tell_failures(store: motion.Store) -> None:
     letters = store.errors()
     if letters:
-        console.print(
-            f"[red]{len(letters)} rows failed[/red]; the first: {letters[0].row}: {_last_line(letters[0].error)}"
+        first = letters[0]
+        notes.print(f"[red]{len(letters):,} rows failed[/red]; the first is {first.table} {first.row}: ", end="")  # fmt: skip
+        notes.print(_message_of(first.error), markup=False, soft_wrap=True)
+
+
+def _table_of(figures: Figures) -> Table:
+    table = Table("kind", box=None, pad_edge=False)
+    for name in ("queries", "first hit", "hit@10"):
+        table.add_column(name, justify="right")
+    for kind, found in figures["kinds"].items():
+        table.add_row(
+            kind, str(found["queries"]), f"{found['first_hit']:.2f}", f"{found['hit_at_10']:.2f}"
         )
+    return table
 
 
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1] if text.strip() else ""
+def _message_of(trace: str) -> str:
+    """Return the message at the end of a traceback, without the error's name, on one line."""
+    last = (trace.strip().splitlines() or ["no message"])[-1]
+    name, colon, message = last.partition(": ")
+    return message if colon and name.replace(".", "").replace("_", "").isalnum() else last
 
 
-def _stop(message: str) -> None:
-    notes.print(f"[red]error:[/red] {message}", highlight=False)
+def _stop(message: str) -> NoReturn:
+    notes.print("[red]error:[/red] ", end="")
+    notes.print(message, markup=False, soft_wrap=True)
     raise typer.Exit(1)
 
 
-def main(run: Callable[[], None] = app) -> None:
-    """Run the command line; an error that a user can mend is one line, not a traceback."""
-    try:
-        run()
-    except motion.TaskFailed as exc:
-        notes.print(
-            f"[red]error:[/red] {exc.trigger} could not answer: {_last_line(exc.error)}",
-            highlight=False,
-        )
-        sys.exit(1)
-    except (motion.MotionError, CatalogError, clips.ModelNotFound, ValueError) as exc:
-        notes.print(f"[red]error:[/red] {exc}", highlight=False)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    app()

@@ -1,17 +1,46 @@
-"""Answers: asking the store, and reading what the pipeline found, as sections of a contact sheet or a table."""
+"""Answers: asking the store, and reading what the pipeline found, for the terminal or a contact sheet."""
 
 from __future__ import annotations
 
-from itertools import groupby
+from dataclasses import dataclass
+from textwrap import shorten
 
-from rich.markup import escape
-from rich.tree import Tree
+from rich.text import Text
 
 import motion
 from fashion_search.contact_sheet import Item, Section
-from fashion_search.pipeline import QuerySchema, QuerySource, RetailerSchema
+from fashion_search.pipeline import QuerySchema, QuerySource, Retailer, RetailerSchema
 
-WAIT_S = 60.0
+WAIT_S = 90.0  # longer than an endpoint may take for its ideas
+
+SHOPS = {
+    Retailer.NORDSTROM: "Nordstrom",
+    Retailer.REVOLVE: "Revolve",
+    Retailer.BLOOMINGDALES: "Bloomingdale's",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A product that was found for an idea: the query's row, and the product's."""
+
+    row: QuerySchema
+    product: RetailerSchema
+
+    @property
+    def name(self) -> str:
+        """The product's title, or the beginning of its description."""
+        return self.product.title or shorten(
+            self.product.img_desc or "untitled", 60, placeholder="…"
+        )
+
+    @property
+    def shop(self) -> str:
+        return SHOPS[self.product.retailer]
+
+    @property
+    def score(self) -> float:
+        return self.row.img_score / 100
 
 
 def ask(store: motion.Store, query: str) -> int:
@@ -19,41 +48,52 @@ def ask(store: motion.Store, query: str) -> int:
 
     Raises:
         motion.TaskFailed: a step of the pipeline gave up; it says which, and why.
+        motion.WaitTimeout: there is no answer yet.
     """
     change = store.set("query", query=query, src=QuerySource.ONLINE).wait(timeout=WAIT_S)
-    return int(change.id)
+    assert isinstance(change.id, int), "the schema says so"
+    return change.id
 
 
-def sections_of(store: motion.Store, query_id: int) -> list[Section]:
-    """Return each idea with the products that were found for it, best first."""
+def answer_of(store: motion.Store, query_id: int) -> dict[str, list[Found]]:
+    """Return each idea, in the order of the ideas, with the products that were found for it, best first."""
+    answer: dict[str, list[Found]] = {}
+    for row in store.rows(QuerySchema, id=query_id):
+        if row.text_suggestion is None:
+            continue
+        found = answer.setdefault(row.text_suggestion, [])
+        product = store.get(RetailerSchema, row.img_id) if row.img_id is not None else None
+        if product is not None:  # it may have been deleted since
+            found.append(Found(row, product))
+    return answer
+
+
+def sections_of(answer: dict[str, list[Found]]) -> list[Section]:
+    """Return an answer as the sections of a contact sheet."""
     return [
-        Section(rows[0].text_suggestion, [_item(store, row) for row in rows])
-        for rows in _by_idea(store, query_id)
+        Section(
+            idea, [Item(each.product.image, each.name, each.shop, each.score) for each in found]
+        )
+        for idea, found in answer.items()
     ]
 
 
-def links_of(store: motion.Store, query_id: int, each: int = 3) -> Tree:
-    """Return the answer as a tree: each idea with its first products, their scores, shops and links."""
-    tree = Tree("", hide_root=True)
-    for section_rows in _by_idea(store, query_id):
-        branch = tree.add(f"[bold]{escape(section_rows[0].text_suggestion)}[/bold]")
-        for row in section_rows[:each]:
-            product = store.get(RetailerSchema, row.img_id)
-            if product is not None:
-                shop = product.retailer.name.title()
-                branch.add(
-                    f"{row.img_score / 100:.2f}  {escape(product.title)} [dim]at {shop}[/dim]\n"
-                    f"[blue]{escape(row.link or '')}[/blue]"
-                )
-    return tree
+def told(answer: dict[str, list[Found]], each: int = 3) -> Text:
+    """Return an answer as text: each idea with its first products, their scores, shops and links.
 
-
-def _by_idea(store: motion.Store, query_id: int) -> list[list[QuerySchema]]:
-    found = [row for row in store.rows(QuerySchema, id=query_id) if row.img_id is not None]
-    return [list(rows) for _, rows in groupby(found, key=lambda row: row.text_suggestion_page)]
-
-
-def _item(store: motion.Store, row: QuerySchema) -> Item:
-    product = store.get(RetailerSchema, row.img_id)
-    assert product is not None, "an answer names products of the catalog"
-    return Item(product.image, product.title, product.retailer.name.title(), row.img_score / 100)
+    A link is one line, however long, so that terminals make it clickable and it can be copied; print it with
+    `soft_wrap=True`.
+    """
+    text = Text()
+    for idea, found in answer.items():
+        text.append(f"  {idea}\n", "bold")
+        if not found:
+            text.append("    nothing found\n", "dim")
+        for one in found[:each]:
+            text.append(f"    {one.score:.2f}  ", "cyan")
+            text.append(one.name)
+            text.append(f", {one.shop}\n", "dim")
+            if one.row.link:
+                text.append(f"    {one.row.link}\n", "blue")
+    text.rstrip()
+    return text

@@ -49,6 +49,9 @@ from fashion_search.pages import plain_text
 
 RETAILERS = ("nordstrom", "revolve", "bloomingdales")
 
+DRAWN_SIDE_PX = (
+    192  # as large as a contact sheet shows it; drawing takes most of the time of a demo
+)
 MIN_SIDE_PX = 16  # smaller is a tracking pixel or a spacer, not a product
 MAX_PIXELS = 50_000_000
 _ROWS_AT_A_TIME = 64  # pictures of some MB each must fit
@@ -191,7 +194,7 @@ def _drawn(retailer: str, garment: garments.Garment, number: int) -> Product:
     slug = "-".join(re.findall(r"[a-z0-9]+", garment.title.lower().replace("'", "")))
     link = f"https://www.{retailer}.example/s/{slug}/{number}"
     file = io.BytesIO()
-    garments.draw(garment).save(file, "JPEG", quality=90)
+    garments.draw(garment, DRAWN_SIDE_PX).save(file, "JPEG", quality=90)
     return Product(
         retailer=retailer,
         source_id=source_id,

@@ -1,187 +1,298 @@
-"""The demo: the whole pipeline over three drawn catalogs, in the terminal, in about a minute or two."""
+"""The demo: the whole pipeline over three drawn catalogs, in the terminal, in a minute or two."""
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import motion
-from fashion_search.answers import ask, links_of, sections_of
-from fashion_search.catalogs import drawn_catalogs
-from fashion_search.contact_sheet import Comparison, Section, contact_sheet
+from fashion_search.answers import Found, answer_of, ask, sections_of, told
+from fashion_search.catalogs import Product, drawn_catalogs
+from fashion_search.contact_sheet import Comparison, contact_sheet
 from fashion_search.garments import COLOURS, TYPES
-from fashion_search.ingest import ingest
-from fashion_search.pipeline import FIT_EVERY, QuerySchema, QuerySource, RetailerSchema, open_store
+from fashion_search.ingest import ingest, wait
+from fashion_search.pipeline import (
+    FIT_EVERY,
+    LanguageModel,
+    QuerySource,
+    RetailerSchema,
+    open_store,
+)
 
-PRODUCTS = 960
+PRODUCTS = 900
 QUERY = "what to wear to a beach wedding"
 OTHER_QUERIES = ("job interview outfit for a man", "going for a run", "red dress for women")
 NIGHTLY = ("rainy day in the city", "summer picnic", "winter walk", "gym session")
-LONGEST_FIT_S = 150.0
+JUDGED = 2 * FIT_EVERY
+LONGEST_FIT_S = 240.0
+ASK_EVERY_S = 2.0  # a person's pace: the cores are the fit's, too
+MADE_BY = "made-by-the-demo"
 
 
-def run(
-    console: Console,
-    folder: Path,
-    sheet: Path,
-    *,
-    clip: str,
-    llm_url: str | None,
-    llm_model: str | None,
-) -> None:
-    """Show every step of the pipeline, and leave a store and a contact sheet behind."""
-    started = time.monotonic()
-    with open_store(folder, clip=clip, llm_url=llm_url, llm_model=llm_model) as store:
-        _ingest(console, store)
-        before = _ask(console, store, QUERY, "answered by version")
-        _nightly(console, store)
-        _judge(console, store, before)
-        _learn(console, store)
-        after = ask(store, QUERY)
-        _title(console, f"The same query, answered by version {_live(store)}")
-        console.print(links_of(store, after))
-        _figures(console, store)
-        _draw(console, store, sections_of(store, before), sections_of(store, after), sheet)
-    console.print(f"\nDone in {time.monotonic() - started:.0f} s. The store stays in {folder}; ask it more with\n"
-                  f'  python -m fashion_search search "red dress for a party" --store {folder}')  # fmt: skip
+class DemoStoreTaken(RuntimeError):
+    """The folder holds something that is not the demo's."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return f"the demo begins with a store of its own, and {self.folder} was not made by it; name another folder with --store."
 
 
-def _ingest(console: Console, store: motion.Store) -> None:
-    _title(console, f"Three drawn catalogs, {PRODUCTS} products: ingested and embedded")
-    with _progress(console) as bar:
-        drawn = bar.add_task("drawn and stored", total=PRODUCTS)
-        products = (bar.advance(drawn) or product for product in drawn_catalogs(PRODUCTS))
-        ingest(store, products)
-        embedded = bar.add_task("embedded by CLIP", total=PRODUCTS)
-        while (count := _embedded(store)) < PRODUCTS and not store.errors():
-            bar.update(embedded, completed=count)
-            time.sleep(0.1)
-        bar.update(embedded, completed=_embedded(store))
-    store.wait()
+@dataclass(frozen=True)
+class Demo:
+    """One run of the demo.
+
+    Attributes:
+        folder: where its store lives; one that an earlier demo made is replaced.
+        sheet: where the contact sheet goes.
+        clip: the CLIP to begin with; None: the one that comes with this package.
+        language_model: an endpoint for ideas; None: the model that comes with this package.
+        products: how many to draw.
+        longest_fit_s: goes on without the fine-tune if that takes longer.
+    """
+
+    console: Console
+    folder: Path
+    sheet: Path
+    clip: str | None = None
+    language_model: LanguageModel | None = None
+    products: int = PRODUCTS
+    longest_fit_s: float = LONGEST_FIT_S
+
+    def run(self) -> None:
+        """Show every step of the pipeline, and leave a store and a contact sheet behind.
+
+        Raises:
+            DemoStoreTaken: the folder holds something that is not the demo's.
+        """
+        started = time.monotonic()
+        _begin_anew(self.folder)
+        with open_store(self.folder, clip=self.clip, language_model=self.language_model) as store:
+            self._ingest(store)
+            before = self._answer(store)
+            self._ask_beside_a_batch(store)
+            self._judge(store, before)
+            self._learn(store)
+            after = self._answer(store)
+            self._show_versions(store)
+            self._draw(store, before, after)
+        self._title(f"Done in {time.monotonic() - started:.0f} s")
+        self._say("The store stays until the next demo. Ask it more:")
+        self.console.print(
+            f'  python -m fashion_search search "red dress for a party" --store {self.folder}',
+            soft_wrap=True,
+        )
+
+    # -- the steps --
+
+    def _ingest(self, store: motion.Store) -> None:
+        self._title(f"{self.products} products of three drawn catalogs: ingested and embedded")
+        with _progress(self.console) as bar:
+            drawn = bar.add_task("drawn, stored", total=self.products)
+            embedded = bar.add_task("embedded by CLIP", total=self.products)
+
+            def show(_: int) -> None:
+                count = store.sql("SELECT COUNT(img_embedding) FROM retailer").column(0)[0].as_py()
+                bar.update(embedded, completed=count)
+
+            def products() -> Iterator[Product]:
+                for number, product in enumerate(drawn_catalogs(self.products), start=1):
+                    yield product
+                    bar.update(drawn, completed=number)
+                    if number % 20 == 0:
+                        show(0)
+
+            ingest(store, products(), commit_every=60)
+            wait(store, show)
+        failed = store.errors()
+        if failed:
+            self._say(f"{len(failed)} rows failed; the first:\n{failed[0].error}")
+
+    def _answer(self, store: motion.Store) -> dict[str, list[Found]]:
+        begun = time.monotonic()
+        answer = answer_of(store, ask(store, QUERY))
+        took_ms = 1000 * (time.monotonic() - begun)
+        self._title(f"“{QUERY}”, answered by version {_live(store)} in {took_ms:.0f} ms")
+        self.console.print(told(answer, each=2), soft_wrap=True)
+        return answer
+
+    def _ask_beside_a_batch(self, store: motion.Store) -> None:
+        """Put offline queries in the queue, then an online one: it does not wait behind them."""
+        self._title("The nightly evaluation's queries wait behind people")
+        rows = [{"query": query, "src": QuerySource.OFFLINE} for query in NIGHTLY]
+        batch = store.set_many("query", rows)
+        begun = time.monotonic()
+        ask(store, OTHER_QUERIES[-1])
+        took_ms = 1000 * (time.monotonic() - begun)
+        left = batch.progress.remaining
+        batch.wait(timeout=60)
+        self._say(
+            f"“{OTHER_QUERIES[-1]}” was answered in {took_ms:.0f} ms, though {len(rows)} offline queries came first; "
+            f"{left} rows of their work were left then."
+        )
+
+    def _judge(self, store: motion.Store, answer: dict[str, list[Found]]) -> None:
+        """Give feedback on the answers, as a shopper would who knows what they want: the catalog's labels decide."""
+        self._title("Feedback: a simulated shopper judges the pictures")
+        answers = [answer, *(answer_of(store, ask(store, query)) for query in OTHER_QUERIES)]
+        shown = [(idea, each) for one in answers for idea, found in one.items() for each in found]
+        verdicts = [(each, _fits(idea, each.product)) for idea, each in shown]
+        judged = [(each, verdict) for each, verdict in verdicts if verdict is not None][:JUDGED]
+        with store.transaction() as tx:
+            for each, verdict in judged:
+                tx.set(each.row, feedback=verdict)
+        liked = sum(bool(verdict) for _, verdict in judged)
+        self._say(
+            f"{liked} of {len(judged)} have the type and colour that the idea names; the others do not. "
+            f"After every {FIT_EVERY} judged, CLIP is fine-tuned."
+        )
+
+    def _learn(self, store: motion.Store) -> None:
+        """Wait for the fine-tune, asking questions meanwhile: none of them waits for it."""
+        self._title("CLIP is fine-tuned in a process of its own; queries are answered meanwhile")
+        begun, answered, slowest = time.monotonic(), 0, 0.0
+        with self.console.status("learning") as status:
+            while not _is_idle(store) and time.monotonic() - begun < self.longest_fit_s:
+                asked = time.monotonic()
+                ask(store, OTHER_QUERIES[answered % len(OTHER_QUERIES)])
+                slowest = max(slowest, time.monotonic() - asked)
+                answered += 1
+                status.update(
+                    f"{_stage(store)}; {answered} queries answered in {asked - begun:.0f} s"
+                )
+        self._say(
+            f"{answered} queries were answered in those {time.monotonic() - begun:.0f} s, the slowest in {1000 * slowest:.0f} ms."
+        )
+        newest = store.model("ImageRetrieval").versions()[-1]
+        if _is_learning(store):
+            self._say(
+                "The fine-tune is not over, so the demo goes on without it; it goes on with the store."
+            )
+        elif newest.status == "live":
+            self._say(
+                f"Version {newest.number} is live: its vectors were made beside the old ones, then all switched at once."
+            )
+        else:
+            reason = str(newest.metrics.get("reason", "")).strip().splitlines()
+            self._say(
+                f"Version {newest.number} was {newest.status}: {reason[-1] if reason else 'see the table below'}"
+            )
+
+    def _show_versions(self, store: motion.Store) -> None:
+        table = Table(
+            "version", "status", "labels", "pairs", "recall@1", "recall@10", box=None, pad_edge=False
+        )  # fmt: skip
+        versions = store.model("ImageRetrieval").versions()
+        measured_live = [v.metrics["live"] for v in versions if "live" in v.metrics]
+        for version in versions:
+            metrics = version.metrics
+            if (
+                version.number == 1 and measured_live
+            ):  # measured when it was held against a candidate
+                metrics = measured_live[0]
+            figures = [
+                f"{metrics[name]:{form}}" if name in metrics else "-"
+                for name, form in (
+                    ("pairs", ".0f"),
+                    ("recall_at_1", ".3f"),
+                    ("recall_at_10", ".3f"),
+                )
+            ]
+            table.add_row(str(version.number), version.status, str(version.rows), *figures)
+        self._title("Versions: how often a description finds its picture, on products held out")
+        self.console.print(table)
+
+    def _draw(
+        self,
+        store: motion.Store,
+        before: dict[str, list[Found]],
+        after: dict[str, list[Found]],
+    ) -> None:
+        comparison = Comparison(sections_of(after), "version 1", f"version {_live(store)}")
+        if _live(store) == 1:
+            contact_sheet(QUERY, sections_of(before), self.sheet)
+            self._title(f"The answer as pictures: {self.sheet}")
+        else:
+            contact_sheet(QUERY, sections_of(before), self.sheet, compared_with=comparison)
+            self._title(f"Both answers as pictures: {self.sheet}")
+
+    # -- the terminal --
+
+    def _title(self, text: str) -> None:
+        self.console.print(f"\n[bold]{text}[/bold]")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False)
 
 
-def _embedded(store: motion.Store) -> int:
-    return int(store.sql("SELECT COUNT(img_embedding) FROM retailer").column(0)[0].as_py())
+def _begin_anew(folder: Path) -> None:
+    """Remove the store of an earlier demo; touch nothing else."""
+    if folder.exists() and not (folder / MADE_BY).exists():
+        if not folder.is_dir() or any(folder.iterdir()):
+            raise DemoStoreTaken(folder)
+    elif folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MADE_BY).touch()  # before the store is there: a demo that is stopped can be run again
 
 
-def _ask(console: Console, store: motion.Store, query: str, how: str) -> int:
-    query_id = ask(store, query)
-    _title(console, f"“{query}”, {how} {_live(store)}")
-    console.print(links_of(store, query_id))
-    return query_id
+def _fits(idea: str, product: RetailerSchema) -> bool | None:
+    """Whether a product has the type and the colour that an idea names; None where it names neither."""
+    wanted_types = {name for name in TYPES if _named(idea, name, TYPES[name].plural)}
+    wanted_colours = {name for name in COLOURS if _named(idea, name)}
+    if not wanted_types and not wanted_colours:
+        return None
+    is_type = product.labels.get("category") in wanted_types or not wanted_types
+    return is_type and (product.labels.get("colour") in wanted_colours or not wanted_colours)
 
 
-def _nightly(console: Console, store: motion.Store) -> None:
-    """Put offline queries in the queue, then an online one: it does not wait behind them."""
-    _title(console, "Nightly evaluation queries wait behind people")
-    batch = store.set_many("query", [{"query": q, "src": QuerySource.OFFLINE} for q in NIGHTLY])
-    waited = time.monotonic()
-    ask(store, OTHER_QUERIES[-1])
-    waited = time.monotonic() - waited
-    left = batch.progress.remaining
-    batch.wait(timeout=60)
-    console.print(
-        f"“{OTHER_QUERIES[-1]}” was answered in {1000 * waited:.0f} ms; offline work left then: {left} rows."
-    )
+def _named(idea: str, *names: str) -> bool:
+    return any(_word(name).search(idea) for name in names)
 
 
-def _judge(console: Console, store: motion.Store, query_id: int) -> None:
-    """Give feedback on the answers, as a shopper would who knows what they want: the catalog's labels decide."""
-    _title(console, "Feedback: a simulated shopper judges the pictures by type and colour")
-    judged = {True: 0, False: 0}
-    for each in (query_id, *(ask(store, query) for query in OTHER_QUERIES)):
-        for row in store.rows(QuerySchema, id=each):
-            product = store.get(RetailerSchema, row.img_id) if row.img_id is not None else None
-            if product is not None and sum(judged.values()) < 2 * FIT_EVERY:
-                is_liked = _fits(row.text_suggestion, product)
-                store.set(row, feedback=is_liked)
-                judged[is_liked] += 1
-    console.print(
-        f"{judged[True]} liked, {judged[False]} not; CLIP is fine-tuned after every {FIT_EVERY}."
-    )
+@cache
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
 
 
-def _fits(idea: str, product: RetailerSchema) -> bool:
-    """Whether a product has the type and the colour that an idea names."""
-    text, facts = idea.lower(), {value.lower() for value in product.labels.values()}
-    wanted = [word for word in (*TYPES, *COLOURS) if str(word).lower() in text]
-    return all(any(str(word).lower() in fact for fact in facts) for word in wanted)
-
-
-def _learn(console: Console, store: motion.Store) -> None:
-    """Wait for the fine-tune, asking questions meanwhile: none of them waits for it."""
-    _title(console, "CLIP is fine-tuned in a process of its own; meanwhile queries are answered")
-    first, answered, slowest = _live(store), 0, 0.0
-    deadline = time.monotonic() + LONGEST_FIT_S
-    with _progress(console) as bar:
-        learning = bar.add_task("learning, embedding anew, measuring", total=None)
-        while _is_learning(store) and time.monotonic() < deadline:
-            begun = time.monotonic()
-            ask(store, OTHER_QUERIES[answered % len(OTHER_QUERIES)])
-            slowest = max(slowest, time.monotonic() - begun)
-            answered += 1
-            bar.update(learning, description=f"learning; {answered} queries answered meanwhile")
-            time.sleep(1.0)  # a person's pace: the two cores are the fit's, too
-    console.print(
-        f"{answered} queries were answered meanwhile, the slowest in {1000 * slowest:.0f} ms; "
-        f"live was version {first}, and is version {_live(store)}."
-    )
+def _is_idle(store: motion.Store) -> bool:
+    """Wait a moment for the work to end; return whether it did."""
+    try:
+        store.wait(timeout=ASK_EVERY_S)
+    except motion.WaitTimeout:
+        return not _is_learning(store)
+    return True
 
 
 def _is_learning(store: motion.Store) -> bool:
-    candidates = [v for v in store.model("ImageRetrieval").versions() if v.status == "candidate"]
-    return bool(candidates) or store.status().fits > 0
+    return store.status().fits > 0 or _has_candidate(store)
 
 
-def _figures(console: Console, store: motion.Store) -> None:
-    _title(console, "Versions, measured on (image, description) pairs that no fit has seen")
-    table = Table("version", "status", "labels", "recall@1", "recall@10", box=None, pad_edge=False)
-    versions = store.model("ImageRetrieval").versions()
-    measured = {v.number: v.metrics for v in versions}
-    for version in versions:
-        metrics = measured[version.number]
-        if (
-            "recall_at_1" not in metrics
-        ):  # the first version is measured when a candidate is held against it
-            metrics = next((m["live"] for m in measured.values() if "live" in m), {})
-        shown = [
-            f"{metrics[name]:.3f}" if name in metrics else ""
-            for name in ("recall_at_1", "recall_at_10")
-        ]
-        table.add_row(str(version.number), version.status, str(version.rows), *shown)
-    console.print(table)
+def _has_candidate(store: motion.Store) -> bool:
+    return any(v.status == "candidate" for v in store.model("ImageRetrieval").versions())
 
 
-def _draw(
-    console: Console, store: motion.Store, before: list[Section], after: list[Section], sheet: Path
-) -> None:
-    versions = store.model("ImageRetrieval").versions()
-    labels = f"version {versions[0].number}", f"version {_live(store)}"
-    contact_sheet(QUERY, before, sheet, compared_with=Comparison(after, *labels))
-    console.print(f"\nQuery and results, before and after, as pictures: {sheet}")
+def _stage(store: motion.Store) -> str:
+    return "embedding anew and measuring" if _has_candidate(store) else "learning"
 
 
 def _live(store: motion.Store) -> int | None:
     return store.status().versions["ImageRetrieval"]
 
 
-def _title(console: Console, text: str) -> None:
-    console.print(f"\n[bold]{text}[/bold]")
-
-
 def _progress(console: Console) -> Progress:
     return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=console,
     )  # fmt: skip

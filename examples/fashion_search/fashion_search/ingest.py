@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import motion
@@ -10,13 +12,22 @@ from fashion_search.catalogs import BadRow, Product
 from fashion_search.clip import product_text
 from fashion_search.pipeline import Retailer
 
-COMMIT_EVERY = 500
+COMMIT_EVERY = 200  # pictures of some MB each must fit in memory
+LOOK_EVERY_S = 0.5
+
+ShowWork = Callable[[int], None]
 
 
-def ingest(store: motion.Store, products: Iterable[Product | BadRow]) -> tuple[int, list[BadRow]]:
+def ingest(
+    store: motion.Store,
+    products: Iterable[Product | BadRow],
+    *,
+    commit_every: int = COMMIT_EVERY,
+) -> tuple[int, list[BadRow]]:
     """Write all products and return how many there were, and the rows that are none.
 
-    A product that is there already, by its shop and id, is updated: ingesting a catalog twice changes nothing.
+    A product that is there already, by its shop and id, is updated: ingesting a catalog twice changes nothing. Each
+    `commit_every` products are kept together with the work they cause: after a crash, the next start goes on with it.
     """
     bad: list[BadRow] = []
 
@@ -27,8 +38,28 @@ def ingest(store: motion.Store, products: Iterable[Product | BadRow]) -> tuple[i
             else:
                 yield row_of(product)
 
-    change = store.set_many("retailer", rows(), by="sku", commit_every=COMMIT_EVERY)
+    change = store.set_many("retailer", rows(), by="sku", commit_every=commit_every)
     return change.count, bad
+
+
+def wait(store: motion.Store, show: ShowWork) -> None:
+    """Wait until the pipeline has nothing to do; `show` is told now and then how many rows of work are left."""
+    while True:
+        try:
+            store.wait(timeout=LOOK_EVERY_S)
+        except motion.WaitTimeout as exc:
+            show(exc.remaining)
+        else:
+            show(0)
+            return
+
+
+def write_bad_rows(path: Path, bad: Sequence[BadRow]) -> None:
+    """Write every row that was left out, and why, to a CSV file."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["catalog", "row", "id", "why"])
+        lines.writerows([row.catalog, row.row_number, row.source_id, row.reason] for row in bad)
 
 
 def row_of(product: Product) -> dict[str, Any]:
@@ -48,5 +79,5 @@ def row_of(product: Product) -> dict[str, Any]:
         return row | {"img_html": product.html}
     return row | {
         "img_desc": product.description,
-        "img_summary": product_text(product.title, product.description) or None,
+        "img_summary": product_text(product.title, product.description),
     }

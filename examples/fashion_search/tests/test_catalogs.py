@@ -424,7 +424,7 @@ def test_drawn_catalogs_serve_the_three_retailers_evenly() -> None:
 def test_drawn_products_are_whole() -> None:
     for product in drawn_catalogs(6):
         with Image.open(io.BytesIO(product.image)) as picture:
-            assert picture.size == (256, 256)
+            assert picture.size == (192, 192)
         page = read_page(product.html)
         assert page.title == product.title
         assert product.labels.keys() == {"category", "colour", "pattern", "gender"}

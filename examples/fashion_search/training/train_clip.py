@@ -15,8 +15,8 @@ Two phases, each with a learning rate that rises and falls to nothing over its w
 `--resume` goes on from the weights in `--out`; with `--text-minutes 0` it repeats only phase 2. `--cache` keeps drawings.
 
 The weights that are committed: 2026-11, 2 shared CPU cores, one thread in bfloat16. Text tower: seed 11, 7.5 minutes
-(376 steps). Image tower: 14 minutes together with a text tower (seed 12), then phase 2 for 29 minutes (seed 13,
-28,000 drawings). On a free core the defaults get about as far.
+(376 steps). Image tower: about 8 minutes together with a text tower (seed 12), then phase 2 for 29 minutes (seed 13,
+28,000 drawings).
 """
 
 import argparse
