@@ -719,6 +719,16 @@ def test_a_refused_version_can_be_promoted_by_hand(open_store: OpenStore) -> Non
     assert versions(store, "Judged") == [(1, "retired"), (2, "live")]
 
 
+def test_a_version_on_its_way_to_be_live_is_shown_as_a_candidate(open_store: OpenStore) -> None:
+    store = open_with(open_store, Judged(gain=0.0))
+    store.set_many("item", [{"id": i, "label": "x"} for i in range(1, 21)])
+    fit(store, "Judged")
+    store.close()
+    idle = open_with(open_store, Judged(gain=0.0), run=False)
+    idle.model("Judged").promote(2)
+    assert versions(idle, "Judged") == [(1, "live"), (2, "candidate")]
+
+
 def test_an_unknown_version_cannot_be_promoted(open_store: OpenStore) -> None:
     store = open_with(open_store, Scale())
     fill(store, "a")

@@ -331,6 +331,8 @@ def begin_switch(
         refuse(tx, database, component, before, {"reason": f"superseded by version {number}"})
     live = states.live_version(tx, component)
     states.set_candidate(tx, component, number, is_gated=is_gated)
+    if number != live:
+        states.set_status(tx, component, number, "candidate")
     change = next_number(tx)
     cause = Cause(change, change, priority=BACKFILL_PRIORITY)
     for name in _versioned(database, component):
