@@ -808,3 +808,84 @@ def test_work_left_at_close_goes_on_at_the_next_start(open_store: OpenStore) -> 
     store = open_items(open_store, b_of_a, c_of_b)
     store.wait(timeout=20)
     assert [row.c for row in store.rows("item")] == [(i + 1) * 10 for i in range(1, 101)]
+
+
+def test_p4_a_free_write_is_no_part_of_what_was_derived_beside_it(open_store: OpenStore) -> None:
+    @motion.trigger(on="item.a", sets="item.b")
+    def b_and_d(a: int, id: int, store: motion.View) -> int:
+        store.set("item", id=id, d=100 * a)
+        return a + 1
+
+    @motion.trigger(on=("item.b", "item.d"), sets="item.c")
+    def c(b: int, d: int) -> int:
+        return b + d
+
+    store = open_items(open_store, b_and_d, c)
+    store.set("item", id=1, a=1, d=0)
+    store.wait(timeout=20)
+    assert item(store).c == 102
+
+
+def test_p4_what_a_dead_letter_held_back_runs_when_newer_work_ends_it(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="item.a", sets="item.b")
+    def always_seven(a: int) -> int:
+        if a == 2:
+            raise ValueError("not this one")
+        return 7
+
+    @motion.trigger(on="item.d", sets="item.e")
+    def e(d: int, b: int) -> int:
+        return b + d
+
+    store = open_items(open_store, always_seven, e)
+    for values in ({"a": 1, "d": 0}, {"a": 2}, {"d": 1}, {"a": 3}):
+        store.set("item", id=1, **values)
+        store.wait(timeout=20)
+    assert item(store).e == 8
+
+
+def test_a_deleted_row_takes_its_dead_letters_along(open_store: OpenStore) -> None:
+    @motion.trigger(on="item.a", sets="item.b", inline=True)
+    def tenth(a: int) -> int:
+        return 10 // a
+
+    @motion.trigger(on="item.b", sets="item.c", inline=False)
+    def c(b: int) -> int:
+        return b + 1
+
+    store = open_items(open_store, tenth, c)
+    store.set("item", id=1, a=0)
+    store.wait(timeout=20)
+    store.delete("item", 1)
+    assert store.errors() == []
+    store.set("item", id=1, a=2)
+    store.wait(timeout=20)
+    assert item(store).c == 6
+
+
+def test_work_blocked_behind_a_trigger_that_vanishes_goes_on(open_store: OpenStore) -> None:
+    gate = Gate()
+
+    @motion.trigger(on="item.a", sets="item.b", inline=False, concurrency=1)
+    def b(a: int) -> int:
+        if a == 0:
+            gate.pass_through()
+        return a
+
+    @motion.trigger(on="item.d", sets="item.e", inline=False)
+    def e(d: int, b: int) -> int:
+        return b + d
+
+    store = open_items(open_store, b, e)
+    store.set("item", id=2, b=5)
+    store.set("item", id=1, a=0)
+    assert gate.has_begun.wait(20)
+    store.set("item", id=2, a=1, d=1)
+    while store.status().tasks.get("e") != {"blocked": 1}:
+        pass
+    open_items(open_store, e)
+    gate.may_end.set()
+    store.wait(timeout=20)
+    assert item(store, 2).e == 6

@@ -982,3 +982,88 @@ def test_p9_no_search_anywhere_ever_mixes_versions(open_store: OpenStore, tmp_pa
     assert pinned <= {("1", "1"), ("2", "2"), ("3", "3")}
     assert inside <= {"1:1", "2:2", "3:3"}
     assert set(further) <= {"1", "2", "3"}
+
+
+def test_a_component_given_to_a_store_that_is_open_already_gets_its_fits(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[], run=True)
+    store.set("item", id=1, text="a")
+    assert open_with(open_store, Scale(), run=True) is store
+    teach(store, i1="x")
+    fit(store)
+    assert versions(store) == [(1, "retired"), (2, "live")]
+
+
+def test_a_version_older_than_all_that_are_in_memory_can_be_gone_back_to(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Scale())
+    fill(store, "a")
+    for round_ in range(3):
+        teach(store, i1=f"x{round_}")
+        fit(store)
+        fill(store, f"a{round_}")
+        live_state(store)
+    store.close()
+    store = open_with(open_store, Scale())
+    for number in (2, 3, 4, 1):
+        store.model("Scale").promote(number)
+        store.wait(timeout=60)
+        store.set("item", id=1, text=f"b{number}").wait()
+    assert (store.errors(), item(store).answer) == ([], 1)
+
+
+def test_a_users_value_for_one_row_leaves_the_dead_letters_of_the_others(
+    open_store: OpenStore,
+) -> None:
+    class Broken(Scale):
+        def setup(self) -> State:
+            if not HAS_BEGUN.is_set():
+                raise ValueError("no model yet")
+            return super().setup()
+
+    store = open_with(open_store, Broken())
+    fill(store, "a", "b", "c")
+    store.set("item", id=1, answer=7)
+    HAS_BEGUN.set()
+    store.retry()
+    store.wait(timeout=60)
+    assert [row.answer for row in store.rows("item")] == [7, 1, 1]
+
+
+def test_the_schema_of_a_script_can_be_used_in_a_fit(tmp_path: Path) -> None:
+    script = """
+import sys
+from dataclasses import dataclass, field
+
+import motion
+
+@dataclass
+class Item:
+    id: int
+    label: str
+    tags: list = field(default_factory=list)
+
+class Counter(motion.Component):
+    def setup(self) -> dict:
+        return {"lessons": 0}
+
+    @motion.fit(on="item.label", every=1)
+    def learn(self, state: dict, rows: list, store: motion.View) -> dict:
+        return {"lessons": state["lessons"] + len(store.rows("item"))}
+
+store = motion.create_store("script", schemas={"item": Item}, triggers=[Counter()], url=sys.argv[1])
+store.set("item", id=1, label="x")
+store.wait(timeout=60)
+with store.model("Counter").live() as (state, _):
+    print(state["lessons"])
+store.close()
+"""
+    file = tmp_path / "script.py"
+    file.write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(file), f"sqlite:///{tmp_path / 'store'}"],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout == "1\n", done.stderr

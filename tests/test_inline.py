@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -198,3 +200,56 @@ def test_inline_and_as_tasks_end_alike(writes: list[tuple[int, dict[str, Any]]])
     ends: list[Callable[[], list[Any]]] = [lambda: end(True), lambda: end(False), lambda: end(None)]
     first, *others = (each() for each in ends)
     assert all(other == first for other in others)
+
+
+def test_a_row_that_a_transaction_writes_twice_has_values_of_its_last_state() -> None:
+    with opened(chain(inline=True)) as store:
+        with store.transaction() as tx:
+            tx.set("line", id=1, text="abc", extra=2)
+            tx.set("line", id=1, extra=5)
+        store.wait(timeout=20)
+        assert store.get("line", 1).total == 8
+
+
+@dataclass
+class Counted:
+    id: int
+    text: str
+    length: int = 0
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_derived_value_replaces_the_default_of_its_key(inline: bool) -> None:
+    @motion.trigger(on="counted.text", sets="counted.length", inline=inline)
+    def length(text: str) -> int:
+        return len(text)
+
+    with motion.create_store(
+        "inline", schemas={"counted": Counted}, triggers=[length], url=":memory:"
+    ) as store:
+        store.set("counted", id=1, text="abc").wait(timeout=20)
+        assert store.get("counted", 1).length == 3
+
+
+def test_code_that_has_changed_is_measured_again_before_it_runs_inline(tmp_path: Path) -> None:
+    threads: list[str] = []
+
+    def upper_in(seen: list[str] | None) -> Any:
+        @motion.trigger(on="line.text", sets="line.upper", name="upper")
+        def upper(text: str) -> str:
+            if seen is not None:
+                seen.append(threading.current_thread().name)
+            return text.upper()
+
+        return upper
+
+    url = f"sqlite:///{tmp_path}"
+    with motion.create_store(
+        "again", schemas={"line": Line}, triggers=[upper_in(None)], url=url
+    ) as store:
+        for i in range(50):
+            store.set("line", id=1, text=f"t{i}").wait()
+        motion.create_store("again", triggers=[upper_in(threads)], url=url)
+        store.set("line", id=1, text="last").wait()
+    assert threads
+    assert threading.main_thread().name not in threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,3 +256,97 @@ def test_the_store_can_be_opened_while_another_process_opens_it(start: Start) ->
     code = 'opened(run=False).close(); say("opened")'
     processes = [start(code) for _ in range(4)]
     assert [process.hear() for process in processes] == ["opened"] * 4
+
+
+def test_a_trigger_on_a_key_that_this_process_does_not_know_is_named_and_nothing_written(
+    shared: motion.Store, start: Start
+) -> None:
+    other = start(
+        """
+@dataclass
+class Wider(Item):
+    color: str = "red"
+
+@motion.trigger(on="item.value", sets="item.color")
+def color(value: int) -> str:
+    return "blue"
+
+motion.create_store("shared", schemas={"item": Wider}, triggers=[color], url=sys.argv[1], run=False)
+say("widened")
+"""
+    )
+    assert other.hear() == "widened"
+    with pytest.raises(motion.SchemaMismatch, match="color"):
+        shared.set("item", id=2, value=2)
+    assert shared.rows("item") == []
+
+
+def test_older_code_does_not_run_inline_once_another_process_has_replaced_it(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    @motion.trigger(on="item.value", sets="item.double", inline=True)
+    def double(value: int) -> int:
+        return 20 * value
+
+    store = open_store("shared", schemas={"item": Item}, triggers=[double], url=url)
+    other = start('opened(triggers=[double], run=False); say("replaced")')
+    assert other.hear() == "replaced"
+    change = store.set("item", id=1, value=1)
+    start('store = opened(triggers=[double]); store.wait(timeout=20); say("done")').hear()
+    assert change.wait().rows()[0].double == 2
+
+
+def test_tasks_are_not_forgotten_when_the_disk_is_full_for_a_while(start: Start) -> None:
+    process = start(
+        """
+import logging, resource, threading
+
+is_full = threading.Event()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+class Tell(logging.Handler):
+    def emit(self, record):
+        is_full.set()
+
+logging.getLogger("motion.worker").addHandler(Tell())
+
+@motion.trigger(on="item.value", sets="item.double", inline=False)
+def doubled(value: int) -> int:
+    if not is_full.is_set():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    return 2 * value
+
+store = opened(triggers=[doubled])
+store.set("item", id=1, value=1)
+assert is_full.wait(20)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+store.wait(timeout=20)
+say(store.get("item", 1).double)
+"""
+    )
+    assert process.hear() == "2"
+
+
+def test_two_stores_of_one_process_in_one_folder_leave_each_other_their_tasks(
+    open_store: OpenStore, url: str
+) -> None:
+    calls: list[int] = []
+    gate = threading.Event()
+
+    @motion.trigger(on="item.value", sets="item.double", inline=False)
+    def double(value: int) -> int:
+        calls.append(value)
+        if value == 1:
+            assert gate.wait(20)
+        return 2 * value
+
+    first = open_store("first", schemas={"item": Item}, triggers=[double], url=url)
+    second = open_store("second", schemas={"item": Item}, triggers=[double], url=url)
+    change = first.set("item", id=1, value=1)
+    while not calls:
+        pass
+    for value in range(2, 300):
+        second.set("item", id=2, value=value).wait()
+    gate.set()
+    change.wait()
+    assert calls.count(1) == 1

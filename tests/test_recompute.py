@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,3 +124,23 @@ def test_a_value_made_by_other_code_is_explained_as_stale(tmp_path: Path) -> Non
     filled(tmp_path, upper_with(""), length)
     with opened(tmp_path, upper_with("!"), length) as store:
         assert not store.explain("line", 2, "upper").is_current
+
+
+class During(list[Any]):
+    """Parameters of a condition that do something when they are read."""
+
+    def __init__(self, values: list[Any], act: Callable[[], Any]) -> None:
+        super().__init__(values)
+        self._act = act
+
+    def __iter__(self) -> Iterator[Any]:
+        self._act()
+        return super().__iter__()
+
+
+def test_a_users_value_given_while_a_backfill_chooses_its_rows_stays(tmp_path: Path) -> None:
+    filled(tmp_path, upper_with(""), length)
+    with opened(tmp_path, upper_with("!"), length) as store:
+        during = During([0], lambda: store.set("line", id=2, upper="mine"))
+        store.backfill("upper", where="id > ?", params=during).wait(timeout=30)
+        assert [row.upper for row in store.rows("line", limit=3)] == ["X!", "mine", "XXX!"]

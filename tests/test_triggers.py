@@ -994,3 +994,17 @@ def test_triggers_are_replaced_in_a_store_that_is_open(open_store: OpenStore) ->
     assert open_docs(open_store, whisper) is store
     store.set("doc", id=1, text="ABC").wait()
     assert doc(store).loud == "abc"
+
+
+@pytest.mark.parametrize("option", ["by", "prune"])
+def test_matching_by_a_key_inside_a_run_is_refused_instead_of_forgotten(
+    open_store: OpenStore, option: str
+) -> None:
+    @motion.trigger(on="doc.text", inline=False)
+    def note(text: str) -> None:
+        store.set_many("note", [{"doc": 1, "text": text}], **{option: "doc"})
+
+    store = open_docs(open_store, note)
+    store.set("doc", id=1, text="a")
+    store.wait(timeout=20)
+    assert "does not work inside a run" in store.errors()[0].error

@@ -88,6 +88,19 @@ class IntCodec(Codec):
         return [None if value is None else self.encode(value) for value in values]
 
 
+class PageCodec(IntCodec):
+    """The number of a page, from 0."""
+
+    def encode(self, value: Any) -> int:
+        page = super().encode(value)
+        if page < 0:
+            raise Refused("a page number, an int of at least 0")
+        return page
+
+    def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
+        return [None if value is None else self.encode(value) for value in values]
+
+
 class FloatCodec(Codec):
     expected, sql_type = "float", "REAL"
 

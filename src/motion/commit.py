@@ -68,7 +68,7 @@ class Commit:
             self._write_columns(tx, kept, number)
         else:
             self._write_items(tx, kept, number)
-        self._write_freely(tx, kept, number)
+        self._write_freely(tx, kept)
         self._end(tx, kept, number)
 
     def _is_version_current(self, tx: Transaction) -> bool:
@@ -164,15 +164,17 @@ class Commit:
                 tx, self.claim.chain.layout, spec, row, mark_of(self.inputs.on_numbers[i], origin)
             )
 
-    def _write_freely(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+    def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Make the writes that the user's code left with its view."""
         if self.claim.is_candidate:
             return
         for step in self.steps:
             for places, operations in step.writes:
                 whose = {step.called[place] for place in places} & step.met & set(kept)
-                if whose:
-                    cause = self.claim.cause(self.inputs.rows[min(whose)], number)
+                if (
+                    whose
+                ):  # a number of its own: what was written for the rows is not derived from it
+                    cause = self.claim.cause(self.inputs.rows[min(whose)], next_number(tx))
                     self._apply_freely(tx, cause.through(step.spec.name), operations)
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
@@ -186,9 +188,15 @@ class Commit:
         """Complete the tasks; rows that failed, or were superseded meanwhile, go on as tasks of their own."""
         still = set(kept)
         for step in self.steps:
-            for i, error in step.errors.items():
-                if i in still:
-                    self._set_aside(tx, step, i, error, number)
+            given_up = [
+                error
+                for i, error in step.errors.items()
+                if i in still and self._set_aside(tx, step, i, error, number)
+            ]
+            if given_up:
+                reason = given_up[0].strip().splitlines()[-1]
+                message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
+                logger.warning(message, step.spec.name, len(given_up), reason)
         for i in set(range(len(self.inputs.rows))) - still:
             self._go_on(tx, self.inputs.rows[i], number)
         woken = {
@@ -209,7 +217,8 @@ class Commit:
             cause = self.claim.cause(row, number)
             queue.enqueue(tx, self.claim.spec, [(row, row)], cause, version=task.version)
 
-    def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> None:
+    def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> bool:
+        """Let a failed row go its own way; return whether the trigger gives up on it."""
         row, spec = self.inputs.rows[i], step.spec
         task = self.tasks.of(row)
         is_first = step is self.steps[0]
@@ -218,19 +227,20 @@ class Commit:
         )
         given = {key: self.inputs.keys[key][i] for key in spec.inputs if key in self.inputs.keys}
         shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
-        fail(tx, spec, alone, task.attempts if is_first else 0, error, shown)
+        return fail(tx, spec, alone, task.attempts if is_first else 0, error, shown)
 
 
 def fail(
     tx: Transaction, spec: TriggerSpec, task: int, attempts: int, error: str, inputs: str
-) -> None:
-    """Let a failed task wait for its next attempt, or set it aside as a dead letter."""
+) -> bool:
+    """Let a failed task wait for its next attempt, or set it aside as a dead letter; return whether it was."""
     attempts += 1
     logger.info("task %d of trigger %s failed in attempt %d", task, spec.name, attempts)
     if attempts <= spec.retries:
         queue.postpone(tx, task, attempts, error, clock.now_ms() + pause_ms(attempts))
     else:
         queue.bury(tx, task, attempts, error, inputs)
+    return attempts > spec.retries
 
 
 def _chosen(values: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:

@@ -66,8 +66,13 @@ class Promotion:
         new = candidate.get(self.metric)
         old = new if live is None else live.get(self.metric)
         for figures, value in ((candidate, new), (live or {}, old)):
-            if value is None or math.isnan(value):
+            if value is None:
                 return f"evaluate gave no {self.metric!r}; it gave {dict(figures) or 'nothing'}"
+            if math.isnan(value):
+                return (
+                    f"evaluate gave NaN for {self.metric!r}, which is not better than anything; where `rows` is empty, "
+                    f"no label is held out yet (holdout=)"
+                )
         assert new is not None
         assert old is not None
         if live is None:
@@ -165,6 +170,10 @@ def fit(
         holdout: the share of labels, from 0 up to 1, kept from `rows` and given to `evaluate`; always the same ones.
         promote: when the new version goes live.
     """
+    if not isinstance(promote, Promotion):
+        raise TriggerError(
+            f"promote= takes motion.always, motion.manual or motion.if_better(metric), not {promote!r}."
+        )
     if every is not None and every < 1:
         raise TriggerError(f"a fit's every must be at least 1, not {every!r}.")
     if not 0 <= holdout < 1:
@@ -188,6 +197,9 @@ class Component:
     `setup(self)` makes the first state, `infer` methods use it, a `fit` method returns the next one. A state is a
     value: no method may change it. `save(self, state) -> dict` and `load(self, saved)` give a state that is
     neither plain data nor arrays a safe form on disk.
+
+    `evaluate(self, state, rows, store) -> dict[str, float]` measures a version, for `if_better`: `rows` are the labels
+    that the fit's `holdout` keeps back, `store` is a view that sees the version's own outputs.
     """
 
     def setup(self) -> Any:

@@ -135,6 +135,10 @@ class Database:
             return found, catalog.graph_number(tx)
 
         found, number = self.backend.write(work)
+        for name, trigger in code.triggers.items():
+            before = self.code.triggers.get(name)
+            if before is not None and before.spec.fingerprint != trigger.spec.fingerprint:
+                self.costs.forget(name)
         self.tables, self.code, self._graph_number = tables, code, number
         self._given = kept
         self.layouts = Layouts(found)
@@ -282,9 +286,7 @@ class Database:
     def state(self, component: str, version: int) -> Any:
         """Return a state version's value; loaded once, and shared by all who use it."""
         found = self._states.get((component, version), MISSING)
-        if (
-            found is not MISSING
-        ):  # so that loading a new version never holds up who uses the old one
+        if found is not MISSING:  # so that loading a version never holds up who uses another
             return found
         with self._states_lock:
             if (component, version) not in self._states:
@@ -311,7 +313,8 @@ class Database:
         return self.code.components[name]
 
     def _forget_old_states(self, component: str) -> None:
-        held = sorted(version for name, version in self._states if name == component)
+        """Keep those that were loaded last: after a rollback that is an old version."""
+        held = [version for name, version in self._states if name == component]
         for version in held[:-3]:
             del self._states[component, version]
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,6 +59,8 @@ class At:
     def begin(self, rows: range) -> None:
         self.run.begin(rows)
 
+
+OWN_CODE = str(Path(__file__).parent)
 
 CURRENT: ContextVar[Run | None] = ContextVar("motion_run", default=None)
 """The run that the present code belongs to, None outside: a store used inside one acts as its view."""
@@ -198,8 +201,8 @@ def _call_batches(trigger: Trigger, batch: Batch, run_async: RunAsync) -> list[A
         for rows, given in zip(parts, _call_parts(trigger, batch, parts, run_async), strict=True):
             if not isinstance(given, Failed):
                 results[rows.start : rows.stop] = given
-            elif len(rows) == 1:
-                results[rows.start] = given
+            elif len(rows) == 1 or isinstance(given.error, NotOneEach):
+                results[rows.start : rows.stop] = [given] * len(rows)
             else:
                 middle = len(rows) // 2
                 halves += [rows[:middle], rows[middle:]]
@@ -227,13 +230,26 @@ def _call_parts(
     return given
 
 
+class NotOneEach(MotionError, ValueError):
+    """A batch trigger did not return one result for each row: calling it on fewer rows would only hide that."""
+
+    def __init__(self, trigger: str, rows: int, returned: str) -> None:
+        super().__init__(trigger, rows, returned)
+        self.trigger, self.rows, self.returned = trigger, rows, returned
+
+    def __str__(self) -> str:
+        return (
+            f"trigger {self.trigger!r} was given {self.rows} rows and returned {self.returned}; a trigger with "
+            f"batch= returns a list or array with one result for each row, in order."
+        )
+
+
 def _one_each(spec: TriggerSpec, rows: range, given: Any) -> list[Any]:
+    if isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
+        raise NotOneEach(spec.name, len(rows), shortened(given))
     results = list(given)
     if len(results) != len(rows):
-        raise MotionError(
-            f"trigger {spec.name!r} was given {len(rows)} rows and returned {len(results)} results; "
-            f"a batch trigger returns one for each row, in order."
-        )
+        raise NotOneEach(spec.name, len(rows), f"{len(results)} results")
     return results
 
 
@@ -399,6 +415,8 @@ def _text(failed: Failed) -> str:
     if not isinstance(error, BaseException):
         return str(error)
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(OWN_CODE):
         trace = trace.tb_next
+    if trace is None:  # a result that does not fit: there is no line of the user's to show
+        return "".join(traceback.format_exception_only(error))
     return "".join(traceback.format_exception(type(error), error, trace))

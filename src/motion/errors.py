@@ -72,8 +72,8 @@ class SchemaMismatch(SchemaError):
     def __str__(self) -> str:
         return (
             f"table {self.table!r} on disk does not fit the schema given: {'; '.join(self.differences)}. "
-            f"Nothing was changed. Open it with the schema it was made with, or change the data "
-            f"on purpose with 'motion migrate {self.table}'."
+            f"Nothing was changed. Open it with the schema it was made with, or copy the rows to a new store "
+            f"(rows, set_many); 'motion migrate {self.table}' will do that in place once the command line is there."
         )
 
 
@@ -163,7 +163,8 @@ class WaitTimeout(MotionError, TimeoutError):
     def __str__(self) -> str:
         return (
             f"{self.what} is not done after {self.timeout_s:g} s: {self.remaining} task(s) are left. "
-            f"They go on in the background; wait longer with timeout=, or look at store.status()."
+            f"They go on where a process has their triggers' code; wait longer with timeout=, pass the triggers to "
+            f"create_store if this process is to run them, or look at store.status()."
         )
 
 
@@ -245,6 +246,17 @@ class UnsavableState(StateError, TypeError):
             f"on disk. States may hold plain data, NumPy arrays and torch tensors; give the component "
             f"save(self, state) -> dict and load(self, saved) for anything else."
         )
+
+
+class FitFailed(StateError):
+    """A component's code raised in the process of a fit or an evaluation."""
+
+    def __init__(self, method: str, reason: str, trace: str) -> None:
+        super().__init__(method, reason, trace)
+        self.method, self.reason, self.trace = method, reason, trace
+
+    def __str__(self) -> str:
+        return f"{self.method} raised {self.reason}"
 
 
 class UnknownVersion(StateError, LookupError):

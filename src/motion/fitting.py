@@ -21,7 +21,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.components import Component, FitSpec
 from motion.database import Database
-from motion.errors import MotionError, StoreClosed
+from motion.errors import FitFailed, MotionError, StoreClosed
 from motion.owners import Owner
 from motion.persistence import files, labels, queue, states
 from motion.persistence.cascade import due_rows, enqueue_rows
@@ -99,7 +99,11 @@ def run_fit(job: Job) -> tuple[str, float]:
 
 def run_evaluate(job: Job) -> dict[str, float]:
     """Call `evaluate` and return its metrics as plain numbers."""
-    return {str(name): float(value) for name, value in _call(job).items()}
+    found = _call(job)
+    if not isinstance(found, Mapping):
+        name = f"{job.component.name}.{job.method}"
+        raise MotionError(f"{name} returns a dict of metrics and their values, not {found!r}.")
+    return {str(name): float(value) for name, value in found.items()}
 
 
 def _call(job: Job) -> Any:
@@ -113,6 +117,9 @@ def _call(job: Job) -> Any:
         method = getattr(job.component, job.method)
         arguments = (state, list(job.rows), view)
         return method(*arguments[: len(inspect.signature(method).parameters)])
+    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+        reason, trace = f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))
+        raise FitFailed(f"{name}.{job.method}", reason, trace) from None  # its cause may not pickle
     finally:
         database.backend.close()
 
@@ -128,10 +135,10 @@ class Fitter:
         database: Database,
         owner: Owner,
         processes: Executor,
-        open_database: Callable[[], Database],
+        reader: Callable[[], Callable[[], Database]],
     ) -> None:
         self._database, self._owner = database, owner
-        self._processes, self._open_database = processes, open_database
+        self._processes, self._reader = processes, reader
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="motion-fitter", daemon=True)
 
@@ -233,22 +240,26 @@ class Fitter:
         with self._database.backend.read() as tx:
             manifest = None if version is None else states.manifest_of(tx, component, version)
         job = Job(
-            self._open_database, self._database.code.components[component], method,
+            self._reader(), self._database.code.components[component], method,
             self._database.backend.folder, manifest, version, rows,
         )  # fmt: skip
         return self._processes.submit(function, job).result()
 
     def _note_failure(self, fit: FitSpec, parent: int | None, seen: int, exc: Exception) -> None:
-        reason = "".join(traceback.format_exception(exc))
-        logger.warning("fit %s failed: %s", fit.name, exc)
+        trace = (
+            exc.trace if isinstance(exc, FitFailed) else "".join(traceback.format_exception(exc))
+        )
+        reason = exc.reason if isinstance(exc, FitFailed) else f"{type(exc).__name__}: {exc}"
 
-        def work(tx: Transaction) -> None:
-            states.add_version(
-                tx, fit.component, "failed", parent=parent, metrics={"reason": reason}
-            )
+        def work(tx: Transaction) -> int:
+            metrics = {"reason": reason, "traceback": trace}
             labels.end_fit(tx, fit, seen, last_number(tx))
+            return states.add_version(tx, fit.component, "failed", parent=parent, metrics=metrics)
 
-        self._database.write(work)
+        number = self._database.write(work)
+        logger.warning(
+            "fit %s failed, and is version %d; no label is lost: %s", fit.name, number, reason
+        )
 
     def _advance(self, component: str) -> bool:
         """Bring a candidate a step further; return whether anything was done."""
@@ -259,11 +270,12 @@ class Fitter:
             remaining, dead = queue.version_is_built(
                 tx, _versioned(self._database, component), number
             )
+            first_error = queue.first_error(tx, number) if dead else ""
             is_gated = states.is_gated(tx, component)
             live = states.live_version(tx, component)
             metrics = next(v.metrics for v in states.versions(tx, component) if v.number == number)
         if dead:
-            reason = f"{dead} row(s) could not be remade with it; see store.errors()"
+            reason = f"{dead} row(s) could not be remade with it, the first for {first_error}"
             self._database.write(
                 lambda tx: refuse(tx, self._database, component, number, {"reason": reason})
             )
@@ -314,8 +326,8 @@ class Fitter:
                 run_evaluate, fit.component, "evaluate", version, held
             )
             return dict(found)
-        except Exception:
-            logger.exception("evaluate of %s failed on version %d", fit.component, version)
+        except Exception as exc:  # noqa: BLE001 - user code: a version that cannot be measured is not better
+            logger.warning("%s on version %d: %s", fit.component, version, exc)
             return {}
 
 

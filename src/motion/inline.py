@@ -34,7 +34,8 @@ class InlineRuns:
         chain = self._chain(operation.table, operation.columns)
         if not chain:
             return operation
-        keys = self._database.tables.get(operation.table).keys
+        table = self._database.tables.get(operation.table)
+        keys = table.keys
         values = {
             name: keys[name].codec.decode_column(column)
             for name, column in operation.columns.items()
@@ -46,16 +47,26 @@ class InlineRuns:
             if result is None:
                 break
             inlined.append(result)
+            if table.page_keys and any(None in column for column in result.columns):
+                break  # what comes next would have this key from page 0
             columns = zip(spec.sets, result.columns, strict=True)
             values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
         return replace(operation, inlined=inlined)
 
     def _chain(self, table: str, given: Mapping[str, Sequence[Stored]]) -> list[TriggerSpec]:
         """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
+        named = self._database.tables.get(table)
         have, chain = set(given), []
+        if named.page_keys:  # an unset key may be inherited
+            unset = {key for key, column in given.items() if None in column}
+        else:
+            unset = set()
         for spec in self._database.graph.of_table(table):
             needed = {*spec.on, *spec.inputs}
-            if needed <= have and not have & set(spec.sets) and self._may_run(spec):
+            is_free = not have & set(spec.sets) and not any(
+                named.keys[key].make_default for key in spec.sets
+            )
+            if needed <= have - unset and is_free and self._may_run(spec):
                 chain.append(spec)
                 have.update(spec.sets)
         return chain

@@ -12,6 +12,8 @@ import uuid
 from pathlib import Path
 
 FOLDER = "processes"
+_here: set[str] = set()
+"""The owners of this process. The system does not tell a process of its own locks."""
 
 
 class Owner:
@@ -23,10 +25,11 @@ class Owner:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._file = os.open(self._folder / self.name, os.O_CREAT | os.O_RDWR)
         fcntl.lockf(self._file, fcntl.LOCK_EX)
+        _here.add(self.name)
 
     def is_gone(self, owner: str) -> bool:
         """Return whether the process behind another owner's name has ended."""
-        if owner == self.name:
+        if owner in _here:
             return False
         try:
             file = os.open(self._folder / owner, os.O_RDWR)
@@ -43,5 +46,6 @@ class Owner:
 
     def close(self) -> None:
         """Let go: this owner's claims may be taken over."""
+        _here.discard(self.name)
         os.close(self._file)
         (self._folder / self.name).unlink(missing_ok=True)

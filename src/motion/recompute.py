@@ -76,7 +76,7 @@ class Explanation:
 
 def plan(database: Database, trigger: str) -> Plan:
     """Return what a recompute of a trigger would touch."""
-    spec = _spec(database, trigger)
+    spec = spec_of(database, trigger)
     counts = {"stale": 0, "missing": 0, "current": 0, "by_users": 0}
     with database.backend.read() as tx:
         for origin, count in provenance.origins(tx, database.layouts[spec.table], spec):
@@ -96,7 +96,7 @@ def backfill(
     database: Database, trigger: str, where: Where, params: Sequence[Any], *, force: bool
 ) -> Change:
     """Make a trigger run again where its outputs are stale or missing, below live work; the old values stay meanwhile."""
-    spec = _spec(database, trigger)
+    spec = spec_of(database, trigger)
     layout = database.layouts[spec.table]
     condition, values = condition_of(layout.table, where, params)
     with database.backend.read() as tx:
@@ -154,7 +154,8 @@ def explain(
     )
 
 
-def _spec(database: Database, trigger: str) -> TriggerSpec:
+def spec_of(database: Database, trigger: str) -> TriggerSpec:
+    """Return a trigger of the store by its name, or raise `TriggerError` with the nearest one."""
     known = database.graph.triggers
     if trigger not in known:
         raise TriggerError(

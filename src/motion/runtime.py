@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 from motion.backends.sqlite import Durability, SqliteBackend
 from motion.config import Config
 from motion.database import Database
-from motion.errors import MotionError, SchemaError
+from motion.errors import MotionError, SchemaError, TriggerError
 from motion.event_loop import EventLoop
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
@@ -64,12 +64,15 @@ def create_store(
         raise SchemaError(
             f"a store's name has letters, digits and underscores and begins with a letter; not {name!r}."
         )
+    _check_given(schemas, triggers)
     config = Config.from_env()
     folder = _folder_of(name, url or config.url)
     with _open_lock:
         found = _open_stores.get((name, folder)) if folder else None
         if found is not None:
             found._database.open({**_schemas_of(found), **(schemas or {})}, triggers)
+            if _has_work(found._database):
+                found._start()
             return found
         return _open(
             name,
@@ -80,6 +83,15 @@ def create_store(
             run=run,
             threads=config.worker_threads,
         )
+
+
+def _check_given(schemas: Any, triggers: Any) -> None:
+    if schemas is not None and not isinstance(schemas, Mapping):
+        raise SchemaError(
+            f"schemas= takes a dict of table names and dataclasses, such as {{'query': Query}}, not {schemas!r}."
+        )
+    if triggers is not None and not isinstance(triggers, list | tuple):
+        raise TriggerError(f"triggers= takes a list, such as [triggers], not {triggers!r}.")
 
 
 def _schemas_of(store: Store) -> dict[str, type]:
@@ -179,28 +191,32 @@ class _Running:
     _parts: tuple[Worker, Fitter | None, Owner, EventLoop, Executor | None] | None = None
 
     def start(self) -> None:
-        if self._parts is not None:
+        if self._parts is not None and not self._lacks_fitter(self._parts[1]):
             return
         with self._lock:
             if self._parts is None:
                 self._parts = self._started()
+            worker, fitter, owner, loop, processes = self._parts
+            if self._lacks_fitter(fitter):
+                processes = _LazyProcess()
+                fitter = Fitter(self.database, owner, processes, self._reader)
+                fitter.start()
+                self._parts = worker, fitter, owner, loop, processes
+
+    def _lacks_fitter(self, fitter: Fitter | None) -> bool:
+        """Components may come later: a store that is open can be given other triggers."""
+        return fitter is None and bool(self.database.code.components)
+
+    def _reader(self) -> Callable[[], Database]:
+        """Return what opens the store, as its schemas are now, in the process of a fit."""
+        schemas = {table.name: table.cls for table in self.database.tables}
+        return partial(open_reader, self.name, self.folder, schemas)
 
     def _started(self) -> tuple[Worker, Fitter | None, Owner, EventLoop, Executor | None]:
         owner, loop = Owner(self.folder), EventLoop()
         worker = Worker(self.database, owner, loop.run, self.threads)
-        processes, fitter = None, None
-        if self.database.code.components:
-            processes = _LazyProcess()
-            schemas = {table.name: table.cls for table in self.database.tables}
-            fitter = Fitter(
-                self.database,
-                owner,
-                processes,
-                partial(open_reader, self.name, self.folder, schemas),
-            )
-            fitter.start()
         worker.start()
-        return worker, fitter, owner, loop, processes
+        return worker, None, owner, loop, None
 
     def stop(self) -> None:
         if self._parts is None:

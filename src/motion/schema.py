@@ -18,7 +18,16 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from motion.codecs import ALLOWED_TYPES, Codec, IntCodec, Refused, Stored, StrCodec, codec_for
+from motion.codecs import (
+    ALLOWED_TYPES,
+    Codec,
+    IntCodec,
+    PageCodec,
+    Refused,
+    Stored,
+    StrCodec,
+    codec_for,
+)
 from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
 
 Metric = Literal["cosine", "dot", "l2"]
@@ -321,7 +330,7 @@ def _check_columns(table: Table) -> None:
 def _check_defaults(table: Table) -> None:
     """Check the defaults that are plain values; what a factory makes is checked with each row."""
     for field in dataclasses.fields(table.cls):
-        if field.default is dataclasses.MISSING:
+        if _is_left_out(field.default):
             continue
         try:
             table.keys[field.name].encode(field.default)
@@ -349,11 +358,12 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
             f"table {table!r}, key {field.name!r}: type {_type_name(hint)} cannot be stored; "
             f"allowed are {ALLOWED_TYPES}."
         )
+    is_page = _is_page(table, field.name, options, codec)
     return Key(
         table,
         field.name,
-        codec,
-        is_page=_is_page(table, field.name, options, codec),
+        PageCodec() if is_page else codec,
+        is_page=is_page,
         is_indexed=any(extra is Index or isinstance(extra, Index) for extra in extras),
         metric=vector.metric if vector else "cosine",
         dim=vector.dim if vector else None,
@@ -363,9 +373,15 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
 
 
 def _default_of(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory
-    return None if field.default in (dataclasses.MISSING, None) else lambda: field.default
+    if not _is_left_out(field.default_factory):
+        return field.default_factory  # type: ignore[return-value]  # it is one: not left out
+    is_none = field.default is None or _is_left_out(field.default)
+    return None if is_none else lambda: field.default
+
+
+def _is_left_out(default: Any) -> bool:
+    """Whether a field has no such default. By type: a class sent to another process brings a `MISSING` of its own."""
+    return isinstance(default, type(dataclasses.MISSING))
 
 
 def _without_extras(hint: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -145,6 +145,11 @@ class Store(Reader):
         named = self._database.tables.get(table)
         view = self._view()
         if view is not None:
+            if by is not None or prune is not None:
+                raise MotionError(
+                    "set_many(by=, prune=) does not work inside a run, whose writes are made when it ends; "
+                    "give the rows their ids, or do it outside."
+                )
             view.set_many(table, rows)
             return self._pending(0)
         if errors not in ("raise", "collect"):
@@ -236,6 +241,8 @@ class Store(Reader):
         with _shown_progress(database, progress) as show:
 
             def is_done(tx: Any) -> bool:
+                if not progress:
+                    return not _has_work(tx)
                 remaining = _work_left(tx)
                 show(remaining)
                 return remaining == 0
@@ -272,8 +279,14 @@ class Store(Reader):
             )
 
     def errors(self, trigger: str | None = None) -> list[DeadLetter]:
-        """Return the rows that triggers gave up on, with tracebacks and inputs."""
+        """Return the rows that triggers gave up on, with tracebacks and inputs.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
         self._check_open()
+        if trigger is not None:
+            recompute.spec_of(self._database, trigger)
         with self._database.backend.read() as tx:
             return dead_letters(self._database, tx, trigger=trigger)
 
@@ -353,6 +366,10 @@ def _trigger_name(trigger: str | Callable[..., Any]) -> str:
     declaration = getattr(trigger, DECLARATION, None)
     given = declaration.name if declaration else None
     return str(given or getattr(trigger, "__name__", repr(trigger)))
+
+
+def _has_work(tx: Any) -> bool:
+    return bool(queue.has_live(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx))
 
 
 def _work_left(tx: Any) -> int:

@@ -159,6 +159,12 @@ def trigger(
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
+    The function's parameters are keys of the row, by name: each receives that key's value, with `batch=` a list of
+    them, one for each row. A parameter `row` receives the whole row, `store: motion.View` a view of the store for reads
+    and further writes, and one annotated with a component's class that component's live state. It runs when all of
+    them have values; one annotated `| None` may be unset. It returns the value for `sets`: for several keys a tuple or
+    a dict, with `page=` a list with an item for each page, with `batch=` a list or array with one result for each row.
+
     Args:
         on: the key or keys ("table.key") whose change runs it.
         sets: the key or keys of the same row that its result goes to, or the name of another table, whose
@@ -196,6 +202,10 @@ def declare(on: str | Sequence[str], sets: str | Sequence[str], **options: Any) 
     declaration = Declaration(on=_paths(on), sets=_paths(sets), **options)
     for option, least in (("batch", 1), ("concurrency", 1), ("retries", 0), ("timeout_s", 0)):
         value = getattr(declaration, option)
+        if value is not None and not isinstance(value, int | float):
+            raise TriggerError(
+                f"a trigger's {option.removesuffix('_s')} is a number, not {value!r}."
+            )
         if value is not None and value < least:
             raise TriggerError(
                 f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}."
@@ -331,6 +341,11 @@ def _parameters(
                 f"trigger {name!r}: parameter {parameter} must be named after one key."
             )
         hint = hints.get(parameter.name)
+        if component is not None and position == 0 and parameter.name in table.keys:
+            raise TriggerError(
+                f"{name}: the first parameter after self receives the component's state, but is called "
+                f"{parameter.name!r} like a key; write (self, state, {parameter.name}, ...)."
+            )
         if component is not None and position == 0:
             found.append(Parameter(parameter.name, "state", component=component))
         else:
@@ -383,6 +398,8 @@ def _check_combination(spec: TriggerSpec) -> None:
         )
     if spec.batch and spec.reads_row:
         refuse("batch= hands over columns, so 'row' and when= do not go with it.")
+    if spec.timeout_s is not None and not spec.is_async:
+        refuse("timeout= needs an async function: a plain one cannot be stopped.")
     if spec.inline and not spec.is_fusable:
         refuse(
             "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ from motion.view import TaskRun
 
 logger = logging.getLogger(__name__)
 
-FIRST_CLAIM_ROWS = 64
+FIRST_CLAIM_ROWS = 16
 """Rows in one claim of a trigger that has not been measured: its results are committed together."""
 
 CLAIM_S = 0.5
@@ -59,6 +60,7 @@ class Worker:
         self._running: dict[str, int] = {}
         self._running_lock = threading.Lock()
         self._checked_s = -LEASE_CHECK_S
+        self._owed: deque[Sequence[Task]] = deque()
         self._lead = threading.Lock()
         self._seen = -1
         self._stop = threading.Event()
@@ -71,12 +73,13 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
+    def stop(self, timeout_s: float = 3.0) -> None:
         """Stop claiming; a run that is under way ends, or is left to the next start."""
         self._stop.set()
         self._database.backend.wake()
+        deadline = clock.monotonic_s() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(deadline - clock.monotonic_s(), 0))
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -98,6 +101,7 @@ class Worker:
 
     def _await_work(self) -> None:
         """Wait for a commit. One thread at a time does: a commit wakes one thread, and who claims wakes the next."""
+        self._settle()
         if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
             self._checked_s = clock.monotonic_s()
             self._take_over()
@@ -171,14 +175,35 @@ class Worker:
         return code is not None and code.spec.fingerprint == spec.fingerprint
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
+        self._owed.append(tasks)
         try:
-            self._database.write(
-                lambda tx: queue.release(tx, self._owner.name, tasks), is_durable=False
-            )
+            self._settle()
         except StoreClosed:
             logger.debug(
                 "the store closed during a run; its tasks are taken over at the next start"
             )
+        except StoreUnavailable as exc:
+            logger.warning(
+                "%d task(s) are given back when the store can be written: %s", len(tasks), exc
+            )
+
+    def _settle(self) -> None:
+        """Give back what is owed: nobody takes over the tasks of a process that lives, so none may be forgotten."""
+        for _ in range(len(self._owed)):
+            try:
+                tasks = self._owed.popleft()
+            except IndexError:
+                return  # another thread has just done it
+            try:
+                self._release(tasks)
+            except BaseException:
+                self._owed.append(tasks)
+                raise
+
+    def _release(self, tasks: Sequence[Task]) -> None:
+        self._database.write(
+            lambda tx: queue.release(tx, self._owner.name, tasks), is_durable=False
+        )
 
     def _run_isolated(self, tasks: Tasks) -> None:
         """Run tasks. Where what they gave cannot be committed, halve them until the failing rows stand alone."""
@@ -196,8 +221,13 @@ class Worker:
             parts = self._halved(tasks)
             if not parts:
                 self._fail_all(tasks, "".join(traceback.format_exception(exc)))
-            for part in parts:
-                self._run_isolated(part)
+            try:
+                for part in parts:
+                    self._run_isolated(part)
+            except BaseException:
+                for part in parts:
+                    self._give_back(part)
+                raise
 
     def _halved(self, tasks: Tasks) -> list[Tasks]:
         if len(tasks) > 1:
@@ -310,6 +340,7 @@ class Worker:
                         error,
                         "",
                     )
+                queue.wake(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
 
         self._database.write(work)
 

@@ -59,7 +59,7 @@ def fire(
             waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
     for name, met in written.met_again.items():
-        queue.forget_dead(tx, name, met)
+        _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
         enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
     _log_vectors(tx, layout, written)
@@ -74,7 +74,21 @@ def enqueue_rows(
         versions += candidates(tx, spec.component or "")
     for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
         for version in versions:
-            queue.enqueue(tx, spec, ranges_of(chosen), cause, version=version, priority=priority)
+            ended = queue.enqueue(
+                tx, spec, ranges_of(chosen), cause, version=version, priority=priority
+            )
+            if version is None:
+                _run_what_waited(tx, layout, spec.name, ended, cause)
+
+
+def _run_what_waited(
+    tx: Transaction, layout: Layout, trigger: str, ended: Iterable[tuple[int, int]], cause: Cause
+) -> None:
+    """Enqueue what was not run because a trigger upstream had given up on these rows."""
+    rows = [row for low, high in ended for row in range(low, high + 1)]
+    for name in layout.graph.downstream(trigger) if rows else ():
+        spec = layout.graph.triggers[name]
+        enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, rows), cause)
 
 
 def candidates(tx: Transaction, component: str) -> list[int]:
@@ -92,8 +106,10 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         made_in = layouts[spec.sets_table or spec.table]
         if spec.page or spec.sets_table:
             made = made_from(tx, made_in, spec.name, rows)
-            remaining = [row for row in made if made_in is not layout or row not in set(rows)]
+            known = set(rows) if made_in is layout else set()
+            remaining = [row for row in made if row not in known]
             delete(tx, layouts, Written(made_in, remaining), cause)
+        queue.forget_dead(tx, spec.name, rows)
     labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:
@@ -160,10 +176,7 @@ def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
     graph = layouts.graph
     for trigger, low, high, cause in queue.revive(tx, tasks):
         layout = layouts[graph.triggers[trigger].table]
-        for name in graph.downstream(trigger):
-            spec = graph.triggers[name]
-            rows = _due_among(tx, layout, spec, range(low, high + 1))
-            enqueue_rows(tx, layout, spec, rows, cause)
+        _run_what_waited(tx, layout, trigger, [(low, high)], cause)
 
 
 def due_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:

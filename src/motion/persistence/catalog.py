@@ -6,6 +6,7 @@ the triggers given, or nothing was changed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -16,10 +17,13 @@ from motion.components import FitSpec
 from motion.errors import SchemaMismatch, StoreUnavailable
 from motion.graph import Graph
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
+from motion.persistence.queue import wake_all
 from motion.schema import Table, Tables
 from motion.triggers import TriggerSpec
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 
@@ -53,10 +57,13 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
 );
 CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, task);
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
+CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHERE high > low;
+CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE not_before > 0;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
 CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
     task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task);
 CREATE TABLE IF NOT EXISTS motion_components (
     name TEXT PRIMARY KEY, live INTEGER, candidate INTEGER, is_gated INTEGER NOT NULL DEFAULT 1
 );
@@ -116,7 +123,18 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     known = [
         spec for spec in specs if spec.table in tables and (spec.sets_table or spec.table) in tables
     ]
+    for spec in known:
+        _check_known(tables, spec)
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
+
+
+def _check_known(tables: Tables, spec: TriggerSpec) -> None:
+    """Refuse a trigger on keys that this process does not know of: writing without it would lose what it does."""
+    keys = {*spec.on, *spec.inputs, *(() if spec.sets_table else spec.sets)}
+    missing = sorted(keys - tables.get(spec.table).keys.keys())
+    if missing:
+        uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"
+        raise SchemaMismatch(spec.table, [uses])
 
 
 def graph_number(tx: Transaction) -> int:
@@ -250,6 +268,18 @@ def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
                 )
 
 
+def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
+    """Say which triggers' code differs from what the store knew: their values stay as they are until a backfill."""
+    for name, spec in graph.triggers.items():
+        known = before.get(name)
+        if known and msgspec.json.decode(known, type=TriggerSpec).fingerprint != spec.fingerprint:
+            logger.warning(
+                "the code of trigger %s has changed; values that it made before stay until store.backfill(%r)",
+                name,
+                name,
+            )
+
+
 def _store_graph(tx: Transaction, graph: Graph) -> None:
     before = [
         tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
@@ -261,8 +291,10 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
         tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
         for table in GRAPH
     ]
+    _tell_changed_code(dict(before[0]), graph)
     if before != after:
         tx.execute("UPDATE motion_clock SET graph = graph + 1")
+        wake_all(tx)  # what blocked tasks wait for may be a trigger that is gone
     components = {spec.component for spec in graph.triggers.values()} | {
         fit.component for fit in graph.fits.values()
     }

@@ -23,6 +23,7 @@ from motion.schema import Key, Metric
 from motion.vectors.base import FloatArray, IntArray, VectorIndex
 
 LOADED_AT_ONCE = 10_000
+VERSIONS_HELD = 3
 MakeIndex = Callable[[int, Metric], VectorIndex]
 
 
@@ -42,6 +43,11 @@ class VectorIndexes:
             follower = self._followers.get(name)
             if follower is None or follower.key.metric != key.metric:
                 follower = self._followers[name] = _Follower(layout, key, version, self._make_index)
+                # Another process may have made the switches, so older ones are forgotten here too.
+                for old in [each for each in self._followers if each[:2] == name[:2]][
+                    :-VERSIONS_HELD
+                ]:
+                    del self._followers[old]
         with follower.lock:
             follower.layout = layout
             yield follower

@@ -91,10 +91,11 @@ def request_fits(tx: Transaction, fits: Sequence[FitSpec], number: int) -> None:
 
 
 def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
-    """Claim one requested fit of these that nobody runs."""
+    """Claim one requested fit of these that nobody runs. An owner runs one at a time, so one that is its own by now was
+    given up half way."""
     places = ", ".join("?" * len(fits))
-    sql = f"SELECT fit FROM motion_fit_requests WHERE owner IS NULL AND fit IN ({places}) LIMIT 1"
-    found = tx.execute(sql, tuple(fits)).fetchone()
+    sql = f"SELECT fit FROM motion_fit_requests WHERE (owner IS NULL OR owner = ?) AND fit IN ({places}) LIMIT 1"
+    found = tx.execute(sql, (owner, *fits)).fetchone()
     if found is None:
         return None
     tx.execute("UPDATE motion_fit_requests SET owner = ? WHERE fit = ?", (owner, found[0]))

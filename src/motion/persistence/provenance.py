@@ -87,8 +87,10 @@ def _clear_marks(
     tx: Transaction, layout: Layout, spec: TriggerSpec, part: Sequence[tuple[int, int]]
 ) -> None:
     if not spec.is_versioned:
-        condition = in_ranges(layout.row_column, part)
-        tx.execute(f"UPDATE {layout.base} SET {done_column(spec.name)} = NULL WHERE {condition}")
+        done = done_column(spec.name)
+        by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
+        condition = f"{in_ranges(layout.row_column, part)} AND NOT ({by_user})"
+        tx.execute(f"UPDATE {layout.base} SET {done} = NULL WHERE {condition}")
         return
     live = live_version(tx, spec.component or "")
     if live is not None:
@@ -96,7 +98,8 @@ def _clear_marks(
             ((live << VERSION_SHIFT) + low, (live << VERSION_SHIFT) + high) for low, high in part
         ]
         tx.execute(
-            f'UPDATE {outputs_table(spec.name)} SET ":done" = NULL WHERE {in_ranges("slot", slots)}'
+            f'UPDATE {outputs_table(spec.name)} SET ":done" = NULL WHERE {in_ranges("slot", slots)} '
+            f'AND ":done" & {ORIGIN_MASK} != 0'
         )
 
 

@@ -8,8 +8,17 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.persistence.layout import in_ranges, parts_of, quoted
-from motion.tasks import LIVE, LOSSES_ALLOWED, Cause, DeadLetter, Task, TaskStatus
+from motion.persistence.layout import quoted
+from motion.tasks import (
+    LIVE,
+    LOSSES_ALLOWED,
+    RANGE_LIMIT,
+    Cause,
+    DeadLetter,
+    Task,
+    TaskStatus,
+    ranges_of,
+)
 from motion.triggers import TriggerSpec
 
 COLUMNS = "task, trigger, low, high, number, version, change, path, priority, attempts, losses"
@@ -26,15 +35,22 @@ def enqueue(
     priority: int | None = None,
     attempts: int = 0,
     not_before: int = 0,
-) -> None:
-    """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing)."""
+) -> list[tuple[int, int]]:
+    """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing).
+
+    Returns:
+        The rows that it had given up on: newer work supersedes their dead letters.
+    """
+    ended: list[tuple[int, int]] = []
     for low, high in ranges:
         waiting = _meet(tx, spec.name, low, high, version)
+        ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting[0])
         level = cause.priority if priority is None else priority
         if waiting is None:
             task = _insert(tx, spec.name, low, high, cause, version, level, attempts, not_before)
         else:
-            task, change = waiting
+            task, change, is_dead = waiting
+            ended += [(low, high)] if is_dead else []
             tx.execute(
                 "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
                 f"status = {TaskStatus.READY:d}, attempts = ?, not_before = ?, error = NULL, inputs = NULL, losses = 0 "
@@ -45,6 +61,7 @@ def enqueue(
                 link(tx, task, change)
         if cause.task is not None:
             _inherit_links(tx, cause.task, task)
+    return ended
 
 
 def _insert(
@@ -71,21 +88,64 @@ def _insert(
 
 def _meet(
     tx: Transaction, trigger: str, low: int, high: int, version: int | None
-) -> tuple[int, int] | None:
-    """Return the waiting task and its change for exactly these rows. Dead letters of these rows end here: newer work
-    supersedes them."""
-    same = None
+) -> tuple[int, int, bool] | None:
+    """Return the task for exactly these rows that nobody runs, its change, and whether it is a dead letter."""
     found = tx.execute(
-        f"SELECT task, low, high, status, change FROM motion_tasks WHERE trigger = ? AND low BETWEEN ? AND ? "
-        f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.DEAD:d}, {TaskStatus.BLOCKED:d}) AND version IS ?",
+        f"SELECT task, change, status = {TaskStatus.DEAD:d} FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
+        f"AND +status IN ({TaskStatus.READY:d}, {TaskStatus.DEAD:d}, {TaskStatus.BLOCKED:d}) AND version IS ? "
+        "ORDER BY task DESC LIMIT 1",
         (trigger, low, high, version),
+    ).fetchone()
+    return None if found is None else (int(found[0]), int(found[1]), bool(found[2]))
+
+
+def _end_dead(
+    tx: Transaction,
+    trigger: str,
+    low: int,
+    high: int,
+    version: int | None = None,
+    kept: int | None = None,
+) -> list[tuple[int, int]]:
+    """End the dead letters of a range of rows, and only of these; return the rows that had one.
+
+    Args:
+        kept: a task to leave as it is.
+    """
+    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger = ? LIMIT 1"
+    if tx.execute(sql, (trigger,)).fetchone() is None:
+        return []
+    condition = f"+status = {TaskStatus.DEAD:d} AND version IS ?4 AND task IS NOT ?5"
+    found = tx.execute(
+        _overlapping("task, low, high", 1, condition), (low, high, trigger, version, kept)
     ).fetchall()
-    for task, task_low, task_high, status, change in found:
-        if (task_low, task_high) == (low, high):
-            same = (task, change)
-        elif status == TaskStatus.DEAD:
+    for task, first, last in found:
+        if last > high:
+            tx.execute(
+                "INSERT INTO motion_tasks (trigger, low, high, number, version, change, path, priority, status, "
+                "attempts, losses, error, inputs) SELECT trigger, ?, high, number, version, change, path, priority, "
+                "status, attempts, losses, error, inputs FROM motion_tasks WHERE task = ?",
+                (high + 1, task),
+            )
+        if first < low:
+            tx.execute("UPDATE motion_tasks SET high = ? WHERE task = ?", (low - 1, task))
+        else:
             remove(tx, [task])
-    return same
+    return [(max(first, low), min(last, high)) for _, first, last in found]
+
+
+def _overlapping(columns: str, triggers: int, condition: str) -> str:
+    """Return the query for the tasks of triggers (parameters 3 and on) that hold rows from ?1 to ?2.
+
+    Those that begin there are found by where they begin; of those that begin before, only tasks of several rows can
+    reach so far, and they have an index of their own: a queue of single rows costs nothing.
+    """
+    named = ", ".join(f"?{3 + i}" for i in range(triggers))
+    begin = f"SELECT {columns} FROM motion_tasks WHERE trigger IN ({named})"
+    return (
+        f"{begin} AND low BETWEEN ?1 AND ?2 AND {condition} UNION ALL "
+        f"{begin} AND high > low AND low BETWEEN ?1 - {RANGE_LIMIT} AND ?1 - 1 AND high >= ?1 AND {condition}"
+    )
 
 
 def link(tx: Transaction, task: int, change: int) -> None:
@@ -98,8 +158,8 @@ def link(tx: Transaction, task: int, change: int) -> None:
 def link_newer(tx: Transaction, task: Task, row: int, number: int) -> None:
     """Let the changes of a task wait for the newer work that took over one of its rows."""
     newer = tx.execute(
-        "SELECT task FROM motion_tasks WHERE trigger = ? AND low <= ? AND high >= ? AND number >= ? AND task != ?",
-        (task.trigger, row, row, number, task.task),
+        _overlapping("task", 1, "number >= ?4 AND task != ?5"),
+        (row, row, task.trigger, number, task.task),
     ).fetchall()
     for (other,) in newer:
         link(tx, other, task.change)
@@ -203,15 +263,26 @@ def still_claimed(tx: Transaction, owner: str, tasks: Sequence[Task]) -> bool:
 def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
     """End tasks, and wake what was blocked behind them."""
     remove(tx, [task.task for task in tasks])
-    for trigger in woken:
-        wake(tx, trigger)
+    wake(tx, tasks, woken)
 
 
-def wake(tx: Transaction, trigger: str) -> None:
-    """Let a trigger's blocked tasks be looked at again."""
+def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
+    """Let blocked tasks of triggers be looked at again, those on rows of tasks that have ended."""
+    blocked = f"status = {TaskStatus.BLOCKED:d}"
+    sql = f"SELECT 1 FROM motion_tasks WHERE {blocked} AND trigger = ? LIMIT 1"
+    waiting = [trigger for trigger in woken if tx.execute(sql, (trigger,)).fetchone()]
+    if waiting:
+        found = _overlapping("task", len(waiting), f"+{blocked}")
+        tx.executemany(
+            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
+            [(task.low, task.high, *waiting) for task in tasks],
+        )
+
+
+def wake_all(tx: Transaction) -> None:
+    """Let all blocked tasks be looked at again: what they wait for may have ended otherwise than by being done."""
     tx.execute(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d} AND trigger = ?",
-        (trigger,),
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d}"
     )
 
 
@@ -279,12 +350,9 @@ def has_work_on(
     """
     if not triggers:
         return False
-    places = ", ".join("?" * len(triggers))
-    sql = (
-        f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) AND low <= ? AND high >= ? "
-        f"AND status IN {LIVE_SQL} AND (version IS NULL OR version = ?) LIMIT 1"
-    )
-    return tx.execute(sql, (*triggers, high, low, version)).fetchone() is not None
+    condition = f"+status IN {LIVE_SQL} AND (version IS NULL OR version = ?{3 + len(triggers)})"
+    sql = f"{_overlapping('1', len(triggers), condition)} LIMIT 1"
+    return tx.execute(sql, (low, high, *triggers, version)).fetchone() is not None
 
 
 def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
@@ -305,26 +373,18 @@ def block(tx: Transaction, owner: str, tasks: Sequence[Task], upstream: Sequence
         release(tx, owner, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
 
 
-def forget_dead(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
-    """Drop the dead letters of rows that the trigger has met a newer change of."""
-    for part in parts_of(rows):
-        tx.execute(
-            f"DELETE FROM motion_tasks WHERE trigger = ? AND status = {TaskStatus.DEAD:d} "
-            f"AND version IS NULL AND {in_ranges('low', part)}",
-            (trigger,),
-        )
+def forget_dead(tx: Transaction, trigger: str, rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Drop the dead letters of rows that the trigger has met a newer change of; return those that had one."""
+    return [ended for low, high in ranges_of(rows) for ended in _end_dead(tx, trigger, low, high)]
 
 
 def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> set[int]:
     """Return the rows of a range on which one of these triggers has given up."""
     if not triggers:
         return set()
-    places = ", ".join("?" * len(triggers))
-    sql = (
-        f"SELECT MAX(low, ?), MIN(high, ?) FROM motion_tasks WHERE trigger IN ({places}) AND low <= ? AND high >= ? "
-        f"AND status = {TaskStatus.DEAD:d} AND version IS NULL"
-    )
-    found = tx.execute(sql, (low, high, *triggers, high, low)).fetchall()
+    condition = f"+status = {TaskStatus.DEAD:d} AND version IS NULL"
+    sql = _overlapping("MAX(low, ?1), MIN(high, ?2)", len(triggers), condition)
+    found = tx.execute(sql, (low, high, *triggers)).fetchall()
     return {row for first, last in found for row in range(first, last + 1)}
 
 
@@ -340,6 +400,7 @@ def take_over(tx: Transaction, owners: Sequence[str]) -> None:
         f"WHERE status = {TaskStatus.READY:d} AND losses >= ?",
         (f"{LOSSES_ALLOWED} processes ended while they ran this task.", LOSSES_ALLOWED),
     )
+    wake_all(tx)
 
 
 def owners(tx: Transaction) -> list[str]:
@@ -361,15 +422,23 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
     return int(tx.execute(sql, (change,)).fetchone()[0])
 
 
+def has_live(tx: Transaction) -> bool:
+    """Whether work is left for triggers that exist. A look-up, however long the queue."""
+    sql = (
+        f"SELECT 1 FROM motion_tasks WHERE status IN {LIVE_SQL} "
+        "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active) LIMIT 1"
+    )
+    return tx.execute(sql).fetchone() is not None
+
+
 def next_due_ms(tx: Transaction, triggers: Sequence[str], now: int) -> int | None:
     """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed."""
-    places = ", ".join("?" * len(triggers))
     sql = (
-        f"SELECT MIN(not_before) FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger IN ({places}) "
-        "AND not_before > ?"
+        f"SELECT not_before FROM motion_tasks WHERE trigger = ? AND not_before > 0 AND not_before > ? "
+        f"AND +status = {TaskStatus.READY:d} ORDER BY not_before LIMIT 1"
     )
-    found = tx.execute(sql, (*triggers, now)).fetchone()[0]
-    return None if found is None else int(found)
+    found = [tx.execute(sql, (trigger, now)).fetchone() for trigger in triggers]
+    return min((int(each[0]) for each in found if each is not None), default=None)
 
 
 def dead_letters(
@@ -388,7 +457,8 @@ def dead_letters(
     conditions, values = [f"t.status = {TaskStatus.DEAD:d}"], []
     if change is not None:
         conditions.append(
-            "(t.change = ? OR t.task IN (SELECT task FROM motion_task_changes WHERE change = ?))"
+            "t.task IN (SELECT task FROM motion_tasks WHERE change = ? "
+            "UNION SELECT task FROM motion_task_changes WHERE change = ?)"
         )
         values += [change, change]
     if trigger is not None:
@@ -422,7 +492,8 @@ def _shown(tx: Transaction, expression: str, row: int) -> str:
 def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, Cause]]:
     """Let dead letters be tried again from their first attempt; return the trigger, rows and cause of each."""
     tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0, not_before = 0 WHERE task = ?",
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0, not_before = 0 "
+        f"WHERE task = ? AND status = {TaskStatus.DEAD:d}",
         [(task,) for task in tasks],
     )
     sql = (
@@ -441,6 +512,7 @@ def cancel(tx: Transaction, changes: Sequence[int]) -> None:
             (change,),
         ).fetchall()
         remove(tx, [task for (task,) in waiting])
+    wake_all(tx)
 
 
 def depths(tx: Transaction) -> dict[str, dict[str, int]]:
@@ -488,3 +560,12 @@ def any_ready(tx: Transaction, triggers: Sequence[str]) -> bool:
         return False
     now = clock.now_ms()
     return any(_most_urgent(tx, trigger, now) is not None for trigger in triggers)
+
+
+def first_error(tx: Transaction, version: int) -> str:
+    """Return the last line of the first error that building a version met."""
+    found = tx.execute(
+        f"SELECT error FROM motion_tasks WHERE version = ? AND status = {TaskStatus.DEAD:d} ORDER BY task LIMIT 1",
+        (version,),
+    ).fetchone()
+    return str(found[0]).strip().splitlines()[-1] if found and found[0] else "an unknown reason"

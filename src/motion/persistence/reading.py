@@ -9,7 +9,6 @@ from motion.backends.base import Transaction
 from motion.codecs import Stored, encode_parameter
 from motion.errors import SqlError
 from motion.persistence.layout import (
-    NAMED_AT_ONCE,
     NO_PINS,
     Layout,
     Pins,
@@ -18,6 +17,9 @@ from motion.persistence.layout import (
     quoted,
 )
 from motion.schema import Table
+
+VALUES_AT_ONCE = 10_000
+"""Values looked for in one statement: a key without an index is read whole for each."""
 
 
 def read_one(
@@ -54,10 +56,11 @@ def read_rows(
         [row_id] if row_id is not None else []
     )
     order = order_by or ", ".join(map(quoted, layout.table.primary_key))
+    # The rows are numbered after the limit: numbering comes after sorting, and would sort them all.
     chosen = (
-        f'SELECT ":row", ROW_NUMBER() OVER (ORDER BY {order}) AS ":place" FROM {layout.stored(pins)}'
+        f'SELECT ":row", ROW_NUMBER() OVER () AS ":place" FROM (SELECT ":row" FROM {layout.stored(pins)}'
         f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
-        f' ORDER BY ":place" LIMIT {-1 if limit is None else int(limit)}'
+        f" ORDER BY {order} LIMIT {-1 if limit is None else int(limit)})"
     )
     sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
     return [decoded(layout.table, found) for found in _user_query(tx, sql, values, where or order)]
@@ -97,8 +100,8 @@ def ids_by_value(
 ) -> dict[Stored, Any]:
     """Return value -> id for the rows whose stored key has one of these values."""
     found: dict[Stored, Any] = {}
-    for start in range(0, len(values), NAMED_AT_ONCE):
-        part = [value for value in values[start : start + NAMED_AT_ONCE] if value is not None]
+    for start in range(0, len(values), VALUES_AT_ONCE):
+        part = [value for value in values[start : start + VALUES_AT_ONCE] if value is not None]
         sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
         found.update(tx.execute(sql, part))
     return found

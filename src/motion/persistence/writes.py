@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
+from motion.graph import Graph
 from motion.persistence.cascade import Layouts, delete, fire
+from motion.persistence.catalog import next_number
 from motion.persistence.reading import row_numbers
 from motion.persistence.rows import Columns, Inlined, Written, write_rows
 from motion.tasks import Cause
@@ -39,8 +42,15 @@ Operation = SetOperation | DeleteOperation
 def apply_operations(
     tx: Transaction, layouts: Layouts, operations: Sequence[Operation], cause: Cause
 ) -> list[list[Any]]:
-    """Do operations in order, with all that they cause; return the ids of each one's rows."""
-    return [_apply(tx, layouts, operation, cause) for operation in operations]
+    """Do operations in order, with all that they cause; return the ids of each one's rows.
+
+    Each has a number of its own: what was derived from one does not count as derived from the next.
+    """
+    ids: list[list[Any]] = []
+    for operation in operations:
+        own = replace(cause, number=next_number(tx)) if ids else cause
+        ids.append(_apply(tx, layouts, operation, own))
+    return ids
 
 
 def _apply(tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause) -> list[Any]:
@@ -56,7 +66,15 @@ def _apply(tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause
         operation.count,
         cause.number,
         is_forced=operation.is_forced,
-        inlined=operation.inlined,
+        inlined=_in_force(layouts.graph, operation.inlined),
     )
     fire(tx, layouts, written, cause)
     return written.ids
+
+
+def _in_force(graph: Graph, inlined: Sequence[Inlined]) -> Sequence[Inlined]:
+    """Return what was given by triggers as the store has them: another process may have replaced some meanwhile, and
+    what follows from those is left to tasks too."""
+    specs = (graph.triggers.get(each.spec.name) for each in inlined)
+    pairs = zip(inlined, specs, strict=True)
+    return [each for each, _ in takewhile(lambda pair: pair[0].spec == pair[1], pairs)]
