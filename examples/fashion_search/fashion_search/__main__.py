@@ -296,7 +296,12 @@ def _check_clip(clip: str | None, store: Path) -> None:
 
 
 def _is_store(folder: Path) -> bool:
-    return (folder / "store.sqlite").is_file()
+    """Whether a folder holds a store of this pipeline; another one's is left as it is."""
+    if not (folder / "store.sqlite").is_file():
+        return False
+    with motion.create_store("look", url=f"sqlite:///{folder.resolve()}", run=False) as looked_at:
+        tables = "SELECT COUNT(*) FROM motion_tables WHERE name IN ('query', 'retailer')"
+        return bool(looked_at.sql(tables).column(0)[0].as_py() == 2)
 
 
 def _say_if_slow(clip: str | None) -> None:

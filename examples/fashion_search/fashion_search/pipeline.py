@@ -199,7 +199,9 @@ class ImageRetrieval(motion.Component):
         ]
         liked = [(image, text) for is_liked, image, text in judged if is_liked]
         disliked = [(image, text) for is_liked, image, text in judged if not is_liked]
-        return clip.fine_tune([*pairs, *liked], tuning=self.tuning, negatives=disliked)
+        # As many dislikes as likes: pushed away from all that it was shown, an idea would end up near what nobody judged.
+        balanced = disliked[: len(liked)]
+        return clip.fine_tune([*pairs, *liked], tuning=self.tuning, negatives=balanced)
 
     def evaluate(self, clip: Clip, rows: list[QuerySchema], store: motion.View) -> dict[str, float]:
         """Measure how well a held-out product's summary finds its picture among the held-out ones.

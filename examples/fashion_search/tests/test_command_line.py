@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+import motion
 from fashion_search.__main__ import app
 from fashion_search.catalogs import drawn_catalogs
 from fashion_search.demo import MADE_BY, Demo, DemoStoreTaken
@@ -125,6 +127,23 @@ def test_search_without_a_store_says_how_to_make_one(tmp_path: Path) -> None:
     assert "there is no store" in error
     assert f"ingest --store {tmp_path / 'none'}" in error
     assert not (tmp_path / "none").exists()
+
+
+def test_search_leaves_a_store_of_something_else_as_it_is(tmp_path: Path) -> None:
+    @dataclass
+    class Note:
+        id: int
+        text: str
+
+    place = f"sqlite:///{tmp_path / 'notes'}"
+    with motion.create_store("notes", schemas={"note": Note}, url=place, run=False) as notes:
+        notes.set("note", text="mine")
+    assert "there is no store" in the_error(
+        run("search", "red dress", "--store", tmp_path / "notes")
+    )
+    with motion.create_store("notes", schemas={"note": Note}, url=place, run=False) as notes:
+        tables = notes.sql("SELECT name FROM motion_tables").column(0).to_pylist()
+    assert tables == ["note"]
 
 
 def test_an_endpoint_that_is_not_there_is_one_clear_error(a_store: Path) -> None:
