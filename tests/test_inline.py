@@ -253,3 +253,28 @@ def test_code_that_has_changed_is_measured_again_before_it_runs_inline(tmp_path:
         store.set("line", id=1, text="last").wait()
     assert threads
     assert threading.main_thread().name not in threads
+
+
+@dataclass
+class Paged:
+    id: int
+    text: str
+    upper: str
+    hit: int
+    hit_page: int
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_page_that_gives_its_own_value_up_derives_from_the_inherited_one(inline: bool) -> None:
+    @motion.trigger(on="paged.text", sets="paged.upper", inline=inline)
+    def upper(text: str) -> str:
+        return text.upper()
+
+    with motion.create_store(
+        "inline", schemas={"paged": Paged}, triggers=[upper], url=":memory:"
+    ) as store:
+        store.set("paged", id=1, text="a").wait(timeout=20)
+        store.set("paged", id=1, hit_page=2, text="b").wait(timeout=20)
+        store.set("paged", id=1, hit_page=2, text=None).wait(timeout=20)
+        found = store.sql("SELECT upper FROM paged WHERE hit_page = 2").to_pylist()
+    assert found == [{"upper": "A"}]

@@ -78,6 +78,7 @@ CREATE TABLE IF NOT EXISTS motion_labels (
     is_held_out INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);
+CREATE INDEX IF NOT EXISTS motion_labels_fit ON motion_labels (fit);
 CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
     label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
 ) WITHOUT ROWID;

@@ -454,7 +454,9 @@ def dead_letters(
         change: only those that this change waited for.
         trigger: only this trigger's.
     """
-    conditions, values = [f"t.status = {TaskStatus.DEAD:d}"], []
+    # A change's own tasks are few, so they are looked up first, however many dead letters there are.
+    dead = f"t.status = {TaskStatus.DEAD:d}"
+    conditions, values = [dead if change is None else f"+{dead}"], []
     if change is not None:
         conditions.append(
             "t.task IN (SELECT task FROM motion_tasks WHERE change = ? "
