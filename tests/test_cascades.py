@@ -840,7 +840,8 @@ def test_p4_what_a_dead_letter_held_back_runs_when_newer_work_ends_it(
         return b + d
 
     store = open_items(open_store, always_seven, e)
-    for values in ({"a": 1, "d": 0}, {"a": 2}, {"d": 1}, {"a": 3}):
+    steps: list[dict[str, Any]] = [{"a": 1, "d": 0}, {"a": 2}, {"d": 1}, {"a": 3}]
+    for values in steps:
         store.set("item", id=1, **values)
         store.wait(timeout=20)
     assert item(store).e == 8

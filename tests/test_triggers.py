@@ -1002,7 +1002,8 @@ def test_matching_by_a_key_inside_a_run_is_refused_instead_of_forgotten(
 ) -> None:
     @motion.trigger(on="doc.text", inline=False)
     def note(text: str) -> None:
-        store.set_many("note", [{"doc": 1, "text": text}], **{option: "doc"})
+        chosen: dict[str, Any] = {option: "doc"}
+        store.set_many("note", [{"doc": 1, "text": text}], **chosen)
 
     store = open_docs(open_store, note)
     store.set("doc", id=1, text="a")
