@@ -350,3 +350,30 @@ def test_two_stores_of_one_process_in_one_folder_leave_each_other_their_tasks(
     gate.set()
     change.wait()
     assert calls.count(1) == 1
+
+
+def test_a_process_that_knows_only_some_tables_loses_no_cascade(tmp_path: Path) -> None:
+    @dataclass
+    class Text:
+        id: int
+        body: str
+
+    @dataclass
+    class Word:
+        id: int
+        word: str
+
+    @motion.trigger(on="text.body", sets="word")
+    def split(body: str) -> list[dict[str, str]]:
+        return [{"word": word} for word in body.split()]
+
+    url, schemas = f"sqlite:///{tmp_path / 'some'}", {"text": Text, "word": Word}
+    with motion.create_store("some", schemas=schemas, triggers=[split], url=url) as store:
+        store.set("text", body="one").wait()
+    with motion.create_store("some", schemas={"text": Text}, url=url) as store:
+        store.set("text", body="two three")
+        with pytest.raises(motion.SchemaError, match="opened without that table"):
+            store.delete("text", 1)
+    with motion.create_store("some", schemas=schemas, triggers=[split], url=url) as store:
+        store.wait(timeout=30)
+        assert sorted(row.word for row in store.rows("word")) == ["one", "three", "two"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
+from motion.errors import SchemaError
 from motion.graph import Graph
 from motion.persistence import labels, queue
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
@@ -103,7 +104,13 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
     if not rows:
         return
     for spec in layouts.graph.of_table(layout.table.name):
-        made_in = layouts[spec.sets_table or spec.table]
+        target = spec.sets_table or spec.table
+        if target not in layouts.graph.tables:
+            raise SchemaError(
+                f"deleting a row of {spec.table!r} also deletes the rows of {target!r} that trigger {spec.name!r} made "
+                f"from it, but this process was opened without that table: pass its schema in schemas=."
+            )
+        made_in = layouts[target]
         if spec.page or spec.sets_table:
             made = made_from(tx, made_in, spec.name, rows)
             known = set(rows) if made_in is layout else set()

@@ -121,9 +121,8 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     """Return the graph kept in the store, as far as it is about `tables`."""
     specs = _decoded(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
     fits = _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
-    known = [
-        spec for spec in specs if spec.table in tables and (spec.sets_table or spec.table) in tables
-    ]
+    # A trigger whose rows go to a table that is not known here is fired all the same: who knows it runs it.
+    known = [spec for spec in specs if spec.table in tables]
     for spec in known:
         _check_known(tables, spec)
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
