@@ -131,7 +131,7 @@ class Change:
         seen: set[Any] = set()
         is_last = False
         while not is_last:
-            commits = self._database.backend.commits()
+            commits = self._database.backend.committed.count
             with self._database.backend.read() as tx:
                 is_last = self._remaining(tx) == 0
                 found = self.rows()
@@ -180,10 +180,10 @@ class Change:
 
     def _wait_for_commit(self, commits: int, timeout: float) -> None:
         started = clock.monotonic_s()
-        while self._database.backend.commits() == commits:
+        while self._database.backend.committed.count == commits:
             if clock.monotonic_s() - started > timeout:
                 raise WaitTimeout(repr(self), timeout, self.progress.remaining)
-            self._database.backend.wait(commits, LONGEST_WAIT_S)
+            self._database.backend.committed.wait(commits, LONGEST_WAIT_S)
             return
 
 
@@ -198,7 +198,7 @@ def wait_until(
         raise WaitInsideRun
     deadline = clock.monotonic_s() + timeout_s
     while True:
-        commits = database.backend.commits()
+        commits = database.backend.committed.count
         with database.backend.read() as tx:
             if is_done(tx):
                 return
@@ -206,7 +206,7 @@ def wait_until(
         if remaining <= 0:
             with database.backend.read() as tx:
                 raise too_late(tx)
-        database.backend.wait(commits, min(remaining, LONGEST_WAIT_S))
+        database.backend.committed.wait(commits, min(remaining, LONGEST_WAIT_S))
 
 
 def dead_letters(

@@ -26,7 +26,7 @@ from motion.errors import (
     UnknownVersion,
 )
 from motion.graph import Graph
-from motion.persistence import catalog, files, reading, states
+from motion.persistence import catalog, files, queue, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.indexes import MakeIndex, VectorIndexes
 from motion.persistence.layout import Layout, Pins
@@ -166,13 +166,16 @@ class Database:
     # -- writing --
 
     def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
-        """Run `work` in a write transaction, under the graph now in force."""
+        """Run `work` in a write transaction, under the graph now in force, and call who works if there is work."""
 
-        def refreshed(tx: Transaction) -> T:
+        def refreshed(tx: Transaction) -> tuple[T, bool]:
             self._refresh(tx)
-            return work(tx)
+            return work(tx), queue.has_ready(tx)
 
-        return self.backend.write(refreshed, is_durable=is_durable)
+        result, has_work = self.backend.write(refreshed, is_durable=is_durable)
+        if has_work:
+            self.backend.called.give()
+        return result
 
     def apply(
         self, make: Callable[[Transaction], Sequence[Operation]]

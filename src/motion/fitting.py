@@ -157,11 +157,11 @@ class Fitter:
     def _loop(self) -> None:
         while True:
             try:
-                commits = self._database.backend.commits()
+                commits = self._database.backend.committed.count
                 if self._stop.is_set():
                     return
                 if not self._step():
-                    self._database.backend.wait(commits, IDLE_WAIT_S)
+                    self._database.backend.committed.wait(commits, IDLE_WAIT_S)
             except StoreClosed:
                 return
             except Exception:

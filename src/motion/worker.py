@@ -100,14 +100,14 @@ class Worker:
                 self._stop.wait(IDLE_WAIT_S)
 
     def _await_work(self) -> None:
-        """Wait for a commit. One thread at a time does: a commit wakes one thread, and who claims wakes the next."""
+        """Wait for work. One thread at a time does: new work wakes one thread, and who claims wakes the next."""
         self._settle()
         if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
             self._checked_s = clock.monotonic_s()
             self._take_over()
         if not self._stop.is_set():
-            self._database.backend.wait(self._seen, self._idle_s())
-        self._seen = self._database.backend.commits()
+            self._database.backend.called.wait(self._seen, self._idle_s())
+        self._seen = self._database.backend.called.count
 
     def _idle_s(self) -> float:
         with self._database.backend.read() as tx:
@@ -153,7 +153,7 @@ class Worker:
             )
             if tasks:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
-                self._database.backend.wake()
+                self._database.backend.called.give()
             return tasks
 
     def _claim_rows(self, spec: TriggerSpec) -> int:

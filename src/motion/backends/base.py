@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,11 +21,43 @@ class Transaction(Protocol):
         """Run one statement for each set of parameters."""
 
 
+class Signal:
+    """Something that happens now and then, to wait for without missing it. Thread-safe."""
+
+    def __init__(self, before_wait: Callable[[], None]) -> None:
+        self._before_wait = before_wait
+        self._condition = threading.Condition()
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How often it was given: read it before looking, and wait for more."""
+        return self._count
+
+    def give(self) -> None:
+        with self._condition:
+            self._count += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, timeout_s: float) -> None:
+        """Return when it was given since `count` was `seen`, or after `timeout_s`."""
+        self._before_wait()
+        with self._condition:
+            self._condition.wait_for(lambda: self._count != seen, timeout_s)
+
+
 class Backend(Protocol):
     """Where a store's rows live. Every method may be called from any thread."""
 
     folder: Path
     """The folder beside the database for what is not rows: model states, locks of processes."""
+
+    committed: Signal
+    """Given when anyone may have committed: for those who wait for a change."""
+
+    called: Signal
+    """Given when there may be work, by whoever made it or by another process's commit: for those who do it. A commit
+    that makes no work does not give it: a thread woken for nothing still competes for the interpreter."""
 
     def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         """Run `work` in a write transaction, commit it, and return what it returned.
@@ -43,14 +76,8 @@ class Backend(Protocol):
             SqlError: it is wrong, or would write.
         """
 
-    def commits(self) -> int:
-        """Return a number that has grown if this process committed, or `wake` was called."""
-
     def wake(self) -> None:
-        """Let those of this process who wait look again."""
-
-    def wait(self, seen: int, timeout_s: float) -> None:
-        """Return when anyone may have committed since `commits()` was `seen`, or after `timeout_s`."""
+        """Give both signals."""
 
     def close(self) -> None:
         """Release all files. Later use raises `StoreClosed`."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from motion.backends.base import Transaction
+from motion.backends.base import Signal, Transaction
 from motion.codecs import decode_array, encode_parameter
 from motion.errors import MotionError, SqlError, StoreClosed, StoreUnavailable
 
@@ -37,6 +37,9 @@ FILE = "store.sqlite"
 BUSY_TIMEOUT_MS = 60_000
 FOREIGN_POLL_S = 0.005
 """How often it is looked whether another process has committed: every 5 ms costs 0.3 % of a core."""
+
+DOUBTFUL_LOOKS = 10
+"""Looks after which those who work are called though only this process may have committed."""
 
 
 class SqliteBackend:
@@ -62,10 +65,10 @@ class SqliteBackend:
         self._queueing = threading.Lock()
         self._waiting: list[_Request] = []
         self._is_led = False
+        self._own_commits = 0
         self._durable = self._connect(SYNCHRONOUS[durability])
         self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
-        self._committed = threading.Condition()
-        self._commits = 0
+        self.committed, self.called = Signal(self._watch), Signal(self._watch)
 
     # -- writing: one caller at a time leads, and commits for all who wait (group commit) --
 
@@ -109,7 +112,8 @@ class SqliteBackend:
             raise
         with self._errors_named():
             _commit(connection)
-        self.wake()
+        self._own_commits += 1
+        self.committed.give()
         return result
 
     def _commit_all(self, requests: Sequence[_Request]) -> None:
@@ -176,17 +180,9 @@ class SqliteBackend:
 
     # -- being told of commits --
 
-    def commits(self) -> int:
-        return self._commits
-
-    def wait(self, seen: int, timeout_s: float) -> None:
-        self._watch()
-        with self._committed:
-            self._committed.wait_for(lambda: self._commits != seen or self._is_closed, timeout_s)
-
     def _watch(self) -> None:
         """Look for commits of other processes, in one thread for all who wait."""
-        with self._committed:
+        with self._queueing:
             if self._watcher is None and not self._is_closed:
                 self._watcher = threading.Thread(
                     target=self._look_out, name="motion-watcher", daemon=True
@@ -195,20 +191,26 @@ class SqliteBackend:
 
     def _look_out(self) -> None:
         connection = self._connect("NORMAL")
-        version = -1
+        version, own, looks, is_owed, is_foreign = -1, -1, 0, False, False
         try:
             while not self._closing.wait(FOREIGN_POLL_S):
                 found = int(connection.execute("PRAGMA data_version").fetchone()[0])
+                looks += 1
                 if found != version:
-                    version = found
-                    self.wake()
+                    # Our own commits change it too. While there are any, another process's cannot be told apart:
+                    # those who work are then called now and then, not at each commit of ours.
+                    is_owed, is_foreign = True, own == self._own_commits
+                    version, own = found, self._own_commits
+                    self.committed.give()
+                if is_owed and (is_foreign or looks >= DOUBTFUL_LOOKS):
+                    is_owed, looks = False, 0
+                    self.called.give()
         finally:
             connection.close()
 
     def wake(self) -> None:
-        with self._committed:
-            self._commits += 1
-            self._committed.notify_all()
+        self.committed.give()
+        self.called.give()
 
     # -- opening and closing --
 
@@ -222,8 +224,7 @@ class SqliteBackend:
                 for connection in self._connections:
                     connection.close()
                 self._connections.clear()
-        with self._committed:
-            self._committed.notify_all()
+        self.wake()
 
     def _connect(self, synchronous: str, **options: Any) -> sqlite3.Connection:
         with self._errors_named():
