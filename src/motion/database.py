@@ -33,7 +33,7 @@ from motion.persistence.layout import Layout, Pins
 from motion.persistence.writes import DeleteOperation, Operation, SetOperation, apply_operations
 from motion.schema import Key, Table, Tables
 from motion.tasks import Cause
-from motion.triggers import DECLARATION, Trigger, bind
+from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
 
 T = TypeVar("T")
 TableName = str | type
@@ -162,6 +162,11 @@ class Database:
 
     def layout(self, table: TableName) -> Layout:
         return self.layouts[self.tables.get(table).name]
+
+    def has_code(self, spec: TriggerSpec) -> bool:
+        """Whether this process has a trigger's code, by its fingerprint: only then may it run it."""
+        code = self.code.triggers.get(spec.name)
+        return code is not None and code.spec.fingerprint == spec.fingerprint
 
     # -- writing --
 
@@ -302,11 +307,6 @@ class Database:
                 self._states[component, version] = self._component(component).load(saved)
                 self._forget_old_states(component)
             return self._states[component, version]
-
-    def keep_state(self, component: str, version: int, value: Any) -> None:
-        """Remember a state that this process has just made, so that it is not loaded again."""
-        with self._states_lock:
-            self._states[component, version] = value
 
     def _component(self, name: str) -> Component:
         if name not in self.code.components:

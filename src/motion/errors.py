@@ -271,14 +271,3 @@ class UnknownVersion(StateError, LookupError):
             f"{self.component} has no state version {self.version}; it has "
             f"{listed(str(number) for number in self.known)}."
         )
-
-
-class MissingExtra(MotionError, ImportError):
-    """A feature needs a package that is not installed."""
-
-    def __init__(self, feature: str, package: str, extra: str) -> None:
-        super().__init__(feature, package, extra)
-        self.feature, self.package, self.extra = feature, package, extra
-
-    def __str__(self) -> str:
-        return f"{self.feature} needs {self.package}: pip install 'motion-ml[{self.extra}]'"

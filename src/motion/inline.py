@@ -74,10 +74,8 @@ class InlineRuns:
     def _may_run(self, spec: TriggerSpec) -> bool:
         if not spec.is_fusable or spec.inline is False:
             return False
-        code = self._database.code.triggers.get(spec.name)
-        is_known = code is not None and code.spec.fingerprint == spec.fingerprint
         return (
-            is_known
+            self._database.has_code(spec)
             and (spec.inline is True or self._database.costs.is_cheap(spec.name))
             and self._is_of_row(spec)
         )

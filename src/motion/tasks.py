@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import IntEnum
 
 RANGE_LIMIT = 10_000
@@ -94,15 +93,6 @@ class DeadLetter:
     attempts: int
     error: str
     inputs: str
-
-
-@dataclass(frozen=True)
-class FitFailure:
-    """A fit that failed; its labels are kept for the next one."""
-
-    fit: str
-    error: str
-    at: datetime
 
 
 def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, int]]:

@@ -167,12 +167,9 @@ class Worker:
         return min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT)
 
     def _runnable(self) -> list[TriggerSpec]:
-        return [spec for spec in self._database.graph.triggers.values() if self._has_code(spec)]
-
-    def _has_code(self, spec: TriggerSpec) -> bool:
-        """Whether this process has the trigger's code, by its fingerprint."""
-        code = self._database.code.triggers.get(spec.name)
-        return code is not None and code.spec.fingerprint == spec.fingerprint
+        return [
+            spec for spec in self._database.graph.triggers.values() if self._database.has_code(spec)
+        ]
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
         self._owed.append(tasks)
@@ -310,7 +307,7 @@ class Worker:
         chain = self._database.graph.fused_with(spec)
         costs = self._database.costs
         known = [
-            self._has_code(each) and (costs.seconds_each(each.name) or 0) < FUSED_S
+            self._database.has_code(each) and (costs.seconds_each(each.name) or 0) < FUSED_S
             for each in chain
         ]
         return list(chain[: known.index(False)] if False in known else chain)

@@ -100,11 +100,6 @@ class Layout:
         return tuple({spec.name: spec for spec in self.versioned.values()}.values())
 
     @cached_property
-    def stored_keys(self) -> tuple[str, ...]:
-        """The keys whose values are in the base table."""
-        return tuple(name for name in self.table.keys if name not in self.versioned)
-
-    @cached_property
     def array_keys(self) -> tuple[Key, ...]:
         return tuple(key for key in self.table.keys.values() if key.is_array)
 

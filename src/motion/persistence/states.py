@@ -196,13 +196,6 @@ def lineage(tx: Transaction, component: str, number: int | None) -> list[int]:
     return found
 
 
-def rows_with_outputs(tx: Transaction, spec: TriggerSpec, version: int) -> list[int]:
-    """Return the rows for which a version has outputs."""
-    low, high = slot_of(version, 0), slot_of(version + 1, 0) - 1
-    sql = f"SELECT slot FROM {outputs_table(spec.name)} WHERE slot BETWEEN ? AND ?"
-    return [int(row[0]) & (1 << VERSION_SHIFT) - 1 for row in tx.execute(sql, (low, high))]
-
-
 def rows_without_outputs(
     tx: Transaction, layout: Layout, spec: TriggerSpec, live: int, version: int
 ) -> Sequence[int]:
