@@ -22,7 +22,7 @@ LEVELS: Mapping[str, int] = {
     unit: level
     for level, units in enumerate(
         (
-            "errors clock schema codecs triggers components graph fingerprints tasks costs derive",
+            "errors clock schedules schema codecs triggers components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
             "database view change claims commit inline recompute worker intake event_loop owners fitting model load aio store",

@@ -25,6 +25,7 @@ from motion.errors import (
 from motion.model import Model
 from motion.recompute import Explanation, Plan
 from motion.runtime import create_store
+from motion.schedules import Schedule, cron, every
 from motion.schema import Index, Vector
 from motion.schema import KeyOptions as Key
 from motion.store import Status, Store
@@ -48,6 +49,7 @@ __all__ = [
     "MotionError",
     "Plan",
     "RejectedRow",
+    "Schedule",
     "SchemaError",
     "SchemaMismatch",
     "SearchError",
@@ -68,6 +70,8 @@ __all__ = [
     "WaitTimeout",
     "always",
     "create_store",
+    "cron",
+    "every",
     "fit",
     "if_better",
     "infer",

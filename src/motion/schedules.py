@@ -1,0 +1,101 @@
+"""Schedules: when something runs by itself. Values only; what keeps time is the scheduler's, what was kept the store's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from motion.errors import TriggerError
+
+SHORTEST_MS = 100
+"""A schedule more frequent than this is a loop: it belongs into a program, not into a table of a database."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When something runs by itself: by a cron expression in a time zone, or at a fixed interval. Made by `cron` and
+    `every`; plain data, so it is kept with the store.
+
+    Attributes:
+        expression: a cron expression, None for an interval.
+        tz: the time zone that the expression is read in.
+        interval_ms: milliseconds between two occurrences, None for an expression.
+    """
+
+    expression: str | None = None
+    tz: str = "UTC"
+    interval_ms: int | None = None
+
+    def __str__(self) -> str:
+        if self.interval_ms is not None:
+            return f"every {self.interval_ms / 1000:g} s"
+        return f"cron {self.expression!r} in {self.tz}"
+
+    def next_ms(self, now_ms: int, since_ms: int) -> int:
+        """Return the first occurrence after `now_ms`, in milliseconds since the epoch, UTC.
+
+        Args:
+            since_ms: an occurrence before, or when the schedule began: intervals are counted from here, so that a late
+                look does not shift those that follow. Cron expressions do not need it.
+        """
+        if self.interval_ms is not None:
+            return since_ms + (max(now_ms - since_ms, 0) // self.interval_ms + 1) * self.interval_ms
+        zone = UTC if self.tz == "UTC" else ZoneInfo(self.tz)
+        now = datetime.fromtimestamp(now_ms / 1000, zone)
+        return round(next(CronSim(self.expression or "", now)).timestamp() * 1000)
+
+
+def cron(expression: str, *, tz: str = "UTC") -> Schedule:
+    """Return the schedule of a cron expression, such as `cron("0 9 * * MON-FRI", tz="Europe/Berlin")`.
+
+    Args:
+        expression: minute, hour, day of month, month and day of week, or six fields with seconds in front; `*`, `,`,
+            `-`, `/`, names of days and months, `L` (last) and `#` (nth weekday). As in Debian's cron, a fixed hour that
+            a change to summer time skips runs right after it, and one that it repeats runs once.
+        tz: an IANA time zone.
+
+    Raises:
+        TriggerError: the expression cannot be read or never occurs, or there is no such time zone.
+    """
+    if not isinstance(expression, str):
+        raise TriggerError(f"cron takes an expression such as '0 * * * *', not {expression!r}.")
+    schedule = Schedule(expression, tz)
+    try:
+        schedule.next_ms(0, 0)
+    except CronSimError as exc:
+        raise TriggerError(
+            f"the cron expression {expression!r} cannot be read: {str(exc).lower()}. It has five fields, minute, hour, "
+            f"day of month, month and day of week, such as '0 9 * * MON-FRI', or six with seconds in front."
+        ) from exc
+    except StopIteration:
+        raise TriggerError(
+            f"the cron expression {expression!r} names a moment that never comes."
+        ) from None
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as exc:
+        raise TriggerError(
+            f"there is no time zone {tz!r}; IANA names such as 'Europe/Berlin' are allowed. Where the system has "
+            f"none at all, 'pip install tzdata' brings them."
+        ) from exc
+    return schedule
+
+
+def every(*, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> Schedule:
+    """Return the schedule of an interval, such as `every(minutes=10)`. It is counted from when the store first sees it.
+
+    Raises:
+        TriggerError: it is no number, or shorter than 0.1 s in all.
+    """
+    given = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days}
+    for unit, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TriggerError(f"every({unit}=) takes a number, not {value!r}.")
+    total = seconds + 60 * minutes + 3600 * hours + 86400 * days
+    if not SHORTEST_MS / 1000 <= total < float("inf"):
+        shown = ", ".join(f"{unit}={value!r}" for unit, value in given.items() if value)
+        raise TriggerError(
+            f"every({shown}) is {total:g} s; the shortest interval is {SHORTEST_MS / 1000:g} s."
+        )
+    return Schedule(interval_ms=round(1000 * total))
