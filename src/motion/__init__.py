@@ -22,6 +22,7 @@ from motion.errors import (
     UnknownTable,
     WaitTimeout,
 )
+from motion.events import deleted
 from motion.model import Model
 from motion.recompute import Explanation, Plan
 from motion.runtime import create_store
@@ -71,6 +72,7 @@ __all__ = [
     "always",
     "create_store",
     "cron",
+    "deleted",
     "every",
     "fit",
     "if_better",

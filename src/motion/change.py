@@ -12,7 +12,7 @@ from motion.backends.base import Transaction
 from motion.database import Database
 from motion.derive import CURRENT
 from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
-from motion.persistence import queue
+from motion.persistence import events, queue
 from motion.tasks import DeadLetter
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -164,7 +164,14 @@ class Change:
 
     def cancel(self) -> None:
         """Drop the work of this change that has not begun; what is done stays."""
-        self._database.write(lambda tx: queue.cancel(tx, self._keys))
+        graph, layouts = self._database.graph, self._database.layouts
+
+        def work(tx: Transaction) -> None:
+            for trigger, low, high in queue.cancel(tx, self._keys):
+                if trigger in graph.triggers and graph.triggers[trigger].event:
+                    events.end(tx, layouts[graph.triggers[trigger].table], range(low, high + 1))
+
+        self._database.write(work)
 
     def _remaining(self, tx: Transaction) -> int:
         return sum(queue.live_count(tx, key) for key in self._keys)
@@ -217,5 +224,5 @@ def dead_letters(
     for spec in database.graph.triggers.values():
         layout = database.layouts[spec.table]
         shown = queue.row_expression(layout.base, layout.row_column, layout.table.primary_key)
-        tables[spec.name] = (spec.table, shown)
+        tables[spec.name] = (spec.source, shown)
     return queue.dead_letters(tx, tables, change=change, trigger=trigger)

@@ -12,7 +12,7 @@ from motion.backends.base import Transaction
 from motion.claims import Claim, Step, Tasks
 from motion.database import Database
 from motion.errors import CascadeTooDeep, shortened
-from motion.persistence import queue, states
+from motion.persistence import events, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number, origin_of
 from motion.persistence.inputs import Inputs, read_fences
@@ -144,6 +144,10 @@ class Commit:
 
     def _write_items(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
         step, spec, layouts = self.steps[0], self.claim.spec, self.database.layouts
+        if spec.event:
+            met = [self.inputs.rows[i] for i in kept if i in step.met]
+            events.end(tx, self.claim.chain.layout, met)
+            return
         origin = origin_of(tx, spec, self.claim.version)
         for i in kept:
             if i not in step.met:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from motion.errors import TriggerError
+from motion.events import Event
 from motion.schema import Tables
 from motion.triggers import DECLARATION, Declaration, Function, Refresh, Trigger, bind, declare
 
@@ -123,7 +124,7 @@ class FitDeclaration:
 
 def infer(
     *,
-    on: str | Sequence[str],
+    on: str | Sequence[str] | Event,
     sets: str | Sequence[str] = (),
     refresh: Refresh = "never",
     page: str | None = None,

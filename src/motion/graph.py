@@ -13,6 +13,7 @@ from functools import cached_property
 
 from motion.components import FitSpec
 from motion.errors import TriggerCycle, TriggerError
+from motion.events import event_table
 from motion.schema import Table, Tables
 from motion.triggers import TriggerSpec
 
@@ -29,7 +30,6 @@ class Graph:
     def __init__(
         self, tables: Tables, specs: Iterable[TriggerSpec], fits: Iterable[FitSpec] = ()
     ) -> None:
-        self.tables = tables
         self.triggers: dict[str, TriggerSpec] = {}
         for spec in specs:
             if spec.name in self.triggers:
@@ -37,6 +37,11 @@ class Graph:
                     f"two triggers are called {spec.name!r}; give one of them name=."
                 )
             self.triggers[spec.name] = spec
+        self.tables = tables.joined(
+            event_table(spec.name, spec.event, tables)
+            for spec in self.triggers.values()
+            if spec.event
+        )
         self.fits = {fit.name: fit for fit in fits}
         self.producers = self._producers()
         self.order = self._order()
@@ -52,6 +57,15 @@ class Graph:
     def listeners(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
         """The triggers that a change of a key runs, by (table, key)."""
         return self._by_key(lambda spec: spec.on)
+
+    @cached_property
+    def mourners(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The triggers that run on deletions, by the table whose rows go."""
+        found: dict[str, tuple[TriggerSpec, ...]] = {}
+        for spec in self.triggers.values():
+            if spec.deleted:
+                found[spec.deleted] = (*found.get(spec.deleted, ()), spec)
+        return found
 
     @cached_property
     def readers(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:

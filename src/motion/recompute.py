@@ -76,7 +76,7 @@ class Explanation:
 
 def plan(database: Database, trigger: str) -> Plan:
     """Return what a recompute of a trigger would touch."""
-    spec = spec_of(database, trigger)
+    spec = _remakeable(database, trigger)
     counts = {"stale": 0, "missing": 0, "current": 0, "by_users": 0}
     with database.backend.read() as tx:
         for origin, count in provenance.origins(tx, database.layouts[spec.table], spec):
@@ -96,7 +96,7 @@ def backfill(
     database: Database, trigger: str, where: Where, params: Sequence[Any], *, force: bool
 ) -> Change:
     """Make a trigger run again where its outputs are stale or missing, below live work; the old values stay meanwhile."""
-    spec = spec_of(database, trigger)
+    spec = _remakeable(database, trigger)
     layout = database.layouts[spec.table]
     condition, values = condition_of(layout.table, where, params)
     with database.backend.read() as tx:
@@ -152,6 +152,16 @@ def explain(
         origin.number if origin else None,
         inputs if is_derived else (),
     )
+
+
+def _remakeable(database: Database, trigger: str) -> TriggerSpec:
+    spec = spec_of(database, trigger)
+    if spec.event:
+        raise TriggerError(
+            f"trigger {trigger!r} runs on events, which are over, so it leaves nothing that could be remade; "
+            f"store.retry({trigger!r}) tries those again that failed."
+        )
+    return spec
 
 
 def spec_of(database: Database, trigger: str) -> TriggerSpec:

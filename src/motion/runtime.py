@@ -166,6 +166,8 @@ def _leave_to_others() -> None:
 
 
 def _has_work(database: Database) -> bool:
+    if any(trigger.spec.schedule for trigger in database.code.triggers.values()):
+        return True
     with database.backend.read() as tx:
         return bool(
             queue.live_count(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx)

@@ -138,14 +138,17 @@ class Table:
     name: str
     cls: type
     keys: Mapping[str, Key]
+    is_event: bool = False
+    """Its rows are events: copies that inherit nothing, and several may have one primary key."""
 
     @cached_property
     def page_keys(self) -> tuple[str, ...]:
-        return tuple(key.name for key in self.keys.values() if key.is_page)
+        """The page keys by which its rows inherit."""
+        return () if self.is_event else self.primary_key[1:]
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:
-        return ("id", *self.page_keys)
+        return ("id", *(key.name for key in self.keys.values() if key.is_page))
 
     @cached_property
     def value_keys(self) -> tuple[str, ...]:
@@ -177,6 +180,8 @@ class Table:
 
         These are `x` for `x_page`, every key declared after a page key, and `Key(level=...)` by hand.
         """
+        if self.is_event:
+            return dict.fromkeys(self.keys, frozenset())
         levels: dict[str, frozenset[str]] = {}
         seen: list[str] = []
         for name, key in self.keys.items():
@@ -239,13 +244,19 @@ class Tables:
     def names(self) -> tuple[str, ...]:
         return tuple(self._by_name)
 
+    def joined(self, others: Iterable[Table]) -> Tables:
+        """Return these tables together with others."""
+        found = Tables({})
+        found._by_name = {**self._by_name, **{table.name: table for table in others}}
+        return found
+
     def get(self, table: str | type) -> Table:
         """Return a table by its name or by its schema class, or raise `UnknownTable`."""
         if isinstance(table, str):
             if table not in self._by_name:
                 raise UnknownTable(table, self.names)
             return self._by_name[table]
-        found = [each for each in self if each.cls is table]
+        found = [each for each in self if each.cls is table and not each.is_event]
         if len(found) == 1:
             return found[0]
         if len(found) > 1:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from motion.errors import SchemaError, TriggerError, nearest
+from motion.events import Deleted, Event, event_table
 from motion.fingerprints import fingerprint_of
+from motion.schedules import Schedule
 from motion.schema import Table, Tables, is_optional
 
 DECLARATION = "__motion_trigger__"
@@ -36,7 +38,7 @@ class Failed:
 class Declaration:
     """What was written in the decorator, not yet held against a schema."""
 
-    on: tuple[str, ...]
+    on: tuple[str, ...] | Event
     sets: tuple[str, ...] = ()
     page: str | None = None
     name: str | None = None
@@ -84,6 +86,18 @@ class TriggerSpec:
     refresh: Refresh = "never"
     has_when: bool = False
     inline: bool | None = None
+    schedule: Schedule | None = None
+    deleted: str | None = None
+
+    @property
+    def event(self) -> Event | None:
+        """What it runs on where that is no key: `table` then is its own event table, and `on` that table's id."""
+        return Deleted(self.deleted) if self.deleted else self.schedule
+
+    @property
+    def source(self) -> str:
+        """Where it runs, as people are told: its table, for a deletion the table of the rows that go."""
+        return self.deleted or ("schedule" if self.schedule else self.table)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -144,7 +158,7 @@ class Trigger:
 
 def trigger(
     *,
-    on: str | Sequence[str],
+    on: str | Sequence[str] | Event,
     sets: str | Sequence[str] = (),
     page: str | None = None,
     name: str | None = None,
@@ -166,7 +180,8 @@ def trigger(
     a dict, with `page=` a list with an item for each page, with `batch=` a list or array with one result for each row.
 
     Args:
-        on: the key or keys ("table.key") whose change runs it.
+        on: the key or keys ("table.key") whose change runs it; or a schedule, `motion.cron("0 * * * *")` or
+            `motion.every(minutes=10)`; or `motion.deleted("table")`, which runs it after a row is deleted.
         sets: the key or keys of the same row that its result goes to, or the name of another table, whose
             rows it returns. Empty: it only acts through its `store` parameter.
         page: the page key along which a returned list is laid out, one page per item.
@@ -197,9 +212,12 @@ def trigger(
     return mark
 
 
-def declare(on: str | Sequence[str], sets: str | Sequence[str], **options: Any) -> Declaration:
+def declare(
+    on: str | Sequence[str] | Event, sets: str | Sequence[str], **options: Any
+) -> Declaration:
     """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
-    declaration = Declaration(on=_paths(on), sets=_paths(sets), **options)
+    runs_on = on if isinstance(on, Schedule | Deleted) else _paths(on)
+    declaration = Declaration(on=runs_on, sets=_paths(sets), **options)
     for option, least in (("batch", 1), ("concurrency", 1), ("retries", 0), ("timeout_s", 0)):
         value = getattr(declaration, option)
         if value is not None and not isinstance(value, int | float):
@@ -239,8 +257,9 @@ def bind(
     """
     name = str(declaration.name or getattr(function, "__name__", "trigger"))
     name = f"{component}.{name}" if component else name
+    event = declaration.on if isinstance(declaration.on, Schedule | Deleted) else None
     try:
-        table, on = _keys_of_one_table(declaration.on, tables, "on")
+        table, on = _source(name, declaration, tables)
         sets_table, sets = _outputs(declaration, table, tables)
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
@@ -268,9 +287,18 @@ def bind(
         refresh=declaration.refresh,
         has_when=declaration.when is not None,
         inline=declaration.inline,
+        schedule=event if isinstance(event, Schedule) else None,
+        deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
     )
     _check_combination(spec)
     return Trigger(spec, function, declaration.when)
+
+
+def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
+    """Return the table whose rows it runs on, and the keys whose change runs it."""
+    if isinstance(declaration.on, Schedule | Deleted):
+        return event_table(name, declaration.on, tables), ("id",)
+    return _keys_of_one_table(declaration.on, tables, "on")
 
 
 def _keys_of_one_table(
@@ -294,6 +322,11 @@ def _outputs(
 ) -> tuple[str | None, tuple[str, ...]]:
     if not declaration.sets:
         return None, ()
+    if table.is_event:
+        raise SchemaError(
+            "on= names an event, which has no row for a result, so sets= does not go with it: take a parameter "
+            "'store: motion.View' and write through it."
+        )
     if len(declaration.sets) == 1 and "." not in declaration.sets[0]:
         return tables.get(declaration.sets[0]).name, ()
     target, sets = _keys_of_one_table(declaration.sets, tables, "sets")
@@ -379,13 +412,22 @@ def _parameter(
             f"trigger {trigger!r}: parameter {name!r} is no key of table {table.name!r}, which has "
             f"{', '.join(table.keys)}; 'row' and 'store' may be asked for too.{nearest(name, table.keys)}"
         )
-    return Parameter(name, "key", is_optional=is_optional(hint))
+    # What a deleted row lacks never comes, and cleaning up after it must not wait for that.
+    return Parameter(name, "key", is_optional=table.is_event or is_optional(hint))
 
 
 def _check_combination(spec: TriggerSpec) -> None:
     def refuse(reason: str) -> None:
         raise TriggerError(f"trigger {spec.name!r}: {reason}")
 
+    if spec.schedule and not all(p.kind in ("store", "state") for p in spec.parameters):
+        refuse(
+            "it runs on a schedule, so there is no row: its parameters are 'store: motion.View' and components."
+        )
+    if spec.schedule and (spec.batch or spec.has_when):
+        refuse("it runs on a schedule, so there is no row: batch= and when= do not go with it.")
+    if spec.event and spec.refresh != "never":
+        refuse("it runs on an event, which is over: refresh= has nothing to refresh.")
     if spec.page and not spec.sets:
         refuse("page= lays out the result over pages, so sets= must name the key it goes to.")
     if spec.refresh not in REFRESHES:

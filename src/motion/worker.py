@@ -31,6 +31,7 @@ from motion.persistence.catalog import last_number, next_number
 from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
+from motion.scheduler import Scheduler
 from motion.tasks import RANGE_LIMIT, Task
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
@@ -57,6 +58,7 @@ class Worker:
 
     def __init__(self, database: Database, owner: Owner, run_async: RunAsync, threads: int) -> None:
         self._database, self._owner, self._run_async = database, owner, run_async
+        self._scheduler = Scheduler(database)
         self._running: dict[str, int] = {}
         self._running_lock = threading.Lock()
         self._checked_s = -LEASE_CHECK_S
@@ -112,7 +114,8 @@ class Worker:
     def _idle_s(self) -> float:
         with self._database.backend.read() as tx:
             due = queue.next_due_ms(tx, list(self._database.code.triggers), clock.now_ms())
-        return IDLE_WAIT_S if due is None else min(IDLE_WAIT_S, max(due - clock.now_ms(), 1) / 1000)
+        idle_s = min(IDLE_WAIT_S, self._scheduler.idle_s())
+        return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
 
     def _take_over(self) -> None:
         """Give the tasks of processes that have ended back to the queue."""
@@ -125,6 +128,7 @@ class Worker:
 
     def step(self) -> bool:
         """Claim and run one batch of work; return whether there was any."""
+        self._scheduler.fire_due()
         tasks = self._claim()
         if not tasks:
             return False
@@ -401,7 +405,7 @@ class Worker:
 
     def _outcomes(self, trigger: Trigger, batch: Batch, on_item: OnItem | None) -> Outcomes:
         spec = trigger.spec
-        target = self._database.tables.get(spec.sets_table or spec.table)
+        target = self._database.graph.tables.get(spec.sets_table or spec.table)
         return derive(trigger, target, batch, run_async=self._run_async, on_item=on_item)
 
     def _states(self, claim: Claim, spec: TriggerSpec) -> dict[str, Any]:

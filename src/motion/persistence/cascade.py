@@ -8,7 +8,7 @@ from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.graph import Graph
-from motion.persistence import labels, queue
+from motion.persistence import events, labels, queue
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.rows import Written, delete_rows, log_vectors
 from motion.tasks import Cause, ranges_of
@@ -117,6 +117,10 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
             remaining = [row for row in made if row not in known]
             delete(tx, layouts, Written(made_in, remaining), cause)
         queue.forget_dead(tx, spec.name, rows)
+    for spec in layouts.graph.mourners.get(layout.table.name, ()):
+        event_layout = layouts[spec.table]
+        copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
+        enqueue_rows(tx, event_layout, spec, copies, cause)
     labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:

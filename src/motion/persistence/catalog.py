@@ -16,6 +16,7 @@ from motion.backends.base import Transaction
 from motion.components import FitSpec
 from motion.errors import SchemaMismatch, StoreUnavailable
 from motion.graph import Graph
+from motion.persistence import schedules
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
 from motion.persistence.queue import wake_all
 from motion.schema import Table, Tables
@@ -88,6 +89,9 @@ CREATE TABLE IF NOT EXISTS motion_fit_requests (
 CREATE TABLE IF NOT EXISTS motion_fit_runs (  -- the newest label that a fit of any outcome has seen
     fit TEXT PRIMARY KEY, seen INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occurs next, in milliseconds since the epoch
+    name TEXT PRIMARY KEY, schedule TEXT NOT NULL, next_ms INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: what an index must catch up with
     entry INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL
 );
@@ -112,8 +116,11 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
         _store_graph(tx, graph)
     else:
         graph = read_graph(tx, tables)
-    for table in tables:
-        _open_table(tx, Layout(table, graph), stored.get(table.name))
+    for table in graph.tables:
+        if table.is_event:
+            _open_events(tx, Layout(table, graph))
+        else:
+            _open_table(tx, Layout(table, graph), stored.get(table.name))
     return graph
 
 
@@ -122,7 +129,7 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     specs = _decoded(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
     fits = _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
     # A trigger whose rows go to a table that is not known here is fired all the same: who knows it runs it.
-    known = [spec for spec in specs if spec.table in tables]
+    known = [spec for spec in specs if spec.schedule or (spec.deleted or spec.table) in tables]
     for spec in known:
         _check_known(tables, spec)
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
@@ -130,11 +137,13 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
 
 def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     """Refuse a trigger on keys that this process does not know of: writing without it would lose what it does."""
+    if spec.schedule:
+        return
     keys = {*spec.on, *spec.inputs, *(() if spec.sets_table else spec.sets)}
-    missing = sorted(keys - tables.get(spec.table).keys.keys())
+    missing = sorted(keys - tables.get(spec.source).keys.keys())
     if missing:
         uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"
-        raise SchemaMismatch(spec.table, [uses])
+        raise SchemaMismatch(spec.source, [uses])
 
 
 def graph_number(tx: Transaction) -> int:
@@ -232,6 +241,11 @@ def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) 
     )
 
 
+def _open_events(tx: Transaction, layout: Layout) -> None:
+    tx.execute(layout.create_events())
+    _add_columns(tx, layout)
+
+
 def _open_view(tx: Transaction, layout: Layout) -> None:
     """Make the table readable under its name, unless it is: a changed schema costs every other process a look."""
     drop, create = layout.create_view()
@@ -287,6 +301,9 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     ]
     _replace_specs(tx, "motion_triggers", graph.triggers.values())
     _replace_specs(tx, "motion_fits", graph.fits.values())
+    schedules.keep(
+        tx, {spec.name: spec.schedule for spec in graph.triggers.values() if spec.schedule}
+    )
     after = [
         tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
         for table in GRAPH

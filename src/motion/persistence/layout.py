@@ -75,7 +75,7 @@ class Layout:
     @cached_property
     def row_is_id(self) -> bool:
         """Whether `id` itself numbers the rows: an int id without page keys saves an index."""
-        return self.table.has_int_id and not self.table.page_keys
+        return self.table.has_int_id and not self.table.page_keys and not self.table.is_event
 
     @cached_property
     def row_column(self) -> str:
@@ -222,6 +222,10 @@ class Layout:
             f'WHERE ":made_by" IS NOT NULL'
         )
         return statements
+
+    def create_events(self) -> str:
+        """Return the statement that makes an event table, its keys aside."""
+        return f'CREATE TABLE IF NOT EXISTS {self.base} (":row" INTEGER PRIMARY KEY)'
 
     def create_indexes(self) -> list[str]:
         """Return the statements that make the indexes asked for with `motion.Index`."""

@@ -431,6 +431,12 @@ def has_live(tx: Transaction) -> bool:
     return tx.execute(sql).fetchone() is not None
 
 
+def has_live_of(tx: Transaction, trigger: str) -> bool:
+    """Whether a trigger has live work. A look-up for each status."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE status IN {LIVE_SQL} AND trigger = ? LIMIT 1"
+    return tx.execute(sql, (trigger,)).fetchone() is not None
+
+
 def next_due_ms(tx: Transaction, triggers: Sequence[str], now: int) -> int | None:
     """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed."""
     sql = (
@@ -505,16 +511,19 @@ def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, C
     return [(*each[:3], Cause(*each[3:])) for each in found if each is not None]
 
 
-def cancel(tx: Transaction, changes: Sequence[int]) -> None:
-    """Drop the tasks of changes that have not begun."""
+def cancel(tx: Transaction, changes: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Drop the tasks of changes that have not begun; return the trigger and the rows of each."""
+    dropped: list[tuple[str, int, int]] = []
     for change in changes:
         waiting = tx.execute(
-            "SELECT task FROM motion_tasks WHERE change = ? "
+            "SELECT task, trigger, low, high FROM motion_tasks WHERE change = ? "
             f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
             (change,),
         ).fetchall()
-        remove(tx, [task for (task,) in waiting])
+        remove(tx, [task for task, *_ in waiting])
+        dropped += [(trigger, low, high) for _, trigger, low, high in waiting]
     wake_all(tx)
+    return dropped
 
 
 def depths(tx: Transaction) -> dict[str, dict[str, int]]:

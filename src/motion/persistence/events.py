@@ -1,0 +1,47 @@
+"""Events in the database: rows of event tables, made in the transaction that they are about, gone when they are met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motion.backends.base import Transaction
+from motion.persistence.layout import Layout, changed_column, in_ranges, parts_of, quoted
+
+OCCURRENCE_ROW = 1
+"""A schedule has one occurrence at a time, so a later one takes the place of one that was given up."""
+
+
+def copy_rows(
+    tx: Transaction, source: Layout, target: Layout, rows: Sequence[int], number: int
+) -> range:
+    """Copy rows that are about to be deleted, inherited values too, and return the numbers of the copies.
+
+    One statement for hundreds of rows, and none of them comes through memory.
+    """
+    keys = list(target.table.keys)
+    names = ", ".join(map(quoted, keys))
+    values = ", ".join(source.inherited_value(key) for key in keys)
+    before = tx.execute(f'SELECT COALESCE(MAX(":row"), 0) FROM {target.base}').fetchone()[0]
+    for part in parts_of(rows):
+        tx.execute(
+            f"INSERT INTO {target.base} ({names}, {changed_column('id')}) "
+            f"SELECT {values}, {number} FROM {source.joined(keys)} "
+            f"WHERE {in_ranges(source.row, part)} ORDER BY {source.row}"
+        )
+    after = tx.execute(f'SELECT COALESCE(MAX(":row"), 0) FROM {target.base}').fetchone()[0]
+    return range(int(before) + 1, int(after) + 1)
+
+
+def note_occurrence(tx: Transaction, layout: Layout, due: str, number: int) -> int:
+    """Note an occurrence of a schedule, and return its row."""
+    tx.execute(
+        f'INSERT OR REPLACE INTO {layout.base} (":row", id, {changed_column("id")}) VALUES (?, ?, ?)',
+        (OCCURRENCE_ROW, due, number),
+    )
+    return OCCURRENCE_ROW
+
+
+def end(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
+    """Forget events that their trigger has met."""
+    for part in parts_of(rows):
+        tx.execute(f"DELETE FROM {layout.base} WHERE {in_ranges(chr(34) + ':row' + chr(34), part)}")
