@@ -62,9 +62,13 @@ class Change:
         count: int = 0,
         rejected: Sequence[RejectedRow] = (),
         further: Sequence[int] = (),
+        has_work: bool = True,
+        commits: int = -1,
     ) -> None:
         self._database, self._table, self._ids = database, table, ids
         self._keys = (*further, key)
+        self._has_work = has_work  # False: nothing followed from it: there is nothing to look for
+        self._commits = commits  # the count at its own commit: its work ends with a later one
         self.key = key
         self.count = count
         self.id = ids[0] if len(ids) == 1 and count == 1 else None
@@ -94,11 +98,15 @@ class Change:
             WaitInsideRun: called from inside a trigger.
         """
         is_there = None if key is None else self._key_is_set(key)
+        if not self._has_work and CURRENT.get() is None:
+            self._database.backend.check_open()
+            return self
         wait_until(
             self._database,
             lambda tx: (is_there is not None and is_there(tx)) or self._remaining(tx) == 0,
             timeout,
             lambda tx: WaitTimeout(repr(self), timeout, self._remaining(tx)),
+            self._commits,
         )
         errors = self.errors if raise_errors else []
         if errors:
@@ -199,16 +207,23 @@ def wait_until(
     is_done: Callable[[Transaction], bool],
     timeout_s: float,
     too_late: Callable[[Transaction], Exception],
+    seen: int = -1,
 ) -> None:
-    """Wait until a condition on committed data holds; looked at after each commit."""
+    """Wait until a condition on committed data holds; looked at after each commit.
+
+    Args:
+        seen: the count of commits at which it is known not to hold yet.
+    """
     if CURRENT.get() is not None:
         raise WaitInsideRun
     deadline = clock.monotonic_s() + timeout_s
     while True:
         commits = database.backend.committed.count
-        with database.backend.read() as tx:
-            if is_done(tx):
-                return
+        if commits != seen:
+            with database.backend.read() as tx:
+                if is_done(tx):
+                    return
+            seen = -1
         remaining = deadline - clock.monotonic_s()
         if remaining <= 0:
             with database.backend.read() as tx:

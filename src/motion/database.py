@@ -30,7 +30,13 @@ from motion.persistence import catalog, files, queue, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.indexes import MakeIndex, VectorIndexes
 from motion.persistence.layout import Layout, Pins
-from motion.persistence.writes import DeleteOperation, Operation, SetOperation, apply_operations
+from motion.persistence.writes import (
+    Applied,
+    DeleteOperation,
+    Operation,
+    SetOperation,
+    apply_operations,
+)
 from motion.schema import Key, Table, Tables
 from motion.tasks import Cause
 from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
@@ -147,11 +153,10 @@ class Database:
         """Read a store that exists, without changing what it is."""
         self.tables = Tables(schemas)
         with self.backend.read() as tx:
-            self._refresh(tx)
+            self._refresh(tx, catalog.graph_number(tx))
 
-    def _refresh(self, tx: Transaction) -> None:
-        """Notice that another process has replaced the triggers."""
-        number = catalog.graph_number(tx)
+    def _refresh(self, tx: Transaction, number: int) -> None:
+        """Notice by the graph's number that another process has replaced the triggers."""
         if number != self._graph_number:
             self.layouts = Layouts(catalog.read_graph(tx, self.tables))
             self._graph_number = number
@@ -174,7 +179,7 @@ class Database:
         """Run `work` in a write transaction, under the graph now in force, and call who works if there is work."""
 
         def refreshed(tx: Transaction) -> tuple[T, bool]:
-            self._refresh(tx)
+            self._refresh(tx, catalog.graph_number(tx))
             return work(tx), queue.has_ready(tx)
 
         result, has_work = self.backend.write(refreshed, is_durable=is_durable)
@@ -182,17 +187,18 @@ class Database:
             self.backend.called.give()
         return result
 
-    def apply(
-        self, make: Callable[[Transaction], Sequence[Operation]]
-    ) -> tuple[int, list[list[Any]]]:
-        """Do what `make` gives from what it sees in the transaction; return the change's number and each
-        operation's ids."""
+    def apply(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
+        """Do what `make` gives from what it sees in the transaction, and call who works if it made work."""
 
-        def work(tx: Transaction) -> tuple[int, list[list[Any]]]:
-            number = catalog.next_number(tx)
-            return number, apply_operations(tx, self.layouts, make(tx), Cause(number, number))
+        def work(tx: Transaction) -> Applied:
+            number, graph = catalog.begin_change(tx)
+            self._refresh(tx, graph)
+            return apply_operations(tx, self.layouts, make(tx), Cause(number, number))
 
-        return self.write(work)
+        applied = self.backend.write(work)
+        if applied.made_work:
+            self.backend.called.give()
+        return applied
 
     # -- reading --
 

@@ -49,9 +49,17 @@ class Graph:
         self.levels: Levels = self._levels()
         self._check_pages()
 
-    def of_table(self, table: str) -> list[TriggerSpec]:
+    def of_table(self, table: str) -> Sequence[TriggerSpec]:
         """Return the triggers that run on a table's rows, in the order in which they feed each other."""
-        return [self.triggers[name] for name in self.order if self.triggers[name].table == table]
+        return self._of_tables[table]
+
+    @cached_property
+    def _of_tables(self) -> Mapping[str, Sequence[TriggerSpec]]:
+        ordered = [self.triggers[name] for name in self.order]
+        return {
+            table.name: tuple(spec for spec in ordered if spec.table == table.name)
+            for table in self.tables
+        }
 
     @cached_property
     def listeners(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
@@ -88,8 +96,16 @@ class Graph:
 
     def row_level(self, spec: TriggerSpec) -> frozenset[str]:
         """Return the page keys that tell apart the rows that a trigger runs on."""
-        levels = self.levels[spec.table]
-        return frozenset().union(*(levels[key] for key in (*spec.on, *spec.inputs)))
+        return self._row_levels[spec.name]
+
+    @cached_property
+    def _row_levels(self) -> Mapping[str, frozenset[str]]:
+        return {
+            name: frozenset().union(
+                *(self.levels[spec.table][key] for key in (*spec.on, *spec.inputs))
+            )
+            for name, spec in self.triggers.items()
+        }
 
     def upstream(self, spec: TriggerSpec) -> tuple[str, ...]:
         """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""

@@ -7,7 +7,7 @@ writes through the store is left to a task, by not being there: the write makes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motion import clock
@@ -15,10 +15,20 @@ from motion.claims import rows_with_inputs
 from motion.codecs import Stored
 from motion.database import Database
 from motion.derive import CURRENT, Batch, derive
+from motion.graph import Graph
 from motion.persistence.rows import Inlined
-from motion.persistence.writes import DeleteOperation, Operation
+from motion.persistence.writes import DeleteOperation, Operation, SetOperation
+from motion.schema import Table
 from motion.triggers import TriggerSpec
 from motion.view import TaskRun
+
+
+@dataclass(frozen=True)
+class _Eligible:
+    """The triggers of a table that could run inline under one graph, in order, each with the keys that it needs."""
+
+    graph: Graph
+    specs: Sequence[tuple[TriggerSpec, frozenset[str]]]
 
 
 class InlineRuns:
@@ -26,6 +36,7 @@ class InlineRuns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._eligible: dict[str, _Eligible] = {}
 
     def added_to(self, operation: Operation) -> Operation:
         """Return a write, with the results of the triggers that may run on it now."""
@@ -34,6 +45,48 @@ class InlineRuns:
         chain = self._chain(operation.table, operation.columns)
         if not chain:
             return operation
+        run = TaskRun(self._database, {})
+        token = CURRENT.set(run)
+        try:
+            return replace(operation, inlined=self._results(chain, operation, run))
+        finally:
+            CURRENT.reset(token)
+
+    def _chain(self, table: str, given: Mapping[str, Sequence[Stored]]) -> list[TriggerSpec]:
+        """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
+        have = set(given)
+        if self._database.tables.get(table).page_keys:  # an unset key may be inherited
+            have -= {key for key, column in given.items() if None in column}
+        chain = []
+        for spec, needed in self._eligible_of(table):
+            if needed <= have and given.keys().isdisjoint(spec.sets) and self._may_run_now(spec):
+                chain.append(spec)
+                have.update(spec.sets)
+        return chain
+
+    def _may_run_now(self, spec: TriggerSpec) -> bool:
+        is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)
+        return is_wanted and self._database.has_code(spec)
+
+    def _eligible_of(self, table: str) -> Sequence[tuple[TriggerSpec, frozenset[str]]]:
+        graph, found = self._database.graph, self._eligible.get(table)
+        if found is None or found.graph is not graph:
+            keys = self._database.tables.get(table).keys
+            specs = [
+                (spec, frozenset((*spec.on, *spec.inputs)))
+                for spec in graph.of_table(table)
+                if spec.is_fusable
+                and spec.inline is not False
+                and not any(keys[key].make_default for key in spec.sets)
+                and _is_of_row(graph, spec)
+            ]
+            found = self._eligible[table] = _Eligible(graph, specs)
+        return found.specs
+
+    def _results(
+        self, chain: Sequence[TriggerSpec], operation: SetOperation, run: TaskRun
+    ) -> list[Inlined]:
+        """Run triggers in order, each on the rows on which those before it have an outcome."""
         table = self._database.tables.get(operation.table)
         keys = table.keys
         values = {
@@ -43,59 +96,28 @@ class InlineRuns:
         absent: frozenset[int] = frozenset()
         inlined: list[Inlined] = []
         for spec in chain:
-            result, absent = self._run(spec, values, operation.count, absent)
-            if result is None:
+            result, absent = self._run(spec, table, values, operation.count, absent, run)
+            if run.has_writes:
+                self._database.costs.forget(spec.name)  # only a task may write
                 break
             inlined.append(result)
             if table.page_keys and any(None in column for column in result.columns):
                 break  # what comes next would have this key from page 0
-            columns = zip(spec.sets, result.columns, strict=True)
-            values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
-        return replace(operation, inlined=inlined)
-
-    def _chain(self, table: str, given: Mapping[str, Sequence[Stored]]) -> list[TriggerSpec]:
-        """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
-        named = self._database.tables.get(table)
-        have, chain = set(given), []
-        if named.page_keys:  # an unset key may be inherited
-            unset = {key for key, column in given.items() if None in column}
-        else:
-            unset = set()
-        for spec in self._database.graph.of_table(table):
-            needed = {*spec.on, *spec.inputs}
-            is_free = not have & set(spec.sets) and not any(
-                named.keys[key].make_default for key in spec.sets
-            )
-            if needed <= have - unset and is_free and self._may_run(spec):
-                chain.append(spec)
-                have.update(spec.sets)
-        return chain
-
-    def _may_run(self, spec: TriggerSpec) -> bool:
-        if not spec.is_fusable or spec.inline is False:
-            return False
-        return (
-            self._database.has_code(spec)
-            and (spec.inline is True or self._database.costs.is_cheap(spec.name))
-            and self._is_of_row(spec)
-        )
-
-    def _is_of_row(self, spec: TriggerSpec) -> bool:
-        """Whether a change of each of its `on` keys concerns that row only, not the rows of further pages."""
-        level, levels = (
-            self._database.graph.row_level(spec),
-            self._database.graph.levels[spec.table],
-        )
-        return all(levels[key] >= level for key in spec.on)
+            if spec is not chain[-1]:
+                columns = zip(spec.sets, result.columns, strict=True)
+                values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
+        return inlined
 
     def _run(
         self,
         spec: TriggerSpec,
+        table: Table,
         values: Mapping[str, Sequence[Any]],
         count: int,
         absent: frozenset[int],
-    ) -> tuple[Inlined | None, frozenset[int]]:
-        """Run one trigger on the rows that have its inputs; return None if it did what only a task may do.
+        run: TaskRun,
+    ) -> tuple[Inlined, frozenset[int]]:
+        """Run one trigger on the rows that have its inputs; return its results, and the rows without an outcome.
 
         Args:
             absent: rows on which a trigger before it has no outcome.
@@ -106,20 +128,9 @@ class InlineRuns:
         keys = {
             key: values[key] if whole else [values[key][i] for i in called] for key in spec.inputs
         }
-        run = TaskRun(self._database, {})
-        token = CURRENT.set(run)
-        started = clock.monotonic_s()
-        try:
-            table = self._database.tables.get(spec.table)
-            outcomes = derive(
-                self._database.code.triggers[spec.name], table, Batch(len(called), keys, run)
-            )
-        finally:
-            CURRENT.reset(token)
+        trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
+        outcomes = derive(trigger, table, Batch(len(called), keys, run))
         self._database.costs.note(spec.name, clock.monotonic_s() - started, len(called))
-        if any(True for _ in run.writes()):
-            self._database.costs.forget(spec.name)
-            return None, absent
         if whole and not outcomes.errors:
             return Inlined(spec, outcomes.columns), absent
         met = {i for place, i in enumerate(called) if place not in outcomes.errors} | set(unset)
@@ -128,3 +139,9 @@ class InlineRuns:
             for place, value in enumerate(given):
                 full[called[place]] = value
         return Inlined(spec, columns, frozenset(met)), frozenset(range(count)) - met
+
+
+def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:
+    """Whether a change of each of its `on` keys concerns that row only, not the rows of further pages."""
+    levels = graph.levels[spec.table]
+    return all(levels[key] >= graph.row_level(spec) for key in spec.on)

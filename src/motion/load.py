@@ -30,11 +30,11 @@ from motion.intake import (
 from motion.persistence.ids import filled_ids
 from motion.persistence.reading import ids_by_value, ids_not_among
 from motion.persistence.rows import Columns
-from motion.persistence.writes import Operation, SetOperation
+from motion.persistence.writes import Applied, Operation, SetOperation
 from motion.schema import Table
 
-Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], tuple[int, list[list[Any]]]]
-"""Does what a function gives from what it sees in the transaction; returns the change's number and the ids."""
+Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
+"""Does what a function gives from what it sees in the transaction."""
 
 
 class Load:
@@ -67,8 +67,7 @@ class Load:
         for chunk in chunks_of(self._table, rows, self._commit_every):
             self._write(chunk)
         if self._pruned:
-            number, _ = self._commit(self._deletions)
-            self._changes.append(number)
+            self._changes.append(self._commit(self._deletions).number)
         *further, last = self._changes or [0]
         return Change(
             self._database, last, table=self._table.name, ids=self._ids, count=self._written,
@@ -92,11 +91,11 @@ class Load:
                 return [replace(whole, columns=named)]
             return by_pattern(self._table, named, count)
 
-        number, made = self._commit(operations)
-        self._changes.append(number)
+        applied = self._commit(operations)
+        self._changes.append(applied.number)
         self._written += count
-        if len(made) == 1:
-            ids = made[0]
+        if len(applied.ids) == 1:
+            ids = applied.ids[0]
         if len(self._ids) < COMMIT_EVERY:
             # Enough to name a small load's rows; an endless one keeps memory bounded.
             self._ids += ids

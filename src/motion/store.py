@@ -35,7 +35,7 @@ from motion.persistence import labels, queue, states
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
 from motion.persistence.layout import NO_PINS, Pins
-from motion.persistence.writes import Operation
+from motion.persistence.writes import Applied, Operation
 from motion.recompute import Explanation, Plan
 from motion.schema import Table
 from motion.tasks import DeadLetter
@@ -190,18 +190,19 @@ class Store(Reader):
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
         inlined = [self._inline(each) for each in operations]
-        number, ids = self._commit(lambda _: inlined)
+        commits = self._database.backend.committed.count
+        applied = self._commit(lambda _: inlined)
         return Change(
             self._database,
-            number,
+            applied.number,
             table=table.name if table else None,
-            ids=ids[0] if count == 1 else (),
+            ids=applied.ids[0] if count == 1 else (),
             count=count,
+            has_work=applied.made_work,
+            commits=commits + 1,
         )
 
-    def _commit(
-        self, make: Callable[[Transaction], Sequence[Operation]]
-    ) -> tuple[int, list[list[Any]]]:
+    def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         self._check_open()
         done = self._database.apply(make)
         self._start()

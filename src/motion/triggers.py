@@ -10,6 +10,7 @@ import inspect
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from motion.errors import SchemaError, TriggerError, nearest
@@ -99,12 +100,12 @@ class TriggerSpec:
         """Where it runs, as people are told: its table, for a deletion the table of the rows that go."""
         return self.deleted or ("schedule" if self.schedule else self.table)
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """The keys that are parameters, in the order of the parameters."""
         return tuple(parameter.name for parameter in self.parameters if parameter.kind == "key")
 
-    @property
+    @cached_property
     def required(self) -> tuple[str, ...]:
         """The keys that must have values before it runs."""
         optional = {parameter.name for parameter in self.parameters if parameter.is_optional}
@@ -112,25 +113,25 @@ class TriggerSpec:
             dict.fromkeys(name for name in (*self.on, *self.inputs) if name not in optional)
         )
 
-    @property
+    @cached_property
     def components(self) -> tuple[str, ...]:
         """The components whose states are parameters, its own first."""
         return tuple(dict.fromkeys(p.component for p in self.parameters if p.component))
 
-    @property
+    @cached_property
     def reads_row(self) -> bool:
         return self.has_when or any(parameter.kind == "row" for parameter in self.parameters)
 
-    @property
+    @cached_property
     def uses_store(self) -> bool:
         return any(parameter.kind == "store" for parameter in self.parameters)
 
-    @property
+    @cached_property
     def is_columnar(self) -> bool:
         """Whether it gives one value per output key of its own row: such triggers fuse and commit by column."""
         return self.page is None and self.sets_table is None and bool(self.sets)
 
-    @property
+    @cached_property
     def is_fusable(self) -> bool:
         """Whether it may run at once behind another trigger on the same rows, before anything is committed."""
         plain = not (
@@ -141,7 +142,7 @@ class TriggerSpec:
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
         )
 
-    @property
+    @cached_property
     def is_versioned(self) -> bool:
         """Whether its outputs are kept once for each state version, side by side."""
         return self.refresh == "before"

@@ -182,6 +182,10 @@ class TaskRun:
         self._spans[rows.start] = rows
         self._operations.pop(rows.start, None)
 
+    @property
+    def has_writes(self) -> bool:
+        return any(self._operations.values())
+
     def writes(self) -> Iterator[tuple[range, Sequence[Operation]]]:
         """Give the writes that were left, each with the rows whose run left them, in the order of the rows."""
         for index, operations in sorted(self._operations.items(), key=lambda item: item[0]):

@@ -65,6 +65,7 @@ class Worker:
         self._owed: deque[Sequence[Task]] = deque()
         self._lead = threading.Lock()
         self._seen = -1
+        self._due_ms: int | None = None
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop, name=f"motion-worker-{i}", daemon=True)
@@ -112,9 +113,9 @@ class Worker:
         self._seen = self._database.backend.called.count
 
     def _idle_s(self) -> float:
-        with self._database.backend.read() as tx:
-            due = queue.next_due_ms(tx, list(self._database.code.triggers), clock.now_ms())
-        idle_s = min(IDLE_WAIT_S, self._scheduler.idle_s())
+        """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
+        last look for work saw."""
+        idle_s, due = min(IDLE_WAIT_S, self._scheduler.idle_s()), self._due_ms
         return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
 
     def _take_over(self) -> None:
@@ -150,15 +151,22 @@ class Worker:
                 if self._running.get(spec.name, 0) < _parallel(spec)
             ]
             with self._database.backend.read() as tx:
-                if not queue.any_ready(tx, [name for name, _ in allowed]):
+                names = [name for name, _ in allowed]
+                if not queue.any_ready(tx, names):
+                    self._note_due(queue.next_due_ms(tx, names, clock.now_ms()))
                     return []
             tasks = self._database.write(
                 lambda tx: queue.claim(tx, self._owner.name, allowed), is_durable=False
             )
             if tasks:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
-                self._database.backend.called.give()
             return tasks
+
+    def _note_due(self, due_ms: int | None) -> None:
+        """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
+        is_new, self._due_ms = due_ms not in (None, self._due_ms), due_ms
+        if is_new:
+            self._database.backend.called.give()
 
     def _claim_rows(self, spec: TriggerSpec) -> int:
         """Return how many rows one claim may hold, by what calls have been measured to take."""

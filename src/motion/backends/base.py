@@ -12,7 +12,16 @@ T = TypeVar("T")
 
 
 class Transaction(Protocol):
-    """One consistent view of the database; in `Backend.write` also the way to change it."""
+    """One consistent view of the database; in `Backend.write` also the way to change it.
+
+    Callers that share a commit share these too, so that what each of them needs is read and written once.
+    """
+
+    memo: dict[Any, Any]
+    """What has been read and cannot change but by this transaction; empty at its beginning."""
+
+    before_commit: list[Callable[[], None]]
+    """What is still to be written before the commit."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any:
         """Run one statement; the result can be iterated and has `fetchone`, `fetchall` and `rowcount`."""
@@ -26,7 +35,8 @@ class Signal:
 
     def __init__(self, before_wait: Callable[[], None]) -> None:
         self._before_wait = before_wait
-        self._condition = threading.Condition()
+        self._condition = threading.Condition(threading.Lock())
+        self._waiters = 0
         self._count = 0
 
     @property
@@ -37,13 +47,18 @@ class Signal:
     def give(self) -> None:
         with self._condition:
             self._count += 1
-            self._condition.notify_all()
+            if self._waiters:
+                self._condition.notify_all()
 
     def wait(self, seen: int, timeout_s: float) -> None:
         """Return when it was given since `count` was `seen`, or after `timeout_s`."""
         self._before_wait()
         with self._condition:
-            self._condition.wait_for(lambda: self._count != seen, timeout_s)
+            self._waiters += 1
+            try:
+                self._condition.wait_for(lambda: self._count != seen, timeout_s)
+            finally:
+                self._waiters -= 1
 
 
 class Backend(Protocol):
@@ -63,7 +78,9 @@ class Backend(Protocol):
         """Run `work` in a write transaction, commit it, and return what it returned.
 
         Concurrent callers share one commit; each has its work applied whole or not at all, and what `work` raises
-        is raised here. `is_durable=False` is for what may be forgotten at a power failure, such as claims.
+        is raised here. `work` may be called twice: where one of several callers' raises, the others' is undone with it
+        and done again. `is_durable=False` is for what may be forgotten at a power failure, such as claims: nobody who
+        waits for a change is told of it.
         """
 
     def read(self) -> AbstractContextManager[Transaction]:
@@ -78,6 +95,9 @@ class Backend(Protocol):
 
     def wake(self) -> None:
         """Give both signals."""
+
+    def check_open(self) -> None:
+        """Raise `StoreClosed` after `close`."""
 
     def close(self) -> None:
         """Release all files. Later use raises `StoreClosed`."""

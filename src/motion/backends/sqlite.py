@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from motion.backends.base import Signal, Transaction
 from motion.codecs import decode_array, encode_parameter
@@ -54,9 +54,9 @@ class SqliteBackend:
         self.name, self.folder = name, folder
         self._path = _prepare(folder)
         self._local = threading.local()
-        self._readers: deque[sqlite3.Connection] = deque()
-        self._queriers: deque[sqlite3.Connection] = deque()
-        self._connections: list[sqlite3.Connection] = []
+        self._readers: deque[_Connection] = deque()
+        self._queriers: deque[_Connection] = deque()
+        self._connections: list[_Connection] = []
         self._connections_lock = threading.Lock()
         self._is_closed = False
         self._closing = threading.Event()
@@ -100,40 +100,52 @@ class SqliteBackend:
         for request in requests:
             request.wake()
 
-    def _commit_one(self, connection: sqlite3.Connection, work: Callable[[Transaction], T]) -> T:
-        with self._errors_named():
-            connection.execute("BEGIN IMMEDIATE")
+    def _commit_one(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         try:
-            with self._errors_named():
+            connection.begin()
+            try:
                 result = work(connection)
-        except BaseException:
-            if connection.in_transaction:  # a full disk, for one, ends it by itself
-                connection.execute("ROLLBACK")
-            raise
-        with self._errors_named():
-            _commit(connection)
+                for last in connection.before_commit:
+                    last()
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk, for one, ends it by itself
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as exc:
+            self._raise_named(exc)
         self._own_commits += 1
-        self.committed.give()
+        if connection is self._durable:
+            self.committed.give()
         return result
 
     def _commit_all(self, requests: Sequence[_Request]) -> None:
+        """Apply what callers want in one transaction, each whole or not at all: together, as hardly any ever raises;
+        where one does, again with a savepoint for each."""
         try:
-            if len(requests) == 1:
-                requests[0].value = self._commit_one(self._durable, requests[0].work)
-            else:
-                self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
+            self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
         except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
-            for request in requests:
-                request.error = request.error or exc
+            if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
+                for request in requests:
+                    request.error = exc
+            else:
+                self._commit_apart(requests)
         finally:
             for request in requests:
                 request.is_done = True
+
+    def _commit_apart(self, requests: Sequence[_Request]) -> None:
+        try:
+            self._commit_one(self._durable, lambda tx: _apply_apart(tx, requests))
+        except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
+            for request in requests:
+                request.error = request.error or exc
 
     # -- reading --
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        outer = cast("sqlite3.Connection | None", getattr(self._local, "snapshot", None))
+        outer = cast("_Connection | None", getattr(self._local, "snapshot", None))
         if outer is not None:
             yield outer
             return
@@ -162,12 +174,9 @@ class SqliteBackend:
                 raise SqlError(sql, str(exc)) from exc
 
     @contextmanager
-    def _borrowed(
-        self, idle: deque[sqlite3.Connection], **options: Any
-    ) -> Iterator[sqlite3.Connection]:
+    def _borrowed(self, idle: deque[_Connection], **options: Any) -> Iterator[_Connection]:
         """Lend a reading connection: as many are open as threads ever read at once, not as many as there were."""
-        if self._is_closed:
-            raise StoreClosed(self.name)
+        self.check_open()
         try:
             connection = idle.pop()
         except IndexError:
@@ -214,6 +223,10 @@ class SqliteBackend:
 
     # -- opening and closing --
 
+    def check_open(self) -> None:
+        if self._is_closed:
+            raise StoreClosed(self.name)
+
     def close(self) -> None:
         self._closing.set()
         if self._watcher is not None:
@@ -226,10 +239,11 @@ class SqliteBackend:
                 self._connections.clear()
         self.wake()
 
-    def _connect(self, synchronous: str, **options: Any) -> sqlite3.Connection:
+    def _connect(self, synchronous: str, **options: Any) -> _Connection:
         with self._errors_named():
-            connection: sqlite3.Connection = sqlite3.connect(
+            connection = sqlite3.connect(
                 self._path,
+                factory=_Connection,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=512,
@@ -252,14 +266,31 @@ class SqliteBackend:
     def _errors_named(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.ProgrammingError as exc:
-            if self._is_closed:
-                raise StoreClosed(self.name) from exc
-            raise
-        except sqlite3.DatabaseError as exc:
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in OF_THE_FILE:
-                raise
+        except sqlite3.Error as exc:
+            self._raise_named(exc)
+
+    def _raise_named(self, exc: sqlite3.Error) -> NoReturn:
+        """Raise an error of ours where SQLite's is about the file, or the store is closed."""
+        if isinstance(exc, sqlite3.ProgrammingError) and self._is_closed:
+            raise StoreClosed(self.name) from exc
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF in OF_THE_FILE:
             raise StoreUnavailable(str(self.folder), f"{exc}. {_advice(exc)}") from exc
+        raise exc
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that is a `Transaction` while one is under way."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.memo: dict[Any, Any] = {}
+        self.before_commit: list[Callable[[], None]] = []
+
+    def begin(self) -> None:
+        """Begin to write."""
+        self.memo.clear()
+        self.before_commit.clear()
+        self.execute("BEGIN IMMEDIATE")
 
 
 class _Request:
@@ -288,6 +319,11 @@ class _Request:
 
 
 def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
+    for request in requests:
+        request.value = request.work(tx)
+
+
+def _apply_apart(tx: Transaction, requests: Sequence[_Request]) -> None:
     """Apply several callers' work in one transaction, each whole or not at all."""
     for request in requests:
         tx.execute("SAVEPOINT caller")
@@ -297,15 +333,6 @@ def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
             request.error = exc
             tx.execute("ROLLBACK TO caller")
         tx.execute("RELEASE caller")
-
-
-def _commit(connection: sqlite3.Connection) -> None:
-    try:
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _prepare(folder: Path) -> Path:
@@ -318,7 +345,7 @@ def _prepare(folder: Path) -> Path:
     return folder / FILE
 
 
-def _advice(exc: sqlite3.DatabaseError) -> str:
+def _advice(exc: sqlite3.Error) -> str:
     text = str(exc)
     if "locked" in text:
         return "Another process has been writing for over a minute; look for one that hangs."

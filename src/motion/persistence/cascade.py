@@ -36,11 +36,14 @@ def fire(
     cause: Cause,
     *,
     except_for: Iterable[str] = (),
-) -> None:
+) -> bool:
     """Enqueue what a write made due, note its labels, and log its vectors.
 
     Args:
         except_for: triggers that have met this change already (they ran fused with the write).
+
+    Returns:
+        Whether anything was enqueued.
     """
     graph, layout = layouts.graph, written.layout
     table = layout.table.name
@@ -59,11 +62,15 @@ def fire(
         for spec in graph.readers.get((table, key), ()):
             waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
+    has_waited = False
     for name, met in written.met_again.items():
-        _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
+        ended = queue.forget_dead(tx, name, met)
+        has_waited |= bool(ended)
+        _run_what_waited(tx, layout, name, ended, cause)
     for name, chosen in due.items():
         enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
     _log_vectors(tx, layout, written)
+    return has_waited or any(due.values())
 
 
 def enqueue_rows(

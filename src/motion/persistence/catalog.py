@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -148,19 +149,51 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
 
 def graph_number(tx: Transaction) -> int:
     """Return the number that grows whenever the graph is replaced."""
+    clock = tx.memo.get(_Clock)
+    if clock is not None:
+        return int(clock.graph)
     return int(tx.execute("SELECT graph FROM motion_clock").fetchone()[0])
 
 
 def next_number(tx: Transaction) -> int:
     """Take the next change number: larger than that of any commit before."""
-    return int(
-        tx.execute("UPDATE motion_clock SET number = number + 1 RETURNING number").fetchone()[0]
-    )
+    return begin_change(tx)[0]
+
+
+def begin_change(tx: Transaction) -> tuple[int, int]:
+    """Take the next change number; return it, and the number of the graph now in force."""
+    clock = _clock(tx)
+    clock.number += 1
+    return clock.number, clock.graph
 
 
 def last_number(tx: Transaction) -> int:
     """Return the number of the last change."""
+    clock = tx.memo.get(_Clock)
+    if clock is not None:
+        return int(clock.number)
     return int(tx.execute("SELECT number FROM motion_clock").fetchone()[0])
+
+
+@dataclass
+class _Clock:
+    """The store's two counters, as a write transaction knows them: read and written once for all callers that share it."""
+
+    number: int
+    graph: int
+
+
+def _clock(tx: Transaction) -> _Clock:
+    found = tx.memo.get(_Clock)
+    if found is None:
+        found = _Clock(*tx.execute("SELECT number, graph FROM motion_clock").fetchone())
+        tx.memo[_Clock] = found
+        tx.before_commit.append(
+            lambda: tx.execute(
+                "UPDATE motion_clock SET number = ?, graph = ?", (found.number, found.graph)
+            )
+        )
+    return found
 
 
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
@@ -310,7 +343,7 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     ]
     _tell_changed_code(dict(before[0]), graph)
     if before != after:
-        tx.execute("UPDATE motion_clock SET graph = graph + 1")
+        _clock(tx).graph += 1
         wake_all(tx)  # what blocked tasks wait for may be a trigger that is gone
     components = {spec.component for spec in graph.triggers.values()} | {
         fit.component for fit in graph.fits.values()

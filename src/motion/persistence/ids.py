@@ -19,6 +19,7 @@ def filled_ids(
 ) -> Sequence[Stored]:
     """Return ids with new ones where None was given, in the order of the rows."""
     if given is not None and None not in given:
+        _note_largest(tx, layout, given)
         return given
     wanted = given or [None] * count
     if not layout.table.has_int_id:
@@ -29,13 +30,28 @@ def filled_ids(
     for each in wanted:
         following += each is None
         ids.append(following if each is None else each)
+    tx.memo[_largest_key(layout)] = following
     return ids
 
 
 def largest_id(tx: Transaction, layout: Layout) -> int:
     """Return the largest int id that the table ever had, deleted rows included; 0 where it had none."""
+    known = tx.memo.get(_largest_key(layout))
+    if known is not None:
+        return int(known)
     sql = f"SELECT MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id) FROM motion_tables WHERE name = ?"
     return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
+
+
+def _note_largest(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> None:
+    """Keep what the transaction knows of a table's largest id right when ids are given."""
+    known = tx.memo.get(_largest_key(layout))
+    if known is not None:
+        tx.memo[_largest_key(layout)] = max(known, *ids)
+
+
+def _largest_key(layout: Layout) -> tuple[str, str]:
+    return "largest id", layout.table.name
 
 
 class _OrderedIds:

@@ -39,26 +39,46 @@ class DeleteOperation:
 Operation = SetOperation | DeleteOperation
 
 
+@dataclass(frozen=True)
+class Applied:
+    """What operations did.
+
+    Attributes:
+        number: of the change.
+        ids: the ids of each operation's rows.
+        made_work: whether tasks follow from them; if not, the change is done.
+    """
+
+    number: int
+    ids: list[list[Any]]
+    made_work: bool
+
+
 def apply_operations(
     tx: Transaction, layouts: Layouts, operations: Sequence[Operation], cause: Cause
-) -> list[list[Any]]:
-    """Do operations in order, with all that they cause; return the ids of each one's rows.
+) -> Applied:
+    """Do operations in order, with all that they cause.
 
     Each has a number of its own: what was derived from one does not count as derived from the next.
     """
     ids: list[list[Any]] = []
+    made_work = False
     for operation in operations:
         own = replace(cause, number=next_number(tx)) if ids else cause
-        ids.append(_apply(tx, layouts, operation, own))
-    return ids
+        found, fired = _apply(tx, layouts, operation, own)
+        ids.append(found)
+        made_work |= fired
+    return Applied(cause.change, ids, made_work)
 
 
-def _apply(tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause) -> list[Any]:
+def _apply(
+    tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause
+) -> tuple[list[Any], bool]:
     layout = layouts[operation.table]
     if isinstance(operation, DeleteOperation):
         rows = row_numbers(tx, layout, operation.id)
         delete(tx, layouts, Written(layout, rows), cause)
-        return [operation.id] * len(rows)
+        return [operation.id] * len(rows), True
     written = write_rows(
         tx,
         layout,
@@ -66,10 +86,9 @@ def _apply(tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause
         operation.count,
         cause.number,
         is_forced=operation.is_forced,
-        inlined=_in_force(layouts.graph, operation.inlined),
+        inlined=_in_force(layouts.graph, operation.inlined) if operation.inlined else (),
     )
-    fire(tx, layouts, written, cause)
-    return written.ids
+    return written.ids, fire(tx, layouts, written, cause)
 
 
 def _in_force(graph: Graph, inlined: Sequence[Inlined]) -> Sequence[Inlined]:
