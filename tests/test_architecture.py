@@ -25,7 +25,7 @@ LEVELS: Mapping[str, int] = {
             "errors clock schedules events schema codecs triggers components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
-            "database scheduler view change claims commit inline recompute worker intake event_loop owners fitting model load aio store",
+            "database scheduler view progress change claims commit inline recompute worker intake event_loop owners fitting model load aio store",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

@@ -377,3 +377,42 @@ def test_a_process_that_knows_only_some_tables_loses_no_cascade(tmp_path: Path) 
     with motion.create_store("some", schemas=schemas, triggers=[split], url=url) as store:
         store.wait(timeout=30)
         assert sorted(row.word for row in store.rows("word")) == ["one", "three", "two"]
+
+
+def test_a_backfill_goes_on_where_a_killed_process_left_it(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    count = 30_000
+    other = start(
+        f"""
+store = opened(triggers=[double])
+store.set_many("item", [{{"value": i}} for i in range({count})])
+store.wait(timeout=60)
+
+@motion.trigger(on="item.value", sets="item.double", name="double", inline=False)
+def better(value: int) -> int:
+    if value == 15_000:
+        say("half way")
+        input()
+    return 2 * value + 1
+
+store = opened(triggers=[better])
+say(store.backfill("double").key)
+input()
+"""
+    )
+    key = int(other.hear())
+    assert other.hear() == "half way"
+    other.kill()
+
+    @motion.trigger(on="item.value", sets="item.double", inline=False, version="better still")
+    def double(value: int) -> int:
+        return 2 * value + 2
+
+    store = open_store("shared", schemas={"item": Item}, triggers=[double], url=url)
+    assert store.change(key).progress.remaining > 10_000
+    store.change(key).wait(timeout=60)
+    store.backfill("double").wait(timeout=60)  # what the killed process had made has become stale
+    assert store.plan("double").current == count
+    values = store.sql("select sum(double - 2 * value) as extra from item").to_pylist()
+    assert values == [{"extra": 2 * count}]

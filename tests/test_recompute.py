@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,3 +145,198 @@ def test_a_users_value_given_while_a_backfill_chooses_its_rows_stays(tmp_path: P
         during = During([0], lambda: store.set("line", id=2, upper="mine"))
         store.backfill("upper", where="id > ?", params=during).wait(timeout=30)
         assert [row.upper for row in store.rows("line", limit=3)] == ["X!", "mine", "XXX!"]
+
+
+# -- a backfill as one decision --
+
+
+class Gate:
+    """A trigger that, once it is closed, waits until it is opened again; it notes what it ran on."""
+
+    def __init__(self, ending: str = "", **options: Any) -> None:
+        self.calls: list[str] = []
+        self._open, self._reached = threading.Event(), threading.Event()
+        self._open.set()
+
+        @motion.trigger(on="line.text", sets="line.upper", inline=False, **options)
+        def upper(text: str) -> str:
+            self.calls.append(text)
+            self._reached.set()
+            assert self._open.wait(20)
+            return text.upper() + ending
+
+        self.trigger = upper
+
+    def close(self) -> None:
+        self._reached.clear()
+        self._open.clear()
+
+    def await_call(self) -> None:
+        assert self._reached.wait(20)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+def load(folder: Path, count: int, *triggers: Any) -> None:
+    """Make rows with texts "x1", "x2", ..., all of them derived."""
+    with opened(folder, *triggers) as store:
+        store.set_many("line", [{"id": i, "text": f"x{i}"} for i in range(1, count + 1)])
+        store.wait(timeout=30)
+
+
+def uppers(store: motion.Store) -> list[str]:
+    return [row.upper for row in store.rows("line", order_by="id")]
+
+
+def test_a_backfill_is_one_decision_that_a_process_without_the_code_can_make(
+    tmp_path: Path,
+) -> None:
+    load(tmp_path, 5, upper_with(""))
+    opened(tmp_path, upper_with("!")).close()
+    with motion.create_store(
+        "recompute", schemas={"line": Line}, url=f"sqlite:///{tmp_path}"
+    ) as other:
+        change = other.backfill("upper")
+        assert (change.count, change.progress.remaining) == (5, 5)
+        assert other.status().tasks == {}  # ten million rows would not make a longer queue either
+        key = change.key
+    with opened(tmp_path, upper_with("!")) as store:
+        store.change(key).wait(timeout=30)
+        assert uppers(store) == ["X1!", "X2!", "X3!", "X4!", "X5!"]
+
+
+def test_a_backfill_of_many_parts_ends_with_all_rows_remade(tmp_path: Path) -> None:
+    load(tmp_path, 25_000, upper_with(""))
+    with opened(tmp_path, upper_with("!")) as store:
+        change = store.backfill("upper").wait(timeout=60)
+        assert change.count == 25_000
+        assert store.plan("upper") == motion.Plan("upper", 0, 0, 25_000, 0, 0.0)
+
+
+def test_scattered_rows_are_backfilled_and_only_these(tmp_path: Path) -> None:
+    load(tmp_path, 5_000, upper_with(""))
+    with opened(tmp_path, upper_with("!")) as store:
+        assert (
+            store.backfill("upper", where="id % 2 = ?", params=[1]).wait(timeout=60).count == 2500
+        )
+        assert [text.endswith("!") for text in uppers(store)] == [True, False] * 2500
+
+
+def test_a_backfill_runs_each_row_once(tmp_path: Path) -> None:
+    load(tmp_path, 12_000, upper_with(""))
+    gate = Gate("!")
+    with opened(tmp_path, gate.trigger) as store:
+        store.backfill("upper", force=True).wait(timeout=60)
+        assert len(gate.calls) == len(set(gate.calls)) == 12_000
+
+
+def test_a_cancelled_backfill_leaves_the_rest_stale_and_consistent(tmp_path: Path) -> None:
+    load(tmp_path, 9_000, upper_with(""), length)
+    calls: list[str] = []
+    is_half_done, is_cancelled = threading.Event(), threading.Event()
+
+    @motion.trigger(on="line.text", sets="line.upper", inline=False)
+    def upper(text: str) -> str:
+        calls.append(text)
+        if len(calls) == 3_000:
+            is_half_done.set()
+            assert is_cancelled.wait(20)
+        return text.upper() + "!"
+
+    @motion.trigger(on="line.upper", sets="line.length", name="length", retries=1)
+    def slow_length(upper: str) -> int:
+        assert is_cancelled.wait(20)
+        return len(upper)
+
+    with opened(tmp_path, upper, slow_length) as store:
+        change = store.backfill("upper")
+        assert is_half_done.wait(20)
+        change.cancel()
+        is_cancelled.set()
+        change.wait(timeout=30)
+        plan = store.plan("upper")
+        assert (plan.stale + plan.current, plan.missing) == (9_000, 0)
+        assert 2_000 <= plan.current < 9_000
+        assert all(row.length == len(row.upper) for row in store.rows("line"))
+        assert store.explain("line", 9_000, "upper").made_by == "upper"
+
+
+def test_live_work_goes_before_a_backfill_whatever_priority_its_trigger_has(tmp_path: Path) -> None:
+    load(tmp_path, 100, upper_with(""))
+    gate = Gate("!", priority=7)
+    with opened(tmp_path, gate.trigger) as store:
+        gate.close()
+        backfill = store.backfill("upper")
+        gate.await_call()
+        live = store.set("line", id=1000, text="live")
+        gate.open()
+        live.wait(timeout=30)
+        backfill.wait(timeout=30)
+        assert len(gate.calls) == 101
+        assert gate.calls.index("live") < 100
+
+
+def test_a_backfill_begins_by_itself_where_it_is_asked_for(tmp_path: Path) -> None:
+    def made(ending: str) -> Any:
+        @motion.trigger(on="line.text", sets="line.upper", on_change="backfill")
+        def upper(text: str) -> str:
+            return text.upper() + ending
+
+        return upper
+
+    load(tmp_path, 5, made(""), length)
+    with opened(tmp_path, made("!"), length) as store:
+        store.wait(timeout=30)
+        assert uppers(store) == ["X1!", "X2!", "X3!", "X4!", "X5!"]
+    with opened(tmp_path, made("!"), length) as store:
+        assert store.plan("upper").current == 5
+
+
+def test_an_unknown_way_to_meet_a_change_of_code_is_refused(tmp_path: Path) -> None:
+    @motion.trigger(on="line.text", sets="line.upper", on_change="recompute")  # type: ignore[arg-type]
+    def upper(text: str) -> str:
+        return text
+
+    with pytest.raises(motion.TriggerError, match="'recompute' is neither 'backfill' nor None"):
+        opened(tmp_path, upper)
+
+
+def test_a_backfill_of_a_trigger_that_vanished_says_that_it_did(tmp_path: Path) -> None:
+    load(tmp_path, 2, upper_with(""), length)
+    with (
+        opened(tmp_path, upper_with("")) as store,
+        pytest.raises(
+            motion.TriggerError, match=r"'length' is not among those .* last opened with"
+        ),
+    ):
+        store.backfill("length")
+
+
+def test_the_work_of_a_backfill_whose_trigger_vanished_is_kept_and_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    load(tmp_path, 3, upper_with(""), length)
+    opened(tmp_path, upper_with("!"), length).close()
+    schemas, url = {"line": Line}, f"sqlite:///{tmp_path}"
+    with motion.create_store("recompute", schemas=schemas, url=url) as other:
+        key = other.backfill("upper").key
+    with opened(tmp_path, length) as store:
+        store.wait(timeout=30)
+        assert uppers(store) == ["X1", "X2", "X3"]
+    with opened(tmp_path, upper_with("!"), length) as store:
+        store.change(key).wait(timeout=30)
+        assert uppers(store) == ["X1!", "X2!", "X3!"]
+
+
+def test_a_wrong_condition_of_a_backfill_is_an_error_at_once(tmp_path: Path) -> None:
+    load(tmp_path, 2, upper_with(""))
+    with opened(tmp_path, upper_with("!")) as store, pytest.raises(motion.SqlError, match="colour"):
+        store.backfill("upper", where="colour = 'red'")
+
+
+def test_a_backfill_shows_its_progress(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(tmp_path, 30, upper_with(""))
+    with opened(tmp_path, upper_with("!")) as store:
+        store.backfill("upper").wait(timeout=30, progress=True)
+    assert "30/30" in capsys.readouterr().out

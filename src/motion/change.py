@@ -12,7 +12,8 @@ from motion.backends.base import Transaction
 from motion.database import Database
 from motion.derive import CURRENT
 from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
-from motion.persistence import events, queue
+from motion.persistence import backfills, events, queue
+from motion.progress import shown_progress
 from motion.tasks import DeadLetter
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -64,11 +65,13 @@ class Change:
         further: Sequence[int] = (),
         has_work: bool = True,
         commits: int = -1,
+        expected: int = 0,
     ) -> None:
         self._database, self._table, self._ids = database, table, ids
         self._keys = (*further, key)
         self._has_work = has_work  # False: nothing followed from it: there is nothing to look for
         self._commits = commits  # the count at its own commit: its work ends with a later one
+        self._expected = expected  # rows it will work on, where that is known from the beginning
         self.key = key
         self.count = count
         self.id = ids[0] if len(ids) == 1 and count == 1 else None
@@ -84,6 +87,7 @@ class Change:
         *,
         timeout: float = DEFAULT_TIMEOUT_S,
         raise_errors: bool = True,
+        progress: bool = False,
     ) -> Change:
         """Wait until the change's work, or newer work that superseded it, is done.
 
@@ -91,6 +95,7 @@ class Change:
             key: wait only until this key of the row has a value.
             timeout: seconds.
             raise_errors: raise a dead letter of this change's cascade.
+            progress: show a progress bar: rows that are done, of those there are.
 
         Raises:
             TaskFailed: a trigger gave up on a row of this cascade.
@@ -101,13 +106,23 @@ class Change:
         if not self._has_work and CURRENT.get() is None:
             self._database.backend.check_open()
             return self
-        wait_until(
-            self._database,
-            lambda tx: (is_there is not None and is_there(tx)) or self._remaining(tx) == 0,
-            timeout,
-            lambda tx: WaitTimeout(repr(self), timeout, self._remaining(tx)),
-            self._commits,
-        )
+        with shown_progress("rows", progress, self._expected) as show:
+
+            def is_done(tx: Transaction) -> bool:
+                if is_there is not None and is_there(tx):
+                    return True
+                remaining = self._remaining(tx)
+                if show is not None:
+                    show(remaining)
+                return remaining == 0
+
+            wait_until(
+                self._database,
+                is_done,
+                timeout,
+                lambda tx: WaitTimeout(repr(self), timeout, self._remaining(tx)),
+                self._commits,
+            )
         errors = self.errors if raise_errors else []
         if errors:
             first = errors[0]
@@ -171,18 +186,19 @@ class Change:
             return Progress(self._remaining(tx), len(errors))
 
     def cancel(self) -> None:
-        """Drop the work of this change that has not begun; what is done stays."""
+        """Drop the work of this change that has not begun; what is done stays. Of a backfill, what follows from the
+        rows that it has remade goes on, and the others are stale as before."""
         graph, layouts = self._database.graph, self._database.layouts
 
         def work(tx: Transaction) -> None:
-            for trigger, low, high in queue.cancel(tx, self._keys):
+            for trigger, low, high in backfills.cancel(tx, self._keys):
                 if trigger in graph.triggers and graph.triggers[trigger].event:
                     events.end(tx, layouts[graph.triggers[trigger].table], range(low, high + 1))
 
         self._database.write(work)
 
     def _remaining(self, tx: Transaction) -> int:
-        return sum(queue.live_count(tx, key) for key in self._keys)
+        return sum(queue.live_count(tx, key) + backfills.remaining(tx, key) for key in self._keys)
 
     def _key_is_set(self, key: str) -> Callable[[Transaction], bool]:
         self._database.tables.get(self._table or "").key(key)

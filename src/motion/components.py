@@ -16,7 +16,16 @@ from typing import Any, Literal
 from motion.errors import TriggerError
 from motion.events import Event
 from motion.schema import Tables
-from motion.triggers import DECLARATION, Declaration, Function, Refresh, Trigger, bind, declare
+from motion.triggers import (
+    DECLARATION,
+    Declaration,
+    Function,
+    OnChange,
+    Refresh,
+    Trigger,
+    bind,
+    declare,
+)
 
 FIT_DECLARATION = "__motion_fit__"
 
@@ -135,6 +144,7 @@ def infer(
     concurrency: int | None = None,
     priority: int | str | None = None,
     version: str | None = None,
+    on_change: OnChange | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, ...)` as a trigger that runs with the component's state.
 
@@ -146,7 +156,7 @@ def infer(
     """
     declaration = declare(
         on, sets, page=page, batch=batch, when=when, retries=retries, timeout_s=timeout,
-        concurrency=concurrency, priority=priority, version=version, refresh=refresh,
+        concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:

@@ -26,7 +26,7 @@ from motion.errors import (
     UnknownVersion,
 )
 from motion.graph import Graph
-from motion.persistence import catalog, files, queue, reading, states
+from motion.persistence import backfills, catalog, files, queue, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.indexes import MakeIndex, VectorIndexes
 from motion.persistence.layout import Layout, Pins
@@ -137,7 +137,9 @@ class Database:
         graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
 
         def work(tx: Transaction) -> tuple[Graph, int]:
+            before = catalog.fingerprints(tx)
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
+            backfills.begin_where_code_changed(tx, Layouts(found), before)
             return found, catalog.graph_number(tx)
 
         found, number = self.backend.write(work)
@@ -148,6 +150,7 @@ class Database:
         self.tables, self.code, self._graph_number = tables, code, number
         self._given = kept
         self.layouts = Layouts(found)
+        self.backend.called.give()  # there may be code now for tasks that waited for it
 
     def open_reader(self, schemas: Mapping[str, type]) -> None:
         """Read a store that exists, without changing what it is."""

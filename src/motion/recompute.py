@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from motion.backends.base import Transaction
 from motion.change import Change
 from motion.database import Database, TableName, Where, condition_of
 from motion.errors import TriggerError, nearest
-from motion.persistence import provenance
-from motion.persistence.cascade import enqueue_rows
-from motion.persistence.catalog import next_number
-from motion.persistence.reading import rows_where
-from motion.tasks import BACKFILL_PRIORITY, RANGE_LIMIT, Cause
+from motion.persistence import backfills, provenance
+from motion.persistence.backfills import Backfill
+from motion.persistence.catalog import fingerprints
 from motion.triggers import TriggerSpec
 
 
@@ -99,24 +96,30 @@ def backfill(
     spec = _remakeable(database, trigger)
     layout = database.layouts[spec.table]
     condition, values = condition_of(layout.table, where, params)
+    asked = Backfill(0, trigger, 0, 0, 0, 0, condition, backfills.packed(values), force)
     with database.backend.read() as tx:
-        rows = provenance.rows_to_remake(tx, layout, spec, everything=force)
-        if condition is not None:
-            chosen = set(rows_where(tx, layout, condition, values, {}))
-            rows = [row for row in rows if row in chosen]
-    change = database.write(next_number)
-    for start in range(0, len(rows), RANGE_LIMIT):
-        part = rows[start : start + RANGE_LIMIT]
-        database.write(lambda tx, part=part: _make_due(tx, database, spec, part, change))  # type: ignore[misc]  # bound now
-    return Change(database, change, table=spec.table, count=len(rows))
+        count, last = backfills.counted(tx, layout, spec, asked)
+    asked = replace(asked, last=last, total=count, remaining=count)
+    change = database.write(lambda tx: backfills.begin(tx, asked))
+    database.backend.called.give()
+    return Change(database, change, table=spec.table, count=count, expected=count)
 
 
-def _make_due(
-    tx: Transaction, database: Database, spec: TriggerSpec, rows: Sequence[int], change: int
-) -> None:
-    layout, number = database.layouts[spec.table], next_number(tx)
-    provenance.make_due(tx, layout, spec, rows, number)
-    enqueue_rows(tx, layout, spec, rows, Cause(number, change, priority=BACKFILL_PRIORITY))
+def hand_over(database: Database) -> bool:
+    """Enqueue the next part of a backfill that this process can run, once the part before has been taken; return
+    whether there was one."""
+    known = [spec.name for spec in database.graph.triggers.values() if database.has_code(spec)]
+    with database.backend.read() as tx:
+        backfill = backfills.next_wanted(tx, known)
+        if backfill is None:
+            return False
+        spec = database.graph.triggers[backfill.trigger]
+        layout = database.layouts[spec.table]
+        rows = backfills.next_part(tx, layout, spec, backfill)
+    database.write(
+        lambda tx: backfills.hand_over(tx, layout, spec, backfill, rows), is_durable=False
+    )  # after a power failure it is handed over again
+    return True
 
 
 def explain(
@@ -167,8 +170,15 @@ def _remakeable(database: Database, trigger: str) -> TriggerSpec:
 def spec_of(database: Database, trigger: str) -> TriggerSpec:
     """Return a trigger of the store by its name, or raise `TriggerError` with the nearest one."""
     known = database.graph.triggers
-    if trigger not in known:
+    if trigger in known:
+        return known[trigger]
+    with database.backend.read() as tx:
+        has_vanished = trigger in fingerprints(tx)
+    if has_vanished:
         raise TriggerError(
-            f"the store has no trigger {trigger!r}; it has {', '.join(known) or 'none'}.{nearest(trigger, known)}"
+            f"trigger {trigger!r} is not among those that the store was last opened with, which replaced it. What it "
+            f"made stays as it is; to run it again, pass it to create_store in triggers=."
         )
-    return known[trigger]
+    raise TriggerError(
+        f"the store has no trigger {trigger!r}; it has {', '.join(known) or 'none'}.{nearest(trigger, known)}"
+    )

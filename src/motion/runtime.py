@@ -20,8 +20,8 @@ from motion.event_loop import EventLoop
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
 from motion.owners import Owner
-from motion.persistence import labels, queue, states
 from motion.persistence.writes import Operation
+from motion.progress import has_work
 from motion.schema import NAME
 from motion.store import Store
 from motion.vectors.exact import ExactIndex
@@ -169,9 +169,7 @@ def _has_work(database: Database) -> bool:
     if any(trigger.spec.schedule for trigger in database.code.triggers.values()):
         return True
     with database.backend.read() as tx:
-        return bool(
-            queue.live_count(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx)
-        )
+        return has_work(tx)
 
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:

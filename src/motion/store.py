@@ -36,6 +36,7 @@ from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Applied, Operation
+from motion.progress import has_work, shown_progress, work_left
 from motion.recompute import Explanation, Plan
 from motion.schema import Table
 from motion.tasks import DeadLetter
@@ -239,12 +240,12 @@ class Store(Reader):
         self._start()
         limit = float("inf") if timeout is None else timeout
         database = self._database
-        with _shown_progress(database, progress) as show:
+        with shown_progress(f"work of {self.name}", progress) as show:
 
             def is_done(tx: Any) -> bool:
-                if not progress:
-                    return not _has_work(tx)
-                remaining = _work_left(tx)
+                if show is None:
+                    return not has_work(tx)
+                remaining = work_left(tx)
                 show(remaining)
                 return remaining == 0
 
@@ -252,7 +253,7 @@ class Store(Reader):
                 database,
                 is_done,
                 limit,
-                lambda tx: WaitTimeout(f"store {self.name!r}", limit, _work_left(tx)),
+                lambda tx: WaitTimeout(f"store {self.name!r}", limit, work_left(tx)),
             )
 
     def change(self, key: int) -> Change:
@@ -367,37 +368,3 @@ def _trigger_name(trigger: str | Callable[..., Any]) -> str:
     declaration = getattr(trigger, DECLARATION, None)
     given = declaration.name if declaration else None
     return str(given or getattr(trigger, "__name__", repr(trigger)))
-
-
-def _has_work(tx: Any) -> bool:
-    return bool(queue.has_live(tx) or labels.fits_pending(tx) or states.waiting_candidates(tx))
-
-
-def _work_left(tx: Any) -> int:
-    return queue.live_count(tx) + labels.fits_pending(tx) + states.waiting_candidates(tx)
-
-
-@contextmanager
-def _shown_progress(database: Database, is_wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Show how many tasks are done of the most that were ever left."""
-    if not is_wanted:
-        yield lambda remaining: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as bar:
-        shown = bar.add_task(f"tasks of {database.name}", total=0)
-        most = 0
-
-        def show(remaining: int) -> None:
-            nonlocal most
-            most = max(most, remaining)
-            bar.update(shown, total=most, completed=most - remaining)
-
-        yield show

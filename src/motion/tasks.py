@@ -22,6 +22,8 @@ LOSSES_ALLOWED = 10
 """Processes that may end while they hold a task, before it is set aside."""
 
 BACKFILL_PRIORITY = -1_000_000
+"""Of recomputing in bulk. A trigger's own priority orders it among its like, and lifts none of it above live work."""
+
 MAX_DEPTH = 50
 
 
@@ -55,6 +57,11 @@ class Cause:
     def through(self, trigger: str) -> Cause:
         """Return the cause of what a trigger writes through its view."""
         return replace(self, path=f"{self.path}{trigger}\n")
+
+    @property
+    def is_background(self) -> bool:
+        """Whether it belongs to recomputing in bulk, which goes on below all live work."""
+        return self.priority <= BACKFILL_PRIORITY // 2
 
     @property
     def chain(self) -> list[str]:

@@ -22,6 +22,7 @@ from motion.schema import Table, Tables, is_optional
 DECLARATION = "__motion_trigger__"
 Function = TypeVar("Function", bound=Callable[..., Any])
 Refresh = Literal["never", "before", "after"]
+OnChange = Literal["backfill"]
 REFRESHES: tuple[Refresh, ...] = ("never", "before", "after")
 
 ASYNC_CONCURRENCY = 32
@@ -52,6 +53,7 @@ class Declaration:
     version: str | None = None
     refresh: Refresh = "never"
     inline: bool | None = None
+    on_change: OnChange | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class TriggerSpec:
     inline: bool | None = None
     schedule: Schedule | None = None
     deleted: str | None = None
+    on_change: OnChange | None = None
 
     @property
     def event(self) -> Event | None:
@@ -171,6 +174,7 @@ def trigger(
     priority: int | str | None = None,
     version: str | None = None,
     inline: bool | None = None,
+    on_change: OnChange | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
@@ -197,13 +201,15 @@ def trigger(
         version: names the code instead of its fingerprint.
         inline: True runs it in memory before the write that it follows from, so that both are one write; False never
             does. None: by itself, once it has been measured to be cheap. Both ways give the same end.
+        on_change: "backfill" remakes what older code made, in the background, when the store is opened with other
+            code. None leaves it until `store.backfill`.
 
     Raises:
         TriggerError: an option is out of its range.
     """
     declaration = declare(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
-        concurrency=concurrency, priority=priority, version=version, inline=inline,
+        concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
@@ -290,6 +296,7 @@ def bind(
         inline=declaration.inline,
         schedule=event if isinstance(event, Schedule) else None,
         deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
+        on_change=declaration.on_change,
     )
     _check_combination(spec)
     return Trigger(spec, function, declaration.when)
@@ -433,6 +440,10 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse("page= lays out the result over pages, so sets= must name the key it goes to.")
     if spec.refresh not in REFRESHES:
         refuse(f"refresh={spec.refresh!r} is none of {', '.join(REFRESHES)}.")
+    if spec.on_change not in (None, "backfill"):
+        refuse(f"on_change={spec.on_change!r} is neither 'backfill' nor None.")
+    if spec.on_change and spec.event:
+        refuse("on_change= goes with keys: what ran on a schedule or a deletion is not run again.")
     if spec.is_versioned and not spec.is_columnar:
         refuse("refresh='before' needs sets= with keys of the same row, without page=.")
     if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from motion import clock
+from motion import clock, recompute
 from motion.backends.base import Transaction
 from motion.claims import Claim, Step, Tasks, rows_with_inputs
 from motion.codecs import Stored
@@ -132,7 +132,7 @@ class Worker:
         self._scheduler.fire_due()
         tasks = self._claim()
         if not tasks:
-            return False
+            return recompute.hand_over(self._database)
         try:
             self._run_isolated(Tasks(tasks))
         except BaseException:

@@ -11,7 +11,7 @@ from motion.graph import Graph
 from motion.persistence import events, labels, queue
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.rows import Written, delete_rows, log_vectors
-from motion.tasks import Cause, ranges_of
+from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
 from motion.triggers import TriggerSpec
 
 
@@ -221,9 +221,9 @@ def _by_priority(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
 ) -> dict[int, list[int]]:
     """Group rows by the priority of their tasks: the trigger's number, a key's value, or what the cascade inherits."""
-    rows = list(rows)
+    rows, base = list(rows), BACKFILL_PRIORITY if cause.is_background else 0
     if not isinstance(spec.priority, str):
-        return {cause.priority if spec.priority is None else spec.priority: rows}
+        return {cause.priority if spec.priority is None else base + spec.priority: rows}
     key = layout.table.keys[spec.priority]
     groups: dict[int, list[int]] = {}
     for part in parts_of(rows):
@@ -234,7 +234,8 @@ def _by_priority(
         for row, stored in tx.execute(sql):
             value = key.decode(stored)
             value = value.value if isinstance(key.codec, EnumCodec) and value is not None else value
-            groups.setdefault(int(value) if isinstance(value, int | float) else 0, []).append(row)
+            level = base + (int(value) if isinstance(value, int | float) else 0)
+            groups.setdefault(level, []).append(row)
     return groups
 
 

@@ -93,6 +93,12 @@ CREATE TABLE IF NOT EXISTS motion_fit_runs (  -- the newest label that a fit of 
 CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occurs next, in milliseconds since the epoch
     name TEXT PRIMARY KEY, schedule TEXT NOT NULL, next_ms INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_backfills (  -- a decision to remake outputs; a worker makes its tasks part by part
+    change INTEGER PRIMARY KEY, trigger TEXT NOT NULL,
+    next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last
+    total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks
+    condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: what an index must catch up with
     entry INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL
 );
@@ -145,6 +151,15 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     if missing:
         uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"
         raise SchemaMismatch(spec.source, [uses])
+
+
+def fingerprints(tx: Transaction) -> dict[str, str]:
+    """Return trigger -> the fingerprint that the store knows it by, of triggers that are not there any more too."""
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_triggers'"
+    if tx.execute(sql).fetchone() is None:  # the store is being made
+        return {}
+    specs = _decoded(tx, "SELECT spec FROM motion_triggers", TriggerSpec)
+    return {spec.name: spec.fingerprint for spec in specs}
 
 
 def graph_number(tx: Transaction) -> int:
@@ -319,7 +334,9 @@ def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
     """Say which triggers' code differs from what the store knew: their values stay as they are until a backfill."""
     for name, spec in graph.triggers.items():
         known = before.get(name)
-        if known and msgspec.json.decode(known, type=TriggerSpec).fingerprint != spec.fingerprint:
+        if known is None or spec.on_change == "backfill":
+            continue
+        if msgspec.json.decode(known, type=TriggerSpec).fingerprint != spec.fingerprint:
             logger.warning(
                 "the code of trigger %s has changed; values that it made before stay until store.backfill(%r)",
                 name,

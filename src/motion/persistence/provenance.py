@@ -50,25 +50,24 @@ def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Or
     return [(_origin(tx, int(made), number), int(count)) for made, number, count in found]
 
 
-def rows_to_remake(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool
-) -> list[int]:
-    """Return the rows whose outputs of a trigger are missing or of other code; with `everything`, all but users' values."""
-    current = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
+def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:
+    """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing or of other code; with
+    `everything`, of all but users' values."""
     mark = layout.mark(spec)
-    wanted = "1" if everything else f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({current})"
-    sql = (
-        f"SELECT {layout.row} FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
-        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({wanted})"
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
+    current = [str(row[0]) for row in tx.execute(sql, (spec.name, spec.fingerprint))]
+    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({', '.join(current)})"
+    return (
+        f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
+        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1' if everything else wanted})"
     )
-    values = () if everything else (spec.name, spec.fingerprint)
-    return [int(row[0]) for row in tx.execute(sql, values)]
 
 
 def make_due(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], number: int
 ) -> None:
-    """Let a trigger be due on rows again, as if its `on` keys had changed; values stay until it has run."""
+    """Let a trigger be due on rows again, as if its `on` keys had changed. Until it has run, its values stay, and so
+    does the knowledge of who made them: only the change that they are as of is taken from their marks."""
     for part in parts_of(rows):
         _clear_marks(tx, layout, spec, part)
         for key in spec.on:
@@ -90,7 +89,9 @@ def _clear_marks(
         done = done_column(spec.name)
         by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
         condition = f"{in_ranges(layout.row_column, part)} AND NOT ({by_user})"
-        tx.execute(f"UPDATE {layout.base} SET {done} = NULL WHERE {condition}")
+        tx.execute(
+            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} NOT NULL"
+        )
         return
     live = live_version(tx, spec.component or "")
     if live is not None:
@@ -98,7 +99,7 @@ def _clear_marks(
             ((live << VERSION_SHIFT) + low, (live << VERSION_SHIFT) + high) for low, high in part
         ]
         tx.execute(
-            f'UPDATE {outputs_table(spec.name)} SET ":done" = NULL WHERE {in_ranges("slot", slots)} '
+            f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE {in_ranges("slot", slots)} '
             f'AND ":done" & {ORIGIN_MASK} != 0'
         )
 

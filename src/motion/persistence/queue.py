@@ -10,6 +10,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.persistence.layout import quoted
 from motion.tasks import (
+    BACKFILL_PRIORITY,
     LIVE,
     LOSSES_ALLOWED,
     RANGE_LIMIT,
@@ -511,14 +512,21 @@ def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, C
     return [(*each[:3], Cause(*each[3:])) for each in found if each is not None]
 
 
-def cancel(tx: Transaction, changes: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Drop the tasks of changes that have not begun; return the trigger and the rows of each."""
+def cancel(
+    tx: Transaction, changes: Sequence[int], *, trigger: str | None = None
+) -> list[tuple[str, int, int]]:
+    """Drop the tasks of changes that have not begun; return the trigger and the rows of each.
+
+    Args:
+        trigger: only this one's, and only where no live change waits for the same task: what a backfill has asked for.
+    """
     dropped: list[tuple[str, int, int]] = []
+    own = f"trigger = ? AND priority <= {BACKFILL_PRIORITY // 2}"
     for change in changes:
         waiting = tx.execute(
-            "SELECT task, trigger, low, high FROM motion_tasks WHERE change = ? "
+            f"SELECT task, trigger, low, high FROM motion_tasks WHERE change = ?1 AND (?2 IS NULL OR {own.replace('?', '?2')}) "
             f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
-            (change,),
+            (change, trigger),
         ).fetchall()
         remove(tx, [task for task, *_ in waiting])
         dropped += [(trigger, low, high) for _, trigger, low, high in waiting]
@@ -570,6 +578,11 @@ def has_ready(tx: Transaction) -> bool:
     """Whether any task is ready, of whichever trigger, now or later. One index look-up."""
     sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 1"
     return tx.execute(sql).fetchone() is not None
+
+
+def has_ready_of(tx: Transaction, trigger: str) -> bool:
+    """Whether a task of one trigger could be claimed now."""
+    return _most_urgent(tx, trigger, clock.now_ms()) is not None
 
 
 def first_error(tx: Transaction, version: int) -> str:

@@ -1,0 +1,58 @@
+"""Progress: how much work is left, and showing it while somebody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from motion.backends.base import Transaction
+from motion.persistence import backfills, labels, queue, states
+
+
+def has_work(tx: Transaction) -> bool:
+    """Whether a store has work left. Look-ups, however long the queue."""
+    return bool(
+        queue.has_live(tx)
+        or backfills.remaining(tx)
+        or labels.fits_pending(tx)
+        or states.waiting_candidates(tx)
+    )
+
+
+def work_left(tx: Transaction) -> int:
+    """Return how many rows, fits and candidates a store has still to deal with."""
+    rows = queue.live_count(tx) + backfills.remaining(tx)
+    return rows + labels.fits_pending(tx) + states.waiting_candidates(tx)
+
+
+@contextmanager
+def shown_progress(
+    what: str, is_wanted: bool, total: int = 0
+) -> Iterator[Callable[[int], None] | None]:
+    """Give what shows, told how much remains, how much is done; None where nothing is to be shown.
+
+    Args:
+        what: stands before the bar.
+        total: how much there is, where that is known; otherwise the most that ever remained.
+    """
+    if not is_wanted:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns) as bar:
+        shown = bar.add_task(what, total=total)
+        most = total
+
+        def show(remaining: int) -> None:
+            nonlocal most
+            most = max(most, remaining)
+            bar.update(shown, total=most, completed=most - remaining)
+
+        yield show
