@@ -27,6 +27,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def sleep(seconds: float) -> None:
+    """Let the present thread wait."""
+    time.sleep(seconds)
+
+
 def advance(seconds: float) -> None:
     """Move wall time forward, in this process. For tests; `reset` ends it."""
     global _ahead_ms

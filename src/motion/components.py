@@ -145,6 +145,8 @@ def infer(
     priority: int | str | None = None,
     version: str | None = None,
     on_change: OnChange | None = None,
+    rate: str | None = None,
+    batch_wait: float | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, ...)` as a trigger that runs with the component's state.
 
@@ -157,6 +159,7 @@ def infer(
     declaration = declare(
         on, sets, page=page, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
+        rate=rate, batch_wait_s=batch_wait,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:

@@ -11,14 +11,16 @@ import itertools
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from motion import clock
 from motion.codecs import Stored
 from motion.errors import InvalidValue, MotionError, shortened
+from motion.rates import Turns
 from motion.schema import Key, Table
 from motion.triggers import Failed, Trigger, TriggerSpec
 
@@ -140,6 +142,8 @@ def _call(
     trigger: Trigger, batch: Batch, run_async: RunAsync, read: Callable[[int, Any], Any]
 ) -> list[Any]:
     spec = trigger.spec
+    if trigger.turns is not None and not spec.is_async:
+        trigger = replace(trigger, function=_in_turn(trigger.function, trigger.turns))
     if spec.batch:
         return _call_batches(trigger, batch, run_async)
     columns = _argument_columns(spec, batch)
@@ -157,6 +161,19 @@ def _call(
         except Exception as exc:  # noqa: BLE001 - user code: anything may come out
             results.append(Failed(exc))
     return results
+
+
+def _in_turn(function: Callable[..., Any], turns: Turns) -> Callable[..., Any]:
+    """Return a function that is called when its turn has come. A claim holds rows whose turn it is, so there is
+    nothing to wait for but with halves of a batch that raised."""
+
+    def called_in_turn(*arguments: Any) -> Any:
+        wait_s = turns.wait_s()
+        if wait_s:
+            clock.sleep(wait_s)
+        return function(*arguments)
+
+    return called_in_turn
 
 
 def _call_plain(
@@ -275,6 +292,8 @@ async def _call_async(
     async def call(rows: range, arguments: Sequence[Any]) -> Any:
         async with gate:
             CURRENT.set(At(run, rows.start))
+            if trigger.turns is not None:
+                await asyncio.sleep(trigger.turns.wait_s())
             try:
                 given = await asyncio.wait_for(trigger.function(*arguments), spec.timeout_s)
                 return _one_each(spec, rows, given) if spec.batch else given

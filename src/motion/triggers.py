@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, event_table
 from motion.fingerprints import fingerprint_of
+from motion.rates import Rate, Turns, rate_of
 from motion.schedules import Schedule
 from motion.schema import Table, Tables, is_optional
 
@@ -54,6 +55,8 @@ class Declaration:
     refresh: Refresh = "never"
     inline: bool | None = None
     on_change: OnChange | None = None
+    rate: str | None = None
+    batch_wait_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class TriggerSpec:
     schedule: Schedule | None = None
     deleted: str | None = None
     on_change: OnChange | None = None
+    rate: Rate | None = None
+    batch_wait_s: float | None = None
 
     @property
     def event(self) -> Event | None:
@@ -141,6 +146,7 @@ class TriggerSpec:
             self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store
         )
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
+        alone = alone and self.rate is None
         return (
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
         )
@@ -158,6 +164,8 @@ class Trigger:
     spec: TriggerSpec
     function: Callable[..., Any] = field(compare=False)
     when: Callable[[Any], Any] | None = field(default=None, compare=False)
+    turns: Turns | None = field(default=None, compare=False)
+    """In a claim, where it has a rate: when its calls may begin."""
 
 
 def trigger(
@@ -175,6 +183,8 @@ def trigger(
     version: str | None = None,
     inline: bool | None = None,
     on_change: OnChange | None = None,
+    rate: str | None = None,
+    batch_wait: float | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
@@ -203,6 +213,10 @@ def trigger(
             does. None: by itself, once it has been measured to be cheap. Both ways give the same end.
         on_change: "backfill" remakes what older code made, in the background, when the store is opened with other
             code. None leaves it until `store.backfill`.
+        rate: how many calls may begin in a second, minute or hour, such as "600/min", over all processes of the store.
+            They are spread evenly: any stretch of time has at most its share, and those of a tenth of a second more.
+            A call for a batch is one call; a retry is one too.
+        batch_wait: seconds that a batch may take to fill before a smaller one is handed over.
 
     Raises:
         TriggerError: an option is out of its range.
@@ -210,6 +224,7 @@ def trigger(
     declaration = declare(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
+        rate=rate, batch_wait_s=batch_wait,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
@@ -225,7 +240,13 @@ def declare(
     """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
     runs_on = on if isinstance(on, Schedule | Deleted) else _paths(on)
     declaration = Declaration(on=runs_on, sets=_paths(sets), **options)
-    for option, least in (("batch", 1), ("concurrency", 1), ("retries", 0), ("timeout_s", 0)):
+    for option, least in (
+        ("batch", 1),
+        ("concurrency", 1),
+        ("retries", 0),
+        ("timeout_s", 0),
+        ("batch_wait_s", 0),
+    ):
         value = getattr(declaration, option)
         if value is not None and not isinstance(value, int | float):
             raise TriggerError(
@@ -235,6 +256,8 @@ def declare(
             raise TriggerError(
                 f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}."
             )
+    if declaration.rate is not None:
+        rate_of(declaration.rate)
     if not declaration.on:
         raise TriggerError("a trigger needs at least one key in on=, such as on='query.query'.")
     return declaration
@@ -297,6 +320,8 @@ def bind(
         schedule=event if isinstance(event, Schedule) else None,
         deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
         on_change=declaration.on_change,
+        rate=None if declaration.rate is None else rate_of(declaration.rate),
+        batch_wait_s=declaration.batch_wait_s,
     )
     _check_combination(spec)
     return Trigger(spec, function, declaration.when)
@@ -450,6 +475,8 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse(
             "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."
         )
+    if spec.batch_wait_s is not None and not spec.batch:
+        refuse("batch_wait= is how long a batch may take to fill, so it needs batch=.")
     if spec.batch and spec.reads_row:
         refuse("batch= hands over columns, so 'row' and when= do not go with it.")
     if spec.timeout_s is not None and not spec.is_async:
@@ -457,7 +484,7 @@ def _check_combination(spec: TriggerSpec) -> None:
     if spec.inline and not spec.is_fusable:
         refuse(
             "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "
-            "batch=, async, retries, timeout or state."
+            "batch=, async, retries, timeout, rate= or state."
         )
     overlap = set(spec.on) & set(spec.sets)
     if overlap:

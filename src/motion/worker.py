@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from motion import clock, recompute
@@ -25,12 +26,14 @@ from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.fitting import ensure_live
 from motion.owners import Owner
+from motion.pace import AT_ONCE, Pace
 from motion.persistence import queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number
 from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
+from motion.rates import Turns
 from motion.scheduler import Scheduler
 from motion.tasks import RANGE_LIMIT, Task
 from motion.triggers import Trigger, TriggerSpec
@@ -58,7 +61,8 @@ class Worker:
 
     def __init__(self, database: Database, owner: Owner, run_async: RunAsync, threads: int) -> None:
         self._database, self._owner, self._run_async = database, owner, run_async
-        self._scheduler = Scheduler(database)
+        self._scheduler, self._pace = Scheduler(database), Pace()
+        self._turns: dict[int, Turns] = {}
         self._running: dict[str, int] = {}
         self._running_lock = threading.Lock()
         self._checked_s = -LEASE_CHECK_S
@@ -139,28 +143,42 @@ class Worker:
             self._give_back(tasks)
             raise
         finally:
+            turns = self._turns.pop(tasks[0].task, None)
             with self._running_lock:
                 self._running[tasks[0].trigger] -= 1
+        if turns is not None and turns.beyond:
+            spec = self._database.graph.triggers[tasks[0].trigger]
+            self._database.write(lambda tx: self._pace.pay(tx, spec, turns), is_durable=False)
         return True
 
     def _claim(self) -> list[Task]:
         with self._running_lock:
             allowed = [
-                (spec.name, self._claim_rows(spec))
+                (spec, self._claim_rows(spec))
                 for spec in self._runnable()
                 if self._running.get(spec.name, 0) < _parallel(spec)
             ]
             with self._database.backend.read() as tx:
-                names = [name for name, _ in allowed]
-                if not queue.any_ready(tx, names):
-                    self._note_due(queue.next_due_ms(tx, names, clock.now_ms()))
+                limited, held_ms = self._pace.limited(tx, allowed)
+                if not queue.any_ready(tx, [name for name, _ in limited]):
+                    names = [spec.name for spec, _ in allowed]
+                    due_ms = queue.next_due_ms(tx, names, clock.now_ms())
+                    self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
                     return []
-            tasks = self._database.write(
-                lambda tx: queue.claim(tx, self._owner.name, allowed), is_durable=False
-            )
+            tasks = self._database.write(lambda tx: self._taken(tx, allowed), is_durable=False)
             if tasks:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
             return tasks
+
+    def _taken(self, tx: Transaction, allowed: Sequence[tuple[TriggerSpec, int]]) -> list[Task]:
+        """Claim tasks, and the turns of their calls."""
+        limited, _ = self._pace.limited(tx, allowed)
+        tasks = queue.claim(tx, self._owner.name, limited)
+        if tasks:
+            turns = self._pace.take(tx, self._database.graph.triggers[tasks[0].trigger], tasks)
+            if turns is not None:
+                self._turns[tasks[0].task] = turns
+        return tasks
 
     def _note_due(self, due_ms: int | None) -> None:
         """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
@@ -293,9 +311,11 @@ class Worker:
             pins[component] = version
         specs = [spec, *self._fused(spec)]
         chain = Chain(self._database.layouts[spec.table], tuple(specs), pins)
-        return Claim(
-            tasks, [code[each.name] for each in specs], chain, next(iter(pins.values()), 0), pins
-        )
+        triggers = [code[each.name] for each in specs]
+        if spec.rate is not None:
+            turns = self._turns.get(tasks[0].task) or Turns(spec.rate, ())
+            triggers[0] = replace(triggers[0], turns=turns)
+        return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
 
     def _live(self, tasks: Tasks, component: str) -> int | None:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
@@ -446,7 +466,9 @@ class Worker:
 
 def _parallel(spec: TriggerSpec) -> int:
     """Return how many claims of a trigger may run at once: an async one is concurrent inside its one claim."""
-    return 1 if spec.is_async else spec.concurrency
+    if spec.is_async:
+        return 1 if spec.rate is None else min(AT_ONCE, spec.concurrency)
+    return spec.concurrency
 
 
 def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:

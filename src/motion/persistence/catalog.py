@@ -99,6 +99,9 @@ CREATE TABLE IF NOT EXISTS motion_backfills (  -- a decision to remake outputs; 
     total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks
     condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_rates (  -- of a trigger with a rate: when its next call may begin, in milliseconds since the epoch
+    trigger TEXT PRIMARY KEY, next_ms REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: what an index must catch up with
     entry INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL
 );

@@ -438,6 +438,15 @@ def has_live_of(tx: Transaction, trigger: str) -> bool:
     return tx.execute(sql, (trigger,)).fetchone() is not None
 
 
+def ready_rows(tx: Transaction, trigger: str, limit: int, now: int) -> int:
+    """Return how many rows of a trigger could be claimed now, up to about `limit`."""
+    sql = (
+        f"SELECT COALESCE(SUM(size), 0) FROM (SELECT high - low + 1 AS size FROM motion_tasks "
+        f"WHERE status = {TaskStatus.READY:d} AND trigger = ? AND not_before <= ? LIMIT ?)"
+    )
+    return int(tx.execute(sql, (trigger, now, limit)).fetchone()[0])
+
+
 def next_due_ms(tx: Transaction, triggers: Sequence[str], now: int) -> int | None:
     """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed."""
     sql = (

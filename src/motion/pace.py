@@ -1,0 +1,91 @@
+"""Pace: what holds ready work back, `rate=` and `batch_wait=`. Neither a thread nor a claimed row waits for them.
+
+Work that may not begin yet is not claimed. Only async functions are claimed somewhat ahead: their calls wait for their
+turns in the event loop, where waiting costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.persistence import queue, rates
+from motion.rates import Turns
+from motion.tasks import Task
+from motion.triggers import TriggerSpec
+
+AT_ONCE = 2
+"""Claims of an async trigger with a rate that run at once: one's calls end while the other's begin."""
+
+
+class Pace:
+    """Tells which triggers may be claimed now, and how many of their rows. Thread-safe.
+
+    Since when a batch has been filling is known in this process only: after a restart it waits anew.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._filling: dict[str, int] = {}
+
+    def limited(
+        self, tx: Transaction, allowed: Sequence[tuple[TriggerSpec, int]]
+    ) -> tuple[list[tuple[str, int]], int | None]:
+        """Return the triggers that may be claimed now, with the rows that one claim may hold; and when one that is held
+        back may be looked at again, in milliseconds since the epoch."""
+        found, due = [], []
+        for spec, rows in allowed:
+            left, due_ms = rows, 0
+            if spec.rate is not None:
+                left, due_ms = self._by_rate(tx, spec, rows)
+            if left and spec.batch_wait_s:
+                left, due_ms = self._by_filling(tx, spec, left)
+            found += [(spec.name, left)] if left else []
+            due += [due_ms] if due_ms else []
+        return found, min(due, default=None)
+
+    def take(self, tx: Transaction, spec: TriggerSpec, tasks: Sequence[Task]) -> Turns | None:
+        """Take the turns of the calls that a claim makes."""
+        with self._lock:
+            self._filling.pop(spec.name, None)
+        if spec.rate is None:
+            return None
+        calls = -(-sum(task.size for task in tasks) // (spec.batch or 1))
+        return Turns(spec.rate, rates.take(tx, spec.name, spec.rate, calls, clock.now_ms()))
+
+    def pay(self, tx: Transaction, spec: TriggerSpec, turns: Turns) -> None:
+        """Take the turns of the calls that a claim made beyond those that it had taken."""
+        if spec.rate is not None:
+            rates.take(tx, spec.name, spec.rate, turns.beyond, clock.now_ms())
+
+    def _by_rate(self, tx: Transaction, spec: TriggerSpec, rows: int) -> tuple[int, int]:
+        """Return how many rows' turn it is, or 0 and when it is the next one's."""
+        assert spec.rate is not None
+        now = clock.now_ms()
+        following = rates.next_turn_ms(tx, spec.name, spec.rate, now)
+        first = spec.rate.first_ms(now, following)
+        if first > now:
+            return 0, math.ceil(first)
+        until = now + rates.AHEAD_MS if spec.is_async else now
+        calls = spec.rate.turns_until(until, now, following)
+        if spec.is_async:
+            calls = min(calls, max(spec.concurrency // AT_ONCE, 1))
+        return min(calls * (spec.batch or 1), rows), 0
+
+    def _by_filling(self, tx: Transaction, spec: TriggerSpec, rows: int) -> tuple[int, int]:
+        """Return how many rows may be claimed, whole batches or what is there after a batch had its time to fill; or 0
+        and when that is over."""
+        batch, now = spec.batch or 1, clock.now_ms()
+        ready = queue.ready_rows(tx, spec.name, rows, now)
+        with self._lock:
+            if not ready:
+                self._filling.pop(spec.name, None)
+                return 0, 0
+            over = self._filling.setdefault(spec.name, now) + round(1000 * (spec.batch_wait_s or 0))
+        if over <= now or ready >= rows:
+            return rows, 0
+        whole = ready // batch * batch
+        return whole, 0 if whole else over
