@@ -22,10 +22,10 @@ LEVELS: Mapping[str, int] = {
     unit: level
     for level, units in enumerate(
         (
-            "errors clock schedules events rates schema codecs triggers components graph fingerprints tasks costs derive",
+            "errors clock schedules events rates locks schema codecs triggers components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
-            "database scheduler view progress change claims commit pace inline recompute worker intake event_loop owners fitting model load aio store",
+            "database search scheduler view progress change claims commit pace inline recompute worker intake event_loop owners fitting model load aio store",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

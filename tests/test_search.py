@@ -260,14 +260,14 @@ def test_a_vector_of_another_length_is_refused_before_there_are_any(items: motio
         items.search(COSINE, [1, 0, 0])
 
 
-@pytest.mark.parametrize("vector", [[np.nan, 0], [np.inf, 0], [[1, 0]], "ab", 5, None], ids=repr)
+@pytest.mark.parametrize("vector", [[np.nan, 0], [np.inf, 0], [[[1, 0]]], "ab", 5, None], ids=repr)
 def test_what_is_no_vector_of_finite_numbers_is_refused(items: motion.Store, vector: Any) -> None:
     fill(items, [[1, 0]])
     with pytest.raises(motion.SearchError, match=r"item\.cosine"):
         items.search(COSINE, vector)
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, "3"])
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None])
 def test_k_is_at_least_1(items: motion.Store, k: Any) -> None:
     with pytest.raises(motion.SearchError, match="at least 1"):
         items.search(COSINE, [1, 0], k=k)

@@ -2,11 +2,11 @@
 
 from motion.change import Change, RejectedRow
 from motion.components import Component, StateVersion, always, fit, if_better, infer, manual
-from motion.database import Hit
 from motion.errors import (
     BadRows,
     DimensionMismatch,
     InvalidValue,
+    MissingPackage,
     MotionError,
     SchemaError,
     SchemaMismatch,
@@ -29,6 +29,7 @@ from motion.runtime import create_store
 from motion.schedules import Schedule, cron, every
 from motion.schema import Index, Vector
 from motion.schema import KeyOptions as Key
+from motion.search import Hit
 from motion.store import Status, Store
 from motion.tasks import DeadLetter
 from motion.triggers import Failed, trigger
@@ -46,6 +47,7 @@ __all__ = [
     "Index",
     "InvalidValue",
     "Key",
+    "MissingPackage",
     "Model",
     "MotionError",
     "Plan",

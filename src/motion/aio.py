@@ -6,9 +6,6 @@ import asyncio
 from typing import Any
 
 from motion.change import Change
-from motion.database import (
-    Hit,
-)
 
 
 class AsyncStore:
@@ -33,6 +30,6 @@ class AsyncStore:
         """`Store.rows`."""
         return await asyncio.to_thread(self._store.rows, *args, **options)
 
-    async def search(self, *args: Any, **options: Any) -> list[Hit]:
+    async def search(self, *args: Any, **options: Any) -> list[Any]:
         """`Store.search`."""
         return await asyncio.to_thread(self._store.search, *args, **options)

@@ -21,13 +21,13 @@ from motion.errors import (
     InvalidValue,
     MotionError,
     SchemaError,
-    SearchError,
     TriggerError,
     UnknownVersion,
 )
 from motion.graph import Graph
 from motion.persistence import backfills, catalog, files, queue, reading, states
 from motion.persistence.cascade import Layouts
+from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.writes import (
@@ -37,30 +37,13 @@ from motion.persistence.writes import (
     SetOperation,
     apply_operations,
 )
-from motion.schema import Key, Table, Tables
+from motion.schema import Table, Tables
 from motion.tasks import Cause
 from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
 
 T = TypeVar("T")
 TableName = str | type
 Where = str | Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One result of a search.
-
-    Attributes:
-        id: the row's id.
-        pages: its page keys, by name.
-        score: larger is better; for the cosine metric in [-1, 1].
-        row: the whole row, as an instance of its dataclass.
-    """
-
-    id: Any
-    pages: dict[str, int]
-    score: float
-    row: Any
 
 
 @dataclass(frozen=True)
@@ -113,13 +96,16 @@ NO_CODE = Code({}, {}, {})
 class Database:
     """One store's data. Thread-safe."""
 
-    def __init__(self, name: str, backend: Backend, make_index: MakeIndex) -> None:
+    def __init__(
+        self, name: str, backend: Backend, make_index: MakeIndex, *, tends_indexes: bool = True
+    ) -> None:
         self.name, self.backend = name, backend
         self.tables = Tables({})
         self.code = NO_CODE
         self._given: Sequence[Any] = ()
         self.costs = Costs()
-        self.indexes = VectorIndexes(make_index)
+        self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
+        self.filter_lists = FilterLists()
         self._graph_number = -1
         self.layouts = Layouts(Graph(self.tables, ()))
         self._states: dict[tuple[str, int], Any] = {}
@@ -140,6 +126,7 @@ class Database:
             before = catalog.fingerprints(tx)
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
             backfills.begin_where_code_changed(tx, Layouts(found), before)
+            self.indexes.forget_files_ahead(tx)
             return found, catalog.graph_number(tx)
 
         found, number = self.backend.write(work)
@@ -157,6 +144,11 @@ class Database:
         self.tables = Tables(schemas)
         with self.backend.read() as tx:
             self._refresh(tx, catalog.graph_number(tx))
+
+    def close(self) -> None:
+        """Keep what is worth keeping, and release all files."""
+        self.indexes.close()
+        self.backend.close()
 
     def _refresh(self, tx: Transaction, number: int) -> None:
         """Notice by the graph's number that another process has replaced the triggers."""
@@ -248,56 +240,6 @@ class Database:
         columns = list(zip(*found, strict=True)) if found else [()] * len(names)
         return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
 
-    def search(
-        self, path: str, vector: Any, k: int, where: Where, params: Sequence[Any], pins: Pins
-    ) -> list[Hit]:
-        key = self._searchable(path)
-        query = _query_vector(path, vector)
-        if not isinstance(k, int) or k < 1:
-            raise SearchError(f"search(k=) takes an int of at least 1, but was given {k!r}.")
-        layout = self.layouts[key.table]
-        condition, values = condition_of(layout.table, where, params)
-        with self.backend.read() as tx:
-            version = self._version(tx, layout, key, pins)
-        if version is None:
-            return []
-        pinned = (
-            {**pins, layout.versioned[key.name].component or "": version}
-            if key.name in layout.versioned
-            else pins
-        )
-        with self.indexes.guarded(layout, key, version) as index, self.backend.read() as tx:
-            among = None
-            if condition is not None:
-                among = np.array(
-                    reading.rows_where(tx, layout, condition, values, pinned), np.int64
-                )
-            numbers, scores = index.search(tx, query, k, among)
-            found = reading.rows_by_number(tx, layout, numbers.tolist(), pinned)
-        best = zip(numbers.tolist(), scores.tolist(), strict=True)
-        return [_hit(layout.table, found[row], score) for row, score in best if row in found]
-
-    def _version(self, tx: Transaction, layout: Layout, key: Key, pins: Pins) -> int | None:
-        """Return the version whose vectors are searched: 0 for a key that has none, None where none is live yet."""
-        if key.name not in layout.versioned:
-            return 0
-        component = layout.versioned[key.name].component or ""
-        return pins[component] if component in pins else states.live_version(tx, component)
-
-    def _searchable(self, path: str) -> Key:
-        key = self.tables.key(path)
-        if not key.is_array:
-            arrays = [
-                f"{table.name}.{name}"
-                for table in self.tables
-                for name, each in table.keys.items()
-                if each.is_array
-            ]
-            raise SearchError(
-                f"{path} holds {key.codec.expected}, not vectors; searchable are {', '.join(arrays) or 'none'}."
-            )
-        return key
-
     # -- states --
 
     def state(self, component: str, version: int) -> Any:
@@ -371,23 +313,6 @@ def condition_of(
         parts.append(f'"{key.name}" IS ?')
         values.append(key.encode(value))
     return " AND ".join(parts), values
-
-
-def _query_vector(path: str, vector: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    try:
-        query = np.asarray(vector, np.float32)
-    except (TypeError, ValueError) as exc:
-        raise SearchError(f"the query for {path} is no vector of numbers: {exc}") from exc
-    if query.ndim != 1 or not np.isfinite(query).all():
-        raise SearchError(
-            f"the query for {path} must be one vector of finite numbers; it has shape {query.shape}"
-            f"{'' if np.isfinite(query).all() else ' and holds NaN or infinity'}."
-        )
-    return query
-
-
-def _hit(table: Table, row: Any, score: float) -> Hit:
-    return Hit(row.id, {page: getattr(row, page) for page in table.page_keys}, score, row)
 
 
 def _arrow(column: Sequence[Any]) -> pa.Array:

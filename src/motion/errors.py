@@ -30,6 +30,20 @@ class MotionError(Exception):
     """The root of Motion's errors."""
 
 
+class MissingPackage(MotionError, ImportError):
+    """Something was asked for that needs a package which is optional and not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(what, package, extra)
+        self.what, self.package, self.extra = what, package, extra
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} needs the package {self.package}, which is not installed; "
+            f"get it with: pip install 'motion-ml[{self.extra}]'"
+        )
+
+
 class SchemaError(MotionError, TypeError):
     """A schema, or a name used with it, is not one that a store can have."""
 

@@ -121,7 +121,7 @@ def _call(job: Job) -> Any:
         reason, trace = f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))
         raise FitFailed(f"{name}.{job.method}", reason, trace) from None  # its cause may not pickle
     finally:
-        database.backend.close()
+        database.close()
 
 
 # -- in the process of the store --
@@ -284,9 +284,18 @@ class Fitter:
             return False
         if is_gated and not self._passes(component, number, live):
             return True
+        self._make_indexes_ready(component, number)
         self._database.write(lambda tx: switch(tx, self._database, component, number))
         self._database.write(lambda tx: forget_old_outputs(tx, self._database, component))
         return True
+
+    def _make_indexes_ready(self, component: str, number: int) -> None:
+        """Build the indexes of a version before it is live: then no search waits for them."""
+        for name in _versioned(self._database, component):
+            layout = self._database.layouts[self._database.graph.triggers[name].table]
+            for key in self._database.graph.triggers[name].sets:
+                if layout.table.keys[key].is_array:
+                    self._database.indexes.make_ready(layout, layout.table.keys[key], number)
 
     def _passes(self, component: str, number: int, live: int | None) -> bool:
         """Measure a candidate beside the live version, and decide as its fit says."""

@@ -24,7 +24,7 @@ from motion.persistence.writes import Operation
 from motion.progress import has_work
 from motion.schema import NAME
 from motion.store import Store
-from motion.vectors.exact import ExactIndex
+from motion.vectors.choice import make_index
 from motion.worker import Worker
 
 _open_stores: dict[tuple[str, Path], Store] = {}
@@ -130,7 +130,7 @@ def _open(
     backend = None
     try:
         backend = SqliteBackend(name, place, durability)
-        database = Database(name, backend, ExactIndex)
+        database = Database(name, backend, make_index)
         database.open(schemas, triggers)
     except BaseException:
         if backend is not None:
@@ -144,7 +144,7 @@ def _open(
         with _open_lock:
             _open_stores.pop((name, place), None)
         running.stop()
-        backend.close()
+        database.close()
         if temporary:
             temporary.cleanup()
 
@@ -174,7 +174,8 @@ def _has_work(database: Database) -> bool:
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
     """Open a store that exists for reading, in the process of a fit."""
-    database = Database(name, SqliteBackend(name, folder, "normal"), ExactIndex)
+    backend = SqliteBackend(name, folder, "normal")
+    database = Database(name, backend, make_index, tends_indexes=False)
     database.open_reader(schemas)
     return database
 

@@ -32,6 +32,8 @@ from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, n
 
 Metric = Literal["cosine", "dot", "l2"]
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
+IndexKind = Literal["auto", "exact", "hnsw"]
+INDEX_KINDS: tuple[IndexKind, ...] = ("auto", "exact", "hnsw")
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 RESERVED_PREFIXES = ("motion_", "sqlite_")
@@ -49,10 +51,13 @@ class Vector:
         dim: numbers in each vector, at least 1.
         metric: how vectors are compared; "cosine" and "dot" score larger-is-better as they are, "l2" by the
             negative distance.
+        index: "exact" compares with every vector; "hnsw" is approximate and needs the extra `motion-ml[ann]`;
+            "auto" is exact up to about 50,000 vectors and approximate beyond, where that is installed.
     """
 
     dim: int
     metric: Metric = "cosine"
+    index: IndexKind = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.dim, int) or self.dim < 1:
@@ -62,6 +67,10 @@ class Vector:
         if self.metric not in METRICS:
             raise SchemaError(
                 f"Vector(metric=) is one of {', '.join(METRICS)}, not {self.metric!r}."
+            )
+        if self.index not in INDEX_KINDS:
+            raise SchemaError(
+                f"Vector(index=) is one of {', '.join(INDEX_KINDS)}, not {self.index!r}."
             )
 
 
@@ -88,6 +97,7 @@ class Key:
     is_page: bool = False
     is_indexed: bool = False
     metric: Metric = "cosine"
+    index: IndexKind = "auto"
     dim: int | None = None
     level: str | None = None
     make_default: Callable[[], Any] | None = None
@@ -377,6 +387,7 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
         is_page=is_page,
         is_indexed=any(extra is Index or isinstance(extra, Index) for extra in extras),
         metric=vector.metric if vector else "cosine",
+        index=vector.index if vector else "auto",
         dim=vector.dim if vector else None,
         level=options.level,
         make_default=_default_of(field),

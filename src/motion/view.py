@@ -8,12 +8,13 @@ from typing import Any, TypeVar, overload
 
 import pyarrow as pa
 
-from motion.database import Database, Hit, TableName, Where, delete_operation, set_operation
+from motion.database import Database, TableName, Where, delete_operation, set_operation
 from motion.errors import WaitInsideRun
 from motion.intake import COMMIT_EVERY, chunks_of, operations_of
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation
 from motion.schema import Table
+from motion.search import search
 
 Row = TypeVar("Row")
 
@@ -108,20 +109,34 @@ class Reader:
         return self._database.sql(query, params)
 
     def search(
-        self, key: str, vector: Any, *, k: int = 10, where: Where = None, params: Sequence[Any] = ()
-    ) -> list[Hit]:
-        """Return the `k` rows whose vectors are nearest to `vector`, best first; all committed rows are seen.
+        self,
+        key: str | Sequence[str],
+        vector: Any = None,
+        *,
+        text: str | Sequence[str] | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Any]:
+        """Return the `k` rows that fit best, best first; all committed rows are seen.
 
         Args:
-            key: "table.key" of an array key.
-            vector: as many numbers as the stored vectors have.
+            key: "table.key" of an array key, which `vector` is compared with, or of a `str` key, in which `text` is
+                looked for; or several keys of one table, whose rankings are fused (reciprocal rank fusion).
+            vector: as many numbers as the stored vectors have; a 2-D array is a batch of queries.
+            text: words: rows with any of them are found, those with more and rarer ones first; a list is a batch. No
+                character has a meaning of its own. The first search makes the key's index; it is kept from then on.
             k: at least 1; exactly this many where as many exist.
             where: only among rows that this condition on stored values holds for.
 
+        Returns:
+            A list of `Hit`; for a batch a list of such lists.
+
         Raises:
-            SearchError, DimensionMismatch: the key holds no vectors, or vectors of another length.
+            SearchError, DimensionMismatch: a key cannot be searched so, or holds vectors of another length.
+            MissingPackage: the key's index is "hnsw" and usearch is not installed.
         """
-        return self._database.search(key, vector, k, where, params, self._seen())
+        return search(self._database, key, vector, text, k, where, params, self._seen())
 
 
 class Writer(Reader):

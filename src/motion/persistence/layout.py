@@ -26,6 +26,8 @@ from motion.triggers import TriggerSpec
 ORIGIN_BITS = 20
 ORIGIN_MASK = (1 << ORIGIN_BITS) - 1
 VERSION_SHIFT = 40
+ALL_ROWS = (1 << VERSION_SHIFT) - 1
+"""Stands for every row of a state version, in the vector log."""
 
 Pins = Mapping[str, int]
 """Component -> state version whose outputs to read; components left out are read live."""
@@ -67,6 +69,11 @@ class Layout:
 
     table: Table
     graph: Graph
+
+    @cached_property
+    def statements(self) -> dict[object, str]:
+        """Statements that were made once, by whatever tells them apart."""
+        return {}
 
     @cached_property
     def base(self) -> str:

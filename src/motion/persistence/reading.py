@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,8 +13,6 @@ from motion.persistence.layout import (
     NO_PINS,
     Layout,
     Pins,
-    in_ranges,
-    parts_of,
     quoted,
 )
 from motion.schema import Table
@@ -63,7 +62,7 @@ def read_rows(
         f" ORDER BY {order} LIMIT {-1 if limit is None else int(limit)})"
     )
     sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
-    return [decoded(layout.table, found) for found in _user_query(tx, sql, values, where or order)]
+    return [decoded(layout.table, found) for found in user_query(tx, sql, values, where or order)]
 
 
 def rows_where(
@@ -73,7 +72,7 @@ def rows_where(
     sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
     return [
         int(found[0])
-        for found in _user_query(tx, sql, [encode_parameter(v) for v in parameters], where)
+        for found in user_query(tx, sql, [encode_parameter(v) for v in parameters], where)
     ]
 
 
@@ -81,12 +80,10 @@ def rows_by_number(
     tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
 ) -> dict[int, Any]:
     """Return rows as instances by their numbers."""
-    found = {}
-    for part in parts_of(rows):
-        sql = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
-        for number, *values in tx.execute(f"{sql} WHERE {in_ranges(layout.row, part)}"):
-            found[int(number)] = decoded(layout.table, values)
-    return found
+    sql = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
+    named = f"{sql} WHERE {layout.row} IN (SELECT value FROM json_each(?))"
+    found = tx.execute(named, (json.dumps(list(rows)),))
+    return {int(number): decoded(layout.table, values) for number, *values in found}
 
 
 def row_numbers(tx: Transaction, layout: Layout, row_id: Stored) -> list[int]:
@@ -124,12 +121,17 @@ def decoded(table: Table, stored: Sequence[Any]) -> Any:
 
 
 def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
-    keys = layout.table.keys
-    columns = [layout.inherited_value(key) if inherit else layout.value(key) for key in keys]
-    return f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
+    name = (inherit, *pins.items())
+    sql = layout.statements.get(name)
+    if sql is None:
+        keys = layout.table.keys
+        columns = [layout.inherited_value(key) if inherit else layout.value(key) for key in keys]
+        sql = f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
+        layout.statements[name] = sql
+    return sql
 
 
-def _user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
+def user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
     try:
         return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
     except Exception as exc:

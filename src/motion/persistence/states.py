@@ -12,6 +12,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.components import StateVersion, Status
 from motion.persistence.layout import (
+    ALL_ROWS,
     VERSION_SHIFT,
     Layout,
     changed_column,
@@ -19,6 +20,7 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
+from motion.persistence.rows import log_vectors
 from motion.triggers import TriggerSpec
 
 
@@ -116,11 +118,23 @@ def kept_versions(tx: Transaction, component: str) -> list[int]:
 
 
 def delete_outputs(tx: Transaction, spec: TriggerSpec, keep: Sequence[int]) -> None:
-    """Delete the outputs of all versions but these."""
+    """Delete the outputs of all versions but these, and tell indexes of it."""
+    table = outputs_table(spec.name)
+    for version in _versions_of(tx, spec):
+        low, high = slot_of(version, 0), slot_of(version, ALL_ROWS)
+        has_some = f"SELECT 1 FROM {table} WHERE slot BETWEEN {low} AND {high} LIMIT 1"
+        if version not in keep and tx.execute(has_some).fetchone():
+            for key in spec.sets:
+                log_vectors(tx, f"{spec.table}.{key}", [high])
     kept = [
         f"slot BETWEEN {slot_of(number, 0)} AND {slot_of(number + 1, 0) - 1}" for number in keep
     ]
-    tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE NOT ({' OR '.join(kept) or '0'})")
+    tx.execute(f"DELETE FROM {table} WHERE NOT ({' OR '.join(kept) or '0'})")
+
+
+def _versions_of(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    sql = "SELECT number FROM motion_states WHERE component = ?"
+    return [int(row[0]) for row in tx.execute(sql, (spec.component,))]
 
 
 def number_differences(

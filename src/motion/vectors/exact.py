@@ -1,4 +1,4 @@
-"""Exact search: one matrix product over contiguous float32 vectors."""
+"""Exact search: a matrix product over contiguous float32 vectors."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from motion.locks import SharedLock
 from motion.schema import Metric
-from motion.vectors.base import FloatArray, IntArray
+from motion.vectors.base import FloatArray, Found, IntArray, Parts
 
 FIRST_CAPACITY = 256
+TINY = 1e-20
+QUERIES_AT_ONCE = 32
+"""Queries compared in one product: what they score with every vector is in memory at once."""
+
+CHOSEN_AT_ONCE = 512
+"""Vectors copied together and compared while they are in the cache, where only some rows are. No more than this are
+compared by one thread: waking others costs more, above all when they are busy."""
 
 
 class ExactIndex:
-    """Compares a query with every vector. Not thread-safe: its owner guards it.
+    """Compares a query with every vector.
 
     Scores: the cosine in [-1, 1] (0 where either vector is zero), the dot product, or the negative Euclidean distance.
     """
+
+    needs_tending = False
 
     def __init__(self, dim: int, metric: Metric) -> None:
         self.dim, self.metric = dim, metric
@@ -28,13 +38,15 @@ class ExactIndex:
         return len(self._place)
 
     def put(self, rows: Sequence[int], vectors: FloatArray) -> None:
-        vectors = self._prepared(vectors)
+        vectors = self.prepared(vectors)
         fresh = [i for i, row in enumerate(rows) if row not in self._place]
-        for i, row in enumerate(rows):
-            place = self._place.get(row)
-            if place is not None:
-                self._matrix[place] = vectors[i]
-        self._append([rows[i] for i in fresh], vectors[fresh])
+        if len(fresh) < len(rows):
+            for i, row in enumerate(rows):
+                place = self._place.get(row)
+                if place is not None:
+                    self._matrix[place] = vectors[i]
+            rows, vectors = [rows[i] for i in fresh], vectors[fresh]
+        self._append(rows, vectors)
 
     def remove(self, rows: Sequence[int]) -> None:
         for row in rows:
@@ -47,48 +59,108 @@ class ExactIndex:
                 self._matrix[place], self._rows[place] = self._matrix[last], moved
                 self._place[moved] = place
 
-    def search(
-        self, query: FloatArray, k: int, among: IntArray | None = None
-    ) -> tuple[IntArray, FloatArray]:
-        count = len(self._place)
-        places = np.arange(count) if among is None else self._places(among)
-        if not len(places):
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        matrix = self._matrix[:count] if among is None else self._matrix[places]
-        scores = self._scores(matrix, query)
-        rows = self._rows[places]
-        best = np.arange(len(scores))
-        if k < len(scores):
-            # Ties at the edge are kept, so that which of them is returned does not depend on their place.
-            edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-            best = np.flatnonzero(scores >= edge)
-        order = best[np.lexsort((rows[best], -scores[best]))][:k]
-        return rows[order], scores[order]
+    def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
+        places = None if among is None else self._places(among)
+        rows = self.rows if places is None else self._rows[places]
+        found: list[Found] = []
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            part = queries[start : start + QUERIES_AT_ONCE]
+            scores = self._scores(self.matrix, part) if places is None else self._of(places, part)
+            found += [_best(rows, each, k) for each in scores]
+        return found
 
-    def _scores(self, matrix: FloatArray, query: FloatArray) -> FloatArray:
-        if self.metric == "l2":
-            return np.asarray(-np.linalg.norm(matrix - query, axis=1), np.float32)
-        prepared = self._prepared(query.astype(np.float32)[None])[0]
-        scores = np.asarray(matrix @ prepared, np.float32)
-        # Rounding can take a cosine past 1.
-        return np.clip(scores, -1, 1) if self.metric == "cosine" else scores
+    def tend(self, lock: SharedLock) -> bool:
+        return False
 
-    def _prepared(self, vectors: FloatArray) -> FloatArray:
+    def saved(self) -> Parts | None:
+        return None  # rows are read from the database as fast as from a file of our own
+
+    def restore(self, parts: Parts) -> None:
+        rows, matrix = parts["rows"], parts["matrix"]
+        if matrix.shape != (len(rows), self.dim) or len(self):
+            raise ValueError(f"a matrix of shape {matrix.shape} for {len(rows)} rows")
+        self._rows, self._matrix = rows, matrix
+        self._place = dict(zip(rows.tolist(), range(len(rows)), strict=True))
+
+    # -- for indexes that stand on this one --
+
+    @property
+    def rows(self) -> IntArray:
+        """The row numbers, in no order."""
+        return self._rows[: len(self)]
+
+    @property
+    def matrix(self) -> FloatArray:
+        """The prepared vectors, in the order of `rows`."""
+        return self._matrix[: len(self)]
+
+    def vectors(self, rows: Sequence[int]) -> FloatArray:
+        """Return the prepared vectors of rows that are there."""
+        return self._matrix[[self._place[row] for row in rows]]
+
+    def prepared(self, vectors: FloatArray) -> FloatArray:
+        """Return vectors as they are compared: of unit length for the cosine."""
         if self.metric != "cosine":
             return np.asarray(vectors, np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.where(norms > 0, norms, 1), np.float32)
+        vectors = np.asarray(vectors, np.float32)
+        squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors)
+        if not (TINY < squares.min(initial=1) <= squares.max(initial=1) < np.inf):
+            # Squares of tiny numbers vanish in float32, those of huge ones are infinite.
+            largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+            vectors = np.asarray(vectors / np.where(largest > 0, largest, 1), np.float32)
+            squares = np.einsum("ij,ij->i", vectors, vectors)
+        norms = np.sqrt(np.where(squares > 0, squares, 1), dtype=np.float32)
+        return np.asarray(vectors / norms[:, None], np.float32)
+
+    def _scores(self, matrix: FloatArray, queries: FloatArray) -> FloatArray:
+        """Return the score of each query with each vector."""
+        if self.metric == "l2":
+            distances = [np.linalg.norm(matrix - query, axis=1) for query in queries]
+            return -np.array(distances, np.float32).reshape(len(queries), len(matrix))
+        prepared = self.prepared(queries)
+        if len(matrix) <= CHOSEN_AT_ONCE:
+            scores = np.einsum("ij,qj->qi", matrix, prepared)
+        elif len(queries) == 1:
+            scores = (matrix @ prepared[0])[None]
+        else:
+            scores = prepared @ matrix.T
+        # Rounding can take a cosine past 1.
+        return np.asarray(np.clip(scores, -1, 1) if self.metric == "cosine" else scores, np.float32)
+
+    def _of(self, places: IntArray, queries: FloatArray) -> FloatArray:
+        """Return the score of each query with each of the vectors at these places."""
+        parts = [
+            self._scores(self._matrix[places[start : start + CHOSEN_AT_ONCE]], queries)
+            for start in range(0, len(places), CHOSEN_AT_ONCE)
+        ]
+        return np.concatenate(parts, axis=1) if parts else np.empty((len(queries), 0), np.float32)
 
     def _places(self, rows: IntArray) -> IntArray:
-        found = [self._place[row] for row in rows.tolist() if row in self._place]
+        place = self._place
+        found = [place[row] for row in rows.tolist() if row in place]
         return np.array(found, np.int64)
 
     def _append(self, rows: Sequence[int], vectors: FloatArray) -> None:
         start, end = len(self._place), len(self._place) + len(rows)
         if end > len(self._rows):
-            capacity = max(end, 2 * len(self._rows))
-            self._matrix = np.resize(self._matrix, (capacity, self.dim))
-            self._rows = np.resize(self._rows, capacity)
+            self._grow(max(end, 2 * len(self._rows)))
         self._matrix[start:end] = vectors
         self._rows[start:end] = rows
         self._place.update(zip(rows, range(start, end), strict=True))
+
+    def _grow(self, capacity: int) -> None:
+        count = len(self)
+        matrix = np.empty((capacity, self.dim), np.float32)
+        rows = np.empty(capacity, np.int64)
+        matrix[:count], rows[:count] = self._matrix[:count], self._rows[:count]
+        self._matrix, self._rows = matrix, rows
+
+
+def _best(rows: IntArray, scores: FloatArray, k: int) -> Found:
+    best = np.arange(len(scores))
+    if k < len(scores):
+        # Ties at the edge are kept, so that which of them is returned does not depend on their place.
+        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+        best = np.flatnonzero(scores >= edge)
+    order = best[np.lexsort((rows[best], -scores[best]))][:k]
+    return rows[order], scores[order]

@@ -1,0 +1,330 @@
+"""Search: by vectors, by text, and by several of them together, with a filter, alone or in batches."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from motion.backends.base import Transaction
+from motion.codecs import StrCodec
+from motion.database import Database, Where, condition_of
+from motion.errors import SearchError, listed, shortened
+from motion.persistence import fulltext, reading, states
+from motion.persistence.filters import Filter
+from motion.persistence.indexes import Follower
+from motion.persistence.layout import Layout, Pins
+from motion.schema import Key, Table
+from motion.vectors.base import FloatArray
+
+RANK_OFFSET = 60
+"""Of reciprocal rank fusion: a row scores 1 / (60 + its rank) in each ranking. Cormack et al., SIGIR 2009."""
+
+RANKED_AT_LEAST = 60
+PROBED = 256
+"""Nearest rows that are looked at with a filter in mind, before all rows that it holds for are listed."""
+
+Ranking = list[tuple[int, float]]
+"""Row numbers and scores, best first."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search.
+
+    Attributes:
+        id: the row's id.
+        pages: its page keys, by name.
+        score: larger is better. Of a vector: the cosine in [-1, 1], the dot product, or the negative distance; of a
+            text: its BM25, above 0; of several keys together: the sum of 1 / (60 + rank).
+        row: the whole row, as an instance of its dataclass.
+    """
+
+    id: Any
+    pages: dict[str, int]
+    score: float
+    row: Any
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched for, checked."""
+
+    table: Table
+    vector_keys: tuple[Key, ...]
+    text_keys: tuple[Key, ...]
+    queries: FloatArray
+    texts: tuple[str, ...]
+    count: int
+    k: int
+
+    @property
+    def is_fused(self) -> bool:
+        return len(self.vector_keys) + len(self.text_keys) > 1
+
+    @property
+    def depth(self) -> int:
+        """How many rows of each ranking count."""
+        return max(4 * self.k, RANKED_AT_LEAST) if self.is_fused else self.k
+
+
+def search(
+    database: Database,
+    key: str | Sequence[str],
+    vector: Any,
+    text: str | Sequence[str] | None,
+    k: Any,
+    where: Where,
+    params: Sequence[Any],
+    pins: Pins,
+) -> list[Any]:
+    """See `Reader.search`."""
+    keys = _keys(database, key)
+    if vector is not None and not any(each.is_array for _, each in keys):
+        raise SearchError(
+            f"{_path(keys[0][1])} holds text, not vectors; searchable are {_searchable(database)}."
+        )
+    queries, is_batch = _vectors(keys, vector)
+    texts, is_text_batch = _texts(keys, text)
+    if (
+        vector is not None
+        and text is not None
+        and (is_batch, len(queries)) != (is_text_batch, len(texts))
+    ):
+        raise SearchError(
+            f"a search by vector and text takes one of each, or as many texts as vectors; "
+            f"it was given {_counted(queries, is_batch)} and {_counted(texts, is_text_batch)}."
+        )
+    question = Question(
+        keys[0][0],
+        tuple(each for _, each in keys if each.is_array),
+        tuple(each for _, each in keys if not each.is_array),
+        queries,
+        texts,
+        max(len(queries), len(texts)),
+        _checked_k(k),
+    )
+    condition, values = condition_of(question.table, where, params)
+    hits = _answers(database, question, condition, values, pins)
+    return hits if is_batch or is_text_batch else hits[0]
+
+
+# -- what is asked, checked --
+
+
+def _keys(database: Database, given: str | Sequence[str]) -> list[tuple[Table, Key]]:
+    paths = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
+    keys = [database.tables.key(path) for path in paths]
+    if len({key.table for key in keys}) != 1:
+        raise SearchError(
+            f"one search is about one table, but was given keys of {listed(sorted({key.table for key in keys}))}."
+        )
+    table = database.tables.get(keys[0].table)
+    for key in keys:
+        if not key.is_array and not isinstance(key.codec, StrCodec):
+            raise SearchError(
+                f"{_path(key)} holds {key.codec.expected}; searchable are {_searchable(database)}."
+            )
+    return [(table, key) for key in dict.fromkeys(keys)]
+
+
+def _searchable(database: Database) -> str:
+    """Return the keys that can be searched, for an error."""
+    every = [key for table in database.tables for key in table.keys.values()]
+    vectors = [_path(key) for key in every if key.is_array]
+    texts = [_path(key) for key in every if isinstance(key.codec, StrCodec)]
+    return f"by vector {listed(vectors)}; by text= {listed(texts)}"
+
+
+def _path(key: Key) -> str:
+    return f"{key.table}.{key.name}"
+
+
+def _vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[FloatArray, bool]:
+    """Return the query vectors, one a row, and whether they were given as a batch."""
+    arrays = [_path(key) for _, key in keys if key.is_array]
+    if vector is None:
+        if arrays:
+            raise SearchError(f"{arrays[0]} is compared with a vector, and none was given.")
+        return np.empty((0, 0), np.float32), False
+    try:
+        with np.errstate(over="ignore"):
+            query = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as exc:
+        raise SearchError(f"the query for {arrays[0]} is no vector of numbers: {exc}") from exc
+    if query.ndim not in (1, 2) or not np.isfinite(query).all():
+        raise SearchError(
+            f"the query for {arrays[0]} must be one vector of finite numbers, or one a row; it has shape {query.shape}"
+            f"{'' if np.isfinite(query).all() else ' and holds NaN or infinity'}."
+        )
+    return query.reshape(-1, query.shape[-1]), query.ndim == 2
+
+
+def _texts(keys: Sequence[tuple[Table, Key]], text: Any) -> tuple[tuple[str, ...], bool]:
+    words = [_path(key) for _, key in keys if not key.is_array]
+    if text is None:
+        if words:
+            raise SearchError(f"{words[0]} holds text: say what to look for with text=.")
+        return (), False
+    if not words:
+        raise SearchError(
+            f"text= is looked for in keys that hold str, and {_path(keys[0][1])} holds vectors; "
+            f"name both: search(['{_path(keys[0][1])}', 'table.key of a str'], vector, text=...)."
+        )
+    is_batch = isinstance(text, list | tuple)
+    texts = tuple(text) if is_batch else (text,)
+    wrong = next((each for each in texts if not isinstance(each, str)), None)
+    if wrong is not None:
+        raise SearchError(f"search(text=) takes a str, or a list of them, not {shortened(wrong)}.")
+    return texts, is_batch
+
+
+def _counted(queries: Sequence[Any] | FloatArray, is_batch: bool) -> str:
+    return f"a batch of {len(queries)}" if is_batch else "one"
+
+
+def _checked_k(k: Any) -> int:
+    try:
+        found = operator.index(k)
+    except TypeError:
+        found = 0
+    if found < 1:
+        raise SearchError(f"search(k=) takes an int of at least 1, but was given {k!r}.")
+    return found
+
+
+# -- answering --
+
+
+def _answers(
+    database: Database, question: Question, condition: str | None, values: Sequence[Any], pins: Pins
+) -> list[list[Hit]]:
+    layout = database.layouts[question.table.name]
+    _make_text_indexes(database, layout, question.text_keys)
+    versions = _versions(database, layout, question, pins)
+    if versions is None:
+        return [[] for _ in range(question.count)]
+    pinned = {**pins, **{layout.versioned[key].component or "": v for key, v in versions.items()}}
+    among = None if condition is None else Filter.of(layout, condition, values, pinned)
+    asked = [(key, versions.get(key.name, 0)) for key in question.vector_keys]
+    with database.indexes.searching(layout, asked) as (tx, followers):
+        rankings = [
+            _nearest(database, tx, each, question.queries, question.depth, among)
+            for each in followers
+        ] + [
+            [
+                fulltext.search(
+                    tx, layout, key, versions.get(key.name, 0), text, question.depth, among
+                )
+                for text in question.texts
+            ]
+            for key in question.text_keys
+        ]
+        best = [
+            _fused(each, question.k) if question.is_fused else each[0]
+            for each in zip(*rankings, strict=True)
+        ]
+        wanted = dict.fromkeys(row for ranking in best for row, _ in ranking)
+        found = reading.rows_by_number(tx, layout, list(wanted), pinned)
+    return [_hits(question.table, ranking, found) for ranking in best]
+
+
+def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) -> None:
+    """Make the full-text indexes that are not there yet: the first search of a key does it, once in a store's life."""
+    if not keys:
+        return
+    with database.backend.read() as tx:
+        missing = [key for key in keys if not fulltext.is_made(tx, layout, key)]
+    for key in missing:
+        database.write(lambda tx, key=key: fulltext.make(tx, layout, key))  # type: ignore[misc]  # mypy: no type for a default
+
+
+def _versions(
+    database: Database, layout: Layout, question: Question, pins: Pins
+) -> dict[str, int] | None:
+    """Return the state version that is searched for each key that has versions, None where one is not there yet."""
+    versioned = [
+        key for key in (*question.vector_keys, *question.text_keys) if key.name in layout.versioned
+    ]
+    found: dict[str, int] = {}
+    if not versioned:
+        return found
+    with database.backend.read() as tx:
+        for key in versioned:
+            component = layout.versioned[key.name].component or ""
+            version = pins.get(component) or states.live_version(tx, component)
+            if version is None:
+                return None
+            found[key.name] = version
+            candidate = states.candidate_version(tx, component)
+            if candidate is not None and key.is_array and component not in pins:
+                database.indexes.expect(layout, key, candidate)
+    return found
+
+
+def _nearest(
+    database: Database,
+    tx: Transaction,
+    follower: Follower,
+    queries: FloatArray,
+    k: int,
+    among: Filter | None,
+) -> list[Ranking]:
+    """Return for each query its nearest rows among those that a filter holds for."""
+    if among is None:
+        return [_ranking(*found) for found in follower.search(queries, k)]
+    rows = database.filter_lists.known(tx, among)
+    if rows is None and _is_worth_probing(database, follower, k, among):
+        probed: list[Ranking] = []
+        for query in queries:
+            found = _probed(tx, follower, query, k, among)
+            if found is None:
+                break
+            probed.append(found)
+        else:
+            return probed
+    if rows is None:
+        rows = database.filter_lists.listed(tx, among)
+    return [_ranking(*found) for found in follower.search(queries, k, rows)]
+
+
+def _is_worth_probing(database: Database, follower: Follower, k: int, among: Filter) -> bool:
+    """Whether a filter probably holds for enough of the nearest rows, so that it need not be listed."""
+    last = database.filter_lists.last_count(among)
+    is_narrow = last is not None and PROBED * last < 2 * k * len(follower)
+    return 4 * k <= PROBED < len(follower) and not is_narrow
+
+
+def _probed(
+    tx: Transaction, follower: Follower, query: FloatArray, k: int, among: Filter
+) -> Ranking | None:
+    """Return the nearest rows that a filter holds for, if there are enough among the nearest of all. Finding all that
+    it holds for reads the table where no database index helps."""
+    rows, scores = follower.search(query[None], PROBED)[0]
+    kept = among.kept(tx, rows.tolist())
+    ranking = [pair for pair in _ranking(rows, scores) if pair[0] in kept]
+    return ranking[:k] if len(ranking) >= k else None
+
+
+def _ranking(rows: Any, scores: Any) -> Ranking:
+    return list(zip(rows.tolist(), scores.tolist(), strict=True))
+
+
+def _fused(rankings: Sequence[Ranking], k: int) -> Ranking:
+    """Return the best of several rankings together, by reciprocal rank fusion."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, (row, _) in enumerate(ranking, 1):
+            scores[row] = scores.get(row, 0.0) + 1 / (RANK_OFFSET + rank)
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+
+
+def _hits(table: Table, ranking: Ranking, found: Mapping[int, Any]) -> list[Hit]:
+    pairs = [(found[row], score) for row, score in ranking if row in found]
+    return [
+        Hit(row.id, {page: getattr(row, page) for page in table.page_keys}, score, row)
+        for row, score in pairs
+    ]
