@@ -25,7 +25,9 @@ LEVELS: Mapping[str, int] = {
             "errors clock schedules events rates locks schema codecs triggers components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
-            "database search scheduler view progress change claims commit pace inline recompute worker intake event_loop owners fitting model load aio store",
+            "database search view change intake load aio store "
+            "scheduler shares pace pressure claims commit inline recompute progress worker event_loop owners "
+            "fitting model",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

@@ -140,6 +140,8 @@ def infer(
     batch: int | None = None,
     when: Callable[[Any], Any] | None = None,
     retries: int = 0,
+    discard_after: float | None = None,
+    discard_beyond: int | None = None,
     timeout: float | None = None,
     concurrency: int | None = None,
     priority: int | str | None = None,
@@ -159,7 +161,7 @@ def infer(
     declaration = declare(
         on, sets, page=page, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
-        rate=rate, batch_wait_s=batch_wait,
+        rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:

@@ -191,7 +191,7 @@ class Database:
             return apply_operations(tx, self.layouts, make(tx), Cause(number, number))
 
         applied = self.backend.write(work)
-        if applied.made_work:
+        if applied.tasks:
             self.backend.called.give()
         return applied
 

@@ -182,6 +182,21 @@ class WaitTimeout(MotionError, TimeoutError):
         )
 
 
+class QueueFull(MotionError, TimeoutError):
+    """A write waited for room in the queue, and nobody made any. Nothing was written."""
+
+    def __init__(self, store: str, tasks: int, limit: int, waited_s: float) -> None:
+        super().__init__(store, tasks, limit, waited_s)
+        self.store, self.tasks, self.limit, self.waited_s = store, tasks, limit, waited_s
+
+    def __str__(self) -> str:
+        return (
+            f"the queue of store {self.store!r} holds {self.tasks} tasks (limit: {self.limit}), and for "
+            f"{self.waited_s:g} s none was done; nothing of this write was kept. Look at store.status() for triggers that "
+            f"no process runs, or that are too slow; create_store(queue_limit=) allows more."
+        )
+
+
 class WaitInsideRun(MotionError, RuntimeError):
     """A trigger tried to wait for work, which could be its own."""
 

@@ -79,7 +79,7 @@ class Pace:
         """Return how many rows may be claimed, whole batches or what is there after a batch had its time to fill; or 0
         and when that is over."""
         batch, now = spec.batch or 1, clock.now_ms()
-        ready = queue.ready_rows(tx, spec.name, rows, now)
+        ready = queue.ready_rows(tx, spec.name, rows)
         with self._lock:
             if not ready:
                 self._filling.pop(spec.name, None)

@@ -21,6 +21,7 @@ from motion.fitting import Fitter
 from motion.inline import InlineRuns
 from motion.owners import Owner
 from motion.persistence.writes import Operation
+from motion.pressure import QUEUE_LIMIT, QueueLimit
 from motion.progress import has_work
 from motion.schema import NAME
 from motion.store import Store
@@ -39,6 +40,7 @@ def create_store(
     url: str | None = None,
     durability: Durability = "full",
     run: bool = True,
+    queue_limit: int = QUEUE_LIMIT,
 ) -> Store:
     """Open the store called `name`, made if it is not there.
 
@@ -51,6 +53,8 @@ def create_store(
             ":memory:", a temporary folder that is gone on close.
         durability: "full", an acknowledged write survives power loss; "normal", it survives a crash of the process.
         run: run triggers in the background of this process; False leaves them to another one.
+        queue_limit: tasks that may be left, at least 1; where there are more, writes from outside wait for room. A task
+            may be of many rows.
 
     Returns:
         The store. For a name and place that are open in this process, that store, with schemas and triggers replaced.
@@ -65,6 +69,8 @@ def create_store(
             f"a store's name has letters, digits and underscores and begins with a letter; not {name!r}."
         )
     _check_given(schemas, triggers)
+    if not isinstance(queue_limit, int) or queue_limit < 1:
+        raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
     config = Config.from_env()
     folder = _folder_of(name, url or config.url)
     with _open_lock:
@@ -82,6 +88,7 @@ def create_store(
             durability,
             run=run,
             threads=config.worker_threads,
+            queue_limit=queue_limit,
         )
 
 
@@ -121,6 +128,7 @@ def _open(
     *,
     run: bool,
     threads: int,
+    queue_limit: int,
 ) -> Store:
     temporary = (
         tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".motion") if folder is None else None
@@ -149,7 +157,13 @@ def _open(
             temporary.cleanup()
 
     inline = InlineRuns(database).added_to if run else _as_it_is
-    store = Store(database, running.start if run else _leave_to_others, stop, inline)
+    store = Store(
+        database,
+        running.start if run else _leave_to_others,
+        stop,
+        inline,
+        QueueLimit(database, queue_limit),
+    )
     _open_stores[name, place] = store
     if run and _has_work(database):
         running.start()

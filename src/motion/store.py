@@ -34,8 +34,10 @@ from motion.model import Model
 from motion.persistence import labels, queue, states
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
+from motion.persistence.discards import discarded
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Applied, Operation
+from motion.pressure import QueueLimit
 from motion.progress import has_work, shown_progress, work_left
 from motion.recompute import Explanation, Plan
 from motion.schema import Table
@@ -54,6 +56,7 @@ class Status:
         fits: fits that are asked for or running.
         versions: component -> its live version, None where it has none yet.
         last_change: the number of the last change.
+        discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
     """
 
     tasks: dict[str, dict[str, int]]
@@ -61,6 +64,7 @@ class Status:
     fits: int
     versions: dict[str, int | None]
     last_change: int
+    discarded: dict[str, int]
 
 
 class Store(Reader):
@@ -75,8 +79,10 @@ class Store(Reader):
         start: Callable[[], None],
         stop: Callable[[], None],
         inline: Callable[[Any], Any],
+        limit: QueueLimit,
     ) -> None:
         super().__init__(database)
+        self._limit = limit
         self._start, self._stop, self._inline = start, stop, inline
         self._is_closed = False
         self.aio = AsyncStore(self)
@@ -112,6 +118,7 @@ class Store(Reader):
 
         Raises:
             UnknownTable, UnknownKey, InvalidValue: nothing was written.
+            QueueFull: the queue was full for a minute in which nothing was done; nothing was written.
         """
         view = self._view()
         if view is not None:
@@ -199,15 +206,17 @@ class Store(Reader):
             table=table.name if table else None,
             ids=applied.ids[0] if count == 1 else (),
             count=count,
-            has_work=applied.made_work,
+            has_work=applied.tasks > 0,
             commits=commits + 1,
         )
 
     def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         self._check_open()
-        done = self._database.apply(make)
+        self._limit.await_room()
+        applied = self._database.apply(make)
+        self._limit.note(applied.tasks)
         self._start()
-        return done
+        return applied
 
     def _view(self) -> View | None:
         """Return the view of the run that this code belongs to, if any."""
@@ -278,6 +287,7 @@ class Store(Reader):
                     name: states.live_version(tx, name) for name in self._database.code.components
                 },
                 last_change=last_number(tx),
+                discarded=discarded(tx),
             )
 
     def errors(self, trigger: str | None = None) -> list[DeadLetter]:

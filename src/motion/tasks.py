@@ -2,7 +2,9 @@
 
 ready --claim--> claimed --complete--> (gone)
   ^                 |
-  |<--retry, split--|----give up----> dead (a dead letter) --retry--> ready
+  |<--split, loss---|----give up----> dead (a dead letter) --retry--> ready
+  |                 |
+  |<---its time---- postponed (it failed, and is tried again)
   |                 |
   '<---wake---- blocked (an upstream trigger has work on its rows)
 """
@@ -32,9 +34,11 @@ class TaskStatus(IntEnum):
     CLAIMED = 1
     DEAD = 2
     BLOCKED = 3
+    POSTPONED = 4
 
 
-LIVE = (TaskStatus.READY, TaskStatus.CLAIMED, TaskStatus.BLOCKED)
+LIVE = (TaskStatus.READY, TaskStatus.CLAIMED, TaskStatus.BLOCKED, TaskStatus.POSTPONED)
+WAITING = (TaskStatus.READY, TaskStatus.BLOCKED, TaskStatus.POSTPONED)
 
 
 @dataclass(frozen=True, slots=True)

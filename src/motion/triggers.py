@@ -48,6 +48,8 @@ class Declaration:
     batch: int | None = None
     when: Callable[[Any], Any] | None = None
     retries: int = 0
+    discard_after_s: float | None = None
+    discard_beyond: int | None = None
     timeout_s: float | None = None
     concurrency: int | None = None
     priority: int | str | None = None
@@ -85,6 +87,8 @@ class TriggerSpec:
     is_async: bool = False
     is_generator: bool = False
     retries: int = 0
+    discard_after_s: float | None = None
+    discard_beyond: int | None = None
     timeout_s: float | None = None
     concurrency: int = 1
     priority: int | str | None = None
@@ -177,6 +181,8 @@ def trigger(
     batch: int | None = None,
     when: Callable[[Any], Any] | None = None,
     retries: int = 0,
+    discard_after: float | None = None,
+    discard_beyond: int | None = None,
     timeout: float | None = None,
     concurrency: int | None = None,
     priority: int | str | None = None,
@@ -204,6 +210,9 @@ def trigger(
         batch: hand over lists of up to this many rows at once.
         when: `when(row)` false: it does not run, and its outputs are unset.
         retries: how often a failed run is tried again, with growing pauses.
+        discard_after: seconds after which a run that has not begun is dropped: its result would come too late.
+        discard_beyond: rows that may wait; of more, those that have waited longest are dropped. What is dropped keeps
+            its old outputs, is counted in `store.status()`, and runs again when an `on` key changes.
         timeout: seconds after which one call of an async function counts as failed.
         concurrency: calls under way at once; 1 for plain functions and 32 for async ones where left out.
         priority: a number (larger goes first) or the name of a key of the row whose number or enum value is it.
@@ -224,7 +233,7 @@ def trigger(
     declaration = declare(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
-        rate=rate, batch_wait_s=batch_wait,
+        rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
@@ -246,6 +255,8 @@ def declare(
         ("retries", 0),
         ("timeout_s", 0),
         ("batch_wait_s", 0),
+        ("discard_after_s", 0),
+        ("discard_beyond", 1),
     ):
         value = getattr(declaration, option)
         if value is not None and not isinstance(value, int | float):
@@ -310,6 +321,8 @@ def bind(
         is_async=is_async,
         is_generator=inspect.isgeneratorfunction(function),
         retries=declaration.retries,
+        discard_after_s=declaration.discard_after_s,
+        discard_beyond=declaration.discard_beyond,
         timeout_s=declaration.timeout_s,
         concurrency=declaration.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
         priority=_priority_of(name, declaration.priority, table),
@@ -471,6 +484,8 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse("on_change= goes with keys: what ran on a schedule or a deletion is not run again.")
     if spec.is_versioned and not spec.is_columnar:
         refuse("refresh='before' needs sets= with keys of the same row, without page=.")
+    if spec.is_versioned and (spec.discard_after_s is not None or spec.discard_beyond):
+        refuse("refresh='before' needs every row's output, so none may be discarded.")
     if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):
         refuse(
             "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."

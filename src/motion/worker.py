@@ -30,11 +30,13 @@ from motion.pace import AT_ONCE, Pace
 from motion.persistence import queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number
+from motion.persistence.discards import drop_expired
 from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
 from motion.rates import Turns
 from motion.scheduler import Scheduler
+from motion.shares import Shares
 from motion.tasks import RANGE_LIMIT, Task
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
@@ -61,7 +63,7 @@ class Worker:
 
     def __init__(self, database: Database, owner: Owner, run_async: RunAsync, threads: int) -> None:
         self._database, self._owner, self._run_async = database, owner, run_async
-        self._scheduler, self._pace = Scheduler(database), Pace()
+        self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
         self._turns: dict[int, Turns] = {}
         self._running: dict[str, int] = {}
         self._running_lock = threading.Lock()
@@ -137,12 +139,14 @@ class Worker:
         tasks = self._claim()
         if not tasks:
             return recompute.hand_over(self._database)
+        started = clock.monotonic_s()
         try:
             self._run_isolated(Tasks(tasks))
         except BaseException:
             self._give_back(tasks)
             raise
         finally:
+            self._shares.note(tasks[0].trigger, clock.monotonic_s() - started)
             turns = self._turns.pop(tasks[0].task, None)
             with self._running_lock:
                 self._running[tasks[0].trigger] -= 1
@@ -160,25 +164,34 @@ class Worker:
             ]
             with self._database.backend.read() as tx:
                 limited, held_ms = self._pace.limited(tx, allowed)
-                if not queue.any_ready(tx, [name for name, _ in limited]):
-                    names = [spec.name for spec, _ in allowed]
-                    due_ms = queue.next_due_ms(tx, names, clock.now_ms())
+                due_ms = queue.next_due_ms(tx, [spec.name for spec, _ in allowed])
+                is_due = due_ms is not None and due_ms <= clock.now_ms()
+                if not is_due and not queue.any_ready(tx, [name for name, _ in limited]):
                     self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
                     return []
-            tasks = self._database.write(lambda tx: self._taken(tx, allowed), is_durable=False)
+            tasks, has_dropped = self._database.write(
+                lambda tx: self._taken(tx, allowed), is_durable=False
+            )
+            if has_dropped:  # those who wait for a change are not told of what is not durable
+                self._database.backend.committed.give()
             if tasks:
                 self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
             return tasks
 
-    def _taken(self, tx: Transaction, allowed: Sequence[tuple[TriggerSpec, int]]) -> list[Task]:
-        """Claim tasks, and the turns of their calls."""
+    def _taken(
+        self, tx: Transaction, allowed: Sequence[tuple[TriggerSpec, int]]
+    ) -> tuple[list[Task], bool]:
+        """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long."""
+        names = [spec.name for spec, _ in allowed]
+        has_dropped = drop_expired(tx, self._database.graph, names, clock.now_ms())
+        queue.ripen(tx, names)
         limited, _ = self._pace.limited(tx, allowed)
-        tasks = queue.claim(tx, self._owner.name, limited)
+        tasks = queue.claim(tx, self._owner.name, dict(limited), self._shares.choose)
         if tasks:
             turns = self._pace.take(tx, self._database.graph.triggers[tasks[0].trigger], tasks)
             if turns is not None:
                 self._turns[tasks[0].task] = turns
-        return tasks
+        return tasks, has_dropped
 
     def _note_due(self, due_ms: int | None) -> None:
         """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
@@ -278,7 +291,8 @@ class Worker:
             self._database.write(
                 lambda tx: queue.block(
                     tx, self._owner.name, blocked, self._database.graph.upstream(claim.spec)
-                )
+                ),
+                is_durable=False,
             )
         superseded = own.superseded(inputs)
         left = excluded | superseded.keys()

@@ -9,6 +9,7 @@ from motion.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.graph import Graph
 from motion.persistence import events, labels, queue
+from motion.persistence.discards import drop_beyond
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.rows import Written, delete_rows, log_vectors
 from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
@@ -36,14 +37,14 @@ def fire(
     cause: Cause,
     *,
     except_for: Iterable[str] = (),
-) -> bool:
+) -> int:
     """Enqueue what a write made due, note its labels, and log its vectors.
 
     Args:
         except_for: triggers that have met this change already (they ran fused with the write).
 
     Returns:
-        Whether anything was enqueued.
+        How many tasks it made due.
     """
     graph, layout = layouts.graph, written.layout
     table = layout.table.name
@@ -62,41 +63,44 @@ def fire(
         for spec in graph.readers.get((table, key), ()):
             waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
-    has_waited = False
+    tasks = 0
     for name, met in written.met_again.items():
-        ended = queue.forget_dead(tx, name, met)
-        has_waited |= bool(ended)
-        _run_what_waited(tx, layout, name, ended, cause)
+        tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
-        enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
+        tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
+        drop_beyond(tx, graph, graph.triggers[name])
     _log_vectors(tx, layout, written)
-    return has_waited or any(due.values())
+    return tasks
 
 
 def enqueue_rows(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
-) -> None:
-    """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version."""
+) -> int:
+    """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version. Return how
+    many tasks that makes."""
+    tasks = 0
     versions: list[int | None] = [None]
     if spec.is_versioned:
         versions += candidates(tx, spec.component or "")
     for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
+        ranges = ranges_of(chosen)
+        tasks += len(ranges) * len(versions)
         for version in versions:
-            ended = queue.enqueue(
-                tx, spec, ranges_of(chosen), cause, version=version, priority=priority
-            )
+            ended = queue.enqueue(tx, spec, ranges, cause, version=version, priority=priority)
             if version is None:
-                _run_what_waited(tx, layout, spec.name, ended, cause)
+                tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
+    return tasks
 
 
 def _run_what_waited(
     tx: Transaction, layout: Layout, trigger: str, ended: Iterable[tuple[int, int]], cause: Cause
-) -> None:
-    """Enqueue what was not run because a trigger upstream had given up on these rows."""
-    rows = [row for low, high in ended for row in range(low, high + 1)]
+) -> int:
+    """Enqueue what was not run because a trigger upstream had given up on these rows; return how many tasks."""
+    rows, tasks = [row for low, high in ended for row in range(low, high + 1)], 0
     for name in layout.graph.downstream(trigger) if rows else ():
         spec = layout.graph.triggers[name]
-        enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, rows), cause)
+        tasks += enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, rows), cause)
+    return tasks
 
 
 def candidates(tx: Transaction, component: str) -> list[int]:

@@ -53,19 +53,22 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     change INTEGER NOT NULL,                          -- the change from outside that caused it
     path TEXT NOT NULL,                               -- the triggers whose free writes led here, one a line
     priority INTEGER NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch
+    not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch, of one that is postponed
     losses INTEGER NOT NULL DEFAULT 0,                -- processes that ended while they held it
+    expires_ms INTEGER,                               -- milliseconds since the epoch, after which it is dropped
     owner TEXT, error TEXT, inputs TEXT
 );
-CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, task);
+CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, attempts, task);
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
 CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHERE high > low;
-CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE not_before > 0;
+CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE status = 4;
+CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
 CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
     task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task);
+CREATE TABLE IF NOT EXISTS motion_discards (trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_components (
     name TEXT PRIMARY KEY, live INTEGER, candidate INTEGER, is_gated INTEGER NOT NULL DEFAULT 1
 );

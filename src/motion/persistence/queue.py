@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motion import clock
@@ -14,6 +14,7 @@ from motion.tasks import (
     LIVE,
     LOSSES_ALLOWED,
     RANGE_LIMIT,
+    WAITING,
     Cause,
     DeadLetter,
     Task,
@@ -23,7 +24,14 @@ from motion.tasks import (
 from motion.triggers import TriggerSpec
 
 COLUMNS = "task, trigger, low, high, number, version, change, path, priority, attempts, losses"
+LIKENESS = (
+    "trigger, number, version, change, path, priority, status, attempts, not_before, losses, expires_ms, owner, error, "
+    "inputs"
+)
+"""All columns but those that tell tasks apart."""
+
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
+WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
 
 
 def enqueue(
@@ -34,8 +42,6 @@ def enqueue(
     *,
     version: int | None = None,
     priority: int | None = None,
-    attempts: int = 0,
-    not_before: int = 0,
 ) -> list[tuple[int, int]]:
     """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing).
 
@@ -43,20 +49,23 @@ def enqueue(
         The rows that it had given up on: newer work supersedes their dead letters.
     """
     ended: list[tuple[int, int]] = []
+    expires_ms = None
+    if spec.discard_after_s is not None:
+        expires_ms = clock.now_ms() + round(1000 * spec.discard_after_s)
     for low, high in ranges:
         waiting = _meet(tx, spec.name, low, high, version)
         ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting[0])
         level = cause.priority if priority is None else priority
         if waiting is None:
-            task = _insert(tx, spec.name, low, high, cause, version, level, attempts, not_before)
+            task = _insert(tx, spec.name, low, high, cause, version, level, expires_ms)
         else:
             task, change, is_dead = waiting
             ended += [(low, high)] if is_dead else []
             tx.execute(
                 "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
-                f"status = {TaskStatus.READY:d}, attempts = ?, not_before = ?, error = NULL, inputs = NULL, losses = 0 "
-                "WHERE task = ?",
-                (cause.number, cause.change, cause.path, level, attempts, not_before, task),
+                f"status = {TaskStatus.READY:d}, attempts = 0, error = NULL, inputs = NULL, losses = 0, "
+                "expires_ms = ? WHERE task = ?",
+                (cause.number, cause.change, cause.path, level, expires_ms, task),
             )
             if change != cause.change:
                 link(tx, task, change)
@@ -73,15 +82,14 @@ def _insert(
     cause: Cause,
     version: int | None,
     priority: int,
-    attempts: int = 0,
-    not_before: int = 0,
+    expires_ms: int | None = None,
 ) -> int:
     cursor = tx.execute(
         "INSERT INTO motion_tasks (trigger, low, high, number, version, change, path, priority, status, "
-        f"attempts, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
+        f"expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?)",
         (
             trigger, low, high, cause.number, version, cause.change, cause.path, priority,
-            attempts, not_before,
+            expires_ms,
         ),
     )  # fmt: skip
     return int(cursor.lastrowid)
@@ -93,7 +101,7 @@ def _meet(
     """Return the task for exactly these rows that nobody runs, its change, and whether it is a dead letter."""
     found = tx.execute(
         f"SELECT task, change, status = {TaskStatus.DEAD:d} FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
-        f"AND +status IN ({TaskStatus.READY:d}, {TaskStatus.DEAD:d}, {TaskStatus.BLOCKED:d}) AND version IS ? "
+        f"AND +status != {TaskStatus.CLAIMED:d} AND version IS ? "
         "ORDER BY task DESC LIMIT 1",
         (trigger, low, high, version),
     ).fetchone()
@@ -122,12 +130,7 @@ def _end_dead(
     ).fetchall()
     for task, first, last in found:
         if last > high:
-            tx.execute(
-                "INSERT INTO motion_tasks (trigger, low, high, number, version, change, path, priority, status, "
-                "attempts, losses, error, inputs) SELECT trigger, ?, high, number, version, change, path, priority, "
-                "status, attempts, losses, error, inputs FROM motion_tasks WHERE task = ?",
-                (high + 1, task),
-            )
+            _copy(tx, task, high + 1, last)
         if first < low:
             tx.execute("UPDATE motion_tasks SET high = ? WHERE task = ?", (low - 1, task))
         else:
@@ -175,29 +178,52 @@ def _inherit_links(tx: Transaction, source: int, target: int) -> None:
     )
 
 
-def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> list[Task]:
-    """Claim the most urgent ready task of the allowed triggers, and more of the same trigger up to a limit of rows.
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A trigger's next task."""
+
+    trigger: str
+    task: int
+    priority: int
+    version: int | None
+    attempts: int
+    losses: int
+
+
+def claim(
+    tx: Transaction,
+    owner: str,
+    limits: Mapping[str, int],
+    choose: Callable[[Sequence[Head]], Head],
+) -> list[Task]:
+    """Claim one trigger's next tasks, as many as it may have rows.
 
     Args:
         owner: who claims.
-        allowed: triggers that may run now, each with the rows that one claim may hold.
+        limits: triggers that may run now, each with the rows that one claim may hold.
+        choose: says which trigger's turn it is.
     """
-    limits, now = dict(allowed), clock.now_ms()
-    heads = [head for trigger in limits if (head := _most_urgent(tx, trigger, now)) is not None]
+    heads = [head for trigger in limits if (head := _head_of(tx, trigger)) is not None]
     if not heads:
         return []
-    priority, _, trigger, version, losses = max(heads, key=lambda head: (head[0], -head[1]))
-    limit = max(
-        limits[trigger] >> losses, 1
-    )  # so that a row which ends processes soon stands alone
+    head = choose(heads)
+    # A row that ends processes soon stands alone.
+    limit = max(limits[head.trigger] >> head.losses, 1)
     rows = tx.execute(
         f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
-        "AND priority = ? AND not_before <= ? AND losses = ? ORDER BY task LIMIT ?",
-        (trigger, version, priority, now, losses, min(limit, 1000)),
+        "AND priority = ? AND attempts = ? AND losses = ? ORDER BY task LIMIT ?",
+        (
+            head.trigger,
+            head.version,
+            head.priority,
+            head.attempts,
+            head.losses,
+            min(limit, 1000),
+        ),
     ).fetchall()
     tasks = _within([Task(*row) for row in rows], limit)
     if tasks[0].size > limit:
-        tasks = [_head(tx, tasks[0], limit)]
+        tasks = [split_off(tx, tasks[0], limit)]
     tx.executemany(
         f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
         [(owner, task.task) for task in tasks],
@@ -205,16 +231,24 @@ def claim(tx: Transaction, owner: str, allowed: Sequence[tuple[str, int]]) -> li
     return tasks
 
 
-def _most_urgent(
-    tx: Transaction, trigger: str, now: int
-) -> tuple[int, int, str, int | None, int] | None:
-    """Return (priority, task, trigger, version, losses) of a trigger's next task. One index look-up, however long the queue."""
+def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
+    """Let postponed tasks whose time has come be claimed."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.POSTPONED:d} "
+        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND not_before <= ?",
+        (*triggers, clock.now_ms()),
+    )
+
+
+def _head_of(tx: Transaction, trigger: str) -> Head | None:
+    """Return a trigger's next task: the most urgent one, those that failed before behind fresh ones, as what made them
+    fail may last. One index look-up, however long the queue."""
     found = tx.execute(
-        f"SELECT priority, task, trigger, version, losses FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
-        "AND trigger = ? AND not_before <= ? ORDER BY priority DESC, task LIMIT 1",
-        (trigger, now),
+        f"SELECT trigger, task, priority, version, attempts, losses FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
+        "AND trigger = ? ORDER BY priority DESC, attempts, task LIMIT 1",
+        (trigger,),
     ).fetchone()
-    return None if found is None else tuple(found)
+    return None if found is None else Head(*found)
 
 
 def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
@@ -237,18 +271,22 @@ def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
     return chosen
 
 
-def _head(tx: Transaction, task: Task, limit: int) -> Task:
-    """Split the first `limit` rows off a task that is too large to be run at once; the rest stays ready."""
+def split_off(tx: Transaction, task: Task, limit: int) -> Task:
+    """Make the first `limit` rows of a task a task of their own, in every other way like it; the rest stays."""
     head = replace(task, high=task.low + limit - 1)
     tx.execute("UPDATE motion_tasks SET low = ? WHERE task = ?", (head.high + 1, task.task))
-    cause = Cause(task.number, task.change, task.path, task.priority, task.task)
-    number = _insert(
-        tx, task.trigger, head.low, head.high, cause, task.version, task.priority, task.attempts
-    )
-    if task.losses:
-        tx.execute("UPDATE motion_tasks SET losses = ? WHERE task = ?", (task.losses, number))
+    number = _copy(tx, task.task, head.low, head.high)
     _inherit_links(tx, task.task, number)
     return replace(head, task=number)
+
+
+def _copy(tx: Transaction, task: int, low: int, high: int) -> int:
+    """Make a task for other rows that is like a given one in every other way."""
+    cursor = tx.execute(
+        f"INSERT INTO motion_tasks (low, high, {LIKENESS}) SELECT ?, ?, {LIKENESS} FROM motion_tasks WHERE task = ?",
+        (low, high, task),
+    )
+    return int(cursor.lastrowid)
 
 
 def still_claimed(tx: Transaction, owner: str, tasks: Sequence[Task]) -> bool:
@@ -305,7 +343,7 @@ def release(
 
 def split(tx: Transaction, owner: str, task: Task) -> list[Task]:
     """Return the halves of a claimed task, claimed by the same owner."""
-    half = _head(tx, task, task.size // 2)
+    half = split_off(tx, task, task.size // 2)
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
         (owner, half.task),
@@ -335,7 +373,7 @@ def add_alone(
 def postpone(tx: Transaction, task: int, attempts: int, error: str, not_before: int) -> None:
     """Let a failed task wait for its next attempt."""
     tx.execute(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, attempts = ?, error = ?, not_before = ? "
+        f"UPDATE motion_tasks SET status = {TaskStatus.POSTPONED:d}, owner = NULL, attempts = ?, error = ?, not_before = ? "
         "WHERE task = ?",
         (attempts, error, not_before, task),
     )
@@ -423,6 +461,12 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
     return int(tx.execute(sql, (change,)).fetchone()[0])
 
 
+def live_tasks(tx: Transaction) -> int:
+    """Return how many tasks are live. It counts them."""
+    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL}"
+    return int(tx.execute(sql).fetchone()[0])
+
+
 def has_live(tx: Transaction) -> bool:
     """Whether work is left for triggers that exist. A look-up, however long the queue."""
     sql = (
@@ -438,23 +482,23 @@ def has_live_of(tx: Transaction, trigger: str) -> bool:
     return tx.execute(sql, (trigger,)).fetchone() is not None
 
 
-def ready_rows(tx: Transaction, trigger: str, limit: int, now: int) -> int:
+def ready_rows(tx: Transaction, trigger: str, limit: int) -> int:
     """Return how many rows of a trigger could be claimed now, up to about `limit`."""
     sql = (
         f"SELECT COALESCE(SUM(size), 0) FROM (SELECT high - low + 1 AS size FROM motion_tasks "
-        f"WHERE status = {TaskStatus.READY:d} AND trigger = ? AND not_before <= ? LIMIT ?)"
+        f"WHERE status = {TaskStatus.READY:d} AND trigger = ? LIMIT ?)"
     )
-    return int(tx.execute(sql, (trigger, now, limit)).fetchone()[0])
+    return int(tx.execute(sql, (trigger, limit)).fetchone()[0])
 
 
-def next_due_ms(tx: Transaction, triggers: Sequence[str], now: int) -> int | None:
+def next_due_ms(tx: Transaction, triggers: Sequence[str]) -> int | None:
     """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed."""
     sql = (
-        f"SELECT not_before FROM motion_tasks WHERE trigger = ? AND not_before > 0 AND not_before > ? "
-        f"AND +status = {TaskStatus.READY:d} ORDER BY not_before LIMIT 1"
+        f"SELECT MIN(not_before) FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
+        "AND trigger = ?"
     )
-    found = [tx.execute(sql, (trigger, now)).fetchone() for trigger in triggers]
-    return min((int(each[0]) for each in found if each is not None), default=None)
+    found = [tx.execute(sql, (trigger,)).fetchone()[0] for trigger in triggers]
+    return min((int(each) for each in found if each is not None), default=None)
 
 
 def dead_letters(
@@ -510,7 +554,7 @@ def _shown(tx: Transaction, expression: str, row: int) -> str:
 def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, Cause]]:
     """Let dead letters be tried again from their first attempt; return the trigger, rows and cause of each."""
     tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0, not_before = 0 "
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0 "
         f"WHERE task = ? AND status = {TaskStatus.DEAD:d}",
         [(task,) for task in tasks],
     )
@@ -534,7 +578,7 @@ def cancel(
     for change in changes:
         waiting = tx.execute(
             f"SELECT task, trigger, low, high FROM motion_tasks WHERE change = ?1 AND (?2 IS NULL OR {own.replace('?', '?2')}) "
-            f"AND status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})",
+            f"AND status IN {WAITING_SQL}",
             (change, trigger),
         ).fetchall()
         remove(tx, [task for task, *_ in waiting])
@@ -578,20 +622,19 @@ def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> st
 
 
 def any_ready(tx: Transaction, triggers: Sequence[str]) -> bool:
-    """Whether a task of these triggers could be claimed now: a look that takes no lock."""
-    now = clock.now_ms()
-    return has_ready(tx) and any(_most_urgent(tx, name, now) is not None for name in triggers)
+    """Whether a task of these triggers is ready: a look that takes no lock."""
+    return has_ready(tx) and any(_head_of(tx, name) is not None for name in triggers)
 
 
 def has_ready(tx: Transaction) -> bool:
-    """Whether any task is ready, of whichever trigger, now or later. One index look-up."""
+    """Whether any task is ready, of whichever trigger. One index look-up."""
     sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 1"
     return tx.execute(sql).fetchone() is not None
 
 
 def has_ready_of(tx: Transaction, trigger: str) -> bool:
     """Whether a task of one trigger could be claimed now."""
-    return _most_urgent(tx, trigger, clock.now_ms()) is not None
+    return _head_of(tx, trigger) is not None
 
 
 def first_error(tx: Transaction, version: int) -> str:

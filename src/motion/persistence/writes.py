@@ -46,12 +46,12 @@ class Applied:
     Attributes:
         number: of the change.
         ids: the ids of each operation's rows.
-        made_work: whether tasks follow from them; if not, the change is done.
+        tasks: how many tasks follow from them; 0: the change is done.
     """
 
     number: int
     ids: list[list[Any]]
-    made_work: bool
+    tasks: int
 
 
 def apply_operations(
@@ -62,23 +62,23 @@ def apply_operations(
     Each has a number of its own: what was derived from one does not count as derived from the next.
     """
     ids: list[list[Any]] = []
-    made_work = False
+    tasks = 0
     for operation in operations:
         own = replace(cause, number=next_number(tx)) if ids else cause
         found, fired = _apply(tx, layouts, operation, own)
         ids.append(found)
-        made_work |= fired
-    return Applied(cause.change, ids, made_work)
+        tasks += fired
+    return Applied(cause.change, ids, tasks)
 
 
 def _apply(
     tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause
-) -> tuple[list[Any], bool]:
+) -> tuple[list[Any], int]:
     layout = layouts[operation.table]
     if isinstance(operation, DeleteOperation):
         rows = row_numbers(tx, layout, operation.id)
         delete(tx, layouts, Written(layout, rows), cause)
-        return [operation.id] * len(rows), True
+        return [operation.id] * len(rows), 1  # or more, or none: deletions are not followed so far
     written = write_rows(
         tx,
         layout,

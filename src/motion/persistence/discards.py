@@ -1,0 +1,64 @@
+"""Discards: waiting tasks that are dropped by a trigger's policy, because their results would come too late or for too many.
+
+What is dropped stays due: its rows keep their old outputs, and run again when an `on` key changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motion.backends.base import Transaction
+from motion.graph import Graph
+from motion.persistence import queue
+from motion.tasks import Task, TaskStatus
+from motion.triggers import TriggerSpec
+
+WAITS = f"status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})"
+
+
+def drop_expired(tx: Transaction, graph: Graph, triggers: Sequence[str], now_ms: int) -> bool:
+    """Drop the tasks that have waited longer than their triggers allow; return whether there were any."""
+    is_any = False
+    for spec in (graph.triggers[name] for name in triggers if name in graph.triggers):
+        if spec.discard_after_s is not None:
+            found = tx.execute(
+                f"SELECT {queue.COLUMNS} FROM motion_tasks "
+                f"WHERE trigger = ? AND expires_ms NOT NULL AND expires_ms <= ? AND +{WAITS}",
+                (spec.name, now_ms),
+            ).fetchall()
+            _drop(tx, graph, spec, [Task(*row) for row in found])
+            is_any |= bool(found)
+    return is_any
+
+
+def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec) -> None:
+    """Keep as many waiting rows as a trigger allows, those that came last."""
+    if spec.discard_beyond is None:
+        return
+    room, spare = spec.discard_beyond, []
+    found = tx.execute(
+        f"SELECT {queue.COLUMNS} FROM motion_tasks WHERE {WAITS} AND trigger = ? ORDER BY task DESC",
+        (spec.name,),
+    ).fetchall()
+    for task in (Task(*row) for row in found):
+        if task.size > room > 0:
+            spare.append(queue.split_off(tx, task, task.size - room))
+        elif task.size > room:
+            spare.append(task)
+        room = max(room - task.size, 0)
+    _drop(tx, graph, spec, spare)
+
+
+def discarded(tx: Transaction) -> dict[str, int]:
+    """Return trigger -> how many rows were dropped, ever."""
+    return dict(tx.execute("SELECT trigger, rows FROM motion_discards").fetchall())
+
+
+def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task]) -> None:
+    if tasks:
+        queue.complete(tx, tasks, graph.downstream(spec.name))
+        tx.execute(
+            "INSERT INTO motion_discards (trigger, rows) VALUES (?1, ?2) "
+            "ON CONFLICT DO UPDATE SET rows = rows + ?2",
+            (spec.name, sum(task.size for task in tasks)),
+        )
