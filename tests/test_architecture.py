@@ -26,8 +26,8 @@ LEVELS: Mapping[str, int] = {
             "backends executors vectors",
             "persistence",
             "database search view change intake load aio store "
-            "scheduler shares pace pressure claims commit inline recompute progress worker event_loop owners "
-            "fitting model",
+            "scheduler shares pace pressure claims commit inline recompute remaining worker event_loop owners "
+            "fitting jobs promotion model",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

@@ -1,7 +1,16 @@
 """Motion: ML pipelines on a store and triggers. See `create_store`."""
 
 from motion.change import Change, RejectedRow
-from motion.components import Component, StateVersion, always, fit, if_better, infer, manual
+from motion.components import (
+    Component,
+    Progress,
+    StateVersion,
+    always,
+    fit,
+    if_better,
+    infer,
+    manual,
+)
 from motion.errors import (
     BadRows,
     DimensionMismatch,
@@ -24,6 +33,7 @@ from motion.errors import (
     WaitTimeout,
 )
 from motion.events import deleted
+from motion.jobs import progress
 from motion.model import Model
 from motion.recompute import Explanation, Plan
 from motion.runtime import create_store
@@ -52,6 +62,7 @@ __all__ = [
     "Model",
     "MotionError",
     "Plan",
+    "Progress",
     "QueueFull",
     "RejectedRow",
     "Schedule",
@@ -82,6 +93,7 @@ __all__ = [
     "if_better",
     "infer",
     "manual",
+    "progress",
     "trigger",
 ]
 

@@ -13,7 +13,7 @@ from motion.database import Database
 from motion.derive import CURRENT
 from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
 from motion.persistence import backfills, events, queue
-from motion.progress import shown_progress
+from motion.remaining import shown_progress
 from motion.tasks import DeadLetter
 
 DEFAULT_TIMEOUT_S = 30.0

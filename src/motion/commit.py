@@ -58,7 +58,12 @@ class Commit:
         if not queue.still_claimed(tx, self.owner, self.tasks):
             return  # taken over after a pause so long that this process seemed gone: the new owner's results count
         if not self._is_version_current(tx):
-            queue.release(tx, self.owner, self.tasks)
+            if self.claim.is_candidate and not self._is_candidate(tx):
+                queue.remove(
+                    tx, [task.task for task in self.tasks]
+                )  # parts of a task that was dropped
+            else:
+                queue.release(tx, self.owner, self.tasks)
             return
         kept = self._kept(tx)
         number = next_number(tx)
@@ -70,6 +75,11 @@ class Commit:
             self._write_items(tx, kept, number)
         self._write_freely(tx, kept)
         self._end(tx, kept, number)
+
+    def _is_candidate(self, tx: Transaction) -> bool:
+        """Whether the version that the outputs are for is still on its way to be live."""
+        component = self.claim.spec.component or ""
+        return bool(states.candidate_version(tx, component) == self.tasks[0].version)
 
     def _is_version_current(self, tx: Transaction) -> bool:
         for component, version in self.claim.pins.items():

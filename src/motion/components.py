@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
 
 from motion.errors import TriggerError
 from motion.events import Event
+from motion.fingerprints import fingerprint_of
+from motion.schedules import Schedule
 from motion.schema import Tables
 from motion.triggers import (
     DECLARATION,
@@ -28,6 +31,9 @@ from motion.triggers import (
 )
 
 FIT_DECLARATION = "__motion_fit__"
+
+Rows = Literal["new", "all"] | int
+"""The labels that a fit learns from: those its lineage has not, all, or those of so many milliseconds before it."""
 
 Status = Literal["candidate", "live", "retired", "refused", "failed"]
 
@@ -43,6 +49,8 @@ class StateVersion:
         rows: labels that its fit consumed.
         metrics: what `evaluate` measured, and the reason of a refusal or failure under "reason".
         duration_s: seconds that making it took.
+        fingerprint: of the code that made it: its fit's, or `setup`'s with the constructor's arguments.
+        is_kept: its state is still on disk, so it can be promoted.
     """
 
     number: int
@@ -52,6 +60,24 @@ class StateVersion:
     metrics: dict[str, Any]
     created_at: datetime
     duration_s: float
+    fingerprint: str | None = None
+    is_kept: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fit is, as its code told by `motion.progress`.
+
+    Attributes:
+        step: how much is done, of `total` where that is known.
+        figures: further numbers, such as a loss.
+        at: when it was told.
+    """
+
+    step: int
+    total: int | None
+    figures: dict[str, float]
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -113,6 +139,11 @@ class FitSpec:
     every: int | None
     holdout: float
     promote: Promotion
+    fingerprint: str = ""
+    schedule: Schedule | None = None
+    rows: Rows = "new"
+    timeout_s: float | None = None
+    gate_on: int | None = None
 
 
 @dataclass(frozen=True)
@@ -127,8 +158,12 @@ class Fit:
 class FitDeclaration:
     on: tuple[str, ...]
     every: int | None
+    schedule: Schedule | None
     holdout: float
     promote: Promotion
+    rows: Rows
+    timeout_s: float | None
+    gate_on: int | None
 
 
 def infer(
@@ -171,33 +206,49 @@ def infer(
     return mark
 
 
+Every = int | Schedule
+
+
 def fit(
     *,
     on: str | Sequence[str],
-    every: int | None = None,
+    every: Every | tuple[Every, ...] | None = None,
+    rows: Literal["new", "all"] | timedelta = "new",
     holdout: float = 0.0,
     promote: Promotion = always,
+    gate_on: int | None = None,
+    timeout: float | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, rows, store)` that returns a new state learned from labels.
 
     Args:
         on: the key or keys whose setting makes a label, a copy of the row at that moment.
-        every: fit by itself after this many new labels; None: only by `store.model(...).fit()`.
+        every: fit by itself after this many new labels, by a schedule (`motion.cron`, `motion.every`), or a tuple of
+            both, whichever comes first; None: only by `store.model(...).fit()`.
+        rows: "new", the labels that neither the live version nor those it was made from have learned from; "all" of
+            them, or those of the last `timedelta`, for a model that learns from scratch each time.
         holdout: the share of labels, from 0 up to 1, kept from `rows` and given to `evaluate`; always the same ones.
         promote: when the new version goes live.
+        gate_on: build a candidate's `refresh="before"` outputs for this many rows first, and refuse it there already
+            if it is not better on them.
+        timeout: seconds after which a fit, or an evaluation, is ended, and has failed.
     """
     if not isinstance(promote, Promotion):
         raise TriggerError(
             f"promote= takes motion.always, motion.manual or motion.if_better(metric), not {promote!r}."
         )
-    if every is not None and every < 1:
-        raise TriggerError(f"a fit's every must be at least 1, not {every!r}.")
     if not 0 <= holdout < 1:
         raise TriggerError(
             f"a fit's holdout is a share from 0 up to, not including, 1, not {holdout!r}."
         )
+    if timeout is not None and not timeout > 0:
+        raise TriggerError(f"a fit's timeout is a number of seconds above 0, not {timeout!r}.")
+    if gate_on is not None and gate_on < 1:
+        raise TriggerError(f"a fit's gate_on is a number of rows, at least 1, not {gate_on!r}.")
+    count, schedule = _every(every)
+    keys = (on,) if isinstance(on, str) else tuple(on)
     declaration = FitDeclaration(
-        (on,) if isinstance(on, str) else tuple(on), every, holdout, promote
+        keys, count, schedule, holdout, promote, _rows(rows), timeout, gate_on
     )
 
     def mark(function: Function) -> Function:
@@ -207,16 +258,76 @@ def fit(
     return mark
 
 
+def _every(given: Every | tuple[Every, ...] | None) -> tuple[int | None, Schedule | None]:
+    """Return the count and the schedule that `every=` names, of each at most one."""
+    parts = given if isinstance(given, tuple) else () if given is None else (given,)
+    counts = [each for each in parts if isinstance(each, int) and not isinstance(each, bool)]
+    schedules = [each for each in parts if isinstance(each, Schedule)]
+    if len(counts) + len(schedules) < len(parts) or max(len(counts), len(schedules)) > 1:
+        raise TriggerError(
+            f"a fit's every= takes a number of labels, a schedule such as motion.cron('0 3 * * *'), or a tuple of one "
+            f"of each, not {given!r}."
+        )
+    if counts and counts[0] < 1:
+        raise TriggerError(f"a fit's every must be at least 1, not {counts[0]!r}.")
+    return next(iter(counts), None), next(iter(schedules), None)
+
+
+def _rows(given: str | timedelta) -> Rows:
+    if isinstance(given, timedelta) and given > timedelta(0):
+        return int(given / timedelta(milliseconds=1))
+    if given == "new" or given == "all":
+        return "new" if given == "new" else "all"
+    raise TriggerError(f"a fit's rows= takes 'new', 'all' or a timedelta above 0, not {given!r}.")
+
+
 class Component:
     """A trigger with a model. Subclasses give `setup` and methods marked with `infer` and `fit`.
 
     `setup(self)` makes the first state, `infer` methods use it, a `fit` method returns the next one. A state is a
-    value: no method may change it. `save(self, state) -> dict` and `load(self, saved)` give a state that is
-    neither plain data nor arrays a safe form on disk.
+    value: no method may change it. It is kept on disk in a form that is safe to load: plain data, dataclasses, NumPy
+    arrays, torch tensors and modules, and scikit-learn estimators as they are; `save(self, state) -> dict` and
+    `load(self, saved)` take anything else apart and put it together again. `class X(motion.Component, pickle=True)`
+    keeps it by pickle instead: loading then runs whatever code the file holds.
+
+    Of versions that are neither live nor a candidate, the states of the last `keep_states` (10) and the
+    `refresh="before"` outputs of the last `keep_outputs` (1) that were live are kept: `class X(motion.Component,
+    keep_states=3, keep_outputs=2)`. Going back to a version whose outputs are kept recomputes nothing; one whose state
+    is gone stays in the list with its figures, and cannot be promoted.
 
     `evaluate(self, state, rows, store) -> dict[str, float]` measures a version, for `if_better`: `rows` are the labels
     that the fit's `holdout` keeps back, `store` is a view that sees the version's own outputs.
     """
+
+    by_pickle: ClassVar[bool] = False
+    keep_states: ClassVar[int] = 10
+    keep_outputs: ClassVar[int] = 1
+
+    def __init_subclass__(
+        cls,
+        *,
+        pickle: bool | None = None,
+        keep_states: int | None = None,
+        keep_outputs: int | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init_subclass__(**rest)
+        for name, count in (("keep_states", keep_states), ("keep_outputs", keep_outputs)):
+            if count is not None and (not isinstance(count, int) or count < 0):
+                raise TriggerError(
+                    f"component {cls.__name__}: {name}= is a number of versions, at least 0, not {count!r}."
+                )
+            if count is not None:
+                setattr(cls, name, count)
+        if pickle is not None:
+            cls.by_pickle = pickle
+        if pickle:
+            warnings.warn(
+                f"component {cls.__name__} keeps its states by pickle: whoever can write the store's folder can run code "
+                f"in every process that loads them, and a state may not load under other versions of its libraries. "
+                f"Prefer save(self, state) and load(self, saved).",
+                stacklevel=2,
+            )
 
     def setup(self) -> Any:
         """Return version 1 of the state. None: `infer` waits for the first fit."""
@@ -234,6 +345,11 @@ class Component:
     def name(self) -> str:
         """The component's name in the store: its class's."""
         return type(self).__name__
+
+
+def setup_fingerprint(component: Component) -> str:
+    """Return what names the component's `setup` and the constructor's arguments: when it changes, so may version 1."""
+    return fingerprint_of(component.setup, None, component.name)
 
 
 def declared_methods(component: Component, mark: str) -> list[tuple[Callable[..., Any], Any]]:
@@ -275,6 +391,11 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
             every=declaration.every,
             holdout=declaration.holdout,
             promote=declaration.promote,
+            fingerprint=fingerprint_of(method, None, component.name),
+            schedule=declaration.schedule,
+            rows=declaration.rows,
+            timeout_s=declaration.timeout_s,
+            gate_on=declaration.gate_on,
         )
         found.append(Fit(spec, method))
     return found

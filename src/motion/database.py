@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from motion.backends.base import Backend, Transaction
 from motion.codecs import Stored
-from motion.components import Component, Fit, bind_component, bind_fits
+from motion.components import Component, Fit, bind_component, bind_fits, setup_fingerprint
 from motion.costs import Costs
 from motion.errors import (
     InvalidValue,
@@ -25,7 +25,7 @@ from motion.errors import (
     UnknownVersion,
 )
 from motion.graph import Graph
-from motion.persistence import backfills, catalog, files, queue, reading, states
+from motion.persistence import backfills, catalog, forms, labels, queue, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
@@ -97,8 +97,15 @@ class Database:
     """One store's data. Thread-safe."""
 
     def __init__(
-        self, name: str, backend: Backend, make_index: MakeIndex, *, tends_indexes: bool = True
+        self,
+        name: str,
+        backend: Backend,
+        make_index: MakeIndex,
+        *,
+        tends_indexes: bool = True,
+        runs_code: bool = False,
     ) -> None:
+        self._runs_code = runs_code
         self.name, self.backend = name, backend
         self.tables = Tables({})
         self.code = NO_CODE
@@ -127,6 +134,9 @@ class Database:
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
+            if self._runs_code and given is not None:
+                setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
+                labels.request_setups(tx, setups, catalog.last_number(tx))
             return found, catalog.graph_number(tx)
 
         found, number = self.backend.write(work)
@@ -134,6 +144,7 @@ class Database:
             before = self.code.triggers.get(name)
             if before is not None and before.spec.fingerprint != trigger.spec.fingerprint:
                 self.costs.forget(name)
+        self._forget_states_of(code)
         self.tables, self.code, self._graph_number = tables, code, number
         self._given = kept
         self.layouts = Layouts(found)
@@ -254,8 +265,9 @@ class Database:
                     known = [each.number for each in states.versions(tx, component)]
                 if manifest is None:
                     raise UnknownVersion(component, version, known)
-                saved = files.load_state(self.backend.folder, component, manifest)
-                self._states[component, version] = self._component(component).load(saved)
+                self._states[component, version] = forms.load_state(
+                    self.backend.folder, self._component(component), manifest
+                )
                 self._forget_old_states(component)
             return self._states[component, version]
 
@@ -265,6 +277,13 @@ class Database:
                 f"this process was opened without component {name!r}; pass it in triggers=."
             )
         return self.code.components[name]
+
+    def _forget_states_of(self, code: Code) -> None:
+        """Forget the loaded states of components that are given anew: they are values of the classes that were."""
+        with self._states_lock:
+            for name, version in list(self._states):
+                if code.components.get(name) is not self.code.components.get(name):
+                    del self._states[name, version]
 
     def _forget_old_states(self, component: str) -> None:
         """Keep those that were loaded last: after a rollback that is an old version."""

@@ -272,8 +272,9 @@ class UnsavableState(StateError, TypeError):
     def __str__(self) -> str:
         return (
             f"the state of {self.component} holds a {self.kind} at {self.part}, which has no safe form "
-            f"on disk. States may hold plain data, NumPy arrays and torch tensors; give the component "
-            f"save(self, state) -> dict and load(self, saved) for anything else."
+            f"on disk. States may hold plain data, dataclasses, NumPy arrays, torch tensors and modules, and "
+            f"scikit-learn estimators; for anything else give the component save(self, state) -> dict and "
+            f"load(self, saved), or, if you trust all who can write the store's folder, pickle=True."
         )
 
 

@@ -2,35 +2,41 @@
 
     labels --fit, in a process of its own--> candidate --its outputs built beside the live ones--> evaluate --> live
 
-Owns the order of these steps. Each is one transaction that another process can go on from.
+Owns the order of these steps, one component's after the other and each component's beside the others'; what they
+write is `promotion`'s.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.components import Component, FitSpec
+from motion.components import Fit, FitSpec, Promotion, manual, setup_fingerprint
 from motion.database import Database
-from motion.errors import FitFailed, MotionError, StoreClosed
+from motion.errors import FitFailed, StoreClosed
+from motion.jobs import Job, Process, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
-from motion.persistence import files, labels, queue, states
-from motion.persistence.cascade import due_rows, enqueue_rows
-from motion.persistence.catalog import last_number, next_number
-from motion.persistence.rows import clear_marks
-from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
-from motion.view import View
+from motion.persistence import files, forms, labels, queue, states
+from motion.persistence.catalog import last_number
+from motion.promotion import (
+    begin_switch,
+    forget_old,
+    make_indexes_ready,
+    refuse,
+    switch,
+    versioned,
+)
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 IDLE_WAIT_S = 0.5
 _setup_lock = threading.Lock()
@@ -50,109 +56,57 @@ def ensure_live(database: Database, component: str) -> int | None:
 
 def _set_up(database: Database, name: str) -> int | None:
     component = database.code.components[name]
+    fingerprint = setup_fingerprint(component)
     started = clock.monotonic_s()
     state = component.setup()
     if state is None:
         return None
-    manifest = files.save_state(database.backend.folder, name, component.save(state))
-    seconds = clock.monotonic_s() - started
+    with files.held(database.backend.folder):
+        manifest = forms.save_state(database.backend.folder, component, state)
+        seconds = clock.monotonic_s() - started
 
-    def work(tx: Transaction) -> int:
-        live = states.live_version(tx, name)
-        if live is None:  # otherwise another process was first, and its state is as good
-            live = states.add_version(tx, name, "live", manifest=manifest, duration_s=seconds)
-            states.set_live(tx, name, live)
-        return live
+        def work(tx: Transaction) -> int:
+            live = states.live_version(tx, name)
+            if live is None:  # otherwise another process was first, and its state is as good
+                live = states.add_version(
+                    tx, name, "live", manifest=manifest, duration_s=seconds, fingerprint=fingerprint
+                )
+                states.set_live(tx, name, live, last_number(tx))
+                states.note_setup(tx, name, fingerprint)
+            return live
 
-    version = database.write(work)
+        version = database.write(work)
     database.state(name, version)
     return version
 
 
-# -- in the process of the fit --
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a fit or an evaluation needs in its own process: no connection, no lock, no thread of this one."""
-
-    open_database: Callable[[], Database]
-    component: Component
-    method: str
-    folder: Path
-    manifest: str | None
-    version: int | None
-    rows: Sequence[Any]
-
-
-def run_fit(job: Job) -> tuple[str, float]:
-    """Call a fit, and return the manifest of the state it gives and the seconds it took."""
-    started = clock.monotonic_s()
-    state = _call(job)
-    if state is None:
-        raise MotionError(
-            f"fit {job.component.name}.{job.method} returned None; it returns the next state."
-        )
-    manifest = files.save_state(job.folder, job.component.name, job.component.save(state))
-    return manifest, clock.monotonic_s() - started
-
-
-def run_evaluate(job: Job) -> dict[str, float]:
-    """Call `evaluate` and return its metrics as plain numbers."""
-    found = _call(job)
-    if not isinstance(found, Mapping):
-        name = f"{job.component.name}.{job.method}"
-        raise MotionError(f"{name} returns a dict of metrics and their values, not {found!r}.")
-    return {str(name): float(value) for name, value in found.items()}
-
-
-def _call(job: Job) -> Any:
-    name = job.component.name
-    state = None
-    if job.manifest is not None:
-        state = job.component.load(files.load_state(job.folder, name, job.manifest))
-    database = job.open_database()
-    try:
-        view = View(database, [], {} if job.version is None else {name: job.version})
-        method = getattr(job.component, job.method)
-        arguments = (state, list(job.rows), view)
-        return method(*arguments[: len(inspect.signature(method).parameters)])
-    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
-        reason, trace = f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))
-        raise FitFailed(f"{name}.{job.method}", reason, trace) from None  # its cause may not pickle
-    finally:
-        database.close()
-
-
-# -- in the process of the store --
-
-
 class Fitter:
-    """Runs the fits of one store that are asked for, and brings candidates to their end."""
+    """Runs the fits of one store that are asked for, and brings candidates to their end: each component's in a thread of
+    its own, so that a long fit of one holds up nothing of another."""
 
     def __init__(
         self,
         database: Database,
         owner: Owner,
-        processes: Executor,
+        new_process: Callable[[], Process],
         reader: Callable[[], Callable[[], Database]],
     ) -> None:
         self._database, self._owner = database, owner
-        self._processes, self._reader = processes, reader
+        self._new_process, self._reader = new_process, reader
+        self._keepers: dict[str, _Keeper] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="motion-fitter", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def begin_stop(self) -> None:
-        """From now on a fit that ends is not noted: its process is about to be ended."""
-        self._stop.set()
-
     def stop(self, timeout_s: float = 10.0) -> None:
+        """End the fits under way; the next start makes them again."""
         self._stop.set()
         self._database.backend.wake()
         self._thread.join(timeout_s)
+        for keeper in self._keepers.values():
+            keeper.stop(timeout_s)
 
     def _loop(self) -> None:
         while True:
@@ -160,8 +114,9 @@ class Fitter:
                 commits = self._database.backend.committed.count
                 if self._stop.is_set():
                     return
-                if not self._step():
-                    self._database.backend.committed.wait(commits, IDLE_WAIT_S)
+                for name in self._with_work():
+                    self._keeper(name).look()
+                self._database.backend.committed.wait(commits, IDLE_WAIT_S)
             except StoreClosed:
                 return
             except Exception:
@@ -172,260 +127,369 @@ class Fitter:
                 )
                 self._stop.wait(IDLE_WAIT_S)
 
-    def _step(self) -> bool:
-        advanced = [self._advance(name) for name in self._database.code.components]
-        fit = self._claim()
-        if fit is not None:
-            self._fit(fit)
-        return fit is not None or any(advanced)
+    def _with_work(self) -> list[str]:
+        code = self._database.code
+        scheduled = [fit.spec for fit in code.fits.values() if fit.spec.schedule]
+        with self._database.backend.read() as tx:
+            asked = labels.requests(tx)
+            now = clock.now_ms()
+            due = {s.component for s in scheduled if (labels.due_ms(tx, s) or 0) <= now}
+            return [
+                name
+                for name in code.components
+                if name in due
+                or any(request.startswith(f"{name}.") for request in asked)
+                or states.candidate_version(tx, name) is not None
+            ]
 
-    def _claim(self) -> FitSpec | None:
-        names = list(self._database.code.fits)
+    def _keeper(self, component: str) -> _Keeper:
+        if component not in self._keepers:
+            new = _Keeper(self._database, self._owner, self._new_process(), self._reader, component)
+            self._keepers[component] = new
+            new.start()
+        return self._keepers[component]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A version on its way to be live, as one snapshot shows it.
+
+    Attributes:
+        remaining, dead: tasks that build its outputs, and those that were given up.
+        fit: the fit that made it; None for `setup`.
+    """
+
+    number: int
+    live: int | None
+    remaining: int
+    dead: int
+    first_error: str
+    is_gated: bool
+    metrics: dict[str, Any]
+    fit: str | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a person to promote it."""
+        return self.is_gated and "is_ready" in self.metrics and not self.dead
+
+
+class _Keeper:
+    """Brings the fits and candidates of one component on, one after the other, in a thread of its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        owner: Owner,
+        process: Process,
+        reader: Callable[[], Callable[[], Database]],
+        component: str,
+    ) -> None:
+        self._database, self._owner, self._process = database, owner, process
+        self._reader, self._name = reader, component
+        self._stop, self._called = threading.Event(), threading.Event()
+        self._thread = threading.Thread(
+            target=self._loop, name=f"motion-fitter-{component}", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def look(self) -> None:
+        """There may be something to do."""
+        self._called.set()
+
+    def stop(self, timeout_s: float) -> None:
+        self._stop.set()
+        self._process.close()
+        self._called.set()
+        self._thread.join(timeout_s)
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._called.wait()
+            self._called.clear()
+            try:
+                while not self._stop.is_set() and self._step():
+                    pass
+            except StoreClosed:
+                return
+            except Exception:
+                if self._stop.is_set():
+                    return
+                logger.exception("the fitter of %s met an error and goes on", self._name)
+                self._stop.wait(IDLE_WAIT_S)
+
+    def _step(self) -> bool:
+        """Do the next thing, and return whether there was one. While a candidate is on its way no fit begins: what it
+        made would supersede that one, and with labels that never cease none would ever be live."""
+        if self._name not in self._database.code.components:
+            return False
+        candidate = self._candidate()
+        if candidate is not None and not candidate.waits:
+            return self._advance(candidate)
+        request = self._claimed()
+        if request is None:
+            return False
+        fit = self._database.code.fits.get(request)
+        if fit is None:
+            self._set_up_anew(request)
+        else:
+            self._fit(fit)
+        return True
+
+    # -- fits --
+
+    def _fits(self) -> list[Fit]:
+        fits = self._database.code.fits.values()
+        return [fit for fit in fits if fit.spec.component == self._name]
+
+    def _claimed(self) -> str | None:
+        """Claim what is asked for and this process has the code of; schedules ask here."""
+        own = setup_fingerprint(self._database.code.components[self._name])
+        names = [fit.spec.name for fit in self._fits()] + [labels.setup_request(self._name, own)]
+        specs = [fit.spec for fit in self._fits() if fit.spec.schedule]
         with self._database.backend.read() as tx:
             gone = [owner for owner in labels.fit_owners(tx) if self._owner.is_gone(owner)]
-            if not names or (not gone and not labels.fits_pending(tx)):
+            now = clock.now_ms()
+            is_due = any((labels.due_ms(tx, spec) or 0) <= now for spec in specs)
+            if not gone and not is_due and not set(names) & set(labels.requests(tx)):
                 return None
 
         def work(tx: Transaction) -> str | None:
+            labels.request_scheduled(tx, specs, last_number(tx))
             labels.take_over_fits(tx, gone)
             return labels.claim_fit(tx, names, self._owner.name)
 
-        claimed = self._database.write(work)
-        return self._database.code.fits[claimed].spec if claimed else None
+        return self._database.write(work)
 
-    def _fit(self, fit: FitSpec) -> None:
-        layout = self._database.layouts[fit.table]
-        method = self._database.code.fits[fit.name].function.__name__
+    def _fit(self, fit: Fit) -> None:
+        spec = fit.spec
         parent, seen = None, 0
         try:
-            parent = ensure_live(self._database, fit.component)
+            parent = ensure_live(self._database, self._name)
             with self._database.backend.read() as tx:
-                seen = labels.last_label(tx, fit.name)
-                lineage = states.lineage(tx, fit.component, parent)
-                numbers, rows, _ = labels.labels_for(tx, layout, fit, lineage)
+                seen = labels.last_label(tx, spec.name)
+                lineage = states.lineage(tx, self._name, parent)
+                numbers, rows = labels.labels_for(
+                    tx, self._database.layouts[spec.table], spec, lineage
+                )
             if not rows:
-                self._database.write(lambda tx: labels.end_fit(tx, fit, seen, last_number(tx)))
+                self._database.write(lambda tx: labels.end_fit(tx, spec, seen, last_number(tx)))
                 return
-            manifest, seconds = self._in_process(run_fit, fit.component, method, parent, rows)
+            with files.held(self._database.backend.folder):
+                manifest, seconds = self._in_process(
+                    run_fit, fit.function.__name__, parent, rows, spec.timeout_s, spec.name
+                )
+                self._database.write(
+                    partial(self._take_up, spec, parent, seen, numbers, manifest, seconds)
+                )
         except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
-                self._note_failure(fit, parent, seen, exc)
+                self._database.write(partial(self._fail, spec, parent, seen, exc))
             return
-        logger.info("fit %s learned from %d labels in %.1f s", fit.name, len(rows), seconds)
+        logger.info("fit %s learned from %d labels in %.1f s", spec.name, len(rows), seconds)
 
-        def work(tx: Transaction) -> None:
-            number = states.add_version(
-                tx,
-                fit.component,
-                "candidate",
-                parent=parent,
-                manifest=manifest,
-                labels=len(numbers),
-                duration_s=seconds,
-            )
-            labels.note_lessons(tx, numbers, fit.component, number)
-            labels.end_fit(tx, fit, seen, last_number(tx))
-            begin_switch(tx, self._database, fit.component, number, is_gated=True)
+    def _take_up(
+        self,
+        fit: FitSpec,
+        parent: int | None,
+        seen: int,
+        numbers: Sequence[int],
+        manifest: str,
+        seconds: float,
+        tx: Transaction,
+    ) -> None:
+        number = states.add_version(
+            tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
+            duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
+        )  # fmt: skip
+        labels.note_lessons(tx, numbers, self._name, number)
+        labels.end_fit(tx, fit, seen, last_number(tx))
+        begin_switch(tx, self._database, self._name, number, is_gated=True)
 
-        self._database.write(work)
+    def _fail(
+        self, fit: FitSpec, parent: int | None, seen: int, exc: Exception, tx: Transaction
+    ) -> None:
+        labels.end_fit(tx, fit, seen, last_number(tx))
+        number = states.add_version(
+            tx, self._name, "failed", parent=parent, metrics=_why(exc), fit=fit.name,
+            fingerprint=fit.fingerprint,
+        )  # fmt: skip
+        message = "fit %s failed, and is version %d; no label is lost: %s"
+        logger.warning(message, fit.name, number, _why(exc)["reason"])
 
     def _in_process(
         self,
-        function: Callable[[Job], Any],
-        component: str,
+        function: Callable[[Job], T],
         method: str,
         version: int | None,
-        rows: Sequence[Any],
-    ) -> Any:
-        with self._database.backend.read() as tx:
-            manifest = None if version is None else states.manifest_of(tx, component, version)
+        rows: Sequence[Any] = (),
+        timeout_s: float | None = None,
+        request: str | None = None,
+    ) -> T:
+        code = self._database.code.components[self._name]
+        manifest = None
+        if version is not None:
+            with self._database.backend.read() as tx:
+                manifest = states.manifest_of(tx, self._name, version)
         job = Job(
-            self._reader(), self._database.code.components[component], method,
-            self._database.backend.folder, manifest, version, rows,
+            self._reader(),
+            code,
+            request,
+            method,
+            self._database.backend.folder,
+            manifest,
+            None if manifest is None else forms.classes_of(manifest, code),
+            version,
+            rows,
+        )
+        try:
+            return self._process.run(function, job, timeout_s)
+        except TimeoutError as exc:
+            reason = f"it took longer than its timeout of {timeout_s:g} s, and was ended"
+            raise FitFailed(f"{self._name}.{method}", reason, "") from exc
+
+    # -- a setup that has changed --
+
+    def _set_up_anew(self, request: str) -> None:
+        """Offer what a changed `setup` gives as a candidate. Where it gives what is known already, nothing is new."""
+        fingerprint = setup_fingerprint(self._database.code.components[self._name])
+        try:
+            with files.held(self._database.backend.folder):
+                made = self._in_process(run_setup, "setup", None)
+                self._database.write(partial(self._offer, request, fingerprint, made))
+        except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process
+            if not self._stop.is_set():
+                self._database.write(partial(self._fail_setup, request, fingerprint, exc))
+
+    def _offer(
+        self, request: str, fingerprint: str, made: tuple[str, float] | None, tx: Transaction
+    ) -> None:
+        labels.end_request(tx, request)
+        states.note_setup(tx, self._name, fingerprint)
+        if made is None or states.is_known(tx, self._name, made[0]):
+            return
+        number = states.add_version(
+            tx, self._name, "candidate", manifest=made[0], duration_s=made[1], fingerprint=fingerprint
         )  # fmt: skip
-        return self._processes.submit(function, job).result()
+        logger.info("setup of %s has changed; what it gives is version %d", self._name, number)
+        begin_switch(tx, self._database, self._name, number, is_gated=True)
 
-    def _note_failure(self, fit: FitSpec, parent: int | None, seen: int, exc: Exception) -> None:
-        trace = (
-            exc.trace if isinstance(exc, FitFailed) else "".join(traceback.format_exception(exc))
+    def _fail_setup(self, request: str, fingerprint: str, exc: Exception, tx: Transaction) -> None:
+        labels.end_request(tx, request)  # the next opening tries again
+        number = states.add_version(
+            tx, self._name, "failed", metrics=_why(exc), fingerprint=fingerprint
         )
-        reason = exc.reason if isinstance(exc, FitFailed) else f"{type(exc).__name__}: {exc}"
+        message = "the changed setup of %s failed, and is version %d; the live version goes on: %s"
+        logger.warning(message, self._name, number, _why(exc)["reason"])
 
-        def work(tx: Transaction) -> int:
-            metrics = {"reason": reason, "traceback": trace}
-            labels.end_fit(tx, fit, seen, last_number(tx))
-            return states.add_version(tx, fit.component, "failed", parent=parent, metrics=metrics)
+    # -- candidates --
 
-        number = self._database.write(work)
-        logger.warning(
-            "fit %s failed, and is version %d; no label is lost: %s", fit.name, number, reason
-        )
-
-    def _advance(self, component: str) -> bool:
-        """Bring a candidate a step further; return whether anything was done."""
+    def _candidate(self) -> _Candidate | None:
+        triggers = [spec.name for _, spec in versioned(self._database, self._name)]
         with self._database.backend.read() as tx:
-            number = states.candidate_version(tx, component)
+            number = states.candidate_version(tx, self._name)
             if number is None:
+                return None
+            remaining, dead = queue.version_is_built(tx, triggers, number)
+            metrics = next(v.metrics for v in states.versions(tx, self._name) if v.number == number)
+            return _Candidate(
+                number,
+                states.live_version(tx, self._name),
+                remaining,
+                dead,
+                queue.first_error(tx, number) if dead else "",
+                states.is_gated(tx, self._name),
+                metrics,
+                states.fit_of(tx, self._name, number),
+            )
+
+    def _advance(self, candidate: _Candidate) -> bool:
+        """Bring a candidate a step further; return whether anything was done."""
+        number = candidate.number
+        if candidate.dead:
+            reason = f"{candidate.dead} row(s) could not be remade with it, the first for {candidate.first_error}"
+            self._refuse(number, {"reason": reason})
+            return True
+        if candidate.remaining:
+            return False
+        if candidate.is_gated and not self._passes(candidate):
+            return True
+        make_indexes_ready(self._database, self._name, number)
+        self._database.write(lambda tx: switch(tx, self._database, self._name, number))
+        forget_old(self._database, self._name)
+        return True
+
+    def _refuse(self, number: int, metrics: dict[str, Any]) -> None:
+        def work(tx: Transaction) -> bool:
+            is_candidate = states.candidate_version(tx, self._name) == number
+            if is_candidate:  # else another process was first
+                refuse(tx, self._database, self._name, number, metrics)
+            return is_candidate
+
+        if self._database.write(work):
+            message = "version %d of %s is refused: %s"
+            logger.warning(message, number, self._name, metrics.get("reason"))
+        forget_old(self._database, self._name)
+
+    def _passes(self, candidate: _Candidate) -> bool:
+        """Measure a candidate beside the live version, and decide as its fit says. A `setup` that has changed is only
+        promoted by itself if it is better: it has learned nothing."""
+        number, promote = candidate.number, self._policy(candidate)
+        try:
+            new = self._evaluated(candidate, number)
+            old = None if candidate.live is None else self._evaluated(candidate, candidate.live)
+        except Exception as exc:
+            if self._stop.is_set():
+                raise
+            if promote.kind != "always":
+                self._refuse(number, _why(exc))
                 return False
-            remaining, dead = queue.version_is_built(
-                tx, _versioned(self._database, component), number
-            )
-            first_error = queue.first_error(tx, number) if dead else ""
-            is_gated = states.is_gated(tx, component)
-            live = states.live_version(tx, component)
-            metrics = next(v.metrics for v in states.versions(tx, component) if v.number == number)
-        if dead:
-            reason = f"{dead} row(s) could not be remade with it, the first for {first_error}"
-            self._database.write(
-                lambda tx: refuse(tx, self._database, component, number, {"reason": reason})
-            )
-            return True
-        if remaining or (is_gated and "is_ready" in metrics):
-            return False
-        if is_gated and not self._passes(component, number, live):
-            return True
-        self._make_indexes_ready(component, number)
-        self._database.write(lambda tx: switch(tx, self._database, component, number))
-        self._database.write(lambda tx: forget_old_outputs(tx, self._database, component))
-        return True
-
-    def _make_indexes_ready(self, component: str, number: int) -> None:
-        """Build the indexes of a version before it is live: then no search waits for them."""
-        for name in _versioned(self._database, component):
-            layout = self._database.layouts[self._database.graph.triggers[name].table]
-            for key in self._database.graph.triggers[name].sets:
-                if layout.table.keys[key].is_array:
-                    self._database.indexes.make_ready(layout, layout.table.keys[key], number)
-
-    def _passes(self, component: str, number: int, live: int | None) -> bool:
-        """Measure a candidate beside the live version, and decide as its fit says."""
-        fit = next(
-            f.spec for f in self._database.code.fits.values() if f.spec.component == component
-        )
-        new = self._evaluated(fit, number)
-        old = None if live is None else self._evaluated(fit, live)
-        reason = fit.promote.decide(new, old)
+            logger.warning("%s cannot be evaluated: %s", self._name, _why(exc)["reason"])
+            new, old = {}, {}
         metrics: dict[str, Any] = {**new, **({"live": old} if old else {})}
+        reason = promote.decide(new, old)
         if reason is not None:
-            self._database.write(
-                lambda tx: refuse(
-                    tx, self._database, component, number, {**metrics, "reason": reason}
-                )
-            )
+            self._refuse(number, {**metrics, "reason": reason})
             return False
-        if fit.promote.kind == "manual":
+        if promote.kind == "manual":
             metrics["is_ready"] = True
-            self._database.write(
-                lambda tx: states.set_status(tx, component, number, "candidate", metrics)
-            )
-            return False
-        self._database.write(
-            lambda tx: states.set_status(tx, component, number, "candidate", metrics)
-        )
-        return True
 
-    def _evaluated(self, fit: FitSpec, version: int) -> dict[str, float]:
-        component = self._database.code.components[fit.component]
+        def work(tx: Transaction) -> None:
+            if states.candidate_version(tx, self._name) == number:
+                states.set_status(tx, self._name, number, "candidate", metrics)
+
+        self._database.write(work)
+        return promote.kind != "manual"
+
+    def _policy(self, candidate: _Candidate) -> Promotion:
+        fits = {fit.spec.name: fit.spec for fit in self._fits()}
+        if candidate.fit in fits:
+            return fits[candidate.fit].promote
+        better = [spec.promote for spec in fits.values() if spec.promote.kind == "if_better"]
+        return next(iter(better), manual)
+
+    def _evaluated(self, candidate: _Candidate, version: int) -> dict[str, float]:
+        component = self._database.code.components[self._name]
         if not hasattr(component, "evaluate"):
             return {}
+        fits = {fit.spec.name: fit.spec for fit in self._fits()}
+        fit = fits.get(candidate.fit or "") or _first_held_out(fits.values())
         with self._database.backend.read() as tx:
-            _, _, held = labels.labels_for(tx, self._database.layouts[fit.table], fit, ())
-        try:
-            found: Mapping[str, float] = self._in_process(
-                run_evaluate, fit.component, "evaluate", version, held
-            )
-            return dict(found)
-        except Exception as exc:  # noqa: BLE001 - user code: a version that cannot be measured is not better
-            logger.warning("%s on version %d: %s", fit.component, version, exc)
-            return {}
+            layout = self._database.layouts[fit.table] if fit else None
+            held = labels.held_out_rows(tx, layout, fit.name) if fit and layout else []
+        timeout_s = fit.timeout_s if fit else None
+        return self._in_process(run_evaluate, "evaluate", version, held, timeout_s)
 
 
-# -- the transactions --
+def _first_held_out(fits: Iterable[FitSpec]) -> FitSpec | None:
+    """Return the fit whose held-out labels measure a version that no fit made."""
+    return next(iter(sorted(fits, key=lambda fit: fit.holdout == 0)), None)
 
 
-def begin_switch(
-    tx: Transaction, database: Database, component: str, number: int, *, is_gated: bool
-) -> None:
-    """Make a version the candidate, and enqueue the outputs that it lacks. A candidate before it is superseded."""
-    before = states.candidate_version(tx, component)
-    if before is not None and before != number:
-        refuse(tx, database, component, before, {"reason": f"superseded by version {number}"})
-    live = states.live_version(tx, component)
-    states.set_candidate(tx, component, number, is_gated=is_gated)
-    if number != live:
-        states.set_status(tx, component, number, "candidate")
-    change = next_number(tx)
-    cause = Cause(change, change, priority=BACKFILL_PRIORITY)
-    for name in _versioned(database, component):
-        spec = database.graph.triggers[name]
-        layout = database.layouts[spec.table]
-        if live is not None:  # rows set from now on get a task for each version
-            missing = {
-                *states.rows_without_outputs(tx, layout, spec, live, number),
-                *due_rows(tx, layout, spec),
-            }
-            queue.enqueue(tx, spec, ranges_of(missing), cause, version=number)
-
-
-def refuse(
-    tx: Transaction, database: Database, component: str, number: int, metrics: Mapping[str, Any]
-) -> None:
-    """Take back a candidate; it stays as a version, with its figures and the reason."""
-    queue.drop_version(tx, _versioned(database, component), number)
-    states.set_candidate(tx, component, None)
-    states.set_status(tx, component, number, "refused", dict(metrics))
-
-
-def switch(tx: Transaction, database: Database, component: str, number: int) -> None:
-    """Make a built candidate live. Its values are beside the live ones already, so this changes one number."""
-    remaining, _ = queue.version_is_built(tx, _versioned(database, component), number)
-    if states.candidate_version(tx, component) != number or remaining:
-        return  # superseded, or rows came meanwhile: it is looked at again after the next commit
-    before = states.live_version(tx, component)
-    change = next_number(tx)
-    for name in _versioned(database, component):
-        spec = database.graph.triggers[name]
-        followed = [k for k in spec.sets if (spec.table, k) in database.graph.listeners]
-        if before is not None and followed:
-            states.number_differences(tx, spec, followed, before, number, change)
-    states.set_live(tx, component, number)
-    cause = Cause(change, change, priority=BACKFILL_PRIORITY)
-    _run_what_follows(tx, database, component, cause, is_first=before is None)
-
-
-def _run_what_follows(
-    tx: Transaction, database: Database, component: str, cause: Cause, *, is_first: bool
-) -> None:
-    """Enqueue what derives from the outputs that were switched, the outputs to refresh after a switch, and, with the
-    first version, what has been waiting for it."""
-    graph = database.graph
-    for spec in graph.triggers.values():
-        layout = database.layouts[spec.table]
-        follows = any(
-            key in layout.versioned and layout.versioned[key].component == component
-            for key in spec.on
-        )
-        if spec.component == component and spec.refresh == "after":
-            clear_marks(tx, layout, spec)
-        elif not (follows or (is_first and component in spec.components)):
-            continue
-        enqueue_rows(tx, layout, spec, due_rows(tx, layout, spec), cause)
-
-
-def forget_old_outputs(tx: Transaction, database: Database, component: str) -> None:
-    """Delete the outputs of versions that nobody can go back to at once: all but live, candidate and live's forerunner."""
-    keep = states.kept_versions(tx, component)
-    for name in _versioned(database, component):
-        states.delete_outputs(tx, database.graph.triggers[name], keep)
-        for key in database.graph.triggers[name].sets:
-            database.indexes.keep_versions(
-                database.layouts[database.graph.triggers[name].table], key, keep
-            )
-
-
-def _versioned(database: Database, component: str) -> list[str]:
-    return [
-        s.name
-        for s in database.graph.triggers.values()
-        if s.component == component and s.is_versioned
-    ]
+def _why(exc: Exception) -> dict[str, str]:
+    if isinstance(exc, FitFailed):
+        return {"reason": exc.reason, "traceback": exc.trace}
+    trace = "".join(traceback.format_exception(exc))
+    return {"reason": f"{type(exc).__name__}: {exc}", "traceback": trace}

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from motion.components import StateVersion
+from motion.backends.base import Transaction
+from motion.components import Progress, StateVersion
 from motion.database import (
     Database,
 )
@@ -14,9 +15,10 @@ from motion.errors import (
     MotionError,
     UnknownVersion,
 )
-from motion.fitting import begin_switch, ensure_live
+from motion.fitting import ensure_live
 from motion.persistence import labels, states
 from motion.persistence.catalog import last_number
+from motion.promotion import begin_switch
 from motion.view import View
 
 
@@ -52,13 +54,32 @@ class Model:
         self._start()
 
     def rollback(self) -> None:
-        """Make the version that was live before live again; rows added since are filled first."""
-        retired = [version.number for version in self.versions() if version.status == "retired"]
-        if not retired:
-            raise UnknownVersion(
-                self._component, "to go back to", [version.number for version in self.versions()]
+        """Make the version that was live before live again; rows added since are filled first, in the background.
+
+        Again, it goes one further back; `promote` goes forth. Nothing is recomputed of the versions whose outputs are
+        kept (`keep_outputs`).
+
+        Raises:
+            UnknownVersion: no version was live before, or its state is not kept any more.
+        """
+
+        def work(tx: Transaction) -> None:
+            number = states.version_before(tx, self._component)
+            if number is None:
+                known = [each.number for each in states.versions(tx, self._component)]
+                raise UnknownVersion(self._component, "to go back to", known)
+            begin_switch(
+                tx, self._database, self._component, number, is_gated=False, is_rollback=True
             )
-        self.promote(retired[-1])
+
+        self._database.write(work)
+        self._start()
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the running fit told last by `motion.progress`, from whichever process; None where none tells."""
+        with self._database.backend.read() as tx:
+            return labels.progress_of(tx, self._component)
 
     @contextmanager
     def live(self) -> Iterator[tuple[Any, View]]:
@@ -72,6 +93,6 @@ class Model:
         )
 
     def _known(self, number: int) -> None:
-        known = [version.number for version in self.versions() if version.status != "failed"]
+        known = [version.number for version in self.versions() if version.is_kept]
         if number not in known:
             raise UnknownVersion(self._component, number, known)

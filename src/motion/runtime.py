@@ -6,11 +6,10 @@ import atexit
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from motion.backends.sqlite import Durability, SqliteBackend
 from motion.config import Config
@@ -19,14 +18,20 @@ from motion.errors import MotionError, SchemaError, TriggerError
 from motion.event_loop import EventLoop
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
+from motion.jobs import Job, warm_up
 from motion.owners import Owner
 from motion.persistence.writes import Operation
 from motion.pressure import QUEUE_LIMIT, QueueLimit
-from motion.progress import has_work
+from motion.remaining import has_work
 from motion.schema import NAME
 from motion.store import Store
 from motion.vectors.choice import make_index
 from motion.worker import Worker
+
+T = TypeVar("T")
+
+IDLE_PROCESS_S = 60
+"""How long the process of a component's fits waits for the next one before it ends."""
 
 _open_stores: dict[tuple[str, Path], Store] = {}
 _open_lock = threading.RLock()
@@ -138,7 +143,7 @@ def _open(
     backend = None
     try:
         backend = SqliteBackend(name, place, durability)
-        database = Database(name, backend, make_index)
+        database = Database(name, backend, make_index, runs_code=run)
         database.open(schemas, triggers)
     except BaseException:
         if backend is not None:
@@ -180,7 +185,10 @@ def _leave_to_others() -> None:
 
 
 def _has_work(database: Database) -> bool:
-    if any(trigger.spec.schedule for trigger in database.code.triggers.values()):
+    code = database.code
+    if any(trigger.spec.schedule for trigger in code.triggers.values()):
+        return True
+    if any(fit.spec.schedule for fit in code.fits.values()):
         return True
     with database.backend.read() as tx:
         return has_work(tx)
@@ -203,7 +211,7 @@ class _Running:
     database: Database
     threads: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _parts: tuple[Worker, Fitter | None, Owner, EventLoop, Executor | None] | None = None
+    _parts: tuple[Worker, Fitter | None, Owner, EventLoop] | None = None
 
     def start(self) -> None:
         if self._parts is not None and not self._lacks_fitter(self._parts[1]):
@@ -211,12 +219,11 @@ class _Running:
         with self._lock:
             if self._parts is None:
                 self._parts = self._started()
-            worker, fitter, owner, loop, processes = self._parts
+            worker, fitter, owner, loop = self._parts
             if self._lacks_fitter(fitter):
-                processes = _LazyProcess()
-                fitter = Fitter(self.database, owner, processes, self._reader)
+                fitter = Fitter(self.database, owner, LazyProcess, self._reader)
                 fitter.start()
-                self._parts = worker, fitter, owner, loop, processes
+                self._parts = worker, fitter, owner, loop
 
     def _lacks_fitter(self, fitter: Fitter | None) -> bool:
         """Components may come later: a store that is open can be given other triggers."""
@@ -227,50 +234,62 @@ class _Running:
         schemas = {table.name: table.cls for table in self.database.tables}
         return partial(open_reader, self.name, self.folder, schemas)
 
-    def _started(self) -> tuple[Worker, Fitter | None, Owner, EventLoop, Executor | None]:
+    def _started(self) -> tuple[Worker, Fitter | None, Owner, EventLoop]:
         owner, loop = Owner(self.folder), EventLoop()
         worker = Worker(self.database, owner, loop.run, self.threads)
         worker.start()
-        return worker, None, owner, loop, None
+        return worker, None, owner, loop
 
     def stop(self) -> None:
         if self._parts is None:
             return
-        worker, fitter, owner, loop, processes = self._parts
-        if fitter is not None and processes is not None:
-            fitter.begin_stop()
-            processes.shutdown()
+        worker, fitter, owner, loop = self._parts
+        if fitter is not None:
             fitter.stop()
         worker.stop()
         loop.close()
         owner.close()
 
 
-class _LazyProcess(Executor):
-    """One process for fits, started by the first one, and a new one after it has died."""
+class LazyProcess:
+    """One process for jobs, started by the first one, and a new one after it has died. See `jobs.Process`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._executor: Any = None
-        self._is_shut_down = False
+        self._is_closed = False
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def run(self, function: Callable[[Job], T], job: Job, timeout_s: float | None) -> T:
+        if timeout_s is not None:  # the time is the job's: what it imports was there before
+            self._submitted(warm_up, replace(job, rows=())).result()
+        try:
+            result: T = self._submitted(function, job).result(timeout_s)
+        except TimeoutError:
+            self._end()
+            raise
+        return result
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._end()
+
+    def _submitted(self, function: Callable[[Job], T], job: Job) -> Any:
         from loky import ProcessPoolExecutor
 
         with self._lock:
-            if self._is_shut_down:  # a process started now would outlive the store
+            if self._is_closed:  # a process started now would outlive the store
                 raise RuntimeError("the store is closing, so no fit is started")
             if self._executor is not None and self._executor._flags.broken:
                 self._executor = None
             if self._executor is None:
-                self._executor = ProcessPoolExecutor(max_workers=1, timeout=60)
-            return self._executor.submit(fn, *args, **kwargs)
+                self._executor = ProcessPoolExecutor(max_workers=1, timeout=IDLE_PROCESS_S)
+            return self._executor.submit(function, job)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def _end(self) -> None:
         with self._lock:
-            self._is_shut_down = True
-            if self._executor is not None:
-                self._executor.shutdown(wait=True, kill_workers=True)
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
 
 
 def _close_all() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from motion import recompute
 from motion.aio import AsyncStore
 from motion.backends.base import Transaction
 from motion.change import Change, dead_letters, wait_until
+from motion.components import Progress
 from motion.database import (
     Database,
     TableName,
@@ -38,8 +39,8 @@ from motion.persistence.discards import discarded
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Applied, Operation
 from motion.pressure import QueueLimit
-from motion.progress import has_work, shown_progress, work_left
 from motion.recompute import Explanation, Plan
+from motion.remaining import has_work, shown_progress, work_left
 from motion.schema import Table
 from motion.tasks import DeadLetter
 from motion.triggers import DECLARATION
@@ -55,6 +56,7 @@ class Status:
         orphaned: tasks of triggers that this store does not have any more.
         fits: fits that are asked for or running.
         versions: component -> its live version, None where it has none yet.
+        fit_progress: component -> what its running fit told last by `motion.progress`.
         last_change: the number of the last change.
         discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
     """
@@ -65,6 +67,7 @@ class Status:
     versions: dict[str, int | None]
     last_change: int
     discarded: dict[str, int]
+    fit_progress: dict[str, Progress] = field(default_factory=dict)
 
 
 class Store(Reader):
@@ -288,6 +291,11 @@ class Store(Reader):
                 },
                 last_change=last_number(tx),
                 discarded=discarded(tx),
+                fit_progress={
+                    name: told
+                    for name in self._database.code.components
+                    if (told := labels.progress_of(tx, name))
+                },
             )
 
     def errors(self, trigger: str | None = None) -> list[DeadLetter]:

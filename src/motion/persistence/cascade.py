@@ -79,16 +79,17 @@ def enqueue_rows(
     """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version. Return how
     many tasks that makes."""
     tasks = 0
-    versions: list[int | None] = [None]
-    if spec.is_versioned:
-        versions += candidates(tx, spec.component or "")
+    rows = list(rows)
     for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
         ranges = ranges_of(chosen)
-        tasks += len(ranges) * len(versions)
-        for version in versions:
-            ended = queue.enqueue(tx, spec, ranges, cause, version=version, priority=priority)
-            if version is None:
-                tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
+        tasks += len(ranges)
+        ended = queue.enqueue(tx, spec, ranges, cause, priority=priority)
+        tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
+    for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
+        # Nobody sees them before the switch: they come after live work, and no change waits for them.
+        beside, ranges = Cause(cause.number, 0, cause.path, BACKFILL_PRIORITY), ranges_of(rows)
+        tasks += len(ranges)
+        queue.enqueue(tx, spec, ranges, beside, version=version)
     return tasks
 
 

@@ -70,28 +70,40 @@ CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait f
 CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task);
 CREATE TABLE IF NOT EXISTS motion_discards (trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_components (
-    name TEXT PRIMARY KEY, live INTEGER, candidate INTEGER, is_gated INTEGER NOT NULL DEFAULT 1
+    name TEXT PRIMARY KEY, live INTEGER, candidate INTEGER,
+    is_gated INTEGER NOT NULL DEFAULT 1,     -- whether the candidate must be better, or goes live once it is built
+    is_rollback INTEGER NOT NULL DEFAULT 0,  -- whether the candidate is on its way back
+    setup TEXT                               -- fingerprint of the `setup` whose result was taken up last
 );
 CREATE TABLE IF NOT EXISTS motion_states (
-    component TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, parent INTEGER, manifest TEXT,
+    component TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, parent INTEGER,
+    manifest TEXT,                           -- what it is made of; NULL: it failed, or is not kept any more
     labels INTEGER NOT NULL, metrics TEXT NOT NULL, created_at TEXT NOT NULL, duration_s REAL NOT NULL,
+    fit TEXT,                                -- the fit that made it; NULL: `setup`
+    fingerprint TEXT,                        -- of the code that made it
+    since INTEGER, until INTEGER,            -- changes at which it was promoted, and last retired
     PRIMARY KEY (component, number)
 );
 CREATE TABLE IF NOT EXISTS motion_labels (
     label INTEGER PRIMARY KEY AUTOINCREMENT,  -- no number twice: lessons name labels that are deleted by now
     fit TEXT NOT NULL, row INTEGER NOT NULL, copy BLOB NOT NULL,
-    is_held_out INTEGER NOT NULL
+    is_held_out INTEGER NOT NULL,
+    made_at INTEGER NOT NULL                  -- milliseconds since the epoch
 );
 CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);
 CREATE INDEX IF NOT EXISTS motion_labels_fit ON motion_labels (fit);
 CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
     label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS motion_fit_requests (
-    fit TEXT PRIMARY KEY, owner TEXT, change INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits, and offers of a changed `setup`: `<component>.setup <fingerprint>`
+    fit TEXT PRIMARY KEY, owner TEXT, change INTEGER NOT NULL,
+    progress TEXT                             -- as the fit told last: JSON
 );
-CREATE TABLE IF NOT EXISTS motion_fit_runs (  -- the newest label that a fit of any outcome has seen
-    fit TEXT PRIMARY KEY, seen INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS motion_fit_runs (
+    fit TEXT PRIMARY KEY,
+    seen INTEGER NOT NULL DEFAULT 0,          -- the newest label that a fit of any outcome has seen
+    fresh INTEGER NOT NULL DEFAULT 0,         -- how many labels are newer
+    due_ms INTEGER                            -- when the schedule asks for the next one
 );
 CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occurs next, in milliseconds since the epoch
     name TEXT PRIMARY KEY, schedule TEXT NOT NULL, next_ms INTEGER NOT NULL

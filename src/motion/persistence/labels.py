@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from motion import clock
 from motion.backends.base import Transaction
-from motion.components import FitSpec
+from motion.components import FitSpec, Progress
 from motion.persistence.layout import Layout, in_ranges, parts_of
+
+SETUP = ".setup "
+"""Between a component's name and a fingerprint, in the name of a request for a changed `setup`."""
 
 
 def note_labels(
@@ -25,20 +29,23 @@ def note_labels(
             f"SELECT {layout.row}, ({unset}), {columns} FROM {layout.joined(keys)} "
             f"WHERE {in_ranges(layout.row, part)}"
         ).fetchall()
-        _forget_unlearned(tx, fit.name, [row for row, *_ in found])
+        fewer = _forget_unlearned(tx, fit.name, [row for row, *_ in found])
+        made = [
+            (
+                fit.name,
+                row,
+                msgspec.msgpack.encode(dict(zip(keys, values, strict=True))),
+                held_out(row, fit.holdout),
+                clock.now_ms(),
+            )
+            for row, is_unset, *values in found
+            if not is_unset
+        ]
         tx.executemany(
-            "INSERT INTO motion_labels (fit, row, copy, is_held_out) VALUES (?, ?, ?, ?)",
-            [
-                (
-                    fit.name,
-                    row,
-                    msgspec.msgpack.encode(dict(zip(keys, values, strict=True))),
-                    held_out(row, fit.holdout),
-                )
-                for row, is_unset, *values in found
-                if not is_unset
-            ],
+            "INSERT INTO motion_labels (fit, row, copy, is_held_out, made_at) VALUES (?, ?, ?, ?, ?)",
+            made,
         )
+        _count(tx, fit.name, len(made) - fewer)
     request_if_due(tx, fit, number)
 
 
@@ -54,28 +61,50 @@ def held_out(row: int, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def _forget_unlearned(tx: Transaction, fit: str, rows: Sequence[int]) -> None:
-    tx.executemany(
-        "DELETE FROM motion_labels WHERE fit = ? AND row = ? "
-        "AND label NOT IN (SELECT label FROM motion_lessons)",
-        [(fit, row) for row in rows],
+def _forget_unlearned(tx: Transaction, fit: str, rows: Sequence[int]) -> int:
+    """Delete the labels of rows that no version has learned from; return how many of them no fit has seen."""
+    return _delete(
+        tx,
+        fit,
+        rows,
+        "NOT EXISTS (SELECT 1 FROM motion_lessons l WHERE l.label = motion_labels.label)",
     )
+
+
+def _delete(tx: Transaction, fit: str, rows: Sequence[int], condition: str) -> int:
+    seen = _seen(tx, fit)
+    own = f"DELETE FROM motion_labels WHERE fit = ? AND row = ? AND {condition}"
+    fresh = tx.executemany(f"{own} AND label > ?", [(fit, row, seen) for row in rows]).rowcount
+    tx.executemany(own, [(fit, row) for row in rows])
+    return max(int(fresh), 0)
+
+
+def _seen(tx: Transaction, fit: str) -> int:
+    found = tx.execute("SELECT seen FROM motion_fit_runs WHERE fit = ?", (fit,)).fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def _count(tx: Transaction, fit: str, more: int) -> None:
+    """Note that so many more labels are newer than what the last fit saw: counting them at each label would be linear."""
+    if more:
+        tx.execute(
+            "INSERT INTO motion_fit_runs (fit, fresh) VALUES (?, ?) ON CONFLICT DO UPDATE SET fresh = fresh + ?",
+            (fit, more, more),
+        )
 
 
 def forget_rows(tx: Transaction, table: str, fits: Sequence[FitSpec], rows: Sequence[int]) -> None:
     """Delete the labels of deleted rows."""
     for fit in fits:
         if fit.table == table:
-            tx.executemany(
-                "DELETE FROM motion_labels WHERE fit = ? AND row = ?",
-                [(fit.name, row) for row in rows],
-            )
+            _count(tx, fit.name, -_delete(tx, fit.name, rows, "1"))
 
 
 def new_labels(tx: Transaction, fit: FitSpec) -> int:
     """Return how many labels were made since the last fit of any outcome."""
-    sql = "SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND label > (SELECT COALESCE(MAX(seen), 0) FROM motion_fit_runs WHERE fit = ?)"
-    return int(tx.execute(sql, (fit.name, fit.name)).fetchone()[0])
+    sql = "SELECT fresh FROM motion_fit_runs WHERE fit = ?"
+    found = tx.execute(sql, (fit.name,)).fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def request_fit(tx: Transaction, fit: str, number: int) -> None:
@@ -105,11 +134,51 @@ def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
 def end_fit(tx: Transaction, fit: FitSpec, seen: int, number: int) -> None:
     """Note that a fit of any outcome is over, having seen labels up to `seen`; those made meanwhile may ask for another."""
     tx.execute("DELETE FROM motion_fit_requests WHERE fit = ?", (fit.name,))
+    sql = "SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND label > ?"
+    fresh = int(tx.execute(sql, (fit.name, seen)).fetchone()[0])
     tx.execute(
-        "INSERT INTO motion_fit_runs (fit, seen) VALUES (?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen",
-        (fit.name, seen),
+        "INSERT INTO motion_fit_runs (fit, seen, fresh) VALUES (?1, ?2, ?3) "
+        "ON CONFLICT DO UPDATE SET seen = ?2, fresh = ?3",
+        (fit.name, seen, fresh),
     )
     request_if_due(tx, fit, number)
+
+
+def end_request(tx: Transaction, request: str) -> None:
+    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ?", (request,))
+
+
+def setup_request(component: str, fingerprint: str) -> str:
+    """Return the name under which a changed `setup` is asked for: only a process that has this code may run it."""
+    return f"{component}{SETUP}{fingerprint}"
+
+
+def request_setups(tx: Transaction, wanted: Mapping[str, str], number: int) -> None:
+    """Ask for the `setup` of components that have a live version, where it is another than the one taken up last.
+
+    Args:
+        wanted: component -> fingerprint of its `setup`. What was asked for under another one is withdrawn.
+    """
+    tx.execute("DELETE FROM motion_fit_requests WHERE owner IS NULL AND instr(fit, ?)", (SETUP,))
+    for component, fingerprint in wanted.items():
+        sql = "SELECT 1 FROM motion_components WHERE name = ? AND live NOT NULL AND setup IS NOT ?"
+        if tx.execute(sql, (component, fingerprint)).fetchone():
+            request_fit(tx, setup_request(component, fingerprint), number)
+
+
+def note_progress(tx: Transaction, request: str, told: Progress) -> None:
+    sql = "UPDATE motion_fit_requests SET progress = ? WHERE fit = ?"
+    tx.execute(sql, (msgspec.json.encode(told).decode(), request))
+
+
+def progress_of(tx: Transaction, component: str) -> Progress | None:
+    """Return what the running fit of a component told last, None where none runs or it told nothing."""
+    sql = (
+        "SELECT progress FROM motion_fit_requests WHERE substr(fit, 1, ?) = ? AND progress NOT NULL"
+    )
+    prefix = f"{component}."
+    found = tx.execute(sql, (len(prefix), prefix)).fetchone()
+    return None if found is None else msgspec.json.decode(found[0], type=Progress)
 
 
 def fit_owners(tx: Transaction) -> list[str]:
@@ -121,40 +190,76 @@ def fit_owners(tx: Transaction) -> list[str]:
 
 def take_over_fits(tx: Transaction, owners: Sequence[str]) -> None:
     tx.executemany(
-        "UPDATE motion_fit_requests SET owner = NULL WHERE owner = ?",
+        "UPDATE motion_fit_requests SET owner = NULL, progress = NULL WHERE owner = ?",
         [(owner,) for owner in owners],
     )
 
 
+def requests(tx: Transaction) -> list[str]:
+    """Return the fits and setups that are asked for or running."""
+    return [str(row[0]) for row in tx.execute("SELECT fit FROM motion_fit_requests")]
+
+
 def fits_pending(tx: Transaction) -> int:
     """Return how many fits are asked for or running, of those that a process could run."""
-    sql = "SELECT COUNT(*) FROM motion_fit_requests WHERE fit IN (SELECT name FROM motion_fits WHERE is_active)"
-    return int(tx.execute(sql).fetchone()[0])
+    sql = (
+        "SELECT COUNT(*) FROM motion_fit_requests WHERE instr(fit, ?) "
+        "OR fit IN (SELECT name FROM motion_fits WHERE is_active)"
+    )
+    return int(tx.execute(sql, (SETUP,)).fetchone()[0])
+
+
+def request_scheduled(tx: Transaction, fits: Sequence[FitSpec], number: int) -> None:
+    """Ask for the fits whose schedules are due, and note when they are next. A schedule seen for the first time begins."""
+    now = clock.now_ms()
+    for fit in fits:
+        due = due_ms(tx, fit)
+        if fit.schedule is None or (due is not None and due > now):
+            continue
+        if due is not None:
+            request_fit(tx, fit.name, number)
+        later = fit.schedule.next_ms(now, due or now)
+        tx.execute(
+            "INSERT INTO motion_fit_runs (fit, due_ms) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET due_ms = ?2",
+            (fit.name, later),
+        )
+
+
+def due_ms(tx: Transaction, fit: FitSpec) -> int | None:
+    """Return when a fit's schedule asks for it next; None where it has not begun, or there is none."""
+    if fit.schedule is None:
+        return None
+    found = tx.execute("SELECT due_ms FROM motion_fit_runs WHERE fit = ?", (fit.name,)).fetchone()
+    return None if found is None else found[0]
 
 
 def labels_for(
     tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int]
-) -> tuple[list[int], list[Any], list[Any]]:
-    """Return the labels that no version of `lineage` has learned from.
+) -> tuple[list[int], list[Any]]:
+    """Return the labels that a fit learns from: those that no version of `lineage` has, or as its `rows` says.
 
     Returns:
-        The label numbers to learn from, their rows, and the rows held out for evaluation (all of them, learned or
-        not: they never enter a fit).
+        Their numbers, and their rows; none that is held out for evaluation.
     """
-    learned = ", ".join(map(str, lineage)) or "0"
-    rows = tx.execute(
-        "SELECT label, copy FROM motion_labels WHERE fit = ? AND NOT is_held_out AND label NOT IN "
-        f"(SELECT label FROM motion_lessons WHERE component = ? AND number IN ({learned})) ORDER BY label",
-        (fit.name, fit.component),
+    condition = "1"
+    values: tuple[int | str, ...] = ()
+    if fit.rows == "new":
+        learned = ", ".join(map(str, lineage)) or "0"
+        condition = f"label NOT IN (SELECT label FROM motion_lessons WHERE component = ? AND number IN ({learned}))"
+        values = (fit.component,)
+    elif fit.rows != "all":
+        condition, values = "made_at >= ?", (clock.now_ms() - fit.rows,)
+    found = tx.execute(
+        f"SELECT label, copy FROM motion_labels WHERE fit = ? AND NOT is_held_out AND {condition} ORDER BY label",
+        (fit.name, *values),
     ).fetchall()
-    held = tx.execute(
-        "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out ORDER BY label", (fit.name,)
-    ).fetchall()
-    return (
-        [row[0] for row in rows],
-        [_decoded(layout, row[1]) for row in rows],
-        [_decoded(layout, row[0]) for row in held],
-    )
+    return [row[0] for row in found], [_decoded(layout, row[1]) for row in found]
+
+
+def held_out_rows(tx: Transaction, layout: Layout, fit: str) -> list[Any]:
+    """Return the rows of all labels of a fit that are held out for evaluation: they never enter it."""
+    sql = "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out ORDER BY label"
+    return [_decoded(layout, row[0]) for row in tx.execute(sql, (fit,))]
 
 
 def last_label(tx: Transaction, fit: str) -> int:

@@ -46,15 +46,22 @@ def add_version(
     labels: int = 0,
     metrics: dict[str, Any] | None = None,
     duration_s: float = 0.0,
+    fit: str | None = None,
+    fingerprint: str | None = None,
 ) -> int:
-    """Add the next version and return its number."""
+    """Add the next version and return its number.
+
+    Args:
+        fit: the name of the fit that made it, None for `setup`.
+    """
     sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM motion_states WHERE component = ?"
     number = int(tx.execute(sql, (component,)).fetchone()[0])
     tx.execute(
-        "INSERT INTO motion_states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO motion_states (component, number, status, parent, manifest, labels, metrics, created_at, "
+        "duration_s, fit, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             component, number, status, parent, manifest, labels, msgspec.json.encode(metrics or {}).decode(),
-            clock.now().isoformat(), duration_s,
+            clock.now().isoformat(), duration_s, fit, fingerprint,
         ),
     )  # fmt: skip
     return number
@@ -78,11 +85,26 @@ def set_status(
         )
 
 
-def set_live(tx: Transaction, component: str, number: int) -> None:
-    """Make a version live; the one before is retired. For every reader this is one moment."""
+def set_live(tx: Transaction, component: str, number: int, change: int) -> None:
+    """Make a version live; the one before is retired. For every reader this is one moment.
+
+    Args:
+        change: the number of the switch. A version that is gone back to keeps that of its promotion, and those
+            promoted since lose theirs: the next rollback goes further back, and not forth again.
+    """
     before = live_version(tx, component)
     if before is not None and before != number:
         set_status(tx, component, before, "retired")
+        note_end(tx, component, before, change)
+    sql = "SELECT is_rollback FROM motion_components WHERE name = ? AND candidate = ?"
+    back = tx.execute(sql, (component, number)).fetchone()
+    if back is not None and back[0]:
+        mine = "SELECT since FROM motion_states WHERE component = ?1 AND number = ?2"
+        sql = f"UPDATE motion_states SET since = NULL WHERE component = ?1 AND since > ({mine})"
+        tx.execute(sql, (component, number))
+    else:
+        sql = "UPDATE motion_states SET since = ?3 WHERE component = ?1 AND number = ?2"
+        tx.execute(sql, (component, number, change))
     tx.execute("UPDATE motion_components SET live = ? WHERE name = ?", (number, component))
     tx.execute(
         "UPDATE motion_components SET candidate = NULL WHERE name = ? AND candidate = ?",
@@ -91,13 +113,24 @@ def set_live(tx: Transaction, component: str, number: int) -> None:
     set_status(tx, component, number, "live")
 
 
+def note_end(tx: Transaction, component: str, number: int, change: int) -> None:
+    """Note the change at which a version was retired or refused: the last ones are kept."""
+    sql = "UPDATE motion_states SET until = ? WHERE component = ? AND number = ?"
+    tx.execute(sql, (change, component, number))
+
+
 def set_candidate(
-    tx: Transaction, component: str, number: int | None, *, is_gated: bool = True
+    tx: Transaction,
+    component: str,
+    number: int | None,
+    *,
+    is_gated: bool = True,
+    is_rollback: bool = False,
 ) -> None:
     """Name the version that is built beside the live one; an ungated one goes live as soon as it is built."""
     tx.execute(
-        "UPDATE motion_components SET candidate = ?, is_gated = ? WHERE name = ?",
-        (number, int(is_gated), component),
+        "UPDATE motion_components SET candidate = ?, is_gated = ?, is_rollback = ? WHERE name = ?",
+        (number, int(is_gated), int(is_rollback), component),
     )
 
 
@@ -109,27 +142,77 @@ def is_gated(tx: Transaction, component: str) -> bool:
     )
 
 
-def kept_versions(tx: Transaction, component: str) -> list[int]:
-    """Return the versions whose outputs are kept: live, candidate, and the retired one before live."""
-    live, candidate = live_version(tx, component), candidate_version(tx, component)
-    sql = "SELECT MAX(number) FROM motion_states WHERE component = ? AND status = 'retired'"
-    retired = tx.execute(sql, (component,)).fetchone()[0]
-    return sorted({number for number in (live, candidate, retired) if number is not None})
+def version_before(tx: Transaction, component: str) -> int | None:
+    """Return the version that a rollback goes to: of those promoted before the live one, the last."""
+    sql = (
+        "SELECT number FROM motion_states WHERE component = ?1 AND status = 'retired' AND manifest NOT NULL AND since < "
+        "(SELECT since FROM motion_states s JOIN motion_components c ON c.name = s.component AND c.live = s.number "
+        "WHERE c.name = ?1) ORDER BY since DESC LIMIT 1"
+    )
+    found = tx.execute(sql, (component,)).fetchone()
+    return None if found is None else int(found[0])
 
 
-def delete_outputs(tx: Transaction, spec: TriggerSpec, keep: Sequence[int]) -> None:
-    """Delete the outputs of all versions but these, and tell indexes of it."""
-    table = outputs_table(spec.name)
+def note_setup(tx: Transaction, component: str, fingerprint: str) -> None:
+    """Note that the result of a `setup` was taken up."""
+    sql = "UPDATE motion_components SET setup = ? WHERE name = ?"
+    tx.execute(sql, (fingerprint, component))
+
+
+def is_known(tx: Transaction, component: str, manifest: str) -> bool:
+    """Whether some `setup` before gave the same state."""
+    sql = "SELECT 1 FROM motion_states WHERE component = ? AND fit IS NULL AND manifest = ?"
+    return tx.execute(sql, (component, manifest)).fetchone() is not None
+
+
+# -- what is kept --
+
+
+def kept_outputs(tx: Transaction, component: str, count: int) -> list[int]:
+    """Return the versions whose outputs are kept: live, candidate, and the `count` retired last."""
+    sql = "SELECT number FROM motion_states WHERE component = ? AND status = 'retired' ORDER BY until DESC LIMIT ?"
+    retired = [int(row[0]) for row in tx.execute(sql, (component, count))]
+    named = (live_version(tx, component), candidate_version(tx, component))
+    return sorted({number for number in (*named, *retired) if number is not None})
+
+
+def forget_states(tx: Transaction, component: str, count: int) -> bool:
+    """Forget what the oldest versions are made of: all but live, candidate, and the `count` retired or refused last.
+
+    Returns:
+        Whether there were any, so that files may be spare now.
+    """
+    old = (
+        "SELECT number FROM motion_states s JOIN motion_components c ON c.name = s.component WHERE c.name = ?1 "
+        "AND manifest NOT NULL AND number IS NOT live AND number IS NOT candidate "
+        "ORDER BY until DESC, number DESC LIMIT -1 OFFSET ?2"
+    )
+    sql = f"UPDATE motion_states SET manifest = NULL WHERE component = ?1 AND number IN ({old})"
+    return bool(tx.execute(sql, (component, count)).rowcount)
+
+
+def manifests(tx: Transaction) -> list[str]:
+    """Return the manifests of all states of all components."""
+    rows = tx.execute("SELECT manifest FROM motion_states WHERE manifest NOT NULL")
+    return [str(row[0]) for row in rows]
+
+
+def delete_outputs(tx: Transaction, spec: TriggerSpec, keep: Sequence[int], limit: int) -> int:
+    """Delete outputs of all versions but these, at most `limit` rows, and tell indexes of it; return how many."""
+    table, deleted = outputs_table(spec.name), 0
     for version in _versions_of(tx, spec):
+        if version in keep or deleted >= limit:
+            continue
         low, high = slot_of(version, 0), slot_of(version, ALL_ROWS)
-        has_some = f"SELECT 1 FROM {table} WHERE slot BETWEEN {low} AND {high} LIMIT 1"
-        if version not in keep and tx.execute(has_some).fetchone():
+        spare = (
+            f"SELECT slot FROM {table} WHERE slot BETWEEN {low} AND {high} LIMIT {limit - deleted}"
+        )
+        count = int(tx.execute(f"DELETE FROM {table} WHERE slot IN ({spare})").rowcount)
+        deleted += count
+        if count:
             for key in spec.sets:
                 log_vectors(tx, f"{spec.table}.{key}", [high])
-    kept = [
-        f"slot BETWEEN {slot_of(number, 0)} AND {slot_of(number + 1, 0) - 1}" for number in keep
-    ]
-    tx.execute(f"DELETE FROM {table} WHERE NOT ({' OR '.join(kept) or '0'})")
+    return deleted
 
 
 def _versions_of(tx: Transaction, spec: TriggerSpec) -> list[int]:
@@ -175,8 +258,8 @@ def waiting_candidates(tx: Transaction) -> int:
 def versions(tx: Transaction, component: str) -> list[StateVersion]:
     """Return a component's versions, oldest first."""
     rows = tx.execute(
-        "SELECT number, status, parent, labels, metrics, created_at, duration_s FROM motion_states "
-        "WHERE component = ? ORDER BY number",
+        "SELECT number, status, parent, labels, metrics, created_at, duration_s, fingerprint, manifest NOT NULL "
+        "FROM motion_states WHERE component = ? ORDER BY number",
         (component,),
     ).fetchall()
     return [
@@ -188,13 +271,22 @@ def versions(tx: Transaction, component: str) -> list[StateVersion]:
             msgspec.json.decode(metrics),
             datetime.fromisoformat(at),
             seconds,
+            fingerprint,
+            bool(is_kept),
         )
-        for number, status, parent, labels, metrics, at, seconds in rows
+        for number, status, parent, labels, metrics, at, seconds, fingerprint, is_kept in rows
     ]
 
 
 def manifest_of(tx: Transaction, component: str, number: int) -> str | None:
     sql = "SELECT manifest FROM motion_states WHERE component = ? AND number = ?"
+    found = tx.execute(sql, (component, number)).fetchone()
+    return None if found is None else found[0]
+
+
+def fit_of(tx: Transaction, component: str, number: int) -> str | None:
+    """Return the fit that made a version, None for `setup`."""
+    sql = "SELECT fit FROM motion_states WHERE component = ? AND number = ?"
     found = tx.execute(sql, (component, number)).fetchone()
     return None if found is None else found[0]
 

@@ -1,0 +1,166 @@
+"""Jobs: what of a component's code runs in a process of its own: setups, fits and evaluations.
+
+A job is sent there with all that it needs, and gives back plain values: nothing of the store's process is shared.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from motion import clock
+from motion.components import Component, Progress
+from motion.database import Database
+from motion.errors import FitFailed, MotionError
+from motion.persistence import forms, labels
+from motion.view import View
+
+T = TypeVar("T")
+
+TOLD_S = 0.5
+"""How often progress is written down at most: each time is a commit."""
+
+
+class Process(Protocol):
+    """A process of its own for jobs, one at a time; started by the first one, and anew after it has died."""
+
+    def run(self, function: Callable[[Job], T], job: Job, timeout_s: float | None) -> T:
+        """Return what the function returns there, or raise what it raises.
+
+        Raises:
+            TimeoutError: it took longer; the process is ended.
+        """
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job needs: no connection, no lock, no thread of the store's process.
+
+    Attributes:
+        request: the name under which it was asked for, for its progress; None for an evaluation.
+        method: of the component.
+        manifest: the state to begin with, None where there is none.
+        classes: those that the manifest names and the job's process cannot find.
+        pins: component -> version that its view sees.
+    """
+
+    open_database: Callable[[], Database]
+    component: Component
+    request: str | None
+    method: str
+    folder: Path
+    manifest: str | None = None
+    classes: Mapping[str, type] | None = None
+    version: int | None = None
+    rows: Sequence[Any] = ()
+
+
+def warm_up(job: Job) -> None:
+    """Do nothing: by then the process is there, and has imported what the job needs."""
+
+
+def run_setup(job: Job) -> tuple[str, float] | None:
+    """Call `setup`, and return the manifest of the state it gives and the seconds it took; None where it gives none."""
+    started = clock.monotonic_s()
+    try:
+        state = job.component.setup()
+        if state is None:
+            return None
+        manifest = forms.save_state(job.folder, job.component, state)
+    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+        raise _failed(job, exc) from None
+    return manifest, clock.monotonic_s() - started
+
+
+def run_fit(job: Job) -> tuple[str, float]:
+    """Call a fit, and return the manifest of the state it gives and the seconds it took."""
+    started = clock.monotonic_s()
+    state = _call(job)
+    if state is None:
+        raise MotionError(
+            f"fit {job.component.name}.{job.method} returned None; it returns the next state."
+        )
+    manifest = forms.save_state(job.folder, job.component, state)
+    return manifest, clock.monotonic_s() - started
+
+
+def run_evaluate(job: Job) -> dict[str, float]:
+    """Call `evaluate` and return its metrics as plain numbers."""
+    found = _call(job)
+    if not isinstance(found, Mapping):
+        name = f"{job.component.name}.{job.method}"
+        raise MotionError(f"{name} returns a dict of metrics and their values, not {found!r}.")
+    return {str(name): float(value) for name, value in found.items()}
+
+
+def _call(job: Job) -> Any:
+    global _told
+    name = job.component.name
+    state = None
+    if job.manifest is not None:
+        state = forms.load_state(job.folder, job.component, job.manifest, job.classes)
+    database = job.open_database()
+    try:
+        _told = _Told(database, job.request) if job.request else None
+        view = View(database, [], {} if job.version is None else {name: job.version})
+        method = getattr(job.component, job.method)
+        arguments = (state, list(job.rows), view)
+        return method(*arguments[: len(inspect.signature(method).parameters)])
+    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+        raise _failed(job, exc) from None  # its cause may not pickle
+    finally:
+        _told = None
+        database.close()
+
+
+def _failed(job: Job, exc: Exception) -> FitFailed:
+    reason, trace = f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))
+    return FitFailed(f"{job.component.name}.{job.method}", reason, trace)
+
+
+# -- progress --
+
+
+class _Told:
+    """Where the progress of the fit that runs in this process goes."""
+
+    def __init__(self, database: Database, request: str) -> None:
+        self._database, self._request = database, request
+        self._at_s = -math.inf
+
+    def note(self, told: Progress) -> None:
+        if told.step != told.total and clock.monotonic_s() - self._at_s < TOLD_S:
+            return
+        self._at_s = clock.monotonic_s()
+        self._database.backend.write(
+            lambda tx: labels.note_progress(tx, self._request, told), is_durable=False
+        )
+
+
+_told: _Told | None = None
+
+
+def progress(step: int, total: int | None = None, **figures: float) -> None:
+    """Tell how far a fit is: `motion.progress(step, total, loss=0.3)` inside its method, as often as you like.
+
+    Outside it shows as `store.model(...).progress` and in `store.status()`, from any process. Called anywhere else than
+    in a fit, it does nothing: the method can be tried by hand.
+
+    Args:
+        step: how much is done.
+        total: of how much, where that is known.
+        **figures: further numbers to show, such as a loss.
+    """
+    given = {name: float(value) for name, value in figures.items()}
+    shown = {name: value for name, value in given.items() if math.isfinite(value)}
+    told = Progress(int(step), None if total is None else int(total), shown, clock.now())
+    if _told is not None:
+        _told.note(told)

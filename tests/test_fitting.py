@@ -1,0 +1,340 @@
+"""Fits as policy: when they run, on what, how they fail, and what is seen of them meanwhile."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motion
+from motion import clock
+from tests.conftest import OpenStore
+
+
+@dataclass
+class Item:
+    id: int
+    text: str
+    label: str
+    other: str
+    answer: int
+
+
+State = dict[str, Any]
+
+
+def learned(state: State, rows: list[Item]) -> State:
+    return {"lessons": [f"{row.id}={row.label or row.other}" for row in rows]}
+
+
+class Pupil(motion.Component):
+    """Its state is what its last fit learned from. Labels may do mischief, or wait for a file to be gone."""
+
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.infer(on="item.text", sets="item.answer")
+    def answer(self, state: State, text: str) -> int:
+        return len(state["lessons"])
+
+    @motion.fit(on="item.label", timeout=60)
+    def learn(self, state: State, rows: list[Item]) -> State:
+        for row in rows:
+            if row.label == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)  # what the system does when memory is out
+            if row.label == "memory":
+                resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+                bytearray(2**32)
+            if row.label.startswith("wait "):
+                sign = Path(row.label.removeprefix("wait "))
+                sign.touch()
+                motion.progress(3, 10, loss=0.5)
+                while sign.exists():
+                    pass
+        return learned(state, rows)
+
+
+class Hasty(motion.Component):
+    """Its fit may take a second; with a label "wait", it takes for ever."""
+
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.label", timeout=1)
+    def learn(self, state: State, rows: list[Item]) -> State:
+        while any(row.label == "wait" for row in rows):
+            pass
+        return learned(state, rows)
+
+
+class Other(motion.Component):
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.other")
+    def learn(self, state: State, rows: list[Item]) -> State:
+        return learned(state, rows)
+
+
+class FromScratch(motion.Component):
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.label", rows="all")
+    def learn(self, state: State, rows: list[Item]) -> State:
+        return learned(state, rows)
+
+
+class Recent(motion.Component):
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.label", rows=timedelta(days=1))
+    def learn(self, state: State, rows: list[Item]) -> State:
+        return learned(state, rows)
+
+
+class Nightly(motion.Component):
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.label", every=(3, motion.every(days=1)))
+    def learn(self, state: State, rows: list[Item]) -> State:
+        return learned(state, rows)
+
+
+@pytest.fixture(autouse=True)
+def _own_time() -> Iterator[None]:
+    yield
+    clock.reset()
+
+
+def open_with(open_store: OpenStore, *components: motion.Component) -> motion.Store:
+    return open_store(schemas={"item": Item}, triggers=components)
+
+
+def teach(store: motion.Store, **labels: str) -> None:
+    """Set labels: `i1="red"` labels item 1."""
+    for name, label in labels.items():
+        store.set("item", id=int(name[1:]), label=label)
+
+
+def fit(store: motion.Store, component: str) -> None:
+    store.model(component).fit()
+    store.wait(timeout=60)
+
+
+def versions(store: motion.Store, component: str) -> list[tuple[int, str]]:
+    return [(version.number, version.status) for version in store.model(component).versions()]
+
+
+def lessons(store: motion.Store, component: str) -> list[str]:
+    with store.model(component).live() as (state, _):
+        return list(state["lessons"])
+
+
+def until_there(sign: Path) -> None:
+    while not sign.exists():
+        pass
+
+
+# -- how fits fail --
+
+
+@pytest.mark.parametrize(("mischief", "reason"), [("kill", "SIGKILL"), ("memory", "MemoryError")])
+def test_p8_a_fit_that_runs_out_of_memory_is_a_failed_fit_that_loses_no_label(
+    open_store: OpenStore, mischief: str, reason: str
+) -> None:
+    store = open_with(open_store, Pupil())
+    teach(store, i1="a", i2=mischief)
+    fit(store, "Pupil")
+    failed = store.model("Pupil").versions()[-1]
+    teach(store, i2="b")
+    fit(store, "Pupil")
+    assert (failed.status, reason in failed.metrics["reason"]) == ("failed", True), failed.metrics
+    assert (store.status().versions["Pupil"], lessons(store, "Pupil")) == (3, ["1=a", "2=b"])
+
+
+def test_p8_a_fit_that_takes_too_long_is_ended_and_loses_no_label(open_store: OpenStore) -> None:
+    store = open_with(open_store, Hasty())
+    teach(store, i1="a", i2="wait")
+    fit(store, "Hasty")
+    failed = store.model("Hasty").versions()[-1]
+    teach(store, i2="b")
+    while store.status().versions["Hasty"] == 1:  # on a busy machine even this takes too long
+        fit(store, "Hasty")
+    assert (failed.status, failed.metrics["reason"]) == (
+        "failed",
+        "it took longer than its timeout of 1 s, and was ended",
+    )
+    assert lessons(store, "Hasty") == ["1=a", "2=b"]
+
+
+# -- what is seen meanwhile --
+
+
+def test_the_progress_of_a_fit_is_seen_while_it_runs(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_with(open_store, Pupil())
+    before = store.model("Pupil").progress
+    teach(store, i1=f"wait {tmp_path / 'sign'}")
+    store.model("Pupil").fit()
+    until_there(tmp_path / "sign")
+    while (told := store.model("Pupil").progress) is None:
+        pass
+    shown = store.status().fit_progress["Pupil"]
+    (tmp_path / "sign").unlink()
+    store.wait(timeout=60)
+    assert (told.step, told.total, told.figures) == (3, 10, {"loss": 0.5})
+    assert (before, shown, store.model("Pupil").progress) == (None, told, None)
+    assert store.status().fit_progress == {}
+
+
+def test_progress_outside_of_a_fit_does_nothing() -> None:
+    motion.progress(1, 2, loss=float("nan"))
+
+
+def test_a_long_fit_of_one_component_holds_up_nothing_of_another(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_with(open_store, Pupil(), Other())
+    teach(store, i1=f"wait {tmp_path / 'sign'}")
+    store.model("Pupil").fit()
+    until_there(tmp_path / "sign")
+    store.set("item", id=2, other="x")
+    store.model("Other").fit()
+    while store.status().versions["Other"] != 2:
+        pass
+    during = versions(store, "Pupil")
+    (tmp_path / "sign").unlink()
+    store.wait(timeout=60)
+    assert (during, versions(store, "Pupil")[-1]) == ([(1, "live")], (2, "live"))
+
+
+# -- on what they run --
+
+
+def test_rows_all_gives_every_label_again(open_store: OpenStore) -> None:
+    store = open_with(open_store, FromScratch())
+    teach(store, i1="a")
+    fit(store, "FromScratch")
+    teach(store, i2="b")
+    fit(store, "FromScratch")
+    assert lessons(store, "FromScratch") == ["1=a", "2=b"]
+    assert store.model("FromScratch").versions()[-1].rows == 2
+
+
+def test_rows_of_a_timedelta_gives_the_labels_since_then(open_store: OpenStore) -> None:
+    store = open_with(open_store, Recent())
+    teach(store, i1="a")
+    clock.advance(20 * 3600)
+    teach(store, i2="b")
+    clock.advance(5 * 3600)
+    teach(store, i3="c")
+    fit(store, "Recent")
+    assert lessons(store, "Recent") == ["2=b", "3=c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"rows": "some"}, "rows="), ({"rows": timedelta(0)}, "rows="), ({"timeout": 0}, "timeout"),
+        ({"every": (3, 4)}, "every="), ({"every": "3"}, "every="), ({"gate_on": 0}, "gate_on"),
+    ],
+)  # fmt: skip
+def test_a_fit_option_that_cannot_be_is_an_error_at_once(
+    options: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(motion.TriggerError, match=named):
+        motion.fit(on="item.label", **options)
+
+
+# -- when they run --
+
+
+def test_a_schedule_asks_for_a_fit_whatever_the_count(open_store: OpenStore) -> None:
+    store = open_with(open_store, Nightly())
+    teach(store, i1="a")
+    store.wait(timeout=60)
+    before = versions(store, "Nightly")
+    while store.sql("SELECT due_ms FROM motion_fit_runs WHERE due_ms > 0").num_rows == 0:
+        pass  # the schedule begins when the store first sees it
+    clock.advance(25 * 3600)
+    while store.status().versions["Nightly"] != 2:
+        pass
+    assert before == []
+    assert lessons(store, "Nightly") == ["1=a"]
+
+
+def test_a_count_asks_for_a_fit_before_the_schedule_does(open_store: OpenStore) -> None:
+    store = open_with(open_store, Nightly())
+    teach(store, i1="a", i2="b", i3="c")
+    store.wait(timeout=60)
+    assert lessons(store, "Nightly") == ["1=a", "2=b", "3=c"]
+
+
+def test_labels_replaced_unset_and_deleted_are_counted_once_or_not_at_all(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Nightly())
+    teach(store, i1="a", i2="b")
+    teach(store, i1="c")
+    store.set("item", id=2, label=None)
+    store.delete("item", 1)
+    teach(store, i3="d", i4="e")
+    store.wait(timeout=60)
+    two = versions(store, "Nightly")
+    teach(store, i5="f")
+    store.wait(timeout=60)
+    assert (two, lessons(store, "Nightly")) == ([], ["3=d", "4=e", "5=f"])
+
+
+# -- a cell run twice --
+
+
+def test_a_component_defined_anew_gets_states_of_its_own_classes(open_store: OpenStore) -> None:
+    def component(suffix: str) -> motion.Component:
+        class Word:
+            def __init__(self, text: str) -> None:
+                self.text = text + suffix
+
+        class Words(motion.Component):
+            def setup(self) -> Word:
+                return Word("setup")
+
+            def save(self, state: Word) -> str:
+                return "saved"
+
+            def load(self, saved: str) -> Word:
+                return Word(saved)
+
+            @motion.infer(on="item.text", sets="item.other")
+            def say(self, state: Word, text: str) -> str:
+                return state.text
+
+        return Words()
+
+    store = open_with(open_store, component(" once"))
+    store.set("item", id=1, text="a").wait()
+    assert open_with(open_store, component(" again")) is store
+    store.set("item", id=2, text="a").wait()
+    assert [row.other for row in store.rows("item")] == ["saved once", "saved again"]
+
+
+def test_threads_may_ask_for_a_fit_at_once(open_store: OpenStore) -> None:
+    store = open_with(open_store, Other())
+    store.set("item", id=1, other="x")
+    threads = [threading.Thread(target=store.model("Other").fit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.wait(timeout=60)
+    assert lessons(store, "Other") == ["1=x"]
