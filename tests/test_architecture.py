@@ -36,6 +36,7 @@ LEVELS: Mapping[str, int] = {
 }
 INTERFACES = {"backends", "executors", "vectors"}  # of one level, and yet never import one another
 CONCRETE = {"backends", "executors"}  # only the composition root names what is in them, beside base
+SHARED = {"base", "wakeups", "__init__"}  # in these folders, for every implementation
 SQL_OWNERS = {"persistence", "backends"}
 MAX_LINES = 700
 
@@ -164,7 +165,7 @@ def upward_imports(root: Path) -> Iterable[str]:
 def concrete_imports(root: Path) -> Iterable[str]:
     for each in imports(root):
         folder, implementation, *_ = (*each.target.split("."), "base")
-        if folder not in CONCRETE or implementation in {"base", "__init__"}:
+        if folder not in CONCRETE or implementation in SHARED:
             continue
         inside = f"{each.source}.".startswith(f"{folder}.{implementation}.")
         if not inside and each.source != "runtime":

@@ -148,7 +148,7 @@ class Database:
         self.tables, self.code, self._graph_number = tables, code, number
         self._given = kept
         self.layouts = Layouts(found)
-        self.backend.called.give()  # there may be code now for tasks that waited for it
+        self.backend.call()  # there may be code now for tasks that waited for it
 
     def open_reader(self, schemas: Mapping[str, type]) -> None:
         """Read a store that exists, without changing what it is."""
@@ -190,7 +190,7 @@ class Database:
 
         result, has_work = self.backend.write(refreshed, is_durable=is_durable)
         if has_work:
-            self.backend.called.give()
+            self.backend.call()
         return result
 
     def apply(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
@@ -203,7 +203,7 @@ class Database:
 
         applied = self.backend.write(work)
         if applied.tasks:
-            self.backend.called.give()
+            self.backend.call()
         return applied
 
     # -- reading --

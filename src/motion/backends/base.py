@@ -93,8 +93,11 @@ class Backend(Protocol):
             SqlError: it is wrong, or would write.
         """
 
+    def call(self) -> None:
+        """Call those who work, here and in other processes: there is work."""
+
     def wake(self) -> None:
-        """Give both signals."""
+        """Give both signals, here."""
 
     def check_open(self) -> None:
         """Raise `StoreClosed` after `close`."""

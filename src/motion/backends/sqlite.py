@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from motion.backends.base import Signal, Transaction
+from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.codecs import decode_array, encode_parameter
 from motion.errors import MotionError, SqlError, StoreClosed, StoreUnavailable
 
@@ -35,11 +36,14 @@ OF_THE_FILE = {
 
 FILE = "store.sqlite"
 BUSY_TIMEOUT_MS = 60_000
-FOREIGN_POLL_S = 0.005
-"""How often it is looked whether another process has committed: every 5 ms costs 0.3 % of a core."""
+LOOK_S = 0.25
+"""How often it is looked whether another process has committed and did not say so."""
 
-DOUBTFUL_LOOKS = 10
-"""Looks after which those who work are called though only this process may have committed."""
+DEAF_LOOK_S = 0.01
+"""The same where processes cannot tell each other."""
+
+GATHER_S = 0.001
+"""How long what other processes tell is gathered before the next is passed on: they may commit thousands of times a second."""
 
 
 class SqliteBackend:
@@ -65,9 +69,9 @@ class SqliteBackend:
         self._queueing = threading.Lock()
         self._waiting: list[_Request] = []
         self._is_led = False
-        self._own_commits = 0
         self._durable = self._connect(SYNCHRONOUS[durability])
         self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
+        self._wakeups = _wakeups_of(folder)
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
 
     # -- writing: one caller at a time leads, and commits for all who wait (group commit) --
@@ -114,9 +118,9 @@ class SqliteBackend:
                 raise
         except sqlite3.Error as exc:
             self._raise_named(exc)
-        self._own_commits += 1
         if connection is self._durable:
             self.committed.give()
+            self._tell(COMMITTED)
         return result
 
     def _commit_all(self, requests: Sequence[_Request]) -> None:
@@ -187,10 +191,18 @@ class SqliteBackend:
         finally:
             idle.append(connection)
 
-    # -- being told of commits --
+    # -- telling and being told of commits --
+
+    def call(self) -> None:
+        self.called.give()
+        self._tell(WORK)
+
+    def _tell(self, message: Message) -> None:
+        if self._wakeups is not None:
+            self._wakeups.tell(message)
 
     def _watch(self) -> None:
-        """Look for commits of other processes, in one thread for all who wait."""
+        """Listen to other processes, in one thread for all who wait."""
         with self._queueing:
             if self._watcher is None and not self._is_closed:
                 self._watcher = threading.Thread(
@@ -199,23 +211,39 @@ class SqliteBackend:
                 self._watcher.start()
 
     def _look_out(self) -> None:
-        connection = self._connect("NORMAL")
-        version, own, looks, is_owed, is_foreign = -1, -1, 0, False, False
+        """Pass on what other processes tell; and look by itself now and then, as a hint may get lost."""
+        connection, version = self._connect("NORMAL"), -1
+        wakeups = self._listening()
         try:
-            while not self._closing.wait(FOREIGN_POLL_S):
+            while not self._closing.is_set():
                 found = int(connection.execute("PRAGMA data_version").fetchone()[0])
-                looks += 1
-                if found != version:
-                    # Our own commits change it too. While there are any, another process's cannot be told apart:
-                    # those who work are then called now and then, not at each commit of ours.
-                    is_owed, is_foreign = True, own == self._own_commits
-                    version, own = found, self._own_commits
+                if found != version:  # perhaps by our own commits, which cannot be told apart
+                    version = found
+                    self.wake()
+                told = self._await_word(wakeups)
+                if told:
+                    version = int(connection.execute("PRAGMA data_version").fetchone()[0])
                     self.committed.give()
-                if is_owed and (is_foreign or looks >= DOUBTFUL_LOOKS):
-                    is_owed, looks = False, 0
+                if WORK in told:
                     self.called.give()
+                if told:
+                    self._closing.wait(GATHER_S)
         finally:
             connection.close()
+
+    def _listening(self) -> Wakeups | None:
+        try:
+            if self._wakeups is not None:
+                self._wakeups.listen()
+            return self._wakeups
+        except OSError:
+            return None
+
+    def _await_word(self, wakeups: Wakeups | None) -> set[Message]:
+        if wakeups is None:
+            self._closing.wait(DEAF_LOOK_S)
+            return set()
+        return wakeups.wait(LOOK_S)
 
     def wake(self) -> None:
         self.committed.give()
@@ -230,6 +258,8 @@ class SqliteBackend:
     def close(self) -> None:
         self._closing.set()
         if self._watcher is not None:
+            if self._wakeups is not None:
+                self._wakeups.end()
             self._watcher.join()
         with self._writing:
             self._is_closed = True
@@ -237,6 +267,9 @@ class SqliteBackend:
                 for connection in self._connections:
                     connection.close()
                 self._connections.clear()
+            if self._wakeups is not None:
+                self._wakeups.close()
+                self._wakeups = None
         self.wake()
 
     def _connect(self, synchronous: str, **options: Any) -> _Connection:
@@ -333,6 +366,14 @@ def _apply_apart(tx: Transaction, requests: Sequence[_Request]) -> None:
             request.error = exc
             tx.execute("ROLLBACK TO caller")
         tx.execute("RELEASE caller")
+
+
+def _wakeups_of(folder: Path) -> Wakeups | None:
+    """Return how processes tell each other of commits, None where the system or the folder has no room for sockets."""
+    try:
+        return Wakeups(folder)
+    except OSError:
+        return None
 
 
 def _prepare(folder: Path) -> Path:
