@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import cascades, machine, models, scale, search
+from benchmarks import cascades, machine, models, processes, scale, search
 from benchmarks.machine import Figure
 
 RESULTS = Path(".benchmarks/latest.json")
@@ -30,6 +30,7 @@ FIGURES: list[Callable[[], Figure | list[Figure]]] = [
     models.waiting,
     cascades.changed_code,
     cascades.nothing_listens,
+    processes.across,
     scale.long_queue,
     scale.large_table,
     search.nearest,
