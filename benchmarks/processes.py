@@ -54,7 +54,7 @@ def across(count: int = 200) -> Figure:
 
 def _ping_ms(store: motion.Store) -> float:
     (row,) = store.set("ping", text="ping").wait().rows()
-    return (time.monotonic_ns() - row.at_ns) / 1e6
+    return float(time.monotonic_ns() - row.at_ns) / 1e6
 
 
 def _serve(place: str) -> None:
