@@ -141,6 +141,19 @@ def test_rows_whose_turn_has_not_come_are_not_claimed_and_hold_nobody_up(
     assert [row.loud for row in store.rows("doc")] == ["ABC"] * 3
 
 
+def test_turns_that_no_call_needed_are_given_back(open_store: OpenStore) -> None:
+    @motion.trigger(on="doc.text", sets="doc.loud", rate="2/hour", memo=True)
+    def shout(text: str) -> str:
+        return text.upper()
+
+    store = open_store(schemas=SCHEMAS, triggers=[shout])
+    store.set("doc", text="a").wait()
+    clock.advance(1801)
+    for _ in range(5):
+        store.set("doc", text="a").wait()  # the same turn again and again, as nothing is called
+    assert [row.loud for row in store.rows("doc")] == ["A"] * 6
+
+
 def test_turns_are_kept_when_a_store_is_closed(open_store: OpenStore) -> None:
     @motion.trigger(on="doc.text", sets="doc.loud", rate="2/hour")
     def shout(text: str) -> str:

@@ -91,6 +91,7 @@ class Step:
         unset: the rows whose outputs are unset: an `on` key is, or `when` is false.
         writes: what the user's code left with its view, each with the places in `outcomes` of the rows it is from.
         errors: row -> traceback.
+        fresh: results to keep for equal inputs, by what names them.
     """
 
     trigger: Trigger
@@ -100,6 +101,7 @@ class Step:
     outcomes: Outcomes
     writes: Sequence[tuple[range, Sequence[Operation]]] = ()
     errors: dict[int, str] = field(default_factory=dict)
+    fresh: Mapping[bytes, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.errors |= {self.called[place]: error for place, error in self.outcomes.errors.items()}

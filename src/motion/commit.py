@@ -12,7 +12,7 @@ from motion.backends.base import Transaction
 from motion.claims import Claim, Step, Tasks
 from motion.database import Database
 from motion.errors import CascadeTooDeep, shortened
-from motion.persistence import events, queue, states
+from motion.persistence import events, memos, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number, origin_of
 from motion.persistence.inputs import Inputs, read_fences
@@ -74,6 +74,7 @@ class Commit:
         else:
             self._write_items(tx, kept, number)
         self._write_freely(tx, kept)
+        memos.write(tx, self.claim.spec.name, self.steps[0].fresh)
         self._end(tx, kept, number)
 
     def _is_candidate(self, tx: Transaction) -> bool:

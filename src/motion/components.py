@@ -184,6 +184,7 @@ def infer(
     on_change: OnChange | None = None,
     rate: str | None = None,
     batch_wait: float | None = None,
+    memo: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, ...)` as a trigger that runs with the component's state.
 
@@ -197,6 +198,7 @@ def infer(
         on, sets, page=page, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
+        memo=memo,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:

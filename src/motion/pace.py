@@ -56,10 +56,12 @@ class Pace:
         calls = -(-sum(task.size for task in tasks) // (spec.batch or 1))
         return Turns(spec.rate, rates.take(tx, spec.name, spec.rate, calls, clock.now_ms()))
 
-    def pay(self, tx: Transaction, spec: TriggerSpec, turns: Turns) -> None:
-        """Take the turns of the calls that a claim made beyond those that it had taken."""
-        if spec.rate is not None:
+    def settle(self, tx: Transaction, spec: TriggerSpec, turns: Turns) -> None:
+        """Take the turns of calls that a claim made beyond its own, or give those back that it did not need."""
+        if spec.rate is not None and turns.beyond:
             rates.take(tx, spec.name, spec.rate, turns.beyond, clock.now_ms())
+        elif spec.rate is not None and turns.left:
+            rates.give_back(tx, spec.name, spec.rate, turns.left)
 
     def _by_rate(self, tx: Transaction, spec: TriggerSpec, rows: int) -> tuple[int, int]:
         """Return how many rows' turn it is, or 0 and when it is the next one's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from motion import clock
@@ -73,6 +73,12 @@ class Turns:
         self._lock = threading.Lock()
         self.beyond = 0
         """Calls beyond the turns that were taken: a batch that raised is called again in halves."""
+
+    @property
+    def left(self) -> Sequence[float]:
+        """The turns that were taken for calls that were not made, in milliseconds since the epoch."""
+        with self._lock:
+            return tuple(self._left)
 
     def wait_s(self) -> float:
         """Take the next turn, and return how long to wait for it."""

@@ -59,6 +59,7 @@ class Declaration:
     on_change: OnChange | None = None
     rate: str | None = None
     batch_wait_s: float | None = None
+    memo: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class TriggerSpec:
     on_change: OnChange | None = None
     rate: Rate | None = None
     batch_wait_s: float | None = None
+    memo: bool = False
 
     @property
     def event(self) -> Event | None:
@@ -150,7 +152,7 @@ class TriggerSpec:
             self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store
         )
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
-        alone = alone and self.rate is None
+        alone = alone and self.rate is None and not self.memo
         return (
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
         )
@@ -191,6 +193,7 @@ def trigger(
     on_change: OnChange | None = None,
     rate: str | None = None,
     batch_wait: float | None = None,
+    memo: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
@@ -226,6 +229,9 @@ def trigger(
             They are spread evenly: any stretch of time has at most its share, and those of a tenth of a second more.
             A call for a batch is one call; a retry is one too.
         batch_wait: seconds that a batch may take to fill before a smaller one is handed over.
+        memo: keep results in the store, and take them for equal inputs, on whichever row, made by the same code and the
+            same state versions. The last 100,000 results of the trigger are kept, or 256 MiB of them. It is for functions
+            of their parameters alone.
 
     Raises:
         TriggerError: an option is out of its range.
@@ -234,6 +240,7 @@ def trigger(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
+        memo=memo,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
@@ -335,6 +342,7 @@ def bind(
         on_change=declaration.on_change,
         rate=None if declaration.rate is None else rate_of(declaration.rate),
         batch_wait_s=declaration.batch_wait_s,
+        memo=declaration.memo,
     )
     _check_combination(spec)
     return Trigger(spec, function, declaration.when)
@@ -492,6 +500,14 @@ def _check_combination(spec: TriggerSpec) -> None:
         )
     if spec.batch_wait_s is not None and not spec.batch:
         refuse("batch_wait= is how long a batch may take to fill, so it needs batch=.")
+    if spec.memo and not (spec.sets or spec.sets_table):
+        refuse("memo=True keeps results, so sets= must say where they go.")
+    if spec.memo and (any(p.kind in ("row", "store") for p in spec.parameters)):
+        refuse(
+            "memo=True takes a result for equal parameters, which 'row' and 'store' are not; take the keys that it needs."
+        )
+    if spec.memo and spec.is_generator:
+        refuse("memo=True does not go with a generator, whose items go out as they come.")
     if spec.batch and spec.reads_row:
         refuse("batch= hands over columns, so 'row' and when= do not go with it.")
     if spec.timeout_s is not None and not spec.is_async:
@@ -499,7 +515,7 @@ def _check_combination(spec: TriggerSpec) -> None:
     if spec.inline and not spec.is_fusable:
         refuse(
             "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "
-            "batch=, async, retries, timeout, rate= or state."
+            "batch=, async, retries, timeout, rate=, memo= or state."
         )
     overlap = set(spec.on) & set(spec.sets)
     if overlap:

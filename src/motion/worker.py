@@ -25,9 +25,10 @@ from motion.database import Database
 from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.fitting import ensure_live
+from motion.memo import Recall
 from motion.owners import Owner
 from motion.pace import AT_ONCE, Pace
-from motion.persistence import queue, states
+from motion.persistence import memos, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number
 from motion.persistence.discards import drop_expired
@@ -150,9 +151,9 @@ class Worker:
             turns = self._turns.pop(tasks[0].task, None)
             with self._running_lock:
                 self._running[tasks[0].trigger] -= 1
-        if turns is not None and turns.beyond:
+        if turns is not None and (turns.beyond or turns.left):
             spec = self._database.graph.triggers[tasks[0].trigger]
-            self._database.write(lambda tx: self._pace.pay(tx, spec, turns), is_durable=False)
+            self._database.write(lambda tx: self._pace.settle(tx, spec, turns), is_durable=False)
         return True
 
     def _claim(self) -> list[Task]:
@@ -430,20 +431,35 @@ class Worker:
             rows = {i: found[inputs.rows[i]] for i in called if inputs.rows[i] in found}
             called, declined, errors = _decided(trigger, rows)
             unset += declined
-        is_whole = len(called) == len(inputs.rows)
+        recall = self._recall(claim, spec, inputs, called) if spec.memo else None
+        asked = called if recall is None else [called[place] for place in recall.asked]
+        is_whole = len(asked) == len(inputs.rows)
         keys = {
-            key: values[key] if is_whole else [values[key][i] for i in called]
-            for key in spec.inputs
+            key: values[key] if is_whole else [values[key][i] for i in asked] for key in spec.inputs
         }
         batch = Batch(
-            len(called), keys, run, [rows[i] for i in called if rows], self._states(claim, spec)
+            len(asked), keys, run, [rows[i] for i in asked if rows], self._states(claim, spec)
         )
         on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
         started = clock.monotonic_s()
         outcomes = self._outcomes(trigger, batch, on_item)
-        if called:
-            self._database.costs.note(spec.name, clock.monotonic_s() - started, len(called))
-        return Step(trigger, inputs, called, unset, outcomes, list(run.writes()), errors)
+        if asked:
+            self._database.costs.note(spec.name, clock.monotonic_s() - started, len(asked))
+        writes = list(run.writes())
+        if recall is None:
+            return Step(trigger, inputs, called, unset, outcomes, writes, errors)
+        whole = recall.whole(outcomes, writes)
+        fresh = recall.fresh(outcomes)
+        return Step(trigger, inputs, called, unset, whole, (), errors, fresh)
+
+    def _recall(
+        self, claim: Claim, spec: TriggerSpec, inputs: Inputs, called: Sequence[int]
+    ) -> Recall:
+        """Look up what is known of rows: a trigger with memos is the first of its chain, so their inputs are stored."""
+        stored = [[inputs.keys[key][i] for key in spec.inputs] for i in called]
+        digests = memos.digests_of(spec, claim.pins, stored)
+        with self._database.backend.read() as tx:
+            return Recall(spec, digests, memos.read(tx, spec.name, digests))
 
     def _outcomes(self, trigger: Trigger, batch: Batch, on_item: OnItem | None) -> Outcomes:
         spec = trigger.spec

@@ -117,6 +117,11 @@ CREATE TABLE IF NOT EXISTS motion_backfills (  -- a decision to remake outputs; 
 CREATE TABLE IF NOT EXISTS motion_rates (  -- of a trigger with a rate: when its next call may begin, in milliseconds since the epoch
     trigger TEXT PRIMARY KEY, next_ms REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_memos (  -- results of triggers with memo=True, in stored form
+    memo INTEGER PRIMARY KEY, trigger TEXT NOT NULL,
+    inputs BLOB NOT NULL,                         -- digest of the code, the state versions and the inputs
+    result BLOB NOT NULL, UNIQUE (trigger, inputs)
+);
 CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: what an index must catch up with
     entry INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL
 );
@@ -352,7 +357,7 @@ def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
     """Say which triggers' code differs from what the store knew: their values stay as they are until a backfill."""
     for name, spec in graph.triggers.items():
         known = before.get(name)
-        if known is None or spec.on_change == "backfill":
+        if known is None or spec.event or spec.on_change == "backfill":
             continue
         if msgspec.json.decode(known, type=TriggerSpec).fingerprint != spec.fingerprint:
             logger.warning(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from motion.backends.base import Transaction
 from motion.rates import Rate
 
@@ -26,3 +28,11 @@ def take(tx: Transaction, trigger: str, rate: Rate, calls: int, now_ms: int) -> 
         (trigger, first + calls * rate.interval_ms),
     )
     return [first + i * rate.interval_ms for i in range(calls)]
+
+
+def give_back(tx: Transaction, trigger: str, rate: Rate, turns: Sequence[float]) -> None:
+    """Give back the last turns that were taken, unless others were taken since: those cannot be moved any more."""
+    tx.execute(
+        "UPDATE motion_rates SET next_ms = ? WHERE trigger = ? AND ABS(next_ms - ?) < 1e-3",
+        (turns[0], trigger, turns[-1] + rate.interval_ms),
+    )

@@ -1,0 +1,89 @@
+"""Memo: which rows of a claim need a call, where equal inputs give equal results, and what the others get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from motion.derive import Outcomes
+from motion.persistence.writes import Operation
+from motion.triggers import TriggerSpec
+
+WROTE = (
+    "the function wrote through the store, which a kept result would not do again: memo=True is for functions of their "
+    "parameters alone."
+)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What is known of the rows of one run before it is made.
+
+    Attributes:
+        digests: for each row, what names its result.
+        known: digest -> its result, as far as results are kept.
+    """
+
+    spec: TriggerSpec
+    digests: Sequence[bytes]
+    known: Mapping[bytes, Any]
+
+    @cached_property
+    def places(self) -> Mapping[bytes, int]:
+        """Digest -> its place among the calls, for those that are not known."""
+        unknown = dict.fromkeys(digest for digest in self.digests if digest not in self.known)
+        return {digest: place for place, digest in enumerate(unknown)}
+
+    @cached_property
+    def asked(self) -> list[int]:
+        """The rows to call the function on: of equal ones the first."""
+        first: dict[bytes, int] = {}
+        for i, digest in enumerate(self.digests):
+            if digest in self.places:
+                first.setdefault(digest, i)
+        return list(first.values())
+
+    def fresh(self, given: Outcomes) -> dict[bytes, Any]:
+        """Return the results of the calls, by what they are kept under. What failed is not kept."""
+        return {
+            digest: _result(given, place)
+            for digest, place in self.places.items()
+            if place not in given.errors
+        }
+
+    def whole(
+        self, given: Outcomes, writes: Sequence[tuple[range, Sequence[Operation]]]
+    ) -> Outcomes:
+        """Return the outcomes of all rows, from those of the calls: rows with equal inputs share one, errors too.
+
+        Args:
+            writes: what the calls left with the store. Those that did have failed.
+        """
+        given.errors |= {place: WROTE for places, _ in writes for place in places}
+        results, whole = {**self.known, **self.fresh(given)}, Outcomes()
+        found = [results.get(digest) for digest in self.digests]
+        whole.errors = {
+            i: given.errors[self.places[digest]]
+            for i, digest in enumerate(self.digests)
+            if self.places.get(digest) in given.errors
+        }
+        if self.spec.is_columnar:
+            count = len(self.spec.sets)
+            rows = [result or (None,) * count for result in found]
+            whole.columns = [[row[position] for row in rows] for position in range(count)]
+        else:
+            whole.items = [[_item(item) for item in result or ()] for result in found]
+        return whole
+
+
+def _result(given: Outcomes, place: int) -> Any:
+    if given.columns:
+        return [column[place] for column in given.columns]
+    return given.items[place]
+
+
+def _item(item: Any) -> Any:
+    """Return a page's values or a row of another table; what was kept has lists for tuples."""
+    return item if isinstance(item, dict) else tuple(item)

@@ -1,0 +1,297 @@
+"""Memos: a function is called once for equal inputs, and what it gave then is what every row gets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import motion
+from motion.persistence import memos
+from tests.conftest import OpenStore
+
+
+@dataclass
+class Doc:
+    id: int
+    text: str
+    tone: str
+    loud: str
+    score: float
+    vector: Annotated[np.ndarray, motion.Vector(2)]
+
+
+@dataclass
+class Ask:
+    id: int
+    query: str
+    idea: str
+    idea_page: int
+
+
+@dataclass
+class Part:
+    id: int
+    text: str
+
+
+SCHEMAS = {"doc": Doc, "ask": Ask, "part": Part}
+Calls = Counter[Any]
+
+
+def shouting(calls: Calls, version: str = "1", **options: Any) -> Callable[..., Any]:
+    """Return a trigger that counts its calls. It has a version, as the counter is data that it closes over."""
+
+    @motion.trigger(on="doc.text", sets="doc.loud", memo=True, version=version, **options)
+    def shout(text: str) -> str:
+        calls[text] += 1
+        return text.upper()
+
+    return shout
+
+
+def opened(open_store: OpenStore, *triggers: Any, **options: Any) -> motion.Store:
+    return open_store(schemas=SCHEMAS, triggers=triggers, **options)
+
+
+def louds(store: motion.Store) -> list[str]:
+    return [row.loud for row in store.rows("doc")]
+
+
+def test_equal_inputs_of_one_load_are_one_call(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+    store = opened(open_store, shouting(calls))
+    store.set_many("doc", [{"text": "ab"[i % 2]} for i in range(100)]).wait()
+    assert louds(store) == ["AB"[i % 2] for i in range(100)]
+    assert calls == {"a": 1, "b": 1}
+
+
+def test_a_result_is_kept_over_rows_writes_and_starts(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+    store = opened(open_store, shouting(calls))
+    store.set("doc", id=1, text="a").wait()
+    store.set("doc", id=1, text="b").wait()
+    store.set("doc", id=1, text="a").wait()
+    store.close()
+    store = opened(open_store, shouting(calls))
+    store.set("doc", id=2, text="b").wait()
+    assert louds(store) == ["A", "B"]
+    assert calls == {"a": 1, "b": 1}
+
+
+def test_other_code_makes_its_own_results(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+    for version in ("1", "2", "1"):
+        store = opened(open_store, shouting(calls, version=version))
+        store.set("doc", text="a").wait()
+        store.close()
+    assert calls == {"a": 2}
+
+
+def test_another_state_version_makes_its_own_results(open_store: OpenStore) -> None:
+    class Shouter(motion.Component):
+        def setup(self) -> dict[str, str]:
+            return {"end": "!"}
+
+        @motion.infer(on="doc.text", sets="doc.loud", memo=True)
+        def shout(self, state: dict[str, str], text: str) -> str:
+            return text.upper() + state["end"]
+
+        @motion.fit(on="doc.tone")
+        def fit(self, state: dict[str, str], rows: list[Doc]) -> dict[str, str]:
+            return {"end": rows[-1].tone}
+
+    store = opened(open_store, Shouter())
+    store.set("doc", id=1, text="a", tone="?").wait()
+    store.model("Shouter").fit()
+    store.wait(timeout=60)
+    store.set("doc", id=2, text="a").wait()
+    assert louds(store) == ["A!", "A?"]
+
+
+def test_what_failed_is_not_kept_and_is_one_call_for_equal_inputs(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", memo=True)
+    def shout(text: str) -> str:
+        calls[text] += 1
+        if calls["bad"] == 1 and text == "bad":
+            raise ValueError("not this time")
+        return text.upper()
+
+    store = opened(open_store, shout, run=False)
+    store.set_many("doc", [{"text": text} for text in ("bad", "good", "bad")])
+    store.close()
+    store = opened(open_store, shout)
+    store.wait(timeout=10)
+    assert louds(store) == [None, "GOOD", None]
+    assert len(store.errors()) == 2
+    store.retry()
+    store.wait(timeout=10)
+    assert louds(store) == ["BAD", "GOOD", "BAD"]
+    assert calls == {"bad": 2, "good": 1}
+
+
+def test_a_batch_is_handed_only_what_is_not_known_each_once(open_store: OpenStore) -> None:
+    given: list[list[str]] = []
+
+    @motion.trigger(on="doc.text", sets=("doc.loud", "doc.score"), memo=True, batch=8)
+    def shout(text: list[str]) -> list[tuple[str, float]]:
+        given.append(text)
+        return [(each.upper(), len(each)) for each in text]
+
+    store = opened(open_store, shout)
+    store.set_many("doc", [{"text": text} for text in ("a", "bb")]).wait()
+    store.set_many("doc", [{"text": text} for text in ("bb", "ccc", "a", "ccc")]).wait()
+    assert given == [["a", "bb"], ["ccc"]]
+    assert [(row.loud, row.score) for row in store.rows("doc")] == [
+        (text.upper(), len(text)) for text in ("a", "bb", "bb", "ccc", "a", "ccc")
+    ]
+
+
+def test_an_async_function_is_called_once_for_equal_inputs(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", memo=True, rate="100/s")
+    async def shout(text: str) -> str:
+        calls[text] += 1
+        return text.upper()
+
+    store = opened(open_store, shout)
+    store.set_many("doc", [{"text": "a"} for _ in range(20)]).wait()
+    store.set("doc", text="a").wait()
+    assert louds(store) == ["A"] * 21
+    assert calls["a"] <= 2  # two claims may begin at once
+
+
+def test_a_fan_out_and_rows_of_another_table_are_kept_as_they_were(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+
+    @motion.trigger(on="ask.query", sets="ask.idea", page="idea_page", memo=True)
+    def ideas(query: str) -> list[str]:
+        calls["ideas"] += 1
+        return query.split()
+
+    @motion.trigger(on="doc.text", sets="part", memo=True)
+    def parts(text: str) -> list[dict[str, str]]:
+        calls["parts"] += 1
+        return [{"text": each} for each in text.split()]
+
+    store = opened(open_store, ideas, parts)
+    for id in (1, 2):
+        store.set("ask", id=id, query="red dress").wait()
+        store.set("doc", id=id, text="hat shoe").wait()
+    store.set("ask", id=2, query="blue").wait()
+    store.set("ask", id=2, query="red dress").wait()
+    assert [row.idea for row in store.rows("ask")] == ["red", "dress"] * 2
+    assert [row.text for row in store.rows("part")] == ["hat", "shoe"] * 2
+    assert calls == {"ideas": 2, "parts": 1}
+
+
+def test_unset_results_arrays_and_unset_parameters_are_kept_too(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+
+    @motion.trigger(on="doc.text", sets="doc.vector", memo=True)
+    def embed(text: str, tone: str | None) -> np.ndarray | None:
+        calls[text, tone] += 1
+        return None if text == "none" else np.array([len(text), len(tone or "")], np.float32)
+
+    store = opened(open_store, embed)
+    rows = [{"text": "none"}, {"text": "a"}, {"text": "a", "tone": "soft"}]
+    for _ in range(2):
+        store.set_many("doc", rows).wait()
+    found = [None if row.vector is None else row.vector.tolist() for row in store.rows("doc")]
+    assert found == [None, [1, 0], [1, 4]] * 2
+    assert set(calls.values()) == {1}
+
+
+def test_when_decides_before_anything_is_recalled(open_store: OpenStore) -> None:
+    calls: Calls = Counter()
+    store = opened(open_store, shouting(calls, when=lambda row: row.tone == "loud"))
+    store.set_many("doc", [{"text": "a", "tone": tone} for tone in ("loud", "soft")]).wait()
+    assert louds(store) == ["A", None]
+    assert calls == {"a": 1}
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=6), max_size=5))
+def test_each_row_has_what_the_function_gives_and_no_input_is_called_twice(
+    open_store: OpenStore, loads: list[list[str]]
+) -> None:
+    calls: Calls = Counter()
+    store = opened(open_store, shouting(calls), url=":memory:")
+    for texts in loads:
+        store.set_many("doc", [{"text": text} for text in texts]).wait()
+    given = [text for texts in loads for text in texts]
+    assert louds(store) == [text.upper() for text in given]
+    assert calls == dict.fromkeys(given, 1)
+    store.close()
+
+
+def test_what_was_kept_first_is_dropped_when_there_is_too_much(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memos, "KEPT", 10)
+    monkeypatch.setattr(memos, "TRIMMED_EVERY", 5)
+    calls: Calls = Counter()
+    store = opened(open_store, shouting(calls))
+    for start in range(0, 40, 5):
+        store.set_many("doc", [{"text": str(i)} for i in range(start, start + 5)]).wait()
+    assert store.sql("select count(*) as kept from motion_memos")["kept"].to_pylist()[0] <= 15
+    store.set_many("doc", [{"text": text} for text in ("0", "39")]).wait()
+    assert (calls["0"], calls["39"]) == (2, 1)
+
+
+def test_large_results_are_dropped_by_size(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memos, "KEPT_BYTES", 10_000)
+    monkeypatch.setattr(memos, "TRIMMED_EVERY", 1)
+    store = opened(open_store, shouting(Counter()))
+    for i in range(5):
+        store.set("doc", text=str(i) * 4_000).wait()
+    assert store.sql("select count(*) as kept from motion_memos")["kept"].to_pylist() == [2]
+
+
+def test_a_function_that_also_writes_through_the_store_is_told_so(open_store: OpenStore) -> None:
+    @motion.trigger(on="doc.text", sets="doc.loud", memo=True)
+    def shout(text: str) -> str:
+        if text == "bad":
+            opened_stores[0].set("part", text=text)
+        return text.upper()
+
+    opened_stores = [opened(open_store, shout)]
+    store = opened_stores[0]
+    store.set_many("doc", [{"text": text} for text in ("good", "bad")])
+    store.wait(timeout=10)
+    assert louds(store) == ["GOOD", None]
+    assert store.rows("part") == []
+    (letter,) = store.errors()
+    assert "wrote through the store" in letter.error
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "said"),
+    [
+        (lambda text, store: None, {}, "'store'"),
+        (lambda row: None, {}, "'row'"),
+        (lambda text: None, {"sets": ()}, "sets="),
+        (lambda text: None, {"inline": True}, "memo="),
+        (lambda text: (yield ""), {}, "generator"),
+        (lambda id: None, {"on": motion.deleted("doc"), "sets": ()}, "sets="),
+    ],
+)
+def test_what_is_no_function_of_its_parameters_alone_is_refused(
+    function: Any, options: dict[str, Any], said: str, open_store: OpenStore
+) -> None:
+    given = {"on": "doc.text", "sets": "doc.loud", "name": "memo", "memo": True, **options}
+    with pytest.raises(motion.TriggerError, match=said):
+        opened(open_store, motion.trigger(**given)(function))
