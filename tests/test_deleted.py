@@ -265,6 +265,23 @@ def test_nothing_of_an_event_is_left_when_it_is_over_or_cancelled(open_store: Op
     assert store.sql(copies)["left"].to_pylist() == [0]
 
 
+def test_events_beyond_what_may_wait_are_over(open_store: OpenStore) -> None:
+    copies = """select count(*) as left from "motion_rows_note:deleted:shop" """
+
+    @motion.trigger(on=motion.deleted("shop"), discard_beyond=2)
+    def note(id: int, store: motion.View) -> None:
+        store.set("gone", what=f"shop {id}")
+
+    store = opened(open_store, note, run=False)
+    store.set_many("shop", [{"id": i, "shelf": "a"} for i in range(6)])
+    store.set_many("shop", [{"id": 0, "shelf": "a"}], prune="shelf")
+    assert store.sql(copies)["left"].to_pylist() == [2]
+    store.close()
+    store = opened(open_store, note)
+    store.wait(timeout=10)
+    assert sorted(row.what for row in store.rows("gone")) == ["shop 4", "shop 5"]
+
+
 def test_several_triggers_may_run_on_the_deletions_of_one_table(open_store: OpenStore) -> None:
     @motion.trigger(on=motion.deleted("shop"))
     def other(id: int, store: motion.View) -> None:

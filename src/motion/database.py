@@ -309,7 +309,7 @@ def set_operation(table: Table, values: Mapping[str, Any], *, force: bool = Fals
 
 
 def delete_operation(table: Table, row_id: Any) -> DeleteOperation:
-    return DeleteOperation(table.name, id_of(table, row_id))
+    return DeleteOperation(table.name, (id_of(table, row_id),))
 
 
 def id_of(table: Table, given: Any) -> Stored:

@@ -9,10 +9,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.change import Change, RejectedRow
 from motion.codecs import Stored
-from motion.database import (
-    Database,
-    delete_operation,
-)
+from motion.database import Database
 from motion.errors import (
     BadRows,
     InvalidValue,
@@ -30,7 +27,7 @@ from motion.intake import (
 from motion.persistence.ids import filled_ids
 from motion.persistence.reading import ids_by_value, ids_not_among
 from motion.persistence.rows import Columns
-from motion.persistence.writes import Applied, Operation, SetOperation
+from motion.persistence.writes import Applied, DeleteOperation, Operation, SetOperation
 from motion.schema import Table
 
 Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
@@ -157,4 +154,4 @@ class Load:
             for value in self._pruned
             if value is not None
         ]
-        return [delete_operation(self._table, row_id) for ids in gone for row_id in ids]
+        return [DeleteOperation(self._table.name, ids) for ids in gone if ids]

@@ -133,6 +133,7 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         event_layout = layouts[spec.table]
         copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
         enqueue_rows(tx, event_layout, spec, copies, cause)
+        drop_beyond(tx, layouts.graph, spec)
     labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:

@@ -1,6 +1,7 @@
 """Discards: waiting tasks that are dropped by a trigger's policy, because their results would come too late or for too many.
 
-What is dropped stays due: its rows keep their old outputs, and run again when an `on` key changes.
+What is dropped stays due: its rows keep their old outputs, and run again when an `on` key changes. An event that is
+dropped is over.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.graph import Graph
-from motion.persistence import queue
+from motion.persistence import events, queue
+from motion.persistence.layout import Layout
 from motion.tasks import Task, TaskStatus
 from motion.triggers import TriggerSpec
 
@@ -57,6 +59,9 @@ def discarded(tx: Transaction) -> dict[str, int]:
 def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task]) -> None:
     if tasks:
         queue.complete(tx, tasks, graph.downstream(spec.name))
+        for task in tasks if spec.event else ():
+            rows = range(task.low, task.high + 1)
+            events.end(tx, Layout(graph.tables.get(spec.table), graph), rows)
         tx.execute(
             "INSERT INTO motion_discards (trigger, rows) VALUES (?1, ?2) "
             "ON CONFLICT DO UPDATE SET rows = rows + ?2",

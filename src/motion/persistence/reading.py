@@ -86,10 +86,16 @@ def rows_by_number(
     return {int(number): decoded(layout.table, values) for number, *values in found}
 
 
-def row_numbers(tx: Transaction, layout: Layout, row_id: Stored) -> list[int]:
-    """Return the numbers of all pages of an id."""
-    sql = f"SELECT {layout.row} FROM {layout.base} r WHERE r.id = ?"
-    return [int(found[0]) for found in tx.execute(sql, (row_id,))]
+def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[int]:
+    """Return the numbers of all pages of ids."""
+    found: list[int] = []
+    for start in range(0, len(ids), VALUES_AT_ONCE):
+        part = ids[start : start + VALUES_AT_ONCE]
+        sql = (
+            f"SELECT {layout.row} FROM {layout.base} r WHERE r.id IN ({', '.join('?' * len(part))})"
+        )
+        found += [int(row[0]) for row in tx.execute(sql, part)]
+    return found
 
 
 def ids_by_value(

@@ -30,10 +30,10 @@ class SetOperation:
 
 @dataclass(frozen=True)
 class DeleteOperation:
-    """A row with all its pages."""
+    """Rows, each with all its pages."""
 
     table: str
-    id: Stored
+    ids: Sequence[Stored]
 
 
 Operation = SetOperation | DeleteOperation
@@ -76,9 +76,9 @@ def _apply(
 ) -> tuple[list[Any], int]:
     layout = layouts[operation.table]
     if isinstance(operation, DeleteOperation):
-        rows = row_numbers(tx, layout, operation.id)
+        rows = row_numbers(tx, layout, operation.ids)
         delete(tx, layouts, Written(layout, rows), cause)
-        return [operation.id] * len(rows), 1  # or more, or none: deletions are not followed so far
+        return list(operation.ids), 1  # or more, or none: deletions are not followed so far
     written = write_rows(
         tx,
         layout,
