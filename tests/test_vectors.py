@@ -108,6 +108,14 @@ def test_an_empty_index_finds_nothing(make: Make) -> None:
     assert (rows.tolist(), scores.tolist()) == ([], [])
 
 
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_neighbours_far_from_zero_are_told_apart(make: Make, metric: Metric) -> None:
+    index, vectors = make(DIM, metric), clustered(1_000) + np.float32(50)
+    index.put(range(1_000), vectors)
+    found = [rows[0] for rows, _ in index.search(vectors[::20], 1)]
+    assert np.mean(np.array(found) == np.arange(0, 1_000, 20)) >= 0.98
+
+
 @pytest.mark.parametrize("k", [1, 499, 500, 501, 100_000])
 def test_k_results_come_where_k_exist(make: Make, k: int) -> None:
     index = make(DIM, "cosine")
