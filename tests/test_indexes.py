@@ -349,7 +349,7 @@ class Mover(motion.Component):
 
     @motion.infer(on="text.number", sets="text.at", batch=1_000, refresh="before")
     def place(self, state: dict[str, int], number: list[int]) -> np.ndarray:
-        return places()[np.array(number)] + 100 * state["moved"]
+        return np.asarray(places()[np.array(number)] + 100 * state["moved"])
 
     @motion.fit(on="text.label", every=10_000)
     def learn(self, state: dict[str, int], rows: list[Any]) -> dict[str, int]:
