@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import cascades, machine, models, processes, scale, search
+from benchmarks import cascades, machine, models, processes, scale, search, versions
 from benchmarks.machine import Figure
 
 RESULTS = Path(".benchmarks/latest.json")
@@ -38,6 +38,8 @@ FIGURES: list[Callable[[], Figure | list[Figure]]] = [
     search.fresh,
     search.opening,
     search.promotion,
+    versions.reembedding,
+    versions.during_a_fit,
 ]
 
 

@@ -155,13 +155,14 @@ class _Candidate:
     """A version on its way to be live, as one snapshot shows it.
 
     Attributes:
-        remaining, dead: tasks that build its outputs, and those that were given up.
+        is_built: no task that builds its outputs is left.
+        dead: tasks that were given up.
         fit: the fit that made it; None for `setup`.
     """
 
     number: int
     live: int | None
-    remaining: int
+    is_built: bool
     dead: int
     first_error: str
     is_gated: bool
@@ -392,12 +393,12 @@ class _Keeper:
             number = states.candidate_version(tx, self._name)
             if number is None:
                 return None
-            remaining, dead = queue.version_is_built(tx, triggers, number)
+            is_built, dead = queue.version_is_built(tx, triggers, number)
             metrics = next(v.metrics for v in states.versions(tx, self._name) if v.number == number)
             return _Candidate(
                 number,
                 states.live_version(tx, self._name),
-                remaining,
+                is_built,
                 dead,
                 queue.first_error(tx, number) if dead else "",
                 states.is_gated(tx, self._name),
@@ -412,7 +413,7 @@ class _Keeper:
             reason = f"{candidate.dead} row(s) could not be remade with it, the first for {candidate.first_error}"
             self._refuse(number, {"reason": reason})
             return True
-        if candidate.remaining:
+        if not candidate.is_built:
             return False
         if candidate.is_gated and not self._passes(candidate):
             return True

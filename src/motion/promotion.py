@@ -16,7 +16,7 @@ from motion.persistence.cascade import due_rows, enqueue_rows
 from motion.persistence.catalog import next_number
 from motion.persistence.layout import Layout
 from motion.persistence.rows import clear_marks
-from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
+from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, ranges_of
 from motion.triggers import TriggerSpec
 
 FORGOTTEN_AT_ONCE = 1_000
@@ -58,7 +58,7 @@ def enqueue_build(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], number: int
 ) -> None:
     """Enqueue outputs of a candidate: below live work, and nothing that a change waits for."""
-    cause = Cause(next_number(tx), 0, priority=BACKFILL_PRIORITY)
+    cause = Cause(next_number(tx), 0, priority=BUILD_PRIORITY)
     queue.enqueue(tx, spec, ranges_of(rows), cause, version=number)
 
 
@@ -83,8 +83,8 @@ def make_indexes_ready(database: Database, component: str, number: int) -> None:
 def switch(tx: Transaction, database: Database, component: str, number: int) -> None:
     """Make a built candidate live. Its values are beside the live ones already, so this changes one number."""
     names = [spec.name for _, spec in versioned(database, component)]
-    remaining, _ = queue.version_is_built(tx, names, number)
-    if states.candidate_version(tx, component) != number or remaining:
+    is_built, _ = queue.version_is_built(tx, names, number)
+    if states.candidate_version(tx, component) != number or not is_built:
         return  # superseded, or rows came meanwhile: it is looked at again after the next commit
     before = states.live_version(tx, component)
     change = next_number(tx)

@@ -15,6 +15,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 RANGE_LIMIT = 10_000
 """Rows in one task at most: a unit of work that is claimed, run and committed at once."""
@@ -24,6 +25,8 @@ LOSSES_ALLOWED = 10
 """Processes that may end while they hold a task, before it is set aside."""
 
 BACKFILL_PRIORITY = -1_000_000
+BUILD_PRIORITY = 2 * BACKFILL_PRIORITY
+"""Of the outputs of a candidate: nobody sees them before the switch, so everything else goes first."""
 """Of recomputing in bulk. A trigger's own priority orders it among its like, and lifts none of it above live work."""
 
 MAX_DEPTH = 50
@@ -91,6 +94,17 @@ class Task:
     @property
     def size(self) -> int:
         return self.high - self.low + 1
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.trigger, self.version is not None)
+
+
+class Lane(NamedTuple):
+    """Tasks of a trigger that run beside its others: for the live version, or to build a candidate's outputs."""
+
+    trigger: str
+    is_build: bool
 
 
 @dataclass(frozen=True)

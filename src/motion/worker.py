@@ -38,7 +38,7 @@ from motion.persistence.results import replace_pages, write_pages
 from motion.rates import Turns
 from motion.scheduler import Scheduler
 from motion.shares import Shares
-from motion.tasks import RANGE_LIMIT, Task
+from motion.tasks import RANGE_LIMIT, Lane, Task
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
 
@@ -49,6 +49,9 @@ FIRST_CLAIM_ROWS = 16
 
 CLAIM_S = 0.5
 """How long one claim is meant to run: what a crash undoes at most, and how soon bulk results show."""
+
+BUILD_S, BUILD_ROWS = 0.02, 512
+"""How long one claim of a candidate's outputs is meant to run, and its rows at most."""
 
 FUSED_S = 1e-3
 """A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
@@ -66,7 +69,7 @@ class Worker:
         self._database, self._owner, self._run_async = database, owner, run_async
         self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
         self._turns: dict[int, Turns] = {}
-        self._running: dict[str, int] = {}
+        self._running: dict[Lane, int] = {}
         self._running_lock = threading.Lock()
         self._checked_s = -LEASE_CHECK_S
         self._owed: deque[Sequence[Task]] = deque()
@@ -150,7 +153,7 @@ class Worker:
             self._shares.note(tasks[0].trigger, clock.monotonic_s() - started)
             turns = self._turns.pop(tasks[0].task, None)
             with self._running_lock:
-                self._running[tasks[0].trigger] -= 1
+                self._running[tasks[0].lane] -= 1
         if turns is not None and (turns.beyond or turns.left):
             spec = self._database.graph.triggers[tasks[0].trigger]
             self._database.write(lambda tx: self._pace.settle(tx, spec, turns), is_durable=False)
@@ -158,36 +161,44 @@ class Worker:
 
     def _claim(self) -> list[Task]:
         with self._running_lock:
+            lanes = {spec.name: self._free_lanes(spec) for spec in self._runnable()}
             allowed = [
-                (spec, self._claim_rows(spec))
-                for spec in self._runnable()
-                if self._running.get(spec.name, 0) < _parallel(spec)
+                (spec, self._claim_rows(spec)) for spec in self._runnable() if lanes[spec.name]
             ]
             with self._database.backend.read() as tx:
                 limited, held_ms = self._pace.limited(tx, allowed)
                 due_ms = queue.next_due_ms(tx, [spec.name for spec, _ in allowed])
                 is_due = due_ms is not None and due_ms <= clock.now_ms()
-                if not is_due and not queue.any_ready(tx, [name for name, _ in limited]):
+                free = [lane for name, _ in limited for lane in lanes[name]]
+                if not is_due and not queue.any_ready(tx, free):
                     self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
                     return []
             tasks, has_dropped = self._database.write(
-                lambda tx: self._taken(tx, allowed), is_durable=False
+                lambda tx: self._taken(tx, allowed, lanes), is_durable=False
             )
             if has_dropped:  # those who wait for a change are not told of what is not durable
                 self._database.backend.committed.give()
             if tasks:
-                self._running[tasks[0].trigger] = self._running.get(tasks[0].trigger, 0) + 1
+                self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
             return tasks
 
     def _taken(
-        self, tx: Transaction, allowed: Sequence[tuple[TriggerSpec, int]]
+        self,
+        tx: Transaction,
+        allowed: Sequence[tuple[TriggerSpec, int]],
+        lanes: Mapping[str, Sequence[Lane]],
     ) -> tuple[list[Task], bool]:
         """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long."""
         names = [spec.name for spec, _ in allowed]
         has_dropped = drop_expired(tx, self._database.graph, names, clock.now_ms())
         queue.ripen(tx, names)
         limited, _ = self._pace.limited(tx, allowed)
-        tasks = queue.claim(tx, self._owner.name, dict(limited), self._shares.choose)
+        limits = {
+            lane: self._build_rows(name, rows) if lane.is_build else rows
+            for name, rows in limited
+            for lane in lanes[name]
+        }
+        tasks = queue.claim(tx, self._owner.name, limits, self._shares.choose)
         if tasks:
             turns = self._pace.take(tx, self._database.graph.triggers[tasks[0].trigger], tasks)
             if turns is not None:
@@ -209,6 +220,19 @@ class Worker:
             return max(FIRST_CLAIM_ROWS, at_once)
         each += sum(costs.seconds_each(other.name) or 0 for other in self._fused(spec))
         return min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT)
+
+    def _free_lanes(self, spec: TriggerSpec) -> list[Lane]:
+        """Return in which ways a trigger may run now: what is built for a candidate takes no place from the live work."""
+        live, build = Lane(spec.name, False), Lane(spec.name, True)
+        free = [live] if self._running.get(live, 0) < _parallel(spec) else []
+        return [*free, build] if spec.is_versioned and not self._running.get(build, 0) else free
+
+    def _build_rows(self, trigger: str, rows: int) -> int:
+        """Return how many rows of a candidate's outputs one claim may hold: live writes wait for its commit."""
+        spec = self._database.graph.triggers[trigger]
+        each = self._database.costs.seconds_each(trigger) or BUILD_S
+        in_time = min(int(BUILD_S / max(each, 1e-9)), BUILD_ROWS)
+        return min(rows, max(in_time, spec.batch or 1))
 
     def _runnable(self) -> list[TriggerSpec]:
         return [
@@ -311,7 +335,9 @@ class Worker:
                 superseded,
                 steps,
             )
-            self._database.write(commit.apply)
+            self._database.write(commit.apply, is_durable=not claim.is_candidate)
+            if claim.is_candidate:  # the switch makes it durable; who waits for that is told here
+                self._database.backend.committed.give()
 
     def _prepared(self, tasks: Tasks) -> Claim | None:
         """Find the code, the state version and the chain of a claim; None where it cannot run now."""

@@ -12,7 +12,7 @@ from motion.persistence import events, labels, queue
 from motion.persistence.discards import drop_beyond
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.rows import Written, delete_rows, log_vectors
-from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
+from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, ranges_of
 from motion.triggers import TriggerSpec
 
 
@@ -87,7 +87,7 @@ def enqueue_rows(
         tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
     for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
         # Nobody sees them before the switch: they come after live work, and no change waits for them.
-        beside, ranges = Cause(cause.number, 0, cause.path, BACKFILL_PRIORITY), ranges_of(rows)
+        beside, ranges = Cause(cause.number, 0, cause.path, BUILD_PRIORITY), ranges_of(rows)
         tasks += len(ranges)
         queue.enqueue(tx, spec, ranges, beside, version=version)
     return tasks

@@ -63,6 +63,7 @@ CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
 CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHERE high > low;
 CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE status = 4;
 CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms NOT NULL;
+CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
 CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
     task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)

@@ -11,12 +11,14 @@ from motion.backends.base import Transaction
 from motion.persistence.layout import quoted
 from motion.tasks import (
     BACKFILL_PRIORITY,
+    BUILD_PRIORITY,
     LIVE,
     LOSSES_ALLOWED,
     RANGE_LIMIT,
     WAITING,
     Cause,
     DeadLetter,
+    Lane,
     Task,
     TaskStatus,
     ranges_of,
@@ -189,26 +191,31 @@ class Head:
     attempts: int
     losses: int
 
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.trigger, self.version is not None)
+
 
 def claim(
     tx: Transaction,
     owner: str,
-    limits: Mapping[str, int],
+    limits: Mapping[Lane, int],
     choose: Callable[[Sequence[Head]], Head],
 ) -> list[Task]:
     """Claim one trigger's next tasks, as many as it may have rows.
 
     Args:
         owner: who claims.
-        limits: triggers that may run now, each with the rows that one claim may hold.
+        limits: triggers that may run now, for the live version or to build a candidate's outputs, each with the rows
+            that one claim may hold.
         choose: says which trigger's turn it is.
     """
-    heads = [head for trigger in limits if (head := _head_of(tx, trigger)) is not None]
+    heads = [head for lane in limits if (head := _head_of(tx, lane)) is not None]
     if not heads:
         return []
     head = choose(heads)
     # A row that ends processes soon stands alone.
-    limit = max(limits[head.trigger] >> head.losses, 1)
+    limit = max(limits[head.lane] >> head.losses, 1)
     rows = tx.execute(
         f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
         "AND priority = ? AND attempts = ? AND losses = ? ORDER BY task LIMIT ?",
@@ -240,15 +247,16 @@ def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     )
 
 
-def _head_of(tx: Transaction, trigger: str) -> Head | None:
+def _head_of(tx: Transaction, lane: Lane) -> Head | None:
     """Return a trigger's next task: the most urgent one, those that failed before behind fresh ones, as what made them
-    fail may last. One index look-up, however long the queue."""
+    fail may last. One index look-up, however long the queue: builds are below all else."""
+    beneath = f"AND priority <= {BUILD_PRIORITY} " if lane.is_build else ""
     found = tx.execute(
         f"SELECT trigger, task, priority, version, attempts, losses FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
-        "AND trigger = ? ORDER BY priority DESC, attempts, task LIMIT 1",
-        (trigger,),
+        f"AND trigger = ? {beneath}ORDER BY priority DESC, attempts, task LIMIT 1",
+        (lane.trigger,),
     ).fetchone()
-    return None if found is None else Head(*found)
+    return None if found is None or (found[3] is not None) != lane.is_build else Head(*found)
 
 
 def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
@@ -597,21 +605,26 @@ def depths(tx: Transaction) -> dict[str, dict[str, int]]:
     return found
 
 
-def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> tuple[int, int]:
-    """Return how many of a candidate version's tasks are live, and how many are dead."""
-    places = ", ".join("?" * len(triggers))
-    sql = (
-        f"SELECT SUM(status IN {LIVE_SQL}), SUM(status = {TaskStatus.DEAD:d}) FROM motion_tasks "
-        f"WHERE version = ? AND trigger IN ({places})"
+def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> tuple[bool, int]:
+    """Return whether no task of a candidate version is left, and how many are dead."""
+    found = "FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL AND status"
+    is_left = any(
+        tx.execute(f"SELECT 1 {found} IN {LIVE_SQL} LIMIT 1", (trigger, version)).fetchone()
+        for trigger in triggers
     )
-    live, dead = tx.execute(sql, (version, *triggers)).fetchone()
-    return int(live or 0), int(dead or 0)
+    dead = [
+        tx.execute(f"SELECT COUNT(*) {found} = {TaskStatus.DEAD:d}", (trigger, version)).fetchone()[
+            0
+        ]
+        for trigger in triggers
+    ]
+    return not is_left, sum(map(int, dead))
 
 
 def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None:
     """Forget the work of a version that will not go live."""
     for trigger in triggers:
-        sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ?"
+        sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL"
         remove(tx, [task for (task,) in tx.execute(sql, (trigger, version)).fetchall()])
 
 
@@ -621,9 +634,9 @@ def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> st
     return f"SELECT {parts} FROM {base} WHERE {row_column} = ?"
 
 
-def any_ready(tx: Transaction, triggers: Sequence[str]) -> bool:
+def any_ready(tx: Transaction, lanes: Iterable[Lane]) -> bool:
     """Whether a task of these triggers is ready: a look that takes no lock."""
-    return has_ready(tx) and any(_head_of(tx, name) is not None for name in triggers)
+    return has_ready(tx) and any(_head_of(tx, lane) is not None for lane in lanes)
 
 
 def has_ready(tx: Transaction) -> bool:
@@ -634,7 +647,7 @@ def has_ready(tx: Transaction) -> bool:
 
 def has_ready_of(tx: Transaction, trigger: str) -> bool:
     """Whether a task of one trigger could be claimed now."""
-    return _head_of(tx, trigger) is not None
+    return _head_of(tx, Lane(trigger, False)) is not None
 
 
 def first_error(tx: Transaction, version: int) -> str:
