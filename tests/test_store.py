@@ -500,3 +500,51 @@ def test_a_store_closes_at_the_end_of_its_block(open_store: OpenStore) -> None:
 
 def test_a_store_shows_its_name_and_tables(store: motion.Store) -> None:
     assert repr(store) == "<motion store 'shop': garment>"
+
+
+@dataclass
+class Chapter:
+    id: int
+    text: str
+
+
+@dataclass
+class Sentence:
+    id: int
+    text: str
+
+
+@motion.trigger(on="chapter.text", sets="sentence")
+def sentences(text: str) -> list[dict[str, Any]]:
+    return [{"text": each} for each in text.split(". ")]
+
+
+def test_of_writes_that_share_a_commit_each_is_whole_or_not_at_all(open_store: OpenStore) -> None:
+    """A delete that this process cannot make raises inside the transaction that others share with it."""
+    whole = {"chapter": Chapter, "sentence": Sentence}
+    with open_store("book", schemas=whole, triggers=[sentences], run=False) as first:
+        kept = first.set("chapter", text="One. Two").id
+    store = open_store("book", schemas={"chapter": Chapter}, run=False, durability="full")
+    together = threading.Barrier(8)
+    failed: list[Exception] = []
+    ids: list[int] = []
+
+    def write(i: int) -> None:
+        for _ in range(20):
+            together.wait()
+            try:
+                if i % 2:
+                    ids.append(int(store.set("chapter", text="new").id or 0))
+                else:
+                    store.delete("chapter", kept)
+            except motion.SchemaError as exc:
+                failed.append(exc)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 80
+    assert len(set(ids)) == 80
+    assert {row.id for row in store.rows(Chapter)} == {kept, *ids}

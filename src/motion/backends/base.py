@@ -20,6 +20,9 @@ class Transaction(Protocol):
     memo: dict[Any, Any]
     """What has been read and cannot change but by this transaction; empty at its beginning."""
 
+    lasting: dict[Any, Any]
+    """Facts that no transaction ever changes once they are committed: read once, and known ever after."""
+
     before_commit: list[Callable[[], None]]
     """What is still to be written before the commit."""
 

@@ -317,6 +317,7 @@ class _Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.memo: dict[Any, Any] = {}
+        self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
 
     def begin(self) -> None:
@@ -359,12 +360,15 @@ def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
 def _apply_apart(tx: Transaction, requests: Sequence[_Request]) -> None:
     """Apply several callers' work in one transaction, each whole or not at all."""
     for request in requests:
+        known, left = dict(tx.memo), len(tx.before_commit)
         tx.execute("SAVEPOINT caller")
         try:
             request.value = request.work(tx)
         except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
             request.error = exc
             tx.execute("ROLLBACK TO caller")
+            tx.memo = known  # what it made is gone
+            del tx.before_commit[left:]
         tx.execute("RELEASE caller")
 
 

@@ -238,14 +238,20 @@ def _clock(tx: Transaction) -> _Clock:
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
     facts = (spec.name, spec.fingerprint, version)
+    origin = tx.lasting.get(facts) or tx.memo.get(facts)
+    if origin is not None:
+        return int(origin)
     found = tx.execute(
         "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?",
         facts,
     ).fetchone()
     if found:
+        tx.lasting[facts] = int(found[0])
         return int(found[0])
-    sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?) RETURNING origin"
-    origin = int(tx.execute(sql, facts).fetchone()[0])
+    sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?)"
+    origin = tx.memo[facts] = int(
+        tx.execute(sql, facts).lastrowid
+    )  # lasting only once it is committed
     assert origin <= ORIGIN_MASK, (
         "a store has room for about a million pairs of code and state version"
     )
