@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import motion
+from motion import clock
 
 
 @dataclass
@@ -340,3 +343,209 @@ def test_a_backfill_shows_its_progress(tmp_path: Path, capsys: pytest.CaptureFix
     with opened(tmp_path, upper_with("!")) as store:
         store.backfill("upper").wait(timeout=30, progress=True)
     assert "30/30" in capsys.readouterr().out
+
+
+# -- what made a value, when, and how long that takes --
+
+
+@pytest.fixture(autouse=True)
+def own_time() -> Iterator[None]:
+    yield
+    clock.reset()
+
+
+def is_between(before: datetime, at: datetime | None, after: datetime) -> bool:
+    """Whether a time is right: it may be told up to 100 ms early, and is told in whole milliseconds."""
+    return at is not None and before - timedelta(milliseconds=101) <= at <= after
+
+
+def test_a_value_tells_when_it_was_made_and_given(tmp_path: Path) -> None:
+    with opened(tmp_path, upper_with(""), length) as store:
+        times = []
+        for row in range(1, 4):
+            before = clock.now()
+            store.set("line", id=row, text="a").wait(timeout=30)
+            times.append((before, clock.now()))
+            clock.advance(3600)
+        for row, (before, after) in enumerate(times, 1):
+            found = store.explain("line", row, "length")
+            for each in (found, found.inputs[0], found.inputs[0].inputs[0]):
+                assert is_between(before, each.at, after), each
+
+
+def test_a_value_that_is_made_again_tells_the_later_time(tmp_path: Path) -> None:
+    filled(tmp_path, upper_with(""))
+    with opened(tmp_path, upper_with("!")) as store:
+        clock.advance(3600)
+        before = clock.now()
+        store.backfill("upper").wait(timeout=30)
+        found = store.explain("line", 2, "upper")
+        assert is_between(before, found.at, clock.now())
+        assert found.inputs[0].at is not None
+        assert found.inputs[0].at < before
+
+
+def test_a_users_value_of_a_derived_key_tells_when_it_was_given(tmp_path: Path) -> None:
+    with opened(tmp_path, upper_with("")) as store:
+        store.set("line", id=1, text="a").wait(timeout=30)
+        clock.advance(3600)
+        before = clock.now()
+        store.set("line", id=1, upper="mine")
+        found = store.explain("line", 1, "upper")
+        assert (found.made_by, found.inputs) == (None, ())
+        assert is_between(before, found.at, clock.now())
+        assert "given from outside" in str(found)
+
+
+def test_a_value_given_before_anything_ran_on_its_key_has_no_time(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with opened(tmp_path, upper_with("")) as store:
+        store.backfill("upper").wait(timeout=30)
+        found = store.explain("line", 2, "upper")
+        assert found.at is not None
+        assert (found.inputs[0].value, found.inputs[0].change, found.inputs[0].at) == (
+            "xx",
+            None,
+            None,
+        )
+
+
+def test_moments_long_past_are_told_to_ten_seconds(tmp_path: Path) -> None:
+    with opened(tmp_path, upper_with("")) as store:
+        times = []
+        for row in range(1, 41):
+            before = clock.now()
+            store.set("line", id=row, text="a").wait(timeout=30)
+            times.append((before, clock.now()))
+            clock.advance(1)
+        clock.advance(2 * 3600)
+    with opened(tmp_path, upper_with("")) as store:
+        for row, (before, after) in enumerate(times, 1):
+            at = store.explain("line", row, "upper").at
+            assert is_between(before - timedelta(seconds=10.1), at, after)
+        kept = store.sql("select count(*) as n from motion_moments").to_pylist()[0]["n"]
+        assert kept < 15
+
+
+def test_what_calls_take_is_kept_for_other_processes(tmp_path: Path) -> None:
+    @motion.trigger(on="line.text", sets="line.upper", inline=False)
+    def upper(text: str) -> str:
+        return text.upper()
+
+    load(tmp_path, 50, upper)
+    with motion.create_store(
+        "recompute", schemas={"line": Line}, url=f"sqlite:///{tmp_path}"
+    ) as other:
+        seconds = other.explain("line", 1, "upper").seconds
+        assert seconds is not None
+        assert 0 < seconds < 1
+        status = other.status().triggers["upper"]
+        assert (status.calls, status.seconds, status.has_code) == (50, seconds, False)
+
+
+def test_a_plan_tells_the_time_of_calls_that_another_process_has_measured(tmp_path: Path) -> None:
+    load(tmp_path, 50, upper_with(""))
+    with opened(tmp_path, upper_with("!")) as store:
+        plan = store.plan("upper")
+        assert plan.stale == 50
+        assert plan.seconds is not None
+        assert plan.seconds > 0
+
+
+def test_a_row_that_a_trigger_made_tells_the_row_it_was_made_from(tmp_path: Path) -> None:
+    @dataclass
+    class Word:
+        id: int
+        word: str
+        size: int
+
+    @motion.trigger(on="line.text", sets="word")
+    def split(text: str) -> list[dict[str, str]]:
+        return [{"word": word} for word in text.split()]
+
+    @motion.trigger(on="word.word", sets="word.size")
+    def measure(word: str) -> int:
+        return len(word)
+
+    with motion.create_store(
+        "words", schemas={"line": Line, "word": Word}, triggers=[split, measure], url=":memory:"
+    ) as store:
+        store.set("line", id=7, text="two words").wait(timeout=30)
+        found = store.explain("word", store.rows("word")[1].id, "size")
+        assert (found.made_by, found.inputs[0].made_by) == ("measure", "split")
+        source = found.inputs[0].inputs[0]
+        assert (source.table, source.id, source.value) == ("line", 7, "two words")
+
+
+def test_an_explanation_is_written_to_be_read(tmp_path: Path) -> None:
+    filled(tmp_path, upper_with(""), length)
+    with opened(tmp_path, upper_with("!"), length) as store:
+        text = str(store.explain("line", 2, "length"))
+    lines = text.splitlines()
+    assert lines[0] == "line.length of id=2 = 2"
+    assert re.fullmatch(
+        r"  made by length, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, [\d.]+ \S+ a call, code [0-9a-f]{8}",
+        lines[1],
+    )
+    assert lines[2] == "    upper = 'XX'"
+    assert lines[3].endswith(", STALE: its code is another now")
+    assert lines[4] == "        text = 'xx'"
+    assert lines[5].startswith("          given from outside, 20")
+
+
+def test_a_value_that_waits_to_be_made_again_says_so(tmp_path: Path) -> None:
+    filled(tmp_path, upper_with(""))
+    opened(tmp_path, upper_with("!")).close()
+    with motion.create_store(
+        "recompute", schemas={"line": Line}, url=f"sqlite:///{tmp_path}"
+    ) as other:
+        other.set("line", id=2, text="new")
+        found = other.explain("line", 2, "upper")
+        assert (found.value, found.made_by, found.is_due) == ("XX", "upper", True)
+        assert "to be made again" in str(found)
+
+
+# -- status --
+
+
+def test_status_tells_how_many_rows_changed_code_has_left_stale(tmp_path: Path) -> None:
+    load(tmp_path, 5, upper_with(""), length)
+    with opened(tmp_path, upper_with("!"), length) as store:
+        assert [each.stale for each in store.status().triggers.values()] == [5, 0]
+        store.set("line", id=1, text="new").wait(timeout=30)
+        assert store.status().triggers["upper"].stale == 4
+        store.backfill("upper").wait(timeout=30)
+        assert store.status().triggers["upper"].stale == 0
+
+
+def test_status_shows_backfills_that_are_under_way(tmp_path: Path) -> None:
+    load(tmp_path, 5, upper_with(""))
+    opened(tmp_path, upper_with("!")).close()
+    with motion.create_store(
+        "recompute", schemas={"line": Line}, url=f"sqlite:///{tmp_path}"
+    ) as other:
+        change = other.backfill("upper")
+        (backfill,) = other.status().backfills
+        assert (backfill.change, backfill.total, backfill.remaining) == (change.key, 5, 5)
+        change.cancel()
+        assert other.status().backfills == []
+
+
+def test_status_is_written_to_be_read(tmp_path: Path) -> None:
+    load(tmp_path, 5, upper_with(""), length)
+    with opened(tmp_path, upper_with("!"), length) as store:
+        lines = str(store.status()).splitlines()
+        assert lines[0].startswith("store recompute: 0 row(s) to do, last change ")
+        assert lines[1].split() == (
+            "trigger rows to do ready running blocked failed stale calls a call calls/s".split()
+        )
+        assert lines[2].split()[:7] == ["upper", "0", "0", "0", "0", "0", "5"]
+        assert lines[3].split()[7] == "5"  # calls of length, by the process before
+
+
+def test_status_counts_the_calls_of_this_moment(tmp_path: Path) -> None:
+    with opened(tmp_path, upper_with("")) as store:
+        store.set_many("line", [{"text": "a"} for _ in range(200)]).wait(timeout=30)
+        found = store.status().triggers["upper"]
+        assert found.calls == 200
+        assert 0 < found.per_second <= 20

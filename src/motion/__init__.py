@@ -33,15 +33,17 @@ from motion.errors import (
     WaitTimeout,
 )
 from motion.events import deleted
+from motion.explanation import Explanation
 from motion.jobs import progress
 from motion.model import Model
-from motion.recompute import Explanation, Plan
+from motion.recompute import Plan
 from motion.runtime import create_store
 from motion.schedules import Schedule, cron, every
 from motion.schema import Index, Vector
 from motion.schema import KeyOptions as Key
 from motion.search import Hit
-from motion.store import Status, Store
+from motion.status import Status
+from motion.store import Store
 from motion.tasks import DeadLetter
 from motion.triggers import Failed, trigger
 from motion.view import View

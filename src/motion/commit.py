@@ -129,9 +129,9 @@ class Commit:
         origin = origin_of(tx, spec, self.claim.version)
         place = len(self.claim.chain.fenced) + position
         before = [fence[place] for fence in self.inputs.fences]
-        if position == 0:
+        if spec.is_versioned:  # compared with the marks of other versions, so as of its input
             after = [mark_of(on, origin) for on in self.inputs.on_numbers]
-        else:  # its `on` keys change in this very commit
+        else:  # the fence holds, so no change of an `on` key is newer; and this number has a time
             after = [mark_of(number, origin)] * len(before)
         if len(step.met) < len(before):
             after = [mark if i in step.met else before[i] for i, mark in enumerate(after)]
@@ -175,9 +175,7 @@ class Commit:
                 fire(tx, layouts, replace_pages(tx, layouts, spec, source, items, cause), cause)
             elif spec.sets_table:
                 fire(tx, layouts, replace_rows(tx, layouts, spec, row, items, cause), cause)
-            set_mark(
-                tx, self.claim.chain.layout, spec, row, mark_of(self.inputs.on_numbers[i], origin)
-            )
+            set_mark(tx, self.claim.chain.layout, spec, row, mark_of(number, origin))
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Make the writes that the user's code left with its view."""

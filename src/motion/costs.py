@@ -3,6 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from motion import clock
+
+CodeName = tuple[str, str | None, int | None]
+"""A trigger's name, the fingerprint of its code, and the state version it ran with; None: whichever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What calls have taken together."""
+
+    calls: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.calls + other.calls, self.seconds + other.seconds)
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds for one call, None where there was none."""
+        return self.seconds / self.calls if self.calls else None
+
+
+RATE_S = 10.0
+"""A rate is that of the calls in the last 10 to 20 seconds."""
 
 CHEAP_S = 100e-6
 """A call below this is cheaper than the commit that a task of its own would cost."""
@@ -21,12 +48,18 @@ class Costs:
         self._streaks: dict[str, int] = {}
         self._cheap: set[str] = set()
         self._each: dict[str, float] = {}
+        self._unkept: dict[CodeName, list[float]] = {}
+        self._recent: dict[str, _Recent] = {}
 
-    def note(self, trigger: str, seconds: float, calls: int) -> None:
+    def note(self, code: CodeName, seconds: float, calls: int) -> None:
         """Take in that some calls took so long together. It takes repeated measurements to change a verdict."""
-        each = seconds / max(calls, 1)
+        trigger, each = code[0], seconds / max(calls, 1)
         with self._lock:
             self._each[trigger] = each
+            sums = self._unkept.setdefault(code, [0, 0.0])
+            sums[0] += calls
+            sums[1] += seconds
+            self._recent.setdefault(trigger, _Recent()).add(calls)
             streak = self._streaks.get(trigger, 0)
             streak = max(streak, 0) + 1 if each < CHEAP_S else min(streak, 0) - 1
             self._streaks[trigger] = streak
@@ -47,3 +80,65 @@ class Costs:
 
     def is_cheap(self, trigger: str) -> bool:
         return trigger in self._cheap
+
+    # -- for the store to keep --
+
+    @property
+    def has_unkept(self) -> bool:
+        return bool(self._unkept)
+
+    def take_unkept(self) -> dict[CodeName, Cost]:
+        """Return what the store does not have yet, and count it as kept."""
+        if not self._unkept:
+            return {}
+        with self._lock:
+            taken, self._unkept = self._unkept, {}
+        return {code: Cost(int(calls), seconds) for code, (calls, seconds) in taken.items()}
+
+    def put_back(self, costs: Mapping[CodeName, Cost]) -> None:
+        """Hold what the store could not take yet."""
+        with self._lock:
+            for code, cost in costs.items():
+                sums = self._unkept.setdefault(code, [0, 0.0])
+                sums[0] += cost.calls
+                sums[1] += cost.seconds
+
+    def unkept(self, code: CodeName) -> Cost:
+        """Return what calls of a trigger's code have taken here that the store does not have yet."""
+        with self._lock:
+            held = [sums for each, sums in self._unkept.items() if _is_of(each, code)]
+        return Cost(int(sum(calls for calls, _ in held)), sum(seconds for _, seconds in held))
+
+    def per_second(self, trigger: str) -> float:
+        """Return how many calls a second there have been here lately."""
+        with self._lock:
+            recent = self._recent.get(trigger)
+            return 0.0 if recent is None else recent.per_second()
+
+
+class _Recent:
+    """Counts calls in the present stretch of time and in the one before."""
+
+    __slots__ = ("_before", "_now", "_started_s")
+
+    def __init__(self) -> None:
+        self._started_s, self._now, self._before = clock.monotonic_s(), 0, 0
+
+    def add(self, calls: int) -> None:
+        self._turn()
+        self._now += calls
+
+    def per_second(self) -> float:
+        self._turn()
+        return (self._before + self._now) / (RATE_S + clock.monotonic_s() - self._started_s)
+
+    def _turn(self) -> None:
+        passed = clock.monotonic_s() - self._started_s
+        if passed >= RATE_S:
+            self._before = self._now if passed < 2 * RATE_S else 0
+            self._now = 0
+            self._started_s += passed - passed % RATE_S
+
+
+def _is_of(each: CodeName, asked: CodeName) -> bool:
+    return all(wanted in (None, had) for had, wanted in zip(each, asked, strict=True))

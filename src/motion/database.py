@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from motion import clock
 from motion.backends.base import Backend, Transaction
 from motion.codecs import Stored
 from motion.components import Component, Fit, bind_component, bind_fits, setup_fingerprint
-from motion.costs import Costs
+from motion.costs import CodeName, Cost, Costs
 from motion.errors import (
     InvalidValue,
     MotionError,
@@ -25,7 +26,7 @@ from motion.errors import (
     UnknownVersion,
 )
 from motion.graph import Graph
-from motion.persistence import backfills, catalog, forms, labels, queue, reading, states
+from motion.persistence import backfills, catalog, forms, labels, moments, queue, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
@@ -114,6 +115,7 @@ class Database:
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()
         self._graph_number = -1
+        self._noted_ms = 0  # when this process last noted the time beside a change
         self.layouts = Layouts(Graph(self.tables, ()))
         self._states: dict[tuple[str, int], Any] = {}
         self._states_lock = threading.Lock()
@@ -132,6 +134,7 @@ class Database:
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = catalog.fingerprints(tx)
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
+            moments.thin(tx, clock.now_ms())
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
             if self._runs_code and given is not None:
@@ -188,10 +191,41 @@ class Database:
             self._refresh(tx, catalog.graph_number(tx))
             return work(tx), queue.has_ready(tx)
 
-        result, has_work = self.backend.write(refreshed, is_durable=is_durable)
+        result, has_work = self._write_noted(refreshed, is_durable=is_durable)
         if has_work:
             self.backend.call()
         return result
+
+    def _write_noted(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        """Run `work` in a write transaction; now and then one that also notes when this is, and what calls have taken."""
+        now = clock.now_ms()
+        if abs(now - self._noted_ms) < moments.RESOLUTION_MS:
+            return self.backend.write(work, is_durable=is_durable)
+        unkept = self.costs.take_unkept()
+
+        def noted(tx: Transaction) -> tuple[T, bool, Mapping[CodeName, Cost]]:
+            before = catalog.last_number(tx)
+            result = work(tx)
+            left = moments.add_costs(tx, unkept)
+            return result, moments.note(tx, before, catalog.last_number(tx), now), left
+
+        try:
+            result, is_noted, left = self.backend.write(noted, is_durable=is_durable)
+        except BaseException:
+            self.costs.put_back(unkept)
+            raise
+        self.costs.put_back(left)
+        if is_noted:
+            self._noted_ms = now
+        return result
+
+    def keep_costs(self) -> None:
+        """Keep what calls have taken in this process, where no write has done so: at rest, and at the end."""
+        unkept = self.costs.take_unkept()
+        if unkept:
+            self.costs.put_back(
+                self.backend.write(lambda tx: moments.add_costs(tx, unkept), is_durable=False)
+            )
 
     def apply(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         """Do what `make` gives from what it sees in the transaction, and call who works if it made work."""
@@ -201,7 +235,7 @@ class Database:
             self._refresh(tx, graph)
             return apply_operations(tx, self.layouts, make(tx), Cause(number, number))
 
-        applied = self.backend.write(work)
+        applied = self._write_noted(work)
         if applied.tasks:
             self.backend.call()
         return applied

@@ -130,7 +130,8 @@ class InlineRuns:
         }
         trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
         outcomes = derive(trigger, table, Batch(len(called), keys, run))
-        self._database.costs.note(spec.name, clock.monotonic_s() - started, len(called))
+        code = (spec.name, spec.fingerprint, 0)
+        self._database.costs.note(code, clock.monotonic_s() - started, len(called))
         if whole and not outcomes.errors:
             return Inlined(spec, outcomes.columns), absent
         met = {i for place, i in enumerate(called) if place not in outcomes.errors} | set(unset)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.change import Change
-from motion.database import Database, TableName, Where, condition_of
+from motion.database import Database, Where, condition_of
 from motion.errors import TriggerError, nearest
-from motion.persistence import backfills, provenance
+from motion.persistence import backfills, moments, provenance
 from motion.persistence.backfills import Backfill
 from motion.persistence.catalog import fingerprints
 from motion.triggers import TriggerSpec
@@ -24,8 +24,9 @@ class Plan:
         missing: rows it has not run on.
         current: outputs made by the code it has now.
         by_users: values that users gave, which a backfill leaves alone.
-        seconds: what remaking the stale and missing ones is expected to take, from calls measured in this process;
-            None where it has not run here.
+        seconds: what the calls for the stale and missing ones are expected to take one after the other, from what calls
+            of the present code have taken on average, or of older code where it has not run yet; None where no call was
+            ever measured.
     """
 
     trigger: str
@@ -36,41 +37,6 @@ class Plan:
     seconds: float | None
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Where a value came from.
-
-    Attributes:
-        value: the value, inherited where it is.
-        made_by: the trigger, or None for a value from outside.
-        is_current: whether the code that made it is the trigger's present code.
-        version: the state version that the trigger ran with, None for one without a state.
-        change: the number of the change that it is as of; None for a key that nothing runs on.
-        inputs: the same of the keys that it was derived from.
-    """
-
-    table: str
-    key: str
-    id: Any
-    pages: Mapping[str, int]
-    value: Any
-    made_by: str | None
-    is_current: bool
-    version: int | None
-    change: int | None
-    inputs: tuple[Explanation, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines(0))
-
-    def _lines(self, depth: int) -> list[str]:
-        by = "set from outside" if self.made_by is None else f"by {self.made_by}"
-        version = "" if self.version is None else f", state version {self.version}"
-        stale = "" if self.is_current else ", made by other code than it has now"
-        line = f"{'  ' * depth}{self.key} = {self.value!r:.60} {by}{version}{stale}"
-        return [line, *(line for each in self.inputs for line in each._lines(depth + 1))]
-
-
 def plan(database: Database, trigger: str) -> Plan:
     """Return what a recompute of a trigger would touch."""
     spec = _remakeable(database, trigger)
@@ -78,7 +44,10 @@ def plan(database: Database, trigger: str) -> Plan:
     with database.backend.read() as tx:
         for origin, count in provenance.origins(tx, database.layouts[spec.table], spec):
             counts[_kind(spec, origin)] += count
-    each = database.costs.seconds_each(trigger)
+        code = (trigger, spec.fingerprint, None)
+        each = (moments.cost_of(tx, code) + database.costs.unkept(code)).mean
+        if each is None:
+            each = moments.cost_of(tx, (trigger, None, None)).mean
     seconds = None if each is None else each * (counts["stale"] + counts["missing"])
     return Plan(trigger, **counts, seconds=seconds)
 
@@ -120,41 +89,6 @@ def hand_over(database: Database) -> bool:
         lambda tx: backfills.hand_over(tx, layout, spec, backfill, rows), is_durable=False
     )  # after a power failure it is handed over again
     return True
-
-
-def explain(
-    database: Database, table: TableName, row_id: Any, key: str, pages: Mapping[str, int]
-) -> Explanation:
-    """Return where a value came from, recursively."""
-    layout = database.layout(table)
-    name = layout.table.name
-    layout.table.key(key)
-    row = database.get(table, row_id, pages, {}, True)
-    producer = database.graph.producers.get((name, key))
-    value = None if row is None else getattr(row, key)
-    if producer is None or row is None:
-        return Explanation(name, key, row_id, dict(pages), value, None, True, None, None, ())
-    spec = database.graph.triggers[producer]
-    places = [pages.get(page, 0) for page in layout.table.page_keys]
-    with database.backend.read() as tx:
-        stored = layout.table.keys["id"].encode(row_id)
-        origin = provenance.origin_of_row(tx, layout, spec, stored, places)
-    is_derived = origin is not None and origin.fingerprint is not None
-    level = database.graph.row_level(spec)
-    source = {page: number for page, number in pages.items() if page in level}
-    inputs = tuple(explain(database, table, row_id, each, source) for each in spec.inputs)
-    return Explanation(
-        name,
-        key,
-        row_id,
-        dict(pages),
-        value,
-        producer if is_derived else None,
-        not is_derived or (origin is not None and origin.fingerprint == spec.fingerprint),
-        (origin.version or None) if origin else None,
-        origin.number if origin else None,
-        inputs if is_derived else (),
-    )
 
 
 def _remakeable(database: Database, trigger: str) -> TriggerSpec:

@@ -6,6 +6,7 @@ import atexit
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from motion.backends.sqlite import Durability, SqliteBackend
 from motion.config import Config
 from motion.database import Database
-from motion.errors import MotionError, SchemaError, TriggerError
+from motion.errors import MotionError, SchemaError, StoreUnavailable, TriggerError
 from motion.event_loop import EventLoop
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
@@ -247,6 +248,8 @@ class _Running:
         if fitter is not None:
             fitter.stop()
         worker.stop()
+        with suppress(StoreUnavailable):  # figures, for which nobody's store fails to close
+            self.database.keep_costs()
         loop.close()
         owner.close()
 

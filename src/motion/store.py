@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from motion import recompute
 from motion.aio import AsyncStore
 from motion.backends.base import Transaction
 from motion.change import Change, dead_letters, wait_until
-from motion.components import Progress
 from motion.database import (
     Database,
     TableName,
@@ -27,47 +25,23 @@ from motion.errors import (
     UnknownVersion,
     WaitTimeout,
 )
+from motion.explanation import Explanation, explain
 from motion.intake import (
     COMMIT_EVERY,
 )
 from motion.load import Load
 from motion.model import Model
-from motion.persistence import labels, queue, states
 from motion.persistence.cascade import revive
-from motion.persistence.catalog import last_number
-from motion.persistence.discards import discarded
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Applied, Operation
 from motion.pressure import QueueLimit
-from motion.recompute import Explanation, Plan
+from motion.recompute import Plan
 from motion.remaining import has_work, shown_progress, work_left
 from motion.schema import Table
+from motion.status import StaleCounts, Status, status_of
 from motion.tasks import DeadLetter
 from motion.triggers import DECLARATION
 from motion.view import Reader, TransactionWriter, View, named_row
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a store is doing.
-
-    Attributes:
-        tasks: trigger -> status (ready, claimed, blocked, dead) -> how many tasks; a task may hold many rows.
-        orphaned: tasks of triggers that this store does not have any more.
-        fits: fits that are asked for or running.
-        versions: component -> its live version, None where it has none yet.
-        fit_progress: component -> what its running fit told last by `motion.progress`.
-        last_change: the number of the last change.
-        discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
-    """
-
-    tasks: dict[str, dict[str, int]]
-    orphaned: int
-    fits: int
-    versions: dict[str, int | None]
-    last_change: int
-    discarded: dict[str, int]
-    fit_progress: dict[str, Progress] = field(default_factory=dict)
 
 
 class Store(Reader):
@@ -88,6 +62,7 @@ class Store(Reader):
         self._limit = limit
         self._start, self._stop, self._inline = start, stop, inline
         self._is_closed = False
+        self._stale = StaleCounts()
         self.aio = AsyncStore(self)
 
     @property
@@ -273,30 +248,9 @@ class Store(Reader):
         return Change(self._database, key)
 
     def status(self) -> Status:
-        """Return what the store is doing."""
+        """Return what the store is doing: what is to be done, how fast it goes, and what changed code has left stale."""
         self._check_open()
-        known = self._database.graph
-        with self._database.backend.read() as tx:
-            tasks = queue.depths(tx)
-            return Status(
-                tasks={name: counts for name, counts in tasks.items() if name in known.triggers},
-                orphaned=sum(
-                    sum(counts.values())
-                    for name, counts in tasks.items()
-                    if name not in known.triggers
-                ),
-                fits=labels.fits_pending(tx),
-                versions={
-                    name: states.live_version(tx, name) for name in self._database.code.components
-                },
-                last_change=last_number(tx),
-                discarded=discarded(tx),
-                fit_progress={
-                    name: told
-                    for name in self._database.code.components
-                    if (told := labels.progress_of(tx, name))
-                },
-            )
+        return status_of(self._database, self._stale)
 
     def errors(self, trigger: str | None = None) -> list[DeadLetter]:
         """Return the rows that triggers gave up on, with tracebacks and inputs.
@@ -320,7 +274,7 @@ class Store(Reader):
     def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
         """Return where a value came from: its trigger, code and state version, and the same of its inputs."""
         self._check_open()
-        return recompute.explain(self._database, table, id, key, pages)
+        return explain(self._database, table, id, key, pages)
 
     def plan(self, trigger: str | Callable[..., Any]) -> Plan:
         """Return what recomputing a trigger, given by its name or function, would touch.

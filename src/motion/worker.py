@@ -119,7 +119,10 @@ class Worker:
             self._checked_s = clock.monotonic_s()
             self._take_over()
         if not self._stop.is_set():
-            self._database.backend.called.wait(self._seen, self._idle_s())
+            called = self._database.backend.called
+            called.wait(self._seen, self._idle_s())
+            if called.count == self._seen:  # nothing to do for a while
+                self._database.keep_costs()
         self._seen = self._database.backend.called.count
 
     def _idle_s(self) -> float:
@@ -470,7 +473,8 @@ class Worker:
         started = clock.monotonic_s()
         outcomes = self._outcomes(trigger, batch, on_item)
         if asked:
-            self._database.costs.note(spec.name, clock.monotonic_s() - started, len(asked))
+            code = (spec.name, spec.fingerprint, claim.version)
+            self._database.costs.note(code, clock.monotonic_s() - started, len(asked))
         writes = list(run.writes())
         if recall is None:
             return Step(trigger, inputs, called, unset, outcomes, writes, errors)

@@ -157,7 +157,7 @@ def hand_over(
     tx.execute(sql, (*position, backfill.change))
     if rows:
         number = next_number(tx)
-        provenance.make_due(tx, layout, spec, rows, number)
+        provenance.make_due(tx, layout, spec, rows)
         cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
         enqueue_rows(tx, layout, spec, rows, cause)
 

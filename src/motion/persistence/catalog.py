@@ -29,11 +29,19 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 
+UNNUMBERED = 1
+"""Stands for the change of a value that was written before any trigger ran on its key, so that none was noted; the
+first change of a store has the next number."""
+
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (
     one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,
     number INTEGER NOT NULL,  -- of the last change: every commit that changes rows takes the next
-    graph INTEGER NOT NULL    -- grows when triggers are replaced, so that other processes notice
+    graph INTEGER NOT NULL,   -- grows when triggers are replaced, so that other processes notice
+    thinned INTEGER NOT NULL DEFAULT 0  -- up to here motion_moments keeps one entry in ten seconds
+);
+CREATE TABLE IF NOT EXISTS motion_moments (  -- when changes were committed, one entry in about 100 ms of activity
+    number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL  -- milliseconds since the epoch
 );
 CREATE TABLE IF NOT EXISTS motion_tables (
     name TEXT PRIMARY KEY, signature TEXT NOT NULL,
@@ -43,6 +51,7 @@ CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT
 CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_origins (
     origin INTEGER PRIMARY KEY, trigger TEXT NOT NULL, fingerprint TEXT NOT NULL, version INTEGER NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,  -- of its calls, in all processes
     UNIQUE (trigger, fingerprint, version)
 );
 CREATE TABLE IF NOT EXISTS motion_tasks (
@@ -262,7 +271,10 @@ def _open_system(tx: Transaction) -> None:
     for statement in SYSTEM_TABLES.split(";\n"):
         if statement.strip():
             tx.execute(statement)
-    tx.execute("INSERT OR IGNORE INTO motion_clock VALUES (1, ?, 0, 0)", (FORMAT,))
+    tx.execute(
+        "INSERT OR IGNORE INTO motion_clock (one, format, number, graph) VALUES (1, ?, ?, 0)",
+        (FORMAT, UNNUMBERED),
+    )
     found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
     if found > FORMAT:
         raise StoreUnavailable(

@@ -233,6 +233,12 @@ def due_ms(tx: Transaction, fit: FitSpec) -> int | None:
     return None if found is None else found[0]
 
 
+def fits_running(tx: Transaction) -> list[str]:
+    """Return the names of the fits that are running."""
+    sql = "SELECT fit FROM motion_fit_requests WHERE owner NOT NULL ORDER BY fit"
+    return [str(row[0]) for row in tx.execute(sql)]
+
+
 def labels_for(
     tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int]
 ) -> tuple[list[int], list[Any]]:

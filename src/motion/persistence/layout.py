@@ -4,8 +4,9 @@ A table's rows are in `motion_rows_<table>`; a view with the table's name shows 
 keys, hidden columns (their names have a colon, which no key's can) hold:
 
 * `<key>:changed`: the number of the change that last changed a key which triggers run on;
-* `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs are as of change `number`, and were made by
-  `origin` (trigger, fingerprint, state version; 0: a user);
+* `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs were written by change `number` and are as of
+  it (0: they are to be made again; of outputs by version: as of the change of their input), and were made by `origin`
+  (trigger, fingerprint, state version; 0: a user);
 * `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger.
 
 Outputs that are kept once for each state version are in `motion_outputs_<trigger>` instead, where the key of a slot is

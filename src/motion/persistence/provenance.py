@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
+from motion.persistence.catalog import UNNUMBERED
 from motion.persistence.layout import (
     NO_PINS,
     ORIGIN_BITS,
@@ -33,11 +34,13 @@ class Origin:
         number: the change that the outputs are as of; 0 where there are none.
         fingerprint: of the code that made them; None for a user's value.
         version: the state version it ran with; 0 for a trigger without one.
+        is_due: whether its `on` keys have changed since, and it has not run again yet.
     """
 
     number: int
     fingerprint: str | None
     version: int
+    is_due: bool = False
 
 
 def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
@@ -50,35 +53,51 @@ def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Or
     return [(_origin(tx, int(made), number), int(count)) for made, number, count in found]
 
 
+def has_other_code(tx: Transaction, spec: TriggerSpec) -> bool:
+    """Whether other code than a trigger's present one has ever made outputs of it."""
+    sql = "SELECT 1 FROM motion_origins WHERE trigger = ? AND fingerprint != ? LIMIT 1"
+    return tx.execute(sql, (spec.name, spec.fingerprint)).fetchone() is not None
+
+
+def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
+    """Return how many rows have outputs of a trigger that other code made, of those it would run on."""
+    mark, current = layout.mark(spec), _current(tx, spec)
+    sql = (
+        f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {mark} & {ORIGIN_MASK} NOT IN (0, {current}) "
+        f"AND {_is_runnable(layout, spec)}"
+    )
+    return int(tx.execute(sql).fetchone()[0])
+
+
+def _current(tx: Transaction, spec: TriggerSpec) -> str:
+    """Return the origins of a trigger's present code, as they stand in a list; -1 is none."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
+    found = tx.execute(sql, (spec.name, spec.fingerprint)).fetchall()
+    return ", ".join(["-1", *(str(row[0]) for row in found)])
+
+
 def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:
     """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing or of other code; with
     `everything`, of all but users' values."""
     mark = layout.mark(spec)
-    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
-    current = [str(row[0]) for row in tx.execute(sql, (spec.name, spec.fingerprint))]
-    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({', '.join(current)})"
+    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)})"
     return (
         f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
         f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1' if everything else wanted})"
     )
 
 
-def make_due(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], number: int
-) -> None:
+def make_due(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]) -> None:
     """Let a trigger be due on rows again, as if its `on` keys had changed. Until it has run, its values stay, and so
     does the knowledge of who made them: only the change that they are as of is taken from their marks."""
     for part in parts_of(rows):
         _clear_marks(tx, layout, spec, part)
         for key in spec.on:
-            if (
-                key not in layout.versioned
-            ):  # written before any trigger ran on it, so without a number
+            if key not in layout.versioned:
                 ids = f"SELECT id FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
                 tx.execute(
-                    f"UPDATE {layout.base} SET {changed_column(key)} = ? WHERE id IN ({ids}) "
-                    f"AND {quoted(key)} NOT NULL AND {changed_column(key)} IS NULL",
-                    (number,),
+                    f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE id IN ({ids}) "
+                    f"AND {quoted(key)} NOT NULL AND {changed_column(key)} IS NULL"
                 )
 
 
@@ -112,13 +131,45 @@ def origin_of_row(
     keys = zip(layout.table.page_keys, pages, strict=True)
     values = [row_id, *(page if key in level else 0 for key, page in keys)]
     named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
-    sql = f"SELECT {layout.mark(spec)} FROM {_source(layout, spec)} WHERE {named}"
+    sql = f"SELECT {layout.mark(spec)}, {layout.is_due(spec)} FROM {_source(layout, spec)} WHERE {named}"
     found = tx.execute(sql, values).fetchone()
-    return (
-        None
-        if found is None
-        else _origin(tx, int(found[0]) & ORIGIN_MASK, int(found[0]) >> ORIGIN_BITS)
+    if found is None:
+        return None
+    mark, is_due = int(found[0]), bool(found[1])
+    return replace(_origin(tx, mark & ORIGIN_MASK, mark >> ORIGIN_BITS), is_due=is_due)
+
+
+def changed_number(
+    tx: Transaction, layout: Layout, key: str, row_id: Stored, pages: Sequence[int]
+) -> int:
+    """Return the number of the change that last changed a key of a row, 0 where changes of it are not numbered."""
+    if key not in layout.numbered and key not in layout.versioned:
+        return 0
+    named = " AND ".join(f"r.{quoted(name)} = ?" for name in layout.table.primary_key)
+    sql = f"SELECT {layout.changed(key)} FROM {layout.joined([key])} WHERE {named}"
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    number = int(found[0]) if found else 0
+    return 0 if number == UNNUMBERED else number
+
+
+def owner_of_row(
+    tx: Transaction, layout: Layout, row_id: Stored, pages: Sequence[int]
+) -> tuple[str, int] | None:
+    """Return the trigger that made a row and the number of the row that it made it from, None for a user's row."""
+    named = " AND ".join(f"{quoted(name)} = ?" for name in layout.table.primary_key)
+    sql = (
+        f'SELECT ":made_by", ":made_from" FROM {layout.base} WHERE {named} AND ":made_by" NOT NULL'
     )
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    return None if found is None else (str(found[0]), int(found[1]))
+
+
+def name_of_row(tx: Transaction, layout: Layout, row: int) -> tuple[Any, ...] | None:
+    """Return a row's stored id and page keys, None where it is gone."""
+    names = ", ".join(map(quoted, layout.table.primary_key))
+    sql = f"SELECT {names} FROM {layout.base} WHERE {layout.row_column} = ?"
+    found = tx.execute(sql, (row,)).fetchone()
+    return None if found is None else tuple(found)
 
 
 def _origin(tx: Transaction, origin: int, number: int) -> Origin:

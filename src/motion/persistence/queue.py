@@ -605,6 +605,12 @@ def depths(tx: Transaction) -> dict[str, dict[str, int]]:
     return found
 
 
+def rows_to_do(tx: Transaction) -> dict[str, int]:
+    """Return trigger -> the rows that its live tasks hold."""
+    sql = f"SELECT trigger, SUM(high - low + 1) FROM motion_tasks WHERE status IN {LIVE_SQL} GROUP BY 1"
+    return {str(trigger): int(rows) for trigger, rows in tx.execute(sql)}
+
+
 def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> tuple[bool, int]:
     """Return whether no task of a candidate version is left, and how many are dead."""
     found = "FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL AND status"

@@ -1,0 +1,196 @@
+"""Explanations: where a value came from, and what it was derived from, back to what was given from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.database import Database, TableName, id_of
+from motion.persistence import moments, provenance
+from motion.persistence.layout import Layout
+from motion.triggers import TriggerSpec
+
+SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a value came from. Its text, `str(explanation)`, is made to be read.
+
+    Attributes:
+        id, pages: name the row that was asked about.
+        value: the value, inherited where it is.
+        made_by: the trigger, or None for a value from outside, and for none at all.
+        fingerprint: of the code that made it.
+        is_current: whether that is the trigger's present code; True for a value from outside.
+        is_due: whether what it was made from has changed since, or it is being made again, and its trigger has not run
+            yet, or could not.
+        version: the state version that the trigger ran with, None for one without a state.
+        change: the number of the change that wrote it; None where it is not known, as for a key that nothing runs on,
+            and for a value that is being made again.
+        at: when that was, at most 100 ms early (10 s, for a value an hour old); None where the change is not known.
+        seconds: what a call of that code takes on average, None where it was never measured.
+        inputs: the same of the keys that it was derived from.
+    """
+
+    table: str
+    key: str
+    id: Any
+    pages: Mapping[str, int]
+    value: Any
+    made_by: str | None = None
+    fingerprint: str | None = None
+    is_current: bool = True
+    is_due: bool = False
+    version: int | None = None
+    change: int | None = None
+    at: datetime | None = None
+    seconds: float | None = None
+    inputs: tuple[Explanation, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines(0))
+
+    def _lines(self, depth: int) -> list[str]:
+        pages = "".join(f", {page}={number}" for page, number in self.pages.items() if number)
+        name = f"{self.table}.{self.key} of id={self.id!r}{pages}" if depth == 0 else self.key
+        indent = "    " * depth
+        lines = [f"{indent}{name} = {_shown(self.value)}", f"{indent}  {', '.join(self._facts())}"]
+        return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
+
+    def _facts(self) -> list[str]:
+        if self.made_by is None and self.value is None:
+            return ["not set"]
+        facts = ["given from outside" if self.made_by is None else f"made by {self.made_by}"]
+        if self.version is not None:
+            facts.append(f"with state version {self.version}")
+        if self.at is not None:
+            facts.append(f"{self.at:%Y-%m-%d %H:%M:%S} UTC")
+        if self.seconds is not None:
+            facts.append(f"{duration(self.seconds)} a call")
+        if self.fingerprint is not None:
+            facts.append(f"code {self.fingerprint[:8]}")
+        if not self.is_current:
+            facts.append("STALE: its code is another now")
+        if self.is_due:
+            facts.append("to be made again")
+        return facts
+
+
+def explain(
+    database: Database, table: TableName, row_id: Any, key: str, pages: Mapping[str, int]
+) -> Explanation:
+    """Return where a value came from, recursively; all of it from one snapshot.
+
+    Raises:
+        UnknownTable, UnknownKey, SchemaError: there is no such key.
+    """
+    layout = database.layout(table)
+    layout.table.key(key)
+    with database.backend.read() as tx:
+        return _Explainer(database, tx, layout).explain(row_id, key, pages)
+
+
+class _Explainer:
+    """Explains values of one table, as one snapshot has them."""
+
+    def __init__(self, database: Database, tx: Transaction, layout: Layout) -> None:
+        self._database, self._tx, self._layout = database, tx, layout
+        self._table = layout.table.name
+
+    def explain(self, row_id: Any, key: str, pages: Mapping[str, int]) -> Explanation:
+        row = self._database.get(self._table, row_id, pages, {}, True)
+        value = None if row is None else getattr(row, key)
+        plain = Explanation(self._table, key, row_id, dict(pages), value)
+        if row is None:
+            return plain
+        producer = self._database.graph.producers.get((self._table, key))
+        if producer is not None:
+            return self._derived(plain, self._database.graph.triggers[producer])
+        stored, numbers = self._name(row_id, pages)
+        owner = provenance.owner_of_row(self._tx, self._layout, stored, numbers)
+        spec = self._database.graph.triggers.get(owner[0]) if owner else None
+        if owner is not None and spec is not None and spec.sets_table is not None:
+            return self._owned(plain, spec, owner[1])
+        return self._given(plain)
+
+    def _given(self, plain: Explanation) -> Explanation:
+        """Explain a value from outside."""
+        number = self._changed(plain)
+        return replace(plain, change=number or None, at=moments.time_of(self._tx, number))
+
+    def _derived(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
+        """Explain a key that a trigger sets on its row, unless a user has given it."""
+        stored, numbers = self._name(plain.id, plain.pages)
+        origin = provenance.origin_of_row(self._tx, self._layout, spec, stored, numbers)
+        if origin is None or origin.fingerprint is None:
+            number = (origin.number if origin else 0) or self._changed(plain)
+            return replace(plain, change=number or None, at=moments.time_of(self._tx, number))
+        # Marks of outputs kept by version are as of their input; the value itself has the number of its write.
+        number = self._changed(plain) if spec.is_versioned else origin.number
+        level = self._database.graph.row_level(spec)
+        source = {page: number for page, number in plain.pages.items() if page in level}
+        inputs = tuple(self.explain(plain.id, each, source) for each in spec.inputs)
+        return self._made(plain, spec, origin, number, inputs)
+
+    def _owned(self, plain: Explanation, spec: TriggerSpec, source: int) -> Explanation:
+        """Explain a key of a row that a trigger made from a row of another table."""
+        layout = self._database.layouts[spec.table]
+        name = provenance.name_of_row(self._tx, layout, source)
+        if name is None:
+            return self._given(plain)
+        origin = provenance.origin_of_row(self._tx, layout, spec, name[0], name[1:])
+        if origin is None or origin.fingerprint is None:
+            return self._given(plain)
+        other = _Explainer(self._database, self._tx, layout)
+        row_id = layout.table.keys["id"].decode(name[0])
+        pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
+        inputs = tuple(other.explain(row_id, each, pages) for each in spec.inputs)
+        return self._made(plain, spec, origin, origin.number, inputs)
+
+    def _made(
+        self,
+        plain: Explanation,
+        spec: TriggerSpec,
+        origin: provenance.Origin,
+        number: int,
+        inputs: tuple[Explanation, ...],
+    ) -> Explanation:
+        code = (spec.name, origin.fingerprint or "", origin.version)
+        cost = moments.cost_of(self._tx, code) + self._database.costs.unkept(code)
+        return replace(
+            plain,
+            made_by=spec.name,
+            fingerprint=origin.fingerprint,
+            is_current=origin.fingerprint == spec.fingerprint,
+            is_due=origin.is_due,
+            version=origin.version or None,
+            change=number or None,
+            at=moments.time_of(self._tx, number),
+            seconds=cost.mean,
+            inputs=inputs,
+        )
+
+    def _changed(self, plain: Explanation) -> int:
+        stored, numbers = self._name(plain.id, plain.pages)
+        return provenance.changed_number(self._tx, self._layout, plain.key, stored, numbers)
+
+    def _name(self, row_id: Any, pages: Mapping[str, int]) -> tuple[Any, list[int]]:
+        table = self._layout.table
+        return id_of(table, row_id), [pages.get(page, 0) for page in table.page_keys]
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: "12 ms"."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
