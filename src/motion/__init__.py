@@ -14,6 +14,7 @@ from motion.components import (
 from motion.errors import (
     BadRows,
     DimensionMismatch,
+    FolderNotEmpty,
     InvalidValue,
     MissingPackage,
     MotionError,
@@ -56,6 +57,7 @@ __all__ = [
     "DimensionMismatch",
     "Explanation",
     "Failed",
+    "FolderNotEmpty",
     "Hit",
     "Index",
     "InvalidValue",

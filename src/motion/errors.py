@@ -229,6 +229,20 @@ class StoreUnavailable(MotionError, OSError):
         return f"the store in {self.place} cannot be used: {self.reason}"
 
 
+class FolderNotEmpty(MotionError, FileExistsError):
+    """A snapshot was to go where something is already."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return (
+            f"no snapshot was made: {self.place} is there and not empty. Give a folder that is new or empty; a date in "
+            f"its name keeps several apart."
+        )
+
+
 class SqlError(MotionError, ValueError):
     """A query given to `sql` or `where` is not one the store can answer."""
 

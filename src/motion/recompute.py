@@ -70,7 +70,7 @@ def backfill(
         count, last = backfills.counted(tx, layout, spec, asked)
     asked = replace(asked, last=last, total=count, remaining=count)
     change = database.write(lambda tx: backfills.begin(tx, asked))
-    database.backend.called.give()
+    database.backend.call()
     return Change(database, change, table=spec.table, count=count, expected=count)
 
 
@@ -84,10 +84,11 @@ def hand_over(database: Database) -> bool:
             return False
         spec = database.graph.triggers[backfill.trigger]
         layout = database.layouts[spec.table]
-        rows = backfills.next_part(tx, layout, spec, backfill)
+        part = backfills.next_part(tx, layout, spec, backfill)
     database.write(
-        lambda tx: backfills.hand_over(tx, layout, spec, backfill, rows), is_durable=False
-    )  # after a power failure it is handed over again
+        lambda tx: backfills.hand_over(tx, layout, spec, backfill, part),
+        is_durable=not part.rows,  # after a power failure it is handed over again; but who waits hears of an end
+    )
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from motion import recompute
@@ -38,6 +39,7 @@ from motion.pressure import QueueLimit
 from motion.recompute import Plan
 from motion.remaining import has_work, shown_progress, work_left
 from motion.schema import Table
+from motion.snapshot import snapshot
 from motion.status import StaleCounts, Status, status_of
 from motion.tasks import DeadLetter
 from motion.triggers import DECLARATION
@@ -322,6 +324,20 @@ class Store(Reader):
                 )
             )
         return Model(self._database, component, self._start)
+
+    def snapshot(self, folder: str | Path) -> None:
+        """Copy the store as it is at one moment, with model states and unfinished work, while it goes on.
+
+        Args:
+            folder: new or empty. `create_store(name, url=f"sqlite:///{folder}")` opens the copy, and goes on with its
+                work; indexes are made from its rows.
+
+        Raises:
+            FolderNotEmpty: there is something in the folder.
+            StoreUnavailable: it cannot be written; nothing is left there.
+        """
+        self._check_open()
+        snapshot(self._database, Path(folder).expanduser().resolve())
 
     def close(self) -> None:
         """Stop, leaving unfinished work for the next start. Closing twice does no harm."""

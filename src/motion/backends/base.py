@@ -99,6 +99,10 @@ class Backend(Protocol):
     def call(self) -> None:
         """Call those who work, here and in other processes: there is work."""
 
+    def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
+        """Write a consistent copy of the database to a folder, as of one moment, while others go on writing; return
+        what `mend`, which may still change the copy, returned."""
+
     def wake(self) -> None:
         """Give both signals, here."""
 

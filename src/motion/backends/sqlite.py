@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
@@ -190,6 +190,20 @@ class SqliteBackend:
             yield connection
         finally:
             idle.append(connection)
+
+    def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
+        """Copied in one step, under one snapshot: writers go on into the log meanwhile, and none makes it start again."""
+        with (
+            self._errors_named(),
+            closing(sqlite3.connect(folder / FILE)) as target,
+            self._borrowed(self._readers) as source,
+        ):
+            source.backup(target)
+        copy = SqliteBackend(self.name, folder, "full")
+        try:
+            return copy.write(mend)
+        finally:
+            copy.close()
 
     # -- telling and being told of commits --
 

@@ -132,17 +132,28 @@ def unfinished(tx: Transaction) -> list[Backfill]:
     return [Backfill(*row) for row in tx.execute(sql)]
 
 
-def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> list[int]:
-    """Return the next rows that a backfill takes, ascending; none when it has come to its end."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The next rows that a backfill takes, ascending, and the row that it goes on from."""
+
+    rows: Sequence[int]
+    next: int
+
+
+def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
+    """Return the next part of a backfill."""
     condition, values = _to_remake(tx, layout, spec, backfill, backfill.next, backfill.last)
     sql = f"SELECT {layout.row} {condition} ORDER BY {layout.row} LIMIT {ROWS_AT_ONCE}"
     rows = [int(row[0]) for row in tx.execute(sql, values)]
-    ranges = ranges_of(rows)[:RANGES_AT_ONCE]
-    return rows if not ranges else [row for row in rows if row <= ranges[-1][1]]
+    ranges = ranges_of(rows)
+    if len(ranges) > RANGES_AT_ONCE:
+        end = ranges[RANGES_AT_ONCE - 1][1]
+        return Part([row for row in rows if row <= end], end + 1)
+    return Part(rows, rows[-1] + 1 if len(rows) == ROWS_AT_ONCE else backfill.last + 1)
 
 
 def hand_over(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, rows: Sequence[int]
+    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
 ) -> None:
     """Make a part's rows due, with the tasks for them, and move the backfill past it. Another worker may have been
     faster: then nothing is done."""
@@ -151,15 +162,14 @@ def hand_over(
     ).fetchone()
     if found is None or found[0] != backfill.next:
         return
-    remaining = max(backfill.remaining - len(rows), 1)
-    position = (rows[-1] + 1, remaining) if rows else (backfill.last + 1, 0)
+    left = max(backfill.remaining - len(part.rows), 1) if part.next <= backfill.last else 0
     sql = "UPDATE motion_backfills SET next = ?, remaining = ? WHERE change = ?"
-    tx.execute(sql, (*position, backfill.change))
-    if rows:
+    tx.execute(sql, (part.next, left, backfill.change))
+    if part.rows:
         number = next_number(tx)
-        provenance.make_due(tx, layout, spec, rows)
+        provenance.make_due(tx, layout, spec, part.rows)
         cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
-        enqueue_rows(tx, layout, spec, rows, cause)
+        enqueue_rows(tx, layout, spec, part.rows, cause)
 
 
 def remaining(tx: Transaction, change: int | None = None) -> int:

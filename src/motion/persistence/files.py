@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,15 @@ def read(folder: Path, component: str, name: str) -> bytes:
     return content
 
 
+def copy(source: Path, target: Path, name: str) -> None:
+    """Copy a file to another store's folder, and have it on disk there. Hold the folder that it comes from."""
+    place = target / FOLDER / name
+    place.parent.mkdir(exist_ok=True)
+    shutil.copyfile(source / FOLDER / name, place)
+    _sync(place)
+    _sync(place.parent)
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep all files while a state is written and until what names it is committed, or while they are copied."""
@@ -95,9 +105,9 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
         os.close(file)
 
 
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on disk, as the database that will name them is."""
-    file = os.open(folder, os.O_RDONLY)
+def _sync(place: Path) -> None:
+    """Have a file's content, or the names in a folder, on disk, as the database that will name them is."""
+    file = os.open(place, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import mmap
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,15 @@ class IndexFiles:
     def names(self) -> list[str]:
         """Return the names of the files that are there."""
         return sorted(path.name.removesuffix(ENDING) for path in self._folder.glob(f"*{ENDING}"))
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy the files that are there to another store's folder. To be called before its rows are copied: then no
+        index is ahead of them."""
+        target = IndexFiles(folder)
+        target._folder.mkdir(exist_ok=True)
+        for name in self.names():
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                shutil.copyfile(self._path(name), target._path(name))
 
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)

@@ -450,6 +450,13 @@ def take_over(tx: Transaction, owners: Sequence[str]) -> None:
     wake_all(tx)
 
 
+def free(tx: Transaction) -> None:
+    """Give all claims back: in a copy of a store nobody holds any."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL WHERE status = {TaskStatus.CLAIMED:d}"
+    )
+
+
 def owners(tx: Transaction) -> list[str]:
     """Return who holds claims."""
     sql = f"SELECT DISTINCT owner FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d}"
