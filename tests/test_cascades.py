@@ -890,3 +890,9 @@ def test_work_blocked_behind_a_trigger_that_vanishes_goes_on(open_store: OpenSto
     gate.may_end.set()
     store.wait(timeout=20)
     assert item(store, 2).e == 6
+
+
+def test_the_change_of_a_delete_that_causes_no_work_is_done_at_once(open_store: OpenStore) -> None:
+    store = open_items(open_store, b_of_a)
+    store.set("item", id=1, a=1).wait()
+    store.delete("item", 1).wait(timeout=0)

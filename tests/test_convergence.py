@@ -1,257 +1,227 @@
-"""P4 and P6 as a property: when idle, every derived value is what a recompute from scratch gives.
+"""P3 to P6 and P10 as properties: however runs and writes interleave, an idle store is as if derived from scratch.
 
-Random small graphs (chains, diamonds, fan-outs, fan-outs of fan-outs) over one table, whose triggers run inline, fused,
-as tasks, in batches or on the event loop, meet random interleavings of sets, unsets, deletes and waits.
+`worlds` draws a schema, a graph of triggers over it, and what happens: writes, deletes, users' values, failures, and
+steps of two workers, also inside each other's calls. Each example is the same each time: nothing runs by itself.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-import motion
+from tests.worlds import Clock, Plan, Rule, World
+
+STYLES = ("plain", "plain", "plain", "batch", "async")
+numbers = st.integers(0, 6)
+optional_numbers = st.one_of(numbers, numbers, numbers, st.none())
+rarely = st.one_of(st.none(), st.none(), numbers)
 
 
-@dataclass
-class Node:
-    """a and b come from users. w is told apart by w_page; x, y and v too; v and u by v_page as well."""
-
-    id: int
-    a: int
-    b: int
-    c: int
-    d: int
-    e: int
-    w: int
-    w_page: int
-    x: int
-    y: int
-    v: int
-    v_page: int
-    u: int
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A trigger as plain data: its parameters are its `on` keys, unless `on` says otherwise."""
-
-    sets: str
-    function: Callable[..., Any]
-    page: str | None = None
-
-    @property
-    def on(self) -> tuple[str, ...]:
-        return tuple(inspect.signature(self.function).parameters)
-
-
-def fan(value: int, most: int) -> list[int]:
-    return [value * 10 + i for i in range(value % (most + 1))]
-
-
-RULES: list[list[Rule]] = [
-    [
-        Rule("c", lambda a: a + 1),
-        Rule("c", lambda a: a % 3 or None),
-    ],
-    [
-        Rule("d", lambda b: b * 2),
-        Rule("d", lambda a, b: a + b),
-        Rule("d", lambda c: c % 2),
-    ],
-    [
-        Rule("e", lambda c, d: c * 100 + d),
-        Rule("e", lambda a, d: a - d),
-        Rule("e", lambda d: d + 1),
-    ],
-    [
-        Rule("w", lambda a: fan(a, 3), "w_page"),
-        Rule("w", lambda c: fan(c, 3), "w_page"),
-        Rule("w", lambda e: fan(e, 2), "w_page"),
-    ],
-    [
-        Rule("x", lambda w: w + 1),
-        Rule("x", lambda w: w % 4 or None),
-    ],
-    [
-        Rule("y", lambda x, d: x * 10 + d),
-        Rule("y", lambda w, b: w - b),
-        Rule("y", lambda w, x: w * x),
-    ],
-    [
-        Rule("v", lambda x: fan(x, 2), "v_page"),
-        Rule("v", lambda w: fan(w, 2), "v_page"),
-    ],
-    [
-        Rule("u", lambda v: v + 1),
-        Rule("u", lambda v, e: v + e),
-        Rule("u", lambda v, x: v + x),
-    ],
-]
-"""For each derived key, in the order in which they feed each other, the rules it may have."""
-
-
-# -- ways to run a rule --
-
-
-def plainly(rule: Rule) -> Any:
-    return _trigger(rule, _named(rule))
-
-
-def as_a_task(rule: Rule) -> Any:
-    return _trigger(rule, _named(rule), retries=1)
-
-
-def inline(rule: Rule) -> Any:
-    return _trigger(rule, _named(rule), inline=rule.page is None)
-
-
-def never_inline(rule: Rule) -> Any:
-    return _trigger(rule, _named(rule), inline=False)
-
-
-def in_batches(rule: Rule) -> Any:
-    @functools.wraps(rule.function)
-    def many(*columns: list[Any]) -> list[Any]:
-        return [rule.function(*values) for values in zip(*columns, strict=True)]
-
-    return _trigger(rule, many, batch=3)
-
-
-def on_the_event_loop(rule: Rule) -> Any:
-    @functools.wraps(rule.function)
-    async def later(*values: Any) -> Any:
-        return rule.function(*values)
-
-    return _trigger(rule, later)
-
-
-def item_by_item(rule: Rule) -> Any:
-    if rule.page is None:
-        return plainly(rule)
-
-    @functools.wraps(rule.function)
-    def generate(*values: Any) -> Iterator[Any]:
-        yield from rule.function(*values)
-
-    return _trigger(rule, generate)
-
-
-def _named(rule: Rule) -> Callable[..., Any]:
-    @functools.wraps(rule.function)
-    def one(*values: Any) -> Any:
-        return rule.function(*values)
-
-    return one
-
-
-def _trigger(rule: Rule, function: Callable[..., Any], **options: Any) -> Any:
-    on = [f"node.{key}" for key in rule.on]
-    mark = motion.trigger(
-        on=on, sets=f"node.{rule.sets}", page=rule.page, name=f"make_{rule.sets}", **options
-    )
-    return mark(function)
-
-
-WAYS = [plainly, never_inline, inline, as_a_task, in_batches, on_the_event_loop, item_by_item]
-
-# -- what happens --
-
-ids = st.integers(1, 3)
-values = st.one_of(st.integers(0, 7), st.none())
-keys = st.dictionaries(st.sampled_from("ab"), values, min_size=1)
-rows = st.builds(lambda id, given: {"id": id, **given}, ids, keys)
-steps = st.one_of(
-    st.tuples(st.just("set"), rows),
-    st.tuples(st.just("set"), rows),
-    st.tuples(st.just("set_many"), st.lists(rows, min_size=1, max_size=4)),
-    st.tuples(st.just("transaction"), st.lists(rows, min_size=1, max_size=3)),
-    st.tuples(st.just("delete"), ids),
-    st.tuples(st.just("wait"), st.none()),
-)
+# -- plans --
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> list[tuple[Rule, Any]]:
-    chosen = [draw(st.sampled_from([*options, None])) for options in RULES]
-    return [(rule, draw(st.sampled_from(WAYS))(rule)) for rule in chosen if rule is not None]
+def plans(draw: st.DrawFn) -> Plan:
+    pages = draw(
+        st.sampled_from(
+            [(), (), ("fan",), ("user",), ("fan", "fan"), ("user", "fan"), ("user", "user")]
+        )
+    )
+    sources = ["a", "b"]
+    levels = {"a": 0, "b": 0, "k": 0}
+    rules: list[Rule] = []
+    for level in range(len(pages) + 1):
+        if level and pages[level - 1] == "user":
+            sources.append(f"m{level}")
+            levels[f"m{level}"] = level
+        elif level:
+            page = f"{'pq'[level - 1]}_page"
+            name = f"w{level}"
+            on = draw(on_keys([key for key in levels if key != "k"]))
+            style = draw(st.sampled_from(["plain", "plain", "generator", "async"]))
+            rules.append(_drawn(draw, f"make_{name}", on, (name,), level, levels, style, page=page))
+            levels[name] = level
+        for i in range(draw(st.integers(0 if level else 1, 3))):
+            names = (
+                (f"d{level}{i}",) if draw(st.integers(0, 3)) else (f"d{level}{i}", f"e{level}{i}")
+            )
+            on = draw(on_keys([key for key in levels if key != "k"]))
+            style = draw(st.sampled_from(STYLES))
+            rules.append(_drawn(draw, f"make_{names[0]}", on, names, level, levels, style))
+            levels |= dict.fromkeys(names, level)
+    if draw(st.integers(0, 2)) == 0:
+        on = draw(on_keys([key for key in levels if key != "k"]))
+        style = draw(st.sampled_from(["plain", "batch", "async"]))
+        rules.append(_drawn(draw, "make_parts", on, (), 0, levels, style, owned="part"))
+        if draw(st.booleans()):
+            style = draw(st.sampled_from(STYLES))
+            rules.append(_drawn(draw, "make_o", ("n",), ("o",), 0, {"n": 0}, style, table="part"))
+    return Plan(pages, tuple(rules))
 
 
-def do(store: motion.Store, given: dict[int, dict[str, Any]], step: tuple[str, Any]) -> None:
-    """Do a step to the store, and to `given`: id -> what users have set."""
-    kind, what = step
-    if kind == "wait":
-        store.wait(timeout=60)
-    elif kind == "delete":
-        store.delete("node", what)
-        given.pop(what, None)
-    elif kind == "set":
-        store.set("node", **what)
-        given.setdefault(what["id"], {}).update(what)
-    elif kind == "transaction":
-        with store.transaction() as tx:
-            for row in what:
-                tx.set("node", **row)
-        for row in what:
-            given.setdefault(row["id"], {}).update(row)
-    else:
-        store.set_many("node", what)  # None means left out here
-        for row in what:
-            present = {key: value for key, value in row.items() if value is not None}
-            given.setdefault(row["id"], {}).update(present)
+def on_keys(keys: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    chosen = st.lists(st.sampled_from(keys), min_size=1, max_size=2, unique=True)
+    return chosen.map(tuple)
 
 
-# -- the recompute --
-
-Page = tuple[int, ...]
-KEYS = ("a", "b", "c", "d", "e", "w", "x", "y", "v", "u")
-OWN_LEVEL = {"w": 1, "x": 1, "y": 1, "v": 2, "u": 2}
-
-
-def recomputed(rules: Sequence[Rule], given: dict[int, dict[str, Any]]) -> dict[Page, list[Any]]:
-    """Return the whole table as it must be: (id, w_page, v_page) -> stored values."""
-    table: dict[Page, dict[str, Any]] = {(id, 0, 0): dict(row) for id, row in given.items()}
-    for rule in rules:
-        level = max(OWN_LEVEL.get(key, 0) for key in rule.on)
-        for page in [page for page in table if not any(page[1 + level :])]:
-            inputs = [table[page[: 1 + own] + (0, 0)[own:]].get(key) for key, own in _levels(rule)]
-            result = None if None in inputs else rule.function(*inputs)
-            if rule.page is None:
-                table[page][rule.sets] = result
-                continue
-            for i, item in enumerate(result or []):
-                made = (page[0], i, 0) if rule.page == "w_page" else (*page[:2], i)
-                table.setdefault(made, {})[rule.sets] = item
-    return {page: [row.get(key) for key in KEYS] for page, row in table.items()}
-
-
-def _levels(rule: Rule) -> list[tuple[str, int]]:
-    return [(key, OWN_LEVEL.get(key, 0)) for key in rule.on]
-
-
-def stored(store: motion.Store) -> dict[Page, list[Any]]:
-    found = store.rows("node", inherit=False)
-    return {(row.id, row.w_page, row.v_page): [getattr(row, k) for k in KEYS] for row in found}
+def _drawn(
+    draw: st.DrawFn,
+    name: str,
+    on: tuple[str, ...],
+    sets: tuple[str, ...],
+    level: int,
+    levels: dict[str, int],
+    style: str,
+    **more: Any,
+) -> Rule:
+    is_batch = style == "batch"
+    return Rule(
+        name,
+        on,
+        sets,
+        level,
+        style=style,
+        reads=("k",) if "k" in levels and draw(st.integers(0, 3)) == 0 else (),
+        optional=on[1] if len(on) == 2 and draw(st.integers(0, 2)) == 0 else None,
+        factor=draw(st.integers(1, 6)),
+        none_at=draw(rarely) if len(sets) == 1 and not more.get("page") else None,
+        when_not=draw(st.sampled_from([None, None, 0, 1])) if not is_batch else None,
+        fails_at=draw(rarely),
+        is_flaky=draw(st.integers(0, 4)) == 0,
+        inline=draw(st.sampled_from([None, None, True, False])),
+        knows_id=more.get("table") != "part" and draw(st.integers(0, 2)) > 0,
+        **more,
+    )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(graph=graphs(), story=st.lists(steps, min_size=1, max_size=12))
-def test_p4_p6_when_idle_all_is_as_if_recomputed_from_scratch(
-    graph: list[tuple[Rule, Any]], story: list[tuple[str, Any]]
+# -- stories --
+
+
+@st.composite
+def rows(draw: st.DrawFn, plan: Plan) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Draw a row that users name, with values for keys that it has of its own."""
+    users = [level for level in range(len(plan.pages) + 1) if _is_users(plan, level)]
+    level = draw(st.sampled_from(users))
+    pages = [draw(st.integers(0, 2)) for _ in range(level)]
+    row = (draw(st.integers(1, 3)), *pages, *(0,) * (2 - level))
+    keys = [key for key, own in plan.sources.items() if own == level]
+    own = draw(st.dictionaries(st.sampled_from(keys), optional_numbers, min_size=1))
+    return row, own
+
+
+def _is_users(plan: Plan, level: int) -> bool:
+    return level == 0 or all(kind == "user" for kind in plan.pages[:level])
+
+
+@st.composite
+def overrides(draw: st.DrawFn, plan: Plan) -> tuple[Any, ...]:
+    rules = [rule for rule in plan.rules if plan.can_override(rule)]
+    if not rules:
+        return ("step",)
+    rule = draw(st.sampled_from(rules))
+    row = (draw(st.integers(1, 3)), *(draw(st.integers(0, 2)) for _ in plan.pages), 0, 0)[:3]
+    values = [draw(optional_numbers) for _ in rule.sets]
+    keys = [key for key in rule.on if plan.sources[key] == plan.level_of(rule)]
+    beside = draw(st.dictionaries(st.sampled_from(keys), optional_numbers)) if keys else {}
+    return ("override", row, rule, values, beside)
+
+
+def writes(plan: Plan) -> st.SearchStrategy[tuple[Any, ...]]:
+    row = rows(plan)
+    ids = st.integers(1, 3)
+    gone: st.SearchStrategy[Any] = ids.map(lambda id: ((id, 0, 0), {}))
+    return st.one_of(
+        row.map(lambda at: ("set", *at)),
+        row.map(lambda at: ("set", *at)),
+        row.map(lambda at: ("set", *at, True)),
+        st.lists(row, min_size=1, max_size=4).map(lambda many: ("set_many", many)),
+        st.lists(st.one_of(row, row, gone), min_size=1, max_size=3).map(
+            lambda many: ("transaction", many)
+        ),
+        ids.map(lambda id: ("delete", id)),
+        overrides(plan),
+        st.tuples(st.just("complete"), ids, numbers),
+    )
+
+
+def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    step = st.tuples(st.just("step"), st.integers(0, 1))
+    write = writes(plan)
+    touch = st.dictionaries(st.sampled_from("ab"), optional_numbers, min_size=1)
+    touches = touch.map(lambda own: ("touch", own))
+    inside = st.lists(st.one_of(touches, touches, write, step), min_size=1, max_size=4)
+    hook = st.tuples(st.just("hook"), st.sampled_from(plan.rules), inside)
+    others = st.sampled_from([("settle",), ("settle",), ("break",), ("reopen",)])
+    return st.lists(
+        st.one_of(write, write, write, step, step, hook, hook, others), min_size=5, max_size=24
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Plan, list[tuple[Any, ...]]]:
+    plan = draw(plans())
+    return plan, draw(stories(plan))
+
+
+# -- the property --
+
+
+@pytest.fixture(autouse=True, scope="module")
+def time() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        Clock.install(patch)
+        yield
+
+
+MODES = ("tasks", "inline", "itself")
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+quick = settings(
+    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
+)
+seconds_of_a_call = st.sampled_from([0.0, 0.0, 0.005, 0.4])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(quick)
+@given(world=worlds(), seconds=seconds_of_a_call)
+def test_p3_p4_p5_p6_an_idle_store_is_as_if_derived_from_scratch(
+    mode: str, world: tuple[Plan, list[tuple[Any, ...]]], seconds: float
 ) -> None:
-    given: dict[int, dict[str, Any]] = {}
-    triggers = [trigger for _, trigger in graph]
-    with motion.create_store(
-        "convergence", schemas={"node": Node}, triggers=triggers, url=":memory:"
-    ) as store:
-        for step in story:
-            do(store, given, step)
-        store.wait(timeout=60)
-        assert store.errors() == []
-        assert stored(store) == recomputed([rule for rule, _ in graph], given)
-        assert store.status().tasks == {}
+    play(*world, mode=mode, seconds=seconds)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mode", MODES)
+@settings(quick, max_examples=2000)
+@given(world=worlds(), seconds=seconds_of_a_call)
+def test_p3_p4_p5_p6_so_it_is_after_thousands_of_stories(
+    mode: str, world: tuple[Plan, list[tuple[Any, ...]]], seconds: float
+) -> None:
+    play(*world, mode=mode, seconds=seconds)
+
+
+def play(
+    plan: Plan, story: list[tuple[Any, ...]], *, mode: str = "itself", seconds: float = 0.0
+) -> None:
+    """Let a story happen to a store, and hold the store against the model in between and at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(plan, f"sqlite:///{folder}", mode=mode, seconds=seconds)
+        try:
+            for op in story:
+                world.do(op)
+            world.settle()
+            world.check()
+            world.heal()
+            world.check()
+            assert world.store.errors() == []
+        except BaseException as exc:
+            exc.add_note(f"play({plan},\n    {story},\n    mode={mode!r}, seconds={seconds})")
+            raise
+        finally:
+            world.close()

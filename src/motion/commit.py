@@ -12,6 +12,7 @@ from motion.backends.base import Transaction
 from motion.claims import Claim, Step, Tasks
 from motion.database import Database
 from motion.errors import CascadeTooDeep, shortened
+from motion.faults import reach
 from motion.persistence import events, memos, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number, origin_of
@@ -66,6 +67,7 @@ class Commit:
                 queue.release(tx, self.owner, self.tasks)
             return
         kept = self._kept(tx)
+        reach("task.fenced")
         number = next_number(tx)
         for row, newer in self.superseded.items():
             queue.link_newer(tx, self.tasks.of(row), row, newer)
@@ -73,9 +75,12 @@ class Commit:
             self._write_columns(tx, kept, number)
         else:
             self._write_items(tx, kept, number)
+        reach("task.written")
         self._write_freely(tx, kept)
         memos.write(tx, self.claim.spec.name, self.steps[0].fresh)
+        reach("task.effects")
         self._end(tx, kept, number)
+        reach("task.completed")
 
     def _is_candidate(self, tx: Transaction) -> bool:
         """Whether the version that the outputs are for is still on its way to be live."""
@@ -253,6 +258,7 @@ def fail(
         queue.postpone(tx, task, attempts, error, clock.now_ms() + pause_ms(attempts))
     else:
         queue.bury(tx, task, attempts, error, inputs)
+    reach("task.failed")
     return attempts > spec.retries
 
 

@@ -21,6 +21,7 @@ from motion.backends.base import Transaction
 from motion.components import Fit, FitSpec, Promotion, manual, setup_fingerprint
 from motion.database import Database
 from motion.errors import FitFailed, StoreClosed
+from motion.faults import reach
 from motion.jobs import Job, Process, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
 from motion.persistence import files, forms, labels, queue, states
@@ -63,6 +64,7 @@ def _set_up(database: Database, name: str) -> int | None:
         return None
     with files.held(database.backend.folder):
         manifest = forms.save_state(database.backend.folder, component, state)
+        reach("state.saved")
         seconds = clock.monotonic_s() - started
 
         def work(tx: Transaction) -> int:
@@ -232,6 +234,7 @@ class _Keeper:
         request = self._claimed()
         if request is None:
             return False
+        reach("fit.claimed")
         fit = self._database.code.fits.get(request)
         if fit is None:
             self._set_up_anew(request)
@@ -282,6 +285,7 @@ class _Keeper:
                 manifest, seconds = self._in_process(
                     run_fit, fit.function.__name__, parent, rows, spec.timeout_s, spec.name
                 )
+                reach("fit.learned")
                 self._database.write(
                     partial(self._take_up, spec, parent, seen, numbers, manifest, seconds)
                 )
@@ -307,6 +311,7 @@ class _Keeper:
         )  # fmt: skip
         labels.note_lessons(tx, numbers, self._name, number)
         labels.end_fit(tx, fit, seen, last_number(tx))
+        reach("fit.noted")
         begin_switch(tx, self._database, self._name, number, is_gated=True)
 
     def _fail(
@@ -417,8 +422,10 @@ class _Keeper:
             return False
         if candidate.is_gated and not self._passes(candidate):
             return True
+        reach("candidate.measured")
         make_indexes_ready(self._database, self._name, number)
         self._database.write(lambda tx: switch(tx, self._database, self._name, number))
+        reach("switch.committed")
         forget_old(self._database, self._name)
         return True
 

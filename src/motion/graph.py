@@ -81,6 +81,16 @@ class Graph:
         return self._by_key(lambda spec: [name for name in spec.required if name not in spec.on])
 
     @cached_property
+    def openers(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The triggers that may run on a page that sets none of their keys, by table: all that they need is inherited."""
+        found: dict[str, tuple[TriggerSpec, ...]] = {}
+        for spec in self.triggers.values():
+            levels = self.levels[spec.table]
+            if self.row_level(spec) != frozenset().union(*(levels[key] for key in spec.required)):
+                found[spec.table] = (*found.get(spec.table, ()), spec)
+        return found
+
+    @cached_property
     def labelled(self) -> Mapping[tuple[str, str], tuple[FitSpec, ...]]:
         """The fits that a key's setting makes labels for, by (table, key)."""
         found: dict[tuple[str, str], tuple[FitSpec, ...]] = {}

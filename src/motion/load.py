@@ -15,6 +15,7 @@ from motion.errors import (
     InvalidValue,
     SchemaError,
 )
+from motion.faults import reach
 from motion.intake import (
     COMMIT_EVERY,
     Chunk,
@@ -89,6 +90,7 @@ class Load:
             return by_pattern(self._table, named, count)
 
         applied = self._commit(operations)
+        reach("load.chunk")
         self._changes.append(applied.number)
         self._written += count
         if len(applied.ids) == 1:

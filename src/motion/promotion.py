@@ -11,6 +11,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.database import Database
+from motion.faults import reach
 from motion.persistence import files, forms, queue, states
 from motion.persistence.cascade import due_rows, enqueue_rows
 from motion.persistence.catalog import next_number
@@ -42,6 +43,7 @@ def begin_switch(
         states.set_status(tx, component, number, "candidate")
     for layout, spec in versioned(database, component):
         enqueue_build(tx, layout, spec, missing_rows(tx, layout, spec, live, number), number)
+    reach("candidate.begun")
 
 
 def missing_rows(
@@ -92,9 +94,11 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
         followed = [k for k in spec.sets if (spec.table, k) in database.graph.listeners]
         if before is not None and followed:
             states.number_differences(tx, spec, followed, before, number, change)
+    reach("switch.numbered")
     states.set_live(tx, component, number, change)
     cause = Cause(change, change, priority=BACKFILL_PRIORITY)
     _run_what_follows(tx, database, component, cause, is_first=before is None)
+    reach("switch.made")
 
 
 def _run_what_follows(

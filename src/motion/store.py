@@ -27,6 +27,7 @@ from motion.errors import (
     WaitTimeout,
 )
 from motion.explanation import Explanation, explain
+from motion.faults import reach
 from motion.intake import (
     COMMIT_EVERY,
 )
@@ -34,7 +35,7 @@ from motion.load import Load
 from motion.model import Model
 from motion.persistence.cascade import revive
 from motion.persistence.layout import NO_PINS, Pins
-from motion.persistence.writes import Applied, Operation
+from motion.persistence.writes import Applied, DeleteOperation, Operation
 from motion.pressure import QueueLimit
 from motion.recompute import Plan
 from motion.remaining import has_work, shown_progress, work_left
@@ -178,6 +179,8 @@ class Store(Reader):
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
         inlined = [self._inline(each) for each in operations]
+        reach("set.derived")
+        deletes = any(isinstance(each, DeleteOperation) for each in operations)  # may make no work
         commits = self._database.backend.committed.count
         applied = self._commit(lambda _: inlined)
         return Change(
@@ -187,7 +190,7 @@ class Store(Reader):
             ids=applied.ids[0] if count == 1 else (),
             count=count,
             has_work=applied.tasks > 0,
-            commits=commits + 1,
+            commits=-1 if deletes else commits + 1,
         )
 
     def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:

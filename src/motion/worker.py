@@ -24,6 +24,7 @@ from motion.commit import Commit, fail
 from motion.database import Database
 from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
 from motion.errors import StoreClosed, StoreUnavailable
+from motion.faults import reach
 from motion.fitting import ensure_live
 from motion.memo import Recall
 from motion.owners import Owner
@@ -137,6 +138,7 @@ class Worker:
             gone = [owner for owner in queue.owners(tx) if self._owner.is_gone(owner)]
         if gone:
             self._database.write(lambda tx: queue.take_over(tx, gone))
+            reach("task.taken")
 
     # -- claiming --
 
@@ -179,6 +181,7 @@ class Worker:
             tasks, has_dropped = self._database.write(
                 lambda tx: self._taken(tx, allowed, lanes), is_durable=False
             )
+            reach("task.claimed")
             if has_dropped:  # those who wait for a change are not told of what is not durable
                 self._database.backend.committed.give()
             if tasks:
@@ -286,6 +289,7 @@ class Worker:
                 tasks[0].trigger,
                 exc_info=exc,
             )
+            reach("task.split")
             parts = self._halved(tasks)
             if not parts:
                 self._fail_all(tasks, "".join(traceback.format_exception(exc)))
@@ -315,7 +319,9 @@ class Worker:
             own = tasks.without(blocked)
             read_at = last_number(tx)
             inputs = read_inputs(tx, claim.chain, own)
+        reach("task.read")
         if blocked:
+            reach("task.blocked")
             self._database.write(
                 lambda tx: queue.block(
                     tx, self._owner.name, blocked, self._database.graph.upstream(claim.spec)
@@ -328,6 +334,7 @@ class Worker:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
         if own:
             steps = self._derived(claim, inputs)
+            reach("task.called")
             commit = Commit(
                 self._database,
                 self._owner.name,
@@ -518,8 +525,10 @@ class Worker:
                         tx, layouts[claim.spec.table], claim.spec, source, page, [item], cause
                     )
                 fire(tx, layouts, written, cause)
+                reach("item.written")
 
             self._database.write(work)
+            reach("item.committed")
 
         return commit
 

@@ -18,6 +18,7 @@ from motion.backends.base import Signal, Transaction
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.codecs import decode_array, encode_parameter
 from motion.errors import MotionError, SqlError, StoreClosed, StoreUnavailable
+from motion.faults import reach
 
 T = TypeVar("T")
 Durability = Literal["full", "normal"]
@@ -108,10 +109,13 @@ class SqliteBackend:
         try:
             connection.begin()
             try:
+                reach("write.begun")
                 result = work(connection)
                 for last in connection.before_commit:
                     last()
+                reach("write.applied")
                 connection.execute("COMMIT")
+                reach("write.committed")
             except BaseException:
                 if connection.in_transaction:  # a full disk, for one, ends it by itself
                     connection.execute("ROLLBACK")
@@ -369,6 +373,8 @@ class _Request:
 def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
     for request in requests:
         request.value = request.work(tx)
+        if request is not requests[-1]:
+            reach("group.applied")
 
 
 def _apply_apart(tx: Transaction, requests: Sequence[_Request]) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from motion.backends.base import Transaction
 from motion.codecs import encode_parameter
 from motion.errors import SqlError
+from motion.faults import reach
 from motion.persistence import provenance, queue
 from motion.persistence.cascade import Layouts, enqueue_rows
 from motion.persistence.catalog import next_number
@@ -168,6 +169,7 @@ def hand_over(
     if part.rows:
         number = next_number(tx)
         provenance.make_due(tx, layout, spec, part.rows)
+        reach("backfill.marked")
         cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
         enqueue_rows(tx, layout, spec, part.rows, cause)
 

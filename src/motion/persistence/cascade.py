@@ -64,6 +64,8 @@ def fire(
             waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
     tasks = 0
+    for spec in graph.openers.get(table, ()) if written.made else ():
+        due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
         tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
@@ -205,7 +207,10 @@ def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
 
 def due_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:
     """Return all rows on which a trigger is due."""
-    sql = f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_due(spec)}"
+    sql = (
+        f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
+        f"WHERE {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
+    )
     return [int(row[0]) for row in tx.execute(sql)]
 
 
@@ -217,7 +222,7 @@ def _due_among(
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
-            f"WHERE {in_ranges(layout.row, part)} AND {layout.is_due(spec)}"
+            f"WHERE {in_ranges(layout.row, part)} AND {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
         )
         found += [int(row[0]) for row in tx.execute(sql)]
     return found

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from motion.errors import StateError
+from motion.faults import reach
 
 FOLDER = "states"
 LOCK = "states.lock"
@@ -32,6 +33,7 @@ def write(folder: Path, content: bytes, ending: str) -> str:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    reach("state.drafted")
     draft.replace(place)
     _sync(place.parent)
     return name

@@ -150,6 +150,12 @@ class Layout:
         """Return the condition that a trigger has not yet met the last change of its `on` keys."""
         return f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
 
+    def is_row_of(self, spec: TriggerSpec) -> str:
+        """Return the condition that a row is one that a trigger runs on: page 0 of what does not tell its keys apart."""
+        level = self.graph.row_level(spec)
+        pages = [f"r.{quoted(page)} = 0" for page in self.table.page_keys if page not in level]
+        return " AND ".join(pages) or "1"
+
     def joined(
         self,
         keys: Iterable[str],

@@ -184,7 +184,5 @@ def _source(layout: Layout, spec: TriggerSpec) -> str:
 
 def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
     """The condition that a row is one the trigger runs on: page 0 of other page keys, with all required keys set."""
-    level = layout.graph.row_level(spec)
-    pages = [f"r.{quoted(page)} = 0" for page in layout.table.page_keys if page not in level]
     keys = [f"{layout.inherited_value(key)} NOT NULL" for key in spec.required]
-    return " AND ".join([*pages, *keys]) or "1"
+    return " AND ".join([layout.is_row_of(spec), *keys])

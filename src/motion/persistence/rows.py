@@ -45,6 +45,7 @@ class Written:
     Attributes:
         rows: the row numbers written or found, in the order given.
         ids: their ids.
+        made: the rows that were not there before.
         changed: key -> the rows in which its value is another than before.
         arrived: key -> those of them that had no value before.
         met: trigger -> the rows whose change it has met already, in the same write.
@@ -55,6 +56,7 @@ class Written:
     layout: Layout
     rows: list[int] = field(default_factory=list)
     ids: list[Any] = field(default_factory=list)
+    made: list[int] = field(default_factory=list)
     changed: dict[str, list[int]] = field(default_factory=dict)
     arrived: dict[str, list[int]] = field(default_factory=dict)
     met: dict[str, list[int]] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class Written:
         """Take in what a further write to the same table changed."""
         self.rows += other.rows
         self.ids += other.ids
+        self.made += other.made
         for key, rows in other.changed.items():
             self.note(key, rows, arrived=False)
         for key, rows in other.arrived.items():
@@ -241,6 +244,7 @@ def _insert(
     rows = _inserted_rows(tx, layout, insert, filled)
     for position, row, row_id in zip(positions, rows, filled["id"], strict=True):
         written.rows[position], written.ids[position] = row, row_id
+    written.made += rows
     for key, column in insert.keys.items():
         if key not in layout.table.primary_key:
             written.note(key, _rows_with_values(rows, column), arrived=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
+from motion.faults import reach
 from motion.graph import Graph
 from motion.persistence.cascade import Layouts, delete, fire
 from motion.persistence.catalog import next_number
@@ -78,6 +79,7 @@ def _apply(
     if isinstance(operation, DeleteOperation):
         rows = row_numbers(tx, layout, operation.ids)
         delete(tx, layouts, Written(layout, rows), cause)
+        reach("delete.made")
         return list(operation.ids), 1  # or more, or none: deletions are not followed so far
     written = write_rows(
         tx,
@@ -88,7 +90,10 @@ def _apply(
         is_forced=operation.is_forced,
         inlined=_in_force(layouts.graph, operation.inlined) if operation.inlined else (),
     )
-    return written.ids, fire(tx, layouts, written, cause)
+    reach("set.written")
+    tasks = fire(tx, layouts, written, cause)
+    reach("set.fired")
+    return written.ids, tasks
 
 
 def _in_force(graph: Graph, inlined: Sequence[Inlined]) -> Sequence[Inlined]:

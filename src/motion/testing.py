@@ -1,0 +1,62 @@
+"""Testing: a store's tasks run when a test says so, one claim at a time, in the thread of the test.
+
+    with motion.create_store("shop", schemas=..., triggers=..., run=False) as store, Stepper(store) as worker:
+        store.set("garment", id=1, name="dress")
+        worker.step()           # one claim: read, call the triggers' functions, commit
+        worker.run_until_idle() # all that is left, and all that follows from it
+
+What happens between two steps, or inside a function that a step calls, happens in that order each time: a test of a
+race needs no threads and no waiting.
+"""
+
+from __future__ import annotations
+
+from motion.errors import MotionError
+from motion.event_loop import EventLoop
+from motion.inline import InlineRuns
+from motion.owners import Owner
+from motion.store import Store
+from motion.worker import Worker
+
+
+class Stepper:
+    """A worker without threads. Open the store with `run=False`, or another worker takes the tasks too; triggers run
+    inline all the same, as they do where the store has a worker of its own.
+
+    Several steppers of one store act as several processes do: each holds its own claims. Not thread-safe.
+    """
+
+    def __init__(self, store: Store) -> None:
+        database = store._database
+        self._loop, self._owner = EventLoop(), Owner(database.backend.folder)
+        self._worker = Worker(database, self._owner, self._loop.run, threads=0)
+        store._inline = InlineRuns(database).added_to
+
+    def __enter__(self) -> Stepper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def step(self) -> bool:
+        """Claim one batch of work, run it and commit it; return whether there was any that is due now."""
+        return self._worker.step()
+
+    def run_until_idle(self, limit: int = 10_000) -> int:
+        """Step until no work is due, and return how many steps that took.
+
+        Raises:
+            MotionError: there was still work after `limit` steps.
+        """
+        for steps in range(limit):
+            if not self.step():
+                return steps
+        raise MotionError(
+            f"there is still work after {limit} steps; look for triggers that fire each other through the store, "
+            f"or give a larger limit."
+        )
+
+    def close(self) -> None:
+        """Let go of what it holds; a run that was interrupted is taken over by others."""
+        self._loop.close()
+        self._owner.close()
