@@ -24,7 +24,7 @@ from motion.errors import FitFailed, StoreClosed
 from motion.faults import reach
 from motion.jobs import Job, Process, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
-from motion.persistence import files, forms, labels, queue, states
+from motion.persistence import files, forms, labels, queue, schedules, states
 from motion.persistence.catalog import last_number
 from motion.promotion import (
     begin_switch,
@@ -131,11 +131,10 @@ class Fitter:
 
     def _with_work(self) -> list[str]:
         code = self._database.code
-        scheduled = [fit.spec for fit in code.fits.values() if fit.spec.schedule]
         with self._database.backend.read() as tx:
             asked = labels.requests(tx)
-            now = clock.now_ms()
-            due = {s.component for s in scheduled if (labels.due_ms(tx, s) or 0) <= now}
+            found = schedules.due(tx, list(code.fits), clock.now_ms())
+            due = {code.fits[name].spec.component for name in found}
             return [
                 name
                 for name in code.components
@@ -251,17 +250,17 @@ class _Keeper:
     def _claimed(self) -> str | None:
         """Claim what is asked for and this process has the code of; schedules ask here."""
         own = setup_fingerprint(self._database.code.components[self._name])
-        names = [fit.spec.name for fit in self._fits()] + [labels.setup_request(self._name, own)]
-        specs = [fit.spec for fit in self._fits() if fit.spec.schedule]
+        fits = [fit.spec.name for fit in self._fits()]
+        names = [*fits, labels.setup_request(self._name, own)]
         with self._database.backend.read() as tx:
             gone = [owner for owner in labels.fit_owners(tx) if self._owner.is_gone(owner)]
-            now = clock.now_ms()
-            is_due = any((labels.due_ms(tx, spec) or 0) <= now for spec in specs)
+            is_due = bool(schedules.due(tx, fits, clock.now_ms()))
             if not gone and not is_due and not set(names) & set(labels.requests(tx)):
                 return None
 
         def work(tx: Transaction) -> str | None:
-            labels.request_scheduled(tx, specs, last_number(tx))
+            for name in schedules.take_due(tx, fits, clock.now_ms()):
+                labels.request_fit(tx, name, last_number(tx))
             labels.take_over_fits(tx, gone)
             return labels.claim_fit(tx, names, self._owner.name)
 

@@ -112,8 +112,7 @@ CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits, and offers of a chang
 CREATE TABLE IF NOT EXISTS motion_fit_runs (
     fit TEXT PRIMARY KEY,
     seen INTEGER NOT NULL DEFAULT 0,          -- the newest label that a fit of any outcome has seen
-    fresh INTEGER NOT NULL DEFAULT 0,         -- how many labels are newer
-    due_ms INTEGER                            -- when the schedule asks for the next one
+    fresh INTEGER NOT NULL DEFAULT 0          -- how many labels are newer
 );
 CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occurs next, in milliseconds since the epoch
     name TEXT PRIMARY KEY, schedule TEXT NOT NULL, next_ms INTEGER NOT NULL
@@ -393,9 +392,8 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     ]
     _replace_specs(tx, "motion_triggers", graph.triggers.values())
     _replace_specs(tx, "motion_fits", graph.fits.values())
-    schedules.keep(
-        tx, {spec.name: spec.schedule for spec in graph.triggers.values() if spec.schedule}
-    )
+    scheduled: list[TriggerSpec | FitSpec] = [*graph.triggers.values(), *graph.fits.values()]
+    schedules.keep(tx, {spec.name: spec.schedule for spec in scheduled if spec.schedule})
     after = [
         tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
         for table in GRAPH

@@ -209,30 +209,6 @@ def fits_pending(tx: Transaction) -> int:
     return int(tx.execute(sql, (SETUP,)).fetchone()[0])
 
 
-def request_scheduled(tx: Transaction, fits: Sequence[FitSpec], number: int) -> None:
-    """Ask for the fits whose schedules are due, and note when they are next. A schedule seen for the first time begins."""
-    now = clock.now_ms()
-    for fit in fits:
-        due = due_ms(tx, fit)
-        if fit.schedule is None or (due is not None and due > now):
-            continue
-        if due is not None:
-            request_fit(tx, fit.name, number)
-        later = fit.schedule.next_ms(now, due or now)
-        tx.execute(
-            "INSERT INTO motion_fit_runs (fit, due_ms) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET due_ms = ?2",
-            (fit.name, later),
-        )
-
-
-def due_ms(tx: Transaction, fit: FitSpec) -> int | None:
-    """Return when a fit's schedule asks for it next; None where it has not begun, or there is none."""
-    if fit.schedule is None:
-        return None
-    found = tx.execute("SELECT due_ms FROM motion_fit_runs WHERE fit = ?", (fit.name,)).fetchone()
-    return None if found is None else found[0]
-
-
 def fits_running(tx: Transaction) -> list[str]:
     """Return the names of the fits that are running."""
     sql = "SELECT fit FROM motion_fit_requests WHERE owner NOT NULL ORDER BY fit"

@@ -36,6 +36,12 @@ def next_ms(tx: Transaction, names: Sequence[str]) -> int | None:
     return None if found is None else int(found)
 
 
+def due(tx: Transaction, names: Sequence[str], now_ms: int) -> list[str]:
+    """Return those of these that are due."""
+    sql = "SELECT 1 FROM motion_schedules WHERE name = ? AND next_ms <= ?"
+    return [name for name in names if tx.execute(sql, (name, now_ms)).fetchone()]
+
+
 def take_due(tx: Transaction, names: Sequence[str], now_ms: int) -> dict[str, int]:
     """Take what is due of these, and set when each occurs next, after `now_ms`.
 
