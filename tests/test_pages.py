@@ -519,3 +519,41 @@ def test_a_row_deleted_while_its_fan_out_runs_leaves_nothing_behind(open_store: 
     may_end.set()
     store.wait(timeout=20)
     assert (store.rows("query"), store.rows("chunk")) == ([], [])
+
+
+# -- pages that inherit what triggers run on --
+
+
+def test_p4_a_new_page_runs_what_it_inherits_all_needed_keys_for(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.text", sets="query.link")
+    def describe(text: str, liked: bool | None) -> str:
+        return f"{text}: {liked}"
+
+    store = open_queries(open_store, describe)
+    ask(store, "a")
+    store.set("query", id=1, idea_page=2, image="i").wait()
+    assert store.get("query", 1, idea_page=2).link == "a: None"
+
+
+class Teacher(motion.Component):
+    """Has no state before its first fit, so its triggers wait, pages or not."""
+
+    @motion.infer(on="query.text", sets="query.summary")
+    def summarize(self, state: dict[str, int], text: str) -> str:
+        return f"{text} by {state['version']}"
+
+    @motion.fit(on="query.limit", every=1, promote=motion.always)
+    def learn(self, state: dict[str, int] | None, rows: list[Query]) -> dict[str, int]:
+        return {"version": 1}
+
+
+def test_what_waited_for_a_first_version_runs_on_its_own_rows_not_on_pages_that_inherit(
+    open_store: OpenStore,
+) -> None:
+    store = open_queries(open_store, Teacher(), ideas)
+    ask(store, "a b c")
+    store.set("query", id=1, limit=3)
+    store.wait(timeout=60)
+    ask(store, "d e")
+    assert pages(store, "summary") == {0: "d e by 1", 1: None}
+    assert [row.summary for row in store.rows("query", id=1)] == ["d e by 1"] * 2

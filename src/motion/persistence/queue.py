@@ -13,6 +13,7 @@ from motion.tasks import (
     BACKFILL_PRIORITY,
     BUILD_PRIORITY,
     LIVE,
+    LONGEST_PAUSE_MS,
     LOSSES_ALLOWED,
     RANGE_LIMIT,
     WAITING,
@@ -239,11 +240,13 @@ def claim(
 
 
 def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
-    """Let postponed tasks whose time has come be claimed."""
+    """Let postponed tasks whose time has come be claimed. No pause is longer than `LONGEST_PAUSE_MS`: what seems to wait
+    for longer was postponed before the clock was put back, and must not wait until it has caught up."""
+    now = clock.now_ms()
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.POSTPONED:d} "
-        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND not_before <= ?",
-        (*triggers, clock.now_ms()),
+        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND (not_before <= ? OR not_before > ?)",
+        (*triggers, now, now + LONGEST_PAUSE_MS),
     )
 
 
@@ -507,13 +510,18 @@ def ready_rows(tx: Transaction, trigger: str, limit: int) -> int:
 
 
 def next_due_ms(tx: Transaction, triggers: Sequence[str]) -> int | None:
-    """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed."""
+    """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed.
+
+    As `ripen` has it: one that seems to wait for longer than any pause is due now.
+    """
     sql = (
         f"SELECT MIN(not_before) FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
         "AND trigger = ?"
     )
     found = [tx.execute(sql, (trigger,)).fetchone()[0] for trigger in triggers]
-    return min((int(each) for each in found if each is not None), default=None)
+    due = min((int(each) for each in found if each is not None), default=None)
+    is_beyond = due is not None and due > clock.now_ms() + LONGEST_PAUSE_MS
+    return 0 if is_beyond else due  # the clock was put back
 
 
 def dead_letters(

@@ -1,0 +1,172 @@
+"""What the machine may do to a store: a full disk, a folder that cannot be written, a clock that is put back.
+
+In each case an error that says what happened, nothing lost, and work that goes on when the cause is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motion
+from motion import clock
+from tests.conftest import OpenStore
+from tests.test_faults import SPAWN
+
+
+@dataclass
+class Doc:
+    id: int
+    text: str
+    loud: str
+
+
+@motion.trigger(on="doc.text", sets="doc.loud", retries=0, inline=False)
+def shout(text: str) -> str:
+    return text.upper()
+
+
+def answer_of(function: Any, *arguments: Any) -> Any:
+    """Run a function in a process of its own, which it may spoil, and return what it sends."""
+    here, there = SPAWN.Pipe(duplex=False)
+    process = SPAWN.Process(target=function, args=(there, *arguments))
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    finally:
+        process.join(60)
+        process.close()
+        here.close()
+
+
+# -- a full disk --
+
+
+def fill_the_disk(answer: Any, folder: str) -> None:
+    """Write while no file may grow, as on a full disk; then make room and go on."""
+    said: list[str] = []
+    acknowledged = []
+    with motion.create_store("disk", schemas={"doc": Doc}, triggers=[shout], url=folder) as store:
+        store.set("doc", id=1, text="before").wait()
+        place = Path(folder.removeprefix("sqlite:///"))
+        largest = max(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+        for id in range(2, 40):
+            try:
+                store.set("doc", id=id, text="x" * 20_000)
+                acknowledged.append(id)
+            except motion.StoreUnavailable as exc:
+                said.append(str(exc))
+        readable = store.get("doc", 1).text
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        store.set("doc", id=100, text="after")
+        store.wait(timeout=30)
+        rows = [(row.id, row.loud == row.text.upper()) for row in store.rows("doc")]
+        check = store.sql("PRAGMA integrity_check").column(0).to_pylist()
+        answer.send((said, acknowledged, readable, rows, store.errors(), check))
+
+
+def test_a_full_disk_is_said_loses_nothing_and_work_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    said, acknowledged, readable, rows, errors, check = answer_of(
+        fill_the_disk, f"sqlite:///{tmp_path / 'disk'}"
+    )
+    assert said, "the disk was never full"
+    assert all("Nothing of this write was kept" in each or "disk is full" in each for each in said)
+    assert readable == "before"
+    assert rows == [(id, True) for id in (1, *acknowledged, 100)]
+    assert (errors, check) == ([], ["ok"])
+
+
+# -- a folder that cannot be written --
+
+
+def open_as_nobody(answer: Any, folder: str) -> None:
+    if os.geteuid() == 0:
+        os.setuid(65534)  # root may write anywhere
+    try:
+        motion.create_store("shop", schemas={"doc": Doc}, url=f"sqlite:///{folder}").set(
+            "doc", id=2
+        )
+    except motion.StoreUnavailable as exc:
+        answer.send(str(exc))
+    else:
+        answer.send("it was opened")
+
+
+@pytest.fixture
+def for_all_to_see() -> Iterator[Path]:
+    """A folder outside of the tests' own, into which other users cannot look."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_store_that_may_only_be_read_says_so_and_is_whole_when_it_may_be_written(
+    for_all_to_see: Path,
+) -> None:
+    folder = for_all_to_see / "shop"
+    url = f"sqlite:///{folder}"
+    with motion.create_store("shop", schemas={"doc": Doc}, url=url) as store:
+        store.set("doc", id=1, text="a")
+    for place in (*folder.rglob("*"), folder):
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    message = answer_of(open_as_nobody, str(folder))
+    assert str(folder) in message
+    assert "can be written" in message
+    for place in (folder, *folder.rglob("*")):
+        place.chmod(0o755 if place.is_dir() else 0o644)
+    with motion.create_store("shop", schemas={"doc": Doc}, url=url) as store:
+        store.set("doc", id=2, text="b")
+        assert [row.text for row in store.rows("doc")] == ["a", "b"]
+
+
+# -- a clock that is put back --
+
+
+@pytest.fixture(autouse=True)
+def _system_time() -> Iterator[None]:
+    yield
+    clock.reset()
+
+
+def test_a_failed_row_is_tried_again_though_the_clock_was_put_back(open_store: OpenStore) -> None:
+    has_failed = threading.Event()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", retries=1)
+    def fail_once(text: str) -> str:
+        if not has_failed.is_set():
+            has_failed.set()
+            raise RuntimeError("the first time")
+        return text.upper()
+
+    store = open_store(schemas={"doc": Doc}, triggers=[fail_once])
+    clock.advance(3600)
+    change = store.set("doc", id=1, text="a")
+    while "postponed" not in store.status().tasks.get("fail_once", {}):
+        assert store.status().tasks, "it was not postponed"
+    clock.reset()
+    change.wait(timeout=20)
+    assert store.get("doc", 1).loud == "A"
+
+
+def test_rows_and_ids_are_in_order_though_the_clock_is_put_back(open_store: OpenStore) -> None:
+    store = open_store(schemas={"doc": Doc}, triggers=[shout])
+    clock.advance(3600)
+    first = store.set("doc", text="a")
+    clock.reset()
+    second = store.set("doc", text="b")
+    store.wait(timeout=30)
+    assert first.id < second.id
+    assert first.key < second.key
+    assert [row.loud for row in store.rows("doc")] == ["A", "B"]
