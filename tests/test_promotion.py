@@ -472,6 +472,9 @@ class Searchers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self.is_over.set()
         for thread in self.threads:
             thread.join()
@@ -521,7 +524,7 @@ def moments(store: motion.Store, goal: int) -> list[Callable[[], bool]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.crash)])
 def test_p9_under_kills_no_search_mixes_versions_fails_or_sees_half_an_index(
     open_store: OpenStore, tmp_path: Path, seed: int
 ) -> None:
@@ -551,6 +554,8 @@ def test_p9_under_kills_no_search_mixes_versions_fails_or_sees_half_an_index(
             with another_process(f"serve({folder!r})"):
                 while store.status().versions["Scale"] != goal and not searchers.errors:
                     pass
+        with another_process(f"serve({folder!r})"):  # what was asked last is answered, too
+            searchers.stop()
         watcher.stdin.close()
         elsewhere = json.loads(watcher.stdout.readline())
     allowed = {(f"{number}", ROWS) for number in (1, 2, 3, 4)}

@@ -34,7 +34,7 @@ def test_an_example_runs_and_prints_what_it_says(
     file.write_text(code)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        runpy.run_path(str(file))
+        runpy.run_path(str(file), run_name="__main__")
     lines = printed.getvalue().splitlines()
     assert [line for line in SHOWN.findall(code) if line not in lines] == []
 

@@ -1,4 +1,4 @@
-"""`python -m fashion_search`: demo, ingest, search, evaluate.
+"""`python -m fashion_search`: demo, ingest, search, evaluate, versions, rollback.
 
 What needs PyTorch is imported by the command that needs it: help and mistakes in the options are told at once.
 """
@@ -167,8 +167,7 @@ def search(
     """
     if not query.strip():
         _stop("the query is empty; say what to wear or what for, such as 'beach wedding'.")
-    if not _is_store(store):
-        _stop(f"there is no store in {store}; make one with 'python -m fashion_search ingest --store {store}'.")  # fmt: skip
+    _check_store(store)
     from fashion_search.answers import answer_of, ask, sections_of, told
     from fashion_search.contact_sheet import contact_sheet
     from fashion_search.pipeline import open_store
@@ -180,6 +179,34 @@ def search(
     if sheet is not None:
         contact_sheet(query, sections_of(answer), sheet)
         console.print(f"The pictures are in {sheet}.", soft_wrap=True)
+
+
+@app.command()
+def versions(store: StoreOption = DEFAULT_STORE) -> None:
+    """List the versions of CLIP in a store, with what the gate measured.
+
+    Example: python -m fashion_search versions --store fashion_search.motion
+    """
+    _check_store(store)
+    from fashion_search.pipeline import open_store
+    from fashion_search.versions import versions_table
+
+    with open_store(store, run=False) as opened:
+        console.print(versions_table(opened))
+
+
+@app.command()
+def rollback(store: StoreOption = DEFAULT_STORE) -> None:
+    """Go back to the version of CLIP that was live before, with its vectors; again: one further back.
+
+    Example: python -m fashion_search rollback --store fashion_search.motion
+    """
+    _check_store(store)
+    from fashion_search.pipeline import open_store
+    from fashion_search.versions import roll_back
+
+    with open_store(store) as opened:
+        console.print(f"Version {roll_back(opened)} is live again, with the vectors that it had.")
 
 
 @app.command()
@@ -293,6 +320,11 @@ def _language_model(url: str | None, name: str, key: str) -> LanguageModel | Non
 def _check_clip(clip: str | None, store: Path) -> None:
     if clip is not None and _is_store(store):
         _stop(f"{store} goes on with its own CLIP; name a new store with --store to begin with {clip}.")  # fmt: skip
+
+
+def _check_store(store: Path) -> None:
+    if not _is_store(store):
+        _stop(f"there is no store in {store}; make one with 'python -m fashion_search ingest --store {store}'.")  # fmt: skip
 
 
 def _is_store(folder: Path) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import motion
 from fashion_search.answers import Found, answer_of, ask, sections_of, told
@@ -27,6 +26,7 @@ from fashion_search.pipeline import (
     RetailerSchema,
     open_store,
 )
+from fashion_search.versions import versions_table
 
 PRODUCTS = 900
 QUERY = "what to wear to a beach wedding"
@@ -190,28 +190,10 @@ class Demo:
             )
 
     def _show_versions(self, store: motion.Store) -> None:
-        table = Table(
-            "version", "status", "labels", "pairs", "recall@1", "recall@10", box=None, pad_edge=False
-        )  # fmt: skip
-        versions = store.model("ImageRetrieval").versions()
-        measured_live = [v.metrics["live"] for v in versions if "live" in v.metrics]
-        for version in versions:
-            metrics = version.metrics
-            if (
-                version.number == 1 and measured_live
-            ):  # measured when it was held against a candidate
-                metrics = measured_live[0]
-            figures = [
-                f"{metrics[name]:{form}}" if name in metrics else "-"
-                for name, form in (
-                    ("pairs", ".0f"),
-                    ("recall_at_1", ".3f"),
-                    ("recall_at_10", ".3f"),
-                )
-            ]
-            table.add_row(str(version.number), version.status, str(version.rows), *figures)
         self._title("Versions: how often a description finds its picture, on products held out")
-        self.console.print(table)
+        self.console.print(versions_table(store))
+        self._say("One command goes back, and recomputes nothing:")
+        self._say(f"  python -m fashion_search rollback --store {self.folder}")
 
     def _draw(
         self,
@@ -284,7 +266,10 @@ def _has_candidate(store: motion.Store) -> bool:
 
 
 def _stage(store: motion.Store) -> str:
-    return "embedding anew and measuring" if _has_candidate(store) else "learning"
+    if _has_candidate(store):
+        return "embedding anew and measuring"
+    told = store.model("ImageRetrieval").progress
+    return "learning" if told is None else f"learning: step {told.step} of {told.total}"
 
 
 def _live(store: motion.Store) -> int | None:

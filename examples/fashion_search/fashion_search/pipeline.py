@@ -34,6 +34,9 @@ HELD_OUT = "id % 5 = 0"
 UNJUDGED = "id NOT IN (SELECT img_id FROM query WHERE feedback IS NOT NULL AND img_id IS NOT NULL)"
 """A picture that somebody judged is learned from, so it measures nothing any more."""
 
+BEGAN_WITH = "clip.txt"
+"""The file in a store's folder that tells the CLIP it began with, where that is not the embedded one."""
+
 FIT_PAIRS, GATE_PAIRS = 600, 500
 
 GENTLE = Tuning(epochs=4, rate=3e-4, text_share=0.0)
@@ -127,8 +130,8 @@ class IdeaSuggestion(motion.Component):
         return EndpointIdeas(chosen.url, chosen.name, api_key=chosen.key)
 
     def save(self, state: Ideas) -> dict[str, str]:
-        # A frozen model is kept by its name; each opening of the store may choose another endpoint.
-        return {"model": self.language_model.name if self.language_model else "embedded"}
+        # A frozen model is nothing to keep: each opening of the store may choose another one, without a new version.
+        return {"model": "as the store was opened"}
 
     def load(self, saved: dict[str, str]) -> Ideas:
         return self.setup()
@@ -195,13 +198,16 @@ class ImageRetrieval(motion.Component):
         judged = [
             (row.feedback, product.image, row.text_suggestion)
             for row in rows
-            if (product := store.get(RetailerSchema, row.img_id)) and row.text_suggestion
+            if row.img_id is not None and row.text_suggestion
+            if (product := store.get(RetailerSchema, row.img_id))
         ]
         liked = [(image, text) for is_liked, image, text in judged if is_liked]
         disliked = [(image, text) for is_liked, image, text in judged if not is_liked]
         # As many dislikes as likes: pushed away from all that it was shown, an idea would end up near what nobody judged.
         balanced = disliked[: len(liked)]
-        return clip.fine_tune([*pairs, *liked], tuning=self.tuning, negatives=balanced)
+        return clip.fine_tune(
+            [*pairs, *liked], tuning=self.tuning, negatives=balanced, on_progress=_tell
+        )
 
     def evaluate(self, clip: Clip, rows: list[QuerySchema], store: motion.View) -> dict[str, float]:
         """Measure how well a held-out product's summary finds its picture among the held-out ones.
@@ -217,6 +223,10 @@ class ImageRetrieval(motion.Component):
         return {
             name: float(value) for name, value in found.items() if isinstance(value, int | float)
         }
+
+
+def _tell(step: int, steps: int, loss: float) -> None:
+    motion.progress(step, steps, loss=loss)
 
 
 def _pairs(store: motion.View, where: str, limit: int) -> list[tuple[bytes, str]]:
@@ -253,7 +263,8 @@ def open_store(
 
     Args:
         folder: where it lives.
-        clip: the CLIP that a new store begins with; one that exists goes on with its own versions.
+        clip: the CLIP that a new store begins with. Where one exists that began with another, what this one gives is
+            offered as a candidate, and goes live if it finds more; left out, the store goes on with its own versions.
         tuning: how long and how fast a fit learns.
         language_model: an endpoint for ideas; the embedded model where left out.
         durability: as in `motion.create_store`.
@@ -263,6 +274,9 @@ def open_store(
         ModelNotFound: there is no such CLIP. Told now, not by a failure of each product.
         IdeaModelMissing: the package was installed without its weights.
     """
+    began_with = folder / BEGAN_WITH
+    if clip is None and began_with.exists():  # else its absence would be a new base model
+        clip = began_with.read_text(encoding="utf-8")
     store = motion.create_store(
         "fashion_search",
         schemas={"query": QuerySchema, "retailer": RetailerSchema},
@@ -280,6 +294,8 @@ def open_store(
         for component in (IdeaSuggestion, ImageRetrieval):
             with store.model(component.__name__).live():
                 pass  # made or loaded, so it is there
+        if clip is not None:
+            began_with.write_text(clip, encoding="utf-8")
     except BaseException:
         store.close()
         raise

@@ -378,6 +378,53 @@ def test_the_demo_never_replaces_a_store_that_it_did_not_make(a_store: Path) -> 
     assert (a_store / "store.sqlite").exists()
 
 
+# --- versions and rollback ------------------------------------------------------------------------
+
+
+def test_one_command_goes_back_to_the_version_before(a_store: Path) -> None:
+    with open_store(a_store, durability="normal") as store:
+        with store.model("ImageRetrieval").live() as (clip, _):
+            first = clip.encode_text("red dress")
+        answers = store.search("retailer.img_embedding", first, k=5)
+        learn(store)
+    listed = run("versions", "--store", a_store).stdout
+    back = run("rollback", "--store", a_store)
+    again = run("versions", "--store", a_store).stdout
+    with open_store(a_store, run=False) as store:
+        found = store.search("retailer.img_embedding", first, k=5)
+    assert statuses(listed) == [("1", "retired"), ("2", "live")]
+    assert back.stdout == "Version 1 is live again, with the vectors that it had.\n"
+    assert statuses(again) == [("1", "live"), ("2", "retired")]
+    assert [hit.id for hit in found] == [hit.id for hit in answers]
+
+
+def test_a_rollback_with_nothing_to_go_back_to_is_one_clear_line(a_store: Path) -> None:
+    assert "no state version to go back to" in the_error(run("rollback", "--store", a_store))
+
+
+@pytest.mark.parametrize("command", ["rollback", "versions"])
+def test_a_store_that_is_not_there_has_no_versions(tmp_path: Path, command: str) -> None:
+    error = the_error(run(command, "--store", tmp_path / "nothing"))
+    assert "there is no store in" in error
+
+
+def learn(store: motion.Store) -> None:
+    """Let CLIP take a step from pairs of the catalog alone, and promote what comes of it, whatever the gate says."""
+    store.set("query", query="red dress", feedback=True)
+    model = store.model("ImageRetrieval")
+    model.fit()
+    store.wait(timeout=100)
+    if model.versions()[-1].status != "live":
+        model.promote(2)
+        store.wait(timeout=100)
+
+
+def statuses(table: str) -> list[tuple[str, str]]:
+    """Return number and status of each version in a printed table."""
+    rows = [line.split() for line in table.splitlines()[1:]]
+    return [(row[0], row[1]) for row in rows]
+
+
 def the_error_of_a_demo(folder: Path) -> str:
     with pytest.raises(DemoStoreTaken) as caught:
         Demo(Console(file=io.StringIO()), folder, folder.parent / "sheet.png").run()
