@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import cascades, machine, models, processes, scale, search, versions
+from benchmarks import cascades, executors, machine, models, processes, scale, search, versions
 from benchmarks.machine import Figure
 
 RESULTS = Path(".benchmarks/latest.json")
@@ -40,6 +40,10 @@ FIGURES: list[Callable[[], Figure | list[Figure]]] = [
     search.promotion,
     versions.reembedding,
     versions.during_a_fit,
+    executors.thread,
+    lambda: executors.process(1, "≤ 0.4"),
+    lambda: executors.process(executors.ROWS, "≤ 1"),
+    executors.timed_process,
 ]
 
 

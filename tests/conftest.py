@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -33,6 +34,16 @@ class Garment:
     shop: Annotated[str, motion.Index]
     stock: int = 0
     embedding: Annotated[np.ndarray, motion.Vector(3)] | None = None
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there, and not only the note of how it ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @pytest.fixture

@@ -586,7 +586,7 @@ def test_p8_a_deleted_row_takes_its_label_along(open_store: OpenStore) -> None:
     ("mischief", "reason"),
     [
         ("raise", "these labels make no sense"),
-        ("exit", "terminated"),
+        ("exit", "exit code 3"),
         ("none", "returned None"),
         ("object", "object at state.factor"),
     ],

@@ -149,15 +149,6 @@ def test_a_page_number_below_0_is_refused(open_store: OpenStore) -> None:
         store.set("doc", id=1, page=-1, text="x")
 
 
-def test_a_timeout_of_a_plain_function_is_refused(open_store: OpenStore) -> None:
-    @motion.trigger(on="doc.text", sets="doc.words", timeout=1)
-    def count(text: str) -> int:
-        return len(text)
-
-    with pytest.raises(motion.TriggerError, match="needs an async function"):
-        open_store(schemas={"doc": Doc}, triggers=[count])
-
-
 def test_infer_that_forgot_the_state_is_refused(open_store: OpenStore) -> None:
     class Model(motion.Component):
         def setup(self) -> int:

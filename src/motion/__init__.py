@@ -46,7 +46,7 @@ from motion.search import Hit
 from motion.status import Status
 from motion.store import Store
 from motion.tasks import DeadLetter
-from motion.triggers import Failed, trigger
+from motion.triggers import Failed, Resources, trigger
 from motion.view import View
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "Progress",
     "QueueFull",
     "RejectedRow",
+    "Resources",
     "Schedule",
     "SchemaError",
     "SchemaMismatch",

@@ -92,6 +92,7 @@ class Step:
         writes: what the user's code left with its view, each with the places in `outcomes` of the rows it is from.
         errors: row -> traceback.
         fresh: results to keep for equal inputs, by what names them.
+        lost: the rows among those with errors whose processes ended: they use up no attempt.
     """
 
     trigger: Trigger
@@ -102,6 +103,7 @@ class Step:
     writes: Sequence[tuple[range, Sequence[Operation]]] = ()
     errors: dict[int, str] = field(default_factory=dict)
     fresh: Mapping[bytes, Any] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.errors |= {self.called[place]: error for place, error in self.outcomes.errors.items()}

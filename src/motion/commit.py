@@ -28,7 +28,7 @@ from motion.persistence.results import (
 )
 from motion.persistence.rows import Written
 from motion.persistence.writes import Operation, apply_operations
-from motion.tasks import MAX_DEPTH, Cause, pause_ms
+from motion.tasks import LOSSES_ALLOWED, MAX_DEPTH, Cause, Task, pause_ms
 from motion.triggers import TriggerSpec
 
 logger = logging.getLogger(__name__)
@@ -245,6 +245,8 @@ class Commit:
         )
         given = {key: self.inputs.keys[key][i] for key in spec.inputs if key in self.inputs.keys}
         shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
+        if i in step.lost:
+            return lose(tx, alone, task if is_first else None, error, shown)
         return fail(tx, spec, alone, task.attempts if is_first else 0, error, shown)
 
 
@@ -260,6 +262,19 @@ def fail(
         queue.bury(tx, task, attempts, error, inputs)
     reach("task.failed")
     return attempts > spec.retries
+
+
+def lose(tx: Transaction, alone: int, task: Task | None, error: str, inputs: str) -> bool:
+    """Let a task whose process ended be run again, which uses up no attempt; return whether it was set aside, having
+    been lost too often."""
+    losses, attempts = (task.losses, task.attempts) if task else (0, 0)
+    losses += 1
+    if losses < LOSSES_ALLOWED:
+        queue.lose(tx, alone, losses, attempts, error, clock.now_ms() + pause_ms(1))
+    else:
+        reason = f"{losses} processes ended while they ran this task. The last: {error}"
+        queue.bury(tx, alone, attempts, reason, inputs)
+    return losses >= LOSSES_ALLOWED
 
 
 def _chosen(values: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:

@@ -24,7 +24,9 @@ from motion.triggers import (
     Declaration,
     Function,
     OnChange,
+    Place,
     Refresh,
+    Resources,
     Trigger,
     bind,
     declare,
@@ -185,6 +187,8 @@ def infer(
     rate: str | None = None,
     batch_wait: float | None = None,
     memo: bool = False,
+    executor: Place | None = None,
+    resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, ...)` as a trigger that runs with the component's state.
 
@@ -199,6 +203,7 @@ def infer(
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
         memo=memo,
+        executor=executor, resources=resources,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:

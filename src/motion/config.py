@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,10 +15,12 @@ class Config:
     Attributes:
         url: where a store lives if the code does not say (`MOTION_URL`).
         worker_threads: tasks that run at once in one process (`MOTION_WORKER_THREADS`).
+        gpus: graphics processors that runs share (`MOTION_GPUS`); NVIDIA's are found where it says nothing.
     """
 
     url: str | None = None
     worker_threads: int = 4
+    gpus: int = 0
 
     @classmethod
     def from_env(cls) -> Config:
@@ -26,4 +29,9 @@ class Config:
         return cls(
             url=env.get("MOTION_URL", cls.url),
             worker_threads=int(env.get("MOTION_WORKER_THREADS", cls.worker_threads)),
+            gpus=int(env["MOTION_GPUS"]) if "MOTION_GPUS" in env else _gpus_found(),
         )
+
+
+def _gpus_found() -> int:
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))

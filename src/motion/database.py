@@ -156,8 +156,7 @@ class Database:
     def open_reader(self, schemas: Mapping[str, type]) -> None:
         """Read a store that exists, without changing what it is."""
         self.tables = Tables(schemas)
-        with self.backend.read() as tx:
-            self._refresh(tx, catalog.graph_number(tx))
+        self.refresh()
 
     def close(self) -> None:
         """Keep what is worth keeping, and release all files."""
@@ -169,6 +168,11 @@ class Database:
         if number != self._graph_number:
             self.layouts = Layouts(catalog.read_graph(tx, self.tables))
             self._graph_number = number
+
+    def refresh(self) -> None:
+        """Notice what other processes have changed. For one that only reads: `write` does it by itself."""
+        with self.backend.read() as tx:
+            self._refresh(tx, catalog.graph_number(tx))
 
     @property
     def graph(self) -> Graph:

@@ -19,7 +19,7 @@ import numpy as np
 
 from motion import clock
 from motion.codecs import Stored
-from motion.errors import InvalidValue, MotionError, shortened
+from motion.errors import CallTimeout, InvalidValue, MotionError, shortened
 from motion.rates import Turns
 from motion.schema import Key, Table
 from motion.triggers import Failed, Trigger, TriggerSpec
@@ -63,6 +63,9 @@ class At:
 
 
 OWN_CODE = str(Path(__file__).parent)
+
+USERS_ERRORS = (Exception, SystemExit)
+"""What a user's function may raise; left alone, `SystemExit` would quietly end the thread that runs it."""
 
 CURRENT: ContextVar[Run | None] = ContextVar("motion_run", default=None)
 """The run that the present code belongs to, None outside: a store used inside one acts as its view."""
@@ -158,7 +161,7 @@ def _call(
     for index, values in enumerate(arguments):
         try:
             results.append(read(index, trigger.function(*values)))
-        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+        except USERS_ERRORS as exc:
             results.append(Failed(exc))
     return results
 
@@ -188,7 +191,7 @@ def _call_plain(
             results.extend(rest)
             if len(results) < batch.count:
                 results.append(Failed("StopIteration was raised, which ends loops, not triggers"))
-        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+        except USERS_ERRORS as exc:
             results.append(Failed(exc))
     return results
 
@@ -242,7 +245,7 @@ def _call_parts(
         batch.run.now = At(batch.run, rows.start).now
         try:
             given.append(_one_each(trigger.spec, rows, trigger.function(*arguments)))
-        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+        except USERS_ERRORS as exc:
             given.append(Failed(exc))
     return given
 
@@ -295,9 +298,12 @@ async def _call_async(
             if trigger.turns is not None:
                 await asyncio.sleep(trigger.turns.wait_s())
             try:
-                given = await asyncio.wait_for(trigger.function(*arguments), spec.timeout_s)
+                async with asyncio.timeout(spec.timeout_s) as limit:
+                    given = await trigger.function(*arguments)
                 return _one_each(spec, rows, given) if spec.batch else given
-            except Exception as exc:  # noqa: BLE001 - user code: anything may come out
+            except TimeoutError as exc:  # its own, or one of the function's
+                return Failed(CallTimeout(spec.timeout_s or 0) if limit.expired() else exc)
+            except USERS_ERRORS as exc:
                 return Failed(exc)
 
     return await asyncio.gather(*(call(rows, arguments) for rows, arguments in calls))

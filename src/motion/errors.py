@@ -315,3 +315,50 @@ class UnknownVersion(StateError, LookupError):
             f"{self.component} has no state version {self.version}; it has "
             f"{listed(str(number) for number in self.known)}."
         )
+
+
+class CallTimeout(MotionError, TimeoutError):
+    """A call of a trigger's function took longer than its `timeout=`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"the call did not return within {self.seconds:g} s, its timeout=, and is not waited for any more."
+
+
+class ProcessLost(MotionError, RuntimeError):
+    """The process that ran a call has ended, by the call or from outside."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+    def __str__(self) -> str:
+        return f"the process that ran the call has ended, by {self.how}."
+
+
+class RemoteError(MotionError, RuntimeError):
+    """A call in another process raised an error that cannot be handed over as it is."""
+
+    def __init__(self, error: str, trace: str) -> None:
+        super().__init__(error, trace)
+        self.error, self.trace = error, trace
+
+    def __str__(self) -> str:
+        return f"{self.error}\n{self.trace}"
+
+
+class Unpicklable(MotionError, TypeError):
+    """Something cannot be sent to another process."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what, self.reason = what, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} cannot be sent to another process: {self.reason}. With executor='process' a function, what "
+            f"it closes over and its arguments are pickled; open connections, locks and the like inside the function."
+        )

@@ -23,12 +23,12 @@ class EventLoop:
         """Run a coroutine to its end and return what it returned. Call it from any other thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._started()).result()
 
-    def close(self) -> None:
-        """End the loop; what still runs on it is cancelled."""
+    def close(self, timeout_s: float) -> None:
+        """End the loop; what still runs on it is cancelled. One that user code blocks is left to itself."""
         with self._lock:
             if self._loop is not None and self._thread is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
-                self._thread.join()
+                self._thread.join(timeout_s)
                 self._loop = self._thread = None
 
     def _started(self) -> asyncio.AbstractEventLoop:

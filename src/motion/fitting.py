@@ -21,8 +21,9 @@ from motion.backends.base import Transaction
 from motion.components import Fit, FitSpec, Promotion, manual, setup_fingerprint
 from motion.database import Database
 from motion.errors import FitFailed, StoreClosed
+from motion.executors.base import Executor
 from motion.faults import reach
-from motion.jobs import Job, Process, run_evaluate, run_fit, run_setup
+from motion.jobs import Job, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
 from motion.persistence import files, forms, labels, queue, schedules, states
 from motion.persistence.catalog import last_number
@@ -90,7 +91,7 @@ class Fitter:
         self,
         database: Database,
         owner: Owner,
-        new_process: Callable[[], Process],
+        new_process: Callable[[], Executor],
         reader: Callable[[], Callable[[], Database]],
     ) -> None:
         self._database, self._owner = database, owner
@@ -102,7 +103,7 @@ class Fitter:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
+    def stop(self, timeout_s: float) -> None:
         """End the fits under way; the next start makes them again."""
         self._stop.set()
         self._database.backend.wake()
@@ -183,7 +184,7 @@ class _Keeper:
         self,
         database: Database,
         owner: Owner,
-        process: Process,
+        process: Executor,
         reader: Callable[[], Callable[[], Database]],
         component: str,
     ) -> None:
@@ -350,7 +351,8 @@ class _Keeper:
             rows,
         )
         try:
-            return self._process.run(function, job, timeout_s)
+            made: T = self._process.run(partial, function, job, timeout_s=timeout_s)
+            return made
         except TimeoutError as exc:
             reason = f"it took longer than its timeout of {timeout_s:g} s, and was ended"
             raise FitFailed(f"{self._name}.{method}", reason, "") from exc

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from motion import clock
 from motion.components import Component, Progress
@@ -20,24 +20,8 @@ from motion.errors import FitFailed, MotionError
 from motion.persistence import forms, labels
 from motion.view import View
 
-T = TypeVar("T")
-
 TOLD_S = 0.5
 """How often progress is written down at most: each time is a commit."""
-
-
-class Process(Protocol):
-    """A process of its own for jobs, one at a time; started by the first one, and anew after it has died."""
-
-    def run(self, function: Callable[[Job], T], job: Job, timeout_s: float | None) -> T:
-        """Return what the function returns there, or raise what it raises.
-
-        Raises:
-            TimeoutError: it took longer; the process is ended.
-        """
-
-    def close(self) -> None:
-        """End the process, whatever it does."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +45,6 @@ class Job:
     classes: Mapping[str, type] | None = None
     version: int | None = None
     rows: Sequence[Any] = ()
-
-
-def warm_up(job: Job) -> None:
-    """Do nothing: by then the process is there, and has imported what the job needs."""
 
 
 def run_setup(job: Job) -> tuple[str, float] | None:

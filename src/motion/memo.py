@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,10 @@ class Recall:
             if digest in self.places:
                 first.setdefault(digest, i)
         return list(first.values())
+
+    def sharing(self, asked: Set[int]) -> list[int]:
+        """Return the rows that get what some of the calls, by their places, gave."""
+        return [i for i, digest in enumerate(self.digests) if self.places.get(digest) in asked]
 
     def fresh(self, given: Outcomes) -> dict[bytes, Any]:
         """Return the results of the calls, by what they are kept under. What failed is not kept."""

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import atexit
+import copyreg
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from motion.backends.sqlite import Durability, SqliteBackend
+from motion.capacity import Capacity
+from motion.components import Component, declared_methods
 from motion.config import Config
 from motion.database import Database
 from motion.errors import MotionError, SchemaError, StoreUnavailable, TriggerError
 from motion.event_loop import EventLoop
+from motion.executors import processes
+from motion.executors.base import Executors, send_along
+from motion.executors.inline import InlineExecutor
+from motion.executors.processes import ProcessExecutor
+from motion.executors.threads import ThreadExecutor
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
-from motion.jobs import Job, warm_up
 from motion.owners import Owner
 from motion.persistence.writes import Operation
 from motion.pressure import QUEUE_LIMIT, QueueLimit
 from motion.remaining import has_work
+from motion.runs import Runs
 from motion.schema import NAME
 from motion.store import Store
+from motion.triggers import DECLARATION
 from motion.vectors.choice import make_index
 from motion.worker import Worker
 
-T = TypeVar("T")
-
-IDLE_PROCESS_S = 60
-"""How long the process of a component's fits waits for the next one before it ends."""
+GRACE_S, END_S = 1.5, 0.5
+"""What closing waits for runs to end by themselves, and then for each kind of them to notice that it must."""
 
 _open_stores: dict[tuple[str, Path], Store] = {}
 _open_lock = threading.RLock()
@@ -78,6 +86,13 @@ def create_store(
     if not isinstance(queue_limit, int) or queue_limit < 1:
         raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
     config = Config.from_env()
+    if (
+        processes.is_worker
+    ):  # a module that opens the store it is used in: only the store's own process works
+        run, triggers = False, None
+    send_along([*(schemas or {}).values(), *(triggers or ())])
+    if run:
+        _check_gpus(triggers or (), config.gpus)
     folder = _folder_of(name, url or config.url)
     with _open_lock:
         found = _open_stores.get((name, folder)) if folder else None
@@ -93,7 +108,7 @@ def create_store(
             triggers,
             durability,
             run=run,
-            threads=config.worker_threads,
+            config=config,
             queue_limit=queue_limit,
         )
 
@@ -105,6 +120,30 @@ def _check_given(schemas: Any, triggers: Any) -> None:
         )
     if triggers is not None and not isinstance(triggers, list | tuple):
         raise TriggerError(f"triggers= takes a list, such as [triggers], not {triggers!r}.")
+
+
+def _check_gpus(triggers: Sequence[Any], gpus: int) -> None:
+    """Refuse what this machine can never run."""
+    for each in triggers:
+        marked = (
+            declared_methods(each, DECLARATION)
+            if isinstance(each, Component)
+            else [(each, getattr(each, DECLARATION, None))]
+        )
+        for function, declaration in marked:
+            wanted = declaration.resources.gpus if declaration and declaration.resources else 0
+            if wanted > gpus:
+                raise TriggerError(
+                    f"trigger {function.__name__!r} asks for {wanted:g} GPUs, and this machine has {gpus}. Open the store "
+                    f"with run=False here and run it where they are, or set MOTION_GPUS if there are more than it found."
+                )
+
+
+def cpus_here() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _schemas_of(store: Store) -> dict[str, type]:
@@ -133,7 +172,7 @@ def _open(
     durability: Durability,
     *,
     run: bool,
-    threads: int,
+    config: Config,
     queue_limit: int,
 ) -> Store:
     temporary = (
@@ -152,7 +191,7 @@ def _open(
         if temporary:
             temporary.cleanup()
         raise
-    running = _Running(name, place, database, threads)
+    running = _Running(name, place, database, config)
 
     def stop() -> None:
         with _open_lock:
@@ -196,103 +235,100 @@ def _has_work(database: Database) -> bool:
 
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
-    """Open a store that exists for reading, in the process of a fit."""
+    """Open a store that exists for reading, in another process."""
     backend = SqliteBackend(name, folder, "normal")
     database = Database(name, backend, make_index, tends_indexes=False)
     database.open_reader(schemas)
     return database
 
 
+def reader_of(database: Database) -> Callable[[], Database]:
+    """Return what opens the store, as its schemas are now, in another process."""
+    schemas = {table.name: table.cls for table in database.tables}
+    return partial(open_reader, database.name, database.backend.folder, schemas)
+
+
+def executors_of(name: str) -> Executors:
+    """Return the executors of a store."""
+    return Executors(InlineExecutor(), ThreadExecutor(name), ProcessExecutor(name))
+
+
+def worker_of(
+    database: Database,
+    owner: Owner,
+    loop: EventLoop,
+    executors: Executors,
+    threads: int,
+    gpus: int = 0,
+) -> Worker:
+    """Return a worker on a store, not started."""
+    runs = Runs(database, loop.run, executors, partial(reader_of, database))
+    return Worker(database, owner, runs, Capacity(cpus_here(), gpus), threads)
+
+
+@dataclass
+class _Parts:
+    """What runs in the background of one open store."""
+
+    owner: Owner
+    loop: EventLoop
+    executors: Executors
+    worker: Worker
+    fitter: Fitter | None = None
+
+    def stop(self) -> None:
+        """End all of it, in about three seconds at most; what runs longer is left to the next start."""
+        if self.fitter is not None:
+            self.fitter.stop(END_S)
+        if not self.worker.stop(GRACE_S):
+            self.executors.close()
+            self.worker.stop(END_S)
+        self.executors.close()
+        self.loop.close(END_S)
+        self.owner.close()
+
+
 @dataclass
 class _Running:
-    """What runs in the background of one open store; started with its first work."""
+    """Starts what runs in the background of one open store, with its first work."""
 
     name: str
     folder: Path
     database: Database
-    threads: int
+    config: Config
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _parts: tuple[Worker, Fitter | None, Owner, EventLoop] | None = None
+    _parts: _Parts | None = None
 
     def start(self) -> None:
-        if self._parts is not None and not self._lacks_fitter(self._parts[1]):
+        if self._parts is not None and not self._lacks_fitter(self._parts):
             return
         with self._lock:
             if self._parts is None:
                 self._parts = self._started()
-            worker, fitter, owner, loop = self._parts
-            if self._lacks_fitter(fitter):
-                fitter = Fitter(self.database, owner, LazyProcess, self._reader)
-                fitter.start()
-                self._parts = worker, fitter, owner, loop
+            parts = self._parts
+            if self._lacks_fitter(parts):
+                new_process = partial(ProcessExecutor, self.name)
+                reader = partial(reader_of, self.database)
+                parts.fitter = Fitter(self.database, parts.owner, new_process, reader)
+                parts.fitter.start()
 
-    def _lacks_fitter(self, fitter: Fitter | None) -> bool:
+    def _lacks_fitter(self, parts: _Parts) -> bool:
         """Components may come later: a store that is open can be given other triggers."""
-        return fitter is None and bool(self.database.code.components)
+        return parts.fitter is None and bool(self.database.code.components)
 
-    def _reader(self) -> Callable[[], Database]:
-        """Return what opens the store, as its schemas are now, in the process of a fit."""
-        schemas = {table.name: table.cls for table in self.database.tables}
-        return partial(open_reader, self.name, self.folder, schemas)
-
-    def _started(self) -> tuple[Worker, Fitter | None, Owner, EventLoop]:
-        owner, loop = Owner(self.folder), EventLoop()
-        worker = Worker(self.database, owner, loop.run, self.threads)
+    def _started(self) -> _Parts:
+        owner, loop, executors = Owner(self.folder), EventLoop(), executors_of(self.name)
+        worker = worker_of(
+            self.database, owner, loop, executors, self.config.worker_threads, self.config.gpus
+        )
         worker.start()
-        return worker, None, owner, loop
+        return _Parts(owner, loop, executors, worker)
 
     def stop(self) -> None:
-        if self._parts is None:
-            return
-        worker, fitter, owner, loop = self._parts
-        if fitter is not None:
-            fitter.stop()
-        worker.stop()
-        with suppress(StoreUnavailable):  # figures, for which nobody's store fails to close
-            self.database.keep_costs()
-        loop.close()
-        owner.close()
-
-
-class LazyProcess:
-    """One process for jobs, started by the first one, and a new one after it has died. See `jobs.Process`."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._executor: Any = None
-        self._is_closed = False
-
-    def run(self, function: Callable[[Job], T], job: Job, timeout_s: float | None) -> T:
-        if timeout_s is not None:  # the time is the job's: what it imports was there before
-            self._submitted(warm_up, replace(job, rows=())).result()
-        try:
-            result: T = self._submitted(function, job).result(timeout_s)
-        except TimeoutError:
-            self._end()
-            raise
-        return result
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._end()
-
-    def _submitted(self, function: Callable[[Job], T], job: Job) -> Any:
-        from loky import ProcessPoolExecutor
-
-        with self._lock:
-            if self._is_closed:  # a process started now would outlive the store
-                raise RuntimeError("the store is closing, so no fit is started")
-            if self._executor is not None and self._executor._flags.broken:
-                self._executor = None
-            if self._executor is None:
-                self._executor = ProcessPoolExecutor(max_workers=1, timeout=IDLE_PROCESS_S)
-            return self._executor.submit(function, job)
-
-    def _end(self) -> None:
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True, kill_workers=True)
+        if self._parts is not None:
+            self._parts.stop()
+            with suppress(StoreUnavailable):  # figures, for which nobody's store fails to close
+                self.database.keep_costs()
 
 
 def _close_all() -> None:
@@ -300,4 +336,16 @@ def _close_all() -> None:
         store.close()
 
 
+def _sent(store: Store) -> tuple[Any, ...]:
+    """A store that a function uses goes to another process as what opens it there."""
+    database = store._database
+    url = f"sqlite:///{database.backend.folder}"
+    return _received, (database.name, url, _schemas_of(store))
+
+
+def _received(name: str, url: str, schemas: Mapping[str, type]) -> Store:
+    return create_store(name, url=url, schemas=schemas, run=False)
+
+
+copyreg.pickle(Store, _sent)
 atexit.register(_close_all)

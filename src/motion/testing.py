@@ -15,8 +15,11 @@ from motion.errors import MotionError
 from motion.event_loop import EventLoop
 from motion.inline import InlineRuns
 from motion.owners import Owner
+from motion.runtime import executors_of, worker_of
 from motion.store import Store
-from motion.worker import Worker
+
+CLOSE_S = 1.0
+"""How long closing waits for the event loop of asynchronous triggers to end."""
 
 
 class Stepper:
@@ -29,7 +32,8 @@ class Stepper:
     def __init__(self, store: Store) -> None:
         database = store._database
         self._loop, self._owner = EventLoop(), Owner(database.backend.folder)
-        self._worker = Worker(database, self._owner, self._loop.run, threads=0)
+        self._executors = executors_of(store.name)
+        self._worker = worker_of(database, self._owner, self._loop, self._executors, threads=0)
         store._inline = InlineRuns(database).added_to
 
     def __enter__(self) -> Stepper:
@@ -58,5 +62,6 @@ class Stepper:
 
     def close(self) -> None:
         """Let go of what it holds; a run that was interrupted is taken over by others."""
-        self._loop.close()
+        self._executors.close()
+        self._loop.close(CLOSE_S)
         self._owner.close()

@@ -26,6 +26,9 @@ Refresh = Literal["never", "before", "after"]
 OnChange = Literal["backfill"]
 REFRESHES: tuple[Refresh, ...] = ("never", "before", "after")
 
+Place = Literal["thread", "process"]
+PLACES: tuple[Place, ...] = ("thread", "process")
+
 ASYNC_CONCURRENCY = 32
 """Calls of an async trigger that may be under way at once, where `concurrency=` says nothing."""
 
@@ -35,6 +38,29 @@ class Failed:
     """An item of a batch's result that says: this row failed, with this error."""
 
     error: BaseException | str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one run of a trigger takes of the machine: runs that together take more wait for each other.
+
+    Args:
+        cpus: processor cores. A run that asks for more than there are runs alone.
+        gpus: graphics processors; a share of one may be asked for.
+    """
+
+    cpus: float = 1
+    gpus: float = 0
+
+    def __post_init__(self) -> None:
+        for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise TriggerError(
+                    f"motion.Resources takes {name}= as a number of at least 0, not {value!r}."
+                )
+
+
+NOTHING = Resources(cpus=0)
 
 
 @dataclass(frozen=True)
@@ -60,6 +86,8 @@ class Declaration:
     rate: str | None = None
     batch_wait_s: float | None = None
     memo: bool = False
+    executor: Place | None = None
+    resources: Resources | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +131,8 @@ class TriggerSpec:
     rate: Rate | None = None
     batch_wait_s: float | None = None
     memo: bool = False
+    executor: Place | None = None
+    resources: Resources = NOTHING
 
     @property
     def event(self) -> Event | None:
@@ -153,9 +183,15 @@ class TriggerSpec:
         )
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
         alone = alone and self.rate is None and not self.memo
+        alone = alone and self.executor is None and self.resources == NOTHING
         return (
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
         )
+
+    @property
+    def may_be_abandoned(self) -> bool:
+        """Whether a call of it runs in a thread that is not waited for after a time-out."""
+        return self.timeout_s is not None and not self.is_async and self.executor != "process"
 
     @cached_property
     def is_versioned(self) -> bool:
@@ -194,6 +230,8 @@ def trigger(
     rate: str | None = None,
     batch_wait: float | None = None,
     memo: bool = False,
+    executor: Place | None = None,
+    resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
@@ -216,7 +254,8 @@ def trigger(
         discard_after: seconds after which a run that has not begun is dropped: its result would come too late.
         discard_beyond: rows that may wait; of more, those that have waited longest are dropped. What is dropped keeps
             its old outputs, is counted in `store.status()`, and runs again when an `on` key changes.
-        timeout: seconds after which one call of an async function counts as failed.
+        timeout: seconds after which one call counts as failed, and is not waited for any more: an async function is
+            cancelled, a process ended; a thread cannot be, and goes on with nobody looking at what it gives.
         concurrency: calls under way at once; 1 for plain functions and 32 for async ones where left out.
         priority: a number (larger goes first) or the name of a key of the row whose number or enum value is it.
             What follows in the cascade inherits it.
@@ -232,6 +271,9 @@ def trigger(
         memo: keep results in the store, and take them for equal inputs, on whichever row, made by the same code and the
             same state versions. The last 100,000 results of the trigger are kept, or 256 MiB of them. It is for functions
             of their parameters alone.
+        executor: where it runs: "thread", in this process, as also where left out; "process", in another process of
+            this machine, which leaves the interpreter of this one free and may crash.
+        resources: what one run takes of the machine; one core in a process and nothing in a thread where left out.
 
     Raises:
         TriggerError: an option is out of its range.
@@ -241,6 +283,7 @@ def trigger(
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
         memo=memo,
+        executor=executor, resources=resources,
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
@@ -276,9 +319,24 @@ def declare(
             )
     if declaration.rate is not None:
         rate_of(declaration.rate)
+    _check_place(declaration)
     if not declaration.on:
         raise TriggerError("a trigger needs at least one key in on=, such as on='query.query'.")
     return declaration
+
+
+def _check_place(declaration: Declaration) -> None:
+    given: str | None = declaration.executor
+    if given == "ray":
+        raise TriggerError(
+            "executor='ray' is not there yet; 'process' runs in other processes of this machine."
+        )
+    if given is not None and given not in PLACES:
+        raise TriggerError(f"executor={given!r} is unknown; allowed are {', '.join(PLACES)}.")
+    if declaration.resources is not None and not isinstance(declaration.resources, Resources):
+        raise TriggerError(
+            f"resources= takes motion.Resources(cpus=1), not {declaration.resources!r}."
+        )
 
 
 def _paths(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -343,6 +401,9 @@ def bind(
         rate=None if declaration.rate is None else rate_of(declaration.rate),
         batch_wait_s=declaration.batch_wait_s,
         memo=declaration.memo,
+        executor=declaration.executor,
+        resources=declaration.resources
+        or (Resources() if declaration.executor == "process" else NOTHING),
     )
     _check_combination(spec)
     return Trigger(spec, function, declaration.when)
@@ -510,12 +571,16 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse("memo=True does not go with a generator, whose items go out as they come.")
     if spec.batch and spec.reads_row:
         refuse("batch= hands over columns, so 'row' and when= do not go with it.")
-    if spec.timeout_s is not None and not spec.is_async:
-        refuse("timeout= needs an async function: a plain one cannot be stopped.")
+    if spec.executor == "process" and spec.is_async:
+        refuse("executor='process' does not go with an async function, which waits beside others.")
+    if spec.executor == "process" and spec.is_generator:
+        refuse(
+            "executor='process' does not go with a generator, whose items are passed on as they come; return a list."
+        )
     if spec.inline and not spec.is_fusable:
         refuse(
             "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "
-            "batch=, async, retries, timeout, rate=, memo= or state."
+            "batch=, async, retries, timeout, rate=, memo=, executor=, resources= or state."
         )
     overlap = set(spec.on) & set(spec.sets)
     if overlap:

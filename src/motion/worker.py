@@ -14,34 +14,28 @@ import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from motion import clock, recompute
 from motion.backends.base import Transaction
-from motion.claims import Claim, Step, Tasks, rows_with_inputs
-from motion.codecs import Stored
+from motion.capacity import Capacity
+from motion.claims import Claim, Tasks
 from motion.commit import Commit, fail
 from motion.database import Database
-from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.fitting import ensure_live
-from motion.memo import Recall
 from motion.owners import Owner
 from motion.pace import AT_ONCE, Pace
-from motion.persistence import memos, queue, states
-from motion.persistence.cascade import fire
-from motion.persistence.catalog import last_number, next_number
+from motion.persistence import queue, states
+from motion.persistence.catalog import last_number
 from motion.persistence.discards import drop_expired
-from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
-from motion.persistence.reading import rows_by_number
-from motion.persistence.results import replace_pages, write_pages
+from motion.persistence.inputs import Chain, read_inputs
 from motion.rates import Turns
+from motion.runs import Runs
 from motion.scheduler import Scheduler
 from motion.shares import Shares
 from motion.tasks import RANGE_LIMIT, Lane, Task
-from motion.triggers import Trigger, TriggerSpec
-from motion.view import TaskRun
+from motion.triggers import TriggerSpec
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +54,15 @@ FUSED_S = 1e-3
 IDLE_WAIT_S = 0.5
 LEASE_CHECK_S = 1.0
 
-Columns = dict[str, Sequence[Any]]
-
 
 class Worker:
     """Runs the tasks of one store in this process, on several threads."""
 
-    def __init__(self, database: Database, owner: Owner, run_async: RunAsync, threads: int) -> None:
-        self._database, self._owner, self._run_async = database, owner, run_async
+    def __init__(
+        self, database: Database, owner: Owner, runs: Runs, capacity: Capacity, threads: int
+    ) -> None:
+        self._database, self._owner = database, owner
+        self._runs, self._capacity = runs, capacity
         self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
         self._turns: dict[int, Turns] = {}
         self._running: dict[Lane, int] = {}
@@ -87,13 +82,15 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_s: float = 3.0) -> None:
-        """Stop claiming; a run that is under way ends, or is left to the next start."""
+    def stop(self, timeout_s: float) -> bool:
+        """Stop claiming, and return whether all runs have ended in time; those that have not may be waited for again,
+        or are left to the next start."""
         self._stop.set()
         self._database.backend.wake()
         deadline = clock.monotonic_s() + timeout_s
         for thread in self._threads:
             thread.join(max(deadline - clock.monotonic_s(), 0))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -159,6 +156,7 @@ class Worker:
             turns = self._turns.pop(tasks[0].task, None)
             with self._running_lock:
                 self._running[tasks[0].lane] -= 1
+                self._capacity.give(tasks[0].task)
         if turns is not None and (turns.beyond or turns.left):
             spec = self._database.graph.triggers[tasks[0].trigger]
             self._database.write(lambda tx: self._pace.settle(tx, spec, turns), is_durable=False)
@@ -186,6 +184,10 @@ class Worker:
                 self._database.backend.committed.give()
             if tasks:
                 self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
+                wanted = next(
+                    spec.resources for spec, _ in allowed if spec.name == tasks[0].trigger
+                )
+                self._capacity.take(tasks[0].task, wanted)
             return tasks
 
     def _taken(
@@ -219,16 +221,18 @@ class Worker:
 
     def _claim_rows(self, spec: TriggerSpec) -> int:
         """Return how many rows one claim may hold, by what calls have been measured to take."""
-        costs = self._database.costs
+        costs, room = self._database.costs, self._runs.room(spec)
         at_once = (spec.batch or 1) * (spec.concurrency if spec.is_async else 1)
         each = costs.seconds_each(spec.name)
         if each is None:
-            return max(FIRST_CLAIM_ROWS, at_once)
+            return int(min(max(FIRST_CLAIM_ROWS, at_once), room))
         each += sum(costs.seconds_each(other.name) or 0 for other in self._fused(spec))
-        return min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT)
+        return int(min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT, room))
 
     def _free_lanes(self, spec: TriggerSpec) -> list[Lane]:
         """Return in which ways a trigger may run now: what is built for a candidate takes no place from the live work."""
+        if not (self._capacity.has_room(spec.resources) and self._runs.room(spec)):
+            return []
         live, build = Lane(spec.name, False), Lane(spec.name, True)
         free = [live] if self._running.get(live, 0) < _parallel(spec) else []
         return [*free, build] if spec.is_versioned and not self._running.get(build, 0) else free
@@ -333,7 +337,7 @@ class Worker:
         if left:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
         if own:
-            steps = self._derived(claim, inputs)
+            steps = self._runs.steps(claim, inputs)
             reach("task.called")
             commit = Commit(
                 self._database,
@@ -424,146 +428,9 @@ class Worker:
 
         self._database.write(work)
 
-    # -- deriving --
-
-    def _derived(self, claim: Claim, inputs: Inputs) -> list[Step]:
-        """Run the chain on the rows, each trigger on those that are due for it."""
-        keys = claim.chain.layout.table.keys
-        values: Columns = {
-            key: keys[key].codec.decode_column(stored) for key, stored in inputs.keys.items()
-        }
-        steps: list[Step] = []
-        for trigger in claim.triggers:
-            due = _due(trigger.spec, steps, len(inputs.rows))
-            run = TaskRun(self._database, claim.pins)
-            token = CURRENT.set(run)
-            try:
-                steps.append(self._step(claim, trigger, values, due, inputs, run))
-            finally:
-                CURRENT.reset(token)
-            if trigger.spec.is_columnar and len(claim.triggers) > 1:
-                columns = zip(trigger.spec.sets, steps[-1].columns, strict=True)
-                values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
-        return steps
-
-    def _step(
-        self,
-        claim: Claim,
-        trigger: Trigger,
-        values: Columns,
-        due: Sequence[int],
-        inputs: Inputs,
-        run: TaskRun,
-    ) -> Step:
-        spec = trigger.spec
-        called, unset = rows_with_inputs(spec, values, due)
-        rows: dict[int, Any] = {}
-        errors: dict[int, str] = {}
-        if spec.reads_row:
-            with self._database.backend.read() as tx:
-                found = rows_by_number(
-                    tx, claim.chain.layout, [inputs.rows[i] for i in called], claim.pins
-                )
-            rows = {i: found[inputs.rows[i]] for i in called if inputs.rows[i] in found}
-            called, declined, errors = _decided(trigger, rows)
-            unset += declined
-        recall = self._recall(claim, spec, inputs, called) if spec.memo else None
-        asked = called if recall is None else [called[place] for place in recall.asked]
-        is_whole = len(asked) == len(inputs.rows)
-        keys = {
-            key: values[key] if is_whole else [values[key][i] for i in asked] for key in spec.inputs
-        }
-        batch = Batch(
-            len(asked), keys, run, [rows[i] for i in asked if rows], self._states(claim, spec)
-        )
-        on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
-        started = clock.monotonic_s()
-        outcomes = self._outcomes(trigger, batch, on_item)
-        if asked:
-            code = (spec.name, spec.fingerprint, claim.version)
-            self._database.costs.note(code, clock.monotonic_s() - started, len(asked))
-        writes = list(run.writes())
-        if recall is None:
-            return Step(trigger, inputs, called, unset, outcomes, writes, errors)
-        whole = recall.whole(outcomes, writes)
-        fresh = recall.fresh(outcomes)
-        return Step(trigger, inputs, called, unset, whole, (), errors, fresh)
-
-    def _recall(
-        self, claim: Claim, spec: TriggerSpec, inputs: Inputs, called: Sequence[int]
-    ) -> Recall:
-        """Look up what is known of rows: a trigger with memos is the first of its chain, so their inputs are stored."""
-        stored = [[inputs.keys[key][i] for key in spec.inputs] for i in called]
-        digests = memos.digests_of(spec, claim.pins, stored)
-        with self._database.backend.read() as tx:
-            return Recall(spec, digests, memos.read(tx, spec.name, digests))
-
-    def _outcomes(self, trigger: Trigger, batch: Batch, on_item: OnItem | None) -> Outcomes:
-        spec = trigger.spec
-        target = self._database.graph.tables.get(spec.sets_table or spec.table)
-        return derive(trigger, target, batch, run_async=self._run_async, on_item=on_item)
-
-    def _states(self, claim: Claim, spec: TriggerSpec) -> dict[str, Any]:
-        return {name: self._database.state(name, claim.pins[name]) for name in spec.components}
-
-    def _on_item(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
-        """Return what commits a generator's pages as they come; the first one clears the pages of the last run."""
-
-        def commit(place: int, page: int, item: tuple[Stored, ...]) -> None:
-            i = called[place]
-            row, layouts = inputs.rows[i], self._database.layouts
-
-            def work(tx: Transaction) -> None:
-                if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
-                    return  # superseded meanwhile: the commit at the run's end drops the rest
-                cause = claim.cause(row, next_number(tx))
-                source = (row, inputs.names[i])
-                if page == 0:
-                    written = replace_pages(tx, layouts, claim.spec, source, [item], cause)
-                else:
-                    written = write_pages(
-                        tx, layouts[claim.spec.table], claim.spec, source, page, [item], cause
-                    )
-                fire(tx, layouts, written, cause)
-                reach("item.written")
-
-            self._database.write(work)
-            reach("item.committed")
-
-        return commit
-
 
 def _parallel(spec: TriggerSpec) -> int:
     """Return how many claims of a trigger may run at once: an async one is concurrent inside its one claim."""
     if spec.is_async:
         return 1 if spec.rate is None else min(AT_ONCE, spec.concurrency)
     return spec.concurrency
-
-
-def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:
-    """Return the rows on which the chain so far has changed an `on` key of `spec`; all rows for its first trigger."""
-    if not steps:
-        return range(count)
-    changed: set[int] = set()
-    for step in steps:
-        for key, rows in step.changed.items():
-            if key in spec.on:
-                changed |= rows
-    return range(count) if len(changed) == count else sorted(changed)
-
-
-def _decided(
-    trigger: Trigger, rows: Mapping[int, Any]
-) -> tuple[list[int], list[int], dict[int, str]]:
-    """Ask `when` of each row: return the rows to call, the rows to unset, and errors by row."""
-    if trigger.when is None:
-        return list(rows), [], {}
-    called: list[int] = []
-    declined: list[int] = []
-    errors: dict[int, str] = {}
-    for i, row in rows.items():
-        try:
-            (called if trigger.when(row) else declined).append(i)
-        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
-            errors[i] = "".join(traceback.format_exception(exc))
-    return called, declined, errors

@@ -390,6 +390,14 @@ def postpone(tx: Transaction, task: int, attempts: int, error: str, not_before: 
     )
 
 
+def lose(
+    tx: Transaction, task: int, losses: int, attempts: int, error: str, not_before: int
+) -> None:
+    """Let a task whose process ended wait for being run again."""
+    postpone(tx, task, attempts, error, not_before)
+    tx.execute("UPDATE motion_tasks SET losses = ? WHERE task = ?", (losses, task))
+
+
 def has_work_on(
     tx: Transaction, triggers: Sequence[str], low: int, high: int, version: int | None = None
 ) -> bool:

@@ -1,0 +1,111 @@
+"""What an executor must offer: somewhere to run one call, and to stop waiting for it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import cloudpickle
+
+from motion.errors import Unpicklable
+from motion.triggers import TriggerSpec
+
+Prepare = Callable[..., Callable[[], Any]]
+"""Gives what is to be called. A time-out does not count what this takes, such as loading a model."""
+
+
+class Constant:
+    """A value that many calls share: another process receives it once.
+
+    Args:
+        name: what it is; a process that has met another version under this name is replaced, as modules that it has
+            imported may be those of the older version.
+        version: tells versions apart that pickle alike, such as a function of a module that was loaded again.
+    """
+
+    def __init__(self, name: str, version: str, value: Any) -> None:
+        self.name, self.version, self.value = name, version, value
+
+    @cached_property
+    def pickled(self) -> bytes:
+        return pickled(self.value, self.name)
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(self.version.encode() + self.pickled).hexdigest()
+
+
+class Executor(Protocol):
+    """Where calls run. Every method may be called from any thread."""
+
+    @property
+    def room(self) -> float:
+        """How many more calls may time out before none is to be begun: without end where such a call is ended."""
+
+    def run(
+        self,
+        prepare: Prepare,
+        /,
+        *arguments: Any,
+        constants: Sequence[Constant] = (),
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Call what `prepare(*constants, *arguments)` gives, and return what that returns.
+
+        Args:
+            constants: their values are the first arguments.
+            timeout_s: how long the call may take; None is without end. `prepare` may take any time.
+
+        Raises:
+            CallTimeout: the call took longer. Its result, should there be one, goes nowhere.
+            ProcessLost: the process that ran it has ended.
+            Unpicklable: it cannot be sent to another process; it was not called.
+            StoreClosed: the executor was closed meanwhile.
+
+        What the call raises is raised here.
+        """
+
+    def close(self) -> None:
+        """Wait for nothing any more: calls under way raise `StoreClosed` where they are waited for."""
+
+
+def pickled(value: Any, what: str) -> bytes:
+    """Return a value in the form that another process understands; code of scripts and notebooks goes along."""
+    try:
+        return bytes(cloudpickle.dumps(value))
+    except Exception as exc:
+        raise Unpicklable(what, f"{type(exc).__name__}: {exc}") from exc
+
+
+@dataclass(frozen=True)
+class Executors:
+    """One executor of each kind."""
+
+    inline: Executor
+    threads: Executor
+    processes: Executor
+
+    def of(self, spec: TriggerSpec) -> Executor:
+        """Return where a trigger's calls run. A worker has threads of its own: one more is needed only to stop
+        waiting."""
+        if spec.executor == "process":
+            return self.processes
+        return self.threads if spec.may_be_abandoned else self.inline
+
+    def close(self) -> None:
+        for executor in (self.inline, self.threads, self.processes):
+            executor.close()
+
+
+def send_along(given: Iterable[Any]) -> None:
+    """Let functions, classes and instances be sent with their code where another process could not import it, as from
+    a script that `runpy` runs. Those of `__main__` are sent so anyhow."""
+    for each in given:
+        name = getattr(each, "__module__", None) or type(each).__module__
+        module = sys.modules.get(name)
+        if module is not None and name != "__main__" and module.__spec__ is None:
+            cloudpickle.register_pickle_by_value(module)

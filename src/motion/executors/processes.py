@@ -1,0 +1,265 @@
+"""Processes: a call runs in another process of this machine, which may be ended at any time and costs one call then.
+
+Processes start by `loky`'s way, which needs no main guard and works from notebooks; its pool is not used, as there
+the end of one process ends the calls of all. Each process here serves one call at a time over a pipe of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+
+# Its handler at exit waits for children. It has to be registered before ours, which ends them: the last runs first.
+from multiprocessing.connection import Connection
+from typing import Any
+
+import cloudpickle
+
+from motion import clock
+from motion.errors import CallTimeout, ProcessLost, RemoteError, StoreClosed
+from motion.executors.base import Constant, Prepare, pickled
+
+IDLE_S = 60.0
+"""A process without a call for so long ends by itself."""
+
+IDLE_EXIT = 83
+"""The exit code that says so: the call that meets it has not begun, and goes to another process."""
+
+LOOK_S = 1.0
+"""How often it is looked whether a process has ended whose pipe a child of its own holds open."""
+
+BEGUN = b"begun"
+is_worker = False
+"""Whether this very process is one that runs calls for another: a store opened here leaves all work to that one."""
+
+
+class ProcessExecutor:
+    """Runs calls in processes, one at a time in each, made as needed and used again.
+
+    Args:
+        name: the store's, for its errors.
+    """
+
+    room = math.inf
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._idle: list[_Process] = []
+        self._all: set[_Process] = set()
+        self._is_closed = False
+
+    def run(
+        self,
+        prepare: Prepare,
+        /,
+        *arguments: Any,
+        constants: Sequence[Constant] = (),
+        timeout_s: float | None = None,
+    ) -> Any:
+        request = pickled((prepare, arguments, timeout_s is not None), "what a call is given")
+        while True:
+            process = self._taken()
+            try:
+                if process.is_outdated(constants):
+                    process.end()
+                    continue
+                answer = process.call(constants, request, timeout_s)
+            except _WasIdle:
+                continue
+            except ProcessLost:
+                if self._is_closed:
+                    raise StoreClosed(self._name) from None
+                raise
+            finally:
+                self._give_back(process)
+            return answer()
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            processes = list(self._all)
+        for process in processes:
+            process.end()
+
+    def _taken(self) -> _Process:
+        with self._lock:
+            if self._is_closed:
+                raise StoreClosed(self._name)
+            while self._idle:
+                process = self._idle.pop()
+                if process.is_alive:
+                    return process
+                self._all.discard(process)
+            process = _Process()
+            self._all.add(process)
+            return process
+
+    def _give_back(self, process: _Process) -> None:
+        with self._lock:
+            if process.is_alive and not self._is_closed:
+                self._idle.append(process)
+            else:
+                self._all.discard(process)
+
+
+class _WasIdle(Exception):
+    """A process had ended by itself before the call reached it."""
+
+
+class _Process:
+    """One process, from the side that asks."""
+
+    def __init__(self) -> None:
+        from loky.backend import get_context
+
+        context: Any = get_context("loky")
+        here, there = context.Pipe()
+        watched, self._lifeline = context.Pipe(duplex=False)
+        self._connection: Connection = here
+        self._lock = threading.Lock()
+        self._known: dict[str, str] = {}
+        self._process: Any = context.Process(target=serve, args=(there, watched, IDLE_S))
+        self._process.start()
+        there.close()
+        watched.close()
+        self.is_alive = True
+
+    def is_outdated(self, constants: Sequence[Constant]) -> bool:
+        return any(self._known.get(each.name, each.digest) != each.digest for each in constants)
+
+    def call(
+        self, constants: Sequence[Constant], request: bytes, timeout_s: float | None
+    ) -> Callable[[], Any]:
+        """Make one call; return what returns its result or raises its error."""
+        named = [
+            (each.name, each.digest, None if each.name in self._known else each.pickled)
+            for each in constants
+        ]
+        try:
+            self._connection.send_bytes(pickle.dumps((named, request)))
+            answer = self._receive(None)
+            if answer == BEGUN:
+                answer = self._receive(timeout_s)
+        except CallTimeout:
+            self.end()
+            raise
+        except (EOFError, OSError) as exc:
+            raise self._lost() from exc
+        self._known |= {each.name: each.digest for each in constants}
+        return _Answer(answer)
+
+    def _receive(self, timeout_s: float | None) -> bytes:
+        ends_s = None if timeout_s is None else clock.monotonic_s() + timeout_s
+        while not self._connection.poll(
+            LOOK_S if ends_s is None else max(min(LOOK_S, ends_s - clock.monotonic_s()), 0)
+        ):
+            if self._process.exitcode is not None:
+                raise EOFError
+            if ends_s is not None and clock.monotonic_s() >= ends_s:
+                raise CallTimeout(timeout_s or 0)
+        return self._connection.recv_bytes()
+
+    def _lost(self) -> ProcessLost | _WasIdle:
+        self.end(grace_s=LOOK_S)
+        code = self._process.exitcode
+        return _WasIdle() if code == IDLE_EXIT else ProcessLost(_told(code))
+
+    def end(self, grace_s: float = 0) -> None:
+        """End the process and those that it has started."""
+        from loky.backend.utils import kill_process_tree
+
+        with self._lock:
+            if not self.is_alive:
+                return
+            self.is_alive = False
+            self._process.join(grace_s)
+            if self._process.exitcode is None:
+                kill_process_tree(self._process)
+            self._lifeline.close()
+
+
+class _Answer:
+    """What came back from a call: its result, or its error."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._is_error, self._value = pickle.loads(answer)
+
+    def __call__(self) -> Any:
+        if self._is_error:
+            raise self._value
+        return self._value
+
+
+def _told(code: int | None) -> str:
+    """Say how a process ended."""
+    if code is None:
+        return "nobody knows what"
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"{name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''}"
+    return f"exit code {code}"
+
+
+# -- in the other process --
+
+
+def serve(connection: Connection, lifeline: Connection, idle_s: float) -> None:
+    """Make the calls that come, until none has come for `idle_s`, or the process that asks is gone."""
+    global is_worker
+    is_worker = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    constants: dict[str, tuple[str, Any]] = {}
+    try:
+        while connection.poll(idle_s):
+            named, request = pickle.loads(connection.recv_bytes())
+            answer = _answered(connection, constants, named, request)
+            sys.stdout.flush()  # a process that is ended does not do it
+            connection.send_bytes(answer)
+    except (EOFError, OSError):
+        return
+    sys.exit(IDLE_EXIT)
+
+
+def _answered(
+    connection: Connection,
+    constants: dict[str, tuple[str, Any]],
+    named: Sequence[tuple[str, str, bytes | None]],
+    request: bytes,
+) -> bytes:
+    try:
+        for name, digest, value in named:
+            if value is not None and (name not in constants or constants[name][0] != digest):
+                constants[name] = digest, pickle.loads(value)
+        prepare, arguments, is_timed = pickle.loads(request)
+        call = prepare(*(constants[name][1] for name, _, _ in named), *arguments)
+        if is_timed:
+            connection.send_bytes(BEGUN)
+        return bytes(cloudpickle.dumps((False, call())))
+    except Exception as exc:  # noqa: BLE001 - whoever waits for the call gets it raised
+        return _sendable(exc)
+
+
+def _sendable(error: Exception) -> bytes:
+    try:
+        answer = bytes(cloudpickle.dumps((True, error)))
+        pickle.loads(answer)  # some errors can be written, but not read
+    except Exception:  # noqa: BLE001 - the error is the user's: anything may come out
+        text = "".join(traceback.format_exception(error))
+        return pickle.dumps((True, RemoteError(f"{type(error).__name__}: {error}", text)))
+    return answer
+
+
+def _end_with(lifeline: Connection) -> None:
+    """End this process when the one that asks has ended, whatever runs here."""
+    try:
+        lifeline.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(0)
