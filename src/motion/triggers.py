@@ -380,7 +380,10 @@ def bind(
         sets_table=sets_table,
         page=_page_of(name, declaration, table),
         fingerprint=fingerprint_of(
-            function, declaration.version, repr((on, sets, sets_table, declaration.page, component))
+            function,
+            declaration.version,
+            repr((on, sets, sets_table, declaration.page, component)),
+            declaration.when,
         ),
         batch=declaration.batch,
         is_async=is_async,
