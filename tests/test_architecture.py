@@ -25,7 +25,7 @@ LEVELS: Mapping[str, int] = {
             "errors clock faults schedules events rates locks schema codecs triggers components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
-            "database search view change intake load aio store "
+            "database growing search view change intake load aio store "
             "scheduler shares pace pressure claims commit memo inline recompute remaining explanation status snapshot capacity parts runs worker event_loop owners "
             "fitting jobs promotion model",
             "config runtime cli server dashboard testing __main__",

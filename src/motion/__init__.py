@@ -35,6 +35,7 @@ from motion.errors import (
 )
 from motion.events import deleted
 from motion.explanation import Explanation
+from motion.growing import Part
 from motion.jobs import progress
 from motion.model import Model
 from motion.recompute import Plan
@@ -65,6 +66,7 @@ __all__ = [
     "MissingPackage",
     "Model",
     "MotionError",
+    "Part",
     "Plan",
     "Progress",
     "QueueFull",

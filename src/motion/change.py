@@ -12,7 +12,9 @@ from motion.backends.base import Transaction
 from motion.database import Database
 from motion.derive import CURRENT
 from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
-from motion.persistence import backfills, events, queue
+from motion.growing import ReadAlong
+from motion.persistence import backfills, events, provenance, queue
+from motion.persistence.parts import rows_by_name
 from motion.remaining import shown_progress
 from motion.tasks import DeadLetter
 
@@ -142,31 +144,89 @@ class Change:
             )  # fmt: skip
         return found
 
-    def stream(self, key: str, *, timeout: float = DEFAULT_TIMEOUT_S) -> Iterator[Any]:
-        """Give each of the change's rows once, as soon as `key` has a value on it; end when its work is done.
+    def stream(
+        self, key: str, *, parts: bool = False, timeout: float = DEFAULT_TIMEOUT_S
+    ) -> Iterator[Any]:
+        """Give each of the change's rows once, when `key` is set on it; end when its work is done.
 
         Args:
-            timeout: seconds to wait for the next row.
+            parts: give the text of `key` instead, as `Part`s, strings that are passed on as a generator yields them:
+                in the generator's process at once, in others some milliseconds later. Joined they are the value that
+                is committed at the end. Where a process was lost and the text is made again, what was given already is
+                not repeated; if it comes out different, it begins anew with a part that `is_first`.
+            timeout: seconds to wait for the next row or part.
+
+        Raises:
+            WaitTimeout: nothing came in time; the work goes on.
+            WaitInsideRun: called from inside a trigger.
         """
         if CURRENT.get() is not None:
             raise WaitInsideRun
         self._database.tables.get(self._table or "").key(key)
-        seen: set[Any] = set()
-        is_last = False
+        take = self._parts_of(key) if parts else self._rows_with(key)
+        is_last, deadline = False, clock.monotonic_s() + timeout
         while not is_last:
             commits = self._database.backend.committed.count
             with self._database.backend.read() as tx:
                 is_last = self._remaining(tx) == 0
-                found = self.rows()
+                fresh = take(tx, is_last)
+            yield from fresh
+            if fresh:
+                deadline = clock.monotonic_s() + timeout
+            elif not is_last:
+                self._wait_for_commit(commits, deadline, timeout)
+
+    def _rows_with(self, key: str) -> Callable[[Transaction, bool], list[Any]]:
+        """Return what gives the rows on which `key` has been set since it was asked last."""
+        seen: set[Any] = set()
+
+        def take(tx: Transaction, is_last: bool) -> list[Any]:
             fresh = [
                 row
-                for row in found
-                if getattr(row, key) is not None and self._name(row) not in seen
+                for row in self.rows()
+                if self._name(row) not in seen and self._is_set(tx, row, key, is_last)
             ]
             seen.update(map(self._name, fresh))
-            yield from fresh
-            if not is_last and not fresh:
-                self._wait_for_commit(commits, timeout)
+            return fresh
+
+        return take
+
+    def _parts_of(self, key: str) -> Callable[[Transaction, bool], list[Any]]:
+        """Return what gives the parts that have been added to the texts of `key` since it was asked last."""
+        layout = self._database.layouts[self._table or ""]
+        producer = self._database.graph.producers.get((layout.table.name, key), "")
+        texts: dict[Any, ReadAlong] = {}
+
+        def take(tx: Transaction, is_last: bool) -> list[Any]:
+            fresh: list[Any] = []
+            for row in self.rows():
+                name, stored = self._name(row), layout.table.keys["id"].encode(row.id)
+                pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
+                text = texts.setdefault(name, ReadAlong(row.id, pages))
+                if self._is_set(tx, row, key, is_last):
+                    fresh += text.whole(str(getattr(row, key)))
+                    continue
+                number = rows_by_name(tx, layout, stored).get((stored, *name[1:]), 0)
+                growing = self._database.growing.of_row(tx, producer, number)
+                fresh += text.grown(*growing) if growing else ()
+            return fresh
+
+        return take
+
+    def _is_set(self, tx: Transaction, row: Any, key: str, is_last: bool) -> bool:
+        """Whether a row has a value of `key` that this change, or a newer one, has led to. A value from before it is
+        given at the end, where it is still the right one; pages come as they are made."""
+        if getattr(row, key) is None:
+            return False
+        layout = self._database.layouts[self._table or ""]
+        producer = self._database.graph.producers.get((layout.table.name, key))
+        if is_last or producer is None or self._database.graph.triggers[producer].page:
+            return True
+        spec = self._database.graph.triggers[producer]
+        pages = [getattr(row, page) for page in layout.table.page_keys]
+        stored = layout.table.keys["id"].encode(row.id)
+        origin = provenance.origin_of_row(tx, layout, spec, stored, pages)
+        return origin is not None and origin.number >= self.key
 
     @property
     def errors(self) -> list[DeadLetter]:
@@ -209,13 +269,11 @@ class Change:
             getattr(row, name) for name in self._database.tables.get(self._table or "").primary_key
         )
 
-    def _wait_for_commit(self, commits: int, timeout: float) -> None:
-        started = clock.monotonic_s()
-        while self._database.backend.committed.count == commits:
-            if clock.monotonic_s() - started > timeout:
-                raise WaitTimeout(repr(self), timeout, self.progress.remaining)
-            self._database.backend.committed.wait(commits, LONGEST_WAIT_S)
-            return
+    def _wait_for_commit(self, commits: int, deadline: float, timeout: float) -> None:
+        remaining = deadline - clock.monotonic_s()
+        if remaining <= 0:
+            raise WaitTimeout(repr(self), timeout, self.progress.remaining)
+        self._database.backend.committed.wait(commits, min(remaining, LONGEST_WAIT_S))
 
 
 def wait_until(

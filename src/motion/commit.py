@@ -13,7 +13,7 @@ from motion.claims import Claim, Step, Tasks
 from motion.database import Database
 from motion.errors import CascadeTooDeep, shortened
 from motion.faults import reach
-from motion.persistence import events, memos, queue, states
+from motion.persistence import events, memos, parts, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import last_number, next_number, origin_of
 from motion.persistence.inputs import Inputs, read_fences
@@ -205,6 +205,8 @@ class Commit:
     def _end(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
         """Complete the tasks; rows that failed, or were superseded meanwhile, go on as tasks of their own."""
         still = set(kept)
+        if self.claim.spec.grows_text:
+            parts.forget(tx, self.claim.spec.name, self.inputs.rows)
         for step in self.steps:
             given_up = [
                 error

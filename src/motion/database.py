@@ -26,6 +26,7 @@ from motion.errors import (
     UnknownVersion,
 )
 from motion.graph import Graph
+from motion.growing import GrowingTexts
 from motion.persistence import backfills, catalog, forms, labels, moments, queue, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.filters import FilterLists
@@ -112,6 +113,7 @@ class Database:
         self.code = NO_CODE
         self._given: Sequence[Any] = ()
         self.costs = Costs()
+        self.growing = GrowingTexts(backend)
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()
         self._graph_number = -1

@@ -122,7 +122,7 @@ def derive(
     Args:
         target: the table that the results go to.
         run_async: runs a coroutine to its end.
-        on_item: told of each page of a generator as it comes: (row, page, stored values).
+        on_item: told of each page, or part of a text, of a generator as it comes: (row, page, stored values).
 
     Never raises what the user's function raises: that is the row's outcome.
     """
@@ -313,8 +313,17 @@ def _generator_reader(
     spec: TriggerSpec, target: Table, on_item: OnItem | None
 ) -> Callable[[int, Any], Any]:
     """Return what reads a generator to its end: its pages as a list, or its parts as one text."""
+
+    def joined(index: int, generator: Any) -> str:
+        parts = []
+        for part, text in enumerate(generator):
+            parts.append(text)
+            if on_item is not None and isinstance(text, str):
+                on_item(index, part, (text,))
+        return "".join(parts)
+
     if spec.page is None:
-        return lambda index, parts: "".join(parts)
+        return joined
 
     def read(index: int, generator: Any) -> list[Any]:
         items = []

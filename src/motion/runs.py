@@ -102,9 +102,15 @@ class Runs:
             key: values[key] if is_whole else [values[key][i] for i in asked] for key in spec.inputs
         }
         batch = Rows(len(asked), keys, [rows[i] for i in asked if rows], claim.pins)
-        on_item = self._on_item(claim, inputs, called) if spec.is_generator and spec.page else None
+        on_item = None
+        if spec.is_generator:
+            on_item = (self._on_item if spec.page else self._on_part)(claim, inputs, called)
         started = clock.monotonic_s()
-        given = self._given(trigger, batch, on_item)
+        try:
+            given = self._given(trigger, batch, on_item)
+        finally:
+            if spec.grows_text:
+                self._database.growing.end(spec.name, inputs.rows)
         if asked:
             code = (spec.name, spec.fingerprint, claim.version)
             self._database.costs.note(code, clock.monotonic_s() - started, len(asked))
@@ -196,6 +202,13 @@ class Runs:
         return known[1]
 
     # -- items as they come --
+
+    def _on_part(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
+        """Return what passes the parts of a growing text on to who reads along."""
+        growing, trigger = self._database.growing, claim.spec.name
+        return lambda place, part, item: growing.add(
+            trigger, inputs.rows[called[place]], part, str(item[0])
+        )
 
     def _on_item(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
         """Return what commits a generator's pages as they come; the first one clears the pages of the last run."""

@@ -194,6 +194,11 @@ class TriggerSpec:
         return self.timeout_s is not None and not self.is_async and self.executor != "process"
 
     @cached_property
+    def grows_text(self) -> bool:
+        """Whether it is a generator whose parts make one text."""
+        return self.is_generator and self.page is None
+
+    @cached_property
     def is_versioned(self) -> bool:
         """Whether its outputs are kept once for each state version, side by side."""
         return self.refresh == "before"

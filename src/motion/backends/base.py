@@ -99,6 +99,9 @@ class Backend(Protocol):
     def call(self) -> None:
         """Call those who work, here and in other processes: there is work."""
 
+    def tell(self) -> None:
+        """Tell those who wait for a change, here and in other processes, of what was not written durably."""
+
     def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
         """Write a consistent copy of the database to a folder, as of one moment, while others go on writing; return
         what `mend`, which may still change the copy, returned."""

@@ -215,6 +215,10 @@ class SqliteBackend:
         self.called.give()
         self._tell(WORK)
 
+    def tell(self) -> None:
+        self.committed.give()
+        self._tell(COMMITTED)
+
     def _tell(self, message: Message) -> None:
         if self._wakeups is not None:
             self._wakeups.tell(message)

@@ -117,6 +117,11 @@ CREATE TABLE IF NOT EXISTS motion_fit_runs (
 CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occurs next, in milliseconds since the epoch
     name TEXT PRIMARY KEY, schedule TEXT NOT NULL, next_ms INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_parts (  -- of texts that are growing: what their runs have given; gone when whole
+    trigger TEXT NOT NULL, row INTEGER NOT NULL,
+    run INTEGER NOT NULL,                         -- names the run that gave it, by chance
+    part INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (trigger, row, run, part)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_backfills (  -- a decision to remake outputs; a worker makes its tasks part by part
     change INTEGER PRIMARY KEY, trigger TEXT NOT NULL,
     next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last

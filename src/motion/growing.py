@@ -1,0 +1,140 @@
+"""Growing texts: the parts that a generator has given so far, passed on to who reads along, and read along."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Backend, Transaction
+from motion.errors import StoreClosed
+from motion.persistence import parts
+
+
+class Part(str):
+    """A part of a text that is growing: a string that knows where it belongs.
+
+    Attributes:
+        id, pages: name the row.
+        is_first: whether a text begins with it. What follows up to the next first part of the same row, joined, is
+            its text: where a run was lost and another one said something else, that begins anew.
+    """
+
+    id: Any
+    pages: dict[str, int]
+    is_first: bool
+
+    def __new__(cls, text: str, id: Any, pages: dict[str, int], is_first: bool) -> Part:
+        part = super().__new__(cls, text)
+        part.id, part.pages, part.is_first = id, pages, is_first
+        return part
+
+
+@dataclass
+class _Growing:
+    run: int
+    texts: list[str] = field(default_factory=list)
+    kept: int = 0
+    kept_s: float = 0.0
+    took_s: float = 0.0
+    is_left: bool = False
+
+
+class GrowingTexts:
+    """The texts that runs of this process are making. Thread-safe; those of other processes are read from the store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._growing: dict[tuple[str, int], _Growing] = {}
+
+    def add(self, trigger: str, row: int, part: int, text: str) -> None:
+        """Pass on a part: in this process at once, to others by the store."""
+        with self._lock:
+            if part == 0:
+                self._growing[trigger, row] = _Growing(random.getrandbits(62))
+            growing = self._growing[trigger, row]
+            growing.texts.append(text)
+            waited_s = clock.monotonic_s() - growing.kept_s
+            is_due = waited_s >= growing.took_s
+            is_left, growing.is_left = growing.is_left, not is_due
+        if is_due:
+            self._keep(trigger, row, growing)
+            return
+        self._backend.committed.give()
+        if not is_left:
+            later = threading.Timer(growing.took_s, self._keep, (trigger, row, growing))
+            later.daemon = True
+            later.start()
+
+    def _keep(self, trigger: str, row: int, growing: _Growing) -> None:
+        """Keep the parts that are not yet with the store. This takes at most half the time: what comes faster than it
+        can be kept is kept together, a little later."""
+
+        def work(tx: Transaction) -> None:
+            with self._lock:
+                is_over = self._growing.get((trigger, row)) is not growing
+                first, growing.kept = growing.kept, len(growing.texts)
+                growing.is_left = False
+            if not is_over:
+                parts.keep(tx, trigger, row, growing.run, first, growing.texts[first:])
+
+        started = clock.monotonic_s()
+        with suppress(StoreClosed):  # only the timer may come so late
+            self._backend.write(work, is_durable=False)
+            self._backend.tell()
+        growing.kept_s = clock.monotonic_s()
+        growing.took_s = growing.kept_s - started
+
+    def end(self, trigger: str, rows: Sequence[int]) -> None:
+        """Drop texts whose runs have ended; to be called before what they gave is committed."""
+        with self._lock:
+            for row in rows:
+                self._growing.pop((trigger, row), None)
+
+    def of_row(self, tx: Transaction, trigger: str, row: int) -> tuple[int, Sequence[str]] | None:
+        """Return the run that is making a row's text and its parts so far, None where there is none."""
+        with self._lock:
+            growing = self._growing.get((trigger, row))
+            if growing is not None:
+                return growing.run, list(growing.texts)
+        return parts.of_row(tx, trigger, row)
+
+
+class ReadAlong:
+    """What has been passed on of one row's text."""
+
+    def __init__(self, id: Any, pages: dict[str, int]) -> None:
+        self._id, self._pages = id, pages
+        self._passed = ""
+        self._run: int | None = None
+        self._taken = 0
+        self._text = ""
+
+    def grown(self, run: int, texts: Sequence[str]) -> Iterator[Part]:
+        """Give what a run has added. A run after a lost one is passed on from where its text goes beyond, or differs
+        from, what was passed on before."""
+        if run != self._run:
+            self._run, self._taken, self._text = run, 0, ""
+        for text in texts[self._taken :]:
+            self._text += text
+            if not (self._text != self._passed and self._passed.startswith(self._text)):
+                yield from self._advanced(self._text)
+        self._taken = len(texts)
+
+    def whole(self, text: str) -> Iterator[Part]:
+        """Give what is missing of the text as it was committed."""
+        yield from self._advanced(text)
+
+    def _advanced(self, text: str) -> Iterator[Part]:
+        """Give what leads from what was passed on to `text`: its end, or all of it where they differ."""
+        if text == self._passed:
+            return
+        is_first = not self._passed or not text.startswith(self._passed)
+        added = text if is_first else text[len(self._passed) :]
+        self._passed = text
+        yield Part(added, self._id, self._pages, is_first)
