@@ -289,6 +289,68 @@ def test_p11_among_several_processes_each_occurrence_runs_once(
     )  # the first may be late, the last on time
 
 
+DIES = """
+import os
+import sys
+import threading
+from dataclasses import dataclass
+
+import motion
+from motion import clock
+
+@dataclass
+class Tick:
+    id: int
+    ts: int
+    who: str
+    long: int
+
+@motion.trigger(on=motion.every(hours=1), name="ticking", version="1")
+def hourly(store: motion.View) -> None:
+    store.set("tick", who="hourly")
+    os._exit(9)
+
+@motion.trigger(on=motion.deleted("tick"), name="gone", version="1")
+def gone(id: int, store: motion.View) -> None:
+    store.set("tick", who=f"gone {id}")
+    os._exit(9)
+
+triggers = [hourly, gone]
+store = motion.create_store(
+    "shared", schemas={"tick": Tick}, triggers=triggers, url=sys.argv[1], durability="normal"
+)
+if sys.argv[2] == "occurrence":
+    clock.advance(3601)
+else:
+    store.set("tick", id=7)
+    store.delete("tick", 7)
+threading.Event().wait(30)
+"""
+
+
+@pytest.mark.parametrize("event", ["occurrence", "deletion"])
+def test_p2_an_event_whose_process_is_killed_in_its_run_takes_effect_once(
+    event: str, tmp_path: Path, open_store: OpenStore
+) -> None:
+    url = f"sqlite:///{tmp_path / 'shared'}.motion"
+    killed = subprocess.run(
+        [sys.executable, "-W", "error", "-c", DIES, url, event],
+        timeout=60,
+        check=False,
+    )
+    assert killed.returncode == 9
+
+    @motion.trigger(on=motion.deleted("tick"), name="gone", version="1")
+    def gone(id: int, store: motion.View) -> None:
+        store.set("tick", who=f"gone {id}")
+
+    triggers = [ticking(motion.every(hours=1), version="1"), gone]
+    store = open_store("shared", schemas=SCHEMAS, triggers=triggers, url=url)
+    store.wait(timeout=30)
+    expected = {"occurrence": "tick", "deletion": "gone 7"}[event]
+    assert [row.who for row in store.rows("tick")] == [expected]
+
+
 @pytest.mark.parametrize(
     ("function", "options", "said"),
     [
