@@ -270,8 +270,8 @@ def trigger(
         on_change: "backfill" remakes what older code made, in the background, when the store is opened with other
             code. None leaves it until `store.backfill`.
         rate: how many calls may begin in a second, minute or hour, such as "600/min", over all processes of the store.
-            They are spread evenly: any stretch of time has at most its share, and those of a tenth of a second more.
-            A call for a batch is one call; a retry is one too.
+            Their turns are spread evenly, and none begins before its turn; turns of the last tenth of a second that
+            nobody took are made up for. A call for a batch is one call; a retry is one too.
         batch_wait: seconds that a batch may take to fill before a smaller one is handed over.
         memo: keep results in the store, and take them for equal inputs, on whichever row, made by the same code and the
             same state versions. The last 100,000 results of the trigger are kept, or 256 MiB of them. It is for functions
