@@ -111,7 +111,7 @@ def nearest() -> list[Figure]:
     from usearch.index import Index
 
     all_of = filled()
-    bare = Index(ndim=DIM, metric="cos", dtype="f32")
+    bare = Index(ndim=DIM, metric="cos")
     bare.add(np.arange(1, COUNT + 1), all_of.stored)
     value, limit, found = [], [], []
     for query in all_of.queries:  # in turn: both meet the same load

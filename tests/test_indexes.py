@@ -237,6 +237,28 @@ def test_a_changed_metric_is_not_answered_from_the_old_file(
     assert hit.score == pytest.approx(float((places() @ query).max()), rel=1e-4)
 
 
+def test_arrays_whose_length_is_not_fixed_are_kept_too(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass
+    class Loose:
+        id: int
+        at: np.ndarray
+
+    monkeypatch.setattr(choice, "APPROXIMATE_FROM", 2_000)
+    store = open_store(schemas={"spot": Loose})
+    store.set_many("spot", [{"id": i, "at": at} for i, at in enumerate(places())])
+    query = np.ones(8)
+    before = [hit.id for hit in store.search(PATH, query, k=5)]
+    until(lambda: bool(files(tmp_path)))
+    store.close()
+    written = file_of(tmp_path).stat().st_mtime_ns
+    again = open_store(schemas={"spot": Loose})
+    assert [hit.id for hit in again.search(PATH, query, k=5)] == before
+    again.close()
+    assert file_of(tmp_path).stat().st_mtime_ns == written
+
+
 # -- several processes --
 
 
@@ -354,6 +376,46 @@ class Mover(motion.Component):
     @motion.fit(on="text.label", every=10_000)
     def learn(self, state: dict[str, int], rows: list[Any]) -> dict[str, int]:
         return {"moved": state["moved"] + 1}
+
+
+class Captioner(motion.Component):
+    """Texts that name the version they are of."""
+
+    def setup(self) -> dict[str, int]:
+        return {"version": 1}
+
+    @motion.infer(on="photo.number", sets="photo.caption", refresh="before")
+    def caption(self, state: dict[str, int], number: int) -> str:
+        return f"caption{number} of version{state['version']}"
+
+    @motion.fit(on="photo.label", every=10_000)
+    def learn(self, state: dict[str, int], rows: list[Any]) -> dict[str, int]:
+        return {"version": state["version"] + 1}
+
+
+@dataclass
+class Photo:
+    id: int
+    number: int
+    caption: str
+    label: str
+
+
+def test_a_text_search_is_about_the_texts_of_the_live_version(open_store: OpenStore) -> None:
+    store = open_store(schemas={"photo": Photo}, triggers=[Captioner()])
+    store.set_many("photo", [{"id": i, "number": i} for i in range(20)])
+    store.wait(timeout=60)
+    assert len(store.search("photo.caption", text="version1", k=50)) == 20
+    store.set("photo", id=1, label="x")
+    store.model("Captioner").fit()
+    store.wait(timeout=60)
+    store.set("photo", id=3, number=30).wait()
+    assert store.search("photo.caption", text="version1", k=50) == []
+    hits = store.search("photo.caption", text="caption30", k=50)
+    assert [(hit.id, hit.row.caption) for hit in hits] == [(3, "caption30 of version2")]
+    assert len(store.search("photo.caption", text="version2", k=50, where="id < 10")) == 10
+    store.delete("photo", 3)
+    assert store.search("photo.caption", text="caption30") == []
 
 
 def test_a_versions_index_is_ready_when_it_goes_live_and_gone_with_it(

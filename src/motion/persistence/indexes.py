@@ -233,8 +233,7 @@ class Follower:
 
     @property
     def _of(self) -> str:
-        dim = self._index.dim if self._index is not None else self.key.dim
-        return f"{self._path} version {self.version}, {self.key.metric} of {dim}"
+        return f"{self._path} version {self.version}, {self.key.metric} of {self.key.dim}"
 
     # -- following the rows --
 
@@ -254,14 +253,15 @@ class Follower:
 
     def _load(self, last: int) -> None:
         """Take the index from its file, unless that is ahead of the snapshot."""
-        if self.key.dim is None or self.key.index == "exact":
+        if self.key.index == "exact":
             return
         found = self._files.load(self._file, self._of)
         if found is None or found[0] > last:
             return
         position, parts = found
-        index = self._new_index(self.key.dim, len(parts.get("rows", ())))
         try:
+            count, dim = parts["matrix"].shape
+            index = self._new_index(dim, count)
             index.restore(parts)
         except (KeyError, ValueError, RuntimeError):  # another version of the library, for one
             self._files.note_damage(self._file)
