@@ -186,6 +186,10 @@ def test_a_damaged_or_cut_file_costs_a_rebuild_and_nothing_else(
     damages = [whole[: numbers.randrange(len(whole))] for _ in range(4)] + [b""]
     for at in [0, 20, 200, *(numbers.randrange(len(whole)) for _ in range(5))]:
         damages.append(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+    third = len(whole) // 3
+    damages += [
+        whole[:at] + b"\x3c" * third + whole[at + third :] for at in (1_000, third, 2 * third)
+    ]
     for damage in damages:
         file_of(tmp_path).write_bytes(damage)
         again = open_store(schemas={"spot": Spot})
@@ -414,6 +418,9 @@ def test_a_text_search_is_about_the_texts_of_the_live_version(open_store: OpenSt
     hits = store.search("photo.caption", text="caption30", k=50)
     assert [(hit.id, hit.row.caption) for hit in hits] == [(3, "caption30 of version2")]
     assert len(store.search("photo.caption", text="version2", k=50, where="id < 10")) == 10
+    assert (
+        len(store.search("photo.caption", text="of", k=20)) == 20
+    )  # none is crowded out by version 1's
     store.delete("photo", 3)
     assert store.search("photo.caption", text="caption30") == []
 

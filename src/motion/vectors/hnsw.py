@@ -137,7 +137,9 @@ class HnswIndex:
         first = graph.insert(vectors)
         with lock.alone():
             graph.register(first, rows, stamps)
-            if not graph.fresh:
+            if (
+                len(graph.fresh) <= LEFT_FRESH
+            ):  # none left may never come, where rows change all the time
                 self._graph, self._next = graph, None
 
     def _grow(self, graph: _Graph, limit: int) -> None:
