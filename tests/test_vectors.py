@@ -113,7 +113,7 @@ def test_an_empty_index_finds_nothing(make: Make) -> None:
 def test_neighbours_far_from_zero_are_told_apart(make: Make, metric: Metric, offset: int) -> None:
     index, vectors = make(DIM, metric), clustered(1_000) + np.float32(offset)
     index.put(range(1_000), vectors)
-    queries = vectors[::20] + clustered(50, seed=1) / np.float32(10)
+    queries = (vectors[::20] + clustered(50, seed=1) / np.float32(10)).astype(np.float32)
     found = [rows[0] for rows, _ in index.search(queries, 1)]
     true = [scores_of(metric, vectors, query).argmax() for query in queries]
     assert np.mean(np.array(found) == np.array(true)) >= 0.95
