@@ -167,6 +167,56 @@ def back(store: motion.Store, component: str = "Scale") -> int | None:
     return store.status().versions[component]
 
 
+# -- a sample first --
+
+
+class Sampled(Scale):
+    """The same, tried on 10 rows first; a label "worse" makes it worse."""
+
+    @motion.fit(on="item.label", promote=motion.if_better("quality"), gate_on=10)
+    def learn(self, state: State, rows: list[Item]) -> State:
+        step = -1 if rows[-1].label == "worse" else 1
+        return {"factor": state["factor"] + step, "weights": np.zeros(3)}
+
+    def evaluate(self, state: State, rows: list[Item], store: motion.View) -> dict[str, float]:
+        found, count = seen(store)
+        narrow = store.search("item.vector", [1, 0], k=1000, where="id <= ?", params=[5])
+        return {
+            "quality": state["factor"],
+            "saw": float(found),
+            "count": count,
+            "narrow": len(narrow),
+        }
+
+
+def test_a_worse_candidate_is_refused_on_a_sample_before_the_rest_is_built(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Sampled(5))
+    fill(store, *(f"text {i}" for i in range(50)))
+    CALLS.made.clear()
+    fit(store, "Sampled", "worse")
+    refused = store.model("Sampled").versions()[-1]
+    assert (refused.status, refused.metrics["sample"]) == ("refused", True)
+    assert (len(CALLS.made), seen(store)) == (10, ("5", 50))
+
+
+def test_both_versions_are_measured_on_the_same_sample_and_then_on_all(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Sampled(5))
+    fill(store, *(f"text {i}" for i in range(50)))
+    CALLS.made.clear()
+    fit(store, "Sampled", "better")
+    live = store.model("Sampled").versions()[-1]
+    sample = live.metrics["sample"]
+    assert (sample["rows"], sample["count"], sample["live"]["count"]) == (10, 10, 10)
+    assert (sample["saw"], sample["live"]["saw"]) == (6, 5)
+    assert sample["narrow"] == sample["live"]["narrow"] < 5
+    assert (live.metrics["count"], live.metrics["live"]["count"]) == (50, 50)
+    assert (live.status, len(CALLS.made), seen(store)) == ("live", 50, ("6", 50))
+
+
 # -- a setup that has changed --
 
 

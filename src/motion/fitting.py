@@ -29,6 +29,7 @@ from motion.persistence import files, forms, labels, queue, schedules, states
 from motion.persistence.catalog import last_number
 from motion.promotion import (
     begin_switch,
+    build_the_rest,
     forget_old,
     make_indexes_ready,
     refuse,
@@ -41,6 +42,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IDLE_WAIT_S = 0.5
+
+AWAITED = "sample_awaited"
+"""Among a candidate's metrics: the rows of the sample that it is to be tried on first."""
+
 _setup_lock = threading.Lock()
 
 
@@ -305,14 +310,17 @@ class _Keeper:
         seconds: float,
         tx: Transaction,
     ) -> None:
+        has_sample = fit.gate_on is not None and fit.promote.kind == "if_better"
+        metrics = {AWAITED: fit.gate_on} if has_sample and parent is not None else {}
         number = states.add_version(
             tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
-            duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
+            metrics=metrics, duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
         )  # fmt: skip
         labels.note_lessons(tx, numbers, self._name, number)
         labels.end_fit(tx, fit, seen, last_number(tx))
         reach("fit.noted")
-        begin_switch(tx, self._database, self._name, number, is_gated=True)
+        sample = metrics.get(AWAITED)
+        begin_switch(tx, self._database, self._name, number, is_gated=True, sample=sample)
 
     def _fail(
         self, fit: FitSpec, parent: int | None, seen: int, exc: Exception, tx: Transaction
@@ -333,6 +341,7 @@ class _Keeper:
         rows: Sequence[Any] = (),
         timeout_s: float | None = None,
         request: str | None = None,
+        like: int | None = None,
     ) -> T:
         code = self._database.code.components[self._name]
         manifest = None
@@ -348,6 +357,7 @@ class _Keeper:
             manifest,
             None if manifest is None else forms.classes_of(manifest, code),
             version,
+            like,
             rows,
         )
         try:
@@ -421,6 +431,9 @@ class _Keeper:
             return True
         if not candidate.is_built:
             return False
+        if candidate.is_gated and AWAITED in candidate.metrics:
+            self._try_on_sample(candidate)
+            return True
         if candidate.is_gated and not self._passes(candidate):
             return True
         reach("candidate.measured")
@@ -442,35 +455,67 @@ class _Keeper:
             logger.warning(message, number, self._name, metrics.get("reason"))
         forget_old(self._database, self._name)
 
+    def _try_on_sample(self, candidate: _Candidate) -> None:
+        """Measure a candidate on the rows that it has outputs for so far; if it is better there, build the rest."""
+        measured = self._measured(candidate, candidate.number)
+        if measured is None:
+            return
+        metrics = {**measured, "rows": candidate.metrics[AWAITED]}
+
+        def work(tx: Transaction) -> None:
+            if states.candidate_version(tx, self._name) == candidate.number:
+                states.set_status(
+                    tx, self._name, candidate.number, "candidate", {"sample": metrics}
+                )
+                build_the_rest(tx, self._database, self._name, candidate.number)
+
+        self._database.write(work)
+
     def _passes(self, candidate: _Candidate) -> bool:
-        """Measure a candidate beside the live version, and decide as its fit says. A `setup` that has changed is only
-        promoted by itself if it is better: it has learned nothing."""
+        """Measure a candidate beside the live version, and decide as its fit says; note the figures."""
+        metrics = self._measured(candidate)
+        if metrics is None:
+            return False
+        is_manual = self._policy(candidate).kind == "manual"
+        if "sample" in candidate.metrics:
+            metrics["sample"] = candidate.metrics["sample"]
+        if is_manual:
+            metrics["is_ready"] = True
+
+        def work(tx: Transaction) -> None:
+            if states.candidate_version(tx, self._name) == candidate.number:
+                states.set_status(tx, self._name, candidate.number, "candidate", metrics)
+
+        self._database.write(work)
+        return not is_manual
+
+    def _measured(self, candidate: _Candidate, like: int | None = None) -> dict[str, Any] | None:
+        """Return what `evaluate` gives for a candidate and for the live version, or None where the candidate was refused
+        for it. A `setup` that has changed is only promoted by itself if it is better: it has learned nothing.
+
+        Args:
+            like: searches are among the rows that this version has outputs for.
+        """
         number, promote = candidate.number, self._policy(candidate)
         try:
-            new = self._evaluated(candidate, number)
-            old = None if candidate.live is None else self._evaluated(candidate, candidate.live)
+            new = self._evaluated(candidate, number, like)
+            live = candidate.live
+            old = None if live is None else self._evaluated(candidate, live, like)
         except Exception as exc:
             if self._stop.is_set():
                 raise
             if promote.kind != "always":
                 self._refuse(number, _why(exc))
-                return False
+                return None
             logger.warning("%s cannot be evaluated: %s", self._name, _why(exc)["reason"])
             new, old = {}, {}
         metrics: dict[str, Any] = {**new, **({"live": old} if old else {})}
         reason = promote.decide(new, old)
-        if reason is not None:
-            self._refuse(number, {**metrics, "reason": reason})
-            return False
-        if promote.kind == "manual":
-            metrics["is_ready"] = True
-
-        def work(tx: Transaction) -> None:
-            if states.candidate_version(tx, self._name) == number:
-                states.set_status(tx, self._name, number, "candidate", metrics)
-
-        self._database.write(work)
-        return promote.kind != "manual"
+        if reason is None:
+            return metrics
+        on_sample = {} if like is None else {"sample": True}
+        self._refuse(number, {**metrics, **on_sample, "reason": reason})
+        return None
 
     def _policy(self, candidate: _Candidate) -> Promotion:
         fits = {fit.spec.name: fit.spec for fit in self._fits()}
@@ -479,7 +524,7 @@ class _Keeper:
         better = [spec.promote for spec in fits.values() if spec.promote.kind == "if_better"]
         return next(iter(better), manual)
 
-    def _evaluated(self, candidate: _Candidate, version: int) -> dict[str, float]:
+    def _evaluated(self, candidate: _Candidate, version: int, like: int | None) -> dict[str, float]:
         component = self._database.code.components[self._name]
         if not hasattr(component, "evaluate"):
             return {}
@@ -489,7 +534,7 @@ class _Keeper:
             layout = self._database.layouts[fit.table] if fit else None
             held = labels.held_out_rows(tx, layout, fit.name) if fit and layout else []
         timeout_s = fit.timeout_s if fit else None
-        return self._in_process(run_evaluate, "evaluate", version, held, timeout_s)
+        return self._in_process(run_evaluate, "evaluate", version, held, timeout_s, like=like)
 
 
 def _first_held_out(fits: Iterable[FitSpec]) -> FitSpec | None:

@@ -15,9 +15,10 @@ from typing import Any
 
 from motion import clock
 from motion.components import Component, Progress
-from motion.database import Database
+from motion.database import Database, Where, condition_of
 from motion.errors import FitFailed, MotionError
-from motion.persistence import forms, labels
+from motion.persistence import forms, labels, states
+from motion.persistence.layout import Pins
 from motion.view import View
 
 TOLD_S = 0.5
@@ -33,7 +34,8 @@ class Job:
         method: of the component.
         manifest: the state to begin with, None where there is none.
         classes: those that the manifest names and the job's process cannot find.
-        pins: component -> version that its view sees.
+        version: of the component that its view sees.
+        like: a version whose rows alone its searches are among: those of a sample.
     """
 
     open_database: Callable[[], Database]
@@ -44,6 +46,7 @@ class Job:
     manifest: str | None = None
     classes: Mapping[str, type] | None = None
     version: int | None = None
+    like: int | None = None
     rows: Sequence[Any] = ()
 
 
@@ -90,7 +93,10 @@ def _call(job: Job) -> Any:
     database = job.open_database()
     try:
         _told = _Told(database, job.request) if job.request else None
-        view = View(database, [], {} if job.version is None else {name: job.version})
+        pins = {} if job.version is None else {name: job.version}
+        view = (
+            View(database, [], pins) if job.like is None else SampleView(database, pins, job.like)
+        )
         method = getattr(job.component, job.method)
         arguments = (state, list(job.rows), view)
         return method(*arguments[: len(inspect.signature(method).parameters)])
@@ -104,6 +110,37 @@ def _call(job: Job) -> Any:
 def _failed(job: Job, exc: Exception) -> FitFailed:
     reason, trace = f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))
     return FitFailed(f"{job.component.name}.{job.method}", reason, trace)
+
+
+class SampleView(View):
+    """A view whose searches are among the rows that a version has outputs for: so a sample is fair to both."""
+
+    def __init__(self, database: Database, pins: Pins, like: int) -> None:
+        super().__init__(database, [], pins)
+        self._like = like
+
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: Any = None,
+        *,
+        text: str | Sequence[str] | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Any]:
+        keys = [key] if isinstance(key, str) else list(key)
+        layout = self._database.layout(self._database.tables.key(keys[0]).table)
+        specs = {
+            layout.versioned[name]
+            for name in (path.partition(".")[2] for path in keys)
+            if name in layout.versioned and layout.versioned[name].component in self._pins
+        }
+        condition, values = condition_of(layout.table, where, params)
+        parts = [states.has_output(spec, self._like) for spec in specs]
+        parts += [f"({condition})"] if condition is not None else []
+        both = " AND ".join(parts) or None
+        return super().search(key, vector, text=text, k=k, where=both, params=values)
 
 
 # -- progress --

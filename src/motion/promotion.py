@@ -32,8 +32,13 @@ def begin_switch(
     *,
     is_gated: bool,
     is_rollback: bool = False,
+    sample: int | None = None,
 ) -> None:
-    """Make a version the candidate, and enqueue the outputs that it lacks. A candidate before it is superseded."""
+    """Make a version the candidate, and enqueue the outputs that it lacks. A candidate before it is superseded.
+
+    Args:
+        sample: only for so many rows of each trigger: what is measured on them decides whether the rest follows.
+    """
     before = states.candidate_version(tx, component)
     if before is not None and before != number:
         refuse(tx, database, component, before, {"reason": f"superseded by version {number}"})
@@ -42,8 +47,17 @@ def begin_switch(
     if number != live:
         states.set_status(tx, component, number, "candidate")
     for layout, spec in versioned(database, component):
-        enqueue_build(tx, layout, spec, missing_rows(tx, layout, spec, live, number), number)
+        missing = missing_rows(tx, layout, spec, live, number)
+        rows = missing if sample is None else states.sample_of(missing, sample)
+        enqueue_build(tx, layout, spec, rows, number)
     reach("candidate.begun")
+
+
+def build_the_rest(tx: Transaction, database: Database, component: str, number: int) -> None:
+    """Enqueue the outputs that a candidate lacks beyond its sample."""
+    live = states.live_version(tx, component)
+    for layout, spec in versioned(database, component):
+        enqueue_build(tx, layout, spec, missing_rows(tx, layout, spec, live, number), number)
 
 
 def missing_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -300,6 +300,17 @@ def lineage(tx: Transaction, component: str, number: int | None) -> list[int]:
         row = tx.execute(sql, (component, number)).fetchone()
         number = None if row is None else row[0]
     return found
+
+
+def has_output(spec: TriggerSpec, version: int) -> str:
+    """Return the condition, on a row's `:row`, that a version has outputs for it."""
+    slot = f'slot = {slot_of(version, 0)} + ":row"'
+    return f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE {slot})"
+
+
+def sample_of(rows: Iterable[int], count: int) -> list[int]:
+    """Return so many of the rows, always the same ones, spread over all of them."""
+    return sorted(rows, key=lambda row: row * 2654435761 % 2**32)[:count]
 
 
 def rows_without_outputs(
