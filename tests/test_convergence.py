@@ -41,11 +41,14 @@ def plans(draw: st.DrawFn) -> Plan:
             levels[f"m{level}"] = level
         elif level:
             page = f"{'pq'[level - 1]}_page"
-            name = f"w{level}"
-            on = draw(on_keys([key for key in levels if key != "k"]))
-            style = draw(st.sampled_from(["plain", "plain", "generator", "async"]))
-            rules.append(_drawn(draw, f"make_{name}", on, (name,), level, levels, style, page=page))
-            levels[name] = level
+            sources_of_pages = [key for key in levels if key != "k"]
+            for name in [f"w{level}", f"v{level}"][: draw(st.sampled_from([1, 1, 2]))]:
+                on = draw(on_keys(sources_of_pages))
+                style = draw(st.sampled_from(["plain", "plain", "generator", "async"]))
+                rules.append(
+                    _drawn(draw, f"make_{name}", on, (name,), level, levels, style, page=page)
+                )
+                levels[name] = level
         for i in range(draw(st.integers(0 if level else 1, 3))):
             names = (
                 (f"d{level}{i}",) if draw(st.integers(0, 3)) else (f"d{level}{i}", f"e{level}{i}")
@@ -156,7 +159,7 @@ def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     touches = touch.map(lambda own: ("touch", own))
     inside = st.lists(st.one_of(touches, touches, write, step), min_size=1, max_size=4)
     hook = st.tuples(st.just("hook"), st.sampled_from(plan.rules), inside)
-    others = st.sampled_from([("settle",), ("settle",), ("break",), ("reopen",)])
+    others = st.sampled_from([("settle",), ("settle",), ("break",), ("break",), ("reopen",)])
     return st.lists(
         st.one_of(write, write, write, step, step, hook, hook, others), min_size=5, max_size=24
     )

@@ -17,6 +17,7 @@ import pytest
 
 import motion
 from tests.conftest import OpenStore
+from tests.test_faults import in_a_process
 
 ROOT = Path(__file__).parent.parent
 
@@ -288,17 +289,15 @@ def die(folder: str) -> None:
     store.close()
 
 
-@pytest.mark.crash
 def test_p11_a_row_that_ends_ten_processes_is_set_aside_alone(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
     folder = f"sqlite:///{tmp_path / 'crash.motion'}"
     store = open_store("crash", schemas=SCHEMAS, triggers=[deadly], run=False)
     store.set_many("doc", [{"id": i, "text": f"w{i}"} for i in range(1, 21)])
-    codes: list[int] = []
+    codes: list[int | None] = []
     while not codes or codes[-1] != 0:
-        with in_another_process(f"die({folder!r})") as process:
-            codes.append(process.wait())
+        codes.append(in_a_process(die, folder))
     assert codes == [1] * 10 + [0]
     assert [(letter.row, letter.attempts) for letter in store.errors()] == [("id=7 word_page=0", 0)]
     assert [row.id for row in store.rows("doc") if row.loud is None] == [7]

@@ -521,6 +521,23 @@ def test_a_row_deleted_while_its_fan_out_runs_leaves_nothing_behind(open_store: 
     assert (store.rows("query"), store.rows("chunk")) == ([], [])
 
 
+# -- two fan-outs over one page key --
+
+
+def test_p6_a_page_stays_while_another_fan_out_has_an_item_on_it(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.limit", sets="query.loud", page="idea_page")
+    def counts(limit: int) -> list[str]:
+        return [str(i) for i in range(limit)]
+
+    store = open_queries(open_store, ideas, counts)
+    store.set("query", id=1, text="a b c", limit=3).wait()
+    ask(store, "d")
+    shorter = pages(store, "idea"), pages(store, "loud")
+    store.set("query", id=1, limit=2).wait()
+    assert shorter == ({0: "d", 1: None, 2: None}, {0: "0", 1: "1", 2: "2"})
+    assert (pages(store, "idea"), pages(store, "loud")) == ({0: "d", 1: None}, {0: "0", 1: "1"})
+
+
 # -- pages that inherit what triggers run on --
 
 

@@ -145,12 +145,31 @@ def replace_pages(
     written = write_pages(tx, layout, spec, source, 0, items, cause)
     spare = {page: old for page, old in before.items() if page >= len(items)}
     removed = [old.row for page, old in spare.items() if page > 0 and old.made_by == spec.name]
+    for row, other in _made_by_others_too(tx, layout, spec, removed).items():
+        update_row(tx, layout, row, {'":made_by"': other})
+        removed.remove(row)
     for page, old in spare.items():
         if old.row not in removed:
             columns = _page_columns(layout, spec, source[1], page, [(None,) * len(spec.sets)])
             written.add(write_rows(tx, layout, columns, 1, cause.number, is_user=False))
     _delete_pages(tx, layouts, spec, removed, cause)
     return written
+
+
+def _made_by_others_too(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> dict[int, str]:
+    """Return row -> trigger of pages that another fan-out over the same page key has an item on: they go over to it."""
+    found: dict[int, str] = {}
+    for other in layout.graph.of_table(layout.table.name):
+        if other.page != spec.page or other.name == spec.name:
+            continue
+        has_item = " OR ".join(f"{quoted(key)} NOT NULL" for key in other.sets)
+        for part in parts_of(rows):
+            condition = f"{in_ranges(layout.row_column, part)} AND ({has_item})"
+            sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {condition}"
+            found |= {int(row[0]): other.name for row in tx.execute(sql)}
+    return found
 
 
 def write_pages(
