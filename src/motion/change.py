@@ -13,7 +13,7 @@ from motion.database import Database
 from motion.derive import CURRENT
 from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
 from motion.growing import ReadAlong
-from motion.persistence import backfills, events, provenance, queue
+from motion.persistence import backfills, backlog, events, provenance
 from motion.persistence.parts import rows_by_name
 from motion.remaining import shown_progress
 from motion.tasks import DeadLetter
@@ -258,7 +258,7 @@ class Change:
         self._database.write(work)
 
     def _remaining(self, tx: Transaction) -> int:
-        return sum(queue.live_count(tx, key) + backfills.remaining(tx, key) for key in self._keys)
+        return sum(backlog.live_count(tx, key) + backfills.remaining(tx, key) for key in self._keys)
 
     def _key_is_set(self, key: str) -> Callable[[Transaction], bool]:
         self._database.tables.get(self._table or "").key(key)
@@ -314,6 +314,6 @@ def dead_letters(
     tables = {}
     for spec in database.graph.triggers.values():
         layout = database.layouts[spec.table]
-        shown = queue.row_expression(layout.base, layout.row_column, layout.table.primary_key)
+        shown = backlog.row_expression(layout.base, layout.row_column, layout.table.primary_key)
         tables[spec.name] = (spec.source, shown)
-    return queue.dead_letters(tx, tables, change=change, trigger=trigger)
+    return backlog.dead_letters(tx, tables, change=change, trigger=trigger)

@@ -27,7 +27,7 @@ from motion.errors import (
 )
 from motion.graph import Graph
 from motion.growing import GrowingTexts
-from motion.persistence import backfills, catalog, forms, labels, moments, queue, reading, states
+from motion.persistence import backfills, backlog, catalog, forms, labels, moments, reading, states
 from motion.persistence.cascade import Layouts
 from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
@@ -195,7 +195,7 @@ class Database:
 
         def refreshed(tx: Transaction) -> tuple[T, bool]:
             self._refresh(tx, catalog.graph_number(tx))
-            return work(tx), queue.has_ready(tx)
+            return work(tx), backlog.has_ready(tx)
 
         result, has_work = self._write_noted(refreshed, is_durable=is_durable)
         if has_work:

@@ -25,7 +25,7 @@ from motion.executors.base import Executor
 from motion.faults import reach
 from motion.jobs import Job, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
-from motion.persistence import files, forms, labels, queue, schedules, states
+from motion.persistence import backlog, files, forms, labels, schedules, states
 from motion.persistence.catalog import last_number
 from motion.promotion import (
     begin_switch,
@@ -409,14 +409,14 @@ class _Keeper:
             number = states.candidate_version(tx, self._name)
             if number is None:
                 return None
-            is_built, dead = queue.version_is_built(tx, triggers, number)
+            is_built, dead = backlog.version_is_built(tx, triggers, number)
             metrics = next(v.metrics for v in states.versions(tx, self._name) if v.number == number)
             return _Candidate(
                 number,
                 states.live_version(tx, self._name),
                 is_built,
                 dead,
-                queue.first_error(tx, number) if dead else "",
+                backlog.first_error(tx, number) if dead else "",
                 states.is_gated(tx, self._name),
                 metrics,
                 states.fit_of(tx, self._name, number),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.persistence import queue, rates
+from motion.persistence import backlog, rates
 from motion.rates import Turns
 from motion.tasks import Task
 from motion.triggers import TriggerSpec
@@ -81,7 +81,7 @@ class Pace:
         """Return how many rows may be claimed, whole batches or what is there after a batch had its time to fill; or 0
         and when that is over."""
         batch, now = spec.batch or 1, clock.now_ms()
-        ready = queue.ready_rows(tx, spec.name, rows)
+        ready = backlog.ready_rows(tx, spec.name, rows)
         with self._lock:
             if not ready:
                 self._filling.pop(spec.name, None)

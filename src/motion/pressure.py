@@ -10,7 +10,7 @@ import threading
 from motion import clock
 from motion.database import Database
 from motion.errors import QueueFull
-from motion.persistence import queue
+from motion.persistence import backlog
 
 QUEUE_LIMIT = 10_000_000
 """Tasks that may be left before writes wait, where `create_store` does not say: about 2 GB on disk."""
@@ -69,4 +69,4 @@ class QueueLimit:
 
     def _count(self) -> int:
         with self._database.backend.read() as tx:
-            return queue.live_tasks(tx)
+            return backlog.live_tasks(tx)

@@ -12,7 +12,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.database import Database
 from motion.faults import reach
-from motion.persistence import files, forms, queue, states
+from motion.persistence import backlog, files, forms, queue, states
 from motion.persistence.cascade import due_rows, enqueue_rows
 from motion.persistence.catalog import next_number
 from motion.persistence.layout import Layout
@@ -99,7 +99,7 @@ def make_indexes_ready(database: Database, component: str, number: int) -> None:
 def switch(tx: Transaction, database: Database, component: str, number: int) -> None:
     """Make a built candidate live. Its values are beside the live ones already, so this changes one number."""
     names = [spec.name for _, spec in versioned(database, component)]
-    is_built, _ = queue.version_is_built(tx, names, number)
+    is_built, _ = backlog.version_is_built(tx, names, number)
     if states.candidate_version(tx, component) != number or not is_built:
         return  # superseded, or rows came meanwhile: it is looked at again after the next commit
     before = states.live_version(tx, component)

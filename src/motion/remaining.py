@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from motion.backends.base import Transaction
-from motion.persistence import backfills, labels, queue, states
+from motion.persistence import backfills, backlog, labels, states
 
 
 def has_work(tx: Transaction) -> bool:
     """Whether a store has work left. Look-ups, however long the queue."""
     return bool(
-        queue.has_live(tx)
+        backlog.has_live(tx)
         or backfills.remaining(tx)
         or labels.fits_pending(tx)
         or states.waiting_candidates(tx)
@@ -21,7 +21,7 @@ def has_work(tx: Transaction) -> bool:
 
 def work_left(tx: Transaction) -> int:
     """Return how many rows, fits and candidates a store has still to deal with."""
-    rows = queue.live_count(tx) + backfills.remaining(tx)
+    rows = backlog.live_count(tx) + backfills.remaining(tx)
     return rows + labels.fits_pending(tx) + states.waiting_candidates(tx)
 
 

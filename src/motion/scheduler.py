@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from motion import clock
 from motion.backends.base import Transaction
 from motion.database import Database
-from motion.persistence import events, queue, schedules
+from motion.persistence import backlog, events, schedules
 from motion.persistence.cascade import enqueue_rows
 from motion.persistence.catalog import next_number
 from motion.tasks import Cause
@@ -45,7 +45,7 @@ class Scheduler:
             return
         self._looked_s = clock.monotonic_s()
         with self._database.backend.read() as tx:
-            free = [name for name in names if not queue.has_live_of(tx, name)]
+            free = [name for name in names if not backlog.has_live_of(tx, name)]
             self._next_ms = schedules.next_ms(tx, free)
         if self._next_ms is not None and self._next_ms <= clock.now_ms():
             self._next_ms = self._database.write(lambda tx: self._fire(tx, free))
@@ -60,7 +60,7 @@ class Scheduler:
 
     def _fire(self, tx: Transaction, names: list[str]) -> int | None:
         """Enqueue the occurrences that are due. One whose forerunner still waits or runs stays due until that ends."""
-        free = [name for name in names if not queue.has_live_of(tx, name)]
+        free = [name for name in names if not backlog.has_live_of(tx, name)]
         for name, due_ms in schedules.take_due(tx, free, clock.now_ms()).items():
             spec = self._database.graph.triggers[name]
             layout, number = self._database.layouts[spec.table], next_number(tx)

@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.components import Progress
 from motion.database import Database
 from motion.explanation import duration
-from motion.persistence import backfills, labels, moments, provenance, queue, states
+from motion.persistence import backfills, backlog, labels, moments, provenance, states
 from motion.persistence.catalog import last_number
 from motion.persistence.discards import discarded
 from motion.tasks import TaskStatus
@@ -184,7 +184,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
     """Return what a store is doing."""
     graph = database.graph
     with database.backend.read() as tx:
-        tasks, rows = queue.depths(tx), queue.rows_to_do(tx)
+        tasks, rows = backlog.depths(tx), backlog.rows_to_do(tx)
         return Status(
             name=database.name,
             triggers={

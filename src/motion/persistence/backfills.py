@@ -18,7 +18,7 @@ from motion.backends.base import Transaction
 from motion.codecs import encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
-from motion.persistence import provenance, queue
+from motion.persistence import backlog, provenance, queue
 from motion.persistence.cascade import Layouts, enqueue_rows
 from motion.persistence.catalog import next_number
 from motion.persistence.layout import Layout
@@ -122,7 +122,7 @@ def begin_where_code_changed(tx: Transaction, layouts: Layouts, before: Mapping[
 def next_wanted(tx: Transaction, triggers: Sequence[str]) -> Backfill | None:
     """Return the oldest backfill of these triggers whose last part has been taken, if there is one."""
     for each in unfinished(tx):
-        if each.trigger in triggers and not queue.has_ready_of(tx, each.trigger):
+        if each.trigger in triggers and not backlog.has_ready_of(tx, each.trigger):
             return each
     return None
 

@@ -1,0 +1,178 @@
+"""Dispatch: what a worker does next: which trigger's tasks, and how many of their rows.
+
+A trigger may run whose code this process has, that is not held back by its pace, its concurrency or what it needs of
+the machine; among those, the most urgent does, and among equals those take turns.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.capacity import Capacity
+from motion.database import Database
+from motion.faults import reach
+from motion.owners import Owner
+from motion.pace import AT_ONCE, Pace
+from motion.persistence import backlog, queue
+from motion.persistence.discards import drop_expired
+from motion.rates import Turns
+from motion.runs import Runs
+from motion.scheduler import Scheduler
+from motion.shares import Shares
+from motion.tasks import RANGE_LIMIT, Lane, Task
+from motion.triggers import TriggerSpec
+
+FIRST_CLAIM_ROWS = 16
+"""Rows in one claim of a trigger that has not been measured: its results are committed together."""
+
+CLAIM_S = 0.5
+"""How long one claim is meant to run: what a crash undoes at most, and how soon bulk results show."""
+
+BUILD_S, BUILD_ROWS = 0.02, 512
+"""How long one claim of a candidate's outputs is meant to run, and its rows at most."""
+
+FUSED_S = 1e-3
+"""A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
+
+
+class Dispatcher:
+    """Claims tasks for the threads of one worker. Thread-safe."""
+
+    def __init__(self, database: Database, owner: Owner, runs: Runs, capacity: Capacity) -> None:
+        self._database, self._owner = database, owner
+        self._runs, self._capacity = runs, capacity
+        self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
+        self._turns: dict[int, Turns] = {}
+        self._running: dict[Lane, int] = {}
+        self._lock = threading.Lock()
+        self._due_ms: int | None = None
+
+    def idle_s(self) -> float:
+        """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
+        last look for work saw."""
+        idle_s, due = self._scheduler.idle_s(), self._due_ms
+        return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
+
+    def next_tasks(self) -> list[Task]:
+        """Claim the tasks whose turn it is, none where none may run now. Each claim is to be told the end of."""
+        self._scheduler.fire_due()
+        with self._lock:
+            lanes = {spec.name: self._free_lanes(spec) for spec in self._runnable()}
+            allowed = [
+                (spec, self._claim_rows(spec)) for spec in self._runnable() if lanes[spec.name]
+            ]
+            with self._database.backend.read() as tx:
+                limited, held_ms = self._pace.limited(tx, allowed)
+                due_ms = backlog.next_due_ms(tx, [spec.name for spec, _ in allowed])
+                is_due = due_ms is not None and due_ms <= clock.now_ms()
+                free = [lane for name, _ in limited for lane in lanes[name]]
+                if not is_due and not backlog.any_ready(tx, free):
+                    self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
+                    return []
+            tasks, has_dropped = self._database.write(
+                lambda tx: self._taken(tx, allowed, lanes), is_durable=False
+            )
+            reach("task.claimed")
+            if has_dropped:  # those who wait for a change are not told of what is not durable
+                self._database.backend.committed.give()
+            if tasks:
+                self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
+                wanted = next(
+                    spec.resources for spec, _ in allowed if spec.name == tasks[0].trigger
+                )
+                self._capacity.take(tasks[0].task, wanted)
+            return tasks
+
+    def note_end(self, tasks: Sequence[Task], seconds: float) -> None:
+        """Take in that claimed tasks have ended, in whichever way, after a thread has spent so long on them."""
+        self._shares.note(tasks[0].trigger, seconds)
+        turns = self._turns.pop(tasks[0].task, None)
+        with self._lock:
+            self._running[tasks[0].lane] -= 1
+            self._capacity.give(tasks[0].task)
+        if turns is not None and (turns.beyond or turns.left):
+            spec = self._database.graph.triggers[tasks[0].trigger]
+            self._database.write(lambda tx: self._pace.settle(tx, spec, turns), is_durable=False)
+
+    def turns_of(self, task: Task) -> Turns | None:
+        """Return the turns that the calls of a claim wait for, by its first task; None where nothing limits their rate."""
+        return self._turns.get(task.task)
+
+    def fused(self, spec: TriggerSpec) -> list[TriggerSpec]:
+        """Return the triggers that run in memory right behind one, as far as they have been measured to be quick."""
+        chain = self._database.graph.fused_with(spec)
+        costs = self._database.costs
+        known = [
+            self._database.has_code(each) and (costs.seconds_each(each.name) or 0) < FUSED_S
+            for each in chain
+        ]
+        return list(chain[: known.index(False)] if False in known else chain)
+
+    def _taken(
+        self,
+        tx: Transaction,
+        allowed: Sequence[tuple[TriggerSpec, int]],
+        lanes: Mapping[str, Sequence[Lane]],
+    ) -> tuple[list[Task], bool]:
+        """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long."""
+        names = [spec.name for spec, _ in allowed]
+        has_dropped = drop_expired(tx, self._database.graph, names, clock.now_ms())
+        queue.ripen(tx, names)
+        limited, _ = self._pace.limited(tx, allowed)
+        limits = {
+            lane: self._build_rows(name, rows) if lane.is_build else rows
+            for name, rows in limited
+            for lane in lanes[name]
+        }
+        tasks = queue.claim(tx, self._owner.name, limits, self._shares.choose)
+        if tasks:
+            turns = self._pace.take(tx, self._database.graph.triggers[tasks[0].trigger], tasks)
+            if turns is not None:
+                self._turns[tasks[0].task] = turns
+        return tasks, has_dropped
+
+    def _note_due(self, due_ms: int | None) -> None:
+        """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
+        is_new, self._due_ms = due_ms not in (None, self._due_ms), due_ms
+        if is_new:
+            self._database.backend.called.give()
+
+    def _claim_rows(self, spec: TriggerSpec) -> int:
+        """Return how many rows one claim may hold, by what calls have been measured to take."""
+        costs, room = self._database.costs, self._runs.room(spec)
+        at_once = (spec.batch or 1) * (spec.concurrency if spec.is_async else 1)
+        each = costs.seconds_each(spec.name)
+        if each is None:
+            return int(min(max(FIRST_CLAIM_ROWS, at_once), room))
+        each += sum(costs.seconds_each(other.name) or 0 for other in self.fused(spec))
+        return int(min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT, room))
+
+    def _free_lanes(self, spec: TriggerSpec) -> list[Lane]:
+        """Return in which ways a trigger may run now: what is built for a candidate takes no place from the live work."""
+        if not (self._capacity.has_room(spec.resources) and self._runs.room(spec)):
+            return []
+        live, build = Lane(spec.name, False), Lane(spec.name, True)
+        free = [live] if self._running.get(live, 0) < _parallel(spec) else []
+        return [*free, build] if spec.is_versioned and not self._running.get(build, 0) else free
+
+    def _build_rows(self, trigger: str, rows: int) -> int:
+        """Return how many rows of a candidate's outputs one claim may hold: live writes wait for its commit."""
+        spec = self._database.graph.triggers[trigger]
+        each = self._database.costs.seconds_each(trigger) or BUILD_S
+        in_time = min(int(BUILD_S / max(each, 1e-9)), BUILD_ROWS)
+        return min(rows, max(in_time, spec.batch or 1))
+
+    def _runnable(self) -> list[TriggerSpec]:
+        return [
+            spec for spec in self._database.graph.triggers.values() if self._database.has_code(spec)
+        ]
+
+
+def _parallel(spec: TriggerSpec) -> int:
+    """Return how many claims of a trigger may run at once: an async one is concurrent inside its one claim."""
+    if spec.is_async:
+        return 1 if spec.rate is None else min(AT_ONCE, spec.concurrency)
+    return spec.concurrency

@@ -1,0 +1,189 @@
+"""The backlog: what waits, runs or was given up, counted and looked up. Nothing here changes a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.persistence.layout import quoted
+from motion.persistence.queue import LIVE_SQL, head_of
+from motion.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
+
+
+def owners(tx: Transaction) -> list[str]:
+    """Return who holds claims."""
+    sql = f"SELECT DISTINCT owner FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d}"
+    return [str(row[0]) for row in tx.execute(sql)]
+
+
+def live_count(tx: Transaction, change: int | None = None) -> int:
+    """Return how many rows live tasks hold: of a change, or of all triggers that exist. 0: no work is left."""
+    if change is None:
+        sql = (
+            f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE status IN {LIVE_SQL} "
+            "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
+        )
+        return int(tx.execute(sql).fetchone()[0])
+    mine = "SELECT task FROM motion_tasks WHERE change = ?1 UNION SELECT task FROM motion_task_changes WHERE change = ?1"
+    sql = f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE status IN {LIVE_SQL} AND task IN ({mine})"
+    return int(tx.execute(sql, (change,)).fetchone()[0])
+
+
+def live_tasks(tx: Transaction) -> int:
+    """Return how many tasks are live. It counts them."""
+    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL}"
+    return int(tx.execute(sql).fetchone()[0])
+
+
+def has_live(tx: Transaction) -> bool:
+    """Whether work is left for triggers that exist. A look-up, however long the queue."""
+    sql = (
+        f"SELECT 1 FROM motion_tasks WHERE status IN {LIVE_SQL} "
+        "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active) LIMIT 1"
+    )
+    return tx.execute(sql).fetchone() is not None
+
+
+def has_live_of(tx: Transaction, trigger: str) -> bool:
+    """Whether a trigger has live work. A look-up for each status."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE status IN {LIVE_SQL} AND trigger = ? LIMIT 1"
+    return tx.execute(sql, (trigger,)).fetchone() is not None
+
+
+def ready_rows(tx: Transaction, trigger: str, limit: int) -> int:
+    """Return how many rows of a trigger could be claimed now, up to about `limit`."""
+    sql = (
+        f"SELECT COALESCE(SUM(size), 0) FROM (SELECT high - low + 1 AS size FROM motion_tasks "
+        f"WHERE status = {TaskStatus.READY:d} AND trigger = ? LIMIT ?)"
+    )
+    return int(tx.execute(sql, (trigger, limit)).fetchone()[0])
+
+
+def next_due_ms(tx: Transaction, triggers: Sequence[str]) -> int | None:
+    """Return when the first postponed task is due, in milliseconds since the epoch; None where none is postponed.
+
+    As `ripen` has it: one that seems to wait for longer than any pause is due now.
+    """
+    sql = (
+        f"SELECT MIN(not_before) FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
+        "AND trigger = ?"
+    )
+    found = [tx.execute(sql, (trigger,)).fetchone()[0] for trigger in triggers]
+    due = min((int(each) for each in found if each is not None), default=None)
+    is_beyond = due is not None and due > clock.now_ms() + LONGEST_PAUSE_MS
+    return 0 if is_beyond else due  # the clock was put back
+
+
+def dead_letters(
+    tx: Transaction,
+    tables: dict[str, tuple[str, str]],
+    change: int | None = None,
+    trigger: str | None = None,
+) -> list[DeadLetter]:
+    """Return the rows that triggers gave up on.
+
+    Args:
+        tables: trigger -> its table's name and an SQL expression that shows a row of it.
+        change: only those that this change waited for.
+        trigger: only this trigger's.
+    """
+    # A change's own tasks are few, so they are looked up first, however many dead letters there are.
+    dead = f"t.status = {TaskStatus.DEAD:d}"
+    conditions, values = [dead if change is None else f"+{dead}"], []
+    if change is not None:
+        conditions.append(
+            "t.task IN (SELECT task FROM motion_tasks WHERE change = ? "
+            "UNION SELECT task FROM motion_task_changes WHERE change = ?)"
+        )
+        values += [change, change]
+    if trigger is not None:
+        conditions.append("t.trigger = ?")
+        values.append(trigger)  # type: ignore[arg-type]  # a list of SQL values
+    sql = (
+        "SELECT t.task, t.trigger, t.low, t.attempts, t.error, t.inputs FROM motion_tasks t "
+        f"WHERE {' AND '.join(conditions)} ORDER BY t.task"
+    )
+    found = tx.execute(sql, values).fetchall()
+    return [
+        DeadLetter(
+            task,
+            name,
+            tables[name][0],
+            _shown(tx, tables[name][1], row),
+            attempts,
+            error or "",
+            inputs or "",
+        )
+        for task, name, row, attempts, error, inputs in found
+        if name in tables
+    ]
+
+
+def _shown(tx: Transaction, expression: str, row: int) -> str:
+    found = tx.execute(expression, (row,)).fetchone()
+    return str(found[0]) if found else f"row {row} (deleted since)"
+
+
+def depths(tx: Transaction) -> dict[str, dict[str, int]]:
+    """Return trigger -> status -> how many tasks."""
+    found: dict[str, dict[str, Any]] = {}
+    for trigger, status, count in tx.execute(
+        "SELECT trigger, status, COUNT(*) FROM motion_tasks GROUP BY 1, 2"
+    ):
+        found.setdefault(trigger, {})[TaskStatus(status).name.lower()] = count
+    return found
+
+
+def rows_to_do(tx: Transaction) -> dict[str, int]:
+    """Return trigger -> the rows that its live tasks hold."""
+    sql = f"SELECT trigger, SUM(high - low + 1) FROM motion_tasks WHERE status IN {LIVE_SQL} GROUP BY 1"
+    return {str(trigger): int(rows) for trigger, rows in tx.execute(sql)}
+
+
+def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> tuple[bool, int]:
+    """Return whether no task of a candidate version is left, and how many are dead."""
+    found = "FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL AND status"
+    is_left = any(
+        tx.execute(f"SELECT 1 {found} IN {LIVE_SQL} LIMIT 1", (trigger, version)).fetchone()
+        for trigger in triggers
+    )
+    dead = [
+        tx.execute(f"SELECT COUNT(*) {found} = {TaskStatus.DEAD:d}", (trigger, version)).fetchone()[
+            0
+        ]
+        for trigger in triggers
+    ]
+    return not is_left, sum(map(int, dead))
+
+
+def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> str:
+    """Return the query that shows a row by its primary key, such as `id=7 page=2`."""
+    parts = " || ' ' || ".join(f"'{key}=' || {quoted(key)}" for key in primary_key)
+    return f"SELECT {parts} FROM {base} WHERE {row_column} = ?"
+
+
+def any_ready(tx: Transaction, lanes: Iterable[Lane]) -> bool:
+    """Whether a task of these triggers is ready: a look that takes no lock."""
+    return has_ready(tx) and any(head_of(tx, lane) is not None for lane in lanes)
+
+
+def has_ready(tx: Transaction) -> bool:
+    """Whether any task is ready, of whichever trigger. One index look-up."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 1"
+    return tx.execute(sql).fetchone() is not None
+
+
+def has_ready_of(tx: Transaction, trigger: str) -> bool:
+    """Whether a task of one trigger could be claimed now."""
+    return head_of(tx, Lane(trigger, False)) is not None
+
+
+def first_error(tx: Transaction, version: int) -> str:
+    """Return the last line of the first error that building a version met."""
+    found = tx.execute(
+        f"SELECT error FROM motion_tasks WHERE version = ? AND status = {TaskStatus.DEAD:d} ORDER BY task LIMIT 1",
+        (version,),
+    ).fetchone()
+    return str(found[0]).strip().splitlines()[-1] if found and found[0] else "an unknown reason"
