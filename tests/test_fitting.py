@@ -336,3 +336,30 @@ def test_threads_may_ask_for_a_fit_at_once(open_store: OpenStore) -> None:
         thread.join()
     store.wait(timeout=60)
     assert lessons(store, "Other") == ["1=x"]
+
+
+# -- from a value to its labels, and from a label to what learned from it --
+
+
+def test_a_value_tells_the_version_and_the_labels_that_made_it(open_store: OpenStore) -> None:
+    store = open_with(open_store, Pupil())
+    teach(store, i1="a")
+    fit(store, "Pupil")
+    teach(store, i2="b")
+    fit(store, "Pupil")
+    store.set("item", id=9, text="x").wait()
+    explained = store.explain("item", 9, "answer")
+    told = [(label.id, label.row.label, label.version) for label in explained.labels]
+    assert (explained.version, told) == (3, [(2, "b", 3), (1, "a", 2)])
+    assert "state version 3 (learned from id=2, id=1)" in str(explained)
+    assert [label.id for label in store.model("Pupil").labels(2)] == [1]
+
+
+def test_a_label_tells_the_versions_that_learned_from_it(open_store: OpenStore) -> None:
+    store = open_with(open_store, Pupil())
+    for number, label in enumerate("abc", 1):
+        teach(store, **{f"i{number}": label})
+        fit(store, "Pupil")
+    model = store.model("Pupil")
+    assert [model.learned_from(1), model.learned_from(2, fit="learn")] == [[2, 3, 4], [3, 4]]
+    assert [model.learned_from(4), model.learned_from(1, fit="other")] == [[], []]

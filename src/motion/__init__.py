@@ -3,6 +3,7 @@
 from motion.change import Change, RejectedRow
 from motion.components import (
     Component,
+    Label,
     Progress,
     StateVersion,
     always,
@@ -63,6 +64,7 @@ __all__ = [
     "Index",
     "InvalidValue",
     "Key",
+    "Label",
     "MissingPackage",
     "Model",
     "MotionError",

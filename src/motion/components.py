@@ -83,6 +83,24 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A label that a version learned from.
+
+    Attributes:
+        fit: the fit that it is a label of.
+        id, pages: name the row whose key was set.
+        version: the version whose fit learned from it.
+        row: the copy of the row that the fit was given.
+    """
+
+    fit: str
+    id: Any
+    pages: Mapping[str, int]
+    version: int
+    row: Any
+
+
+@dataclass(frozen=True)
 class Promotion:
     """When a candidate goes live: `always`, `manual`, or if a metric got better."""
 

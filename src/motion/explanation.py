@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.components import FitSpec, Label
 from motion.database import Database, TableName, id_of
-from motion.persistence import moments, provenance
+from motion.persistence import labels, moments, provenance, states
 from motion.persistence.layout import Layout
 from motion.triggers import TriggerSpec
 
 SHOWN = 60
+
+LABELS_KEPT, LABELS_NAMED = 100, 5
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Explanation:
         is_due: whether what it was made from has changed since, or it is being made again, and its trigger has not run
             yet, or could not.
         version: the state version that the trigger ran with, None for one without a state.
+        labels: what that version, and those it was made from, learned from; the latest, at most 100.
         change: the number of the change that wrote it; None where it is not known, as for a key that nothing runs on,
             and for a value that is being made again.
         at: when that was, at most 100 ms early (10 s, for a value an hour old); None where the change is not known.
@@ -46,6 +50,7 @@ class Explanation:
     is_current: bool = True
     is_due: bool = False
     version: int | None = None
+    labels: tuple[Label, ...] = ()
     change: int | None = None
     at: datetime | None = None
     seconds: float | None = None
@@ -66,7 +71,7 @@ class Explanation:
             return ["not set"]
         facts = ["given from outside" if self.made_by is None else f"made by {self.made_by}"]
         if self.version is not None:
-            facts.append(f"with state version {self.version}")
+            facts.append(f"with state version {self.version}{self._lessons()}")
         if self.at is not None:
             facts.append(f"{self.at:%Y-%m-%d %H:%M:%S} UTC")
         if self.seconds is not None:
@@ -78,6 +83,30 @@ class Explanation:
         if self.is_due:
             facts.append("to be made again")
         return facts
+
+    def _lessons(self) -> str:
+        if not self.labels:
+            return ""
+        ids = ", ".join(f"id={each.id!r}" for each in self.labels[:LABELS_NAMED])
+        more = ", ..." if len(self.labels) > LABELS_NAMED else ""
+        return f" (learned from {ids}{more})"
+
+
+def fits_of(database: Database, component: str) -> list[FitSpec]:
+    """Return the fits of a component, also where this process has not its code."""
+    return [fit for fit in database.graph.fits.values() if fit.component == component]
+
+
+def labels_of(
+    database: Database, tx: Transaction, component: str, number: int, limit: int
+) -> list[Label]:
+    """Return the labels that a version, and those it was made from, learned from; the latest first of each fit."""
+    lineage = states.lineage(tx, component, number)
+    return [
+        label
+        for fit in fits_of(database, component)
+        for label in labels.learned(tx, database.layouts[fit.table], fit, lineage, limit)
+    ][:limit]
 
 
 def explain(
@@ -168,11 +197,18 @@ class _Explainer:
             is_current=origin.fingerprint == spec.fingerprint,
             is_due=origin.is_due,
             version=origin.version or None,
+            labels=self._labels(spec, origin.version),
             change=number or None,
             at=moments.time_of(self._tx, number),
             seconds=cost.mean,
             inputs=inputs,
         )
+
+    def _labels(self, spec: TriggerSpec, version: int) -> tuple[Label, ...]:
+        if not version or not spec.components:
+            return ()
+        component = spec.component or spec.components[0]
+        return tuple(labels_of(self._database, self._tx, component, version, LABELS_KEPT))
 
     def _changed(self, plain: Explanation) -> int:
         stored, numbers = self._name(plain.id, plain.pages)

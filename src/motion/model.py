@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.components import Progress, StateVersion
-from motion.database import (
-    Database,
-)
+from motion.components import Label, Progress, StateVersion
+from motion.database import Database, id_of
 from motion.errors import (
     MotionError,
     UnknownVersion,
 )
+from motion.explanation import fits_of, labels_of
 from motion.fitting import ensure_live
 from motion.persistence import labels, states
 from motion.persistence.catalog import last_number
@@ -32,6 +31,39 @@ class Model:
         """Return all versions, oldest first."""
         with self._database.backend.read() as tx:
             return states.versions(tx, self._component)
+
+    def labels(self, number: int, *, limit: int = 1_000_000) -> list[Label]:
+        """Return the labels that a version, and those it was made from, learned from; the latest first.
+
+        Labels of rows that are deleted by now are not among them.
+
+        Raises:
+            UnknownVersion: there is no such version.
+        """
+        with self._database.backend.read() as tx:
+            known = [each.number for each in states.versions(tx, self._component)]
+            if number not in known:
+                raise UnknownVersion(self._component, number, known)
+            return labels_of(self._database, tx, self._component, number, limit)
+
+    def learned_from(self, id: Any, *, fit: str | None = None, **pages: int) -> list[int]:
+        """Return the versions that learned from a row's label, themselves or by what they were made from.
+
+        Args:
+            id: the row's.
+            fit: the name of a fit's method; None: of all of the component's.
+            **pages: page keys; 0 where left out.
+        """
+        with self._database.backend.read() as tx:
+            direct: set[int] = set()
+            for spec in fits_of(self._database, self._component):
+                if fit is None or spec.name == f"{self._component}.{fit}":
+                    layout = self._database.layouts[spec.table]
+                    numbers = [pages.get(page, 0) for page in layout.table.page_keys]
+                    name = (id_of(layout.table, id), *numbers)
+                    direct.update(labels.versions_that_learned(tx, layout, spec, name))
+            known = [each.number for each in states.versions(tx, self._component)]
+            return [n for n in known if direct & set(states.lineage(tx, self._component, n))]
 
     def fit(self) -> None:
         """Ask for a fit from the labels there are, in the background; `store.wait` waits for it."""

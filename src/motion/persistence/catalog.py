@@ -105,6 +105,7 @@ CREATE INDEX IF NOT EXISTS motion_labels_fit ON motion_labels (fit);
 CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
     label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS motion_lessons_version ON motion_lessons (component, number);
 CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits, and offers of a changed `setup`: `<component>.setup <fingerprint>`
     fit TEXT PRIMARY KEY, owner TEXT, change INTEGER NOT NULL,
     progress TEXT                             -- as the fit told last: JSON

@@ -10,8 +10,9 @@ import msgspec
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.components import FitSpec, Progress
-from motion.persistence.layout import Layout, in_ranges, parts_of
+from motion.codecs import Stored
+from motion.components import FitSpec, Label, Progress
+from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
 
 SETUP = ".setup "
 """Between a component's name and a fingerprint, in the name of a request for a changed `setup`."""
@@ -258,6 +259,37 @@ def note_lessons(tx: Transaction, labels: Sequence[int], component: str, number:
         "INSERT INTO motion_lessons (label, component, number) VALUES (?, ?, ?)",
         [(label, component, number) for label in labels],
     )
+
+
+def learned(
+    tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int], limit: int
+) -> list[Label]:
+    """Return the labels of a fit that versions of a lineage learned from, the latest first."""
+    found = tx.execute(
+        "SELECT s.number, b.copy FROM motion_lessons s JOIN motion_labels b ON b.label = s.label "
+        f"WHERE s.component = ? AND s.number IN ({', '.join(map(str, lineage))}) AND b.fit = ? "
+        "ORDER BY s.label DESC, s.number DESC LIMIT ?",
+        (fit.component, fit.name, limit),
+    ).fetchall()
+    rows = [(number, _decoded(layout, copy)) for number, copy in found]
+    pages = layout.table.page_keys
+    return [
+        Label(fit.name, row.id, {page: getattr(row, page) for page in pages}, number, row)
+        for number, row in rows
+    ]
+
+
+def versions_that_learned(
+    tx: Transaction, layout: Layout, fit: FitSpec, name: Sequence[Stored]
+) -> list[int]:
+    """Return the versions whose fit learned from labels of a row, which its id and page keys name."""
+    named = " AND ".join(f"{quoted(key)} = ?" for key in layout.table.primary_key)
+    found = tx.execute(
+        "SELECT DISTINCT s.number FROM motion_lessons s JOIN motion_labels b ON b.label = s.label "
+        f"WHERE s.component = ? AND b.fit = ? AND b.row = (SELECT {layout.row_column} FROM {layout.base} WHERE {named})",
+        (fit.component, fit.name, *name),
+    ).fetchall()
+    return [int(row[0]) for row in found]
 
 
 def _decoded(layout: Layout, copy: bytes) -> Any:
