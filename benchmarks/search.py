@@ -56,7 +56,7 @@ class Filled:
         """Return the share of the true ten nearest rows, of those that each query was about, that were found."""
         hits = 0
         for query, ids, rows in zip(self.queries, found, among, strict=True):
-            true = rows[np.argsort(-(self.stored[rows] @ query))[:10]]
+            true = rows[np.argsort(-(self.stored @ query)[rows])[:10]]
             hits += len(set(ids) & set((true + 1).tolist()))
         return hits / (10 * len(self.queries))
 
