@@ -75,7 +75,6 @@ class Commit:
             self._write_columns(tx, kept, number)
         else:
             self._write_items(tx, kept, number)
-        reach("task.written")
         self._write_freely(tx, kept)
         memos.write(tx, self.claim.spec.name, self.steps[0].fresh)
         reach("task.effects")
@@ -193,6 +192,7 @@ class Commit:
                     whose
                 ):  # a number of its own: what was written for the rows is not derived from it
                     cause = self.claim.cause(self.inputs.rows[min(whose)], next_number(tx))
+                    reach("task.written")
                     self._apply_freely(tx, cause.through(step.spec.name), operations)
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
