@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import motion
+from motion.testing import Stepper
 from tests.conftest import OpenStore
 
 
@@ -574,3 +575,22 @@ def test_what_waited_for_a_first_version_runs_on_its_own_rows_not_on_pages_that_
     ask(store, "d e")
     assert pages(store, "summary") == {0: "d e by 1", 1: None}
     assert [row.summary for row in store.rows("query", id=1)] == ["d e by 1"] * 2
+
+
+def test_p5_a_task_of_a_deleted_row_does_not_run_on_a_page_that_took_its_number(
+    open_store: OpenStore,
+) -> None:
+    called: list[int] = []
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page", inline=False)
+    def ideas_of(id: int, text: str) -> list[str]:
+        called.append(id)
+        return text.split()
+
+    store = open_store(schemas={"query": Query}, triggers=[ideas_of], run=False)
+    with Stepper(store) as worker:
+        store.set("query", id=1, text="a b")
+        store.set("query", id=2, text="c")
+        store.delete("query", 2)
+        worker.run_until_idle()
+    assert called == [1]

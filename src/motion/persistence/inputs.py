@@ -101,7 +101,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs]
     sql = (
         f"SELECT {', '.join(columns)} FROM {chain.source()} "
-        f"WHERE {{}} AND {layout.is_due(first)} ORDER BY {layout.row}"
+        f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}"
     )
     found: list[tuple[Any, ...]] = []
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
