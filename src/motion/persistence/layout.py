@@ -151,10 +151,14 @@ class Layout:
         return f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
 
     def is_row_of(self, spec: TriggerSpec) -> str:
-        """Return the condition that a row is one that a trigger runs on: page 0 of what does not tell its keys apart."""
+        """Return the condition that a row is one that a trigger runs on: page 0 of what does not tell its keys apart, or
+        a page where an `on` key has, or had, a value of its own."""
         level = self.graph.row_level(spec)
         pages = [f"r.{quoted(page)} = 0" for page in self.table.page_keys if page not in level]
-        return " AND ".join(pages) or "1"
+        if not pages:
+            return "1"
+        own = [f"r.{changed_column(key)} NOT NULL" for key in spec.on if key not in self.versioned]
+        return f"({' OR '.join([' AND '.join(pages), *own])})"
 
     def joined(
         self,
