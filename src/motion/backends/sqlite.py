@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
@@ -43,6 +44,9 @@ LOOK_S = 0.25
 DEAF_LOOK_S = 0.01
 """The same where processes cannot tell each other."""
 
+RETURN_S = 0.0003
+"""How long it is waited for a further caller to share a commit, where there were several."""
+
 GATHER_S = 0.001
 """How long what other processes tell is gathered before the next is passed on: they may commit thousands of times a second."""
 
@@ -70,6 +74,7 @@ class SqliteBackend:
         self._queueing = threading.Lock()
         self._waiting: list[_Request] = []
         self._is_led = False
+        self._callers = 0  # who wrote at once, when last seen
         self._durable = self._connect(SYNCHRONOUS[durability])
         self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
         self._wakeups = _wakeups_of(folder)
@@ -86,24 +91,33 @@ class SqliteBackend:
             self._waiting.append(request)
             leads = not self._is_led
             self._is_led = True
-        if not leads:
-            request.wait()  # until it is done, or its turn to lead has come
+        interruption = None if leads else request.wait()  # until it is done, or its turn to lead
         if not request.is_done:
             self._lead()
+        if interruption is not None:
+            raise interruption
         return request.result()  # type: ignore[no-any-return]  # it is what `work` returned
 
     def _lead(self) -> None:
         """Commit for all who wait now, then let one of those who came meanwhile lead."""
         with self._writing:
+            self._gather()
             with self._queueing:
                 requests, self._waiting = self._waiting, []
             self._commit_all(requests)
         with self._queueing:
+            self._callers = len(requests) + len(self._waiting)
             self._is_led = bool(self._waiting)
             if self._waiting:
                 self._waiting[0].wake()
-        for request in requests:
-            request.wake()
+        _wake_in_turn(requests[1:])  # the first is the one who has led
+
+    def _gather(self) -> None:
+        """Let those who wrote at once when last seen come back, as long as they do: a commit costs the same for all."""
+        seen = 0
+        while seen < len(self._waiting) < self._callers:
+            seen = len(self._waiting)
+            self._closing.wait(RETURN_S)
 
     def _commit_one(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         try:
@@ -352,18 +366,30 @@ class _Connection(sqlite3.Connection):
 class _Request:
     """One caller's work, waiting for whoever commits next."""
 
-    __slots__ = ("_latch", "error", "is_done", "value", "work")
+    __slots__ = ("_latch", "error", "following", "is_done", "value", "work")
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
         self.work = work
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_done = False
+        self.following: _Request | None = None
         self._latch = threading.Lock()  # held until somebody wakes the caller
         self._latch.acquire()
 
-    def wait(self) -> None:
-        self._latch.acquire()
+    def wait(self) -> BaseException | None:
+        """Return when woken, having woken who follows, with what interrupted the waiting, such as a Ctrl-C: who left
+        early would leave the others waiting."""
+        interruption = None
+        while True:
+            try:
+                self._latch.acquire()
+                break
+            except BaseException as exc:  # noqa: BLE001 - the caller raises it
+                interruption = exc
+        if self.following is not None:
+            self.following.wake()
+        return interruption
 
     def wake(self) -> None:
         self._latch.release()
@@ -372,6 +398,15 @@ class _Request:
         if self.error is not None:
             raise self.error
         return self.value
+
+
+def _wake_in_turn(requests: Sequence[_Request]) -> None:
+    """Wake callers, each by the one before it: sixty threads woken at once spend more time on competing for the
+    interpreter than on their work."""
+    for request, following in pairwise(requests):
+        request.following = following
+    if requests:
+        requests[0].wake()
 
 
 def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
