@@ -56,22 +56,20 @@ class Dispatcher:
         idle_s, due = self._scheduler.idle_s(), self._due_ms
         return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
 
-    def next_tasks(self) -> list[Task]:
-        """Claim the tasks whose turn it is, none where none may run now. Each claim is to be told the end of."""
+    def next_tasks(self, *, is_called: bool = False) -> list[Task]:
+        """Claim the tasks whose turn it is, none where none may run now. Each claim is to be told the end of.
+
+        Args:
+            is_called: there is work, as somebody has just said; otherwise it is looked for before a lock is taken.
+        """
         self._scheduler.fire_due()
         with self._lock:
             lanes = {spec.name: self._free_lanes(spec) for spec in self._runnable()}
             allowed = [
                 (spec, self._claim_rows(spec)) for spec in self._runnable() if lanes[spec.name]
             ]
-            with self._database.backend.read() as tx:
-                limited, held_ms = self._pace.limited(tx, allowed)
-                due_ms = backlog.next_due_ms(tx, [spec.name for spec, _ in allowed])
-                is_due = due_ms is not None and due_ms <= clock.now_ms()
-                free = [lane for name, _ in limited for lane in lanes[name]]
-                if not is_due and not backlog.any_ready(tx, free):
-                    self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
-                    return []
+            if not allowed or not (is_called or self._has_work(allowed, lanes)):
+                return []
             tasks, has_dropped = self._database.write(
                 lambda tx: self._taken(tx, allowed, lanes), is_durable=False
             )
@@ -85,6 +83,20 @@ class Dispatcher:
                 )
                 self._capacity.take(tasks[0].task, wanted)
             return tasks
+
+    def _has_work(
+        self, allowed: Sequence[tuple[TriggerSpec, int]], lanes: Mapping[str, Sequence[Lane]]
+    ) -> bool:
+        """Whether anything may be claimed now; if not, when that changes is noted."""
+        with self._database.backend.read() as tx:
+            limited, held_ms = self._pace.limited(tx, allowed)
+            due_ms = backlog.next_due_ms(tx, [spec.name for spec, _ in allowed])
+            free = [lane for name, _ in limited for lane in lanes[name]]
+            is_due = due_ms is not None and due_ms <= clock.now_ms()
+            if is_due or backlog.any_ready(tx, free):
+                return True
+        self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
+        return False
 
     def note_end(self, tasks: Sequence[Task], seconds: float) -> None:
         """Take in that claimed tasks have ended, in whichever way, after a thread has spent so long on them."""

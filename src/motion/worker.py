@@ -72,12 +72,13 @@ class Worker:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _loop(self) -> None:
+        is_called = False
         while not self._stop.is_set():
             try:
-                while not self._stop.is_set() and self.step():
-                    pass
+                while not self._stop.is_set() and self.step(is_called=is_called):
+                    is_called = False
                 with self._lead:
-                    self._await_work()
+                    is_called = self._await_work()
             except StoreClosed:
                 return
             except Exception:
@@ -89,18 +90,21 @@ class Worker:
                 )
                 self._stop.wait(IDLE_WAIT_S)
 
-    def _await_work(self) -> None:
-        """Wait for work. One thread at a time does: new work wakes one thread, and who claims wakes the next."""
+    def _await_work(self) -> bool:
+        """Wait for work, and return whether there is some, as somebody said. One thread at a time waits: new work wakes
+        one thread, and who claims wakes the next."""
         self._settle()
         if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
             self._checked_s = clock.monotonic_s()
             self._take_over()
+        called = self._database.backend.called
         if not self._stop.is_set():
-            called = self._database.backend.called
             called.wait(self._seen, min(IDLE_WAIT_S, self._dispatcher.idle_s()))
-            if called.count == self._seen:  # nothing to do for a while
-                self._database.keep_costs()
-        self._seen = self._database.backend.called.count
+        is_called = called.count != self._seen
+        if not is_called:  # nothing to do for a while
+            self._database.keep_costs()
+        self._seen = called.count
+        return is_called
 
     def _take_over(self) -> None:
         """Give the tasks of processes that have ended back to the queue."""
@@ -110,9 +114,9 @@ class Worker:
             self._database.write(lambda tx: queue.take_over(tx, gone))
             reach("task.taken")
 
-    def step(self) -> bool:
+    def step(self, *, is_called: bool = False) -> bool:
         """Claim and run one batch of work; return whether there was any."""
-        tasks = self._dispatcher.next_tasks()
+        tasks = self._dispatcher.next_tasks(is_called=is_called)
         if not tasks:
             return recompute.hand_over(self._database)
         started = clock.monotonic_s()
