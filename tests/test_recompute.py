@@ -14,6 +14,7 @@ import pytest
 
 import motion
 from motion import clock
+from motion.testing import Stepper
 
 
 @dataclass
@@ -215,6 +216,29 @@ def test_a_backfill_of_many_parts_ends_with_all_rows_remade(tmp_path: Path) -> N
         change = store.backfill("upper").wait(timeout=60)
         assert change.count == 25_000
         assert store.plan("upper") == motion.Plan("upper", 0, 0, 25_000, 0, 0.0)
+
+
+def test_p12_a_backfill_whose_rows_all_fail_for_a_while_does_not_put_the_table_into_the_queue(
+    tmp_path: Path,
+) -> None:
+    @motion.trigger(on="line.text", sets="line.upper", retries=20)
+    def upper(text: str) -> str:
+        raise OSError(f"{text}: the service is down")
+
+    load(tmp_path, 4_500)
+    schemas, url = {"line": Line}, f"sqlite:///{tmp_path}"
+    with (
+        motion.create_store(
+            "recompute", schemas=schemas, triggers=[upper], url=url, run=False
+        ) as store,
+        Stepper(store) as worker,
+    ):
+        store.backfill("upper")
+        for _ in range(150):
+            worker.step()
+        queued = store.status().triggers["upper"].tasks
+        assert queued.get("dead", 0) == 0
+        assert sum(queued.values()) <= 3_000  # one part, and what may be held up beside it
 
 
 def test_scattered_rows_are_backfilled_and_only_these(tmp_path: Path) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sqlite3
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import motion
+from motion.locks import SharedLock
 from tests.conftest import Garment, OpenStore, Size
 
 
@@ -548,3 +555,74 @@ def test_of_writes_that_share_a_commit_each_is_whole_or_not_at_all(open_store: O
     assert len(failed) == 80
     assert len(set(ids)) == 80
     assert {row.id for row in store.rows(Chapter)} == {kept, *ids}
+
+
+# -- Ctrl-C --
+
+
+def _interrupt_when_in(thread: int, function: str) -> None:
+    """Send Ctrl-C when a thread waits in a function of ours."""
+    while not _waits_in(thread, function):
+        pass
+    signal.pthread_kill(thread, signal.SIGINT)
+
+
+def _waits_in(thread: int, function: str) -> bool:
+    names = _names(sys._current_frames()[thread])
+    return names[0] == "wait" and function in names
+
+
+def test_a_write_that_is_interrupted_while_it_waits_leaves_the_others_their_turn(
+    store: motion.Store, tmp_path: Path
+) -> None:
+    main = threading.get_ident()
+    with closing(sqlite3.connect(next(tmp_path.glob("*.motion")) / "store.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")  # another process writes, and holds up who leads
+        leader = threading.Thread(target=store.set, args=("garment",), kwargs={"id": 1})
+        leader.start()
+        while not any("_commit_one" in _names(frame) for frame in sys._current_frames().values()):
+            pass
+        threading.Thread(target=_interrupt_when_in, args=(main, "_write_noted")).start()
+        with pytest.raises(KeyboardInterrupt):
+            store.set("garment", id=2)
+        other.rollback()
+    leader.join(30)
+    later = threading.Thread(target=store.set, args=("garment",), kwargs={"id": 3}, daemon=True)
+    later.start()
+    later.join(10)
+    assert [row.id for row in store.rows("garment")] == [1, 3]
+
+
+def test_who_is_interrupted_while_it_waits_to_be_alone_stands_in_nobodys_way() -> None:
+    lock, is_held, may_end = SharedLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock.shared():
+            is_held.set()
+            assert may_end.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert is_held.wait(30)
+    threading.Thread(target=_interrupt_when_in, args=(threading.get_ident(), "alone")).start()
+    with pytest.raises(KeyboardInterrupt), lock.alone():
+        pass
+    later = threading.Thread(target=_take_shared, args=(lock,), daemon=True)
+    later.start()
+    later.join(10)
+    may_end.set()
+    assert not later.is_alive()
+
+
+def _take_shared(lock: SharedLock) -> None:
+    with lock.shared():
+        pass
+
+
+def _names(frame: FrameType | None) -> list[str]:
+    """Return the functions that a thread is in."""
+    names = []
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names

@@ -34,9 +34,12 @@ class SharedLock:
         """Hold it with nobody else."""
         with self._condition:
             self._waiting_alone += 1
-            self._condition.wait_for(lambda: not self._is_alone and not self._holders)
-            self._waiting_alone -= 1
-            self._is_alone = True
+            try:
+                self._condition.wait_for(lambda: not self._is_alone and not self._holders)
+                self._is_alone = True
+            finally:  # interrupted, it stands in nobody's way
+                self._waiting_alone -= 1
+                self._condition.notify_all()
         try:
             yield
         finally:

@@ -93,24 +93,30 @@ class SqliteBackend:
             self._is_led = True
         interruption = None if leads else request.wait()  # until it is done, or its turn to lead
         if not request.is_done:
-            self._lead()
+            self._lead(request)
         if interruption is not None:
             raise interruption
         return request.result()  # type: ignore[no-any-return]  # it is what `work` returned
 
-    def _lead(self) -> None:
-        """Commit for all who wait now, then let one of those who came meanwhile lead."""
-        with self._writing:
-            self._gather()
+    def _lead(self, own: _Request) -> None:
+        """Commit for all who wait now, then let one of those who came meanwhile lead: also when interrupted, as they would
+        wait forever."""
+        requests: list[_Request] = []
+        try:
+            with self._writing:
+                self._gather()
+                with self._queueing:
+                    requests, self._waiting = self._waiting, []
+                self._commit_all(requests)
+        finally:
             with self._queueing:
-                requests, self._waiting = self._waiting, []
-            self._commit_all(requests)
-        with self._queueing:
-            self._callers = len(requests) + len(self._waiting)
-            self._is_led = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].wake()
-        _wake_in_turn(requests[1:])  # the first is the one who has led
+                if own in self._waiting:  # interrupted before it began
+                    self._waiting.remove(own)
+                self._callers = len(requests) + len(self._waiting)
+                self._is_led = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].wake()
+            _wake_in_turn(requests[1:])  # the first is the one who has led
 
     def _gather(self) -> None:
         """Let those who wrote at once when last seen come back, as long as they do: a commit costs the same for all."""
@@ -146,12 +152,14 @@ class SqliteBackend:
         where one does, again with a savepoint for each."""
         try:
             self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
-        except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
+        except BaseException as exc:
             if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
                 for request in requests:
                     request.error = exc
             else:
                 self._commit_apart(requests)
+                if not isinstance(exc, Exception) and not any(each.error for each in requests):
+                    raise  # nobody's work raised it: who leads was interrupted
         finally:
             for request in requests:
                 request.is_done = True

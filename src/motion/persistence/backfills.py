@@ -31,6 +31,9 @@ ROWS_AT_ONCE = 2_000
 RANGES_AT_ONCE = 500
 """Tasks in one part at most: where the rows lie scattered, each is a task."""
 
+HELD_UP_ALLOWED = 1_000
+"""Tasks of a trigger that may wait for another attempt or for work upstream while a backfill goes on."""
+
 COLUMNS = "change, trigger, next, last, total, remaining, condition, parameters, is_forced"
 UNFINISHED = "next <= last"
 
@@ -120,9 +123,14 @@ def begin_where_code_changed(tx: Transaction, layouts: Layouts, before: Mapping[
 
 
 def next_wanted(tx: Transaction, triggers: Sequence[str]) -> Backfill | None:
-    """Return the oldest backfill of these triggers whose last part has been taken, if there is one."""
+    """Return the oldest backfill of these triggers whose last part has been taken, if there is one. What is held up
+    counts as taken, up to a part: where every row fails for a while, or waits, the queue does not become the table."""
     for each in unfinished(tx):
-        if each.trigger in triggers and not backlog.has_ready_of(tx, each.trigger):
+        if (
+            each.trigger in triggers
+            and not backlog.has_ready_of(tx, each.trigger)
+            and backlog.held_up(tx, each.trigger, HELD_UP_ALLOWED) < HELD_UP_ALLOWED
+        ):
             return each
     return None
 

@@ -26,8 +26,9 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
             "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
         )
         return int(tx.execute(sql).fetchone()[0])
+    # Looked up by task, not by status: a change's own tasks are few, however long the queue.
     mine = "SELECT task FROM motion_tasks WHERE change = ?1 UNION SELECT task FROM motion_task_changes WHERE change = ?1"
-    sql = f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE status IN {LIVE_SQL} AND task IN ({mine})"
+    sql = f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE +status IN {LIVE_SQL} AND task IN ({mine})"
     return int(tx.execute(sql, (change,)).fetchone()[0])
 
 
@@ -178,6 +179,13 @@ def has_ready(tx: Transaction) -> bool:
 def has_ready_of(tx: Transaction, trigger: str) -> bool:
     """Whether a task of one trigger could be claimed now."""
     return head_of(tx, Lane(trigger, False)) is not None
+
+
+def held_up(tx: Transaction, trigger: str, limit: int) -> int:
+    """Return how many tasks of a trigger wait for work upstream or their next attempt, counted up to `limit`."""
+    held = f"status IN ({TaskStatus.BLOCKED:d}, {TaskStatus.POSTPONED:d}) AND trigger = ?"
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM motion_tasks WHERE {held} LIMIT ?)"
+    return int(tx.execute(sql, (trigger, limit)).fetchone()[0])
 
 
 def first_error(tx: Transaction, version: int) -> str:

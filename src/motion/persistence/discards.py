@@ -16,21 +16,26 @@ from motion.tasks import Task, TaskStatus
 from motion.triggers import TriggerSpec
 
 WAITS = f"status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})"
+DROPPED_AT_ONCE = 10_000
 
 
 def drop_expired(tx: Transaction, graph: Graph, triggers: Sequence[str], now_ms: int) -> bool:
     """Drop the tasks that have waited longer than their triggers allow; return whether there were any."""
     is_any = False
     for spec in (graph.triggers[name] for name in triggers if name in graph.triggers):
-        if spec.discard_after_s is not None:
-            found = tx.execute(
-                f"SELECT {queue.COLUMNS} FROM motion_tasks "
-                f"WHERE trigger = ? AND expires_ms NOT NULL AND expires_ms <= ? AND +{WAITS}",
-                (spec.name, now_ms),
-            ).fetchall()
-            _drop(tx, graph, spec, [Task(*row) for row in found])
-            is_any |= bool(found)
+        while spec.discard_after_s is not None and (found := _expired(tx, spec, now_ms)):
+            _drop(tx, graph, spec, found)
+            is_any = True
     return is_any
+
+
+def _expired(tx: Transaction, spec: TriggerSpec, now_ms: int) -> list[Task]:
+    """Return some of the tasks that have waited too long: there may be millions."""
+    sql = (
+        f"SELECT {queue.COLUMNS} FROM motion_tasks "
+        f"WHERE trigger = ? AND expires_ms NOT NULL AND expires_ms <= ? AND +{WAITS} LIMIT {DROPPED_AT_ONCE}"
+    )
+    return [Task(*row) for row in tx.execute(sql, (spec.name, now_ms)).fetchall()]
 
 
 def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec) -> None:

@@ -240,10 +240,14 @@ def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     """Let postponed tasks whose time has come be claimed. No pause is longer than `LONGEST_PAUSE_MS`: what seems to wait
     for longer was postponed before the clock was put back, and must not wait until it has caught up."""
     now = clock.now_ms()
-    tx.execute(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.POSTPONED:d} "
-        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND (not_before <= ? OR not_before > ?)",
-        (*triggers, now, now + LONGEST_PAUSE_MS),
+    postponed = (
+        f"SELECT task FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
+        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND not_before"
+    )
+    tx.execute(  # two look-ups by time: of what waits for longer, however many tasks, none is read
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN "
+        f"({postponed} <= ? UNION ALL {postponed} > ?)",
+        (*triggers, now, *triggers, now + LONGEST_PAUSE_MS),
     )
 
 
@@ -445,16 +449,18 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
 
 def take_over(tx: Transaction, owners: Sequence[str]) -> None:
     """Give the tasks of owners that are gone back to the queue; those that were lost too often are set aside."""
-    tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, losses = losses + 1 "
-        f"WHERE status = {TaskStatus.CLAIMED:d} AND owner = ?",
-        [(owner,) for owner in owners],
-    )
-    tx.execute(
-        f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, error = ?, inputs = '' "
-        f"WHERE status = {TaskStatus.READY:d} AND losses >= ?",
-        (f"{LOSSES_ALLOWED} processes ended while they ran this task.", LOSSES_ALLOWED),
-    )
+    held = f"status = {TaskStatus.CLAIMED:d} AND owner = ?"
+    error = f"{LOSSES_ALLOWED} processes ended while they ran this task."
+    for owner in owners:
+        tx.execute(
+            f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, losses = losses + 1, error = ?, "
+            f"inputs = '' WHERE {held} AND losses + 1 >= ?",
+            (error, owner, LOSSES_ALLOWED),
+        )
+        tx.execute(
+            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, losses = losses + 1 WHERE {held}",
+            (owner,),
+        )
     wake_all(tx)
 
 
