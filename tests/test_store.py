@@ -7,8 +7,8 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -560,11 +560,25 @@ def test_of_writes_that_share_a_commit_each_is_whole_or_not_at_all(open_store: O
 # -- Ctrl-C --
 
 
-def _interrupt_when_in(thread: int, function: str) -> None:
-    """Send Ctrl-C when a thread waits in a function of ours."""
-    while not _waits_in(thread, function):
-        pass
-    signal.pthread_kill(thread, signal.SIGINT)
+@contextmanager
+def interrupted_in(function: str) -> Iterator[None]:
+    """Send Ctrl-C to this thread while it waits in a function of ours. Again until it has come: a signal that comes the
+    moment before a thread begins to wait does not wake it."""
+    thread, is_over = threading.get_ident(), threading.Event()
+
+    def send() -> None:
+        while not is_over.wait(0.1):
+            if _waits_in(thread, function):
+                signal.pthread_kill(thread, signal.SIGINT)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        is_over.set()
+        sender.join()
 
 
 def _waits_in(thread: int, function: str) -> bool:
@@ -575,15 +589,13 @@ def _waits_in(thread: int, function: str) -> bool:
 def test_a_write_that_is_interrupted_while_it_waits_leaves_the_others_their_turn(
     store: motion.Store, tmp_path: Path
 ) -> None:
-    main = threading.get_ident()
     with closing(sqlite3.connect(next(tmp_path.glob("*.motion")) / "store.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")  # another process writes, and holds up who leads
         leader = threading.Thread(target=store.set, args=("garment",), kwargs={"id": 1})
         leader.start()
         while not any("_commit_one" in _names(frame) for frame in sys._current_frames().values()):
             pass
-        threading.Thread(target=_interrupt_when_in, args=(main, "_write_noted")).start()
-        with pytest.raises(KeyboardInterrupt):
+        with interrupted_in("_write_noted"):
             store.set("garment", id=2)
         other.rollback()
     leader.join(30)
@@ -604,8 +616,7 @@ def test_who_is_interrupted_while_it_waits_to_be_alone_stands_in_nobodys_way() -
     holder = threading.Thread(target=hold)
     holder.start()
     assert is_held.wait(30)
-    threading.Thread(target=_interrupt_when_in, args=(threading.get_ident(), "alone")).start()
-    with pytest.raises(KeyboardInterrupt), lock.alone():
+    with interrupted_in("alone"), lock.alone():
         pass
     later = threading.Thread(target=_take_shared, args=(lock,), daemon=True)
     later.start()

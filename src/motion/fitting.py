@@ -43,6 +43,9 @@ T = TypeVar("T")
 
 IDLE_WAIT_S = 0.5
 
+GATHER_S = 0.02
+"""How long commits are gathered before the next look: there may be thousands in a second, and a fit takes longer."""
+
 AWAITED = "sample_awaited"
 """Among a candidate's metrics: the rows of the sample that it is to be tried on first."""
 
@@ -125,6 +128,7 @@ class Fitter:
                 for name in self._with_work():
                     self._keeper(name).look()
                 self._database.backend.committed.wait(commits, IDLE_WAIT_S)
+                self._stop.wait(GATHER_S)
             except StoreClosed:
                 return
             except Exception:
