@@ -199,6 +199,23 @@ def test_of_more_rows_than_may_wait_the_newest_are_kept(
     assert store.status().discarded == {"gated": 6}
 
 
+def test_of_many_rows_that_may_wait_never_more_than_a_tenth_too_many_do(
+    open_store: OpenStore,
+) -> None:
+    gate = Gate()
+    store = open_store(schemas=SCHEMAS, triggers=[gated(gate, discard_beyond=40)])
+    store.set("job", text="first")
+    gate.await_first()
+    for i in range(200):
+        store.set("job", text=f"{i}")
+        waiting = store.status().triggers["gated"].tasks.get("ready", 0)
+        assert min(i + 1, 40) <= waiting <= 44
+    gate.open()
+    store.wait(timeout=30)
+    assert gate.calls[1:] == [f"{i}" for i in range(200 - waiting, 200)]
+    assert store.status().discarded == {"gated": 200 - waiting}
+
+
 def test_what_follows_from_a_dropped_run_is_not_held_up(open_store: OpenStore) -> None:
     gate = Gate()
 

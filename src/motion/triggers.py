@@ -257,8 +257,9 @@ def trigger(
         when: `when(row)` false: it does not run, and its outputs are unset.
         retries: how often a failed run is tried again, with growing pauses.
         discard_after: seconds after which a run that has not begun is dropped: its result would come too late.
-        discard_beyond: rows that may wait; of more, those that have waited longest are dropped. What is dropped keeps
-            its old outputs, is counted in `store.status()`, and runs again when an `on` key changes.
+        discard_beyond: rows that may wait; of more, those that have waited longest are dropped, at the latest when they
+            are a tenth too many. What is dropped keeps its old outputs, is counted in `store.status()`, and runs again
+            when an `on` key changes.
         timeout: seconds after which one call counts as failed, and is not waited for any more: an async function is
             cancelled, a process ended; a thread cannot be, and goes on with nobody looking at what it gives.
         concurrency: calls under way at once; 1 for plain functions and 32 for async ones where left out.

@@ -70,7 +70,7 @@ def fire(
         tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
         tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
-        drop_beyond(tx, graph, graph.triggers[name])
+        drop_beyond(tx, graph, graph.triggers[name], len(chosen))
     _log_vectors(tx, layout, written)
     return tasks
 
@@ -135,7 +135,7 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         event_layout = layouts[spec.table]
         copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
         enqueue_rows(tx, event_layout, spec, copies, cause)
-        drop_beyond(tx, layouts.graph, spec)
+        drop_beyond(tx, layouts.graph, spec, len(copies))
     labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:

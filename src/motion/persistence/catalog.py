@@ -78,7 +78,10 @@ CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait f
     task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task);
-CREATE TABLE IF NOT EXISTS motion_discards (trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS motion_discards (
+    trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0,  -- how many it has dropped
+    waiting INTEGER NOT NULL DEFAULT 0  -- of a trigger with discard_beyond: so many rows wait at most
+);
 CREATE TABLE IF NOT EXISTS motion_components (
     name TEXT PRIMARY KEY, live INTEGER, candidate INTEGER,
     is_gated INTEGER NOT NULL DEFAULT 1,     -- whether the candidate must be better, or goes live once it is built

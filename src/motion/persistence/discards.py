@@ -18,6 +18,9 @@ from motion.triggers import TriggerSpec
 WAITS = f"status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})"
 DROPPED_AT_ONCE = 10_000
 
+SPARE_PART = 10
+"""One in so many of the rows that may wait may wait beyond them, until all are looked at."""
+
 
 def drop_expired(tx: Transaction, graph: Graph, triggers: Sequence[str], now_ms: int) -> bool:
     """Drop the tasks that have waited longer than their triggers allow; return whether there were any."""
@@ -38,9 +41,18 @@ def _expired(tx: Transaction, spec: TriggerSpec, now_ms: int) -> list[Task]:
     return [Task(*row) for row in tx.execute(sql, (spec.name, now_ms)).fetchall()]
 
 
-def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec) -> None:
-    """Keep as many waiting rows as a trigger allows, those that came last."""
+def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec, more: int) -> None:
+    """Keep about as many waiting rows as a trigger allows, those that came last. To see which these are, all that wait
+    are read, so that is put off until a tenth too many may wait: a write must not cost what the queue is long.
+
+    Args:
+        more: rows that have just been made due.
+    """
     if spec.discard_beyond is None:
+        return
+    sql = "UPDATE motion_discards SET waiting = waiting + ? WHERE trigger = ? RETURNING waiting"
+    found = tx.execute(sql, (more, spec.name)).fetchone()
+    if found is not None and found[0] <= spec.discard_beyond + spec.discard_beyond // SPARE_PART:
         return
     room, spare = spec.discard_beyond, []
     found = tx.execute(
@@ -54,11 +66,15 @@ def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec) -> None:
             spare.append(task)
         room = max(room - task.size, 0)
     _drop(tx, graph, spec, spare)
+    tx.execute(
+        "INSERT INTO motion_discards (trigger, waiting) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET waiting = ?2",
+        (spec.name, spec.discard_beyond - room),
+    )
 
 
 def discarded(tx: Transaction) -> dict[str, int]:
     """Return trigger -> how many rows were dropped, ever."""
-    return dict(tx.execute("SELECT trigger, rows FROM motion_discards").fetchall())
+    return dict(tx.execute("SELECT trigger, rows FROM motion_discards WHERE rows > 0").fetchall())
 
 
 def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task]) -> None:
