@@ -246,7 +246,7 @@ def test_a_source_that_raises_leaves_whole_chunks(store: motion.Store) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 2.5])
 def test_a_chunk_has_at_least_one_row(store: motion.Store, size: Any) -> None:
-    with pytest.raises(motion.InvalidValue, match="at least 1"):
+    with pytest.raises(motion.InvalidArgument, match=r"commit_every=\) takes an int of at least 1"):
         store.set_many("garment", ROWS, commit_every=size)
 
 
@@ -302,7 +302,7 @@ def test_what_is_no_row_is_a_bad_row(store: motion.Store, row: Any) -> None:
 
 
 def test_an_unknown_way_with_errors_is_refused(store: motion.Store) -> None:
-    with pytest.raises(motion.InvalidValue, match="'raise' or 'collect'"):
+    with pytest.raises(motion.InvalidArgument, match=r"errors=\) takes 'raise' or 'collect'"):
         store.set_many("garment", [], errors="ignore")  # type: ignore[arg-type]  # on purpose
 
 

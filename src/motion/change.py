@@ -11,11 +11,19 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.database import Database
 from motion.derive import CURRENT
-from motion.errors import TaskFailed, WaitInsideRun, WaitTimeout
+from motion.errors import (
+    InvalidArgument,
+    MotionError,
+    TaskFailed,
+    WaitInsideRun,
+    WaitTimeout,
+    shortened,
+)
 from motion.growing import ReadAlong
 from motion.persistence import backfills, backlog, events, provenance
 from motion.persistence.parts import rows_by_name
 from motion.remaining import shown_progress
+from motion.schema import Table
 from motion.tasks import DeadLetter
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -104,6 +112,9 @@ class Change:
             WaitTimeout: it is not done in time; it goes on.
             WaitInsideRun: called from inside a trigger.
         """
+        if key is not None and not isinstance(key, str):
+            wanted = "the name of a key to wait for; seconds are given as wait(timeout=60)"
+            raise InvalidArgument("wait(key)", shortened(key), wanted)
         is_there = None if key is None else self._key_is_set(key)
         if not self._has_work and CURRENT.get() is None:
             self._database.backend.check_open()
@@ -136,6 +147,7 @@ class Change:
 
     def rows(self) -> list[Any]:
         """Return the rows that were written, all their pages, as they are now."""
+        self._named_table()
         found = []
         for row_id in dict.fromkeys(self._ids):
             found += self._database.rows(
@@ -162,7 +174,7 @@ class Change:
         """
         if CURRENT.get() is not None:
             raise WaitInsideRun
-        self._database.tables.get(self._table or "").key(key)
+        self._named_table().key(key)
         take = self._parts_of(key) if parts else self._rows_with(key)
         is_last, deadline = False, clock.monotonic_s() + timeout
         while not is_last:
@@ -261,8 +273,17 @@ class Change:
         return sum(backlog.live_count(tx, key) + backfills.remaining(tx, key) for key in self._keys)
 
     def _key_is_set(self, key: str) -> Callable[[Transaction], bool]:
-        self._database.tables.get(self._table or "").key(key)
+        self._named_table().key(key)
         return lambda _: any(getattr(row, key) is not None for row in self.rows())
+
+    def _named_table(self) -> Table:
+        """Return the table that was written to."""
+        if self._table is None:
+            raise MotionError(
+                f"change {self.key} is not of one table, or was found by its key, which tells its work and not its rows: "
+                f"wait() and progress work, and store.rows(...) reads rows."
+            )
+        return self._database.tables.get(self._table)
 
     def _name(self, row: Any) -> tuple[Any, ...]:
         return tuple(
@@ -290,6 +311,8 @@ def wait_until(
     """
     if CURRENT.get() is not None:
         raise WaitInsideRun
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
+        raise InvalidArgument("wait(timeout=)", shortened(timeout_s), "a number of seconds")
     deadline = clock.monotonic_s() + timeout_s
     while True:
         commits = database.backend.committed.count

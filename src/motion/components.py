@@ -81,6 +81,11 @@ class Progress:
     figures: dict[str, float]
     at: datetime
 
+    def __str__(self) -> str:
+        of = "" if self.total is None else f" of {self.total}"
+        figures = "".join(f", {name} {value:.4g}" for name, value in self.figures.items())
+        return f"step {self.step}{of}{figures} ({self.at:%H:%M:%S} UTC)"
+
 
 @dataclass(frozen=True)
 class Label:

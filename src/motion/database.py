@@ -19,11 +19,13 @@ from motion.codecs import Stored
 from motion.components import Component, Fit, bind_component, bind_fits, setup_fingerprint
 from motion.costs import CodeName, Cost, Costs
 from motion.errors import (
+    InvalidArgument,
     InvalidValue,
     MotionError,
     SchemaError,
     TriggerError,
     UnknownVersion,
+    shortened,
 )
 from motion.graph import Graph
 from motion.growing import GrowingTexts
@@ -136,6 +138,7 @@ class Database:
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = catalog.fingerprints(tx)
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
+            tables.stored = catalog.table_names(tx)
             moments.thin(tx, clock.now_ms())
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
@@ -280,6 +283,10 @@ class Database:
         layout = self.layout(table)
         condition, values = condition_of(layout.table, where, params)
         stored = layout.table.keys["id"].encode(row_id)
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int) or limit < 0
+        ):
+            raise InvalidArgument("rows(limit=)", shortened(limit), "an int of at least 0, or None")
         with self.backend.read() as tx:
             return reading.read_rows(
                 tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
@@ -366,6 +373,9 @@ def condition_of(
     """Return `where` as SQL with its parameters; a dict is a conjunction of equalities."""
     if where is None or isinstance(where, str):
         return where, params
+    if params:
+        expected = "values for the ? of SQL; where= is a dict, which has its values itself"
+        raise InvalidArgument("params=", shortened(params), expected)
     parts, values = ["1"], []
     for name, value in where.items():
         key = table.key(name)

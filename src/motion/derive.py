@@ -266,7 +266,7 @@ class NotOneEach(MotionError, ValueError):
 
 def _one_each(spec: TriggerSpec, rows: range, given: Any) -> list[Any]:
     if isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
-        raise NotOneEach(spec.name, len(rows), shortened(given))
+        raise NotOneEach(spec.name, len(rows), f"{shortened(given)} ({type(given).__name__})")
     results = list(given)
     if len(results) != len(rows):
         raise NotOneEach(spec.name, len(rows), f"{len(results)} results")

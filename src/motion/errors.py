@@ -51,11 +51,16 @@ class SchemaError(MotionError, TypeError):
 class UnknownTable(SchemaError, LookupError):
     """A store was asked for a table it does not have."""
 
-    def __init__(self, table: str, known: Sequence[str]) -> None:
-        super().__init__(table, known)
-        self.table, self.known = table, known
+    def __init__(self, table: str, known: Sequence[str], is_stored: bool = False) -> None:
+        super().__init__(table, known, is_stored)
+        self.table, self.known, self.is_stored = table, known, is_stored
 
     def __str__(self) -> str:
+        if self.is_stored:
+            return (
+                f"table {self.table!r} is in the store, but the store was opened without its schema: pass its dataclass "
+                f"in schemas={{{self.table!r}: ...}}. Opened are {listed(self.known)}; store.sql reads any table."
+            )
         return (
             f"the store has no table {self.table!r}; it has {listed(self.known)}."
             f"{nearest(self.table, self.known)}"
@@ -99,7 +104,19 @@ class InvalidValue(MotionError, ValueError, TypeError):
         self.table, self.key, self.given, self.expected = table, key, given, expected
 
     def __str__(self) -> str:
-        return f"{self.table}.{self.key} takes {self.expected}, but was given {self.given}."
+        end = "" if self.given.endswith("?") else "."
+        return f"{self.table}.{self.key} takes {self.expected}, but was given {self.given}{end}"
+
+
+class InvalidArgument(MotionError, ValueError, TypeError):
+    """An argument of a call is not one that it takes. Nothing was done."""
+
+    def __init__(self, argument: str, given: str, expected: str) -> None:
+        super().__init__(argument, given, expected)
+        self.argument, self.given, self.expected = argument, given, expected
+
+    def __str__(self) -> str:
+        return f"{self.argument} takes {self.expected}, but was given {self.given}."
 
 
 class BadRows(MotionError, ValueError):
@@ -160,11 +177,12 @@ class TaskFailed(MotionError, RuntimeError):
 
     def __str__(self) -> str:
         last = self.error.strip().splitlines()[-1] if self.error.strip() else "no message"
-        return (
+        told = (
             f"trigger {self.trigger!r} failed on {self.table} {self.row} after {self.attempts} "
             f"attempt(s): {last}\nThe row is kept; store.errors() has the traceback and the inputs, "
-            f"store.retry() tries again.\n\n{self.error}"
+            f"store.retry() tries again."
         )
+        return told if last == self.error.strip() else f"{told}\n\n{self.error}"
 
 
 class WaitTimeout(MotionError, TimeoutError):

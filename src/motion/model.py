@@ -9,10 +9,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.components import Label, Progress, StateVersion
 from motion.database import Database, id_of
-from motion.errors import (
-    MotionError,
-    UnknownVersion,
-)
+from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
 from motion.explanation import fits_of, labels_of
 from motion.fitting import ensure_live
 from motion.persistence import labels, states
@@ -26,6 +23,9 @@ class Model:
 
     def __init__(self, database: Database, component: str, start: Callable[[], None]) -> None:
         self._database, self._component, self._start = database, component, start
+
+    def __repr__(self) -> str:
+        return f"<motion model {self._component!r} of store {self._database.name!r}>"
 
     def versions(self) -> list[StateVersion]:
         """Return all versions, oldest first."""
@@ -125,6 +125,9 @@ class Model:
         )
 
     def _known(self, number: int) -> None:
+        if isinstance(number, bool) or not isinstance(number, int):
+            given = f"{shortened(number)} ({type(number).__name__})"
+            raise InvalidArgument("promote(number)", given, "the number of a version, an int")
         known = [version.number for version in self.versions() if version.is_kept]
         if number not in known:
             raise UnknownVersion(self._component, number, known)

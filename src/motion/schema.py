@@ -137,7 +137,8 @@ class Key:
                 given += " with NaN or infinite numbers"
         expected = str(refused) or self.codec.expected
         if isinstance(value, str) and hasattr(self.codec, "enum"):
-            expected += nearest(value, self.codec.enum.__members__).rstrip("?")
+            hint = nearest(value, self.codec.enum.__members__)
+            given += f".{hint}" if hint else ""
         return InvalidValue(self.table, self.name, given, expected)
 
 
@@ -240,6 +241,7 @@ class Tables:
 
     def __init__(self, schemas: Mapping[str, type]) -> None:
         self._by_name = {name: table_of(name, cls) for name, cls in schemas.items()}
+        self.stored: Sequence[str] = ()  # the tables on disk, also those without a schema here
         twin = _differing_in_case(self._by_name)
         if twin:
             raise SchemaError(f"tables {twin[0]!r} and {twin[1]!r} differ in case only.")
@@ -264,7 +266,7 @@ class Tables:
         """Return a table by its name or by its schema class, or raise `UnknownTable`."""
         if isinstance(table, str):
             if table not in self._by_name:
-                raise UnknownTable(table, self.names)
+                raise UnknownTable(table, self.names, is_stored=table in self.stored)
             return self._by_name[table]
         found = [each for each in self if each.cls is table and not each.is_event]
         if len(found) == 1:

@@ -84,8 +84,9 @@ def search(
     """See `Reader.search`."""
     keys = _keys(database, key)
     if vector is not None and not any(each.is_array for _, each in keys):
+        hint = " Say what to look for with text=." if isinstance(vector, str) else ""
         raise SearchError(
-            f"{_path(keys[0][1])} holds text, not vectors; searchable are {_searchable(database)}."
+            f"{_path(keys[0][1])} holds text, not vectors; searchable are {_searchable(database)}.{hint}"
         )
     queries, is_batch = _vectors(keys, vector)
     texts, is_text_batch = _texts(keys, text)
@@ -148,7 +149,9 @@ def _vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[FloatArray
     arrays = [_path(key) for _, key in keys if key.is_array]
     if vector is None:
         if arrays:
-            raise SearchError(f"{arrays[0]} is compared with a vector, and none was given.")
+            raise SearchError(
+                f"{arrays[0]} is compared with a vector, and none was given; text= is looked for in keys of type str."
+            )
         return np.empty((0, 0), np.float32), False
     try:
         with np.errstate(over="ignore"):

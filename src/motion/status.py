@@ -111,6 +111,7 @@ class Status:
         if self.fits:
             running = f", running: {', '.join(self.running_fits)}" if self.running_fits else ""
             lines.append(f"{self.fits} fit(s) asked for{running}")
+        lines += [f"{name}: its fit is at {told}" for name, told in self.fit_progress.items()]
         for trigger, rows in self.discarded.items():
             lines.append(f"{trigger}: {rows} row(s) were discarded, as its policy says")
         if self.orphaned:

@@ -20,11 +20,12 @@ from motion.database import (
 )
 from motion.derive import CURRENT
 from motion.errors import (
-    InvalidValue,
+    InvalidArgument,
     MotionError,
     StoreClosed,
-    UnknownVersion,
     WaitTimeout,
+    listed,
+    shortened,
 )
 from motion.explanation import Explanation, explain
 from motion.faults import reach
@@ -34,6 +35,7 @@ from motion.intake import (
 from motion.load import Load
 from motion.model import Model
 from motion.persistence.cascade import revive
+from motion.persistence.catalog import last_number
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Applied, DeleteOperation, Operation
 from motion.pressure import QueueLimit
@@ -142,10 +144,10 @@ class Store(Reader):
             view.set_many(table, rows)
             return self._pending(0)
         if errors not in ("raise", "collect"):
-            raise InvalidValue(named.name, "errors", repr(errors), "'raise' or 'collect'")
+            raise InvalidArgument("set_many(errors=)", repr(errors), "'raise' or 'collect'")
         if not isinstance(commit_every, int) or commit_every < 1:
-            raise InvalidValue(
-                named.name, "commit_every", repr(commit_every), "an int of at least 1"
+            raise InvalidArgument(
+                "set_many(commit_every=)", repr(commit_every), "an int of at least 1"
             )
         load = Load(
             self._database, named, self._commit, self._inline, commit_every, errors, by, prune
@@ -169,6 +171,7 @@ class Store(Reader):
     def transaction(self) -> Iterator[TransactionWriter]:
         """Collect writes across tables and make them whole at the end of the block, or, if it raises, not at all.
         No lock is held meanwhile; reads through `tx` see what is committed."""
+        self._check_open()
         view = self._view()
         operations: list[Operation] = []
         yield TransactionWriter(self._database, operations)
@@ -249,7 +252,18 @@ class Store(Reader):
             )
 
     def change(self, key: int) -> Change:
-        """Return the change that a `Change.key` names, made by whichever process."""
+        """Return the change that a `Change.key` names, made by whichever process. It knows the work, and not the rows
+        that were written: `rows`, `stream` and `wait(key)` are for the change that the write returned.
+
+        Raises:
+            InvalidArgument: it is no number that a change of this store has.
+        """
+        self._check_open()
+        with self._database.backend.read() as tx:
+            last = last_number(tx)
+        if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= last:
+            given = f"{shortened(key)} ({type(key).__name__})"
+            raise InvalidArgument("change(key)", given, f"the key of a change, an int up to {last}")
         return Change(self._database, key)
 
     def status(self) -> Status:
@@ -317,14 +331,13 @@ class Store(Reader):
     def model(self, component: str) -> Model:
         """Return a component's state versions, and what can be done with them."""
         self._check_open()
-        if component not in self._database.code.components:
-            known = tuple(self._database.code.components)
-            raise (
-                UnknownVersion(component, "at all: the store was opened without it", ())
-                if not known
-                else MotionError(
-                    f"the store has no component {component!r}; it has {', '.join(known)}."
-                )
+        known = tuple(self._database.code.components)
+        if component not in known:
+            raise InvalidArgument(
+                "model()",
+                shortened(component),
+                f"the name of a component that the store was opened with, of which it has {listed(known)}"
+                f" (pass instances of them in triggers=)",
             )
         return Model(self._database, component, self._start)
 

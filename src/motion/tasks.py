@@ -109,7 +109,14 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A row that a trigger gave up on, with what is needed to understand it."""
+    """A row that a trigger gave up on, with what is needed to understand it. Its text is made to be read.
+
+    Attributes:
+        row: the row's id and page keys.
+        attempts: how often it was tried.
+        error: the traceback.
+        inputs: the values that it was called with, shortened.
+    """
 
     task: int
     trigger: str
@@ -118,6 +125,12 @@ class DeadLetter:
     attempts: int
     error: str
     inputs: str
+
+    def __str__(self) -> str:
+        return (
+            f"trigger {self.trigger} gave up on {self.table} {self.row} after {self.attempts} attempt(s), "
+            f"with {self.inputs}:\n{self.error.rstrip()}"
+        )
 
 
 def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from motion.errors import SchemaError, TriggerError, nearest
-from motion.events import Deleted, Event, event_table
+from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
 from motion.rates import Rate, Turns, rate_of
 from motion.schedules import Schedule
@@ -303,8 +303,9 @@ def declare(
     on: str | Sequence[str] | Event, sets: str | Sequence[str], **options: Any
 ) -> Declaration:
     """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
-    runs_on = on if isinstance(on, Schedule | Deleted) else _paths(on)
-    declaration = Declaration(on=runs_on, sets=_paths(sets), **options)
+    runs_on = on if isinstance(on, Schedule | Deleted) else _paths("on", on)
+    declaration = Declaration(on=runs_on, sets=_paths("sets", sets), **options)
+    _check_kinds(declaration)
     for option, least in (
         ("batch", 1),
         ("concurrency", 1),
@@ -323,12 +324,27 @@ def declare(
             raise TriggerError(
                 f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}."
             )
+    if declaration.timeout_s == 0:
+        raise TriggerError("a trigger's timeout must be above 0 s, not 0; None is without end.")
     if declaration.rate is not None:
         rate_of(declaration.rate)
     _check_place(declaration)
     if not declaration.on:
         raise TriggerError("a trigger needs at least one key in on=, such as on='query.query'.")
     return declaration
+
+
+def _check_kinds(given: Declaration) -> None:
+    """Refuse options of another type: they would be taken for true, or fail on the first row."""
+    for option, value, expected, is_right in (
+        ("page", given.page, "the name of a page key", isinstance(given.page, str | None)),
+        ("name", given.name, "a str", isinstance(given.name, str | None)),
+        ("when", given.when, "a function of the row", given.when is None or callable(given.when)),
+        ("inline", given.inline, "True, False or None", given.inline in (True, False, None)),
+        ("memo", given.memo, "True or False", given.memo in (True, False)),
+    ):
+        if not is_right:
+            raise TriggerError(f"{option}= takes {expected}, but was given {value!r}.")
 
 
 def _check_place(declaration: Declaration) -> None:
@@ -345,8 +361,14 @@ def _check_place(declaration: Declaration) -> None:
         )
 
 
-def _paths(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _paths(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    paths = (given,) if isinstance(given, str) else given
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) for path in paths):
+        also = ", a schedule or motion.deleted(...)" if option == "on" else ""
+        raise TriggerError(
+            f"{option}= takes a key, such as 'query.query', or several in a tuple{also}, but was given {given!r}."
+        )
+    return tuple(paths)
 
 
 def bind(
@@ -531,10 +553,16 @@ def _parameter(
         return Parameter(name, typing.cast('Literal["row", "store"]', name))
     if isinstance(hint, type) and hint in components:
         return Parameter(name, "state", component=components[hint])
+    if name not in table.keys and table.cls is Occurrence:
+        raise TriggerError(
+            f"trigger {trigger!r}: it runs on a schedule, so there is no row, and parameter {name!r} has no value: its "
+            f"parameters are 'store: motion.View' and components."
+        )
     if name not in table.keys:
         raise TriggerError(
             f"trigger {trigger!r}: parameter {name!r} is no key of table {table.name!r}, which has "
-            f"{', '.join(table.keys)}; 'row' and 'store' may be asked for too.{nearest(name, table.keys)}"
+            f"{', '.join(table.keys)}; 'row', 'store', and a component of triggers=, by its class as annotation, "
+            f"may be asked for too.{nearest(name, table.keys)}"
         )
     # What a deleted row lacks never comes, and cleaning up after it must not wait for that.
     return Parameter(name, "key", is_optional=table.is_event or is_optional(hint))

@@ -291,6 +291,11 @@ def _open_system(tx: Transaction) -> None:
         )
 
 
+def table_names(tx: Transaction) -> Sequence[str]:
+    """Return the names of all tables that the store has, with a schema in this process or without."""
+    return tuple(_stored_tables(tx))
+
+
 def _stored_tables(tx: Transaction) -> dict[str, dict[str, str]]:
     rows = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
     return {name: msgspec.json.decode(signature, type=dict[str, str]) for name, signature in rows}
