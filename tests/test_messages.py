@@ -189,3 +189,13 @@ def test_progress_of_a_fit_is_a_line_of_the_status(store: motion.Store) -> None:
     status = store.status()
     shown = str(dataclasses.replace(status, fit_progress={"Mean": told}))
     assert shown.splitlines()[-1] == f"Mean: its fit is at {told}"
+
+
+def test_a_progress_bar_shows_work_and_nothing_where_there_is_none(
+    store: motion.Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.wait(progress=True)
+    assert capsys.readouterr().out.strip() == ""
+    store.set_many("doc", [{"text": str(n)} for n in range(50)]).wait()
+    store.backfill("count_here", force=True).wait(progress=True)
+    assert "50/50" in capsys.readouterr().out

@@ -47,12 +47,12 @@ def shown_progress(
         TimeElapsedColumn(),
     )
     with Progress(*columns) as bar:
-        shown = bar.add_task(what, total=total)
+        shown = bar.add_task(what, total=total, visible=total > 0)
         most = total
 
         def show(remaining: int) -> None:
             nonlocal most
             most = max(most, remaining)
-            bar.update(shown, total=most, completed=most - remaining)
+            bar.update(shown, total=most, completed=most - remaining, visible=most > 0)
 
         yield show

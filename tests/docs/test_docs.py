@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import motion
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/README.md")]
@@ -37,6 +39,21 @@ def test_an_example_runs_and_prints_what_it_says(
         runpy.run_path(str(file), run_name="__main__")
     lines = printed.getvalue().splitlines()
     assert [line for line in SHOWN.findall(code) if line not in lines] == []
+
+
+def test_every_public_name_is_in_the_docs() -> None:
+    told = "\n".join(page.read_text() for page in PAGES)
+    assert [name for name in motion.__all__ if not re.search(rf"\b{name}\b", told)] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, left = set[Path](), {ROOT / "README.md"}
+    while left:
+        page = left.pop()
+        reached.add(page)
+        links = {(page.parent / link).resolve() for link in LINK.findall(page.read_text())}
+        left |= {link for link in links if link.suffix == ".md"} - reached
+    assert [page for page in PAGES if page not in reached and "decisions" not in page.parts] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
