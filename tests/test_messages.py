@@ -93,6 +93,10 @@ def test_a_trigger_on_a_schedule_is_told_that_it_has_no_row(open_store: OpenStor
             lambda store: store.search("doc.text", text="a", where={"words": 1}, params=[1]),
             r"params= takes values for the \?",
         ),
+        (
+            lambda store: store.set_many("doc", 5),
+            r"set_many\(rows\) takes dicts, instances of Doc.*5",
+        ),
         (lambda store: store.model("Encoder"), r"name of a component.*has none.*'Encoder'"),
         (lambda store: store.change(1 << 40), r"key of a change, an int up to \d+"),
         (lambda store: store.change("1"), r"key of a change.*'1' \(str\)"),
@@ -199,3 +203,20 @@ def test_a_progress_bar_shows_work_and_nothing_where_there_is_none(
     store.set_many("doc", [{"text": str(n)} for n in range(50)]).wait()
     store.backfill("count_here", force=True).wait(progress=True)
     assert "50/50" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.rows("doc", where="txt = 'a'"),
+        lambda store: store.rows("doc", order_by="txt"),
+        lambda store: store.search("doc.text", text="a", where="txt = 'a'"),
+        lambda store: store.search("doc.vector", [1, 0, 0], where="txt = 'a'"),
+    ],
+)
+def test_sql_that_names_no_key_is_told_the_keys_there_are(
+    store: motion.Store, ask: Callable[[motion.Store], Any]
+) -> None:
+    store.set("doc", text="a", vector=np.ones(3)).wait()
+    with pytest.raises(motion.SqlError, match=r"no such column: txt; table 'doc' has id, text"):
+        ask(store)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from motion.codecs import Stored
-from motion.errors import InvalidValue, MotionError, SchemaError, shortened
+from motion.errors import InvalidArgument, InvalidValue, MotionError, SchemaError, shortened
 from motion.persistence.rows import Columns
 from motion.persistence.writes import SetOperation
 from motion.schema import Table
@@ -48,6 +48,11 @@ def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
     """
     if isinstance(rows, Mapping | table.cls):
         rows = [rows]
+    if not any(hasattr(rows, way) for way in ("__arrow_c_stream__", "__iter__", "__getitem__")):
+        expected = f"dicts, instances of {table.cls.__name__}, an Arrow, pandas or Polars table, or an iterable of those"
+        raise InvalidArgument(
+            "set_many(rows)", f"{shortened(rows)} ({type(rows).__name__})", expected
+        )
     start = 0
     for chunk in (
         _arrow_chunks(table, rows, size)

@@ -43,13 +43,15 @@ class Filter:
             f'SELECT ":row" FROM (SELECT value AS ":wanted" FROM json_each(?)) '
             f'CROSS JOIN {self.layout.stored(self.pins)} ON ":row" = ":wanted" WHERE ({self.condition}\n)'
         )
-        found = user_query(tx, sql, (json.dumps(list(rows)), *self.parameters), self.condition)
+        found = user_query(
+            tx, sql, (json.dumps(list(rows)), *self.parameters), self.condition, self.layout.table
+        )
         return {int(row[0]) for row in found}
 
     def listed(self, tx: Transaction) -> IntArray:
         """Return all rows that the condition holds for, in ascending order."""
         sql = f'SELECT ":row" FROM {self.layout.stored(self.pins)} WHERE ({self.condition}\n)'
-        found = user_query(tx, sql, self.parameters, self.condition)
+        found = user_query(tx, sql, self.parameters, self.condition, self.layout.table)
         return np.sort(np.fromiter((row[0] for row in found), np.int64))
 
 

@@ -78,7 +78,7 @@ def search(
         f'SELECT ":found", ":score" FROM ({matches}) CROSS JOIN {layout.stored(among.pins)} '
         f'ON ":row" = ":found" WHERE ({among.condition}\n) ORDER BY 2 DESC, 1 LIMIT ?'
     )
-    rows = user_query(tx, sql, [query, *among.parameters, k], among.condition)
+    rows = user_query(tx, sql, [query, *among.parameters, k], among.condition, layout.table)
     return [(int(found), float(score)) for found, score in rows]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored, encode_parameter
-from motion.errors import SqlError
+from motion.errors import SqlError, listed
 from motion.persistence.layout import (
     NO_PINS,
     Layout,
@@ -62,7 +62,8 @@ def read_rows(
         f" ORDER BY {order} LIMIT {-1 if limit is None else int(limit)})"
     )
     sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
-    return [decoded(layout.table, found) for found in user_query(tx, sql, values, where or order)]
+    found = user_query(tx, sql, values, where or order, layout.table)
+    return [decoded(layout.table, each) for each in found]
 
 
 def rows_where(
@@ -72,7 +73,9 @@ def rows_where(
     sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
     return [
         int(found[0])
-        for found in user_query(tx, sql, [encode_parameter(v) for v in parameters], where)
+        for found in user_query(
+            tx, sql, [encode_parameter(v) for v in parameters], where, layout.table
+        )
     ]
 
 
@@ -137,8 +140,11 @@ def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
     return sql
 
 
-def user_query(tx: Transaction, sql: str, values: Sequence[Any], given: str) -> Iterable[Any]:
+def user_query(
+    tx: Transaction, sql: str, values: Sequence[Any], given: str, table: Table
+) -> Iterable[Any]:
     try:
         return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
     except Exception as exc:
-        raise SqlError(given, str(exc)) from exc
+        has = f"; table {table.name!r} has {listed(table.keys)}" if "column" in str(exc) else ""
+        raise SqlError(given, f"{exc}{has}") from exc
