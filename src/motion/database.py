@@ -193,12 +193,18 @@ class Database:
 
     # -- writing --
 
-    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
-        """Run `work` in a write transaction, under the graph now in force, and call who works if there is work."""
+    def write(
+        self, work: Callable[[Transaction], T], *, is_durable: bool = True, calls: bool = True
+    ) -> T:
+        """Run `work` in a write transaction, under the graph now in force.
+
+        Args:
+            calls: call who works if there is work.
+        """
 
         def refreshed(tx: Transaction) -> tuple[T, bool]:
             self._refresh(tx, catalog.graph_number(tx))
-            return work(tx), backlog.has_ready(tx)
+            return work(tx), calls and backlog.has_ready(tx)
 
         result, has_work = self._write_noted(refreshed, is_durable=is_durable)
         if has_work:

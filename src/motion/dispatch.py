@@ -7,7 +7,7 @@ the machine; among those, the most urgent does, and among equals those take turn
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from motion import clock
 from motion.backends.base import Transaction
@@ -49,6 +49,7 @@ class Dispatcher:
         self._running: dict[Lane, int] = {}
         self._lock = threading.Lock()
         self._due_ms: int | None = None
+        self._was_called_well = True
 
     def idle_s(self) -> float:
         """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
@@ -60,7 +61,8 @@ class Dispatcher:
         """Claim the tasks whose turn it is, none where none may run now. Each claim is to be told the end of.
 
         Args:
-            is_called: there is work, as somebody has just said; otherwise it is looked for before a lock is taken.
+            is_called: there is work, as somebody has just said. It is looked for, before a lock is taken, only where
+                nobody said so, or the last call was for work that may not run now.
         """
         self._scheduler.fire_due()
         with self._lock:
@@ -68,11 +70,12 @@ class Dispatcher:
             allowed = [
                 (spec, self._claim_rows(spec)) for spec in self._runnable() if lanes[spec.name]
             ]
-            if not allowed or not (is_called or self._has_work(allowed, lanes)):
+            if not (is_called and self._was_called_well) and not self._has_work(allowed, lanes):
                 return []
-            tasks, has_dropped = self._database.write(
-                lambda tx: self._taken(tx, allowed, lanes), is_durable=False
+            tasks, has_dropped, is_more = self._database.write(
+                lambda tx: self._taken(tx, allowed, lanes), is_durable=False, calls=False
             )
+            self._was_called_well = bool(tasks)
             reach("task.claimed")
             if has_dropped:  # those who wait for a change are not told of what is not durable
                 self._database.backend.committed.give()
@@ -82,6 +85,8 @@ class Dispatcher:
                     spec.resources for spec, _ in allowed if spec.name == tasks[0].trigger
                 )
                 self._capacity.take(tasks[0].task, wanted)
+            if is_more:
+                self._database.backend.called.give()
             return tasks
 
     def _has_work(
@@ -128,8 +133,9 @@ class Dispatcher:
         tx: Transaction,
         allowed: Sequence[tuple[TriggerSpec, int]],
         lanes: Mapping[str, Sequence[Lane]],
-    ) -> tuple[list[Task], bool]:
-        """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long."""
+    ) -> tuple[list[Task], bool, bool]:
+        """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long, and
+        whether there is more that may run beside these."""
         names = [spec.name for spec, _ in allowed]
         has_dropped = drop_expired(tx, self._database.graph, names, clock.now_ms())
         queue.ripen(tx, names)
@@ -144,7 +150,16 @@ class Dispatcher:
             turns = self._pace.take(tx, self._database.graph.triggers[tasks[0].trigger], tasks)
             if turns is not None:
                 self._turns[tasks[0].task] = turns
-        return tasks, has_dropped
+        is_more = bool(tasks) and backlog.any_ready(tx, self._free_beside(tasks[0].lane, limits))
+        return tasks, has_dropped, is_more
+
+    def _free_beside(self, lane: Lane, lanes: Iterable[Lane]) -> list[Lane]:
+        """Return those lanes in which something may run while one more claim runs in the given one."""
+        running, most = self._running.get(lane, 0) + 1, self._most_at_once(lane)
+        return [each for each in lanes if each != lane or running < most]
+
+    def _most_at_once(self, lane: Lane) -> int:
+        return 1 if lane.is_build else _parallel(self._database.graph.triggers[lane.trigger])
 
     def _note_due(self, due_ms: int | None) -> None:
         """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
@@ -166,9 +181,8 @@ class Dispatcher:
         """Return in which ways a trigger may run now: what is built for a candidate takes no place from the live work."""
         if not (self._capacity.has_room(spec.resources) and self._runs.room(spec)):
             return []
-        live, build = Lane(spec.name, False), Lane(spec.name, True)
-        free = [live] if self._running.get(live, 0) < _parallel(spec) else []
-        return [*free, build] if spec.is_versioned and not self._running.get(build, 0) else free
+        lanes = [Lane(spec.name, False), *([Lane(spec.name, True)] if spec.is_versioned else [])]
+        return [lane for lane in lanes if self._running.get(lane, 0) < self._most_at_once(lane)]
 
     def _build_rows(self, trigger: str, rows: int) -> int:
         """Return how many rows of a candidate's outputs one claim may hold: live writes wait for its commit."""
