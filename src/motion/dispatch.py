@@ -37,6 +37,9 @@ BUILD_S, BUILD_ROWS = 0.02, 512
 FUSED_S = 1e-3
 """A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
 
+LIVE_S = 0.2
+"""How long after a claim of live work a candidate's outputs are built a batch at a time, so as not to hold up the next."""
+
 
 class Dispatcher:
     """Claims tasks for the threads of one worker. Thread-safe."""
@@ -50,6 +53,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._due_ms: int | None = None
         self._was_called_well = True
+        self._live_at_s = -LIVE_S
 
     def idle_s(self) -> float:
         """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
@@ -81,6 +85,8 @@ class Dispatcher:
                 self._database.backend.committed.give()
             if tasks:
                 self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
+                if not tasks[0].lane.is_build:
+                    self._live_at_s = clock.monotonic_s()
                 wanted = next(
                     spec.resources for spec, _ in allowed if spec.name == tasks[0].trigger
                 )
@@ -188,6 +194,8 @@ class Dispatcher:
         """Return how many rows of a candidate's outputs one claim may hold: live writes wait for its commit."""
         spec = self._database.graph.triggers[trigger]
         each = self._database.costs.seconds_each(trigger) or BUILD_S
+        if clock.monotonic_s() - self._live_at_s < LIVE_S:
+            return min(rows, spec.batch or FIRST_CLAIM_ROWS)
         in_time = min(int(BUILD_S / max(each, 1e-9)), BUILD_ROWS)
         return min(rows, max(in_time, spec.batch or 1))
 
