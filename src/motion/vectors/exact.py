@@ -16,8 +16,7 @@ QUERIES_AT_ONCE = 32
 """Queries compared in one product: what they score with every vector is in memory at once."""
 
 CHOSEN_AT_ONCE = 512
-"""Vectors copied together and compared while they are in the cache, where only some rows are. No more than this are
-compared by one thread: waking others costs more, above all when they are busy."""
+"""Vectors copied together and compared while they are in the cache, where only some rows are."""
 
 
 class ExactIndex:
@@ -118,10 +117,12 @@ class ExactIndex:
             distances = [np.linalg.norm(matrix - query, axis=1) for query in queries]
             return -np.array(distances, np.float32).reshape(len(queries), len(matrix))
         prepared = self.prepared(queries)
-        if len(matrix) <= CHOSEN_AT_ONCE:
+        if len(queries) == 1:
+            # One thread, as fast as a product by several: it waits for memory. To wake others takes milliseconds when
+            # they are busy.
+            scores = np.einsum("ij,j->i", matrix, prepared[0])[None]
+        elif len(matrix) <= CHOSEN_AT_ONCE:
             scores = np.einsum("ij,qj->qi", matrix, prepared)
-        elif len(queries) == 1:
-            scores = (matrix @ prepared[0])[None]
         else:
             scores = prepared @ matrix.T
         # Rounding can take a cosine past 1.
