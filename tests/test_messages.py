@@ -220,3 +220,25 @@ def test_sql_that_names_no_key_is_told_the_keys_there_are(
     store.set("doc", text="a", vector=np.ones(3)).wait()
     with pytest.raises(motion.SqlError, match=r"no such column: txt; table 'doc' has id, text"):
         ask(store)
+
+
+@pytest.mark.parametrize("refresh", ["never", "after", "before"])
+def test_vectors_that_a_fit_would_leave_of_several_versions_are_told_at_opening(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture, refresh: Any
+) -> None:
+    class Encoder(motion.Component):
+        def setup(self) -> float:
+            return 1.0
+
+        @motion.infer(on="doc.text", sets="doc.vector", refresh=refresh)
+        def embed(self, weight: float, text: str) -> np.ndarray:
+            return np.full(3, weight)
+
+        @motion.fit(on="doc.words")
+        def learn(self, weight: float, rows: list[Doc]) -> float:
+            return weight + 1
+
+    open_store(schemas={"doc": Doc}, triggers=[Encoder()])
+    told = [each.getMessage() for each in caplog.records]
+    mixed = [line for line in told if "Encoder.embed sets doc.vector" in line]
+    assert [("refresh='before'" in line) for line in mixed] == [True] * (refresh != "before")

@@ -7,6 +7,7 @@ Owns what a component declares; where states are kept is `persistence.states`, a
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +29,12 @@ from motion.triggers import (
     Refresh,
     Resources,
     Trigger,
+    TriggerSpec,
     bind,
     declare,
 )
+
+logger = logging.getLogger(__name__)
 
 FIT_DECLARATION = "__motion_fit__"
 
@@ -393,10 +397,30 @@ def bind_component(
 ) -> list[Trigger]:
     """Return the triggers of a component's `infer` methods, checked against the tables."""
     methods: list[tuple[Callable[..., Any], Declaration]] = declared_methods(component, DECLARATION)
-    return [
+    triggers = [
         bind(method, declaration, tables, components=components, component=component.name)
         for method, declaration in methods
     ]
+    if declared_methods(component, FIT_DECLARATION):
+        _tell_mixed_vectors([each.spec for each in triggers], tables)
+    return triggers
+
+
+def _tell_mixed_vectors(specs: Sequence[TriggerSpec], tables: Tables) -> None:
+    """Say which vectors a search would compare across state versions: those that a fit does not remake."""
+    for spec in specs:
+        if not spec.is_columnar or spec.is_versioned:
+            continue
+        keys = tables.get(spec.table).keys
+        vectors = [f"{spec.table}.{name}" for name in spec.sets if keys[name].dim is not None]
+        if vectors:
+            logger.warning(
+                "%s sets %s with refresh=%r: after a fit, searches there meet vectors of several state versions; "
+                "refresh='before' remakes them beside the live ones and switches them together",
+                spec.name,
+                ", ".join(vectors),
+                spec.refresh,
+            )
 
 
 def bind_fits(component: Component, tables: Tables) -> list[Fit]:
