@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import motion
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, pause
 
 ROOT = Path(__file__).parent.parent
 Plane = Annotated[np.ndarray, motion.Vector(2, metric="dot")]
@@ -165,7 +165,7 @@ class Untaught(motion.Component):
 def until_there(sign: Path) -> None:
     """Wait for the file by which a fit says that it has begun; it goes on when item 99 has an answer."""
     while not sign.exists():
-        pass
+        pause()
 
 
 def spaces(reader: Any) -> str:
@@ -839,7 +839,7 @@ def test_a_row_whose_run_is_under_way_when_a_build_begins_gets_both_versions(
     teach(store, i1="x")
     store.model("Scale").fit()
     while versions(store)[-1] != (2, "candidate"):
-        pass
+        pause()
     MAY_GO_ON.set()
     store.wait(timeout=60)
     assert [row.vector.tolist() for row in store.rows("item")] == [[2, 1], [2, 1], [2, 6]]
@@ -863,7 +863,7 @@ def test_p4_work_that_waits_behind_a_switch_is_done_though_both_versions_agree(
     teach(store, i1="x")
     store.model("Scale").fit()
     while versions(store)[-1] != (2, "live"):
-        pass
+        pause()
     MAY_GO_ON.set()
     store.wait(timeout=60)
     assert [row.seen for row in store.rows("item")] == ["v2", None]
@@ -899,7 +899,7 @@ def test_p7_a_run_whose_version_was_retired_meanwhile_is_made_again(
     teach(store, i1="x")
     store.model("Scale").fit()
     while versions(store)[-1] != (2, "live"):
-        pass
+        pause()
     gate.set()
     change.wait()
     assert item(store).seen == "2:2"

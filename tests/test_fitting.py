@@ -16,7 +16,7 @@ import pytest
 
 import motion
 from motion import clock
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, pause
 
 
 @dataclass
@@ -143,7 +143,7 @@ def lessons(store: motion.Store, component: str) -> list[str]:
 
 def until_there(sign: Path) -> None:
     while not sign.exists():
-        pass
+        pause()
 
 
 # -- how fits fail --
@@ -188,7 +188,7 @@ def test_the_progress_of_a_fit_is_seen_while_it_runs(open_store: OpenStore, tmp_
     store.model("Pupil").fit()
     until_there(tmp_path / "sign")
     while (told := store.model("Pupil").progress) is None:
-        pass
+        pause()
     shown = store.status().fit_progress["Pupil"]
     (tmp_path / "sign").unlink()
     store.wait(timeout=60)
@@ -211,7 +211,7 @@ def test_a_long_fit_of_one_component_holds_up_nothing_of_another(
     store.set("item", id=2, other="x")
     store.model("Other").fit()
     while store.status().versions["Other"] != 2:
-        pass
+        pause()
     during = versions(store, "Pupil")
     (tmp_path / "sign").unlink()
     store.wait(timeout=60)
@@ -266,7 +266,7 @@ def test_a_schedule_asks_for_a_fit_whatever_the_count(open_store: OpenStore) -> 
     before = versions(store, "Nightly")
     clock.advance(25 * 3600)
     while store.status().versions["Nightly"] != 2:
-        pass
+        pause()
     assert before == []
     assert lessons(store, "Nightly") == ["1=a"]
 

@@ -86,7 +86,9 @@ def test_who_comes_late_gets_what_was_said_and_then_the_rest(
     while heard != "one two ":
         heard += next(early)
     late = change.stream("answer", parts=True, timeout=6)
-    assert next(late) + next(late) == "one two "
+    heard = ""
+    while heard != "one two ":  # in one part or in two
+        heard += next(late)
     speaker.go_on()
     assert "".join(late) == "three "
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import motion
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, pause
 
 ROOT = Path(__file__).parent.parent
 
@@ -296,7 +296,7 @@ def test_vectors_of_another_size_go_live_without_a_search_that_fails(
     store.close()
     store = open_with(open_store, Wide(3))
     while versions(store, "Wide")[-1] != (2, "candidate"):
-        pass
+        pause()
     store.model("Wide").promote(2)
     assert HAS_BEGUN.wait(60)
     during = [hit.score for hit in store.search("item.loose", [1, 2], k=5)]
@@ -354,7 +354,7 @@ def test_outputs_are_kept_of_as_many_versions_as_asked_for(open_store: OpenStore
         for label in "xyz":
             fit(store, component.name, label)
         while outputs(store, 1, component.name):
-            pass  # old outputs go behind the switch, a few at a time
+            pause()  # old outputs go behind the switch, a few at a time
         CALLS.made.clear()
         back(store, component.name)
         back(store, component.name)
@@ -378,7 +378,7 @@ def test_states_beyond_those_to_be_kept_go_with_their_files_and_cannot_be_promot
     for label in "vwxyz":
         fit(store, "Lasting", label)
     while len(files(tmp_path / "shop.motion")) > 3:
-        pass  # they go behind the switch
+        pause()  # they go behind the switch
     known = store.model("Lasting").versions()
     assert [version.is_kept for version in known] == [False, False, False, True, True, True]
     with pytest.raises(motion.StateError, match="no state version 2; it has 4, 5, 6"):
@@ -403,7 +403,7 @@ def test_a_file_that_two_versions_share_stays_until_both_are_gone(
     with store.model("Settled").live() as (state, _):
         assert state.tolist() == [0, 1, 2]
     while len(store.sql("SELECT 1 FROM motion_states WHERE manifest NOT NULL")) > 1:
-        pass
+        pause()
     assert len(files(tmp_path / "shop.motion")) == 1
 
 
@@ -600,11 +600,11 @@ def test_p9_under_kills_no_search_mixes_versions_fails_or_sees_half_an_index(
                 act()
                 is_there = chance.choice(moments(store, goal))
                 while not is_there() and not searchers.errors:
-                    pass
+                    pause()
                 server.kill()
             with another_process(f"serve({folder!r})"):
                 while store.status().versions["Scale"] != goal and not searchers.errors:
-                    pass
+                    pause()
         with another_process(f"serve({folder!r})"):  # what was asked last is answered, too
             searchers.stop()
         watcher.stdin.close()
