@@ -382,7 +382,8 @@ def test_a_store_that_a_function_closes_over_acts_as_its_view_in_a_process(
 # -- in scripts --
 
 PREAMBLE = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background may ignore it
 from dataclasses import dataclass
 import motion
 
@@ -451,7 +452,7 @@ def test_ctrl_c_ends_the_script_and_its_processes_and_costs_nothing(tmp_path: Pa
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.readline() == "closed\n"
     until_gone(worker)
-    after = "\nprint(store.status().tasks, store.errors())\nos._exit(0)"
+    after = "\nprint(store.status().tasks, store.errors(), flush=True)\nos._exit(0)"
     with script(tmp_path, "app.py", PREAMBLE.replace("triggers=[shout]", "") + after) as process:
         assert process.communicate()[0] == "{'shout': {'ready': 1}} []\n"
 

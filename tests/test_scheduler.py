@@ -356,7 +356,7 @@ def test_p2_an_event_whose_process_is_killed_in_its_run_takes_effect_once(
     [
         (lambda row, store: None, {}, "there is no row"),
         (lambda id: None, {}, "there is no row"),
-        (lambda who: None, {}, "'who' is no key"),
+        (lambda who: None, {}, "parameter 'who' has no value"),
         (lambda store: None, {"sets": "tick.who"}, "sets= does not go with it"),
         (lambda store: None, {"batch": 2}, "batch="),
         (lambda store: None, {"when": bool}, "when="),

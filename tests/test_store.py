@@ -572,6 +572,9 @@ def interrupted_in(function: str) -> Iterator[None]:
                 signal.pthread_kill(thread, signal.SIGINT)
 
     sender = threading.Thread(target=send)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # tests in the background ignore it
     sender.start()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -579,6 +582,7 @@ def interrupted_in(function: str) -> Iterator[None]:
     finally:
         is_over.set()
         sender.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def _waits_in(thread: int, function: str) -> bool:
