@@ -83,7 +83,7 @@ class Rule:
         if self.page is not None:
             return [(number * 3 + i) % MOD for i in range(number % 4)]
         if self.owned is not None:
-            made = {"source": row[0], "source_page": sum(row[1:])}
+            made = {"source": row[0], "source_page": page_number(row)}
             items = range(number % 4)
             return [{**made, "item": i, "n": (number + 2 * i) % MOD} for i in items]
         first = None if number == self.none_at else number
@@ -194,6 +194,11 @@ class Expected:
     unknown: set[tuple[str, int]] = field(default_factory=set)
 
 
+def page_number(row: Row) -> int:
+    """Return one number for all page keys of a row, which are below ten."""
+    return sum(page * 10**i for i, page in enumerate(row[1:]))
+
+
 def expected_of(model: Model, *, is_broken: bool) -> Expected:
     """Derive everything from what users gave."""
     plan, found = model.plan, Expected()
@@ -232,7 +237,7 @@ def _derive_nodes(model: Model, found: Expected, rule: Rule, *, is_broken: bool)
                 found.nodes.setdefault(made, {})[rule.sets[0]] = item
         elif rule.owned is not None:
             for item in result or ():
-                found.parts[rule.name, row[0], sum(row[1:]), item["item"]] = {"n": item["n"]}
+                found.parts[rule.name, row[0], page_number(row), item["item"]] = {"n": item["n"]}
         else:
             values = (None,) * len(rule.sets) if result is None else _tuple(rule, result)
             found.nodes[row] |= dict(zip(rule.sets, values, strict=True))
@@ -299,7 +304,7 @@ class World:
         self._changes: list[motion.Change] = []
         self._depth = 0
         self._is_quiet = True
-        self._has_stepped = False
+        self._has_stepped = self._has_run = False
         self._here = 1
         self._open()
 
@@ -485,7 +490,7 @@ class World:
     # -- what workers do --
 
     def _do_step(self, worker: int = 0) -> None:
-        self._has_stepped = True
+        self._has_stepped = self._has_run = True
         self._depth += 1
         self.workers[worker].step()
         self._depth -= 1
@@ -497,7 +502,8 @@ class World:
         self._hooks.append((rule.name, ops))
 
     def _do_break(self) -> None:
-        self.is_broken = True
+        """Let functions raise from now on, if none has run yet: what was made before would not fail any more."""
+        self.is_broken = self.is_broken or not self._has_run
 
     def _do_reopen(self) -> None:
         if not self._depth:
@@ -512,6 +518,7 @@ class World:
 
     def settle(self) -> None:
         """Run all there is, also what waits for its next attempt."""
+        self._has_run = True
         while True:
             while any(worker.step() for worker in self.workers):
                 self._assert_nothing_stale_was_written()
