@@ -380,6 +380,7 @@ class World:
             self._is_quiet = False
             self._seen.add((rule.name, (row, inputs)))
             raise Broken("the first time")
+        self._has_run = True
         if self.is_broken and rule.number(inputs) == rule.fails_at:
             self._is_quiet = False
             raise Broken("each time")
@@ -490,7 +491,7 @@ class World:
     # -- what workers do --
 
     def _do_step(self, worker: int = 0) -> None:
-        self._has_stepped = self._has_run = True
+        self._has_stepped = True
         self._depth += 1
         self.workers[worker].step()
         self._depth -= 1
@@ -518,7 +519,6 @@ class World:
 
     def settle(self) -> None:
         """Run all there is, also what waits for its next attempt."""
-        self._has_run = True
         while True:
             while any(worker.step() for worker in self.workers):
                 self._assert_nothing_stale_was_written()
