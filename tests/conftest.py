@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import motion
+from motion import clock
 
 OpenStore = Callable[..., motion.Store]
 
@@ -50,6 +51,22 @@ def is_running(process: int) -> bool:
 def pause() -> None:
     """Leave the processor to others, in a loop that waits for a condition which nothing can be told of."""
     threading.Event().wait(0.005)
+
+
+def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait until something holds, looking after each commit."""
+    committed = store._database.backend.committed
+    deadline = clock.monotonic_s() + timeout_s
+    while not condition():
+        assert clock.monotonic_s() < deadline
+        committed.wait(committed.count, 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _system_time() -> Iterator[None]:
+    """Give the time back that a test has moved."""
+    yield
+    clock.reset()
 
 
 @pytest.fixture

@@ -134,12 +134,6 @@ def test_a_store_that_may_only_be_read_says_so_and_is_whole_when_it_may_be_writt
 # -- a clock that is put back --
 
 
-@pytest.fixture(autouse=True)
-def _system_time() -> Iterator[None]:
-    yield
-    clock.reset()
-
-
 def test_a_failed_row_is_tried_again_though_the_clock_was_put_back(open_store: OpenStore) -> None:
     has_failed = threading.Event()
 

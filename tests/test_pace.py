@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ import pytest
 
 import motion
 from motion import clock
-from tests.conftest import OpenStore
-from tests.test_scheduler import until
+from tests.conftest import OpenStore, until
 
 
 @dataclass
@@ -31,12 +29,6 @@ class Doc:
 SCHEMAS = {"doc": Doc}
 LATE_MS = 100
 """Turns this old are made up for."""
-
-
-@pytest.fixture(autouse=True)
-def _system_time() -> Iterator[None]:
-    yield
-    clock.reset()
 
 
 @motion.trigger(on="doc.text", sets="doc.length", inline=False)

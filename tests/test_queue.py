@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 import motion
 from motion import clock
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, until
 
 
 @dataclass
@@ -24,13 +24,6 @@ class Job:
 
 
 SCHEMAS = {"job": Job}
-
-
-@pytest.fixture(autouse=True)
-def _system_time() -> Iterator[None]:
-    """Give the time back that a test has moved."""
-    yield
-    clock.reset()
 
 
 @pytest.fixture
@@ -65,15 +58,6 @@ def gated(gate: Callable[[str], str], **options: Any) -> Any:
         return gate(text)
 
     return run
-
-
-def until(store: motion.Store, condition: Callable[[], bool]) -> None:
-    """Wait until something holds, looking after each commit."""
-    committed = store._database.backend.committed
-    deadline = clock.monotonic_s() + 30
-    while not condition():
-        assert clock.monotonic_s() < deadline
-        committed.wait(committed.count, 0.05)
 
 
 # -- turns --
@@ -132,7 +116,11 @@ def test_rows_that_fail_again_and_again_do_not_hold_up_fresh_ones(open_store: Op
     store = open_store(schemas=SCHEMAS, triggers=[gated(call, retries=20)])
     bad = 5
     store.set_many("job", [{"text": "bad"}] * bad)
-    until(store, lambda: store.status().tasks.get("gated", {}).get("postponed", 0) == bad)
+    until(
+        store,
+        lambda: store.status().tasks.get("gated", {}).get("postponed", 0) == bad,
+        timeout_s=30,
+    )
     held = store.set("job", text="gate")
     gate.await_first()
     clock.advance(3600)  # now all of them are due again
@@ -268,7 +256,7 @@ def test_p12_a_full_queue_makes_writes_from_outside_wait(open_store: OpenStore) 
 
     source = threading.Thread(target=pour)
     source.start()
-    until(store, lambda: left(store) >= limit)
+    until(store, lambda: left(store) >= limit, timeout_s=30)
     assert not are_in.is_set()
     gate.open()
     source.join(30)

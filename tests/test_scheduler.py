@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 import motion
 from motion import clock
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, until
 
 HOUR_S = 3600.0
 
@@ -30,13 +29,6 @@ class Tick:
 SCHEMAS = {"tick": Tick}
 
 
-@pytest.fixture(autouse=True)
-def _system_time() -> Iterator[None]:
-    """Give the time back that a test has moved."""
-    yield
-    clock.reset()
-
-
 def ticking(on: Any, **options: Any) -> Any:
     """Return a trigger that writes a row at each occurrence."""
 
@@ -49,15 +41,6 @@ def ticking(on: Any, **options: Any) -> Any:
 
 def ticks(store: motion.Store) -> int:
     return len(store.rows("tick"))
-
-
-def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """Wait until something holds, looking after each commit."""
-    committed = store._database.backend.committed
-    deadline = clock.monotonic_s() + timeout_s
-    while not condition():
-        assert clock.monotonic_s() < deadline
-        committed.wait(committed.count, 0.05)
 
 
 def test_an_interval_runs_again_and_again_without_any_write(open_store: OpenStore) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import motion
-from tests.conftest import OpenStore, is_running
+from tests.conftest import OpenStore, is_running, pause
 
 SHORT_S = 0.1
 """More than a call that does not wait takes on a busy machine, and so it is tried again where it did not suffice."""
@@ -50,7 +50,7 @@ def release() -> Iterator[threading.Event]:
 
 def until(condition: Any) -> None:
     while not condition():
-        time.sleep(0.005)
+        pause()
 
 
 # -- in threads --

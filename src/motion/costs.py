@@ -83,10 +83,6 @@ class Costs:
 
     # -- for the store to keep --
 
-    @property
-    def has_unkept(self) -> bool:
-        return bool(self._unkept)
-
     def take_unkept(self) -> dict[CodeName, Cost]:
         """Return what the store does not have yet, and count it as kept."""
         if not self._unkept:

@@ -70,10 +70,9 @@ class Dispatcher:
         """
         self._scheduler.fire_due()
         with self._lock:
-            lanes = {spec.name: self._free_lanes(spec) for spec in self._runnable()}
-            allowed = [
-                (spec, self._claim_rows(spec)) for spec in self._runnable() if lanes[spec.name]
-            ]
+            runnable = self._runnable()
+            lanes = {spec.name: self._free_lanes(spec) for spec in runnable}
+            allowed = [(spec, self._claim_rows(spec)) for spec in runnable if lanes[spec.name]]
             if not (is_called and self._was_called_well) and not self._has_work(allowed, lanes):
                 return []
             tasks, has_dropped, is_more = self._database.write(
@@ -87,9 +86,7 @@ class Dispatcher:
                 self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
                 if not tasks[0].lane.is_build:
                     self._live_at_s = clock.monotonic_s()
-                wanted = next(
-                    spec.resources for spec, _ in allowed if spec.name == tasks[0].trigger
-                )
+                wanted = next(s.resources for s in runnable if s.name == tasks[0].trigger)
                 self._capacity.take(tasks[0].task, wanted)
             if is_more:
                 self._database.backend.called.give()

@@ -20,9 +20,10 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.components import Fit, FitSpec, Promotion, manual, setup_fingerprint
 from motion.database import Database
-from motion.errors import FitFailed, StoreClosed
+from motion.errors import FitFailed
 from motion.executors.base import Executor
 from motion.faults import reach
+from motion.guard import going_on
 from motion.jobs import Job, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
 from motion.persistence import backlog, files, forms, labels, schedules, states
@@ -120,24 +121,18 @@ class Fitter:
             keeper.stop(timeout_s)
 
     def _loop(self) -> None:
-        while True:
-            try:
+        who = f"the fitter of store {self._database.name!r}"
+        while not self._stop.is_set():
+            with going_on(self._stop, who):
                 commits = self._database.backend.committed.count
-                if self._stop.is_set():
+                if (
+                    self._stop.is_set()
+                ):  # as it may be since, and the commit that tells so be counted already
                     return
                 for name in self._with_work():
                     self._keeper(name).look()
                 self._database.backend.committed.wait(commits, IDLE_WAIT_S)
                 self._stop.wait(GATHER_S)
-            except StoreClosed:
-                return
-            except Exception:
-                if self._stop.is_set():
-                    return
-                logger.exception(
-                    "the fitter of store %r met an error and goes on", self._database.name
-                )
-                self._stop.wait(IDLE_WAIT_S)
 
     def _with_work(self) -> list[str]:
         code = self._database.code
@@ -221,16 +216,9 @@ class _Keeper:
         while not self._stop.is_set():
             self._called.wait()
             self._called.clear()
-            try:
+            with going_on(self._stop, f"the fitter of {self._name}"):
                 while not self._stop.is_set() and self._step():
                     pass
-            except StoreClosed:
-                return
-            except Exception:
-                if self._stop.is_set():
-                    return
-                logger.exception("the fitter of %s met an error and goes on", self._name)
-                self._stop.wait(IDLE_WAIT_S)
 
     def _step(self) -> bool:
         """Do the next thing, and return whether there was one. While a candidate is on its way no fit begins: what it

@@ -25,6 +25,7 @@ from motion.dispatch import Dispatcher
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.fitting import ensure_live
+from motion.guard import going_on
 from motion.owners import Owner
 from motion.persistence import backlog, queue, states
 from motion.persistence.catalog import last_number
@@ -72,23 +73,15 @@ class Worker:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _loop(self) -> None:
-        is_called = False
+        is_called, who = False, f"the worker of store {self._database.name!r}"
         while not self._stop.is_set():
-            try:
+            with going_on(
+                self._stop, who
+            ):  # nothing is lost: a claim whose run raises is given back
                 while not self._stop.is_set() and self.step(is_called=is_called):
                     is_called = False
                 with self._lead:
                     is_called = self._await_work()
-            except StoreClosed:
-                return
-            except Exception:
-                if self._stop.is_set():
-                    return
-                # Nothing is lost, as the claim was given back; but say it, and do not spin.
-                logger.exception(
-                    "the worker of store %r met an error and goes on", self._database.name
-                )
-                self._stop.wait(IDLE_WAIT_S)
 
     def _await_work(self) -> bool:
         """Wait for work, and return whether there is some, as somebody said. One thread at a time waits: new work wakes

@@ -66,19 +66,6 @@ def read_rows(
     return [decoded(layout.table, each) for each in found]
 
 
-def rows_where(
-    tx: Transaction, layout: Layout, where: str, parameters: Sequence[Any], pins: Pins
-) -> list[int]:
-    """Return the numbers of the rows that a user's condition on stored values holds for."""
-    sql = f'SELECT ":row" FROM {layout.stored(pins)} WHERE {where}'
-    return [
-        int(found[0])
-        for found in user_query(
-            tx, sql, [encode_parameter(v) for v in parameters], where, layout.table
-        )
-    ]
-
-
 def rows_by_number(
     tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
 ) -> dict[int, Any]:
