@@ -296,6 +296,13 @@ def test_a_page_key_of_another_type_shows_the_way_out() -> None:
     assert "page: Annotated[str, motion.Key(page=False)]" in message
 
 
+def test_a_vector_with_the_word_page_in_its_name_is_shown_the_way_out_for_vectors() -> None:
+    message = refused(table_with("page_vector", Annotated[np.ndarray, motion.Vector(3)]))
+    assert (
+        "page_vector: Annotated[np.ndarray, motion.Vector(...), motion.Key(page=False)]" in message
+    )
+
+
 def test_a_default_that_does_not_fit_its_key_is_refused() -> None:
     message = refused(table_with("stock", int, default=field(default="many")))
     assert "thing.stock" in message

@@ -199,7 +199,7 @@ def infer(
     *,
     on: str | Sequence[str] | Event,
     sets: str | Sequence[str] = (),
-    refresh: Refresh = "never",
+    refresh: Refresh | None = None,
     page: str | None = None,
     batch: int | None = None,
     when: Callable[[Any], Any] | None = None,
@@ -221,7 +221,9 @@ def infer(
 
     Args:
         refresh: what happens to its outputs when a new state version comes: "before", they are remade beside the
-            live ones and switched with it; "after", remade once it is live; "never", kept as they were answered.
+            live ones and switched with it; "after", remade once it is live; "never", kept as they were answered. Left
+            out, it is "before" where `sets` names a key declared with `motion.Vector` and neither `page` nor
+            `discard_after` or `discard_beyond` is given, and "never" for all else.
 
     The other options are those of `trigger`.
     """
@@ -407,19 +409,20 @@ def bind_component(
 
 
 def _tell_mixed_vectors(specs: Sequence[TriggerSpec], tables: Tables) -> None:
-    """Say which vectors a search would compare across state versions: those that a fit does not remake."""
+    """Say which vectors a search leaves out after a fit: those that it does not remake."""
     for spec in specs:
-        if not spec.is_columnar or spec.is_versioned:
+        if spec.sets_table or spec.is_versioned:
             continue
         keys = tables.get(spec.table).keys
         vectors = [f"{spec.table}.{name}" for name in spec.sets if keys[name].dim is not None]
         if vectors:
             logger.warning(
-                "%s sets %s with refresh=%r: after a fit, searches there meet vectors of several state versions; "
-                "refresh='before' remakes them beside the live ones and switches them together",
+                "%s sets %s with refresh=%r: after a fit, searches there find only what the new state version has made; "
+                "refresh='before'%s remakes the vectors beside the live ones and switches them together",
                 spec.name,
                 ", ".join(vectors),
                 spec.refresh,
+                " in an infer on a key of the page" if spec.page else "",
             )
 
 

@@ -29,7 +29,17 @@ from motion.errors import (
 )
 from motion.graph import Graph
 from motion.growing import GrowingTexts
-from motion.persistence import backfills, backlog, catalog, forms, labels, moments, reading, states
+from motion.persistence import (
+    backfills,
+    backlog,
+    catalog,
+    forms,
+    labels,
+    moments,
+    moves,
+    reading,
+    states,
+)
 from motion.persistence.cascade import Layouts
 from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
@@ -136,10 +146,11 @@ class Database:
         graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
 
         def work(tx: Transaction) -> tuple[Graph, int]:
-            before = catalog.fingerprints(tx)
+            before = catalog.known_triggers(tx)
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
             tables.stored = catalog.table_names(tx)
             moments.thin(tx, clock.now_ms())
+            moves.move_outputs(tx, Layouts(found), before)
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
             if self._runs_code and given is not None:

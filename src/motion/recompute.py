@@ -11,7 +11,7 @@ from motion.database import Database, Where, condition_of
 from motion.errors import TriggerError, nearest
 from motion.persistence import backfills, moments, provenance
 from motion.persistence.backfills import Backfill
-from motion.persistence.catalog import fingerprints
+from motion.persistence.catalog import known_triggers
 from motion.triggers import TriggerSpec
 
 
@@ -108,7 +108,7 @@ def spec_of(database: Database, trigger: str) -> TriggerSpec:
     if trigger in known:
         return known[trigger]
     with database.backend.read() as tx:
-        has_vanished = trigger in fingerprints(tx)
+        has_vanished = trigger in known_triggers(tx)
     if has_vanished:
         raise TriggerError(
             f"trigger {trigger!r} is not among those that the store was last opened with, which replaced it. What it "

@@ -26,6 +26,7 @@ from motion.codecs import (
     Refused,
     Stored,
     StrCodec,
+    VectorCodec,
     codec_for,
 )
 from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
@@ -432,10 +433,12 @@ def is_optional(hint: Any) -> bool:
 def _is_page(table: str, name: str, options: KeyOptions, codec: Codec) -> bool:
     is_page = "page" in name.split("_") if options.page is None else options.page
     if is_page and not isinstance(codec, IntCodec):
+        is_vector = isinstance(codec, VectorCodec)
+        shown = "np.ndarray, motion.Vector(...)" if is_vector else codec.expected.split()[0]
         raise SchemaError(
             f"table {table!r}, key {name!r}: it has the word 'page' in its name and so is a page key, which is an "
             f"int, but its type is {codec.expected}. If it is no page key, declare it "
-            f"`{name}: Annotated[{codec.expected.split()[0]}, motion.Key(page=False)]`."
+            f"`{name}: Annotated[{shown}, motion.Key(page=False)]`."
         )
     return is_page
 

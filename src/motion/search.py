@@ -13,7 +13,7 @@ from motion.backends.base import Transaction
 from motion.codecs import StrCodec
 from motion.database import Database, Where, condition_of
 from motion.errors import SearchError, listed, shortened
-from motion.persistence import fulltext, reading, states
+from motion.persistence import fulltext, reading, spaces, states
 from motion.persistence.filters import Filter
 from motion.persistence.indexes import Follower
 from motion.persistence.layout import Layout, Pins
@@ -211,11 +211,24 @@ def _answers(
     if versions is None:
         return [[] for _ in range(question.count)]
     pinned = {**pins, **{layout.versioned[key].component or "": v for key, v in versions.items()}}
-    among = None if condition is None else Filter.of(layout, condition, values, pinned)
+
+    def filtered(holds: str | None) -> Filter | None:
+        return None if holds is None else Filter.of(layout, holds, values, pinned)
+
+    among = filtered(condition)
     asked = [(key, versions.get(key.name, 0)) for key in question.vector_keys]
     with database.indexes.searching(layout, asked) as (tx, followers):
         rankings = [
-            _nearest(database, tx, each, question.queries, question.depth, among)
+            _nearest(
+                database,
+                tx,
+                each,
+                question.queries,
+                question.depth,
+                filtered(
+                    _both(condition, spaces.in_one_space(tx, database.layouts, each.key, pins))
+                ),
+            )
             for each in followers
         ] + [
             [
@@ -233,6 +246,12 @@ def _answers(
         wanted = dict.fromkeys(row for ranking in best for row, _ in ranking)
         found = reading.rows_by_number(tx, layout, list(wanted), pinned)
     return [_hits(question.table, ranking, found) for ranking in best]
+
+
+def _both(condition: str | None, other: str | None) -> str | None:
+    if condition is None or other is None:
+        return condition or other
+    return f"({condition}\n) AND {other}"
 
 
 def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) -> None:

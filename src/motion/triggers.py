@@ -80,7 +80,7 @@ class Declaration:
     concurrency: int | None = None
     priority: int | str | None = None
     version: str | None = None
-    refresh: Refresh = "never"
+    refresh: Refresh | None = None
     inline: bool | None = None
     on_change: OnChange | None = None
     rate: str | None = None
@@ -423,7 +423,7 @@ def bind(
         concurrency=declaration.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
         priority=_priority_of(name, declaration.priority, table),
         component=component,
-        refresh=declaration.refresh,
+        refresh=_refresh_of(declaration, component, table, sets),
         has_when=declaration.when is not None,
         inline=declaration.inline,
         schedule=event if isinstance(event, Schedule) else None,
@@ -494,6 +494,19 @@ def _page_of(name: str, declaration: Declaration, table: Table) -> str | None:
             f"{', '.join(table.page_keys) or 'none'}.{nearest(page, table.page_keys)}"
         )
     return page
+
+
+def _refresh_of(
+    declaration: Declaration, component: str | None, table: Table, sets: Sequence[str]
+) -> Refresh:
+    """Return what happens to the outputs when a new state version comes. Where nothing was said, vectors that are there
+    to be searched are remade beside the live ones if they can be, and all else stays as it was answered."""
+    if declaration.refresh is not None:
+        return declaration.refresh
+    is_searched = any(table.keys[key].dim is not None for key in sets)
+    is_whole = declaration.page is None and declaration.discard_after_s is None
+    can_be = component is not None and is_whole and declaration.discard_beyond is None
+    return "before" if is_searched and can_be else "never"
 
 
 def _priority_of(name: str, priority: int | str | None, table: Table) -> int | str | None:

@@ -106,18 +106,18 @@ def begin(tx: Transaction, asked: Backfill) -> int:
     return change
 
 
-def begin_where_code_changed(tx: Transaction, layouts: Layouts, before: Mapping[str, str]) -> None:
+def begin_where_code_changed(
+    tx: Transaction, layouts: Layouts, before: Mapping[str, TriggerSpec]
+) -> None:
     """Keep a backfill for each trigger with `on_change="backfill"` whose code is not what it was. Its rows are not
     counted: opening a store does not read it whole.
 
     Args:
-        before: trigger -> its fingerprint before this opening.
+        before: trigger -> as the store knew it before this opening.
     """
     for spec in layouts.graph.triggers.values():
-        if (
-            spec.on_change == "backfill"
-            and before.get(spec.name, spec.fingerprint) != spec.fingerprint
-        ):
+        known = before.get(spec.name, spec)
+        if spec.on_change == "backfill" and known.fingerprint != spec.fingerprint:
             last = _last_row(tx, layouts[spec.table])
             begin(tx, Backfill(0, spec.name, 0, last, last, last))
 

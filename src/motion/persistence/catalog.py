@@ -194,13 +194,13 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
         raise SchemaMismatch(spec.source, [uses])
 
 
-def fingerprints(tx: Transaction) -> dict[str, str]:
-    """Return trigger -> the fingerprint that the store knows it by, of triggers that are not there any more too."""
+def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
+    """Return the triggers as the store knows them, by name; also those that are not there any more."""
     sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_triggers'"
     if tx.execute(sql).fetchone() is None:  # the store is being made
         return {}
     specs = _decoded(tx, "SELECT spec FROM motion_triggers", TriggerSpec)
-    return {spec.name: spec.fingerprint for spec in specs}
+    return {spec.name: spec for spec in specs}
 
 
 def graph_number(tx: Transaction) -> int:

@@ -527,14 +527,12 @@ def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
     return sorted({1, *(int(row[0]) for row in tx.execute(sql, (spec.component,)))})
 
 
-def clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:
-    """Make a trigger due again on every row that it has run on, values that users gave excepted; return the rows."""
-    ran = f"COALESCE({done_column(spec.name)}, 0) & {ORIGIN_MASK} != 0"
-    found = [
-        int(row[0]) for row in tx.execute(f"SELECT {layout.row} FROM {layout.base} r WHERE {ran}")
-    ]
-    tx.execute(f"UPDATE {layout.base} SET {done_column(spec.name)} = 0 WHERE {ran}")
-    return found
+def clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
+    """Make a trigger due again on every row that it has run on, values that users gave excepted. Who made the values
+    stays known until they are remade."""
+    done = done_column(spec.name)
+    made = f"{done} & {ORIGIN_MASK}"
+    tx.execute(f"UPDATE {layout.base} SET {done} = {made} WHERE {made} != 0")
 
 
 # -- reading --
