@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import motion
-from tests.conftest import OpenStore, pause
+from tests.conftest import OpenStore, pause, until
 
 ROOT = Path(__file__).parent.parent
 
@@ -344,6 +344,33 @@ def test_rollback_recomputes_nothing_while_the_outputs_are_kept(open_store: Open
     CALLS.made.clear()
     back(store)
     assert (CALLS.made, seen(store)) == ([(1, "since")], ("1", 4))
+
+
+@pytest.mark.slow
+def test_a_candidate_of_many_rows_goes_live_while_rows_are_set_without_pause(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Scale(1))
+    fill(store, *(f"text {i}" for i in range(4_000)))
+    is_over, tell = threading.Event(), itertools.count()
+
+    def write() -> None:
+        while not is_over.is_set():
+            store.set("item", id=1 + next(tell) % 500, text=f"anew {next(tell)}").wait("vector")
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        store.set("item", id=1, label="x")
+        store.model("Scale").fit()
+        until(store, lambda: store.status().versions["Scale"] == 2, timeout_s=120)
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()
+    store.wait(timeout=60)
+    assert outputs(store, 2) == 4_000
 
 
 def test_outputs_are_kept_of_as_many_versions_as_asked_for(open_store: OpenStore) -> None:

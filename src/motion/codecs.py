@@ -307,6 +307,21 @@ class VectorCodec(Codec):
             raise Refused
         return stored.tobytes()
 
+    def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
+        """Vectors of one type, as batches of a model are, are checked and converted together."""
+        kinds = {
+            (value.dtype, value.shape) if isinstance(value, np.ndarray) else None
+            for value in values
+        }
+        if len(kinds) != 1 or None in kinds:
+            return super().encode_column(values)
+        self.encode(values[0])  # raises where type or length are wrong
+        with np.errstate(over="ignore"):
+            block = np.stack(values).astype("<f4", copy=False)
+        if not np.isfinite(block).all():
+            raise Refused
+        return [vector.tobytes() for vector in block]
+
     def decode(self, stored: Any) -> np.ndarray[Any, Any]:
         return np.frombuffer(stored, "<f4")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.builds import Builds
 from motion.capacity import Capacity
 from motion.database import Database
 from motion.faults import reach
@@ -31,14 +32,8 @@ FIRST_CLAIM_ROWS = 16
 CLAIM_S = 0.5
 """How long one claim is meant to run: what a crash undoes at most, and how soon bulk results show."""
 
-BUILD_S, BUILD_ROWS = 0.02, 512
-"""How long one claim of a candidate's outputs is meant to run, and its rows at most."""
-
 FUSED_S = 1e-3
 """A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
-
-LIVE_S = 0.2
-"""How long after a claim of live work a candidate's outputs are built a batch at a time, so as not to hold up the next."""
 
 
 class Dispatcher:
@@ -53,12 +48,14 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._due_ms: int | None = None
         self._was_called_well = True
-        self._live_at_s = -LIVE_S
+        self._builds = Builds()
 
     def idle_s(self) -> float:
         """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
-        last look for work saw."""
+        last look for work saw; or until a build has rested."""
         idle_s, due = self._scheduler.idle_s(), self._due_ms
+        if (rest_s := self._builds.rest_s()) > 0:
+            idle_s = min(idle_s, rest_s)
         return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
 
     def next_tasks(self, *, is_called: bool = False) -> list[Task]:
@@ -85,7 +82,7 @@ class Dispatcher:
             if tasks:
                 self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
                 if not tasks[0].lane.is_build:
-                    self._live_at_s = clock.monotonic_s()
+                    self._builds.note_live()
                 wanted = next(s.resources for s in runnable if s.name == tasks[0].trigger)
                 self._capacity.take(tasks[0].task, wanted)
             if is_more:
@@ -112,10 +109,17 @@ class Dispatcher:
         turns = self._turns.pop(tasks[0].task, None)
         with self._lock:
             self._running[tasks[0].lane] -= 1
+            if tasks[0].lane.is_build:
+                self._builds.note_end(tasks[0].trigger, sum(task.size for task in tasks), seconds)
             self._capacity.give(tasks[0].task)
         if turns is not None and (turns.beyond or turns.left):
             spec = self._database.graph.triggers[tasks[0].trigger]
             self._database.write(lambda tx: self._pace.settle(tx, spec, turns), is_durable=False)
+
+    def note_built(self, seconds: float) -> None:
+        """Take in how long the commit of a candidate's outputs has taken."""
+        with self._lock:
+            self._builds.note_commit(seconds)
 
     def turns_of(self, task: Task) -> Turns | None:
         """Return the turns that the calls of a claim wait for, by its first task; None where nothing limits their rate."""
@@ -139,20 +143,22 @@ class Dispatcher:
     ) -> tuple[list[Task], bool, bool]:
         """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long, and
         whether there is more that may run beside these."""
-        names = [spec.name for spec, _ in allowed]
-        has_dropped = drop_expired(tx, self._database.graph, names, clock.now_ms())
+        graph, names = self._database.graph, [spec.name for spec, _ in allowed]
+        has_dropped = drop_expired(tx, graph, names, clock.now_ms())
         queue.ripen(tx, names)
         limited, _ = self._pace.limited(tx, allowed)
         limits = {
-            lane: self._build_rows(name, rows) if lane.is_build else rows
+            lane: self._builds.rows(graph.triggers[name], rows) if lane.is_build else rows
             for name, rows in limited
             for lane in lanes[name]
         }
         tasks = queue.claim(tx, self._owner.name, limits, self._shares.choose)
         if tasks:
-            turns = self._pace.take(tx, self._database.graph.triggers[tasks[0].trigger], tasks)
+            turns = self._pace.take(tx, graph.triggers[tasks[0].trigger], tasks)
             if turns is not None:
                 self._turns[tasks[0].task] = turns
+            if tasks[0].lane.is_build:
+                self._builds.note_claim(is_last=not backlog.any_ready(tx, [tasks[0].lane]))
         is_more = bool(tasks) and backlog.any_ready(tx, self._free_beside(tasks[0].lane, limits))
         return tasks, has_dropped, is_more
 
@@ -184,17 +190,9 @@ class Dispatcher:
         """Return in which ways a trigger may run now: what is built for a candidate takes no place from the live work."""
         if not (self._capacity.has_room(spec.resources) and self._runs.room(spec)):
             return []
-        lanes = [Lane(spec.name, False), *([Lane(spec.name, True)] if spec.is_versioned else [])]
+        may_build = spec.is_versioned and not self._builds.rest_s()
+        lanes = [Lane(spec.name, False), *([Lane(spec.name, True)] if may_build else [])]
         return [lane for lane in lanes if self._running.get(lane, 0) < self._most_at_once(lane)]
-
-    def _build_rows(self, trigger: str, rows: int) -> int:
-        """Return how many rows of a candidate's outputs one claim may hold: live writes wait for its commit."""
-        spec = self._database.graph.triggers[trigger]
-        each = self._database.costs.seconds_each(trigger) or BUILD_S
-        if clock.monotonic_s() - self._live_at_s < LIVE_S:
-            return min(rows, spec.batch or FIRST_CLAIM_ROWS)
-        in_time = min(int(BUILD_S / max(each, 1e-9)), BUILD_ROWS)
-        return min(rows, max(in_time, spec.batch or 1))
 
     def _runnable(self) -> list[TriggerSpec]:
         return [

@@ -222,9 +222,18 @@ class Worker:
                 superseded,
                 steps,
             )
-            self._database.write(commit.apply, is_durable=not claim.is_candidate)
-            if claim.is_candidate:  # the switch makes it durable; who waits for that is told here
-                self._database.backend.committed.give()
+            if claim.is_candidate:
+                self._commit_built(commit)
+            else:
+                self._database.write(commit.apply)
+
+    def _commit_built(self, commit: Commit) -> None:
+        """Commit outputs of a candidate: the switch makes them durable, and who waits for that is told here. Nobody is
+        called for the rest of them, as one claim at a time is built, and this thread makes the next."""
+        started = clock.monotonic_s()
+        self._database.write(commit.apply, is_durable=False, calls=False)
+        self._dispatcher.note_built(clock.monotonic_s() - started)
+        self._database.backend.committed.give()
 
     def _prepared(self, tasks: Tasks) -> Claim | None:
         """Find the code, the state version and the chain of a claim; None where it cannot run now."""
