@@ -38,6 +38,7 @@ def shown_progress(
     if not is_wanted:
         yield None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -46,7 +47,7 @@ def shown_progress(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         shown = bar.add_task(what, total=total, visible=total > 0)
         most = total
 

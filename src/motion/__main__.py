@@ -1,0 +1,5 @@
+"""`python -m motion`: the same as `motion`."""
+
+from motion.cli import main
+
+main()

@@ -1,0 +1,150 @@
+"""`motion` on the command line: a model's versions are listed, fitted, promoted and rolled back from another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHOP = '''
+"""A store of ratings with a model that guesses them."""
+from dataclasses import dataclass
+
+import motion
+
+
+@dataclass
+class Rating:
+    id: int
+    stars: int
+
+
+class Mean(motion.Component):
+    """Guesses the stars; worse after each fit, if `evaluate` is asked."""
+
+    def setup(self) -> float:
+        return 3.0
+
+    @motion.fit(on="rating.stars", promote=motion.if_better("quality"))
+    def learn(self, mean: float, rows: list[Rating]) -> float:
+        if rows[-1].stars == 0:
+            raise ValueError("no stars")
+        return mean + sum(row.stars for row in rows)
+
+    def evaluate(self, mean: float, rows: list[Rating]) -> dict[str, float]:
+        return {"quality": -mean, "share": float("nan")}
+
+
+def opened() -> motion.Store:
+    return motion.create_store("ratings", schemas={"rating": Rating}, triggers=[Mean()])
+
+
+nothing = {}
+if __name__ == "__main__":
+    with opened() as store:
+        store.model("Mean").fit()
+        store.wait()
+'''
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(SHOP)
+    return tmp_path
+
+
+def run(shop: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "motion", *words],
+        cwd=shop, capture_output=True, text=True, timeout=100, env=environment(), check=False,
+    )  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+
+    return {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def told(shop: Path, *words: str, status: int = 0) -> list[dict[str, Any]]:
+    """Return the JSON that a command prints."""
+    done = run(shop, *words, "--json")
+    assert done.returncode == status, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def rate(shop: Path, stars: int) -> None:
+    """Set a label, in a process of its own."""
+    code = f"import shop\nwith shop.opened() as store: store.set('rating', stars={stars}).wait(); store.wait()"
+    subprocess.run([sys.executable, "-c", code], cwd=shop, check=True, timeout=100)
+
+
+def statuses(found: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    return [(each["number"], each["status"]) for each in found]
+
+
+@pytest.mark.slow
+def test_a_model_is_fitted_refused_promoted_and_rolled_back(shop: Path) -> None:
+    assert "nothing was fitted" in run(shop, "fit", "shop:opened").stderr
+    rate(shop, 2)
+    made = told(shop, "fit", "shop:opened")
+    assert statuses(made) == [(2, "refused")]
+    assert (made[0]["parent"], made[0]["rows"], made[0]["metrics"]["quality"]) == (1, 1, -5.0)
+    assert made[0]["metrics"]["share"] is None  # JSON has no NaN
+    assert statuses(told(shop, "promote", "shop:opened", "2")) == [(2, "live")]
+    assert statuses(told(shop, "rollback", "shop:opened", "Mean")) == [(1, "live")]
+    found = told(shop, "versions", "shop:opened")
+    assert statuses(found) == [(1, "live"), (2, "retired")]
+    table = run(shop, "versions", "shop:opened").stdout
+    assert [line.split()[:4] for line in table.splitlines()] == [
+        ["version", "status", "from", "labels"],
+        ["1", "live", "setup", "0"],
+        ["2", "retired", "1", "1"],
+    ]
+    assert "not better" in table
+
+
+@pytest.mark.slow
+def test_a_fit_that_raises_says_why_and_fails_the_command(shop: Path) -> None:
+    rate(shop, 0)
+    made = told(shop, "fit", "shop:opened", status=1)[-1]
+    assert made["status"] == "failed"
+    assert "no stars" in made["metrics"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["versions", "shop"], 2, "'shop' names no store; say module:name"),
+        (["versions", "shopp:opened"], 2, "there is no module 'shopp' here"),
+        (["versions", "shop:open"], 2, "module 'shop' has no 'open'; stores in it: none. Did you mean 'opened'?"),
+        (["versions", "shop:nothing"], 2, "shop:nothing is {}, and no store"),
+        (["versions", "shop:opened", "Median"], 2, "no component 'Median'; the store has Mean"),
+        (["rollback", "shop:opened"], 1, "Mean has no state version to go back to"),
+        (["promote", "shop:opened", "7"], 1, "Mean has no state version 7"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_in_a_line(
+    shop: Path, words: list[str], status: int, message: str
+) -> None:
+    done = run(shop, *words)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_module_that_cannot_be_imported_shows_its_own_error(shop: Path) -> None:
+    (shop / "broken.py").write_text("import not_there")
+    done = run(shop, "versions", "broken:store")
+    assert done.returncode == 1
+    assert "not_there" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["versions", "fit", "promote", "rollback"])
+def test_help_has_an_example(shop: Path, command: str) -> None:
+    assert f"Example: motion {command} shop:store" in run(shop, command, "--help").stdout
