@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import motion
+from motion.persistence import filters
 from tests.conftest import OpenStore
 
 COSINE, DOT, L2 = "item.cosine", "item.dot", "item.l2"
@@ -150,6 +151,17 @@ def test_rows_that_meet_the_filter_without_a_vector_are_no_hits(items: motion.St
     fill(items, [[1, 0]])
     items.set("item", id=9)
     assert ids(items.search(COSINE, [1, 0], where="1")) == [0]
+
+
+def test_lists_of_filters_stay_within_their_memory(
+    items: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "LISTS_KEPT_BYTES", 5_000)
+    lists = items._database.filter_lists
+    fill(items, [[1, i / 100] for i in range(100)])
+    for low in [*range(60), *range(60)]:
+        assert ids(items.search(COSINE, [1, 0], k=1, where="id >= ?", params=[low])) == [low]
+        assert 1_000 < lists.size_bytes <= 5_000
 
 
 def test_a_wrong_filter_is_quoted_in_the_error(items: motion.Store) -> None:

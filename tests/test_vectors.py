@@ -232,6 +232,18 @@ def test_many_changed_rows_end_in_a_new_graph_and_are_found() -> None:
     assert np.mean(np.array(found) == np.arange(0, 3_000, 50)) >= 0.98
 
 
+def test_rows_whose_vectors_moved_into_gaps_are_found_when_others_take_their_old_places() -> None:
+    index, vectors = HnswIndex(DIM, "l2", 0), clustered(3_000)
+    index.put(range(2_000), vectors[:2_000])
+    tend(index)
+    index.remove(range(1_000))  # those behind move to the front
+    index.put(range(2_000, 3_000), vectors[2_000:])
+    tend(index)
+    found = [rows.tolist() for rows, _ in index.search(vectors[1_000::50], 5)]
+    for query, rows in zip(vectors[1_000::50], found, strict=True):
+        assert rows == (1_000 + np.argsort(-scores_of("l2", vectors[1_000:], query))[:5]).tolist()
+
+
 class Meddling(SharedLock):
     """A lock under which somebody else writes each time before it is taken alone."""
 

@@ -25,6 +25,7 @@ Stored = int | float | str | bytes | None
 
 ARRAY_FOOTER = b"\x00array1\x00"
 INT64_MAX = 2**63 - 1
+FLOAT32 = np.dtype("<f4")
 
 
 class Refused(Exception):
@@ -323,13 +324,13 @@ class VectorCodec(Codec):
         return [vector.tobytes() for vector in block]
 
     def decode(self, stored: Any) -> np.ndarray[Any, Any]:
-        return np.frombuffer(stored, "<f4")
+        return np.frombuffer(stored, FLOAT32)
 
 
 def decode_array(stored: bytes) -> np.ndarray[Any, Any]:
     """Return the array in a stored form; read-only, as it shares the bytes."""
     if not stored.endswith(ARRAY_FOOTER):
-        return np.frombuffer(stored, "<f4")
+        return np.frombuffer(stored, FLOAT32)
     end = len(stored) - len(ARRAY_FOOTER) - 2
     start = end - int.from_bytes(stored[end : end + 2], "little")
     dtype, shape = json.loads(stored[start:end])

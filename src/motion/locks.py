@@ -20,14 +20,16 @@ class SharedLock:
     def shared(self) -> Iterator[None]:
         """Hold it together with others."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._is_alone and not self._waiting_alone)
+            while self._is_alone or self._waiting_alone:
+                self._condition.wait()
             self._holders += 1
         try:
             yield
         finally:
             with self._condition:
                 self._holders -= 1
-                self._condition.notify_all()
+                if self._waiting_alone and not self._holders:
+                    self._condition.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -177,6 +177,11 @@ class Table:
         return key if key and key.codec.expected in ("int", "datetime") else None
 
     @cached_property
+    def decoders(self) -> tuple[Callable[[Any], Any] | None, ...]:
+        """What makes values of the stored ones, in the order of the keys; None for those that are stored as they are."""
+        return tuple(None if key.codec.is_plain else key.codec.decode for key in self.keys.values())
+
+    @cached_property
     def defaults(self) -> tuple[Key, ...]:
         return tuple(key for key in self.keys.values() if key.make_default and not key.is_page)
 
@@ -212,9 +217,16 @@ class Table:
         The dataclass's `__init__` is not run: its checks are for whole rows, and a stored row may have unset keys.
         """
         row: Any = object.__new__(self.cls)
+        set_key = self._set_key
         for name, value in zip(self.keys, values, strict=True):
-            object.__setattr__(row, name, value)
+            set_key(row, name, value)
         return row
+
+    @cached_property
+    def _set_key(self) -> Callable[[Any, str, Any], None]:
+        """How a key of an instance is set: `setattr` is twice as fast, and refused by frozen dataclasses."""
+        is_usual = self.cls.__setattr__ is object.__setattr__  # type: ignore[comparison-overlap]  # they may be one
+        return setattr if is_usual else object.__setattr__
 
     def values_of(self, row: Any) -> dict[str, Any]:
         """Return the keys of a dataclass instance or a mapping as a dict."""

@@ -119,7 +119,7 @@ def search(
 def _keys(database: Database, given: str | Sequence[str]) -> list[tuple[Table, Key]]:
     paths = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
     keys = [database.tables.key(path) for path in paths]
-    if len({key.table for key in keys}) != 1:
+    if not keys or any(key.table != keys[0].table for key in keys):
         raise SearchError(
             f"one search is about one table, but was given keys of {listed(sorted({key.table for key in keys}))}."
         )
@@ -129,7 +129,7 @@ def _keys(database: Database, given: str | Sequence[str]) -> list[tuple[Table, K
             raise SearchError(
                 f"{_path(key)} holds {key.codec.expected}; searchable are {_searchable(database)}."
             )
-    return [(table, key) for key in dict.fromkeys(keys)]
+    return [(table, key) for key in (keys if len(keys) == 1 else dict.fromkeys(keys))]
 
 
 def _searchable(database: Database) -> str:
@@ -154,16 +154,23 @@ def _vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[FloatArray
             )
         return np.empty((0, 0), np.float32), False
     try:
-        with np.errstate(over="ignore"):
-            query = np.asarray(vector, np.float32)
+        query = _as_floats(vector)
     except (TypeError, ValueError) as exc:
         raise SearchError(f"the query for {arrays[0]} is no vector of numbers: {exc}") from exc
-    if query.ndim not in (1, 2) or not np.isfinite(query).all():
+    is_finite = np.isfinite(query).all()
+    if query.ndim not in (1, 2) or not is_finite:
         raise SearchError(
             f"the query for {arrays[0]} must be one vector of finite numbers, or one a row; it has shape {query.shape}"
-            f"{'' if np.isfinite(query).all() else ' and holds NaN or infinity'}."
+            f"{'' if is_finite else ' and holds NaN or infinity'}."
         )
     return query.reshape(-1, query.shape[-1]), query.ndim == 2
+
+
+def _as_floats(vector: Any) -> FloatArray:
+    if isinstance(vector, np.ndarray) and vector.dtype == np.float32:
+        return vector
+    with np.errstate(over="ignore"):
+        return np.asarray(vector, np.float32)
 
 
 def _texts(keys: Sequence[tuple[Table, Key]], text: Any) -> tuple[tuple[str, ...], bool]:
@@ -345,8 +352,9 @@ def _fused(rankings: Sequence[Ranking], k: int) -> Ranking:
 
 
 def _hits(table: Table, ranking: Ranking, found: Mapping[int, Any]) -> list[Hit]:
+    pages = table.page_keys
     pairs = [(found[row], score) for row, score in ranking if row in found]
     return [
-        Hit(row.id, {page: getattr(row, page) for page in table.page_keys}, score, row)
+        Hit(row.id, {page: getattr(row, page) for page in pages} if pages else {}, score, row)
         for row, score in pairs
     ]

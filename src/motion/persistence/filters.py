@@ -19,7 +19,10 @@ from motion.persistence.layout import Layout, Pins
 from motion.persistence.reading import user_query
 from motion.vectors.base import IntArray
 
-LISTS_KEPT = 32
+COUNTS_KEPT = 1_000
+LISTS_KEPT_BYTES = 64 * 2**20
+"""What all lists that are kept may take in memory: 80 lists of 100,000 rows."""
+
 CHANGES_BY_ITSELF = re.compile(r"random|now|current_|date|time|julianday|unixepoch|strftime", re.I)
 
 
@@ -62,6 +65,7 @@ class FilterLists:
         self._lock = threading.Lock()
         self._lists: OrderedDict[Any, tuple[Any, IntArray]] = OrderedDict()
         self._counts: OrderedDict[Any, int] = OrderedDict()
+        self.size_bytes = 0
 
     def known(self, tx: Transaction, wanted: Filter) -> IntArray | None:
         """Return the rows a filter holds for, where they were listed since the last change."""
@@ -80,17 +84,34 @@ class FilterLists:
             return known
         rows = wanted.listed(tx)
         with self._lock:
-            _keep(self._counts, (wanted.layout.table.name, wanted.condition), len(rows))
+            self._keep_count((wanted.layout.table.name, wanted.condition), len(rows))
             if not CHANGES_BY_ITSELF.search(wanted.condition):
-                _keep(self._lists, _name(wanted), (_state(tx), rows))
+                self._keep(_name(wanted), _state(tx), rows)
         return rows
 
+    def _keep_count(self, name: Any, count: int) -> None:
+        self._counts[name] = count
+        self._counts.move_to_end(name)
+        if len(self._counts) > COUNTS_KEPT:
+            self._counts.popitem(last=False)
 
-def _keep(kept: OrderedDict[Any, Any], name: Any, value: Any) -> None:
-    kept[name] = value
-    kept.move_to_end(name)
-    if len(kept) > LISTS_KEPT:
-        kept.popitem(last=False)
+    def _keep(self, name: Any, state: Any, rows: IntArray) -> None:
+        """Keep a list, and drop those that were listed first until all that are left fit."""
+        self._drop(name)
+        self._lists[name] = state, rows
+        self.size_bytes += _size_bytes(rows)
+        while self.size_bytes > LISTS_KEPT_BYTES:
+            self._drop(next(iter(self._lists)))
+
+    def _drop(self, name: Any) -> None:
+        dropped = self._lists.pop(name, None)
+        if dropped is not None:
+            self.size_bytes -= _size_bytes(dropped[1])
+
+
+def _size_bytes(rows: IntArray) -> int:
+    """Return what a list takes in memory, with its entry: an empty one is none for nothing."""
+    return 1_000 + rows.nbytes
 
 
 def _name(wanted: Filter) -> Any:

@@ -107,7 +107,7 @@ class VectorIndexes:
     def forget_files_ahead(self, tx: Transaction) -> None:
         """Remove files that are ahead of the database, which was restored or lost its last commits: what they hold
         never was. To be called while nobody commits, before anything more is."""
-        last = _log_end(tx)[1]
+        last = _last_entry(tx)
         for name in self._files.names():
             position = self._files.position(name)
             if position is None or position > last:
@@ -239,10 +239,10 @@ class Follower:
 
     def catch_up(self, tx: Transaction) -> None:
         """Follow the rows up to a snapshot; with the lock held alone."""
-        first, last = _log_end(tx)
+        last = _last_entry(tx)
         if self.position < 0:
             self._load(last)
-        if self.position < 0 or first > self.position + 1:
+        if self.position < 0 or _first_entry(tx) > self.position + 1:
             self._rebuild(tx)
         elif last > self.position:
             try:
@@ -355,32 +355,32 @@ class Follower:
 @contextmanager
 def _caught_up(followers: Sequence[Follower], backend: Backend) -> Iterator[Transaction]:
     """Hold indexes as of one snapshot. It begins after they are locked: they are never ahead of it."""
-    ordered = sorted(
-        followers, key=lambda each: (each.key.name, each.version)
-    )  # no two wait for each other
+    if len(followers) > 1:  # no two searches wait for each other
+        followers = sorted(followers, key=lambda each: (each.key.name, each.version))
     with ExitStack() as held:
-        for follower in ordered:
+        for follower in followers:
             held.enter_context(follower.lock.shared())
         with backend.read() as tx:
-            last = _log_end(tx)[1]
-            if all(follower.position == last for follower in ordered):
+            last = _last_entry(tx)
+            if all(follower.position == last for follower in followers):
                 yield tx
                 return
     with ExitStack() as held:
-        for follower in ordered:
+        for follower in followers:
             held.enter_context(follower.lock.alone())
         tx = held.enter_context(backend.read())
-        for follower in ordered:
+        for follower in followers:
             follower.catch_up(tx)
         yield tx
 
 
-def _log_end(tx: Transaction) -> tuple[int, int]:
-    """Return the first and the last entry of the vector log, 0 where it is empty."""
-    # In two selects: for each alone SQLite looks at one end, for both together at every entry.
-    sql = "SELECT (SELECT MIN(entry) FROM motion_vector_log), (SELECT MAX(entry) FROM motion_vector_log)"
-    first, last = tx.execute(sql).fetchone()
-    return first or 0, last or 0
+def _last_entry(tx: Transaction) -> int:
+    """Return the last entry of the vector log, 0 where it is empty."""
+    return tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
+
+
+def _first_entry(tx: Transaction) -> int:
+    return tx.execute("SELECT MIN(entry) FROM motion_vector_log").fetchone()[0] or 0
 
 
 def _file_name(table: str, key: str, version: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from motion.backends.base import Transaction
 from motion.codecs import Stored, encode_parameter
 from motion.errors import SqlError, listed
 from motion.persistence.layout import (
+    NAMED_AT_ONCE,
     NO_PINS,
     Layout,
     Pins,
@@ -70,10 +70,12 @@ def rows_by_number(
     tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
 ) -> dict[int, Any]:
     """Return rows as instances by their numbers."""
-    sql = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
-    named = f"{sql} WHERE {layout.row} IN (SELECT value FROM json_each(?))"
-    found = tx.execute(named, (json.dumps(list(rows)),))
-    return {int(number): decoded(layout.table, values) for number, *values in found}
+    found: dict[int, Any] = {}
+    for start in range(0, len(rows), NAMED_AT_ONCE):
+        part = rows[start : start + NAMED_AT_ONCE]
+        read = tx.execute(_select_numbered(layout, pins, len(part)), part)
+        found.update((row[0], decoded(layout.table, row[1:])) for row in read.fetchall())
+    return found
 
 
 def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[int]:
@@ -111,8 +113,10 @@ def ids_not_among(
 def decoded(table: Table, stored: Sequence[Any]) -> Any:
     """Return a row of stored values, in the order of the keys, as an instance."""
     return table.instance(
-        None if value is None else key.codec.decode(value)
-        for key, value in zip(table.keys.values(), stored, strict=True)
+        [
+            value if value is None or decode is None else decode(value)
+            for value, decode in zip(stored, table.decoders, strict=True)
+        ]
     )
 
 
@@ -125,6 +129,16 @@ def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
         sql = f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
         layout.statements[name] = sql
     return sql
+
+
+def _select_numbered(layout: Layout, pins: Pins, count: int) -> str:
+    """Return the statement that reads so many rows by their numbers, which come first in what it gives."""
+    name = ("numbered", *pins.items())
+    selected = layout.statements.get(name)
+    if selected is None:
+        selected = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
+        layout.statements[name] = selected
+    return f"{selected} WHERE {layout.row} IN ({', '.join('?' * count)})"
 
 
 def user_query(

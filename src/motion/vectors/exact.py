@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,6 +17,9 @@ QUERIES_AT_ONCE = 32
 
 CHOSEN_AT_ONCE = 512
 """Vectors copied together and compared while they are in the cache, where only some rows are."""
+
+SORTED_WHOLE = 256
+"""Scores that are all sorted, as looking for the best of them first takes longer."""
 
 
 class ExactIndex:
@@ -48,25 +51,12 @@ class ExactIndex:
         self._append(rows, vectors)
 
     def remove(self, rows: Sequence[int]) -> None:
-        for row in rows:
-            place = self._place.pop(row, None)
-            if place is None:
-                continue
-            last = len(self._place)
-            if place != last:  # the last vector moves into the gap
-                moved = int(self._rows[last])
-                self._matrix[place], self._rows[place] = self._matrix[last], moved
-                self._place[moved] = place
+        self.remove_moving(rows)
 
     def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
-        places = None if among is None else self._places(among)
-        rows = self.rows if places is None else self._rows[places]
-        found: list[Found] = []
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            part = queries[start : start + QUERIES_AT_ONCE]
-            scores = self._scores(self.matrix, part) if places is None else self._of(places, part)
-            found += [_best(rows, each, k) for each in scores]
-        return found
+        return self.nearest(
+            self.prepared(queries), k, None if among is None else self.places(among)
+        )
 
     def tend(self, lock: SharedLock) -> bool:
         return False
@@ -93,9 +83,40 @@ class ExactIndex:
         """The prepared vectors, in the order of `rows`."""
         return self._matrix[: len(self)]
 
-    def vectors(self, rows: Sequence[int]) -> FloatArray:
-        """Return the prepared vectors of rows that are there."""
-        return self._matrix[[self._place[row] for row in rows]]
+    def vectors(self, places: IntArray) -> FloatArray:
+        """Return the prepared vectors at places, as a copy."""
+        return self._matrix[places]
+
+    def places(self, rows: Iterable[int]) -> IntArray:
+        """Return where the vectors of rows lie, of those that are there, in the order of the rows."""
+        place = self._place
+        numbers = rows.tolist() if isinstance(rows, np.ndarray) else rows
+        return np.array([place[row] for row in numbers if row in place], np.int64)
+
+    def remove_moving(self, rows: Sequence[int]) -> dict[int, int]:
+        """Remove rows; return those that lie elsewhere since, and where."""
+        moved: dict[int, int] = {}
+        for row in rows:
+            place = self._place.pop(row, None)
+            if place is None:
+                continue
+            moved.pop(row, None)
+            last = len(self._place)
+            if place != last:  # the last vector moves into the gap
+                mover = int(self._rows[last])
+                self._matrix[place], self._rows[place] = self._matrix[last], mover
+                self._place[mover] = moved[mover] = place
+        return moved
+
+    def nearest(self, prepared: FloatArray, k: int, places: IntArray | None = None) -> list[Found]:
+        """Do as `search` does, with prepared queries, among the vectors at `places`."""
+        rows = self.rows if places is None else self._rows[places]
+        found: list[Found] = []
+        for start in range(0, len(prepared), QUERIES_AT_ONCE):
+            part = prepared[start : start + QUERIES_AT_ONCE]
+            scores = self._scores(self.matrix, part) if places is None else self._of(places, part)
+            found += [_best(rows, each, k) for each in scores]
+        return found
 
     def prepared(self, vectors: FloatArray) -> FloatArray:
         """Return vectors as they are compared: of unit length for the cosine."""
@@ -103,21 +124,20 @@ class ExactIndex:
             return np.asarray(vectors, np.float32)
         vectors = np.asarray(vectors, np.float32)
         squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors)
-        if not (TINY < squares.min(initial=1) <= squares.max(initial=1) < np.inf):
+        if not all(TINY < square < np.inf for square in _ends(squares)):
             # Squares of tiny numbers vanish in float32, those of huge ones are infinite.
             largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
             vectors = np.asarray(vectors / np.where(largest > 0, largest, 1), np.float32)
             squares = np.einsum("ij,ij->i", vectors, vectors)
-        norms = np.sqrt(np.where(squares > 0, squares, 1), dtype=np.float32)
-        return np.asarray(vectors / norms[:, None], np.float32)
+            squares[squares == 0] = 1
+        return np.asarray(vectors / np.sqrt(squares)[:, None], np.float32)
 
-    def _scores(self, matrix: FloatArray, queries: FloatArray) -> FloatArray:
+    def _scores(self, matrix: FloatArray, prepared: FloatArray) -> FloatArray:
         """Return the score of each query with each vector."""
         if self.metric == "l2":
-            distances = [np.linalg.norm(matrix - query, axis=1) for query in queries]
-            return -np.array(distances, np.float32).reshape(len(queries), len(matrix))
-        prepared = self.prepared(queries)
-        if len(queries) == 1:
+            distances = [np.linalg.norm(matrix - query, axis=1) for query in prepared]
+            return -np.array(distances, np.float32).reshape(len(prepared), len(matrix))
+        if len(prepared) == 1:
             # One thread, as fast as a product by several: it waits for memory. To wake others takes milliseconds when
             # they are busy.
             scores = np.einsum("ij,j->i", matrix, prepared[0])[None]
@@ -126,20 +146,17 @@ class ExactIndex:
         else:
             scores = prepared @ matrix.T
         # Rounding can take a cosine past 1.
-        return np.asarray(np.clip(scores, -1, 1) if self.metric == "cosine" else scores, np.float32)
+        return np.asarray(scores.clip(-1, 1) if self.metric == "cosine" else scores, np.float32)
 
-    def _of(self, places: IntArray, queries: FloatArray) -> FloatArray:
+    def _of(self, places: IntArray, prepared: FloatArray) -> FloatArray:
         """Return the score of each query with each of the vectors at these places."""
+        if len(places) <= CHOSEN_AT_ONCE:
+            return self._scores(self._matrix[places], prepared)
         parts = [
-            self._scores(self._matrix[places[start : start + CHOSEN_AT_ONCE]], queries)
+            self._scores(self._matrix[places[start : start + CHOSEN_AT_ONCE]], prepared)
             for start in range(0, len(places), CHOSEN_AT_ONCE)
         ]
-        return np.concatenate(parts, axis=1) if parts else np.empty((len(queries), 0), np.float32)
-
-    def _places(self, rows: IntArray) -> IntArray:
-        place = self._place
-        found = [place[row] for row in rows.tolist() if row in place]
-        return np.array(found, np.int64)
+        return np.concatenate(parts, axis=1)
 
     def _append(self, rows: Sequence[int], vectors: FloatArray) -> None:
         start, end = len(self._place), len(self._place) + len(rows)
@@ -157,11 +174,17 @@ class ExactIndex:
         self._matrix, self._rows = matrix, rows
 
 
+def _ends(values: FloatArray) -> list[float]:
+    """Return the smallest and the largest of values; of one, as of a single query, without asking NumPy, whose calls take
+    longer than their work."""
+    return values.tolist() if len(values) <= 1 else [float(values.min()), float(values.max())]
+
+
 def _best(rows: IntArray, scores: FloatArray, k: int) -> Found:
-    best = np.arange(len(scores))
-    if k < len(scores):
+    if max(k, SORTED_WHOLE) < len(scores):
         # Ties at the edge are kept, so that which of them is returned does not depend on their place.
         edge = np.partition(scores, len(scores) - k)[len(scores) - k]
         best = np.flatnonzero(scores >= edge)
-    order = best[np.lexsort((rows[best], -scores[best]))][:k]
+        rows, scores = rows[best], scores[best]
+    order = np.lexsort((rows, -scores))[:k]
     return rows[order], scores[order]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ LEFT_FRESH = 256
 
 GROWN_AT_ONCE, GROWN_WHILE_SEARCHED = 1_024, 16
 SPENT_SHARE, SPENT_AT_LEAST = 0.3, 1_000
+SPENT = -1
+"""In place of where a node's row lies."""
 
 
 class HnswIndex:
@@ -66,21 +68,17 @@ class HnswIndex:
             graph.note(rows)
 
     def remove(self, rows: Sequence[int]) -> None:
-        self._exact.remove(rows)
+        moved = self._exact.remove_moving(rows)
         for graph in self._graphs():
             graph.forget(rows)
+            graph.move(moved)
 
     def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
         graph = self._graph
         if graph is None or len(graph.fresh) > MOST_FRESH or not self._pays(k, among):
             return self._exact.search(queries, k, among)
-        wanted = min(k, len(self) if among is None else len(among))
-        fresh = graph.fresh_among(among)
         prepared = self._exact.prepared(queries)
-        return [
-            self._found(graph, query, near, k, wanted, among, fresh)
-            for query, near in zip(queries, prepared, strict=True)
-        ]
+        return [self._found(graph, prepared[i : i + 1], k, among) for i in range(len(prepared))]
 
     def _pays(self, k: int, among: IntArray | None) -> bool:
         """Whether few enough nodes need to be asked for, compared with looking at the rows themselves."""
@@ -88,23 +86,28 @@ class HnswIndex:
             return k + PROPOSED_BESIDE <= min(WIDEST, len(self))
         return len(among) > FEW and _first_count(k, len(among), len(self)) <= WIDEST
 
-    def _found(
-        self,
-        graph: _Graph,
-        query: FloatArray,
-        prepared: FloatArray,
-        k: int,
-        wanted: int,
-        among: IntArray | None,
-        fresh: IntArray,
-    ) -> Found:
-        count = _first_count(k, len(self) if among is None else len(among), len(self))
+    def _found(self, graph: _Graph, prepared: FloatArray, k: int, among: IntArray | None) -> Found:
+        """Return the rows of the nearest vectors to one prepared query, shape `(1, dim)`."""
+        exact, total = self._exact, len(self)
+        left = total if among is None else len(among)
+        fresh = self._those(graph.fresh_places(exact), among)
+        count = _first_count(k, left, total)
         while count <= WIDEST and prepared.any():  # a zero vector is as near to all
-            rows = graph.nearest(prepared, count, among)
-            if len(rows) + len(fresh) >= wanted:
-                return self._exact.search(query[None], k, np.concatenate([rows, fresh]))[0]
+            places = self._those(graph.nearest(prepared[0], count), among)
+            if len(fresh):
+                places = np.concatenate([places, fresh])
+            if len(places) >= min(k, left):
+                return exact.nearest(prepared, k, places)[0]
             count *= 4
-        return self._exact.search(query[None], k, among)[0]
+        return exact.nearest(prepared, k, None if among is None else exact.places(among))[0]
+
+    def _those(self, places: IntArray, among: IntArray | None) -> IntArray:
+        """Return those of the places at which there are rows of `among`, which is sorted."""
+        if among is None or not len(among):
+            return places if among is None else places[:0]
+        rows = self._exact.rows[places]
+        at = np.minimum(np.searchsorted(among, rows), len(among) - 1)
+        return np.asarray(places[among[at] == rows], np.int64)
 
     # -- tending --
 
@@ -133,10 +136,10 @@ class HnswIndex:
                 self._next = _Graph(self._exact.metric, centre, self._exact.rows.tolist())
             graph = self._next
             rows, stamps = graph.take(GROWN_AT_ONCE)
-            vectors = self._exact.vectors(rows)
+            vectors = self._exact.vectors(self._exact.places(rows))
         first = graph.insert(vectors)
         with lock.alone():
-            graph.register(first, rows, stamps)
+            graph.register(first, rows, stamps, self._exact)
             if (
                 len(graph.fresh) <= LEFT_FRESH
             ):  # none left may never come, where rows change all the time
@@ -144,7 +147,8 @@ class HnswIndex:
 
     def _grow(self, graph: _Graph, limit: int) -> None:
         rows, stamps = graph.take(limit)
-        graph.register(graph.insert(self._exact.vectors(rows)), rows, stamps)
+        first = graph.insert(self._exact.vectors(self._exact.places(rows)))
+        graph.register(first, rows, stamps, self._exact)
 
     def _graphs(self) -> Iterable[_Graph]:
         return [graph for graph in (self._graph, self._next) if graph is not None]
@@ -173,17 +177,17 @@ class _Graph:
         # Distances do not depend on it, but what bfloat16 can tell apart does. Inner products would depend on it.
         self._centre = centre if metric != "dot" else np.zeros_like(centre)
         self._threads = max(1, (os.cpu_count() or 1) // 2)  # others have work too
-        self._row_at: IntArray = np.empty(0, np.int64)
-        self._is_current = np.empty(0, np.bool_)
-        self._node: dict[int, int] = {}
+        self._place_at: IntArray = np.empty(0, np.int64)  # of a node: where its row lies; -1: spent
+        self._node: dict[int, int] = {}  # row -> node
         self._stamp = 0
         self.fresh: dict[int, int] = dict.fromkeys(rows, 0)  # row -> when it last changed
+        self._fresh_places: IntArray | None = None  # found when first asked for
 
     @property
     def is_worn(self) -> bool:
         """Whether so many nodes are spent that a new graph is due."""
-        spent = len(self._row_at) - len(self._node)
-        return spent > max(SPENT_AT_LEAST, SPENT_SHARE * len(self._row_at))
+        spent = len(self._place_at) - len(self._node)
+        return spent > max(SPENT_AT_LEAST, SPENT_SHARE * len(self._place_at))
 
     def note(self, rows: Sequence[int]) -> None:
         """Note that rows have other vectors now."""
@@ -192,11 +196,19 @@ class _Graph:
 
     def forget(self, rows: Sequence[int]) -> None:
         self._stamp += 1
+        self._fresh_places = None
         for row in rows:
             self.fresh.pop(row, None)
             node = self._node.pop(row, None)
             if node is not None:
-                self._is_current[node] = False
+                self._place_at[node] = SPENT
+
+    def move(self, moved: Mapping[int, int]) -> None:
+        """Note that rows lie elsewhere."""
+        for row, place in moved.items():
+            node = self._node.get(row)
+            if node is not None:
+                self._place_at[node] = place
 
     def take(self, limit: int) -> tuple[list[int], list[int]]:
         """Return fresh rows to be inserted, and when they changed."""
@@ -211,56 +223,55 @@ class _Graph:
             self._usearch.add(numbers, vectors - self._centre, threads=self._threads)
         return first
 
-    def register(self, first: int, rows: Sequence[int], stamps: Sequence[int]) -> None:
+    def register(
+        self, first: int, rows: Sequence[int], stamps: Sequence[int], exact: ExactIndex
+    ) -> None:
         """Let nodes stand for rows, those excepted that have changed since they were taken."""
         is_same = [self.fresh.get(row) == stamp for row, stamp in zip(rows, stamps, strict=True)]
-        self._row_at = np.append(self._row_at, np.array(rows, np.int64))
-        self._is_current = np.append(self._is_current, np.array(is_same, np.bool_))
-        for node, row in enumerate(rows, first):
-            if is_same[node - first]:
-                del self.fresh[row]
-                self._node[row] = node
+        same = [row for row, stays in zip(rows, is_same, strict=True) if stays]
+        added = np.full(len(rows), SPENT, np.int64)
+        added[is_same] = exact.places(same)
+        self._place_at = np.append(self._place_at, added)
+        self._node.update(zip(same, (first + np.flatnonzero(is_same)).tolist(), strict=True))
+        self._fresh_places = None
+        for row in same:
+            del self.fresh[row]
 
-    def nearest(self, prepared: FloatArray, count: int, among: IntArray | None) -> IntArray:
-        """Return the rows of the current nodes among the `count` nearest ones, in no order."""
-        nodes: IntArray = self._usearch.search(
-            prepared - self._centre, count, threads=1
-        ).keys.astype(np.int64)
-        return _those(self._row_at[nodes[self._is_current[nodes]]], among)
+    def nearest(self, prepared: FloatArray, count: int) -> IntArray:
+        """Return where the rows of the current nodes among the `count` nearest ones lie, in no order."""
+        found = self._usearch.search(prepared - self._centre, count, threads=1)
+        places = self._place_at[found.keys]
+        return np.asarray(places[places != SPENT], np.int64)
 
-    def fresh_among(self, among: IntArray | None) -> IntArray:
-        return _those(np.fromiter(self.fresh, np.int64, len(self.fresh)), among)
+    def fresh_places(self, exact: ExactIndex) -> IntArray:
+        """Return where the fresh rows lie."""
+        found = self._fresh_places
+        if found is None:
+            found = self._fresh_places = exact.places(self.fresh)
+        return found
 
     def saved(self) -> Parts:
         return {
             "centre": self._centre.copy(),
             "graph": np.frombuffer(self._usearch.save(), np.uint8),
-            "row_at": self._row_at.copy(),
-            "is_current": self._is_current.copy(),
+            "place_at": self._place_at.copy(),
             "fresh": np.fromiter(self.fresh, np.int64, len(self.fresh)),
         }
 
     def restore(self, parts: Parts) -> None:
         self._usearch.load(parts["graph"])
-        self._row_at, self._is_current = parts["row_at"], parts["is_current"]
-        if len(self._usearch) != len(self._row_at) or self._usearch.ndim != len(self._centre):
-            raise ValueError(f"a graph of {len(self._usearch)} nodes for {len(self._row_at)}")
-        nodes = np.flatnonzero(self._is_current)
-        self._node = dict(zip(self._row_at[nodes].tolist(), nodes.tolist(), strict=True))
+        self._place_at = parts["place_at"]
+        if len(self._usearch) != len(self._place_at) or self._usearch.ndim != len(self._centre):
+            raise ValueError(f"a graph of {len(self._usearch)} nodes for {len(self._place_at)}")
+        nodes = np.flatnonzero(self._place_at != SPENT)
+        rows = parts["rows"][self._place_at[nodes]]
+        self._node = dict(zip(rows.tolist(), nodes.tolist(), strict=True))
         self.fresh = dict.fromkeys(parts["fresh"].tolist(), 0)
 
 
 def _first_count(k: int, among: int, total: int) -> int:
     """Return how many nodes are asked for first, so that `k` of them are likely among so many of the rows."""
     return max(k + PROPOSED_BESIDE, 3 * k * total // max(among, 1))
-
-
-def _those(rows: IntArray, among: IntArray | None) -> IntArray:
-    """Return those of the rows that are in `among`, which is sorted."""
-    if among is None or not len(among):
-        return rows if among is None else rows[:0]
-    places = np.minimum(np.searchsorted(among, rows), len(among) - 1)
-    return np.asarray(rows[among[places] == rows], np.int64)
 
 
 def is_available() -> bool:
