@@ -48,10 +48,10 @@ class Builds:
             self._rest_until_s = clock.monotonic_s() + seconds * (1 / SHARE - 1)
 
     def note_end(self, trigger: str, rows: int, seconds: float) -> None:
-        """Take in how long a part has taken in all. The least for a row counts: parts that wait for live work take longer,
-        and are none the worse for it."""
+        """Take in how long a part has taken in all. It counts as at most twice what the last one counted: parts that wait
+        for live work take longer, and need not be smaller."""
         each = self._seconds_each.get(trigger, PART_S)
-        self._seconds_each[trigger] = min(each, seconds / rows)
+        self._seconds_each[trigger] = min(2 * each, seconds / rows)
 
     def rest_s(self) -> float:
         """Return for how many seconds no part may be claimed: 0 where no live work has been claimed lately."""
