@@ -366,7 +366,7 @@ def test_a_backfill_shows_its_progress(tmp_path: Path, capsys: pytest.CaptureFix
     load(tmp_path, 30, upper_with(""))
     with opened(tmp_path, upper_with("!")) as store:
         store.backfill("upper").wait(timeout=30, progress=True)
-    assert "30/30" in capsys.readouterr().out
+    assert "30/30" in capsys.readouterr().err
 
 
 # -- what made a value, when, and how long that takes --

@@ -28,7 +28,7 @@ from motion.persistence.results import (
 )
 from motion.persistence.rows import Written
 from motion.persistence.writes import Operation, apply_operations
-from motion.tasks import LOSSES_ALLOWED, MAX_DEPTH, Cause, Task, pause_ms
+from motion.tasks import LOSSES_ALLOWED, MAX_DEPTH, Cause, Task, pause_ms, ranges_of
 from motion.triggers import TriggerSpec
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,7 @@ class Commit:
         kept = self._kept(tx)
         reach("task.fenced")
         number = next_number(tx)
-        for row, newer in self.superseded.items():
-            queue.link_newer(tx, self.tasks.of(row), row, newer)
+        self._leave(tx, self.superseded, number)
         if self.claim.spec.is_columnar:
             self._write_columns(tx, kept, number)
         else:
@@ -217,25 +216,39 @@ class Commit:
                 reason = given_up[0].strip().splitlines()[-1]
                 message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
                 logger.warning(message, step.spec.name, len(given_up), reason)
-        for i in set(range(len(self.inputs.rows))) - still:
-            self._go_on(tx, self.inputs.rows[i], number)
+        self._go_on(
+            tx,
+            [self.inputs.rows[i] for i in range(len(self.inputs.rows)) if i not in still],
+            number,
+        )
         woken = {
             name for step in self.steps for name in self.database.graph.downstream(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
 
-    def _go_on(self, tx: Transaction, row: int, number: int) -> None:
-        """See to a row that was superseded meanwhile: a newer change's task has it, or it must run once more."""
-        fence = read_fences(tx, self.claim.chain, [row]).get(row)
-        if fence is None:
-            return  # deleted
-        task, chain = self.tasks.of(row), self.claim.chain
-        newest = max(fence[chain.fenced.index(key)] for key in self.claim.spec.on)
-        if newest > task.number:
-            queue.link_newer(tx, task, row, newest)
-        else:
-            cause = self.claim.cause(row, number)
-            queue.enqueue(tx, self.claim.spec, [(row, row)], cause, version=task.version)
+    def _go_on(self, tx: Transaction, rows: Sequence[int], number: int) -> None:
+        """See to rows that were superseded meanwhile; those that are deleted need nothing."""
+        chain = self.claim.chain
+        places = [chain.fenced.index(key) for key in self.claim.spec.on]
+        fences = read_fences(tx, chain, rows) if rows else {}
+        newest = {row: max(fence[place] for place in places) for row, fence in fences.items()}
+        self._leave(tx, newest, number)
+
+    def _leave(self, tx: Transaction, newest: Mapping[int, int], number: int) -> None:
+        """Leave rows to the task of the change that has superseded this one. Where there is none, as the change has not
+        made its tasks yet (a switch makes them part by part), or is not newer, they run once more as tasks of their own.
+
+        Args:
+            newest: row -> the number of that change.
+        """
+        alone: dict[int, list[int]] = {}
+        for row, newer in newest.items():
+            task = self.tasks.of(row)
+            if newer <= task.number or not queue.link_newer(tx, task, row, newer):
+                alone.setdefault(task.task, []).append(row)
+        for rows in alone.values():
+            cause, version = self.claim.cause(rows[0], number), self.tasks.of(rows[0]).version
+            queue.enqueue(tx, self.claim.spec, ranges_of(rows), cause, version=version)
 
     def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> bool:
         """Let a failed row go its own way; return whether the trigger gives up on it."""

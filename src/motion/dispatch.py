@@ -17,7 +17,7 @@ from motion.database import Database
 from motion.faults import reach
 from motion.owners import Owner
 from motion.pace import AT_ONCE, Pace
-from motion.persistence import backlog, queue
+from motion.persistence import backfills, backlog, queue
 from motion.persistence.discards import drop_expired
 from motion.rates import Turns
 from motion.runs import Runs
@@ -158,7 +158,9 @@ class Dispatcher:
             if turns is not None:
                 self._turns[tasks[0].task] = turns
             if tasks[0].lane.is_build:
-                self._builds.note_claim(is_last=not backlog.any_ready(tx, [tasks[0].lane]))
+                has_more = backfills.is_building(tx, [tasks[0].trigger])
+                is_last = not has_more and not backlog.any_ready(tx, [tasks[0].lane])
+                self._builds.note_claim(is_last=is_last)
         is_more = bool(tasks) and backlog.any_ready(tx, self._free_beside(tasks[0].lane, limits))
         return tasks, has_dropped, is_more
 

@@ -20,6 +20,7 @@ POINTS: Mapping[str, str] = {
     "delete.made": "rows and what was made from them are deleted",
     "load.chunk": "one chunk of several is committed",
     "backfill.marked": "rows are due again, and their tasks are not there yet",
+    "backfill.enqueued": "a part of a backfill is tasks, and not committed",
     # a task's life
     "task.claimed": "the claim is committed and nothing is read",
     "task.read": "the inputs are read",
@@ -40,11 +41,12 @@ POINTS: Mapping[str, str] = {
     "fit.claimed": "a fit is claimed and has not begun",
     "fit.learned": "a fit has given its state, and no version names it",
     "fit.noted": "the new version, its lessons and the end of the fit are written",
-    "candidate.begun": "a version is the candidate, and its outputs are enqueued",
+    "candidate.begun": "a version is the candidate, and that its outputs are to be built is noted",
+    "candidate.enqueued": "a part of a candidate's outputs is tasks, and not committed",
     "candidate.measured": "the gate has decided, and nothing is switched",
-    "switch.numbered": "the outputs that differ are numbered, and the old version is live",
-    "switch.made": "the new version is live, and what follows from it is enqueued",
-    "switch.committed": "the switch is committed, and outputs that nobody needs are still there",
+    "switch.made": "the new version is live, and what follows from it is noted",
+    "switch.committed": "the switch is committed, and it is not known which outputs it has changed",
+    "switch.numbered": "a part of the outputs that differ is numbered, and not committed",
 }
 
 _action: Callable[[str], None] | None = None

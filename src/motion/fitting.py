@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -32,10 +32,12 @@ from motion.promotion import (
     begin_switch,
     build_the_rest,
     forget_old,
+    is_built,
     make_indexes_ready,
+    number_part,
     refuse,
+    sample_of,
     switch,
-    versioned,
 )
 
 logger = logging.getLogger(__name__)
@@ -146,6 +148,7 @@ class Fitter:
                 if name in due
                 or any(request.startswith(f"{name}.") for request in asked)
                 or states.candidate_version(tx, name) is not None
+                or states.unnumbered(tx, name)
             ]
 
     def _keeper(self, component: str) -> _Keeper:
@@ -161,7 +164,7 @@ class _Candidate:
     """A version on its way to be live, as one snapshot shows it.
 
     Attributes:
-        is_built: no task that builds its outputs is left.
+        is_built: no output is left to be built.
         dead: tasks that were given up.
         fit: the fit that made it; None for `setup`.
     """
@@ -225,6 +228,9 @@ class _Keeper:
         made would supersede that one, and with labels that never cease none would ever be live."""
         if self._name not in self._database.code.components:
             return False
+        if number_part(self._database, self._name):
+            self._end_switch()
+            return True
         candidate = self._candidate()
         if candidate is not None and not candidate.waits:
             return self._advance(candidate)
@@ -283,9 +289,11 @@ class _Keeper:
                     run_fit, fit.function.__name__, parent, rows, spec.timeout_s, spec.name
                 )
                 reach("fit.learned")
+                sample = self._sample(spec, parent)
                 self._database.write(
-                    partial(self._take_up, spec, parent, seen, numbers, manifest, seconds)
+                    partial(self._take_up, spec, parent, seen, numbers, manifest, seconds, sample)
                 )
+                self._database.backend.call()
         except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
                 self._database.write(partial(self._fail, spec, parent, seen, exc))
@@ -300,10 +308,10 @@ class _Keeper:
         numbers: Sequence[int],
         manifest: str,
         seconds: float,
+        sample: Mapping[str, int | None],
         tx: Transaction,
     ) -> None:
-        has_sample = fit.gate_on is not None and fit.promote.kind == "if_better"
-        metrics = {AWAITED: fit.gate_on} if has_sample and parent is not None else {}
+        metrics = {AWAITED: fit.gate_on} if sample else {}
         number = states.add_version(
             tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
             metrics=metrics, duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
@@ -311,8 +319,14 @@ class _Keeper:
         labels.note_lessons(tx, numbers, self._name, number)
         labels.end_fit(tx, fit, seen, last_number(tx))
         reach("fit.noted")
-        sample = metrics.get(AWAITED)
         begin_switch(tx, self._database, self._name, number, is_gated=True, sample=sample)
+
+    def _sample(self, fit: FitSpec, parent: int | None) -> Mapping[str, int | None]:
+        """Return the rows that a new version is tried on first, none where it is tried on all."""
+        is_tried = fit.promote.kind == "if_better" and parent is not None
+        return (
+            sample_of(self._database, self._name, fit.gate_on) if is_tried and fit.gate_on else {}
+        )
 
     def _fail(
         self, fit: FitSpec, parent: int | None, seen: int, exc: Exception, tx: Transaction
@@ -396,17 +410,16 @@ class _Keeper:
     # -- candidates --
 
     def _candidate(self) -> _Candidate | None:
-        triggers = [spec.name for _, spec in versioned(self._database, self._name)]
         with self._database.backend.read() as tx:
             number = states.candidate_version(tx, self._name)
             if number is None:
                 return None
-            is_built, dead = backlog.version_is_built(tx, triggers, number)
+            is_done, dead = is_built(tx, self._database, self._name, number)
             metrics = next(v.metrics for v in states.versions(tx, self._name) if v.number == number)
             return _Candidate(
                 number,
                 states.live_version(tx, self._name),
-                is_built,
+                is_done,
                 dead,
                 backlog.first_error(tx, number) if dead else "",
                 states.is_gated(tx, self._name),
@@ -430,10 +443,18 @@ class _Keeper:
             return True
         reach("candidate.measured")
         make_indexes_ready(self._database, self._name, number)
-        self._database.write(lambda tx: switch(tx, self._database, self._name, number))
-        reach("switch.committed")
-        forget_old(self._database, self._name)
+        if self._database.write(lambda tx: switch(tx, self._database, self._name, number)):
+            reach("switch.committed")
+            self._end_switch()
         return True
+
+    def _end_switch(self) -> None:
+        """Once it is known what a switch has changed, let that be worked on, and delete what is not kept."""
+        with self._database.backend.read() as tx:
+            if states.unnumbered(tx, self._name):
+                return
+        self._database.backend.call()
+        forget_old(self._database, self._name)
 
     def _refuse(self, number: int, metrics: dict[str, Any]) -> None:
         def work(tx: Transaction) -> bool:

@@ -84,6 +84,7 @@ class Model:
             lambda tx: begin_switch(tx, self._database, self._component, number, is_gated=False)
         )
         self._start()
+        self._database.backend.call()
 
     def rollback(self) -> None:
         """Make the version that was live before live again; rows added since are filled first, in the background.
@@ -106,6 +107,7 @@ class Model:
 
         self._database.write(work)
         self._start()
+        self._database.backend.call()
 
     @property
     def progress(self) -> Progress | None:

@@ -6,19 +6,18 @@ candidate --its outputs are built beside the live ones--> (evaluate) --switch-->
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.database import Database
 from motion.faults import reach
-from motion.persistence import backlog, files, forms, queue, states
-from motion.persistence.cascade import due_rows, enqueue_rows
+from motion.persistence import backfills, backlog, files, forms, queue, states
 from motion.persistence.catalog import next_number
 from motion.persistence.layout import Layout
-from motion.persistence.rows import clear_marks
-from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, ranges_of
 from motion.triggers import TriggerSpec
+
+NO_SAMPLE: Mapping[str, int | None] = {}
 
 FORGOTTEN_AT_ONCE = 1_000
 """Rows of old outputs that are deleted in one transaction: what writes meanwhile waits no longer than for them."""
@@ -32,12 +31,12 @@ def begin_switch(
     *,
     is_gated: bool,
     is_rollback: bool = False,
-    sample: int | None = None,
+    sample: Mapping[str, int | None] = NO_SAMPLE,
 ) -> None:
-    """Make a version the candidate, and enqueue the outputs that it lacks. A candidate before it is superseded.
+    """Make a version the candidate, and let the outputs that it lacks be built. A candidate before it is superseded.
 
     Args:
-        sample: only for so many rows of each trigger: what is measured on them decides whether the rest follows.
+        sample: what `sample_of` gave: what is measured on these rows decides whether the rest follows.
     """
     before = states.candidate_version(tx, component)
     if before is not None and before != number:
@@ -46,43 +45,41 @@ def begin_switch(
     states.set_candidate(tx, component, number, is_gated=is_gated, is_rollback=is_rollback)
     if number != live:
         states.set_status(tx, component, number, "candidate")
-    for layout, spec in versioned(database, component):
-        missing = missing_rows(tx, layout, spec, live, number)
-        rows = missing if sample is None else states.sample_of(missing, sample)
-        enqueue_build(tx, layout, spec, rows, number)
+    if live is not None:  # rows set from now on get a task for each version
+        for layout, spec in versioned(database, component):
+            backfills.begin_build(tx, layout, spec, sample.get(spec.name))
     reach("candidate.begun")
 
 
+def sample_of(database: Database, component: str, count: int) -> Mapping[str, int | None]:
+    """Return a sample of so many rows of each trigger whose outputs a new version would need."""
+    with database.backend.read() as tx:
+        return {
+            spec.name: backfills.bound_of(tx, layout, spec, count)
+            for layout, spec in versioned(database, component)
+        }
+
+
 def build_the_rest(tx: Transaction, database: Database, component: str, number: int) -> None:
-    """Enqueue the outputs that a candidate lacks beyond its sample."""
-    live = states.live_version(tx, component)
+    """Let the outputs be built that a candidate lacks beyond its sample."""
     for layout, spec in versioned(database, component):
-        enqueue_build(tx, layout, spec, missing_rows(tx, layout, spec, live, number), number)
+        backfills.begin_build(tx, layout, spec)
 
 
-def missing_rows(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, live: int | None, number: int
-) -> Iterable[int]:
-    """Return the rows that a candidate lacks outputs for. Rows set from now on get a task for each version."""
-    if live is None:
-        return ()
-    lacking = states.rows_without_outputs(tx, layout, spec, live, number)
-    return {*lacking, *due_rows(tx, layout, spec)}
-
-
-def enqueue_build(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], number: int
-) -> None:
-    """Enqueue outputs of a candidate: below live work, and nothing that a change waits for."""
-    cause = Cause(next_number(tx), 0, priority=BUILD_PRIORITY)
-    queue.enqueue(tx, spec, ranges_of(rows), cause, version=number)
+def is_built(tx: Transaction, database: Database, component: str, number: int) -> tuple[bool, int]:
+    """Return whether nothing is left to do for a candidate's outputs, and how many could not be made."""
+    names = [spec.name for _, spec in versioned(database, component)]
+    is_done, dead = backlog.version_is_built(tx, names, number)
+    return is_done and not backfills.is_building(tx, names), dead
 
 
 def refuse(
     tx: Transaction, database: Database, component: str, number: int, metrics: Mapping[str, Any]
 ) -> None:
     """Take back a candidate; it stays as a version, with its figures and the reason."""
-    queue.drop_version(tx, [spec.name for _, spec in versioned(database, component)], number)
+    names = [spec.name for _, spec in versioned(database, component)]
+    backfills.end(tx, names, "build")
+    queue.drop_version(tx, names, number)
     states.set_candidate(tx, component, None)
     states.set_status(tx, component, number, "refused", dict(metrics))
     states.note_end(tx, component, number, next_number(tx))
@@ -96,42 +93,70 @@ def make_indexes_ready(database: Database, component: str, number: int) -> None:
                 database.indexes.make_ready(layout, layout.table.keys[key], number)
 
 
-def switch(tx: Transaction, database: Database, component: str, number: int) -> None:
-    """Make a built candidate live. Its values are beside the live ones already, so this changes one number."""
-    names = [spec.name for _, spec in versioned(database, component)]
-    is_built, _ = backlog.version_is_built(tx, names, number)
-    if states.candidate_version(tx, component) != number or not is_built:
-        return  # superseded, or rows came meanwhile: it is looked at again after the next commit
+def switch(tx: Transaction, database: Database, component: str, number: int) -> bool:
+    """Make a built candidate live, and return whether it is. Its values are beside the live ones already, so this changes
+    one number; what follows from it is noted, and done part by part.
+
+    While what the switch before has changed is not known nothing is done: the new version's outputs would take over
+    numbers that are not right.
+    """
+    is_candidate = states.candidate_version(tx, component) == number
+    if not is_candidate or not is_built(tx, database, component, number)[0]:
+        return (
+            False  # superseded, or rows came meanwhile: it is looked at again after the next commit
+        )
+    if states.unnumbered(tx, component):
+        return False
     before = states.live_version(tx, component)
     change = next_number(tx)
-    for _, spec in versioned(database, component):
-        followed = [k for k in spec.sets if (spec.table, k) in database.graph.listeners]
-        if before is not None and followed:
-            states.number_differences(tx, spec, followed, before, number, change)
-    reach("switch.numbered")
     states.set_live(tx, component, number, change)
-    cause = Cause(change, change, priority=BACKFILL_PRIORITY)
-    _run_what_follows(tx, database, component, cause, is_first=before is None)
+    for layout, spec in versioned(database, component):
+        if before not in (None, number) and layout.followed(spec):
+            states.begin_numbering(tx, spec, change, before, number)
+    for spec in _concerned(database, component, is_first=before is None):
+        backfills.begin_refresh(tx, database.layouts[spec.table], spec, change)
     reach("switch.made")
+    return True
 
 
-def _run_what_follows(
-    tx: Transaction, database: Database, component: str, cause: Cause, *, is_first: bool
-) -> None:
-    """Enqueue what derives from the outputs that were switched, the outputs to refresh after a switch, and, with the
-    first version, what has been waiting for it."""
-    graph = database.graph
-    for spec in graph.triggers.values():
-        layout = database.layouts[spec.table]
-        follows = any(
-            key in layout.versioned and layout.versioned[key].component == component
-            for key in spec.on
+def _concerned(database: Database, component: str, *, is_first: bool) -> list[TriggerSpec]:
+    """Return the triggers that a switch gives work: those that derive from the outputs that were switched, those with
+    outputs to refresh after it, and, with the first version, those that have been waiting for it."""
+
+    def follows(spec: TriggerSpec) -> bool:
+        versioned_keys = database.layouts[spec.table].versioned
+        return any(
+            key in versioned_keys and versioned_keys[key].component == component for key in spec.on
         )
-        if spec.component == component and spec.refresh == "after":
-            clear_marks(tx, layout, spec)
-        elif not (follows or (is_first and component in spec.components)):
-            continue
-        enqueue_rows(tx, layout, spec, due_rows(tx, layout, spec), cause)
+
+    return [
+        spec
+        for spec in database.graph.triggers.values()
+        if follows(spec)
+        or (spec.component == component and spec.refresh == "after")
+        or (is_first and component in spec.components)
+    ]
+
+
+def number_part(database: Database, component: str) -> bool:
+    """Put the numbers of the next outputs that were switched right, so that what derives from those that differ is due;
+    return whether there were any."""
+    with database.backend.read() as tx:
+        names = states.unnumbered(tx, component)
+    if not names:
+        return False
+    known = {spec.name: (layout, spec) for layout, spec in versioned(database, component)}
+
+    def work(tx: Transaction) -> None:
+        if names[0] in known:
+            layout, spec = known[names[0]]
+            states.number_part(tx, spec, layout.followed(spec))
+        else:
+            states.end_numbering(tx, names[0])  # the trigger is gone, and nothing derives from it
+        reach("switch.numbered")
+
+    database.write(work, is_durable=False)
+    return True
 
 
 def versioned(database: Database, component: str) -> list[tuple[Layout, TriggerSpec]]:

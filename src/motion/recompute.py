@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from motion.change import Change
@@ -65,13 +65,12 @@ def backfill(
     spec = _remakeable(database, trigger)
     layout = database.layouts[spec.table]
     condition, values = condition_of(layout.table, where, params)
-    asked = Backfill(0, trigger, 0, 0, 0, 0, condition, backfills.packed(values), force)
+    wanted = Backfill(0, trigger, 0, 0, 0, 0, condition, backfills.packed(values), force)
     with database.backend.read() as tx:
-        count, last = backfills.counted(tx, layout, spec, asked)
-    asked = replace(asked, last=last, total=count, remaining=count)
+        asked = backfills.counted(tx, layout, spec, wanted)
     change = database.write(lambda tx: backfills.begin(tx, asked))
     database.backend.call()
-    return Change(database, change, table=spec.table, count=count, expected=count)
+    return Change(database, change, table=spec.table, count=asked.total, expected=asked.total)
 
 
 def hand_over(database: Database) -> bool:
@@ -79,7 +78,7 @@ def hand_over(database: Database) -> bool:
     whether there was one."""
     known = [spec.name for spec in database.graph.triggers.values() if database.has_code(spec)]
     with database.backend.read() as tx:
-        backfill = backfills.next_wanted(tx, known)
+        backfill = backfills.next_wanted(tx, database.graph, known)
         if backfill is None:
             return False
         spec = database.graph.triggers[backfill.trigger]

@@ -50,18 +50,21 @@ class TriggerStatus:
 
 @dataclass(frozen=True)
 class BackfillStatus:
-    """A backfill that still has rows to enqueue.
+    """Work in bulk that still has rows to enqueue: a backfill, or what a new state version brings.
 
     Attributes:
-        change: the key of its change: `store.change(key)` waits for it or cancels it.
-        total: rows to remake as counted when it began, or, for one that began by itself, the most that there can be.
+        change: the key of its change: `store.change(key)` waits for it, or cancels a backfill.
+        total: rows to make as counted when it began, or, for one that began by itself, the most that there can be.
         remaining: how many of them it has not come to.
+        kind: "backfill"; "build" of a candidate version's outputs; "refresh" of what derives from a version that has
+            gone live. Only a backfill can be cancelled.
     """
 
     change: int
     trigger: str
     total: int
     remaining: int
+    kind: str = "backfill"
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Status:
     Attributes:
         triggers: what each trigger is doing.
         orphaned: tasks of triggers that this store does not have any more.
-        backfills: recomputations in bulk that are under way.
+        backfills: recomputations in bulk that are under way, those of a new state version too.
         fits: fits that are asked for or running.
         running_fits: the names of those that are running.
         versions: component -> its live version, None where it has none yet.
@@ -103,7 +106,7 @@ class Status:
         for each in self.backfills:
             done = each.total - each.remaining
             lines.append(
-                f"backfill of {each.trigger}: has come to {done} of {each.total} rows (change {each.change})"
+                f"{each.kind} of {each.trigger}: has come to {done} of {each.total} rows (change {each.change})"
             )
         for component, version in self.versions.items():
             live = "no version is live yet" if version is None else f"version {version} is live"
@@ -198,7 +201,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
                 sum(each.values()) for name, each in tasks.items() if name not in graph.triggers
             ),
             backfills=[
-                BackfillStatus(each.change, each.trigger, each.total, each.remaining)
+                BackfillStatus(each.change, each.trigger, each.total, each.remaining, each.kind)
                 for each in backfills.unfinished(tx)
             ],
             fits=labels.fits_pending(tx),

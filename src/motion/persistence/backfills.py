@@ -1,16 +1,22 @@
-"""Backfills: decisions to make a trigger's outputs again in bulk, kept until their rows are tasks.
+"""Backfills: decisions about a trigger's outputs in bulk, kept until their rows are tasks.
 
 A backfill is one row, written in one transaction, however many rows it is about. Workers hand it over part by part: a
 part becomes tasks, and the backfill moves past it, in one transaction, so a crash in between leaves nothing half done,
 and neither the queue nor memory ever holds more than a part. A row is judged (is it stale, does the condition hold)
-when the backfill comes to it; rows added since it began are not its concern, as present code runs on them anyway.
+when the backfill comes to it; rows added since it began are not its concern, as they are met anyway. There are three
+kinds:
+
+* `backfill`: outputs that other code made are made again, as somebody asked for;
+* `build`: a candidate version's outputs are made beside the live ones;
+* `refresh`: what a switch of versions leaves to do: triggers that derive from what was switched, and outputs with
+  `refresh="after"`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,12 +24,15 @@ from motion.backends.base import Transaction
 from motion.codecs import encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
-from motion.persistence import backlog, provenance, queue
-from motion.persistence.cascade import Layouts, enqueue_rows
+from motion.graph import Graph
+from motion.persistence import backlog, provenance, queue, states
+from motion.persistence.cascade import Layouts, candidates, enqueue_rows
 from motion.persistence.catalog import next_number
-from motion.persistence.layout import Layout
-from motion.tasks import BACKFILL_PRIORITY, Cause, ranges_of
+from motion.persistence.layout import Layout, quoted
+from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, Lane, ranges_of
 from motion.triggers import TriggerSpec
+
+Kind = Literal["backfill", "build", "refresh"]
 
 ROWS_AT_ONCE = 2_000
 """Rows in one part: live writes wait while a part is made tasks, and while the results of one are committed."""
@@ -34,19 +43,22 @@ RANGES_AT_ONCE = 500
 HELD_UP_ALLOWED = 1_000
 """Tasks of a trigger that may wait for another attempt or for work upstream while a backfill goes on."""
 
-COLUMNS = "change, trigger, next, last, total, remaining, condition, parameters, is_forced"
+SPREAD = "({row} & 2147483647) * 2654435761 % 4294967296"
+"""Orders rows by chance, always the same: the first ones are a sample spread over all."""
+
+COLUMNS = "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind"
 UNFINISHED = "next <= last"
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """A decision to make a trigger's outputs again.
+    """A decision about a trigger's outputs.
 
     Attributes:
         change: the number of the change that it is.
         next: the first row it has not come to.
         last: the last row it is about; below `next` when all its rows are tasks.
-        total: the rows to remake as counted when it began, or the most that there can be.
+        total: the rows to make as counted when it began, or the most that there can be.
         remaining: how many of these are not yet made tasks.
         condition: SQL on stored values, None for all rows.
         is_forced: outputs of present code are made again too.
@@ -61,6 +73,11 @@ class Backfill:
     condition: str | None = None
     parameters: bytes = b"\x90"  # an empty list
     is_forced: bool = False
+    kind: Kind = "backfill"
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.trigger, self.kind == "build")
 
     @property
     def chosen(self) -> tuple[str, Sequence[Any]] | None:
@@ -75,35 +92,89 @@ def packed(parameters: Iterable[Any]) -> bytes:
     return msgspec.msgpack.encode([encode_parameter(value) for value in parameters])
 
 
-def counted(tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill) -> tuple[int, int]:
-    """Return how many rows a backfill would take, and the last row there is. Reads the marks of all rows.
+def counted(tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill) -> Backfill:
+    """Return a backfill with the rows that it is about, counted. Reads the marks of all rows.
 
     Raises:
         SqlError: its condition is wrong.
     """
-    last = _last_row(tx, layout)
-    condition, values = _to_remake(tx, layout, spec, asked, 0, last)
+    first, last = _all_rows(tx, layout)
+    asked = replace(asked, next=first, last=last)
+    condition, values = _wanted(tx, layout, spec, asked)
     try:
-        count = tx.execute(f"SELECT COUNT(*) {condition}", values).fetchone()[0]
+        count = int(tx.execute(f"SELECT COUNT(*) {condition}", values).fetchone()[0])
     except Exception as exc:
         if asked.condition is None:
             raise
         raise SqlError(asked.condition, str(exc)) from exc
-    return int(count), last
+    return replace(asked, total=count, remaining=count)
 
 
 def begin(tx: Transaction, asked: Backfill) -> int:
     """Keep a backfill, and return the number of its change."""
-    change = next_number(tx)
+    change = asked.change or next_number(tx)
     _forget_finished(tx)
     tx.execute(
-        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             change, asked.trigger, asked.next, asked.last, asked.total, asked.total, asked.condition,
-            asked.parameters, int(asked.is_forced),
+            asked.parameters, int(asked.is_forced), asked.kind,
         ),
     )  # fmt: skip
     return change
+
+
+def begin_build(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, bound: int | None = None
+) -> None:
+    """Keep that the candidate's outputs of a trigger are to be built.
+
+    Args:
+        bound: only of a sample: the rows that `bound_of` has given.
+    """
+    asked = _of_all(tx, layout, spec, "build")
+    if bound is not None:
+        condition = f"{SPREAD.format(row=quoted(':row'))} <= ?"
+        asked = replace(asked, condition=condition, parameters=packed([bound]))
+    _begin_anew(tx, asked)
+
+
+def bound_of(tx: Transaction, layout: Layout, spec: TriggerSpec, count: int) -> int | None:
+    """Return up to where in their `SPREAD` so many of the rows lie that a new version lacks outputs for; None where
+    there are no more than these. Reads the marks of all rows."""
+    spread = SPREAD.format(row=layout.row)
+    source = provenance.to_build(layout, spec, 0)
+    sql = f"SELECT {spread} {source} ORDER BY 1 LIMIT 1 OFFSET ?"
+    found = tx.execute(sql, (count - 1,)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def begin_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec, change: int) -> None:
+    """Keep what a switch leaves to do for a trigger; what the one before has left is part of it."""
+    _begin_anew(tx, replace(_of_all(tx, layout, spec, "refresh"), change=change))
+
+
+def _begin_anew(tx: Transaction, asked: Backfill) -> None:
+    end(tx, [asked.trigger], asked.kind)
+    begin(tx, asked)
+
+
+def end(tx: Transaction, triggers: Iterable[str], kind: Kind) -> None:
+    """Forget backfills of one kind."""
+    sql = "DELETE FROM motion_backfills WHERE trigger = ? AND kind = ?"
+    tx.executemany(sql, [(trigger, kind) for trigger in triggers])
+
+
+def is_building(tx: Transaction, triggers: Container[str]) -> bool:
+    """Whether a candidate lacks outputs of these triggers that are not even tasks yet."""
+    return any(each.kind == "build" and each.trigger in triggers for each in unfinished(tx))
+
+
+def _of_all(tx: Transaction, layout: Layout, spec: TriggerSpec, kind: Kind) -> Backfill:
+    """Return a backfill over all rows. They are not counted: that would read the table whole."""
+    first, last = _all_rows(tx, layout)
+    most = last - first + 1
+    return Backfill(0, spec.name, first, last, most, most, kind=kind)
 
 
 def begin_where_code_changed(
@@ -118,21 +189,34 @@ def begin_where_code_changed(
     for spec in layouts.graph.triggers.values():
         known = before.get(spec.name, spec)
         if spec.on_change == "backfill" and known.fingerprint != spec.fingerprint:
-            last = _last_row(tx, layouts[spec.table])
-            begin(tx, Backfill(0, spec.name, 0, last, last, last))
+            begin(tx, _of_all(tx, layouts[spec.table], spec, "backfill"))
 
 
-def next_wanted(tx: Transaction, triggers: Sequence[str]) -> Backfill | None:
+def next_wanted(tx: Transaction, graph: Graph, triggers: Container[str]) -> Backfill | None:
     """Return the oldest backfill of these triggers whose last part has been taken, if there is one. What is held up
     counts as taken, up to a part: where every row fails for a while, or waits, the queue does not become the table."""
-    for each in unfinished(tx):
+    found = unfinished(tx)
+    for each in found:
         if (
             each.trigger in triggers
-            and not backlog.has_ready_of(tx, each.trigger)
+            and not backlog.has_ready_of(tx, each.lane)
             and backlog.held_up(tx, each.trigger, HELD_UP_ALLOWED) < HELD_UP_ALLOWED
+            and not _is_early(tx, graph, each, found)
         ):
             return each
     return None
+
+
+def _is_early(
+    tx: Transaction, graph: Graph, backfill: Backfill, others: Iterable[Backfill]
+) -> bool:
+    """Whether rows cannot be judged yet: those of a trigger upstream are not all tasks, behind which these would wait,
+    or it is not known which of its outputs a switch has changed."""
+    if backfill.kind == "backfill":
+        return False
+    upstream = graph.upstream(graph.triggers[backfill.trigger])
+    is_behind = any(each.kind == backfill.kind and each.trigger in upstream for each in others)
+    return is_behind or not states.are_numbered(tx, upstream)
 
 
 def unfinished(tx: Transaction) -> list[Backfill]:
@@ -151,7 +235,7 @@ class Part:
 
 def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
     """Return the next part of a backfill."""
-    condition, values = _to_remake(tx, layout, spec, backfill, backfill.next, backfill.last)
+    condition, values = _wanted(tx, layout, spec, backfill)
     sql = f"SELECT {layout.row} {condition} ORDER BY {layout.row} LIMIT {ROWS_AT_ONCE}"
     rows = [int(row[0]) for row in tx.execute(sql, values)]
     ranges = ranges_of(rows)
@@ -164,22 +248,45 @@ def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Back
 def hand_over(
     tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
 ) -> None:
-    """Make a part's rows due, with the tasks for them, and move the backfill past it. Another worker may have been
-    faster: then nothing is done."""
-    found = tx.execute(
-        "SELECT next FROM motion_backfills WHERE change = ?", (backfill.change,)
-    ).fetchone()
+    """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
+    candidate: then nothing is done."""
+    named = (backfill.change, backfill.trigger)
+    sql = "SELECT next FROM motion_backfills WHERE change = ? AND trigger = ?"
+    found = tx.execute(sql, named).fetchone()
     if found is None or found[0] != backfill.next:
         return
-    left = max(backfill.remaining - len(part.rows), 1) if part.next <= backfill.last else 0
-    sql = "UPDATE motion_backfills SET next = ?, remaining = ? WHERE change = ?"
-    tx.execute(sql, (part.next, left, backfill.change))
-    if part.rows:
-        number = next_number(tx)
+    _move(tx, backfill, part)
+    if not part.rows:
+        return
+    number = next_number(tx)
+    if backfill.kind == "build":
+        _build(tx, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
+        return
+    if backfill.kind == "backfill" or spec.refresh == "after":
         provenance.make_due(tx, layout, spec, part.rows)
         reach("backfill.marked")
-        cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
-        enqueue_rows(tx, layout, spec, part.rows, cause)
+    cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
+    enqueue_rows(tx, layout, spec, part.rows, cause)
+    reach("backfill.enqueued")
+
+
+def _build(tx: Transaction, spec: TriggerSpec, rows: Sequence[int], cause: Cause) -> None:
+    """Enqueue outputs of the candidate: below live work, and nothing that a change waits for."""
+    for version in candidates(tx, spec.component or ""):
+        queue.enqueue(tx, spec, ranges_of(rows), cause, version=version)
+    reach("candidate.enqueued")
+
+
+def _move(tx: Transaction, backfill: Backfill, part: Part) -> None:
+    """Move a backfill past a part. One that is over is kept where it can be cancelled."""
+    is_over = part.next > backfill.last
+    if is_over and backfill.kind != "backfill":
+        end(tx, [backfill.trigger], backfill.kind)
+        return
+    ahead = min(backfill.remaining - len(part.rows), backfill.last - part.next + 1)
+    sql = "UPDATE motion_backfills SET next = ?, remaining = ? WHERE change = ? AND trigger = ?"
+    left = 0 if is_over else max(ahead, 1)
+    tx.execute(sql, (part.next, left, backfill.change, backfill.trigger))
 
 
 def remaining(tx: Transaction, change: int | None = None) -> int:
@@ -200,7 +307,9 @@ def cancel(tx: Transaction, changes: Sequence[int]) -> list[tuple[str, int, int]
     remade goes on, so that they fit together. Return the trigger and the rows of each dropped task."""
     dropped: list[tuple[str, int, int]] = []
     for change in changes:
-        sql = "DELETE FROM motion_backfills WHERE change = ? RETURNING trigger"
+        sql = (
+            "DELETE FROM motion_backfills WHERE change = ? AND kind = 'backfill' RETURNING trigger"
+        )
         found = tx.execute(sql, (change,)).fetchone()
         dropped += queue.cancel(tx, [change], trigger=found and found[0])
     return dropped
@@ -213,17 +322,27 @@ def _forget_finished(tx: Transaction) -> None:
     )
 
 
-def _last_row(tx: Transaction, layout: Layout) -> int:
-    found = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0]
-    return int(found or 0)
+def _all_rows(tx: Transaction, layout: Layout) -> tuple[int, int]:
+    """Return the first and the last row of a table: two look-ups."""
+    ends = [
+        tx.execute(f"SELECT {which}({layout.row_column}) FROM {layout.base}").fetchone()[0]
+        for which in ("MIN", "MAX")
+    ]
+    return int(ends[0] or 0), int(ends[1] or 0)
 
 
-def _to_remake(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill, low: int, high: int
+def _wanted(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill
 ) -> tuple[str, Sequence[Any]]:
-    """Return the rest of a query over the rows `r` that a backfill takes, and its parameters."""
-    source = provenance.to_remake(tx, layout, spec, everything=asked.is_forced)
-    sql = f"{source} AND {layout.row} BETWEEN {low} AND {high}"
+    """Return the rest of a query over the rows `r` that a backfill has yet to take, and its parameters."""
+    if asked.kind == "build":
+        version = states.candidate_version(tx, spec.component or "")
+        source = provenance.to_build(layout, spec, version or 0)
+    elif asked.kind == "refresh":
+        source = provenance.to_refresh(tx, layout, spec)
+    else:
+        source = provenance.to_remake(tx, layout, spec, everything=asked.is_forced)
+    sql = f"{source} AND {layout.row} BETWEEN {asked.next} AND {asked.last}"
     if asked.chosen is None:
         return sql, ()
     condition, values = asked.chosen

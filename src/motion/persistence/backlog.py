@@ -176,9 +176,9 @@ def has_ready(tx: Transaction) -> bool:
     return tx.execute(sql).fetchone() is not None
 
 
-def has_ready_of(tx: Transaction, trigger: str) -> bool:
-    """Whether a task of one trigger could be claimed now."""
-    return head_of(tx, Lane(trigger, False)) is not None
+def has_ready_of(tx: Transaction, lane: Lane) -> bool:
+    """Whether a task of one trigger could be claimed now, of its live work or of a candidate's outputs."""
+    return head_of(tx, lane) is not None
 
 
 def held_up(tx: Transaction, trigger: str, limit: int) -> int:

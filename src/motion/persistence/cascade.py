@@ -205,15 +205,6 @@ def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
         _run_what_waited(tx, layout, trigger, [(low, high)], cause)
 
 
-def due_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[int]:
-    """Return all rows on which a trigger is due."""
-    sql = (
-        f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
-        f"WHERE {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
-    )
-    return [int(row[0]) for row in tx.execute(sql)]
-
-
 def _due_among(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
 ) -> list[int]:

@@ -126,11 +126,18 @@ CREATE TABLE IF NOT EXISTS motion_parts (  -- of texts that are growing: what th
     run INTEGER NOT NULL,                         -- names the run that gave it, by chance
     part INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (trigger, row, run, part)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS motion_backfills (  -- a decision to remake outputs; a worker makes its tasks part by part
-    change INTEGER PRIMARY KEY, trigger TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole table; a worker makes its tasks part by part
+    change INTEGER NOT NULL, trigger TEXT NOT NULL,
+    kind TEXT NOT NULL,  -- backfill: asked for; build: a candidate's outputs; refresh: what a switch leaves to do
     next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last
     total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks
-    condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL
+    condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL,
+    PRIMARY KEY (change, trigger)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until the numbers of their changes are put right
+    trigger TEXT PRIMARY KEY, component TEXT NOT NULL, change INTEGER NOT NULL,
+    before INTEGER NOT NULL, version INTEGER NOT NULL,  -- that was live, and that is
+    next INTEGER NOT NULL                               -- the first row that is not put right
 );
 CREATE TABLE IF NOT EXISTS motion_rates (  -- of a trigger with a rate: when its next call may begin, in milliseconds since the epoch
     trigger TEXT PRIMARY KEY, next_ms REAL NOT NULL

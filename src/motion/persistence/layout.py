@@ -135,6 +135,18 @@ class Layout:
         own, alias = f"COALESCE(r.{changed_column(key)}, 0)", self._page_zero_alias(key)
         return own if alias is None else f"MAX({own}, COALESCE({alias}.{changed_column(key)}, 0))"
 
+    def followed(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the keys of a versioned trigger that others derive from, but for those whose outputs are switched along
+        with it."""
+
+        def is_followed(key: str) -> bool:
+            others = self.graph.listeners.get((self.table.name, key), ())
+            return any(
+                not (other.is_versioned and other.component == spec.component) for other in others
+            )
+
+        return tuple(key for key in spec.sets if is_followed(key))
+
     def on_number(self, spec: TriggerSpec) -> str:
         """Return the expression of the number at which a trigger's `on` keys last changed."""
         numbers = [self.changed(key) for key in spec.on]
@@ -145,6 +157,10 @@ class Layout:
         alias = self._output_alias(spec) if spec.is_versioned else "r"
         column = quoted(":done") if spec.is_versioned else done_column(spec.name)
         return f"COALESCE({alias}.{column}, 0)"
+
+    def has_output(self, spec: TriggerSpec) -> str:
+        """Return the condition that a versioned trigger has outputs for the row."""
+        return f"{self._output_alias(spec)}.slot NOT NULL"
 
     def is_due(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger has not yet met the last change of its `on` keys."""

@@ -9,7 +9,6 @@ from motion.backends.base import Transaction
 from motion.persistence import backfills, queue, states
 from motion.persistence.backfills import Backfill
 from motion.persistence.cascade import Layouts
-from motion.persistence.catalog import next_number
 from motion.persistence.layout import (
     ALL_ROWS,
     ORIGIN_BITS,
@@ -23,7 +22,6 @@ from motion.persistence.layout import (
     slot_of,
 )
 from motion.persistence.rows import log_vectors
-from motion.tasks import BUILD_PRIORITY, Cause, ranges_of
 from motion.triggers import TriggerSpec
 
 
@@ -80,11 +78,8 @@ def _keep_by_version(
         condition = " AND ".join(f"{quoted(key)} IS NULL" for key in keys)
         last = max(moved)
         backfills.begin(tx, Backfill(0, spec.name, 0, last, lacking, lacking, condition))
-    candidate = states.candidate_version(tx, component)
-    if candidate is not None:
-        rows = states.rows_without_outputs(tx, layout, spec, live, candidate)
-        cause = Cause(next_number(tx), 0, priority=BUILD_PRIORITY)
-        queue.enqueue(tx, spec, ranges_of(rows), cause, version=candidate)
+    if states.candidate_version(tx, component) is not None:
+        backfills.begin_build(tx, layout, spec)
 
 
 def _keep_on_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, keys: Sequence[str]) -> None:
@@ -102,6 +97,7 @@ def _keep_on_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, keys: Sequ
     moved = _rows(tx, f"SELECT slot - {first} FROM {outputs} WHERE slot BETWEEN {first} AND {last}")
     _log(tx, layout, spec, keys, moved)
     tx.execute(f"DELETE FROM {outputs}")
+    backfills.end(tx, [spec.name], "build")
     if candidate is not None:
         queue.drop_version(tx, [spec.name], candidate)
 

@@ -21,6 +21,7 @@ from motion.persistence.layout import (
     outputs_table,
     parts_of,
     quoted,
+    slot_of,
 )
 from motion.persistence.states import live_version
 from motion.triggers import TriggerSpec
@@ -84,6 +85,34 @@ def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything:
     return (
         f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
         f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1' if everything else wanted})"
+    )
+
+
+def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
+    """Return the FROM and WHERE of the rows `r` on which a trigger is due, or, with `refresh="after"`, whose outputs
+    another state version than the live one has made."""
+    mark, wanted = layout.mark(spec), layout.is_due(spec)
+    if spec.refresh == "after":
+        wanted = f"({wanted} OR {mark} & {ORIGIN_MASK} NOT IN (0, {_of_live(tx, spec)}))"
+    return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {wanted}"
+
+
+def _of_live(tx: Transaction, spec: TriggerSpec) -> str:
+    """Return the origins of a trigger with the live state version, as they stand in a list; -1 is none."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND version = ?"
+    found = tx.execute(sql, (spec.name, live_version(tx, spec.component or ""))).fetchall()
+    return ", ".join(["-1", *(str(row[0]) for row in found)])
+
+
+def to_build(layout: Layout, spec: TriggerSpec, version: int) -> str:
+    """Return the FROM and WHERE of the rows `r` that a state version lacks outputs for: the live one has some for them,
+    as of a newer input, or they are due."""
+    has_live, live, own = layout.has_output(spec), layout.mark(spec), 'COALESCE(v.":done", -1)'
+    lacks = f"{has_live} AND {own} >> {ORIGIN_BITS} < {live} >> {ORIGIN_BITS}"
+    outputs = f"{outputs_table(spec.name)} v ON v.slot = {slot_of(version, 0)} + {layout.row}"
+    return (
+        f"FROM {layout.joined(spec.on, [spec])} LEFT JOIN {outputs} "
+        f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {lacks})"
     )
 
 

@@ -159,8 +159,8 @@ def link(tx: Transaction, task: int, change: int) -> None:
     )
 
 
-def link_newer(tx: Transaction, task: Task, row: int, number: int) -> None:
-    """Let the changes of a task wait for the newer work that took over one of its rows."""
+def link_newer(tx: Transaction, task: Task, row: int, number: int) -> bool:
+    """Let the changes of a task wait for the newer work that took over one of its rows; return whether there is any."""
     newer = tx.execute(
         overlapping("task", 1, "number >= ?4 AND task != ?5"),
         (row, row, task.trigger, number, task.task),
@@ -168,6 +168,7 @@ def link_newer(tx: Transaction, task: Task, row: int, number: int) -> None:
     for (other,) in newer:
         link(tx, other, task.change)
         _inherit_links(tx, task.task, other)
+    return bool(newer)
 
 
 def _inherit_links(tx: Transaction, source: int, target: int) -> None:

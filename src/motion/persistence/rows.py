@@ -17,7 +17,6 @@ from motion.codecs import Stored
 from motion.persistence.catalog import origin_of
 from motion.persistence.ids import filled_ids
 from motion.persistence.layout import (
-    ORIGIN_MASK,
     Layout,
     changed_column,
     done_column,
@@ -525,14 +524,6 @@ def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
 def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
     sql = "SELECT number FROM motion_states WHERE component = ?"
     return sorted({1, *(int(row[0]) for row in tx.execute(sql, (spec.component,)))})
-
-
-def clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
-    """Make a trigger due again on every row that it has run on, values that users gave excepted. Who made the values
-    stays known until they are remade."""
-    done = done_column(spec.name)
-    made = f"{done} & {ORIGIN_MASK}"
-    tx.execute(f"UPDATE {layout.base} SET {done} = {made} WHERE {made} != 0")
 
 
 # -- reading --

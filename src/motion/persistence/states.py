@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,6 @@ from motion.backends.base import Transaction
 from motion.components import StateVersion, Status
 from motion.persistence.layout import (
     ALL_ROWS,
-    VERSION_SHIFT,
-    Layout,
     changed_column,
     outputs_table,
     quoted,
@@ -22,6 +20,9 @@ from motion.persistence.layout import (
 )
 from motion.persistence.rows import log_vectors
 from motion.triggers import TriggerSpec
+
+NUMBERED_AT_ONCE = 2_000
+"""Switched outputs whose numbers are put right in one transaction: live writes wait no longer than for them."""
 
 
 def live_version(tx: Transaction, component: str) -> int | None:
@@ -169,11 +170,14 @@ def is_known(tx: Transaction, component: str, manifest: str) -> bool:
 
 
 def kept_outputs(tx: Transaction, component: str, count: int) -> list[int]:
-    """Return the versions whose outputs are kept: live, candidate, and the `count` retired last."""
+    """Return the versions whose outputs are kept: live, candidate, the `count` retired last, and the one before a switch
+    until the outputs that differ from it are known."""
     sql = "SELECT number FROM motion_states WHERE component = ? AND status = 'retired' ORDER BY until DESC LIMIT ?"
     retired = [int(row[0]) for row in tx.execute(sql, (component, count))]
+    sql = "SELECT before FROM motion_switches WHERE component = ?"
+    compared = [int(row[0]) for row in tx.execute(sql, (component,))]
     named = (live_version(tx, component), candidate_version(tx, component))
-    return sorted({number for number in (*named, *retired) if number is not None})
+    return sorted({number for number in (*named, *retired, *compared) if number is not None})
 
 
 def forget_states(tx: Transaction, component: str, count: int) -> bool:
@@ -220,30 +224,89 @@ def _versions_of(tx: Transaction, spec: TriggerSpec) -> list[int]:
     return [int(row[0]) for row in tx.execute(sql, (spec.component,))]
 
 
-def number_differences(
-    tx: Transaction, spec: TriggerSpec, keys: Sequence[str], live: int, version: int, number: int
+# -- numbers of what a switch changes --
+
+
+def begin_numbering(
+    tx: Transaction, spec: TriggerSpec, change: int, before: int, version: int
 ) -> None:
-    """Give the values of `version` that differ from those of `live` the number of the switch: to what derives from
-    them they change now, whenever they were made. Equal ones take over the number at which they became so."""
-    low, high = slot_of(live, 0), slot_of(live + 1, 0) - 1
-    shift = slot_of(version, 0) - slot_of(live, 0)
+    """Note that a trigger's outputs were switched, and their numbers are to be put right."""
+    tx.execute(
+        "INSERT INTO motion_switches (trigger, component, change, before, version, next) VALUES (?, ?, ?, ?, ?, 0)",
+        (spec.name, spec.component, change, before, version),
+    )
+
+
+def unnumbered(tx: Transaction, component: str) -> list[str]:
+    """Return the triggers of a component whose outputs were switched, and their numbers are not all put right."""
+    sql = "SELECT trigger FROM motion_switches WHERE component = ?"
+    return [str(row[0]) for row in tx.execute(sql, (component,))]
+
+
+def are_numbered(tx: Transaction, triggers: Sequence[str]) -> bool:
+    """Whether the numbers of what the last switches changed are right for all of these triggers."""
+    places = ", ".join("?" * len(triggers))
+    sql = f"SELECT 1 FROM motion_switches WHERE trigger IN ({places}) LIMIT 1"
+    return tx.execute(sql, tuple(triggers)).fetchone() is None
+
+
+def end_numbering(tx: Transaction, trigger: str) -> None:
+    tx.execute("DELETE FROM motion_switches WHERE trigger = ?", (trigger,))
+
+
+def number_part(tx: Transaction, spec: TriggerSpec, keys: Sequence[str]) -> None:
+    """Put the numbers of the next switched outputs right.
+
+    Values that differ from those of the version before get the number of the switch: to what derives from them they
+    changed then, whenever they were made. Equal ones take over the number at which they became so. Those made since
+    the switch have numbers of their own.
+    """
+    sql = "SELECT change, before, version, next FROM motion_switches WHERE trigger = ?"
+    found = tx.execute(sql, (spec.name,)).fetchone()
+    if found is None:
+        return  # another process was faster
+    change, before, version, first = map(int, found)
+    last = _end_of_part(tx, spec, (before, version), first)
+    low, high = slot_of(before, first), slot_of(before, last)
+    shift = slot_of(version, 0) - slot_of(before, 0)
     table = outputs_table(spec.name)
     tx.execute(
         f"INSERT OR IGNORE INTO {table} (slot) SELECT slot + ? FROM {table} WHERE slot BETWEEN ? AND ?",
         (shift, low, high),
     )
-    for key in map(quoted, keys):
-        changed = changed_column(key[1:-1])
+    for key in keys:
+        value, changed = quoted(key), changed_column(key)
+        is_old = f"COALESCE(v.{changed}, 0) <= {change}"
         tx.execute(
-            f"UPDATE {table} AS v SET {changed} = CASE WHEN v.{key} IS l.{key} THEN l.{changed} ELSE ? END "
-            f"FROM {table} AS l WHERE l.slot BETWEEN ? AND ? AND v.slot = l.slot + ?",
-            (number, low, high, shift),
+            f"UPDATE {table} AS v SET {changed} = "
+            f"CASE WHEN v.{value} IS l.{value} THEN MIN(l.{changed}, {change}) ELSE {change} END "
+            f"FROM {table} AS l WHERE l.slot BETWEEN ? AND ? AND v.slot = l.slot + ? AND {is_old}",
+            (low, high, shift),
         )
         tx.execute(
-            f"UPDATE {table} AS v SET {changed} = ? WHERE slot BETWEEN ? AND ? AND {key} NOT NULL "
-            f"AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.slot = v.slot - ?)",
-            (number, low + shift, high + shift, shift),
+            f"UPDATE {table} AS v SET {changed} = {change} WHERE slot BETWEEN ? AND ? AND {value} NOT NULL "
+            f"AND {is_old} AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.slot = v.slot - ?)",
+            (low + shift, high + shift, shift),
         )
+    if last == ALL_ROWS:
+        end_numbering(tx, spec.name)
+    else:
+        sql = "UPDATE motion_switches SET next = ? WHERE trigger = ?"
+        tx.execute(sql, (last + 1, spec.name))
+
+
+def _end_of_part(tx: Transaction, spec: TriggerSpec, versions: Sequence[int], first: int) -> int:
+    """Return the last row of the part that begins with a row, `ALL_ROWS` where it is the last part."""
+    sql = (
+        f"SELECT slot FROM {outputs_table(spec.name)} WHERE slot BETWEEN ? AND ? "
+        f"ORDER BY slot LIMIT 1 OFFSET {NUMBERED_AT_ONCE - 1}"
+    )
+    ends = [ALL_ROWS]
+    for version in versions:
+        slots = slot_of(version, first), slot_of(version, ALL_ROWS)
+        found = tx.execute(sql, slots).fetchone()
+        ends += [] if found is None else [int(found[0]) & ALL_ROWS]
+    return min(ends)
 
 
 def waiting_candidates(tx: Transaction) -> int:
@@ -306,22 +369,3 @@ def has_output(spec: TriggerSpec, version: int) -> str:
     """Return the condition, on a row's `:row`, that a version has outputs for it."""
     slot = f'slot = {slot_of(version, 0)} + ":row"'
     return f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE {slot})"
-
-
-def sample_of(rows: Iterable[int], count: int) -> list[int]:
-    """Return so many of the rows, always the same ones, spread over all of them."""
-    return sorted(rows, key=lambda row: row * 2654435761 % 2**32)[:count]
-
-
-def rows_without_outputs(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, live: int, version: int
-) -> Sequence[int]:
-    """Return the rows that `live` has outputs for, and `version` has none for the same input."""
-    low, high = slot_of(live, 0), slot_of(live + 1, 0) - 1
-    shift = slot_of(version, 0) - slot_of(live, 0)
-    sql = (
-        f"SELECT l.slot FROM {outputs_table(spec.name)} l LEFT JOIN {outputs_table(spec.name)} v ON v.slot = l.slot + ? "
-        f'WHERE l.slot BETWEEN ? AND ? AND (v.slot IS NULL OR v.":done" >> 20 < l.":done" >> 20)'
-    )
-    mask = (1 << VERSION_SHIFT) - 1
-    return [int(row[0]) & mask for row in tx.execute(sql, (shift, low, high))]
