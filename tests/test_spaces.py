@@ -4,7 +4,7 @@ searched are left out. And what `refresh=` is where it is not said."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -378,3 +378,68 @@ def test_outputs_of_versions_are_gone_where_none_are_kept_by_version(open_store:
     store = opened(open_store, moved("never"))
     count = store.sql('SELECT COUNT(*) AS n FROM "motion_outputs_Moved.embed"')
     assert count.column("n").to_pylist() == [0]
+
+
+# -- ids beside versions --
+
+
+@dataclass
+class Photo:
+    id: int
+    text: str
+    vector: Plane
+
+
+class Eye(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="photo.text", sets="photo.vector")
+    def see(self, factor: int, text: str) -> np.ndarray:
+        return np.array([factor, len(text)], np.float32)
+
+
+class Forgetful(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="photo.text", sets="photo.vector", refresh="never")
+    def see(self, factor: int, text: str) -> np.ndarray:
+        return np.array([factor, len(text)], np.float32)
+
+
+LARGEST = 2**40 - 1
+
+
+@pytest.mark.parametrize("row", [0, LARGEST])
+def test_the_smallest_and_the_largest_id_have_vectors_of_a_version(
+    open_store: OpenStore, row: int
+) -> None:
+    store = open_store(schemas={"photo": Photo}, triggers=[Eye()])
+    store.set("photo", id=row, text="abc").wait()
+    assert [(hit.id, hit.score) for hit in store.search("photo.vector", [0, 1])] == [(row, 3)]
+
+
+@pytest.mark.parametrize("row", [-1, LARGEST + 1, 1 - 2**63, 2**63 - 1])
+def test_an_id_that_leaves_no_room_for_a_version_is_refused(
+    open_store: OpenStore, row: int
+) -> None:
+    store = open_store(schemas={"photo": Photo}, triggers=[Eye()])
+    writes: list[Callable[[], Any]] = [
+        lambda: store.set("photo", id=row, text="abc"),
+        lambda: store.set_many("photo", [{"id": 1, "text": "a"}, {"id": row, "text": "b"}]),
+    ]
+    for write in writes:
+        with pytest.raises(
+            motion.InvalidValue, match=r"from 0 to 1099511627775 as long as Eye.see"
+        ):
+            write()
+    assert store.rows("photo") == []
+
+
+def test_a_table_with_such_an_id_cannot_begin_to_keep_versions(open_store: OpenStore) -> None:
+    with open_store(schemas={"photo": Photo}, triggers=[Forgetful()]) as store:
+        store.set("photo", id=-1, text="abc").wait()
+        assert store.search("photo.vector", [0, 1])[0].id == -1
+    with pytest.raises(motion.InvalidValue, match="was given -1"):
+        open_store(schemas={"photo": Photo}, triggers=[Eye()])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -642,3 +644,48 @@ def _names(frame: FrameType | None) -> list[str]:
         names.append(frame.f_code.co_name)
         frame = frame.f_back
     return names
+
+
+def test_a_store_may_be_closed_while_threads_read_from_it(tmp_path: Path) -> None:
+    """In a process of its own: a connection that is closed in the middle of a statement ends it."""
+    script = tmp_path / "closing.py"
+    script.write_text(
+        textwrap.dedent("""
+        import threading
+        from dataclasses import dataclass
+        import motion
+
+        @dataclass
+        class Line:
+            id: int
+            text: str
+
+        def read(store, has_begun, told):
+            try:
+                while True:
+                    assert len(store.rows("line")) == 500
+                    assert store.sql("SELECT COUNT(*) FROM line").column(0)[0].as_py() == 500
+                    has_begun.set()
+            except BaseException as exc:
+                told.append(type(exc))
+
+        told = []
+        for i in range(15):
+            store = motion.create_store("closing", schemas={"line": Line}, url=":memory:", run=False)
+            store.set_many("line", [{"text": str(n)} for n in range(500)])
+            signs = [threading.Event() for _ in range(6)]
+            threads = [threading.Thread(target=read, args=(store, sign, told)) for sign in signs]
+            for thread in threads:
+                thread.start()
+            for sign in signs:
+                sign.wait()
+            store.close()
+            for thread in threads:
+                thread.join()
+        print(set(told) == {motion.StoreClosed}, len(told))
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["True", "90"]), done.stderr

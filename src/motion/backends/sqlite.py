@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
@@ -69,8 +69,6 @@ class SqliteBackend:
         self._local = threading.local()
         self._readers: deque[_Connection] = deque()
         self._queriers: deque[_Connection] = deque()
-        self._connections: list[_Connection] = []
-        self._connections_lock = threading.Lock()
         self._is_closed = False
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -201,7 +199,7 @@ class SqliteBackend:
         except sqlite3.Error as exc:
             self._raise_named(exc)
         finally:
-            self._readers.append(connection)
+            self._give_back(self._readers, connection)
 
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Sequence[Any]]]:
         with self._borrowed(self._queriers, detect_types=sqlite3.PARSE_DECLTYPES) as connection:
@@ -223,7 +221,7 @@ class SqliteBackend:
         try:
             yield connection
         finally:
-            idle.append(connection)
+            self._give_back(idle, connection)
 
     def _borrow(self, idle: deque[_Connection], **options: Any) -> _Connection:
         """Lend a reading connection: as many are open as threads ever read at once, not as many as there were."""
@@ -235,6 +233,18 @@ class SqliteBackend:
             connection.execute("PRAGMA query_only = ON")
             connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
             return connection
+
+    def _give_back(self, idle: deque[_Connection], connection: _Connection) -> None:
+        idle.append(connection)
+        if self._is_closed:
+            self._close_idle(idle)
+
+    def _close_idle(self, idle: deque[_Connection]) -> None:
+        """Close the connections that nobody reads with. Who still does closes its own: to close it in the middle of a
+        statement ends the process."""
+        with suppress(IndexError):
+            while True:
+                idle.pop().close()
 
     def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
         """Copied in one step, under one snapshot: writers go on into the log meanwhile, and none makes it start again."""
@@ -326,13 +336,13 @@ class SqliteBackend:
             self._watcher.join()
         with self._writing:
             self._is_closed = True
-            with self._connections_lock:
-                for connection in self._connections:
-                    connection.close()
-                self._connections.clear()
+            self._durable.close()
+            self._fleeting.close()
             if self._wakeups is not None:
                 self._wakeups.close()
                 self._wakeups = None
+        self._close_idle(self._readers)
+        self._close_idle(self._queriers)
         self.wake()
 
     def _connect(self, synchronous: str, **options: Any) -> _Connection:
@@ -354,8 +364,6 @@ class SqliteBackend:
             except sqlite3.Error:
                 connection.close()
                 raise
-        with self._connections_lock:
-            self._connections.append(connection)
         return connection
 
     @contextmanager

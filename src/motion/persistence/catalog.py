@@ -18,6 +18,7 @@ from motion.components import FitSpec
 from motion.errors import SchemaMismatch, StoreUnavailable
 from motion.graph import Graph
 from motion.persistence import schedules
+from motion.persistence.ids import check_stored_ids
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
 from motion.persistence.queue import wake_all
 from motion.schema import Table, Tables
@@ -161,6 +162,7 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
 
     Raises:
         SchemaMismatch: a stored table differs in a way that would lose or reinterpret data.
+        InvalidValue: an id in a table leaves no room for a state version beside it, and outputs are to be kept so.
         StoreUnavailable: the store was made by a newer version of Motion.
     """
     _open_system(tx)
@@ -175,7 +177,9 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
         if table.is_event:
             _open_events(tx, Layout(table, graph))
         else:
-            _open_table(tx, Layout(table, graph), stored.get(table.name))
+            layout = Layout(table, graph)
+            _open_table(tx, layout, stored.get(table.name))
+            check_stored_ids(tx, layout)
     return graph
 
 

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from motion import clock
 from motion.backends.base import Transaction
 from motion.codecs import Stored
-from motion.persistence.layout import (
-    Layout,
-)
+from motion.errors import InvalidValue
+from motion.persistence.layout import ALL_ROWS, Layout
 
 
 def filled_ids(
     tx: Transaction, layout: Layout, given: Sequence[Stored] | None, count: int
 ) -> Sequence[Stored]:
     """Return ids with new ones where None was given, in the order of the rows."""
+    if given is not None:
+        _check_range(layout, given)
     if given is not None and None not in given:
         _note_largest(tx, layout, given)
         return given
@@ -32,6 +33,33 @@ def filled_ids(
         ids.append(following if each is None else each)
     tx.memo[_largest_key(layout)] = following
     return ids
+
+
+def _check_range(layout: Layout, given: Sequence[Stored]) -> None:
+    """Refuse ids that leave no room for a state version beside them.
+
+    Raises:
+        InvalidValue: naming the first.
+    """
+    if not layout.has_bounded_ids:
+        return
+    for each in given:
+        if each is not None and not 0 <= int(each) <= ALL_ROWS:
+            name = layout.versioned_specs[0].name
+            raise InvalidValue(
+                layout.table.name,
+                "id",
+                repr(each),
+                f"an int from 0 to {ALL_ROWS} as long as {name} keeps its outputs for each state version; make it a "
+                f"str for longer ones, or declare {name} with refresh='never'",
+            )
+
+
+def check_stored_ids(tx: Transaction, layout: Layout) -> None:
+    """Do the same with the ids that are there. Two look-ups."""
+    if layout.has_bounded_ids:
+        sql = f"SELECT (SELECT MIN(id) FROM {layout.base}), (SELECT MAX(id) FROM {layout.base})"
+        _check_range(layout, tx.execute(sql).fetchone())
 
 
 def largest_id(tx: Transaction, layout: Layout) -> int:

@@ -86,6 +86,11 @@ class Layout:
         return self.table.has_int_id and not self.table.page_keys and not self.table.is_event
 
     @cached_property
+    def has_bounded_ids(self) -> bool:
+        """Whether ids must leave room for a state version beside them: they number the rows, and outputs lie by both."""
+        return self.row_is_id and bool(self.versioned)
+
+    @cached_property
     def row_column(self) -> str:
         return quoted("id" if self.row_is_id else ":row")
 
