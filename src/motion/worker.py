@@ -51,6 +51,7 @@ class Worker:
         self._checked_s = -LEASE_CHECK_S
         self._owed: deque[Sequence[Task]] = deque()
         self._lead = threading.Lock()
+        self._handing = threading.Lock()
         self._seen = -1
         self._stop = threading.Event()
         self._threads = [
@@ -111,7 +112,7 @@ class Worker:
         """Claim and run one batch of work; return whether there was any."""
         tasks = self._dispatcher.next_tasks(is_called=is_called)
         if not tasks:
-            return recompute.hand_over(self._database)
+            return self._hand_over()
         started = clock.monotonic_s()
         try:
             self._run_isolated(Tasks(tasks))
@@ -121,6 +122,15 @@ class Worker:
         finally:
             self._dispatcher.note_end(tasks, clock.monotonic_s() - started)
         return True
+
+    def _hand_over(self) -> bool:
+        """Make tasks of the next part of a backfill; one thread at a time, as finding it reads many rows."""
+        if not self._handing.acquire(blocking=False):
+            return False
+        try:
+            return recompute.hand_over(self._database)
+        finally:
+            self._handing.release()
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
         self._owed.append(tasks)
