@@ -553,6 +553,36 @@ def test_p4_after_a_retry_what_was_held_back_runs_though_the_value_is_as_before(
     assert item(store).c == 207
 
 
+@pytest.mark.parametrize("trigger", [None, "halves"])
+def test_a_retry_takes_all_that_was_given_up_a_part_at_a_time(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, trigger: str | None
+) -> None:
+    monkeypatch.setattr("motion.recompute.RETRIED_AT_ONCE", 2)
+    is_mended = threading.Event()
+
+    @motion.trigger(on="item.a", sets="item.b")
+    def halves(a: int) -> int:
+        if a % 2 or not is_mended.is_set():  # odd numbers fail again
+            raise RuntimeError("no")
+        return a // 2
+
+    @motion.trigger(on="item.a", sets="item.c")
+    def fails(a: int) -> int:
+        raise RuntimeError("never")
+
+    store = open_items(open_store, halves, fails)
+    store.set_many("item", [{"id": i, "a": i} for i in range(1, 8)])
+    store.wait(timeout=20)
+    is_mended.set()
+    count = store.retry(trigger)
+    store.wait(timeout=20)
+    assert count == (14 if trigger is None else 7)
+    assert (len(store.errors("halves")), len(store.errors("fails"))) == (4, 7)
+    assert [row.b for row in store.rows("item")] == [None, 1, None, 2, None, 3, None]
+    with pytest.raises(motion.TriggerError, match="Did you mean 'halves'"):
+        store.retry("halfs")
+
+
 # -- priority --
 
 

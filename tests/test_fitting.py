@@ -363,3 +363,88 @@ def test_a_label_tells_the_versions_that_learned_from_it(open_store: OpenStore) 
     model = store.model("Pupil")
     assert [model.learned_from(1), model.learned_from(2, fit="learn")] == [[2, 3, 4], [3, 4]]
     assert [model.learned_from(4), model.learned_from(1, fit="other")] == [[], []]
+
+
+# -- the gate's policies, and what is known of a version --
+
+
+def graded(promote: Any) -> motion.Component:
+    class Graded(motion.Component):
+        """Its quality is what the last label says."""
+
+        def setup(self) -> dict[str, Any]:
+            return {"quality": 1.0}
+
+        @motion.fit(on="item.label", holdout=0.5, promote=promote)
+        def learn(self, state: dict[str, Any], rows: list[Item]) -> dict[str, Any]:
+            return {"quality": None if rows[-1].label == "missing" else float(rows[-1].label)}
+
+        def evaluate(self, state: dict[str, Any], rows: list[Item]) -> dict[str, float]:
+            measured = {} if state["quality"] is None else {"quality": state["quality"]}
+            return {**measured, "ids": sum(row.id for row in rows)}
+
+    return Graded()
+
+
+@pytest.mark.parametrize(
+    ("promote", "label", "status"),
+    [
+        (motion.if_better("quality"), "1.01", "live"),
+        (motion.if_better("quality"), "1.0", "refused"),
+        (motion.if_better("quality"), "nan", "refused"),
+        (motion.if_better("quality"), "missing", "refused"),
+        (motion.if_better("quality", by=0.5), "1.6", "live"),
+        (motion.if_better("quality", by=0.5), "1.4", "refused"),
+        (motion.if_better("quality", lower=True), "0.9", "live"),
+        (motion.if_better("quality", lower=True), "1.1", "refused"),
+        (motion.if_better("quality", by=0.5, lower=True), "0.6", "refused"),
+        (motion.always, "0.1", "live"),
+    ],
+)
+def test_a_version_goes_live_as_its_policy_says_measured_on_the_rows_of_the_live_one(
+    open_store: OpenStore, promote: Any, label: str, status: str
+) -> None:
+    store = open_with(open_store, graded(promote))
+    store.set_many("item", [{"id": i, "label": label} for i in range(1, 21)])
+    fit(store, "Graded")
+    newest = store.model("Graded").versions()[-1]
+    assert (newest.number, newest.status) == (2, status)
+    assert newest.metrics["ids"] == newest.metrics["live"]["ids"] > 0
+    assert ("reason" in newest.metrics) == (status == "refused")
+
+
+def test_a_version_tells_when_it_was_made_and_how_long_that_took(open_store: OpenStore) -> None:
+    before = clock.now()
+    store = open_with(open_store, Pupil())
+    teach(store, i1="a")
+    fit(store, "Pupil")
+    made = store.model("Pupil").versions()
+    assert all(before <= version.created_at <= clock.now() for version in made)
+    assert all(0 < version.duration_s < 60 for version in made)
+
+
+def test_a_label_set_again_after_a_fit_stays_known_as_it_was_learned(open_store: OpenStore) -> None:
+    store = open_with(open_store, Pupil())
+    for label in ("old", "new"):
+        teach(store, i1=label)
+        fit(store, "Pupil")
+    model = store.model("Pupil")
+    assert [(each.version, each.row.label) for each in model.labels(3)] == [(3, "new"), (2, "old")]
+    assert model.learned_from(1) == [2, 3]
+
+
+def test_asking_for_a_fit_tells_how_many_labels_there_are_to_learn_from(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Pupil(), FromScratch())
+    counts = [store.model("Pupil").fit()]
+    teach(store, i1="a", i2="b")
+    counts.append(store.model("Pupil").fit())
+    store.wait(timeout=60)
+    counts.append(store.model("Pupil").fit())
+    store.wait(timeout=60)  # else what was asked for would learn after the way back
+    store.model("Pupil").rollback()
+    store.wait(timeout=60)
+    counts.append(store.model("Pupil").fit())
+    assert counts == [0, 2, 0, 2]
+    assert store.model("FromScratch").fit() == 2

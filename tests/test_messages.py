@@ -60,6 +60,7 @@ def store(open_store: OpenStore) -> motion.Store:
         ({"inline": "no"}, "inline= takes True, False or None, but was given 'no'"),
         ({"memo": "yes"}, "memo= takes True or False, but was given 'yes'"),
         ({"timeout": 0}, "timeout must be above 0"),
+        ({"version": 3}, "version= takes a str, such as version='3', but was given 3"),
     ],
 )
 def test_an_option_of_another_type_is_refused_where_the_trigger_is_declared(
@@ -242,3 +243,28 @@ def test_vectors_that_a_fit_would_leave_of_several_versions_are_told_at_opening(
     told = [each.getMessage() for each in caplog.records]
     mixed = [line for line in told if "Encoder.embed sets doc.vector" in line]
     assert [("refresh='before'" in line) for line in mixed] == [True] * (refresh != "before")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda self, rows, weight: weight,
+        lambda self, weight, rows, rate=0.1: weight,
+        lambda self, weight, store: weight,
+        lambda self: 1.0,
+    ],
+)
+@pytest.mark.parametrize("name", ["learn", "evaluate"])
+def test_a_fit_that_would_take_its_arguments_for_others_is_refused(
+    open_store: OpenStore, name: str, method: Callable[..., Any]
+) -> None:
+    class Learner(motion.Component):
+        @motion.fit(on="doc.words")
+        def learn(self, weight: float, rows: list[Doc], store: motion.View) -> float:
+            return weight
+
+    wrong = motion.fit(on="doc.words")(method) if name == "learn" else method
+    setattr(Learner, name, wrong)
+    method.__name__ = name
+    with pytest.raises(motion.TriggerError, match=r"is given \(self, state, rows, store\)"):
+        open_store(schemas={"doc": Doc}, triggers=[Learner()])

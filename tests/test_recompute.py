@@ -517,6 +517,14 @@ def test_an_explanation_is_written_to_be_read(tmp_path: Path) -> None:
     assert lines[5].startswith("          given from outside, 20")
 
 
+def test_an_explanation_of_a_row_that_is_not_there_says_so(tmp_path: Path) -> None:
+    filled(tmp_path, upper_with(""), length)
+    with opened(tmp_path, upper_with(""), length) as store:
+        absent, unset = store.explain("line", 99, "length"), store.explain("line", 2, "text")
+        assert (absent.is_row, absent.value, unset.is_row) == (False, None, True)
+        assert str(absent).splitlines()[1] == "  there is no such row"
+
+
 def test_a_value_that_waits_to_be_made_again_says_so(tmp_path: Path) -> None:
     filled(tmp_path, upper_with(""))
     opened(tmp_path, upper_with("!")).close()

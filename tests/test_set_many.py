@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -357,7 +358,7 @@ def catalog(products: motion.Store) -> motion.Store:
     return products
 
 
-def prune(catalog: motion.Store, rows: Sequence[Any], **options: Any) -> list[str]:
+def prune(catalog: motion.Store, rows: Iterable[Any], **options: Any) -> list[str]:
     catalog.set_many("product", rows, by="url", prune="shop", **options)
     return left(catalog)
 
@@ -373,6 +374,38 @@ def test_rows_of_a_value_that_was_not_given_stay(catalog: motion.Store) -> None:
 def test_rows_are_kept_across_chunks(catalog: motion.Store) -> None:
     rows = [{"url": f"a{i}", "shop": "a"} for i in range(1, 8)]
     assert prune(catalog, rows, commit_every=2) == [f"a{i}" for i in range(1, 8)] + ["b1", "b2"]
+
+
+def test_bad_rows_are_kept_across_chunks(catalog: motion.Store) -> None:
+    rows = [{"url": f"{shop}{i}", "shop": shop, "price": "much"} for i in (1, 2) for shop in "ab"]
+    rows.insert(2, {"url": "b3", "shop": "b"})
+    rows.append({"url": "a3", "shop": "a"})
+    found = prune(catalog, rows, errors="collect", commit_every=1)
+    assert found == ["a1", "a2", "a3", "b1", "b2", "b3"]
+
+
+def test_p12_the_ids_of_a_load_that_prunes_are_not_held_in_memory(catalog: motion.Store) -> None:
+    def rows() -> Iterator[dict[str, str]]:
+        for i in range(10_000):
+            yield {"url": f"a{i}", "shop": "a"}
+
+    prune(catalog, rows())  # the rows are there, so that both loads below match them
+    tracemalloc.start()
+    try:
+        catalog.set_many("product", rows(), by="url", commit_every=1_000)
+        without = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        catalog.set_many("product", rows(), by="url", prune="shop", commit_every=1_000)
+        pruning = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert pruning < without + 2**18  # a set of 10,000 ids takes three times that
+
+
+def test_a_load_that_was_stopped_leaves_the_next_one_alone(catalog: motion.Store) -> None:
+    with pytest.raises(motion.BadRows):
+        prune(catalog, [{"url": "a1", "shop": "a"}, {"url": "a2", "shop": 5}], commit_every=1)
+    assert prune(catalog, [{"url": "a2", "shop": "a"}]) == ["a2", "b1", "b2"]
 
 
 def test_a_row_given_without_the_pruned_key_stays(catalog: motion.Store) -> None:

@@ -426,6 +426,18 @@ def _tell_mixed_vectors(specs: Sequence[TriggerSpec], tables: Tables) -> None:
             )
 
 
+def _check_takes(method: Callable[..., Any], name: str) -> None:
+    """Refuse a method that would take its arguments, which are given by position, for others."""
+    parameters = list(inspect.signature(method).parameters)
+    given = zip(parameters, ("state", "rows", "store"), strict=False)
+    is_mixed_up = any(got != meant and got in ("rows", "store") for got, meant in given)
+    if is_mixed_up or not 1 <= len(parameters) <= 3 or parameters[2:] not in ([], ["store"]):
+        raise TriggerError(
+            f"{name} is declared (self, {', '.join(parameters)}), but is given (self, state, rows, store), or fewer of "
+            f"these from the left; what else it needs, keep as an attribute that __init__ sets."
+        )
+
+
 def bind_fits(component: Component, tables: Tables) -> list[Fit]:
     """Return the component's fits, checked against the tables."""
     found = []
@@ -435,6 +447,9 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
             raise TriggerError(
                 f"fit {component.name}.{method.__name__}: on= names keys of several tables."
             )
+        _check_takes(method, f"fit {component.name}.{method.__name__}")
+        if hasattr(component, "evaluate"):
+            _check_takes(component.evaluate, f"{component.name}.evaluate")
         if declaration.promote.kind == "if_better" and not hasattr(component, "evaluate"):
             raise TriggerError(
                 f"fit {component.name}.{method.__name__}: promote=if_better needs a method "

@@ -49,6 +49,7 @@ class Costs:
         self._cheap: set[str] = set()
         self._each: dict[str, float] = {}
         self._unkept: dict[CodeName, list[float]] = {}
+        self._is_any_new = False
         self._recent: dict[str, _Recent] = {}
 
     def note(self, code: CodeName, seconds: float, calls: int) -> None:
@@ -59,6 +60,7 @@ class Costs:
             sums = self._unkept.setdefault(code, [0, 0.0])
             sums[0] += calls
             sums[1] += seconds
+            self._is_any_new = True
             self._recent.setdefault(trigger, _Recent()).add(calls)
             streak = self._streaks.get(trigger, 0)
             streak = max(streak, 0) + 1 if each < CHEAP_S else min(streak, 0) - 1
@@ -83,12 +85,18 @@ class Costs:
 
     # -- for the store to keep --
 
+    @property
+    def is_any_new(self) -> bool:
+        """Whether there were calls since the store was last offered what it does not have. It takes nothing of code that
+        has given no result yet: that alone is not worth offering again."""
+        return self._is_any_new
+
     def take_unkept(self) -> dict[CodeName, Cost]:
         """Return what the store does not have yet, and count it as kept."""
         if not self._unkept:
             return {}
         with self._lock:
-            taken, self._unkept = self._unkept, {}
+            taken, self._unkept, self._is_any_new = self._unkept, {}, False
         return {code: Cost(int(calls), seconds) for code, (calls, seconds) in taken.items()}
 
     def put_back(self, costs: Mapping[CodeName, Cost]) -> None:

@@ -25,6 +25,7 @@ class Explanation:
 
     Attributes:
         id, pages: name the row that was asked about.
+        is_row: whether there is such a row.
         value: the value, inherited where it is.
         made_by: the trigger, or None for a value from outside, and for none at all.
         fingerprint: of the code that made it.
@@ -55,6 +56,7 @@ class Explanation:
     at: datetime | None = None
     seconds: float | None = None
     inputs: tuple[Explanation, ...] = ()
+    is_row: bool = True
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
@@ -67,6 +69,8 @@ class Explanation:
         return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
 
     def _facts(self) -> list[str]:
+        if not self.is_row:
+            return ["there is no such row"]
         if self.made_by is None and self.value is None:
             return ["not set"]
         facts = ["given from outside" if self.made_by is None else f"made by {self.made_by}"]
@@ -135,7 +139,7 @@ class _Explainer:
         value = None if row is None else getattr(row, key)
         plain = Explanation(self._table, key, row_id, dict(pages), value)
         if row is None:
-            return plain
+            return replace(plain, is_row=False)
         producer = self._database.graph.producers.get((self._table, key))
         if producer is not None:
             return self._derived(plain, self._database.graph.triggers[producer])

@@ -26,7 +26,8 @@ from motion.intake import (
     without,
 )
 from motion.persistence.ids import filled_ids
-from motion.persistence.reading import ids_by_value, ids_not_among
+from motion.persistence.kept import KeptIds
+from motion.persistence.reading import ids_by_value
 from motion.persistence.rows import Columns
 from motion.persistence.writes import Applied, DeleteOperation, Operation, SetOperation
 from motion.schema import Table
@@ -55,17 +56,21 @@ class Load:
         self._by = table.key(by).name if by else None
         self._prune = table.key(prune).name if prune else None
         self._pruned: set[Stored] = set()
-        self._kept: set[Any] = set()
+        self._kept, self._fresh = KeptIds(), set[Any]()  # the ids to keep, and those not there yet
         self._rejected: list[RejectedRow] = []
         self._changes: list[int] = []
         self._ids: list[Any] = []
         self._written = 0
 
     def run(self, rows: Any) -> Change:
-        for chunk in chunks_of(self._table, rows, self._commit_every):
-            self._write(chunk)
-        if self._pruned:
-            self._changes.append(self._commit(self._deletions).number)
+        try:
+            for chunk in chunks_of(self._table, rows, self._commit_every):
+                self._write(chunk)
+            if self._pruned:
+                self._changes.append(self._commit(self._deletions).number)
+        finally:
+            if self._prune is not None:
+                self._database.backend.write(self._kept.forget)
         *further, last = self._changes or [0]
         return Change(
             self._database, last, table=self._table.name, ids=self._ids, count=self._written,
@@ -83,6 +88,8 @@ class Load:
 
         def operations(tx: Transaction) -> list[SetOperation]:
             nonlocal ids
+            if self._prune is not None:
+                self._kept.add(tx, self._fresh)
             named = self._named(tx, columns, count)
             ids = named.get("id", ())
             if whole is not None:
@@ -100,7 +107,7 @@ class Load:
             self._ids += ids
         if self._prune is not None:
             self._pruned.update(columns.get(self._prune, ()))
-            self._kept.update(ids)
+            self._fresh = set(ids)
 
     def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
         """Return a chunk's columns encoded, without the bad rows if these are collected."""
@@ -129,9 +136,9 @@ class Load:
         if self._by is not None:
             layout = self._database.layouts[self._table.name]
             with self._database.backend.read() as tx:
-                self._kept.update(ids_by_value(tx, layout, self._by, named).values())
+                self._fresh.update(ids_by_value(tx, layout, self._by, named).values())
         else:
-            self._kept.update(named)
+            self._fresh.update(named)
 
     def _named(self, tx: Transaction, columns: Columns, count: int) -> Columns:
         """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be
@@ -151,8 +158,9 @@ class Load:
     def _deletions(self, tx: Transaction) -> list[Operation]:
         assert self._prune is not None
         layout = self._database.layouts[self._table.name]
+        self._kept.add(tx, self._fresh)
         gone = [
-            ids_not_among(tx, layout, self._prune, value, self._kept)
+            self._kept.others(tx, layout, self._prune, value)
             for value in self._pruned
             if value is not None
         ]

@@ -65,8 +65,13 @@ class Model:
             known = [each.number for each in states.versions(tx, self._component)]
             return [n for n in known if direct & set(states.lineage(tx, self._component, n))]
 
-    def fit(self) -> None:
-        """Ask for a fit from the labels there are, in the background; `store.wait` waits for it."""
+    def fit(self) -> int:
+        """Ask for a fit from the labels there are, in the background; `store.wait` waits for it.
+
+        Returns:
+            How many labels there are to learn from now, by all fits of the component. 0: there are none, and no version
+            comes of it.
+        """
         fits = [
             fit.spec
             for fit in self._database.code.fits.values()
@@ -74,8 +79,15 @@ class Model:
         ]
         if not fits:
             raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
-        self._database.write(lambda tx: labels.request_fits(tx, fits, last_number(tx)))
+
+        def work(tx: Transaction) -> int:
+            labels.request_fits(tx, fits, last_number(tx))
+            lineage = states.lineage(tx, self._component, states.live_version(tx, self._component))
+            return sum(labels.count_for(tx, fit, lineage) for fit in fits)
+
+        count = self._database.write(work)
         self._start()
+        return count
 
     def promote(self, number: int) -> None:
         """Make a version live, whatever its gate says, once its outputs are built; in the background."""

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from motion.backends.base import Transaction
 from motion.change import Change
 from motion.database import Database, Where, condition_of
 from motion.errors import TriggerError, nearest
-from motion.persistence import backfills, moments, provenance
+from motion.persistence import backfills, backlog, moments, provenance
 from motion.persistence.backfills import Backfill
+from motion.persistence.cascade import revive
 from motion.persistence.catalog import known_triggers
 from motion.triggers import TriggerSpec
+
+RETRIED_AT_ONCE = 2_000
+"""Rows tried again in one transaction: live writes wait no longer than for these."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,23 @@ def backfill(
     change = database.write(lambda tx: backfills.begin(tx, asked))
     database.backend.call()
     return Change(database, change, table=spec.table, count=asked.total, expected=asked.total)
+
+
+def retry(database: Database, trigger: str | None) -> int:
+    """Let the rows that triggers (one, or all) gave up on now be tried again, a part at a time; return how many."""
+    names = [spec_of(database, trigger).name] if trigger else list(database.graph.triggers)
+    with database.backend.read() as tx:
+        last = backlog.last_task(tx)
+    count, after = 0, 0
+
+    def work(tx: Transaction) -> list[int]:
+        tasks = backlog.dead_tasks(tx, names, after, last, RETRIED_AT_ONCE)
+        revive(tx, database.layouts, tasks)
+        return tasks
+
+    while tasks := database.write(work):
+        count, after = count + len(tasks), tasks[-1]
+    return count
 
 
 def hand_over(database: Database) -> bool:

@@ -155,7 +155,7 @@ def _vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[FloatArray
         return np.empty((0, 0), np.float32), False
     try:
         query = _as_floats(vector)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, RuntimeError) as exc:  # the last: a tensor that has a gradient
         raise SearchError(f"the query for {arrays[0]} is no vector of numbers: {exc}") from exc
     is_finite = np.isfinite(query).all()
     if query.ndim not in (1, 2) or not is_finite:

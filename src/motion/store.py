@@ -34,7 +34,6 @@ from motion.intake import (
 )
 from motion.load import Load
 from motion.model import Model
-from motion.persistence.cascade import revive
 from motion.persistence.catalog import last_number
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Applied, DeleteOperation, Operation
@@ -284,11 +283,15 @@ class Store(Reader):
             return dead_letters(self._database, tx, trigger=trigger)
 
     def retry(self, trigger: str | None = None) -> int:
-        """Try the rows again that triggers (one, or all) gave up on; return how many."""
-        letters = [letter.task for letter in self.errors(trigger)]
-        self._database.write(lambda tx: revive(tx, self._database.layouts, letters))
+        """Try the rows again that triggers (one, or all) gave up on; return how many.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        count = recompute.retry(self._database, trigger)
         self._start()
-        return len(letters)
+        return count
 
     def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
         """Return where a value came from: its trigger, code and state version, and the same of its inputs."""

@@ -339,6 +339,12 @@ def _check_kinds(given: Declaration) -> None:
     for option, value, expected, is_right in (
         ("page", given.page, "the name of a page key", isinstance(given.page, str | None)),
         ("name", given.name, "a str", isinstance(given.name, str | None)),
+        (
+            "version",
+            given.version,
+            f"a str, such as version='{given.version}'",
+            isinstance(given.version, str | None),
+        ),
         ("when", given.when, "a function of the row", given.when is None or callable(given.when)),
         ("inline", given.inline, "True, False or None", given.inline in (True, False, None)),
         ("memo", given.memo, "True or False", given.memo in (True, False)),

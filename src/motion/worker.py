@@ -95,7 +95,7 @@ class Worker:
         if not self._stop.is_set():
             called.wait(self._seen, min(IDLE_WAIT_S, self._dispatcher.idle_s()))
         is_called = called.count != self._seen
-        if not is_called:  # nothing to do for a while
+        if not is_called and self._database.costs.is_any_new:  # nothing to do for a while
             self._database.keep_costs()
         self._seen = called.count
         return is_called

@@ -122,6 +122,23 @@ def dead_letters(
     ]
 
 
+def last_task(tx: Transaction) -> int:
+    """Return the largest number of a task, 0 where there is none."""
+    return int(tx.execute("SELECT COALESCE(MAX(task), 0) FROM motion_tasks").fetchone()[0])
+
+
+def dead_tasks(
+    tx: Transaction, triggers: Sequence[str], after: int, last: int, limit: int
+) -> list[int]:
+    """Return the first dead letters of these triggers that are numbered above `after`, and up to `last`."""
+    places = ", ".join("?" * len(triggers))
+    sql = (
+        f"SELECT task FROM motion_tasks WHERE +status = {TaskStatus.DEAD:d} AND +trigger IN ({places}) "
+        "AND task > ? AND task <= ? ORDER BY task LIMIT ?"
+    )
+    return [int(row[0]) for row in tx.execute(sql, (*triggers, after, last, limit))]
+
+
 def _shown(tx: Transaction, expression: str, row: int) -> str:
     found = tx.execute(expression, (row,)).fetchone()
     return str(found[0]) if found else f"row {row} (deleted since)"

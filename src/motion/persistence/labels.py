@@ -224,19 +224,27 @@ def labels_for(
     Returns:
         Their numbers, and their rows; none that is held out for evaluation.
     """
-    condition = "1"
-    values: tuple[int | str, ...] = ()
-    if fit.rows == "new":
-        learned = ", ".join(map(str, lineage)) or "0"
-        condition = f"label NOT IN (SELECT label FROM motion_lessons WHERE component = ? AND number IN ({learned}))"
-        values = (fit.component,)
-    elif fit.rows != "all":
-        condition, values = "made_at >= ?", (clock.now_ms() - fit.rows,)
-    found = tx.execute(
-        f"SELECT label, copy FROM motion_labels WHERE fit = ? AND NOT is_held_out AND {condition} ORDER BY label",
-        (fit.name, *values),
-    ).fetchall()
+    chosen, values = _to_learn(fit, lineage)
+    found = tx.execute(f"SELECT label, copy {chosen} ORDER BY label", values).fetchall()
     return [row[0] for row in found], [_decoded(layout, row[1]) for row in found]
+
+
+def count_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> int:
+    """Return how many labels a fit would learn from."""
+    chosen, values = _to_learn(fit, lineage)
+    return int(tx.execute(f"SELECT COUNT(*) {chosen}", values).fetchone()[0])
+
+
+def _to_learn(fit: FitSpec, lineage: Sequence[int]) -> tuple[str, tuple[int | str, ...]]:
+    """Return the FROM and WHERE of the labels that a fit learns from, and their parameters."""
+    chosen = "FROM motion_labels WHERE fit = ? AND NOT is_held_out"
+    if fit.rows == "all":
+        return chosen, (fit.name,)
+    if fit.rows != "new":
+        return f"{chosen} AND made_at >= ?", (fit.name, clock.now_ms() - fit.rows)
+    learned = ", ".join(map(str, lineage)) or "0"
+    lessons = f"SELECT label FROM motion_lessons WHERE component = ? AND number IN ({learned})"
+    return f"{chosen} AND label NOT IN ({lessons})", (fit.name, fit.component)
 
 
 def held_out_rows(tx: Transaction, layout: Layout, fit: str) -> list[Any]:

@@ -102,14 +102,6 @@ def ids_by_value(
     return found
 
 
-def ids_not_among(
-    tx: Transaction, layout: Layout, key: str, value: Stored, kept: set[Any]
-) -> list[Any]:
-    """Return the ids of the rows whose stored key has this value, and which are not among `kept`."""
-    sql = f"SELECT DISTINCT id FROM {layout.stored()} WHERE {quoted(key)} = ?"
-    return [row[0] for row in tx.execute(sql, (value,)) if row[0] not in kept]
-
-
 def decoded(table: Table, stored: Sequence[Any]) -> Any:
     """Return a row of stored values, in the order of the keys, as an instance."""
     return table.instance(

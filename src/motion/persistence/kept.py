@@ -1,0 +1,39 @@
+"""Kept ids: those that a load has given, so that it can remove the others. In a temporary table, which the database
+puts on disk where it is large: a load holds a chunk in memory, however many rows it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+
+from motion.backends.base import Transaction
+from motion.codecs import Stored
+from motion.persistence.layout import Layout, quoted
+
+_numbers = count(1)
+
+
+class KeptIds:
+    """The ids of one load. All its methods are for durable writes, which share one connection: a temporary table is
+    seen by no other."""
+
+    def __init__(self) -> None:
+        self._table = f"temp.motion_kept_{next(_numbers)}"
+
+    def add(self, tx: Transaction, ids: Iterable[Stored]) -> None:
+        tx.execute(f"CREATE TEMP TABLE IF NOT EXISTS {self._table} (id PRIMARY KEY) WITHOUT ROWID")
+        tx.executemany(
+            f"INSERT OR IGNORE INTO {self._table} (id) VALUES (?)", [(each,) for each in ids]
+        )
+
+    def others(self, tx: Transaction, layout: Layout, key: str, value: Stored) -> list[Stored]:
+        """Return the ids of the rows whose stored key has this value, and which are not among these."""
+        # The plus takes the type off the table's id: compared as a number, it would not be looked up.
+        sql = (
+            f"SELECT DISTINCT id FROM {layout.stored()} s WHERE {quoted(key)} = ? "
+            f"AND NOT EXISTS (SELECT 1 FROM {self._table} k WHERE k.id = +s.id)"
+        )
+        return [row[0] for row in tx.execute(sql, (value,))]
+
+    def forget(self, tx: Transaction) -> None:
+        tx.execute(f"DROP TABLE IF EXISTS {self._table}")
