@@ -90,7 +90,7 @@ def statuses(found: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 @pytest.mark.slow
 def test_a_model_is_fitted_refused_promoted_and_rolled_back(shop: Path) -> None:
-    assert "nothing was fitted" in run(shop, "fit", "shop:opened").stderr
+    assert "there is nothing to fit" in run(shop, "fit", "shop:opened").stderr
     rate(shop, 2)
     made = told(shop, "fit", "shop:opened")
     assert statuses(made) == [(2, "refused")]

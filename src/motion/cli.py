@@ -81,13 +81,12 @@ def fit(
     with _opened(store) as opened:
         model = opened.model(_component(opened, component))
         before = len(model.versions())
-        model.fit()
+        if not model.fit():
+            _stop(
+                "there is no label that the live version has not learned from, so there is nothing to fit."
+            )
         opened.wait(progress=True)
         made = model.versions()[before:]
-        if not any(each.rows or each.parent for each in made):  # but what `setup` made
-            _stop(
-                "there is no label that the live version has not learned from, so nothing was fitted."
-            )
         _show(made, as_json)
     raise typer.Exit(1 if made[-1].status == "failed" else 0)
 

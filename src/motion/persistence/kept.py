@@ -1,5 +1,5 @@
-"""Kept ids: those that a load has given, so that it can remove the others. In a temporary table, which the database
-puts on disk where it is large: a load holds a chunk in memory, however many rows it has."""
+"""Kept ids: those that a load has given, so that it can remove the others. In a temporary table of the connection that
+writes, which takes 11 to 23 bytes for each, where a set of Python takes 66 to 98."""
 
 from __future__ import annotations
 
