@@ -93,9 +93,9 @@ def test_a_model_is_fitted_refused_promoted_and_rolled_back(shop: Path) -> None:
     assert "there is nothing to fit" in run(shop, "fit", "shop:opened").stderr
     rate(shop, 2)
     made = told(shop, "fit", "shop:opened")
-    assert statuses(made) == [(2, "refused")]
-    assert (made[0]["parent"], made[0]["rows"], made[0]["metrics"]["quality"]) == (1, 1, -5.0)
-    assert made[0]["metrics"]["share"] is None  # JSON has no NaN
+    assert statuses(made) == [(1, "live"), (2, "refused")]  # a first one, where there was none
+    assert (made[1]["parent"], made[1]["rows"], made[1]["metrics"]["quality"]) == (1, 1, -5.0)
+    assert made[1]["metrics"]["share"] is None  # JSON has no NaN
     assert statuses(told(shop, "promote", "shop:opened", "2")) == [(2, "live")]
     assert statuses(told(shop, "rollback", "shop:opened", "Mean")) == [(1, "live")]
     found = told(shop, "versions", "shop:opened")

@@ -69,8 +69,8 @@ class Model:
         """Ask for a fit from the labels there are, in the background; `store.wait` waits for it.
 
         Returns:
-            How many labels there are to learn from now, by all fits of the component. 0: there are none, and no version
-            comes of it.
+            How many labels there are to learn from now, by all fits of the component. 0: there are none, and nothing was
+            asked for.
         """
         fits = [
             fit.spec
@@ -81,9 +81,11 @@ class Model:
             raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
 
         def work(tx: Transaction) -> int:
-            labels.request_fits(tx, fits, last_number(tx))
             lineage = states.lineage(tx, self._component, states.live_version(tx, self._component))
-            return sum(labels.count_for(tx, fit, lineage) for fit in fits)
+            count = sum(labels.count_for(tx, fit, lineage) for fit in fits)
+            if count:
+                labels.request_fits(tx, fits, last_number(tx))
+            return count
 
         count = self._database.write(work)
         self._start()

@@ -208,6 +208,8 @@ class SqliteBackend:
                 names = [column[0] for column in cursor.description or ()]
                 return names, cursor.fetchall()
             except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+                if self._is_closed:  # meanwhile, and a temporary folder is gone by now
+                    raise StoreClosed(self.name) from exc
                 if isinstance(exc, sqlite3.OperationalError) and "readonly" in str(exc):
                     reason = (
                         "sql() only reads; write with set, set_many or delete, so that triggers run"
@@ -375,7 +377,7 @@ class SqliteBackend:
 
     def _raise_named(self, exc: sqlite3.Error) -> NoReturn:
         """Raise an error of ours where SQLite's is about the file, or the store is closed."""
-        if isinstance(exc, sqlite3.ProgrammingError) and self._is_closed:
+        if self._is_closed:
             raise StoreClosed(self.name) from exc
         if getattr(exc, "sqlite_errorcode", 0) & 0xFF in OF_THE_FILE:
             raise StoreUnavailable(str(self.folder), f"{exc}. {_advice(exc)}") from exc
