@@ -127,9 +127,8 @@ class Fitter:
         while not self._stop.is_set():
             with going_on(self._stop, who):
                 commits = self._database.backend.committed.count
-                if (
-                    self._stop.is_set()
-                ):  # as it may be since, and the commit that tells so be counted already
+                # It may be set since, and the commit that tells so be counted already.
+                if self._stop.is_set():
                     return
                 for name in self._with_work():
                     self._keeper(name).look()

@@ -102,9 +102,8 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
     """
     is_candidate = states.candidate_version(tx, component) == number
     if not is_candidate or not is_built(tx, database, component, number)[0]:
-        return (
-            False  # superseded, or rows came meanwhile: it is looked at again after the next commit
-        )
+        # It was superseded, or rows came meanwhile: it is looked at again after the next commit.
+        return False
     if states.unnumbered(tx, component):
         return False
     before = states.live_version(tx, component)

@@ -219,29 +219,23 @@ def _answers(
         return [[] for _ in range(question.count)]
     pinned = {**pins, **{layout.versioned[key].component or "": v for key, v in versions.items()}}
 
-    def filtered(holds: str | None) -> Filter | None:
-        return None if holds is None else Filter.of(layout, holds, values, pinned)
-
-    among = filtered(condition)
+    among = None if condition is None else Filter.of(layout, condition, values, pinned)
     asked = [(key, versions.get(key.name, 0)) for key in question.vector_keys]
     with database.indexes.searching(layout, asked) as (tx, followers):
+
+        def comparable(key: Key) -> Filter | None:
+            space = spaces.in_one_space(tx, database.layouts, key, pins)
+            if space is None:
+                return among
+            holds = space if condition is None else f"({condition}\n) AND {space}"
+            return Filter.of(layout, holds, values, pinned)
+
+        queries, depth = question.queries, question.depth
         rankings = [
-            _nearest(
-                database,
-                tx,
-                each,
-                question.queries,
-                question.depth,
-                filtered(
-                    _both(condition, spaces.in_one_space(tx, database.layouts, each.key, pins))
-                ),
-            )
-            for each in followers
+            _nearest(database, tx, each, queries, depth, comparable(each.key)) for each in followers
         ] + [
             [
-                fulltext.search(
-                    tx, layout, key, versions.get(key.name, 0), text, question.depth, among
-                )
+                fulltext.search(tx, layout, key, versions.get(key.name, 0), text, depth, among)
                 for text in question.texts
             ]
             for key in question.text_keys
@@ -253,12 +247,6 @@ def _answers(
         wanted = dict.fromkeys(row for ranking in best for row, _ in ranking)
         found = reading.rows_by_number(tx, layout, list(wanted), pinned)
     return [_hits(question.table, ranking, found) for ranking in best]
-
-
-def _both(condition: str | None, other: str | None) -> str | None:
-    if condition is None or other is None:
-        return condition or other
-    return f"({condition}\n) AND {other}"
 
 
 def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) -> None:

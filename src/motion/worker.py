@@ -76,9 +76,8 @@ class Worker:
     def _loop(self) -> None:
         is_called, who = False, f"the worker of store {self._database.name!r}"
         while not self._stop.is_set():
-            with going_on(
-                self._stop, who
-            ):  # nothing is lost: a claim whose run raises is given back
+            # Nothing is lost by an error: a claim whose run raises is given back.
+            with going_on(self._stop, who):
                 while not self._stop.is_set() and self.step(is_called=is_called):
                     is_called = False
                 with self._lead:
