@@ -15,9 +15,10 @@ from motion.errors import CascadeTooDeep, shortened
 from motion.faults import reach
 from motion.persistence import events, memos, parts, queue, states
 from motion.persistence.cascade import fire
-from motion.persistence.catalog import last_number, next_number, origin_of
+from motion.persistence.catalog import origin_of
 from motion.persistence.inputs import Inputs, read_fences
 from motion.persistence.layout import mark_of
+from motion.persistence.numbers import last_number, next_number
 from motion.persistence.results import (
     Derived,
     replace_pages,
@@ -46,7 +47,6 @@ class Commit:
     """
 
     database: Database
-    owner: str
     claim: Claim
     tasks: Tasks
     inputs: Inputs
@@ -56,15 +56,15 @@ class Commit:
 
     def apply(self, tx: Transaction) -> None:
         """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
-        if not queue.still_claimed(tx, self.owner, self.tasks):
-            return  # taken over after a pause so long that this process seemed gone: the new owner's results count
+        if not queue.still_claimed(tx, self.tasks):
+            return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
         if not self._is_version_current(tx):
             if self.claim.is_candidate and not self._is_candidate(tx):
                 queue.remove(
                     tx, [task.task for task in self.tasks]
                 )  # parts of a task that was dropped
             else:
-                queue.release(tx, self.owner, self.tasks)
+                queue.release(tx, self.tasks)
             return
         kept = self._kept(tx)
         reach("task.fenced")

@@ -37,6 +37,7 @@ from motion.persistence import (
     labels,
     moments,
     moves,
+    numbers,
     reading,
     states,
 )
@@ -155,8 +156,8 @@ class Database:
             self.indexes.forget_files_ahead(tx)
             if self._runs_code and given is not None:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
-                labels.request_setups(tx, setups, catalog.last_number(tx))
-            return found, catalog.graph_number(tx)
+                labels.request_setups(tx, setups, numbers.last_number(tx))
+            return found, numbers.graph_number(tx)
 
         found, number = self.backend.write(work)
         for name, trigger in code.triggers.items():
@@ -188,7 +189,7 @@ class Database:
     def refresh(self) -> None:
         """Notice what other processes have changed. For one that only reads: `write` does it by itself."""
         with self.backend.read() as tx:
-            self._refresh(tx, catalog.graph_number(tx))
+            self._refresh(tx, numbers.graph_number(tx))
 
     @property
     def graph(self) -> Graph:
@@ -214,7 +215,7 @@ class Database:
         """
 
         def refreshed(tx: Transaction) -> tuple[T, bool]:
-            self._refresh(tx, catalog.graph_number(tx))
+            self._refresh(tx, numbers.graph_number(tx))
             return work(tx), calls and backlog.has_ready(tx)
 
         result, has_work = self._write_noted(refreshed, is_durable=is_durable)
@@ -230,10 +231,10 @@ class Database:
         unkept = self.costs.take_unkept()
 
         def noted(tx: Transaction) -> tuple[T, bool, Mapping[CodeName, Cost]]:
-            before = catalog.last_number(tx)
+            before = numbers.last_number(tx)
             result = work(tx)
             left = moments.add_costs(tx, unkept)
-            return result, moments.note(tx, before, catalog.last_number(tx), now), left
+            return result, moments.note(tx, before, numbers.last_number(tx), now), left
 
         try:
             result, is_noted, left = self.backend.write(noted, is_durable=is_durable)
@@ -257,7 +258,7 @@ class Database:
         """Do what `make` gives from what it sees in the transaction, and call who works if it made work."""
 
         def work(tx: Transaction) -> Applied:
-            number, graph = catalog.begin_change(tx)
+            number, graph = numbers.begin_change(tx)
             self._refresh(tx, graph)
             return apply_operations(tx, self.layouts, make(tx), Cause(number, number))
 

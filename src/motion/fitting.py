@@ -27,7 +27,7 @@ from motion.guard import going_on
 from motion.jobs import Job, run_evaluate, run_fit, run_setup
 from motion.owners import Owner
 from motion.persistence import backlog, files, forms, labels, schedules, states
-from motion.persistence.catalog import last_number
+from motion.persistence.numbers import last_number
 from motion.promotion import (
     begin_switch,
     build_the_rest,

@@ -13,7 +13,7 @@ from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortene
 from motion.explanation import fits_of, labels_of
 from motion.fitting import ensure_live
 from motion.persistence import labels, states
-from motion.persistence.catalog import last_number
+from motion.persistence.numbers import last_number
 from motion.promotion import begin_switch
 from motion.view import View
 

@@ -13,8 +13,8 @@ from motion.backends.base import Transaction
 from motion.database import Database
 from motion.faults import reach
 from motion.persistence import backfills, backlog, files, forms, queue, states
-from motion.persistence.catalog import next_number
 from motion.persistence.layout import Layout
+from motion.persistence.numbers import next_number
 from motion.triggers import TriggerSpec
 
 NO_SAMPLE: Mapping[str, int | None] = {}

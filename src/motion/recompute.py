@@ -14,6 +14,7 @@ from motion.persistence import backfills, backlog, moments, provenance
 from motion.persistence.backfills import Backfill
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import known_triggers
+from motion.persistence.numbers import last_task
 from motion.triggers import TriggerSpec
 
 RETRIED_AT_ONCE = 2_000
@@ -82,7 +83,7 @@ def retry(database: Database, trigger: str | None) -> int:
     """Let the rows that triggers (one, or all) gave up on now be tried again, a part at a time; return how many."""
     names = [spec_of(database, trigger).name] if trigger else list(database.graph.triggers)
     with database.backend.read() as tx:
-        last = backlog.last_task(tx)
+        last = last_task(tx)
     count, after = 0, 0
 
     def work(tx: Transaction) -> list[int]:

@@ -31,8 +31,8 @@ from motion.parts import (
 )
 from motion.persistence import memos
 from motion.persistence.cascade import fire
-from motion.persistence.catalog import next_number
 from motion.persistence.inputs import Inputs, read_fences
+from motion.persistence.numbers import next_number
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
 from motion.schema import Tables

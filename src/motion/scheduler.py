@@ -13,7 +13,7 @@ from motion.backends.base import Transaction
 from motion.database import Database
 from motion.persistence import backlog, events, schedules
 from motion.persistence.cascade import enqueue_rows
-from motion.persistence.catalog import next_number
+from motion.persistence.numbers import next_number
 from motion.tasks import Cause
 
 LOOK_S = 0.5

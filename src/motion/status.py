@@ -12,8 +12,8 @@ from motion.components import Progress
 from motion.database import Database
 from motion.explanation import duration
 from motion.persistence import backfills, backlog, labels, moments, provenance, states
-from motion.persistence.catalog import last_number
 from motion.persistence.discards import discarded
+from motion.persistence.numbers import last_number
 from motion.tasks import TaskStatus
 from motion.triggers import TriggerSpec
 

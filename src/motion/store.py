@@ -34,8 +34,8 @@ from motion.intake import (
 )
 from motion.load import Load
 from motion.model import Model
-from motion.persistence.catalog import last_number
 from motion.persistence.layout import NO_PINS, Pins
+from motion.persistence.numbers import last_number
 from motion.persistence.writes import Applied, DeleteOperation, Operation
 from motion.pressure import QueueLimit
 from motion.recompute import Plan

@@ -77,7 +77,12 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One trigger due on a range of rows."""
+    """One trigger due on a range of rows.
+
+    Attributes:
+        task: its number, which no other task ever has.
+        claim: how often it was claimed: with its number, this names the claim under which somebody holds it.
+    """
 
     task: int
     trigger: str
@@ -90,6 +95,7 @@ class Task:
     priority: int
     attempts: int
     losses: int
+    claim: int
 
     @property
     def size(self) -> int:

@@ -28,8 +28,8 @@ from motion.fitting import ensure_live
 from motion.guard import going_on
 from motion.owners import Owner
 from motion.persistence import backlog, queue, states
-from motion.persistence.catalog import last_number
 from motion.persistence.inputs import Chain, read_inputs
+from motion.persistence.numbers import last_number
 from motion.rates import Turns
 from motion.runs import Runs
 from motion.tasks import Task
@@ -158,9 +158,7 @@ class Worker:
                 raise
 
     def _release(self, tasks: Sequence[Task]) -> None:
-        self._database.write(
-            lambda tx: queue.release(tx, self._owner.name, tasks), is_durable=False
-        )
+        self._database.write(lambda tx: queue.release(tx, tasks), is_durable=False)
 
     def _run_isolated(self, tasks: Tasks) -> None:
         """Run tasks. Where what they gave cannot be committed, halve them until the failing rows stand alone."""
@@ -192,7 +190,7 @@ class Worker:
             middle = len(tasks) // 2
             return [Tasks(tasks[:middle]), Tasks(tasks[middle:])]
         if tasks[0].size > 1:
-            halves = self._database.write(lambda tx: queue.split(tx, self._owner.name, tasks[0]))
+            halves = self._database.write(lambda tx: queue.split(tx, tasks[0]))
             return [Tasks([half]) for half in halves]
         return []
 
@@ -209,9 +207,7 @@ class Worker:
         if blocked:
             reach("task.blocked")
             self._database.write(
-                lambda tx: queue.block(
-                    tx, self._owner.name, blocked, self._database.graph.upstream(claim.spec)
-                ),
+                lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec)),
                 is_durable=False,
             )
         superseded = own.superseded(inputs)
@@ -223,7 +219,6 @@ class Worker:
             reach("task.called")
             commit = Commit(
                 self._database,
-                self._owner.name,
                 claim,
                 own,
                 inputs,
@@ -277,8 +272,8 @@ class Worker:
     def _leave_to_first_fit(self, tx: Transaction, tasks: Tasks, component: str) -> None:
         """End tasks that have no state to run with: their rows stay due, and run when the first version goes live."""
         if states.live_version(tx, component) is not None:
-            queue.release(tx, self._owner.name, tasks)
-        elif queue.still_claimed(tx, self._owner.name, tasks):
+            queue.release(tx, tasks)
+        elif queue.still_claimed(tx, tasks):
             queue.complete(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
@@ -296,7 +291,7 @@ class Worker:
 
     def _fail_all(self, tasks: Tasks, error: str) -> None:
         def work(tx: Transaction) -> None:
-            if queue.still_claimed(tx, self._owner.name, tasks):
+            if queue.still_claimed(tx, tasks):
                 for task in tasks:
                     fail(
                         tx,

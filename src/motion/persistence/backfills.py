@@ -27,8 +27,8 @@ from motion.faults import reach
 from motion.graph import Graph
 from motion.persistence import backlog, provenance, queue, states
 from motion.persistence.cascade import Layouts, candidates, enqueue_rows
-from motion.persistence.catalog import next_number
 from motion.persistence.layout import Layout, quoted
+from motion.persistence.numbers import next_number
 from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, Lane, ranges_of
 from motion.triggers import TriggerSpec
 

@@ -122,11 +122,6 @@ def dead_letters(
     ]
 
 
-def last_task(tx: Transaction) -> int:
-    """Return the largest number of a task, 0 where there is none."""
-    return int(tx.execute("SELECT COALESCE(MAX(task), 0) FROM motion_tasks").fetchone()[0])
-
-
 def dead_tasks(
     tx: Transaction, triggers: Sequence[str], after: int, last: int, limit: int
 ) -> list[int]:

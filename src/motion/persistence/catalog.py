@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from motion.graph import Graph
 from motion.persistence import schedules
 from motion.persistence.ids import check_stored_ids
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
+from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
 from motion.schema import Table, Tables
 from motion.triggers import TriggerSpec
@@ -28,25 +28,23 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-
-UNNUMBERED = 1
-"""Stands for the change of a value that was written before any trigger ran on its key, so that none was noted; the
-first change of a store has the next number."""
+FORMAT = 2
 
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (
     one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,
     number INTEGER NOT NULL,  -- of the last change: every commit that changes rows takes the next
     graph INTEGER NOT NULL,   -- grows when triggers are replaced, so that other processes notice
-    thinned INTEGER NOT NULL DEFAULT 0  -- up to here motion_moments keeps one entry in ten seconds
+    thinned INTEGER NOT NULL DEFAULT 0, -- up to here motion_moments keeps one entry in ten seconds
+    last_task INTEGER NOT NULL DEFAULT 0  -- the largest number that any task or event had
 );
 CREATE TABLE IF NOT EXISTS motion_moments (  -- when changes were committed, one entry in about 100 ms of activity
     number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL  -- milliseconds since the epoch
 );
 CREATE TABLE IF NOT EXISTS motion_tables (
     name TEXT PRIMARY KEY, signature TEXT NOT NULL,
-    last_id INTEGER NOT NULL DEFAULT 0  -- the largest id that a deleted row had
+    last_id INTEGER NOT NULL DEFAULT 0, -- the largest id that a deleted row had
+    last_row INTEGER NOT NULL DEFAULT 0 -- the same of the numbers of rows that are not numbered by their id
 );
 CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
@@ -66,7 +64,8 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch, of one that is postponed
     losses INTEGER NOT NULL DEFAULT 0,                -- processes that ended while they held it
     expires_ms INTEGER,                               -- milliseconds since the epoch, after which it is dropped
-    owner TEXT, error TEXT, inputs TEXT
+    owner TEXT, error TEXT, inputs TEXT,
+    claim INTEGER NOT NULL DEFAULT 0                  -- how often it was claimed: task and claim name who holds it
 );
 CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, attempts, task);
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
@@ -214,55 +213,6 @@ def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def graph_number(tx: Transaction) -> int:
-    """Return the number that grows whenever the graph is replaced."""
-    clock = tx.memo.get(_Clock)
-    if clock is not None:
-        return int(clock.graph)
-    return int(tx.execute("SELECT graph FROM motion_clock").fetchone()[0])
-
-
-def next_number(tx: Transaction) -> int:
-    """Take the next change number: larger than that of any commit before."""
-    return begin_change(tx)[0]
-
-
-def begin_change(tx: Transaction) -> tuple[int, int]:
-    """Take the next change number; return it, and the number of the graph now in force."""
-    clock = _clock(tx)
-    clock.number += 1
-    return clock.number, clock.graph
-
-
-def last_number(tx: Transaction) -> int:
-    """Return the number of the last change."""
-    clock = tx.memo.get(_Clock)
-    if clock is not None:
-        return int(clock.number)
-    return int(tx.execute("SELECT number FROM motion_clock").fetchone()[0])
-
-
-@dataclass
-class _Clock:
-    """The store's two counters, as a write transaction knows them: read and written once for all callers that share it."""
-
-    number: int
-    graph: int
-
-
-def _clock(tx: Transaction) -> _Clock:
-    found = tx.memo.get(_Clock)
-    if found is None:
-        found = _Clock(*tx.execute("SELECT number, graph FROM motion_clock").fetchone())
-        tx.memo[_Clock] = found
-        tx.before_commit.append(
-            lambda: tx.execute(
-                "UPDATE motion_clock SET number = ?, graph = ?", (found.number, found.graph)
-            )
-        )
-    return found
-
-
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
     facts = (spec.name, spec.fingerprint, version)
@@ -300,6 +250,29 @@ def _open_system(tx: Transaction) -> None:
             "this folder",
             f"it has format {found}, made by a newer Motion; this one reads up to {FORMAT}. Upgrade.",
         )
+    if found < 2:
+        _bring_to_2(tx)
+    if found < FORMAT:
+        tx.execute("UPDATE motion_clock SET format = ?", (FORMAT,))
+
+
+def _bring_to_2(tx: Transaction) -> None:
+    """Bring a store of format 1 to format 2: numbers of tasks, events and rows are never given twice, and a claim has a
+    name."""
+    for table, column in (
+        ("motion_clock", "last_task"),
+        ("motion_tables", "last_row"),
+        ("motion_tasks", "claim"),
+    ):
+        tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+    named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"
+    events = {name for (name,) in tx.execute(named)} - {
+        f"motion_rows_{table}" for table in _stored_tables(tx)
+    }
+    used = [("task", "motion_tasks"), *((quoted(":row"), quoted(name)) for name in sorted(events))]
+    for column, table in used:
+        largest = f"SELECT COALESCE(MAX({column}), 0) FROM {table}"
+        tx.execute(f"UPDATE motion_clock SET last_task = MAX(last_task, ({largest}))")
 
 
 def table_names(tx: Transaction) -> Sequence[str]:
@@ -425,7 +398,7 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     ]
     _tell_changed_code(dict(before[0]), graph)
     if before != after:
-        _clock(tx).graph += 1
+        note_new_graph(tx)
         wake_all(tx)  # what blocked tasks wait for may be a trigger that is gone
     components = {spec.component for spec in graph.triggers.values()} | {
         fit.component for fit in graph.fits.values()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.persistence.layout import Layout, changed_column, in_ranges, parts_of, quoted
+from motion.persistence.numbers import next_tasks
 
 OCCURRENCE_ROW = 1
 """A schedule has one occurrence at a time, so a later one takes the place of one that was given up."""
@@ -21,15 +22,16 @@ def copy_rows(
     keys = list(target.table.keys)
     names = ", ".join(map(quoted, keys))
     values = ", ".join(source.inherited_value(key) for key in keys)
-    before = tx.execute(f'SELECT COALESCE(MAX(":row"), 0) FROM {target.base}').fetchone()[0]
+    first = following = next_tasks(tx, len(rows))
     for part in parts_of(rows):
-        tx.execute(
-            f"INSERT INTO {target.base} ({names}, {changed_column('id')}) "
-            f"SELECT {values}, {number} FROM {source.joined(keys)} "
-            f"WHERE {in_ranges(source.row, part)} ORDER BY {source.row}"
+        copied = tx.execute(
+            f"INSERT INTO {target.base} ({target.row_column}, {names}, {changed_column('id')}) "
+            f"SELECT ? + ROW_NUMBER() OVER (ORDER BY {source.row}), {values}, ? FROM {source.joined(keys)} "
+            f"WHERE {in_ranges(source.row, part)}",
+            (following - 1, number),
         )
-    after = tx.execute(f'SELECT COALESCE(MAX(":row"), 0) FROM {target.base}').fetchone()[0]
-    return range(int(before) + 1, int(after) + 1)
+        following += copied.rowcount
+    return range(first, following)
 
 
 def note_occurrence(tx: Transaction, layout: Layout, due: str, number: int) -> int:

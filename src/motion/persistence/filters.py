@@ -14,8 +14,8 @@ import numpy as np
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored, encode_parameter
-from motion.persistence.catalog import last_number
 from motion.persistence.layout import Layout, Pins
+from motion.persistence.numbers import last_number
 from motion.persistence.reading import user_query
 from motion.vectors.base import IntArray
 

@@ -1,4 +1,4 @@
-"""Ids: those that the store gives to rows which come without."""
+"""Ids: those that the store gives to rows which come without; and the numbers of rows that no id numbers."""
 
 from __future__ import annotations
 
@@ -69,6 +69,26 @@ def largest_id(tx: Transaction, layout: Layout) -> int:
         return int(known)
     sql = f"SELECT MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id) FROM motion_tables WHERE name = ?"
     return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
+
+
+def next_row(layout: Layout) -> str:
+    """Return the expression of the number of a table's next row, where its id is not its number: larger than that of any
+    row it ever had, as labels, tasks and texts that are read along know a row by its number alone."""
+    name = layout.table.name.replace("'", "''")
+    largest = f"SELECT COALESCE(MAX({layout.row_column}), 0) FROM {layout.base}"
+    return f"(SELECT MAX(last_row, ({largest})) + 1 FROM motion_tables WHERE name = '{name}')"
+
+
+def note_deleted(tx: Transaction, layout: Layout, condition: str) -> None:
+    """Note which ids and numbers of rows that are about to be deleted must not be given again."""
+    notes = [("last_id", "id")] if layout.table.has_int_id else []
+    notes += [] if layout.row_is_id else [("last_row", layout.row_column)]
+    if notes:
+        largest = ", ".join(
+            f"{note} = MAX({note}, COALESCE((SELECT MAX({column}) FROM {layout.base} WHERE {condition}), 0))"
+            for note, column in notes
+        )
+        tx.execute(f"UPDATE motion_tables SET {largest} WHERE name = ?", (layout.table.name,))
 
 
 def _note_largest(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> None:

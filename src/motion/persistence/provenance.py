@@ -8,7 +8,6 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
-from motion.persistence.catalog import UNNUMBERED
 from motion.persistence.layout import (
     NO_PINS,
     ORIGIN_BITS,
@@ -23,6 +22,7 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
+from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.states import live_version
 from motion.triggers import TriggerSpec
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.persistence.numbers import next_tasks
 from motion.tasks import (
     BACKFILL_PRIORITY,
     BUILD_PRIORITY,
@@ -23,12 +24,14 @@ from motion.tasks import (
 )
 from motion.triggers import TriggerSpec
 
-COLUMNS = "task, trigger, low, high, number, version, change, path, priority, attempts, losses"
+COLUMNS = (
+    "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim"
+)
 LIKENESS = (
     "trigger, number, version, change, path, priority, status, attempts, not_before, losses, expires_ms, owner, error, "
-    "inputs"
+    "inputs, claim"
 )
-"""All columns but those that tell tasks apart."""
+"""All columns but those that tell tasks apart. Who holds a claim on a task holds the same one on a copy."""
 
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
@@ -84,15 +87,16 @@ def _insert(
     priority: int,
     expires_ms: int | None = None,
 ) -> int:
-    cursor = tx.execute(
-        "INSERT INTO motion_tasks (trigger, low, high, number, version, change, path, priority, status, "
-        f"expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?)",
+    task = next_tasks(tx)
+    tx.execute(
+        "INSERT INTO motion_tasks (task, trigger, low, high, number, version, change, path, priority, status, "
+        f"expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?)",
         (
-            trigger, low, high, cause.number, version, cause.change, cause.path, priority,
+            task, trigger, low, high, cause.number, version, cause.change, cause.path, priority,
             expires_ms,
         ),
     )  # fmt: skip
-    return int(cursor.lastrowid)
+    return task
 
 
 def _meet(
@@ -231,10 +235,10 @@ def claim(
     if tasks[0].size > limit:
         tasks = [split_off(tx, tasks[0], limit)]
     tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
+        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ?, claim = claim + 1 WHERE task = ?",
         [(owner, task.task) for task in tasks],
     )
-    return tasks
+    return [replace(task, claim=task.claim + 1) for task in tasks]
 
 
 def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
@@ -295,21 +299,36 @@ def split_off(tx: Transaction, task: Task, limit: int) -> Task:
 
 def _copy(tx: Transaction, task: int, low: int, high: int) -> int:
     """Make a task for other rows that is like a given one in every other way."""
-    cursor = tx.execute(
-        f"INSERT INTO motion_tasks (low, high, {LIKENESS}) SELECT ?, ?, {LIKENESS} FROM motion_tasks WHERE task = ?",
-        (low, high, task),
+    number = next_tasks(tx)
+    tx.execute(
+        f"INSERT INTO motion_tasks (task, low, high, {LIKENESS}) "
+        f"SELECT ?, ?, ?, {LIKENESS} FROM motion_tasks WHERE task = ?",
+        (number, low, high, task),
     )
-    return int(cursor.lastrowid)
+    return number
 
 
-def still_claimed(tx: Transaction, owner: str, tasks: Sequence[Task]) -> bool:
-    """Whether all of these tasks are still this owner's; a task taken over must not be completed by its old owner."""
+# -- by who holds a claim: each proves that it is this claim, as a task may have been dropped, or taken over and claimed
+# -- by another, or by the same process once more, since
+
+
+def held(tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
+    """Return those of the tasks that are held under the claim they were read with."""
     places = ", ".join("?" * len(tasks))
-    held = tx.execute(
-        f"SELECT COUNT(*) FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d} AND owner = ? AND task IN ({places})",
-        (owner, *(task.task for task in tasks)),
-    ).fetchone()[0]
-    return bool(held == len(tasks))
+    sql = (
+        f"SELECT task, claim FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d} "
+        f"AND task IN ({places})"
+    )
+    found = {(task, claim) for task, claim in tx.execute(sql, [each.task for each in tasks])}
+    return [each for each in tasks if (each.task, each.claim) in found]
+
+
+def still_claimed(tx: Transaction, tasks: Sequence[Task]) -> bool:
+    """Whether all of these tasks are held; where some are not, the others are given back, as their run is void."""
+    mine = held(tx, tasks)
+    if len(mine) < len(tasks):
+        release(tx, mine)
+    return len(mine) == len(tasks)
 
 
 def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
@@ -343,24 +362,20 @@ def remove(tx: Transaction, tasks: Sequence[int]) -> None:
     tx.executemany("DELETE FROM motion_task_changes WHERE task = ?", [(task,) for task in tasks])
 
 
-def release(
-    tx: Transaction, owner: str, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY
-) -> None:
-    """Give claimed tasks back untouched; those that have been taken over are left to their new owner."""
+def release(tx: Transaction, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY) -> None:
+    """Give claimed tasks back untouched; those that are not held any more are left as they are."""
     tx.executemany(
-        f"UPDATE motion_tasks SET status = ?, owner = NULL WHERE task = ? AND owner = ? "
+        f"UPDATE motion_tasks SET status = ?, owner = NULL WHERE task = ? AND claim = ? "
         f"AND status = {TaskStatus.CLAIMED:d}",
-        [(int(status), task.task, owner) for task in tasks],
+        [(int(status), task.task, task.claim) for task in tasks],
     )
 
 
-def split(tx: Transaction, owner: str, task: Task) -> list[Task]:
-    """Return the halves of a claimed task, claimed by the same owner."""
+def split(tx: Transaction, task: Task) -> list[Task]:
+    """Return the halves of a claimed task, held under the same claim; none where it is not held any more."""
+    if not still_claimed(tx, [task]):
+        return []
     half = split_off(tx, task, task.size // 2)
-    tx.execute(
-        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ? WHERE task = ?",
-        (owner, half.task),
-    )
     return [half, replace(task, low=half.high + 1)]
 
 
@@ -426,11 +441,11 @@ def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
     )
 
 
-def block(tx: Transaction, owner: str, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
+def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
     """Let claimed tasks wait for work upstream; what has ended since they looked does not hold them."""
     for task in tasks:
         waits = has_work_on(tx, upstream, task.low, task.high, task.version)
-        release(tx, owner, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
+        release(tx, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
 
 
 def forget_dead(tx: Transaction, trigger: str, rows: Sequence[int]) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.codecs import Stored
 from motion.persistence.catalog import origin_of
-from motion.persistence.ids import filled_ids
+from motion.persistence.ids import filled_ids, next_row, note_deleted
 from motion.persistence.layout import (
     Layout,
     changed_column,
@@ -286,8 +286,11 @@ class _Insert:
         if self._count == 1:  # a text that stays the same is compiled once
             self.add(name, (value,))
         else:
-            self._names.append(name)
-            self._places.append(str(value))
+            self.add_expression(name, str(value))
+
+    def add_expression(self, name: str, expression: str) -> None:
+        self._names.append(name)
+        self._places.append(expression)
 
     @property
     def sql(self) -> str:
@@ -314,12 +317,16 @@ def _inserted_rows(
 ) -> Sequence[int]:
     ids = filled["id"]
     if len(ids) == 1:
+        if not layout.row_is_id:
+            insert.add_expression(layout.row_column, next_row(layout))
         return [int(tx.execute(insert.sql, [value[0] for value in insert.values]).lastrowid)]
-    # One writer at a time, and the table only grows at its end: the new rows are numbered in a run.
-    sql = f"SELECT COALESCE(MAX({layout.row_column}), 0) FROM {layout.base}"
-    first = int(tx.execute(sql).fetchone()[0]) + 1
+    rows: Sequence[int] = ids  # type: ignore[assignment]  # ints, where they number the rows
+    if not layout.row_is_id:
+        first = int(tx.execute(f"SELECT {next_row(layout)}").fetchone()[0])
+        rows = range(first, first + len(ids))
+        insert.add(layout.row_column, rows)
     tx.executemany(insert.sql, zip(*insert.values, strict=True))
-    return ids if layout.row_is_id else range(first, first + len(ids))  # type: ignore[return-value]  # int ids
+    return rows
 
 
 def _filled(
@@ -502,12 +509,7 @@ def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
     """Delete rows by number, with what is kept beside them."""
     for part in parts_of(rows):
         condition = in_ranges(layout.row_column, part)
-        if layout.table.has_int_id:
-            largest = f"(SELECT MAX(id) FROM {layout.base} WHERE {condition})"
-            tx.execute(
-                f"UPDATE motion_tables SET last_id = MAX(last_id, COALESCE({largest}, 0)) WHERE name = ?",
-                (layout.table.name,),
-            )
+        note_deleted(tx, layout, condition)
         tx.execute(f"DELETE FROM {layout.base} WHERE {condition}")
         for spec in layout.versioned_specs:
             names = ", ".join(str(version) for version in _versions(tx, spec))

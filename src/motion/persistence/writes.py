@@ -12,7 +12,7 @@ from motion.codecs import Stored
 from motion.faults import reach
 from motion.graph import Graph
 from motion.persistence.cascade import Layouts, delete, fire
-from motion.persistence.catalog import next_number
+from motion.persistence.numbers import next_number
 from motion.persistence.reading import row_numbers
 from motion.persistence.rows import Columns, Inlined, Written, write_rows
 from motion.tasks import Cause

@@ -1,0 +1,88 @@
+"""Numbers: what a store counts with, in one row. Each is larger than any before, whatever was deleted since.
+
+Changes are numbered, and compared by their numbers. Tasks and events are numbered so that a number means one of them
+for ever: a run may still be under way when what it was made for is long gone. Rows that are not numbered by their id
+have numbers of their own table (`persistence.ids`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from motion.backends.base import Transaction
+
+UNNUMBERED = 1
+"""Stands for the change of a value that was written before any trigger ran on its key, so that none was noted; the
+first change of a store has the next number."""
+
+
+@dataclass
+class _Clock:
+    """The store's counters, as a write transaction knows them: read and written once for all callers that share it."""
+
+    number: int
+    graph: int
+    last_task: int
+
+
+def graph_number(tx: Transaction) -> int:
+    """Return the number that grows whenever the graph is replaced."""
+    clock = tx.memo.get(_Clock)
+    if clock is not None:
+        return int(clock.graph)
+    return int(tx.execute("SELECT graph FROM motion_clock").fetchone()[0])
+
+
+def note_new_graph(tx: Transaction) -> None:
+    """Let other processes notice that the graph was replaced."""
+    _clock(tx).graph += 1
+
+
+def next_number(tx: Transaction) -> int:
+    """Take the next change number: larger than that of any commit before."""
+    return begin_change(tx)[0]
+
+
+def begin_change(tx: Transaction) -> tuple[int, int]:
+    """Take the next change number; return it, and the number of the graph now in force."""
+    clock = _clock(tx)
+    clock.number += 1
+    return clock.number, clock.graph
+
+
+def last_number(tx: Transaction) -> int:
+    """Return the number of the last change."""
+    clock = tx.memo.get(_Clock)
+    if clock is not None:
+        return int(clock.number)
+    return int(tx.execute("SELECT number FROM motion_clock").fetchone()[0])
+
+
+def next_tasks(tx: Transaction, count: int = 1) -> int:
+    """Take numbers for tasks or events, and return the first of them."""
+    clock = _clock(tx)
+    clock.last_task += count
+    return clock.last_task - count + 1
+
+
+def last_task(tx: Transaction) -> int:
+    """Return the largest number that any task ever had, 0 where there was none."""
+    clock = tx.memo.get(_Clock)
+    if clock is not None:
+        return int(clock.last_task)
+    return int(tx.execute("SELECT last_task FROM motion_clock").fetchone()[0])
+
+
+def _clock(tx: Transaction) -> _Clock:
+    found = tx.memo.get(_Clock)
+    if found is None:
+        sql = "SELECT number, graph, last_task FROM motion_clock"
+        found = _Clock(*tx.execute(sql).fetchone())
+        tx.memo[_Clock] = found
+        tx.before_commit.append(
+            lambda: tx.execute(
+                "UPDATE motion_clock SET number = ?, graph = ?, last_task = ?",
+                (found.number, found.graph, found.last_task),
+            )
+        )
+    return found
