@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -350,6 +351,60 @@ def test_two_stores_of_one_process_in_one_folder_leave_each_other_their_tasks(
     gate.set()
     change.wait()
     assert calls.count(1) == 1
+
+
+QUICK = """
+@motion.trigger(on="item.value", sets="item.double", name="double", version="1", inline=False)
+def quick(value: int) -> int:
+    return 2 * value
+
+store = opened(triggers=[quick])
+try:
+    store.wait(timeout=4)
+    say("taken over")
+except motion.WaitTimeout:
+    say("left to its owner")
+"""
+
+
+@pytest.fixture
+def claimed(open_store: OpenStore, url: str) -> Iterator[motion.Store]:
+    """A store whose one task is claimed by this process, and runs until the test ends."""
+    begun, gate = threading.Event(), threading.Event()
+
+    @motion.trigger(on="item.value", sets="item.double", version="1", inline=False)
+    def double(value: int) -> int:
+        begun.set()
+        assert gate.wait(60)
+        return 2 * value
+
+    store = open_store("shared", schemas={"item": Item}, triggers=[double], url=url)
+    store.set("item", id=1, value=1)
+    assert begun.wait(20)
+    yield store
+    gate.set()
+
+
+def test_a_process_that_reads_the_files_of_the_folder_keeps_its_tasks(
+    claimed: motion.Store, tmp_path: Path, start: Start
+) -> None:
+    shutil.copytree(tmp_path / "shared" / "processes", tmp_path / "backup")
+    assert start(QUICK).hear() == "left to its owner"
+
+
+def test_a_copy_of_the_folder_goes_on_with_the_work_though_the_process_that_had_it_lives(
+    claimed: motion.Store, open_store: OpenStore, tmp_path: Path
+) -> None:
+    @motion.trigger(on="item.value", sets="item.double", name="double", version="1", inline=False)
+    def quick(value: int) -> int:
+        return 2 * value
+
+    copied = tmp_path / "copied"
+    shutil.copytree(tmp_path / "shared", copied, ignore=shutil.ignore_patterns("listeners"))
+    copy = open_store("shared", schemas={"item": Item}, triggers=[quick], url=f"sqlite:///{copied}")
+    copy.wait(timeout=20)
+    assert copy.get("item", 1).double == 2
+    assert claimed.get("item", 1).double is None
 
 
 def test_a_process_that_knows_only_some_tables_loses_no_cascade(tmp_path: Path) -> None:

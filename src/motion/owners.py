@@ -2,6 +2,10 @@
 
 Each process locks a file of its own in the store's folder. The system drops the lock when the process ends, however it
 ends, so who gets the lock knows that its owner is gone. A process id could be somebody else's by then.
+
+The lock belongs to the file as it was opened here (`flock`), and not to the process and the file's name (`lockf`): it
+stays when something else in this process, such as a backup, opens and closes the same file, and a copy of the file in
+another folder is not locked.
 """
 
 from __future__ import annotations
@@ -12,8 +16,6 @@ import uuid
 from pathlib import Path
 
 FOLDER = "processes"
-_here: set[str] = set()
-"""The owners of this process. The system does not tell a process of its own locks."""
 
 
 class Owner:
@@ -24,19 +26,18 @@ class Owner:
         self._folder.mkdir(exist_ok=True)
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._file = os.open(self._folder / self.name, os.O_CREAT | os.O_RDWR)
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
-        _here.add(self.name)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def is_gone(self, owner: str) -> bool:
-        """Return whether the process behind another owner's name has ended."""
-        if owner in _here:
+        """Return whether the process behind an owner's name has ended."""
+        if owner == self.name:
             return False
         try:
             file = os.open(self._folder / owner, os.O_RDWR)
         except FileNotFoundError:
             return True
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         finally:
@@ -46,6 +47,5 @@ class Owner:
 
     def close(self) -> None:
         """Let go: this owner's claims may be taken over."""
-        _here.discard(self.name)
         os.close(self._file)
         (self._folder / self.name).unlink(missing_ok=True)

@@ -84,8 +84,9 @@ def note_deleted(tx: Transaction, layout: Layout, condition: str) -> None:
     notes = [("last_id", "id")] if layout.table.has_int_id else []
     notes += [] if layout.row_is_id else [("last_row", layout.row_column)]
     if notes:
+        # Without the plus, the table is walked from its end to find the largest of a few.
         largest = ", ".join(
-            f"{note} = MAX({note}, COALESCE((SELECT MAX({column}) FROM {layout.base} WHERE {condition}), 0))"
+            f"{note} = MAX({note}, COALESCE((SELECT MAX(+{column}) FROM {layout.base} WHERE {condition}), 0))"
             for note, column in notes
         )
         tx.execute(f"UPDATE motion_tables SET {largest} WHERE name = ?", (layout.table.name,))
