@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 import motion
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, pause, until
+from tests.test_processes import Item as Shared
+from tests.test_processes import Process, Start, start, url
+
+__all__ = ["Process", "start", "url"]
 
 FORMAT_1 = Path(__file__).with_name("format_1.sql")
 """A store as the first format had it: waiting tasks, dead letters, a label, rows with names and pages."""
@@ -105,6 +109,105 @@ def test_the_number_of_a_deleted_row_is_not_given_to_the_next_one(open_store: Op
 
 
 ROW_NUMBERS = 'select ":row" as row from motion_rows_note'
+
+
+# -- rows that are made again under the same id --
+
+
+@dataclass
+class Item:
+    id: int
+    text: str
+    length: int
+    liked: bool
+
+
+class Liking(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.fit(on="item.liked")
+    def learn(self, state: int, rows: list[Item]) -> int:
+        return state + len(rows)
+
+
+def test_a_row_made_again_meets_no_label_and_no_dead_letter_of_the_one_that_was_deleted(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="item.text", sets="item.length", inline=False)
+    def measure(text: str) -> int:
+        raise ValueError("not today")
+
+    def opened(*triggers: object) -> motion.Store:
+        return open_store(schemas={"item": Item}, triggers=triggers, run=True)
+
+    store = opened(measure, Liking())
+    store.set("item", id=1, text="text", liked=True).wait(raise_errors=False)
+    assert len(store.errors()) == 1
+    store.close()
+    store = opened()  # neither of them is there while the row goes
+    store.delete("item", 1)
+    store.set("item", id=1)
+    store.close()
+    store = opened(measure, Liking())
+    assert store.errors() == []
+    assert store.sql("select count(*) as n from motion_labels").to_pylist() == [{"n": 0}]
+
+
+# -- fits --
+
+SLOW_FIT = """
+import threading
+from pathlib import Path
+
+class Slow(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.fit(on="item.value")
+    def learn(self, state: int, rows: list[Item], store: motion.View) -> int:
+        folder = Path(sys.argv[1].removeprefix("sqlite:///"))
+        (folder / "begun").touch()
+        while not (folder / "go on").exists():
+            threading.Event().wait(0.01)
+        return state + 100
+
+store = opened(triggers=[Slow()])
+store.set("item", id=1, value=1)
+store.model("Slow").fit()
+input()
+store.set("item", id=1, value=2)
+store.model("Slow").fit()
+store.wait(timeout=60)
+with store.model("Slow").live() as (state, _):
+    say([state, *(each.status for each in store.model("Slow").versions())])
+"""
+
+
+def test_a_fit_that_was_taken_over_makes_no_version_when_its_first_process_comes_back(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    class Slow(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.fit(on="item.value")
+        def learn(self, state: int, rows: list[Shared]) -> int:
+            return state + 1
+
+    folder = Path(url.removeprefix("sqlite:///"))
+    slow = start(SLOW_FIT)
+    while not (folder / "begun").exists():
+        pause()
+    for file in (folder / "processes").iterdir():  # as when a machine was asleep for too long
+        file.unlink()
+    store = open_store("shared", schemas={"item": Shared}, triggers=[Slow()], url=url)
+    until(store, lambda: len(store.model("Slow").versions()) == 2, 60)
+    store.wait(timeout=60)
+    store.close()
+    (folder / "go on").touch()
+    slow.tell("and once more")  # which learns from what the store has by now
+    assert slow.hear() == "[102, 'retired', 'retired', 'live']"
 
 
 # -- stores of the format before --

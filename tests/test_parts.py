@@ -193,3 +193,50 @@ def test_parts_reach_another_process(open_store: OpenStore, url: str, start: Sta
         assert talker.hear() == word.strip()
         talker.tell("go on")
     assert list(stream) == []
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_what_was_said_of_an_older_value_or_a_deleted_row_is_passed_on_to_nobody(
+    open_store: OpenStore, is_deleted: bool, concurrency: int
+) -> None:
+    may_end = threading.Event()
+
+    @motion.trigger(on="chat.prompt", sets="chat.answer", concurrency=concurrency)
+    def answer(prompt: str) -> Iterator[str]:
+        yield f"{prompt} "
+        assert may_end.wait(20)
+        yield "and so on"
+
+    store = open_store("chats", schemas={"chat": Chat}, triggers=[answer])
+    first = store.set("chat", id=1, prompt="a secret").stream("answer", parts=True, timeout=20)
+    assert next(first) == "a secret "
+    if is_deleted:
+        store.delete("chat", 1)
+    second = store.set("chat", id=1, prompt="the weather").stream("answer", parts=True, timeout=20)
+    may_end.set()
+    parts = list(second)
+    assert "".join(parts) == "the weather and so on"
+    assert [part.is_first for part in parts] == [True] + [False] * (len(parts) - 1)
+
+
+def test_nothing_is_kept_of_a_deleted_row_that_another_process_talks_about(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    from tests.test_processes import Item
+
+    talker = start(TALKER)
+    assert talker.hear() == "running"
+    store = open_store("shared", schemas={"item": Item}, url=url)
+    stream = store.set("item", id=1, value=1).stream("who", parts=True, timeout=20)
+    assert (next(stream), talker.hear()) == ("one ", "one")
+    store.delete("item", 1)
+    assert kept_parts(store) == []
+    talker.tell("go on")
+    assert talker.hear() == "two"  # so it was passed on
+    talker.kill()
+    assert kept_parts(store) == []
+
+
+def kept_parts(store: motion.Store) -> list[str]:
+    return [str(text) for text in store.sql("select text from motion_parts")["text"]]

@@ -206,7 +206,8 @@ class Change:
     def _parts_of(self, key: str) -> Callable[[Transaction, bool], list[Any]]:
         """Return what gives the parts that have been added to the texts of `key` since it was asked last."""
         layout = self._database.layouts[self._table or ""]
-        producer = self._database.graph.producers.get((layout.table.name, key), "")
+        producer = self._database.graph.producers.get((layout.table.name, key))
+        spec = None if producer is None else self._database.graph.triggers[producer]
         texts: dict[Any, ReadAlong] = {}
 
         def take(tx: Transaction, is_last: bool) -> list[Any]:
@@ -219,8 +220,9 @@ class Change:
                     fresh += text.whole(str(getattr(row, key)))
                     continue
                 number = rows_by_name(tx, layout, stored).get((stored, *name[1:]), 0)
-                growing = self._database.growing.of_row(tx, producer, number)
-                fresh += text.grown(*growing) if growing else ()
+                if spec is not None and spec.grows_text:
+                    growing = self._database.growing.of_row(tx, layout, spec, number)
+                    fresh += text.grown(*growing) if growing else ()
             return fresh
 
         return take

@@ -205,7 +205,7 @@ class Commit:
         """Complete the tasks; rows that failed, or were superseded meanwhile, go on as tasks of their own."""
         still = set(kept)
         if self.claim.spec.grows_text:
-            parts.forget(tx, self.claim.spec.name, self.inputs.rows)
+            parts.forget(tx, self.claim.spec.name, _chosen(self.inputs.rows, kept))
         for step in self.steps:
             given_up = [
                 error

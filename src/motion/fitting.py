@@ -281,7 +281,7 @@ class _Keeper:
                     tx, self._database.layouts[spec.table], spec, lineage
                 )
             if not rows:
-                self._database.write(lambda tx: labels.end_fit(tx, spec, seen, last_number(tx)))
+                self._database.write(lambda tx: self._end(tx, spec, seen))
                 return
             with files.held(self._database.backend.folder):
                 manifest, seconds = self._in_process(
@@ -310,13 +310,14 @@ class _Keeper:
         sample: Mapping[str, int | None],
         tx: Transaction,
     ) -> None:
+        if not self._end(tx, fit, seen):
+            return
         metrics = {AWAITED: fit.gate_on} if sample else {}
         number = states.add_version(
             tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
             metrics=metrics, duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
         )  # fmt: skip
         labels.note_lessons(tx, numbers, self._name, number)
-        labels.end_fit(tx, fit, seen, last_number(tx))
         reach("fit.noted")
         begin_switch(tx, self._database, self._name, number, is_gated=True, sample=sample)
 
@@ -327,10 +328,14 @@ class _Keeper:
             sample_of(self._database, self._name, fit.gate_on) if is_tried and fit.gate_on else {}
         )
 
+    def _end(self, tx: Transaction, fit: FitSpec, seen: int) -> bool:
+        return labels.end_fit(tx, fit, self._owner.name, seen, last_number(tx))
+
     def _fail(
         self, fit: FitSpec, parent: int | None, seen: int, exc: Exception, tx: Transaction
     ) -> None:
-        labels.end_fit(tx, fit, seen, last_number(tx))
+        if not self._end(tx, fit, seen):
+            return
         number = states.add_version(
             tx, self._name, "failed", parent=parent, metrics=_why(exc), fit=fit.name,
             fingerprint=fit.fingerprint,
@@ -388,7 +393,8 @@ class _Keeper:
     def _offer(
         self, request: str, fingerprint: str, made: tuple[str, float] | None, tx: Transaction
     ) -> None:
-        labels.end_request(tx, request)
+        if not labels.end_request(tx, request, self._owner.name):
+            return
         states.note_setup(tx, self._name, fingerprint)
         if made is None or states.is_known(tx, self._name, made[0]):
             return
@@ -399,7 +405,8 @@ class _Keeper:
         begin_switch(tx, self._database, self._name, number, is_gated=True)
 
     def _fail_setup(self, request: str, fingerprint: str, exc: Exception, tx: Transaction) -> None:
-        labels.end_request(tx, request)  # the next opening tries again
+        if not labels.end_request(tx, request, self._owner.name):  # the next opening tries again
+            return
         number = states.add_version(
             tx, self._name, "failed", metrics=_why(exc), fingerprint=fingerprint
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,9 @@ from motion import clock
 from motion.backends.base import Backend, Transaction
 from motion.errors import StoreClosed
 from motion.persistence import parts
+from motion.persistence.layout import Layout
+from motion.persistence.parts import Grows
+from motion.triggers import TriggerSpec
 
 
 class Part(str):
@@ -50,38 +53,40 @@ class GrowingTexts:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()
-        self._growing: dict[tuple[str, int], _Growing] = {}
+        self._growing: dict[Grows, _Growing] = {}
 
-    def add(self, trigger: str, row: int, part: int, text: str) -> None:
+    def add(self, layout: Layout, text: Grows, part: int, added: str) -> None:
         """Pass on a part: in this process at once, to others by the store."""
         with self._lock:
             if part == 0:
-                self._growing[trigger, row] = _Growing(random.getrandbits(62))
-            growing = self._growing[trigger, row]
-            growing.texts.append(text)
+                self._growing[text] = _Growing(random.getrandbits(62))
+            growing = self._growing[text]
+            growing.texts.append(added)
             waited_s = clock.monotonic_s() - growing.kept_s
             is_due = waited_s >= growing.took_s
             is_left, growing.is_left = growing.is_left, not is_due
         if is_due:
-            self._keep(trigger, row, growing)
+            self._keep(layout, text, growing)
             return
         self._backend.committed.give()
         if not is_left:
-            later = threading.Timer(growing.took_s, self._keep, (trigger, row, growing))
+            later = threading.Timer(growing.took_s, self._keep, (layout, text, growing))
             later.daemon = True
             later.start()
 
-    def _keep(self, trigger: str, row: int, growing: _Growing) -> None:
+    def _keep(self, layout: Layout, text: Grows, growing: _Growing) -> None:
         """Keep the parts that are not yet with the store. This takes at most half the time: what comes faster than it
         can be kept is kept together, a little later."""
+        spec = layout.graph.triggers[text.trigger]
 
         def work(tx: Transaction) -> None:
+            is_current = parts.growing_at(tx, layout, spec, text.row) == text
             with self._lock:
-                is_over = self._growing.get((trigger, row)) is not growing
+                is_over = self._growing.get(text) is not growing
                 first, growing.kept = growing.kept, len(growing.texts)
                 growing.is_left = False
-            if not is_over:
-                parts.keep(tx, trigger, row, growing.run, first, growing.texts[first:])
+            if is_current and not is_over:
+                parts.keep(tx, text, growing.run, first, growing.texts[first:])
 
         started = clock.monotonic_s()
         with suppress(StoreClosed):  # only the timer may come so late
@@ -90,19 +95,25 @@ class GrowingTexts:
         growing.kept_s = clock.monotonic_s()
         growing.took_s = growing.kept_s - started
 
-    def end(self, trigger: str, rows: Sequence[int]) -> None:
+    def end(self, texts: Iterable[Grows]) -> None:
         """Drop texts whose runs have ended; to be called before what they gave is committed."""
         with self._lock:
-            for row in rows:
-                self._growing.pop((trigger, row), None)
+            for text in texts:
+                self._growing.pop(text, None)
 
-    def of_row(self, tx: Transaction, trigger: str, row: int) -> tuple[int, Sequence[str]] | None:
-        """Return the run that is making a row's text and its parts so far, None where there is none."""
+    def of_row(
+        self, tx: Transaction, layout: Layout, spec: TriggerSpec, row: int
+    ) -> tuple[int, Sequence[str]] | None:
+        """Return the run that is making the text for a row as it is now, and its parts so far; None where there is
+        none."""
+        text = parts.growing_at(tx, layout, spec, row)
+        if text is None:
+            return None
         with self._lock:
-            growing = self._growing.get((trigger, row))
+            growing = self._growing.get(text)
             if growing is not None:
                 return growing.run, list(growing.texts)
-        return parts.of_row(tx, trigger, row)
+        return parts.of_text(tx, text)
 
 
 class ReadAlong:

@@ -33,6 +33,7 @@ from motion.persistence import memos
 from motion.persistence.cascade import fire
 from motion.persistence.inputs import Inputs, read_fences
 from motion.persistence.numbers import next_number
+from motion.persistence.parts import Grows
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
 from motion.schema import Tables
@@ -110,7 +111,7 @@ class Runs:
             given = self._given(trigger, batch, on_item)
         finally:
             if spec.grows_text:
-                self._database.growing.end(spec.name, inputs.rows)
+                self._database.growing.end(_texts(spec, inputs))
         if asked:
             code = (spec.name, spec.fingerprint, claim.version)
             self._database.costs.note(code, clock.monotonic_s() - started, len(asked))
@@ -205,9 +206,10 @@ class Runs:
 
     def _on_part(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
         """Return what passes the parts of a growing text on to who reads along."""
-        growing, trigger = self._database.growing, claim.spec.name
+        growing, layout = self._database.growing, claim.chain.layout
+        texts = _texts(claim.spec, inputs)
         return lambda place, part, item: growing.add(
-            trigger, inputs.rows[called[place]], part, str(item[0])
+            layout, texts[called[place]], part, str(item[0])
         )
 
     def _on_item(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
@@ -235,6 +237,12 @@ class Runs:
             reach("item.committed")
 
         return commit
+
+
+def _texts(spec: TriggerSpec, inputs: Inputs) -> list[Grows]:
+    """Return the texts that a run makes, one for each row."""
+    pairs = zip(inputs.rows, inputs.on_numbers, strict=True)
+    return [Grows(spec.name, row, number) for row, number in pairs]
 
 
 def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:

@@ -8,7 +8,8 @@ from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.graph import Graph
-from motion.persistence import events, labels, queue
+from motion.persistence import events, labels, parts, queue
+from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.rows import Written, delete_rows, log_vectors
@@ -130,16 +131,28 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
             known = set(rows) if made_in is layout else set()
             remaining = [row for row in made if row not in known]
             delete(tx, layouts, Written(made_in, remaining), cause)
-        queue.forget_dead(tx, spec.name, rows)
     for spec in layouts.graph.mourners.get(layout.table.name, ()):
         event_layout = layouts[spec.table]
         copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
         enqueue_rows(tx, event_layout, spec, copies, cause)
         drop_beyond(tx, layouts.graph, spec, len(copies))
-    labels.forget_rows(tx, layout.table.name, tuple(layouts.graph.fits.values()), rows)
+    _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:
         _log(tx, layout, key.name, _slots_of(tx, layout, key.name, rows))
+
+
+def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> None:
+    """Forget what is known of deleted rows by their numbers, also for triggers and fits that are not there any more: they
+    may come back, and a row be made under the same id."""
+    former = former_triggers(tx, table)
+    for spec in (*graph.of_table(table), *former):
+        queue.forget_dead(tx, spec.name, rows)
+        for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
+            queue.forget_dead(tx, spec.name, rows, version)
+        if spec.grows_text:
+            parts.forget(tx, spec.name, rows)
+    labels.forget_rows(tx, table, (*graph.fits.values(), *former_fits(tx)), rows)
 
 
 def _slots_of(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:

@@ -124,7 +124,9 @@ CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occur
 CREATE TABLE IF NOT EXISTS motion_parts (  -- of texts that are growing: what their runs have given; gone when whole
     trigger TEXT NOT NULL, row INTEGER NOT NULL,
     run INTEGER NOT NULL,                         -- names the run that gave it, by chance
-    part INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (trigger, row, run, part)
+    part INTEGER NOT NULL, text TEXT NOT NULL,
+    number INTEGER NOT NULL DEFAULT 0,            -- the change of the `on` keys that the run is for
+    PRIMARY KEY (trigger, row, run, part)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole table; a worker makes its tasks part by part
     change INTEGER NOT NULL, trigger TEXT NOT NULL,
@@ -213,6 +215,17 @@ def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
     return {spec.name: spec for spec in specs}
 
 
+def former_triggers(tx: Transaction, table: str) -> list[TriggerSpec]:
+    """Return the triggers that were on a table and are not there any more."""
+    specs = _decoded(tx, "SELECT spec FROM motion_triggers WHERE is_active = 0", TriggerSpec)
+    return [spec for spec in specs if spec.table == table]
+
+
+def former_fits(tx: Transaction) -> Sequence[FitSpec]:
+    """Return the fits that are not there any more."""
+    return _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active = 0", FitSpec)
+
+
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
     facts = (spec.name, spec.fingerprint, version)
@@ -263,6 +276,7 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_clock", "last_task"),
         ("motion_tables", "last_row"),
         ("motion_tasks", "claim"),
+        ("motion_parts", "number"),
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"

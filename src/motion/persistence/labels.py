@@ -132,9 +132,11 @@ def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
     return str(found[0])
 
 
-def end_fit(tx: Transaction, fit: FitSpec, seen: int, number: int) -> None:
-    """Note that a fit of any outcome is over, having seen labels up to `seen`; those made meanwhile may ask for another."""
-    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ?", (fit.name,))
+def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -> bool:
+    """Note that a fit of any outcome is over, having seen labels up to `seen`; those made meanwhile may ask for another.
+    Return whether it still was its owner's: another's outcome counts where it was taken over."""
+    if not end_request(tx, fit.name, owner):
+        return False
     sql = "SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND label > ?"
     fresh = int(tx.execute(sql, (fit.name, seen)).fetchone()[0])
     tx.execute(
@@ -143,10 +145,13 @@ def end_fit(tx: Transaction, fit: FitSpec, seen: int, number: int) -> None:
         (fit.name, seen, fresh),
     )
     request_if_due(tx, fit, number)
+    return True
 
 
-def end_request(tx: Transaction, request: str) -> None:
-    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ?", (request,))
+def end_request(tx: Transaction, request: str, owner: str) -> bool:
+    """Forget what was asked for, and return whether it still was its owner's."""
+    sql = "DELETE FROM motion_fit_requests WHERE fit = ? AND owner = ?"
+    return bool(tx.execute(sql, (request, owner)).rowcount)
 
 
 def setup_request(component: str, fingerprint: str) -> str:

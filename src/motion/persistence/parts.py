@@ -1,42 +1,62 @@
 """Parts of texts that are growing: what their runs have given so far, for readers in other processes.
 
-They are gone when the text is whole, which is then the row's value, or when its run has failed. A run that begins
-replaces what one before it had left: of a row there are the parts of one run at any time.
+They are gone when the text is whole, which is then the row's value, when its run has failed, or with their row. They
+are parts of the text for one value: what is still made for a value that was replaced meanwhile, or for a row that was
+deleted, is not kept, and not read. A run that begins replaces what one before it had left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from motion.backends.base import Transaction
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
+from motion.triggers import TriggerSpec
 
 
-def keep(
-    tx: Transaction, trigger: str, row: int, run: int, first: int, texts: Sequence[str]
-) -> None:
-    """Add parts to those of a run on a row; the first of a run end those of any other."""
+class Grows(NamedTuple):
+    """A text that is growing: of which trigger on which row, and the change of its `on` keys that it is made for."""
+
+    trigger: str
+    row: int
+    number: int
+
+
+def growing_at(tx: Transaction, layout: Layout, spec: TriggerSpec, row: int) -> Grows | None:
+    """Return the text that a trigger's run would make for a row as it is now; None where there is no such row."""
+    sql = f"SELECT {layout.on_number(spec)} FROM {layout.joined(spec.on)} WHERE {layout.row} = ?"
+    found = tx.execute(sql, (row,)).fetchone()
+    return None if found is None else Grows(spec.name, row, int(found[0]))
+
+
+def keep(tx: Transaction, text: Grows, run: int, first: int, parts: Sequence[str]) -> None:
+    """Add parts to those of a run; the first of a run end those of any other on the row."""
     tx.execute(
-        "DELETE FROM motion_parts WHERE trigger = ? AND row = ? AND run != ?", (trigger, row, run)
+        "DELETE FROM motion_parts WHERE trigger = ? AND row = ? AND run != ?",
+        (text.trigger, text.row, run),
     )
     tx.executemany(
-        "INSERT OR REPLACE INTO motion_parts (trigger, row, run, part, text) VALUES (?, ?, ?, ?, ?)",
-        [(trigger, row, run, part, text) for part, text in enumerate(texts, first)],
+        "INSERT INTO motion_parts (trigger, row, number, run, part, text) VALUES (?, ?, ?, ?, ?, ?)",
+        [(*text, run, place, part) for place, part in enumerate(parts, first)],
     )
 
 
 def forget(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
-    """Drop the parts of rows whose runs have ended."""
+    """Drop the parts of rows whose runs have ended, or that are deleted."""
     for ranges in parts_of(rows):
         tx.execute(
             f"DELETE FROM motion_parts WHERE trigger = ? AND {in_ranges('row', ranges)}", (trigger,)
         )
 
 
-def of_row(tx: Transaction, trigger: str, row: int) -> tuple[int, list[str]] | None:
-    """Return the run that is making a row's text and its parts so far, None where there is none."""
-    sql = "SELECT run, text FROM motion_parts WHERE trigger = ? AND row = ? ORDER BY run, part"
-    found = tx.execute(sql, (trigger, row)).fetchall()
+def of_text(tx: Transaction, text: Grows) -> tuple[int, list[str]] | None:
+    """Return the run that is making a text and its parts so far, None where there is none."""
+    sql = (
+        "SELECT run, text FROM motion_parts WHERE trigger = ? AND row = ? AND number = ? "
+        "ORDER BY run, part"
+    )
+    found = tx.execute(sql, text).fetchall()
     return (int(found[0][0]), [str(text) for _, text in found]) if found else None
 
 

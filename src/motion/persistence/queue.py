@@ -448,9 +448,16 @@ def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> No
         release(tx, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
 
 
-def forget_dead(tx: Transaction, trigger: str, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Drop the dead letters of rows that the trigger has met a newer change of; return those that had one."""
-    return [ended for low, high in ranges_of(rows) for ended in _end_dead(tx, trigger, low, high)]
+def forget_dead(
+    tx: Transaction, trigger: str, rows: Sequence[int], version: int | None = None
+) -> list[tuple[int, int]]:
+    """Drop the dead letters of rows that are gone, or that the trigger has met a newer change of; return those that had
+    one."""
+    return [
+        ended
+        for low, high in ranges_of(rows)
+        for ended in _end_dead(tx, trigger, low, high, version)
+    ]
 
 
 def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> set[int]:
