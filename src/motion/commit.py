@@ -30,6 +30,7 @@ from motion.persistence.results import (
 from motion.persistence.rows import Written
 from motion.persistence.writes import Operation, apply_operations
 from motion.tasks import LOSSES_ALLOWED, MAX_DEPTH, Cause, Task, pause_ms, ranges_of
+from motion.tracebacks import last_line
 from motion.triggers import TriggerSpec
 
 logger = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ class Commit:
                 if i in still and self._set_aside(tx, step, i, error, number)
             ]
             if given_up:
-                reason = given_up[0].strip().splitlines()[-1]
+                reason = last_line(given_up[0])
                 message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
                 logger.warning(message, step.spec.name, len(given_up), reason)
         self._go_on(

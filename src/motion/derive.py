@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from motion import clock
 from motion.codecs import Stored
-from motion.errors import CallTimeout, InvalidValue, MotionError, shortened
+from motion.errors import CallTimeout, MotionError, shortened
 from motion.rates import Turns
 from motion.schema import Key, Table
+from motion.tracebacks import text_of
 from motion.triggers import Failed, Trigger, TriggerSpec
 
 
@@ -62,13 +61,12 @@ class At:
         self.run.begin(rows)
 
 
-OWN_CODE = str(Path(__file__).parent)
-
-USERS_ERRORS = (Exception, SystemExit)
-"""What a user's function may raise; left alone, `SystemExit` would quietly end the thread that runs it."""
-
 CURRENT: ContextVar[Run | None] = ContextVar("motion_run", default=None)
 """The run that the present code belongs to, None outside: a store used inside one acts as its view."""
+
+
+def _no_error(_: BaseException) -> bool:
+    return False
 
 
 @dataclass
@@ -80,6 +78,7 @@ class Batch:
         keys: key -> its values, decoded, one for each row.
         rows: whole rows as instances, where the trigger reads them.
         states: component -> its state, for parameters that receive one.
+        lets_pass: tells errors that end the whole run, such as a Ctrl-C, from those of a row.
     """
 
     count: int
@@ -87,6 +86,7 @@ class Batch:
     run: Run
     rows: Sequence[Any] = ()
     states: Mapping[str, Any] = field(default_factory=dict)
+    lets_pass: Callable[[BaseException], bool] = _no_error
 
 
 @dataclass
@@ -127,15 +127,30 @@ def derive(
     Never raises what the user's function raises: that is the row's outcome.
     """
     results = _call(trigger, batch, run_async, _generator_reader(trigger.spec, target, on_item))
-    outcomes = Outcomes()
+    errors = _Errors(batch.lets_pass)
     if Failed in set(map(type, results)):
         failed = ((i, item) for i, item in enumerate(results) if type(item) is Failed)
-        outcomes.errors = {i: _text(item) for i, item in failed}
+        errors.texts = {i: text_of(item.error) for i, item in failed}
+    outcomes = Outcomes(errors=errors.texts)
     if trigger.spec.is_columnar:
-        outcomes.columns = _columns(trigger.spec, target, results, outcomes.errors)
+        outcomes.columns = _columns(trigger.spec, target, results, errors)
     elif trigger.spec.page or trigger.spec.sets_table:
-        outcomes.items = _items(trigger.spec, target, results, outcomes.errors)
+        outcomes.items = _items(trigger.spec, target, results, errors)
     return outcomes
+
+
+class _Errors:
+    """The errors of a batch's rows, as texts."""
+
+    def __init__(self, lets_pass: Callable[[BaseException], bool]) -> None:
+        self._lets_pass = lets_pass
+        self.texts: dict[int, str] = {}
+
+    def note(self, row: int, error: BaseException) -> None:
+        """Take in what reading a row's result raised: its values have methods of the user's, too."""
+        if self._lets_pass(error):
+            raise error
+        self.texts[row] = text_of(error)
 
 
 # -- calling --
@@ -151,7 +166,7 @@ def _call(
         return _call_batches(trigger, batch, run_async)
     columns = _argument_columns(spec, batch)
     if not (spec.is_async or spec.is_generator):
-        return _call_plain(trigger.function, batch, columns)
+        return call_plain(trigger.function, batch, columns)
     arguments = zip(*columns, strict=True) if columns else [()] * batch.count
     if spec.is_async:
         calls = [(range(i, i + 1), values) for i, values in enumerate(arguments)]
@@ -161,7 +176,9 @@ def _call(
     for index, values in enumerate(arguments):
         try:
             results.append(read(index, trigger.function(*values)))
-        except USERS_ERRORS as exc:
+        except _NotPassedOn as exc:  # the store's error: the whole run is put off
+            raise exc.__cause__ or exc from None
+        except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
             results.append(Failed(exc))
     return results
 
@@ -179,7 +196,7 @@ def _in_turn(function: Callable[..., Any], turns: Turns) -> Callable[..., Any]:
     return called_in_turn
 
 
-def _call_plain(
+def call_plain(
     function: Callable[..., Any], batch: Batch, columns: Sequence[Sequence[Any]]
 ) -> list[Any]:
     """Call a function on each row. The loop is `extend`'s: it costs a third of one written out."""
@@ -191,7 +208,9 @@ def _call_plain(
             results.extend(rest)
             if len(results) < batch.count:
                 results.append(Failed("StopIteration was raised, which ends loops, not triggers"))
-        except USERS_ERRORS as exc:
+        except BaseException as exc:
+            if batch.lets_pass(exc):
+                raise
             results.append(Failed(exc))
     return results
 
@@ -245,7 +264,7 @@ def _call_parts(
         batch.run.now = At(batch.run, rows.start).now
         try:
             given.append(_one_each(trigger.spec, rows, trigger.function(*arguments)))
-        except USERS_ERRORS as exc:
+        except BaseException as exc:  # noqa: BLE001 - the rows', of whatever class
             given.append(Failed(exc))
     return given
 
@@ -303,10 +322,16 @@ async def _call_async(
                 return _one_each(spec, rows, given) if spec.batch else given
             except TimeoutError as exc:  # its own, or one of the function's
                 return Failed(CallTimeout(spec.timeout_s or 0) if limit.expired() else exc)
-            except USERS_ERRORS as exc:
+            except asyncio.CancelledError:
+                raise
+            except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
                 return Failed(exc)
 
     return await asyncio.gather(*(call(rows, arguments) for rows, arguments in calls))
+
+
+class _NotPassedOn(Exception):
+    """An item could not be passed on, for which its row is not to blame."""
 
 
 def _generator_reader(
@@ -314,12 +339,19 @@ def _generator_reader(
 ) -> Callable[[int, Any], Any]:
     """Return what reads a generator to its end: its pages as a list, or its parts as one text."""
 
+    def pass_on(index: int, place: int, item: tuple[Stored, ...]) -> None:
+        if on_item is not None:
+            try:
+                on_item(index, place, item)
+            except BaseException as exc:
+                raise _NotPassedOn from exc
+
     def joined(index: int, generator: Any) -> str:
         parts = []
         for part, text in enumerate(generator):
             parts.append(text)
-            if on_item is not None and isinstance(text, str):
-                on_item(index, part, (text,))
+            if isinstance(text, str):
+                pass_on(index, part, (text,))
         return "".join(parts)
 
     if spec.page is None:
@@ -329,8 +361,7 @@ def _generator_reader(
         items = []
         for page, item in enumerate(generator):
             items.append(item)
-            if on_item is not None:
-                on_item(index, page, _page(spec, target, item))
+            pass_on(index, page, _page(spec, target, item))
         return items
 
     return read
@@ -340,10 +371,10 @@ def _generator_reader(
 
 
 def _columns(
-    spec: TriggerSpec, target: Table, results: list[Any], errors: dict[int, str]
+    spec: TriggerSpec, target: Table, results: list[Any], errors: _Errors
 ) -> list[list[Stored]]:
     keys = [target.keys[name] for name in spec.sets]
-    if len(keys) == 1 and not errors and {dict, tuple}.isdisjoint(map(type, results)):
+    if len(keys) == 1 and not errors.texts and {dict, tuple}.isdisjoint(map(type, results)):
         values = [results]
     else:
         rows = [_row_of_values(spec, result, i, errors) for i, result in enumerate(results)]
@@ -351,15 +382,13 @@ def _columns(
     return [_encoded(key, column, errors) for key, column in zip(keys, values, strict=True)]
 
 
-def _row_of_values(
-    spec: TriggerSpec, result: Any, index: int, errors: dict[int, str]
-) -> Sequence[Any]:
-    if index in errors:
+def _row_of_values(spec: TriggerSpec, result: Any, index: int, errors: _Errors) -> Sequence[Any]:
+    if index in errors.texts:
         return [None] * len(spec.sets)
     try:
         return values_of(spec, result)
-    except MotionError as exc:
-        errors[index] = _text(Failed(exc))
+    except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
+        errors.note(index, exc)
         return [None] * len(spec.sets)
 
 
@@ -384,35 +413,37 @@ def values_of(spec: TriggerSpec, result: Any) -> Sequence[Any]:
     return tuple(result)
 
 
-def _encoded(key: Key, values: Sequence[Any], errors: dict[int, str]) -> list[Stored]:
+def _encoded(key: Key, values: Sequence[Any], errors: _Errors) -> list[Stored]:
     try:
         return (
-            list(key.encode_column(values)) if not errors else _encoded_singly(key, values, errors)
+            list(key.encode_column(values))
+            if not errors.texts
+            else _encoded_singly(key, values, errors)
         )
-    except InvalidValue:
+    except BaseException:  # noqa: BLE001 - of one of the rows
         return _encoded_singly(key, values, errors)
 
 
-def _encoded_singly(key: Key, values: Sequence[Any], errors: dict[int, str]) -> list[Stored]:
+def _encoded_singly(key: Key, values: Sequence[Any], errors: _Errors) -> list[Stored]:
     stored: list[Stored] = []
     for index, value in enumerate(values):
         try:
-            stored.append(None if index in errors else key.encode(value))
-        except InvalidValue as exc:
-            errors[index] = _text(Failed(exc))
+            stored.append(None if index in errors.texts else key.encode(value))
+        except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
+            errors.note(index, exc)
             stored.append(None)
     return stored
 
 
 def _items(
-    spec: TriggerSpec, target: Table, results: list[Any], errors: dict[int, str]
+    spec: TriggerSpec, target: Table, results: list[Any], errors: _Errors
 ) -> list[list[Any]]:
     items: list[list[Any]] = []
     for index, result in enumerate(results):
         try:
-            items.append([] if index in errors else _items_of(spec, target, result))
-        except (MotionError, TypeError) as exc:
-            errors[index] = _text(Failed(exc))
+            items.append([] if index in errors.texts else _items_of(spec, target, result))
+        except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
+            errors.note(index, exc)
             items.append([])
     return items
 
@@ -441,16 +472,3 @@ def _row(target: Table, item: Any) -> dict[str, Stored]:
     return {
         name: target.key(name).encode(value) for name, value in given.items() if value is not None
     }
-
-
-def _text(failed: Failed) -> str:
-    """Return an error as the text that is kept: its traceback from the user's code on."""
-    error = failed.error
-    if not isinstance(error, BaseException):
-        return str(error)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(OWN_CODE):
-        trace = trace.tb_next
-    if trace is None:  # a result that does not fit: there is no line of the user's to show
-        return "".join(traceback.format_exception_only(error))
-    return "".join(traceback.format_exception(type(error), error, trace))

@@ -22,7 +22,10 @@ def listed(names: Iterable[str]) -> str:
 
 def shortened(value: object, limit: int = 80) -> str:
     """Return `repr(value)` cut to `limit` characters: errors quote values, not whole images."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception as exc:  # noqa: BLE001 - it may be the user's, as the value is
+        text = f"<a {type(value).__name__} whose repr raises {type(exc).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

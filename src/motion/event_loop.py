@@ -10,6 +10,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+from motion.guard import going_on
+
 
 class EventLoop:
     """An event loop that starts with its first use."""
@@ -43,8 +45,14 @@ class EventLoop:
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped. A `SystemExit` in a task that a user's function has made is raised there, where it
+    is awaited, and here."""
+    stop = threading.Event()
     try:
-        loop.run_forever()
+        while not stop.is_set():
+            with going_on(stop, "the event loop of async triggers"):
+                loop.run_forever()
+                stop.set()
         loop.run_until_complete(_cancel_the_rest())
     finally:
         loop.close()

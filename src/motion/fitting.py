@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +38,7 @@ from motion.promotion import (
     sample_of,
     switch,
 )
+from motion.tracebacks import reason_of, text_of
 
 logger = logging.getLogger(__name__)
 
@@ -293,7 +293,7 @@ class _Keeper:
                     partial(self._take_up, spec, parent, seen, numbers, manifest, seconds, sample)
                 )
                 self._database.backend.call()
-        except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
+        except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
                 self._database.write(partial(self._fail, spec, parent, seen, exc))
             return
@@ -332,7 +332,7 @@ class _Keeper:
         return labels.end_fit(tx, fit, self._owner.name, seen, last_number(tx))
 
     def _fail(
-        self, fit: FitSpec, parent: int | None, seen: int, exc: Exception, tx: Transaction
+        self, fit: FitSpec, parent: int | None, seen: int, exc: BaseException, tx: Transaction
     ) -> None:
         if not self._end(tx, fit, seen):
             return
@@ -386,7 +386,7 @@ class _Keeper:
             with files.held(self._database.backend.folder):
                 made = self._in_process(run_setup, "setup", None)
                 self._database.write(partial(self._offer, request, fingerprint, made))
-        except Exception as exc:  # noqa: BLE001 - the user's code, or the end of its process
+        except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process
             if not self._stop.is_set():
                 self._database.write(partial(self._fail_setup, request, fingerprint, exc))
 
@@ -404,7 +404,9 @@ class _Keeper:
         logger.info("setup of %s has changed; what it gives is version %d", self._name, number)
         begin_switch(tx, self._database, self._name, number, is_gated=True)
 
-    def _fail_setup(self, request: str, fingerprint: str, exc: Exception, tx: Transaction) -> None:
+    def _fail_setup(
+        self, request: str, fingerprint: str, exc: BaseException, tx: Transaction
+    ) -> None:
         if not labels.end_request(tx, request, self._owner.name):  # the next opening tries again
             return
         number = states.add_version(
@@ -520,7 +522,7 @@ class _Keeper:
             new = self._evaluated(candidate, number, like)
             live = candidate.live
             old = None if live is None else self._evaluated(candidate, live, like)
-        except Exception as exc:
+        except BaseException as exc:
             if self._stop.is_set():
                 raise
             if promote.kind != "always":
@@ -561,8 +563,7 @@ def _first_held_out(fits: Iterable[FitSpec]) -> FitSpec | None:
     return next(iter(sorted(fits, key=lambda fit: fit.holdout == 0)), None)
 
 
-def _why(exc: Exception) -> dict[str, str]:
+def _why(exc: BaseException) -> dict[str, str]:
     if isinstance(exc, FitFailed):
         return {"reason": exc.reason, "traceback": exc.trace}
-    trace = "".join(traceback.format_exception(exc))
-    return {"reason": f"{type(exc).__name__}: {exc}", "traceback": trace}
+    return {"reason": reason_of(exc), "traceback": text_of(exc)}

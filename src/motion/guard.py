@@ -22,7 +22,7 @@ def going_on(stop: threading.Event, who: str) -> Iterator[None]:
         yield
     except StoreClosed:
         stop.set()
-    except Exception:
+    except BaseException:  # also `SystemExit`, which would end the thread without a word
         if not stop.is_set():
             logger.exception("%s met an error and goes on", who)
             stop.wait(PAUSE_S)

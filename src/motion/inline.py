@@ -14,8 +14,9 @@ from motion import clock
 from motion.claims import rows_with_inputs
 from motion.codecs import Stored
 from motion.database import Database
-from motion.derive import CURRENT, Batch, derive
+from motion.derive import CURRENT, Batch, call_plain, derive
 from motion.graph import Graph
+from motion.interrupts import is_from_outside
 from motion.persistence.rows import Inlined
 from motion.persistence.writes import DeleteOperation, Operation, SetOperation
 from motion.schema import Table
@@ -129,7 +130,8 @@ class InlineRuns:
             key: values[key] if whole else [values[key][i] for i in called] for key in spec.inputs
         }
         trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
-        outcomes = derive(trigger, table, Batch(len(called), keys, run))
+        batch = Batch(len(called), keys, run, lets_pass=_is_users)
+        outcomes = derive(trigger, table, batch)
         code = (spec.name, spec.fingerprint, 0)
         self._database.costs.note(code, clock.monotonic_s() - started, len(called))
         if whole and not outcomes.errors:
@@ -140,6 +142,11 @@ class InlineRuns:
             for place, value in enumerate(given):
                 full[called[place]] = value
         return Inlined(spec, columns, frozenset(met)), frozenset(range(count)) - met
+
+
+def _is_users(error: BaseException) -> bool:
+    """Whether an error is for who writes, as a Ctrl-C is, and not a row's."""
+    return is_from_outside(error, call_plain.__code__)
 
 
 def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import inspect
 import math
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 from motion import clock
 from motion.components import Component, Progress
 from motion.database import Database, Where, condition_of
-from motion.errors import FitFailed, MotionError
+from motion.errors import FitFailed, MotionError, shortened
 from motion.persistence import forms, labels, states
 from motion.persistence.layout import Pins
+from motion.tracebacks import reason_of, text_of
 from motion.view import View
 
 TOLD_S = 0.5
@@ -53,13 +54,11 @@ class Job:
 def run_setup(job: Job) -> tuple[str, float] | None:
     """Call `setup`, and return the manifest of the state it gives and the seconds it took; None where it gives none."""
     started = clock.monotonic_s()
-    try:
+    with _errors_told(job):
         state = job.component.setup()
         if state is None:
             return None
         manifest = forms.save_state(job.folder, job.component, state)
-    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
-        raise _failed(job, exc) from None
     return manifest, clock.monotonic_s() - started
 
 
@@ -71,17 +70,21 @@ def run_fit(job: Job) -> tuple[str, float]:
         raise MotionError(
             f"fit {job.component.name}.{job.method} returned None; it returns the next state."
         )
-    manifest = forms.save_state(job.folder, job.component, state)
+    with _errors_told(job):
+        manifest = forms.save_state(job.folder, job.component, state)
     return manifest, clock.monotonic_s() - started
 
 
 def run_evaluate(job: Job) -> dict[str, float]:
     """Call `evaluate` and return its metrics as plain numbers."""
     found = _call(job)
-    if not isinstance(found, Mapping):
-        name = f"{job.component.name}.{job.method}"
-        raise MotionError(f"{name} returns a dict of metrics and their values, not {found!r}.")
-    return {str(name): float(value) for name, value in found.items()}
+    with _errors_told(job):
+        if not isinstance(found, Mapping):
+            name = f"{job.component.name}.{job.method}"
+            raise MotionError(
+                f"{name} returns a dict of metrics and their values, not {shortened(found)}."
+            )
+        return {str(name): float(value) for name, value in found.items()}
 
 
 def _call(job: Job) -> Any:
@@ -89,7 +92,8 @@ def _call(job: Job) -> Any:
     name = job.component.name
     state = None
     if job.manifest is not None:
-        state = forms.load_state(job.folder, job.component, job.manifest, job.classes)
+        with _errors_told(job):
+            state = forms.load_state(job.folder, job.component, job.manifest, job.classes)
     database = job.open_database()
     try:
         _told = _Told(database, job.request) if job.request else None
@@ -97,19 +101,23 @@ def _call(job: Job) -> Any:
         view = (
             View(database, [], pins) if job.like is None else SampleView(database, pins, job.like)
         )
-        method = getattr(job.component, job.method)
-        arguments = (state, list(job.rows), view)
-        return method(*arguments[: len(inspect.signature(method).parameters)])
-    except Exception as exc:  # noqa: BLE001 - user code: anything may come out
-        raise _failed(job, exc) from None  # its cause may not pickle
+        with _errors_told(job):
+            method = getattr(job.component, job.method)
+            arguments = (state, list(job.rows), view)
+            return method(*arguments[: len(inspect.signature(method).parameters)])
     finally:
         _told = None
         database.close()
 
 
-def _failed(job: Job, exc: Exception) -> FitFailed:
-    reason, trace = f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))
-    return FitFailed(f"{job.component.name}.{job.method}", reason, trace)
+@contextmanager
+def _errors_told(job: Job) -> Iterator[None]:
+    """Tell what a component's code raises, of whatever class, as text: the error itself may not pickle."""
+    try:
+        yield
+    except BaseException as exc:  # noqa: BLE001 - user code: anything may come out
+        name = f"{job.component.name}.{job.method}"
+        raise FitFailed(name, reason_of(exc), text_of(exc)) from None
 
 
 class SampleView(View):

@@ -5,7 +5,6 @@ Owns what is derived from what, in which order and where; what a function's resu
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +36,7 @@ from motion.persistence.parts import Grows
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import replace_pages, write_pages
 from motion.schema import Tables
+from motion.tracebacks import text_of
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
 
@@ -269,6 +269,6 @@ def _decided(
     for i, row in rows.items():
         try:
             (called if trigger.when(row) else declined).append(i)
-        except Exception as exc:  # noqa: BLE001 - user code: anything may come out
-            errors[i] = "".join(traceback.format_exception(exc))
+        except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
+            errors[i] = text_of(exc)
     return called, declined, errors

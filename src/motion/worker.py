@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,6 +32,7 @@ from motion.persistence.numbers import last_number
 from motion.rates import Turns
 from motion.runs import Runs
 from motion.tasks import Task
+from motion.tracebacks import text_of
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class Worker:
             self._run(tasks)
         except (StoreClosed, StoreUnavailable):
             raise
-        except Exception as exc:
+        except BaseException as exc:  # also what users' `load` raises, of whatever class
             logger.warning(
                 "what %d task(s) of %s gave cannot be committed",
                 len(tasks),
@@ -176,7 +176,7 @@ class Worker:
             reach("task.split")
             parts = self._halved(tasks)
             if not parts:
-                self._fail_all(tasks, "".join(traceback.format_exception(exc)))
+                self._fail_all(tasks, text_of(exc))
             try:
                 for part in parts:
                     self._run_isolated(part)
@@ -262,8 +262,10 @@ class Worker:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
         try:
             version = ensure_live(self._database, component)
-        except Exception as exc:  # noqa: BLE001 - user code: anything may come out of setup
-            self._fail_all(tasks, "".join(traceback.format_exception(exc)))
+        except (StoreClosed, StoreUnavailable):
+            raise
+        except BaseException as exc:  # noqa: BLE001 - what comes out of the user's setup, of whatever class
+            self._fail_all(tasks, text_of(exc))
             return None
         if version is None:
             self._database.write(lambda tx: self._leave_to_first_fit(tx, tasks, component))

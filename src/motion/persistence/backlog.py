@@ -10,6 +10,7 @@ from motion.backends.base import Transaction
 from motion.persistence.layout import quoted
 from motion.persistence.queue import LIVE_SQL, head_of
 from motion.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
+from motion.tracebacks import last_line
 
 
 def owners(tx: Transaction) -> list[str]:
@@ -206,4 +207,4 @@ def first_error(tx: Transaction, version: int) -> str:
         f"SELECT error FROM motion_tasks WHERE version = ? AND status = {TaskStatus.DEAD:d} ORDER BY task LIMIT 1",
         (version,),
     ).fetchone()
-    return str(found[0]).strip().splitlines()[-1] if found and found[0] else "an unknown reason"
+    return last_line(found[0]) if found and found[0] else "an unknown reason"

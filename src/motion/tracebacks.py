@@ -1,0 +1,64 @@
+"""Tracebacks: how an exception becomes text that can be kept and read. The only place where one does.
+
+Users' code may raise anything: an error whose message cannot be written as UTF-8, is as long as a book, or raises when it
+is asked for. Whatever it is, its row is told with the text that it has, and nothing else fails for it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+OWN_CODE = str(Path(__file__).parent)
+
+LONGEST = 20_000
+"""Characters of a text that is kept: its beginning and its end are, and what is between them is left out. There may be
+a text for each of a million rows."""
+
+LONGEST_REASON = 2_000
+
+
+def text_of(error: object) -> str:
+    """Return the traceback of an exception, from the user's code on; of anything else, what it says."""
+    if not isinstance(error, BaseException):
+        return _readable(_said(error), LONGEST) or "no reason was given"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(OWN_CODE):
+        trace = trace.tb_next
+    try:
+        if trace is None and error.__traceback__ is not None:
+            # A result that does not fit: there is no line of the user's to show.
+            lines = traceback.format_exception_only(error)
+        else:
+            lines = traceback.format_exception(type(error), error, trace)
+        return _readable("".join(lines), LONGEST)
+    except Exception:  # noqa: BLE001 - parts of an error are the user's: their types, messages, notes, causes
+        return reason_of(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an exception says, without its traceback: its type and its message."""
+    return _readable(f"{type(error).__name__}: {_said(error)}", LONGEST_REASON)
+
+
+def last_line(text: str) -> str:
+    """Return the line of a traceback that says what was raised."""
+    lines = reversed(text.splitlines())  # those of a group of errors stand in a frame
+    return next((line.lstrip(" |+") for line in lines if line.strip(" |+-")), "no message")
+
+
+def _said(given: object) -> str:
+    try:
+        return str(given)
+    except Exception as exc:  # noqa: BLE001 - it is the user's
+        return f"<its text cannot be had: {type(exc).__name__}>"
+
+
+def _readable(text: str, longest: int) -> str:
+    """Return a text without what no database and no terminal takes, and not longer than that."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n[{left_out} characters are left out here]\n{text[-half:]}"
