@@ -224,19 +224,41 @@ def test_rows_have_inherited_keys_filled_in(queries: motion.Store) -> None:
     assert [row.query for row in queries.rows("query")] == ["red dress", "red dress"]
 
 
-def test_conditions_see_stored_values_only(queries: motion.Store) -> None:
+def test_conditions_see_what_rows_show(queries: motion.Store) -> None:
     queries.set("query", id=7, query="red dress")
     make_image(queries)
-    assert len(queries.rows("query", where="query = 'red dress'")) == 1
+    assert len(queries.rows("query", where="query = 'red dress'")) == 2
+    assert len(queries.rows("query", where={"query": "red dress"}, limit=1)) == 1
+    assert queries.rows("query", where={"query": None}) == []
 
 
-def test_sql_sees_stored_values_only(queries: motion.Store) -> None:
+def test_a_page_that_has_a_value_of_its_own_is_found_by_that_one(open_store: OpenStore) -> None:
+    store = open_store(schemas={"levels": Levels})
+    store.set("levels", id=1, outer_page=2, outer="b")
+    store.set("levels", id=1, outer_page=2, inner_page=3)
+    store.set("levels", id=1, outer_page=2, inner_page=4, outer="c")
+    found = store.rows("levels", where={"outer": "b"})
+    assert [row.inner_page for row in found] == [0, 3]
+    assert [row.inner_page for row in store.rows("levels", where="outer = 'c'")] == [4]
+
+
+def test_sql_reads_what_rows_show(queries: motion.Store) -> None:
     queries.set("query", id=7, query="red dress")
     make_image(queries)
-    assert queries.sql("select query from query order by 1").column(0).to_pylist() == [
-        None,
-        "red dress",
-    ]
+    found = queries.sql("select query from query").column(0).to_pylist()
+    assert found == ["red dress", "red dress"]
+
+
+def test_sql_reads_what_is_stored_by_the_name_for_that(queries: motion.Store) -> None:
+    queries.set("query", id=7, query="red dress")
+    make_image(queries)
+    found = queries.sql("select query from query__stored order by 1").column(0).to_pylist()
+    assert found == [None, "red dress"]
+
+
+def test_a_table_called_as_what_another_stores_is_refused(open_store: OpenStore) -> None:
+    with pytest.raises(motion.SchemaError, match="garment__stored"):
+        open_store(schemas={"garment": Garment, "garment__stored": Levels})
 
 
 def test_a_level_by_hand_decides_what_is_inherited(open_store: OpenStore) -> None:

@@ -355,3 +355,32 @@ def test_a_search_agrees_with_brute_force_after_any_writes(
     )
     assert len({hit.id for hit in hits}) == len(hits)
     assert path != COSINE or all(-1 <= hit.score <= 1 for hit in hits)
+
+
+# -- pages --
+
+
+@dataclass
+class Page:
+    id: int
+    folder: str
+    chunk_page: int
+    chunk: str
+    embedding: np.ndarray
+
+
+def test_a_filter_sees_what_pages_inherit(open_store: OpenStore) -> None:
+    store = open_store(schemas={"document": Page})
+    for row in range(1, 5):
+        folder = "old" if row % 2 else "new"
+        store.set(
+            "document", id=row, folder=folder, chunk="first words", embedding=np.array([1.0, row])
+        )
+        store.set(
+            "document", id=row, chunk_page=1, chunk="second words", embedding=np.array([row, 1.0])
+        )
+    by_vector = store.search("document.embedding", [1.0, 0.0], k=10, where={"folder": "new"})
+    by_text = store.search("document.chunk", text="words", k=10, where="folder = 'new'")
+    for hits in (by_vector, by_text):
+        names = {(hit.id, hit.pages["chunk_page"]) for hit in hits}
+        assert names == {(2, 0), (2, 1), (4, 0), (4, 1)}

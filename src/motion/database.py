@@ -44,7 +44,7 @@ from motion.persistence import (
 from motion.persistence.cascade import Layouts
 from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
-from motion.persistence.layout import Layout, Pins
+from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.writes import (
     Applied,
     DeleteOperation,
@@ -299,7 +299,7 @@ class Database:
         pins: Pins,
     ) -> list[Any]:
         layout = self.layout(table)
-        condition, values = condition_of(layout.table, where, params)
+        condition, values = condition_of(layout, where, params)
         stored = layout.table.keys["id"].encode(row_id)
         if limit is not None and (
             isinstance(limit, bool) or not isinstance(limit, int) or limit < 0
@@ -386,19 +386,20 @@ def id_of(table: Table, given: Any) -> Stored:
 
 
 def condition_of(
-    table: Table, where: Where, params: Sequence[Any]
+    layout: Layout, where: Where, params: Sequence[Any]
 ) -> tuple[str | None, Sequence[Any]]:
-    """Return `where` as SQL with its parameters; a dict is a conjunction of equalities."""
+    """Return `where` as SQL with its parameters; a dict is a conjunction of equalities of what rows show."""
     if where is None or isinstance(where, str):
         return where, params
     if params:
         expected = "values for the ? of SQL; where= is a dict, which has its values itself"
         raise InvalidArgument("params=", shortened(params), expected)
-    parts, values = ["1"], []
+    parts, values = ["1 = 1"], []
     for name, value in where.items():
-        key = table.key(name)
-        parts.append(f'"{key.name}" IS ?')
-        values.append(key.encode(value))
+        encoded = layout.table.key(name).encode(value)
+        condition, times = layout.shows(name, quoted(name), "id", is_set=value is not None)
+        parts.append(condition)
+        values += [encoded] * times
     return " AND ".join(parts), values
 
 

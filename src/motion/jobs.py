@@ -144,7 +144,7 @@ class SampleView(View):
             for name in (path.partition(".")[2] for path in keys)
             if name in layout.versioned and layout.versioned[name].component in self._pins
         }
-        condition, values = condition_of(layout.table, where, params)
+        condition, values = condition_of(layout, where, params)
         parts = [states.has_output(spec, self._like) for spec in specs]
         parts += [f"({condition})"] if condition is not None else []
         both = " AND ".join(parts) or None

@@ -70,7 +70,7 @@ def backfill(
     """Make a trigger run again where its outputs are stale or missing, below live work; the old values stay meanwhile."""
     spec = _remakeable(database, trigger)
     layout = database.layouts[spec.table]
-    condition, values = condition_of(layout.table, where, params)
+    condition, values = condition_of(layout, where, params)
     wanted = Backfill(0, trigger, 0, 0, 0, 0, condition, backfills.packed(values), force)
     with database.backend.read() as tx:
         asked = backfills.counted(tx, layout, spec, wanted)

@@ -39,6 +39,9 @@ INDEX_KINDS: tuple[IndexKind, ...] = ("auto", "exact", "hnsw")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 RESERVED_PREFIXES = ("motion_", "sqlite_")
 
+STORED = "__stored"
+"""Ends the name by which SQL reads a table without what its rows inherit."""
+
 
 class Index:
     """`Annotated[str, motion.Index]`: keep a database index on this key."""
@@ -258,6 +261,12 @@ class Tables:
         twin = _differing_in_case(self._by_name)
         if twin:
             raise SchemaError(f"tables {twin[0]!r} and {twin[1]!r} differ in case only.")
+        for name in self._by_name:
+            if name.endswith(STORED) and name.removesuffix(STORED) in self._by_name:
+                raise SchemaError(
+                    f"table {name!r} has the name by which SQL reads what {name.removesuffix(STORED)!r} stores; "
+                    f"give it another."
+                )
 
     def __iter__(self) -> typing.Iterator[Table]:
         return iter(self._by_name.values())

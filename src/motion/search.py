@@ -108,7 +108,7 @@ def search(
         max(len(queries), len(texts)),
         _checked_k(k),
     )
-    condition, values = condition_of(question.table, where, params)
+    condition, values = condition_of(database.layout(question.table.name), where, params)
     hits = _answers(database, question, condition, values, pins)
     return hits if is_batch or is_text_batch else hits[0]
 

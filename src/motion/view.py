@@ -86,7 +86,7 @@ class Reader:
         limit: int | None = None,
         inherit: bool = True,
     ) -> list[Any]:
-        """Return rows as instances: all, all pages of an id, or those that a condition on stored values holds for.
+        """Return rows as instances: all, all pages of an id, or those that a condition on what they show holds for.
 
         Args:
             where: SQL with `?` for `params`, or a dict of equalities.
@@ -127,7 +127,7 @@ class Reader:
             text: words: rows with any of them are found, those with more and rarer ones first; a list is a batch. No
                 character has a meaning of its own. The first search makes the key's index; it is kept from then on.
             k: at least 1; exactly this many where as many exist.
-            where: only among rows that this condition on stored values holds for.
+            where: only among rows that this condition on what they show holds for.
 
         Returns:
             A list of `Hit`; for a batch a list of such lists.

@@ -335,7 +335,7 @@ def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) 
         tx.execute(statement)
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
-    _open_view(tx, layout)
+    _open_views(tx, layout)
     tx.execute(
         "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT DO UPDATE SET signature = excluded.signature",
         (layout.table.name, signature),
@@ -347,14 +347,14 @@ def _open_events(tx: Transaction, layout: Layout) -> None:
     _add_columns(tx, layout)
 
 
-def _open_view(tx: Transaction, layout: Layout) -> None:
+def _open_views(tx: Transaction, layout: Layout) -> None:
     """Make the table readable under its name, unless it is: a changed schema costs every other process a look."""
-    drop, create = layout.create_view()
     sql = "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?"
-    found = tx.execute(sql, (layout.table.name,)).fetchone()
-    if found is None or found[0] != create:
-        tx.execute(drop)
-        tx.execute(create)
+    for name, create in layout.create_views().items():
+        found = tx.execute(sql, (name,)).fetchone()
+        if found is None or found[0] != create:
+            tx.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+            tx.execute(create)
 
 
 def _add_columns(tx: Transaction, layout: Layout) -> None:

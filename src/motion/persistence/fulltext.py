@@ -75,7 +75,7 @@ def search(
         sql, values = f"{matches} ORDER BY 2 DESC, 1 LIMIT ?", [query, k]
         return [(int(found), float(score)) for found, score in tx.execute(sql, values)]
     sql = (
-        f'SELECT ":found", ":score" FROM ({matches}) CROSS JOIN {layout.stored(among.pins)} '
+        f'SELECT ":found", ":score" FROM ({matches}) CROSS JOIN {layout.shown(among.pins)} '
         f'ON ":row" = ":found" WHERE ({among.condition}\n) ORDER BY 2 DESC, 1 LIMIT ?'
     )
     rows = user_query(tx, sql, [query, *among.parameters, k], among.condition, layout.table)

@@ -15,12 +15,12 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from motion.graph import Graph
-from motion.schema import Key, Table
+from motion.schema import STORED, Key, Table
 from motion.tasks import ranges_of
 from motion.triggers import TriggerSpec
 
@@ -133,6 +133,19 @@ class Layout:
             else f"COALESCE({self.value(key)}, {alias}.{quoted(key)})"
         )
 
+    def shows(self, key: str, value: str, row_id: str, *, is_set: bool) -> tuple[str, int]:
+        """Return the condition that a row shows a value, `?`, of a key, and how often the value is needed for it.
+
+        Args:
+            value, row_id: the expressions of what it shows, and of its id.
+            is_set: whether the value asked for is one. An inherited one is then stored in a row of the same id, so the
+                ids come from one look at the table, instead of a look above each row.
+        """
+        if not is_set or self._page_zero_alias(key) is None:
+            return f"{value} IS ?", 1
+        ids = f"SELECT id FROM {self.base} WHERE {quoted(key)} = ?"
+        return f"{value} IS ? AND {row_id} IN ({ids})", 2
+
     def changed(self, key: str) -> str:
         """Return the expression of the number at which a key, inherited or own, last changed."""
         if key in self.versioned:
@@ -202,9 +215,17 @@ class Layout:
         return " ".join([f"{self.base} r", *joins])
 
     def stored(self, pins: Pins = NO_PINS) -> str:
-        """Return a subquery with `:row` and every key's own stored value: what `where` conditions see."""
+        """Return a subquery with `:row` and every key's own stored value."""
         columns = ", ".join(f"{self.value(key)} AS {quoted(key)}" for key in self.table.keys)
         return f'(SELECT {self.row} AS ":row", {columns} FROM {self.joined(self.table.keys, (), pins, inherit=False)})'
+
+    def shown(self, pins: Pins = NO_PINS) -> str:
+        """Return a subquery with `:row` and every key's value as rows show it, inherited or their own: what conditions of
+        users see."""
+        columns = ", ".join(
+            f"{self.inherited_value(key)} AS {quoted(key)}" for key in self.table.keys
+        )
+        return f'(SELECT {self.row} AS ":row", {columns} FROM {self.joined(self.table.keys, (), pins)})'
 
     def _output_alias(self, spec: TriggerSpec) -> str:
         return f"o{self.graph.rank[spec.name]}"
@@ -292,12 +313,21 @@ class Layout:
         columns = ", ".join(["slot INTEGER PRIMARY KEY", '":done" INTEGER', *numbers, *values])
         return f"CREATE TABLE IF NOT EXISTS {outputs_table(spec.name)} ({columns})"
 
-    def create_view(self) -> list[str]:
-        """Return the statements that make the table readable under its own name."""
-        name = quoted(self.table.name)
-        columns = ", ".join(f"{self.value(key)} AS {quoted(key)}" for key in self.table.keys)
-        body = f"SELECT {columns} FROM {self.joined(self.table.keys, inherit=False)}"
-        return [f"DROP VIEW IF EXISTS {name}", f"CREATE VIEW {name} AS {body}"]
+    def create_views(self) -> Mapping[str, str]:
+        """Return the statements that make the table readable under its own name, as its rows show themselves, and under
+        `<table>__stored` as they are stored; by the name of each view."""
+        keys = self.table.keys
+        name = self.table.name
+        return {
+            name: self._create_view(name, self.inherited_value, self.joined(keys)),
+            name + STORED: self._create_view(
+                name + STORED, self.value, self.joined(keys, inherit=False)
+            ),
+        }
+
+    def _create_view(self, name: str, value: Callable[[str], str], source: str) -> str:
+        columns = ", ".join(f"{value(key)} AS {quoted(key)}" for key in self.table.keys)
+        return f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}"
 
     def _index_name(self, what: str) -> str:
         return quoted(f"motion_index_{self.table.name}_{what}")

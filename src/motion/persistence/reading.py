@@ -57,7 +57,7 @@ def read_rows(
     order = order_by or ", ".join(map(quoted, layout.table.primary_key))
     # The rows are numbered after the limit: numbering comes after sorting, and would sort them all.
     chosen = (
-        f'SELECT ":row", ROW_NUMBER() OVER () AS ":place" FROM (SELECT ":row" FROM {layout.stored(pins)}'
+        f'SELECT ":row", ROW_NUMBER() OVER () AS ":place" FROM (SELECT ":row" FROM {layout.shown(pins)}'
         f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
         f" ORDER BY {order} LIMIT {-1 if limit is None else int(limit)})"
     )
