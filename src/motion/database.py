@@ -301,18 +301,20 @@ class Database:
         layout = self.layout(table)
         condition, values = condition_of(layout, where, params)
         stored = layout.table.keys["id"].encode(row_id)
-        if limit is not None and (
-            isinstance(limit, bool) or not isinstance(limit, int) or limit < 0
-        ):
-            raise InvalidArgument("rows(limit=)", shortened(limit), "an int of at least 0, or None")
+        _check_limit("rows(limit=)", limit)
         with self.backend.read() as tx:
             return reading.read_rows(
                 tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
                 inherit=inherit, pins=pins,
             )  # fmt: skip
 
-    def sql(self, query: str, params: Sequence[Any]) -> pa.Table:
-        names, found = self.backend.query(query, params)
+    def sql(
+        self, query: str, params: Sequence[Any], timeout: float | None, limit: int | None
+    ) -> pa.Table:
+        if timeout is not None and not (_is_number(timeout) and timeout > 0):
+            raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
+        _check_limit("sql(limit=)", limit)
+        names, found = self.backend.query(query, params, timeout_s=timeout, limit=limit)
         columns = list(zip(*found, strict=True)) if found else [()] * len(names)
         return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
 
@@ -401,6 +403,15 @@ def condition_of(
         parts.append(condition)
         values += [encoded] * times
     return " AND ".join(parts), values
+
+
+def _check_limit(argument: str, limit: Any) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise InvalidArgument(argument, shortened(limit), "an int of at least 0, or None")
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _arrow(column: Sequence[Any]) -> pa.Array:

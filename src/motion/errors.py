@@ -275,6 +275,15 @@ class SqlError(MotionError, ValueError):
         return f"the query {shortened(self.query, 200)} cannot be answered: {self.reason}"
 
 
+class SqlTimeout(SqlError, TimeoutError):
+    """A query took longer than its `timeout=` and was stopped."""
+
+    def __init__(self, query: str, seconds: float) -> None:
+        super().__init__(query, f"it was stopped after {seconds:g} s, its timeout=")
+        self.args = query, seconds
+        self.seconds = seconds
+
+
 class SearchError(MotionError, ValueError):
     """A search asks for something the key cannot answer."""
 

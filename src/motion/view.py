@@ -100,13 +100,29 @@ class Reader:
             pins=self._seen(),
         )  # fmt: skip
 
-    def sql(self, query: str, params: Sequence[Any] = ()) -> pa.Table:
-        """Return the result of any read-only SQL as an Arrow table; arrays come back as lists of numbers.
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] = (),
+        *,
+        timeout: float | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """Return the result of SQL that reads as an Arrow table; arrays come back as lists of numbers.
+
+        It may read all that is in the store's file, and do nothing else: what would write, set a pragma, attach a file
+        or begin a transaction is refused.
+
+        Args:
+            params: for each `?` in the query.
+            timeout: seconds, after which it is stopped; without end where left out. `close` and Ctrl-C stop it too.
+            limit: rows at most; those beyond are not computed.
 
         Raises:
-            SqlError: the query is wrong, or would write.
+            SqlError: the query is wrong, or would do more than read.
+            SqlTimeout: it took longer than `timeout`.
         """
-        return self._database.sql(query, params)
+        return self._database.sql(query, params, timeout, limit)
 
     def search(
         self,

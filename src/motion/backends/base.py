@@ -89,11 +89,19 @@ class Backend(Protocol):
     def read(self) -> AbstractContextManager[Transaction]:
         """Return one snapshot; nested use in a thread gives the same one."""
 
-    def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Sequence[Any]]]:
-        """Run a user's read-only statement; return the columns' names and the rows.
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        *,
+        timeout_s: float | None = None,
+        limit: int | None = None,
+    ) -> tuple[list[str], list[Sequence[Any]]]:
+        """Run a user's read-only statement; return the columns' names and the first `limit` rows, or all.
 
         Raises:
-            SqlError: it is wrong, or would write.
+            SqlError: it is wrong, or would do more than read.
+            SqlTimeout: it was stopped after `timeout_s`.
         """
 
     def call(self) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from itertools import pairwise
+from contextlib import closing, contextmanager
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
+from motion import clock
 from motion.backends.base import Signal, Transaction
+from motion.backends.sqlite_reading import Reader, Readers
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.codecs import decode_array, encode_parameter
-from motion.errors import MotionError, SqlError, StoreClosed, StoreUnavailable
+from motion.errors import MotionError, SqlError, SqlTimeout, StoreClosed, StoreUnavailable
 from motion.faults import reach
 
 T = TypeVar("T")
@@ -67,8 +68,8 @@ class SqliteBackend:
         self.name, self.folder = name, folder
         self._path = _prepare(folder)
         self._local = threading.local()
-        self._readers: deque[_Connection] = deque()
-        self._queriers: deque[_Connection] = deque()
+        self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
+        self._queriers = Readers(self._connect_to_query, self.check_open, transactions=False)
         self._is_closed = False
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -181,81 +182,72 @@ class SqliteBackend:
         if outer is not None:
             yield outer
             return
-        connection = self._borrow(self._readers)
+        reader = self._readers.lend()
         try:
-            connection.execute("BEGIN")
-            self._local.snapshot = connection
-            yield connection
-        except sqlite3.Error as exc:
-            self._raise_named(exc)
+            reader.connection.execute("BEGIN")
+            self._local.snapshot = reader.connection
+            yield reader.connection
+        except (sqlite3.Error, SqlError) as exc:
+            reader.check_raised()
+            if isinstance(exc, sqlite3.Error) or self._is_closed:
+                self._raise_named(exc)
+            raise
         finally:
             self._local.snapshot = None
-            self._end_snapshot(connection)
+            self._end_snapshot(reader)
 
-    def _end_snapshot(self, connection: _Connection) -> None:
+    def _end_snapshot(self, reader: Reader[_Connection]) -> None:
         try:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
+            if reader.connection.in_transaction:
+                reader.connection.execute("COMMIT")
         except sqlite3.Error as exc:
             self._raise_named(exc)
         finally:
-            self._give_back(self._readers, connection)
+            self._readers.give_back(reader)
 
-    def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Sequence[Any]]]:
-        with self._borrowed(self._queriers, detect_types=sqlite3.PARSE_DECLTYPES) as connection:
-            try:
-                cursor = connection.execute(sql, [encode_parameter(value) for value in parameters])
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        *,
+        timeout_s: float | None = None,
+        limit: int | None = None,
+    ) -> tuple[list[str], list[Sequence[Any]]]:
+        values = [encode_parameter(value) for value in parameters]
+        reader = self._queriers.lend(None if timeout_s is None else clock.monotonic_s() + timeout_s)
+        try:
+            with closing(reader.connection.cursor()) as cursor:
+                cursor.execute(sql, values)
                 names = [column[0] for column in cursor.description or ()]
-                return names, cursor.fetchall()
-            except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
-                if self._is_closed:  # meanwhile, and a temporary folder is gone by now
-                    raise StoreClosed(self.name) from exc
-                if isinstance(exc, sqlite3.OperationalError) and "readonly" in str(exc):
-                    reason = (
-                        "sql() only reads; write with set, set_many or delete, so that triggers run"
-                    )
-                    raise SqlError(sql, reason) from exc
-                raise SqlError(sql, str(exc)) from exc
-
-    @contextmanager
-    def _borrowed(self, idle: deque[_Connection], **options: Any) -> Iterator[_Connection]:
-        connection = self._borrow(idle, **options)
-        try:
-            yield connection
+                return names, list(islice(cursor, limit))
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+            reader.check_raised()
+            if self._is_closed:  # meanwhile, and a temporary folder is gone by now
+                raise StoreClosed(self.name) from exc
+            if reader.is_late:
+                raise SqlTimeout(sql, timeout_s or 0) from exc
+            refused = reader.limits.refused
+            raise SqlError(sql, str(exc) if refused is None else _only_reads(refused)) from exc
         finally:
-            self._give_back(idle, connection)
+            self._queriers.give_back(reader)
 
-    def _borrow(self, idle: deque[_Connection], **options: Any) -> _Connection:
-        """Lend a reading connection: as many are open as threads ever read at once, not as many as there were."""
-        self.check_open()
-        try:
-            return idle.pop()
-        except IndexError:
-            connection = self._connect("NORMAL", **options)
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
-            return connection
+    def _connect_to_read(self, **options: Any) -> _Connection:
+        connection = self._connect("NORMAL", **options)
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+        return connection
 
-    def _give_back(self, idle: deque[_Connection], connection: _Connection) -> None:
-        idle.append(connection)
-        if self._is_closed:
-            self._close_idle(idle)
-
-    def _close_idle(self, idle: deque[_Connection]) -> None:
-        """Close the connections that nobody reads with. Who still does closes its own: to close it in the middle of a
-        statement ends the process."""
-        with suppress(IndexError):
-            while True:
-                idle.pop().close()
+    def _connect_to_query(self) -> _Connection:
+        return self._connect_to_read(detect_types=sqlite3.PARSE_DECLTYPES)
 
     def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
         """Copied in one step, under one snapshot: writers go on into the log meanwhile, and none makes it start again."""
-        with (
-            self._errors_named(),
-            closing(sqlite3.connect(folder / FILE)) as target,
-            self._borrowed(self._readers) as source,
-        ):
-            source.backup(target)
+        with self._errors_named(), closing(sqlite3.connect(folder / FILE)) as target:
+            reader = self._readers.lend()
+            try:
+                reader.connection.backup(target)
+            finally:
+                self._readers.give_back(reader)
         copy = SqliteBackend(self.name, folder, "full")
         try:
             return copy.write(mend)
@@ -343,8 +335,8 @@ class SqliteBackend:
             if self._wakeups is not None:
                 self._wakeups.close()
                 self._wakeups = None
-        self._close_idle(self._readers)
-        self._close_idle(self._queriers)
+        self._readers.close()
+        self._queriers.close()
         self.wake()
 
     def _connect(self, synchronous: str, **options: Any) -> _Connection:
@@ -375,7 +367,7 @@ class SqliteBackend:
         except sqlite3.Error as exc:
             self._raise_named(exc)
 
-    def _raise_named(self, exc: sqlite3.Error) -> NoReturn:
+    def _raise_named(self, exc: Exception) -> NoReturn:
         """Raise an error of ours where SQLite's is about the file, or the store is closed."""
         if self._is_closed:
             raise StoreClosed(self.name) from exc
@@ -476,6 +468,10 @@ def _wakeups_of(folder: Path) -> Wakeups | None:
         return None
 
 
+def _only_reads(refused: str) -> str:
+    return f"sql() only reads, and this would {refused}; write with set, set_many or delete, so that triggers run"
+
+
 def _prepare(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -486,7 +482,7 @@ def _prepare(folder: Path) -> Path:
     return folder / FILE
 
 
-def _advice(exc: sqlite3.Error) -> str:
+def _advice(exc: Exception) -> str:
     text = str(exc)
     if "locked" in text:
         return "Another process has been writing for over a minute; look for one that hangs."

@@ -346,5 +346,5 @@ def _wanted(
     if asked.chosen is None:
         return sql, ()
     condition, values = asked.chosen
-    stored = f'SELECT 1 FROM {layout.shown()} s WHERE s.":row" = {layout.row} AND ({condition})'
+    stored = f'SELECT 1 FROM {layout.shown()} s WHERE s.":row" = {layout.row} AND ({condition}\n)'
     return f"{sql} AND EXISTS ({stored})", values

@@ -50,7 +50,7 @@ def read_rows(
     pins: Pins = NO_PINS,
 ) -> list[Any]:
     """Return rows as instances, in the order asked for, or by id and page keys."""
-    conditions = ([f"({where})"] if where else []) + (["id = ?"] if row_id is not None else [])
+    conditions = ([f"({where}\n)"] if where else []) + (["id = ?"] if row_id is not None else [])
     values = [encode_parameter(value) for value in parameters] + (
         [row_id] if row_id is not None else []
     )
@@ -59,7 +59,7 @@ def read_rows(
     chosen = (
         f'SELECT ":row", ROW_NUMBER() OVER () AS ":place" FROM (SELECT ":row" FROM {layout.shown(pins)}'
         f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
-        f" ORDER BY {order} LIMIT {-1 if limit is None else int(limit)})"
+        f" ORDER BY {order}\n LIMIT {-1 if limit is None else int(limit)})"
     )
     sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
     found = user_query(tx, sql, values, where or order, layout.table)
@@ -140,4 +140,8 @@ def user_query(
         return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
     except Exception as exc:
         has = f"; table {table.name!r} has {listed(table.keys)}" if "column" in str(exc) else ""
-        raise SqlError(given, f"{exc}{has}") from exc
+        raise SqlError(given, f"{exc}{has}{_only_reads(exc)}") from exc
+
+
+def _only_reads(exc: Exception) -> str:
+    return "; a condition only reads" if "not authorized" in str(exc) else ""

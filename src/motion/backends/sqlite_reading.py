@@ -1,0 +1,250 @@
+"""What a connection that reads lets SQL do, and what stops it.
+
+SQL of users comes whole, by `sql`, or as a condition in SQL of ours. Either way SQLite asks, while it compiles a
+statement, for each thing that the statement would do: what only reads is allowed, all else is refused, whatever the
+words. A pragma (`query_only`) would be one that the SQL itself could switch off.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from threading import Event, get_ident, main_thread
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
+
+from motion import clock
+
+C = TypeVar("C", bound=sqlite3.Connection)
+
+READS = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+    }
+)
+REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
+ASKING_PRAGMAS = frozenset(
+    {
+        "collation_list",
+        "compile_options",
+        "foreign_key_list",
+        "function_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "module_list",
+        "pragma_list",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
+"""What a pragma with an argument may ask for; those of `COUNTING_PRAGMAS` only without, as an argument may set them."""
+
+COUNTING_PRAGMAS = frozenset(
+    {
+        "application_id",
+        "data_version",
+        "encoding",
+        "freelist_count",
+        "page_count",
+        "page_size",
+        "schema_version",
+        "user_version",
+    }
+)
+WRITES = {
+    sqlite3.SQLITE_INSERT: "insert into",
+    sqlite3.SQLITE_UPDATE: "update",
+    sqlite3.SQLITE_DELETE: "delete from",
+}
+STEPS = 50_000
+"""Steps of SQLite's machine between two looks whether to go on: about a millisecond."""
+
+CLOSE_S = 1.0
+"""How long closing waits for those who read to notice it."""
+
+
+class Limits:
+    """What one connection that reads may do. Its caller keeps threads apart.
+
+    Attributes:
+        refused: what the last statement would have done and may not, for people; None where it was not refused.
+    """
+
+    def __init__(self, *, transactions: bool) -> None:
+        self._allowed = READS | ({sqlite3.SQLITE_TRANSACTION} if transactions else set())
+        self.refused: str | None = None
+
+    def answer(self, action: int, first: Any, second: Any, *_: Any) -> int:
+        """Tell SQLite whether a statement may do something: its authorizer."""
+        if action in self._allowed and second not in REFUSED_FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_PRAGMA and _only_asks(first, second):
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+            return (
+                sqlite3.SQLITE_OK
+            )  # asked for table-valued functions; SQLite itself refuses to do it
+        self.refused = _told(action, first, second)
+        return sqlite3.SQLITE_DENY
+
+
+def _only_asks(pragma: str, argument: str | None) -> bool:
+    return pragma in ASKING_PRAGMAS or (pragma in COUNTING_PRAGMAS and argument is None)
+
+
+def _told(action: int, first: Any, second: Any) -> str:
+    if action in WRITES:
+        return f"{WRITES[action]} {first}"
+    if action == sqlite3.SQLITE_PRAGMA:
+        return f"run pragma {first}"
+    if action == sqlite3.SQLITE_FUNCTION:
+        return f"call {second}()"
+    if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
+        return "attach or make another file"
+    if action in (sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT):
+        return "begin or end a transaction"
+    return "change what tables there are, or how they lie on disk"
+
+
+class Watch:
+    """Looks now and then whether a statement is to go on: until a time, and until what a signal raises, such as a
+    Ctrl-C, which would else wait for the statement's end.
+
+    Attributes:
+        is_late: it was stopped because its time was over.
+        raised: what a signal's handler has raised meanwhile; its caller raises it.
+    """
+
+    def __init__(self, ends_s: float | None) -> None:
+        self.ends_s = ends_s
+        self.is_late = False
+        self.raised: BaseException | None = None
+        looks = self._looks()
+        next(looks)
+        # Python handles signals where it goes on with its own code: here, between two looks, where what a handler
+        # raises is met. In a function it would be raised before the first line, and SQLite's module would drop it.
+        self.look: Callable[[], int] = looks.__next__
+
+    def _looks(self) -> Generator[int, None, None]:
+        try:
+            while self.ends_s is None or clock.monotonic_s() < self.ends_s:
+                yield 0
+            self.is_late = True
+        except GeneratorExit:
+            raise
+        except BaseException as exc:  # noqa: BLE001 - the caller raises it
+            self.raised = exc
+        yield 1
+
+
+class Reader(Generic[C]):
+    """A connection that reads, with its limits and what watches it."""
+
+    def __init__(self, connection: C, limits: Limits) -> None:
+        self.connection, self.limits = connection, limits
+        self._watch = Watch(None)
+        self._is_watched = False
+        connection.set_authorizer(limits.answer)
+
+    def begin(self, ends_s: float | None = None) -> None:
+        """Take note that it is lent: until when what it runs may go on, None is without end."""
+        self.limits.refused = None
+        is_wanted = ends_s is not None or get_ident() == main_thread().ident
+        watch = self._watch
+        if watch.ends_s is None and ends_s is None and watch.raised is None:
+            if is_wanted == self._is_watched:
+                return
+        else:
+            watch = self._watch = Watch(ends_s)
+        self.connection.set_progress_handler(watch.look if is_wanted else None, STEPS)
+        self._is_watched = is_wanted
+
+    @property
+    def is_late(self) -> bool:
+        """Whether what it ran was stopped as its time was over."""
+        return self._watch.is_late
+
+    def check_raised(self) -> None:
+        """Raise what a signal's handler has raised while a statement ran, which has ended the statement."""
+        if self._watch.raised is not None:
+            raise self._watch.raised from None
+
+
+class Readers(Generic[C]):
+    """The connections that read one file: as many are open as threads ever read at once. Thread-safe.
+
+    Args:
+        connect: opens one.
+        check_open: raises where none is to be lent any more.
+        transactions: whether what runs on them may begin and end transactions.
+    """
+
+    def __init__(
+        self, connect: Callable[[], C], check_open: Callable[[], None], *, transactions: bool
+    ) -> None:
+        self._connect, self._check_open = connect, check_open
+        self._transactions = transactions
+        self._idle: deque[Reader[C]] = deque()
+        self._all: WeakSet[Reader[C]] = WeakSet()
+        self._is_closed = False
+        self._returned = Event()  # since it was closed
+
+    def lend(self, ends_s: float | None = None) -> Reader[C]:
+        """Lend a connection, to be given back."""
+        self._check_open()
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = self._made()
+        reader.begin(ends_s)
+        return reader
+
+    def _made(self) -> Reader[C]:
+        reader = Reader(self._connect(), Limits(transactions=self._transactions))
+        self._all.add(reader)
+        try:
+            self._check_open()  # it may have been closed meanwhile, without this one
+        except BaseException:
+            self.give_back(reader)
+            raise
+        return reader
+
+    def give_back(self, reader: Reader[C]) -> None:
+        if reader.connection.in_transaction:  # nobody is lent what another has begun
+            self._all.discard(reader)
+            reader.connection.close()
+        else:
+            self._idle.append(reader)
+        if self._is_closed:
+            self._close_idle()
+            self._returned.set()
+
+    def close(self) -> None:
+        """Close the connections that nobody reads with, and stop what runs on the others: who reads closes its own, as
+        to close it in the middle of a statement ends the process."""
+        self._is_closed = True
+        self._close_idle()
+        ends_s = clock.monotonic_s() + CLOSE_S
+        while (lent := self._lent()) and clock.monotonic_s() < ends_s:
+            for reader in lent:  # once is not enough: it stops only what has begun
+                with suppress(sqlite3.ProgrammingError):  # it is closed by now
+                    reader.connection.interrupt()
+            self._returned.wait(CLOSE_S / 100)
+            self._returned.clear()
+
+    def _lent(self) -> set[Reader[C]]:
+        return set(self._all) - set(self._idle)
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                reader = self._idle.pop()
+                self._all.discard(reader)
+                reader.connection.close()
