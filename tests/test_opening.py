@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
+import runpy
 import sqlite3
+import sys
+import types
+import typing
 from collections.abc import Callable, Sequence
-from dataclasses import make_dataclass
+from dataclasses import field, make_dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -248,10 +255,11 @@ def test_a_changed_type_is_shown_before_and_after(reopen: Reopen) -> None:
     assert "size was str and is int now" in message
 
 
-def test_a_mismatch_names_the_table_and_the_command_that_changes_it(reopen: Reopen) -> None:
+def test_a_mismatch_names_the_table_and_the_way_out(reopen: Reopen) -> None:
     message = mismatch(reopen, [("size", str)], [("size", int)], size="38")
     assert "'thing'" in message
-    assert "motion migrate" in message
+    assert "set_many" in message
+    assert "migrate" not in message  # there is no such command
 
 
 def test_a_new_page_key_is_refused(reopen: Reopen) -> None:
@@ -389,3 +397,134 @@ def test_a_store_that_could_not_be_opened_can_be_opened_later(tmp_path: Path) ->
         "shop", schemas={"garment": Garment}, url=f"sqlite:///{tmp_path}"
     ) as s:
         assert len(s.rows("garment")) == 1
+
+
+# -- nested types --
+
+
+LIST: Any = list
+DICT: Any = dict  # of types that are made here, which a type checker does not see
+
+
+OLD: Any = typing  # its names, as people still write them
+OLD_LIST, OLD_OPTIONAL = OLD.List, OLD.Optional
+
+
+def nested(*fields: Field) -> Any:
+    return make_dataclass("Meta", fields)
+
+
+def tree(*fields: Field) -> Any:
+    """A dataclass that holds others of its kind."""
+    node = make_dataclass("Node", [*fields, ("below", "list[Node]", field(default_factory=list))])
+    node.__module__ = f"tree_of_{id(node)}"
+    sys.modules[node.__module__] = types.ModuleType(node.__module__)
+    vars(sys.modules[node.__module__])["Node"] = node
+    return node
+
+
+RED = {"RED": "r"}
+A_SET = {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "given", "told"),
+    [
+        (nested(("a", int)), nested(("a", int), ("b", str)), A_SET, ".b is new and has no default"),
+        (nested(("a", int)), nested(("count", int, 0)), A_SET, ".a is gone"),
+        (nested(("a", int)), nested(("a", str)), A_SET, ".a was int and is str now"),
+        (nested(("a", int)), nested(("a", float)), A_SET, ".a was int and is float now"),
+        (nested(("a", int | None)), nested(("a", int)), A_SET, ".a held none"),
+        (nested(("a", colors(RED))), nested(("a", colors({"RED": "red"}))), {"a": "r"}, "'r'"),
+        (LIST[colors(RED)], LIST[colors({"BLUE": "b"})], ["r"], "'r'"),
+        (LIST[nested(("a", int))], LIST[nested(("b", int))], [A_SET], "[].a is gone"),
+        (DICT[str, nested(("a", int))], dict[str, int], {"x": A_SET}, "is int now"),
+        (nested(("a", nested(("b", int)))), nested(("a", nested(("c", int, 1)))), {"a": {"b": 1}}, ".a.b"),
+        (nested(("a", Literal["x", "y"])), nested(("a", Literal["x"])), {"a": "y"}, "'y'"),
+        (list[datetime], list, [], "was datetime and is any now"),
+        (tree(("a", int)), tree(("b", int, 1)), {"a": 1, "below": [A_SET]}, ".a is gone"),
+    ],
+)  # fmt: skip
+def test_a_nested_type_that_does_not_read_what_is_stored_is_a_mismatch(
+    reopen: Reopen, before: Any, after: Any, given: Any, told: str
+) -> None:
+    assert told in mismatch(reopen, [("x", before)], [("x", after)], x=given)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "given", "read"),
+    [
+        (nested(("a", int)), nested(("a", int), ("b", str, "new")), A_SET, "Meta(a=1, b='new')"),
+        (nested(("a", int), ("b", int)), nested(("b", int), ("a", int)), {"a": 1, "b": 2}, "Meta(b=2, a=1)"),
+        (nested(("a", int)), nested(("a", int | None)), A_SET, "Meta(a=1)"),
+        (nested(("a", int)), nested(("a", int | str)), A_SET, "Meta(a=1)"),
+        (nested(("a", colors(RED))), nested(("a", colors({"R": "r", "B": "b"}))), {"a": "r"}, "Meta(a=<Color.R: 'r'>)"),
+        (list[int], OLD_LIST[int], [1], "[1]"),
+        (OLD_LIST[OLD_OPTIONAL[int]], list[int | None], [None], "[None]"),
+        (list[dict[str, int]], list, [{"a": 1}], "[{'a': 1}]"),
+        (tree(("a", int)), tree(("a", int)), {"a": 1, "below": [A_SET]}, "Node(a=1, below=[Node(a=1, below=[])])"),
+    ],
+)  # fmt: skip
+def test_a_nested_type_may_grow(
+    reopen: Reopen, before: Any, after: Any, given: Any, read: str
+) -> None:
+    store = reopen([("x", before)], [("x", after)], x=given)
+    assert repr(store.get("thing", 1).x) == read
+
+
+def test_what_an_older_version_noted_of_a_nested_type_is_still_taken(open_store: OpenStore) -> None:
+    kinds = {"x": LIST[nested(("a", int))], "y": OLD_LIST[int], "z": dict}
+    fields = [(name, kind, None) for name, kind in kinds.items()]
+    with open_store(schemas={"thing": schema(*fields)}) as store:
+        store.set("thing", id=1, x=[A_SET], y=[1], z={"b": 1})
+    noted = {"id": "int", "x": "list[__main__.Meta]", "y": "typing.List[int]", "z": "dict"}
+    with sqlite3.connect(str(Path(store._database.backend.folder) / "store.sqlite")) as database:
+        database.execute("UPDATE motion_tables SET signature = ?", (json.dumps(noted),))
+    again = open_store(schemas={"thing": schema(*fields)})
+    assert again.get("thing", 1).y == [1]
+    again.close()
+    other = [("x", list[int], None), *fields[1:]]
+    with pytest.raises(motion.SchemaMismatch, match=r"x .*is int now"):
+        open_store(schemas={"thing": schema(*other)})
+
+
+def test_a_value_that_does_not_read_is_told_with_its_type(open_store: OpenStore) -> None:
+    store = open_store(schemas={"thing": schema(("x", nested(("a", int))))})
+    store.set("thing", id=1, x=A_SET)
+    store._database.write(lambda tx: tx.execute("UPDATE motion_rows_thing SET x = '{}'"))
+    with pytest.raises(motion.UnreadableValue, match=r"Meta.*field `a`"):
+        store.get("thing", 1)
+
+
+SCRIPT = """
+from dataclasses import dataclass
+import motion
+
+@dataclass
+class Tag:
+    name: str
+
+@dataclass
+class Item:
+    id: int
+    tags: list[Tag]
+
+store = motion.create_store("shop", schemas={"item": Item})
+if __name__ == "__main__":
+    store.set("item", tags=[Tag("new")])
+    store.close()
+"""
+
+
+def test_a_store_of_a_script_opens_where_the_script_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop_script.py").write_text(SCRIPT)
+    runpy.run_path("shop_script.py", run_name="__main__")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    store = importlib.import_module("shop_script").store
+    try:
+        assert [row.tags[0].name for row in store.rows("item")] == ["new"]
+    finally:
+        store.close()

@@ -34,6 +34,7 @@ from motion.errors import (
     TriggerError,
     UnknownKey,
     UnknownTable,
+    UnreadableValue,
     WaitTimeout,
 )
 from motion.events import deleted
@@ -94,6 +95,7 @@ __all__ = [
     "TriggerError",
     "UnknownKey",
     "UnknownTable",
+    "UnreadableValue",
     "Vector",
     "View",
     "WaitTimeout",

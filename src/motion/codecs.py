@@ -6,6 +6,8 @@ refused value raises `Refused`, to which the schema adds table and key. Format 1
 bool 0/1 · datetime and date ISO 8601 text, aware ones in UTC · Enum its member's name · list, dict, dataclass JSON
 text · a one-dimensional float32 array its plain little-endian bytes; any other array the same, followed by a
 footer that tells dtype and shape.
+
+What is equal is stored alike: -0.0 as 0.0, an alias of an Enum's member as the member, JSON with its keys sorted.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -21,11 +24,17 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 import numpy as np
 
+from motion.errors import InvalidArgument, UnreadableValue, shortened
+from motion.nested import differences, lost, shape_of, shown
+
 Stored = int | float | str | bytes | None
 
 ARRAY_FOOTER = b"\x00array1\x00"
 INT64_MAX = 2**63 - 1
 FLOAT32 = np.dtype("<f4")
+
+LARGEST_BYTES = 2**29
+"""A value's size at most: SQLite takes 10^9 bytes for a whole row."""
 
 
 class Refused(Exception):
@@ -50,6 +59,22 @@ class Codec:
     def decode(self, stored: Any) -> Any:
         """Return the value of a stored form that is not None."""
         return stored
+
+    def difference(self, stored: str) -> str | None:
+        """Return what keeps values stored under another signature from being read, None where nothing does."""
+        if stored == self.signature:
+            return None
+        return f"was {stored} and is {self.signature} now"
+
+    def equals(self, stored: Stored) -> tuple[Stored, ...]:
+        """Return every stored form that is read as the same value: older versions stored aliases as they came."""
+        return (stored,)
+
+    #: Whether a value may be a dict.
+    takes_dict = False
+
+    #: Whether its values cannot change once they are made, so that holding one is enough to have it later.
+    is_immutable = True
 
     #: Python types whose values are stored as they are: a column of nothing else needs no look at each value.
     plain: frozenset[type] = frozenset()
@@ -118,11 +143,13 @@ class FloatCodec(Codec):
             raise Refused("a float that is not NaN; leave the key out, or set None, for 'no value'")
         if isinstance(value, int | np.integer) and int(number) != int(value):
             raise Refused("a float; this int would lose digits")
-        return number
+        if isinstance(value, np.longdouble) and number != value:
+            raise Refused("a float of 64 bits; this one would lose digits")
+        return number + 0.0  # -0.0, which SQLite does not tell from 0.0, becomes that here
 
     def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
         if set(map(type, values)) == {float} and not math.isnan(sum(values)):
-            return values
+            return values if 0.0 not in values else [value + 0.0 for value in values]
         return [None if value is None else self.encode(value) for value in values]
 
 
@@ -150,22 +177,42 @@ class StrCodec(Codec):
                 value.encode()
             except UnicodeEncodeError:
                 raise Refused("str of Unicode text; this one has half a surrogate pair") from None
-        return str(value)
+        _check_size(len(value) if value.isascii() else 4 * len(value))
+        return str.__str__(value)  # of a member of a (str, Enum) class its text, not its name
 
     def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
         if self.plain.issuperset(map(type, values)) and all(map(str.isascii, filter(None, values))):
+            _check_sizes(values)
             return values
         return [None if value is None else self.encode(value) for value in values]
 
 
 class BytesCodec(Codec):
-    expected, sql_type = "bytes", "BLOB"
+    expected, sql_type, is_immutable = "bytes", "BLOB", False  # a bytearray is taken too
     plain = frozenset({bytes, type(None)})
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
             raise Refused
+        _check_size(memoryview(value).nbytes)
         return bytes(value)
+
+    def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
+        if self.plain.issuperset(map(type, values)):
+            _check_sizes(values)
+            return values
+        return [None if value is None else self.encode(value) for value in values]
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > LARGEST_BYTES:
+        raise Refused(
+            f"a value of at most {LARGEST_BYTES // 2**20} MiB; keep larger ones in files, and their paths here"
+        )
+
+
+def _check_sizes(values: Sequence[Any]) -> None:
+    _check_size(max(map(len, filter(None, values)), default=0))
 
 
 class DatetimeCodec(Codec):
@@ -174,6 +221,8 @@ class DatetimeCodec(Codec):
     def encode(self, value: Any) -> str:
         if not isinstance(value, datetime) or value != value:  # pandas' NaT is a datetime
             raise Refused
+        if getattr(value, "nanosecond", 0):  # of pandas
+            raise Refused("a datetime, which has microseconds; round it, as with .floor('us')")
         try:
             moment = value.astimezone(UTC) if value.tzinfo is not None else value
         except OverflowError:
@@ -211,11 +260,21 @@ class EnumCodec(Codec):
         if isinstance(value, self.enum) and value.name in self.enum.__members__:
             return value.name  # a combination of flags is no member
         if isinstance(value, str) and value in self.enum.__members__:
-            return value
+            return self.enum[value].name
         raise Refused
 
+    def equals(self, stored: Stored) -> tuple[Stored, ...]:
+        member = self.enum[str(stored)]
+        return tuple(name for name, each in self.enum.__members__.items() if each is member)
+
+    def difference(self, stored: str) -> str | None:
+        return super().difference(stored) if not _has_grown(self.signature, stored) else None
+
     def decode(self, stored: Any) -> Enum:
-        return self.enum[stored]
+        try:
+            return self.enum[stored]
+        except KeyError as exc:
+            raise UnreadableValue(self.expected, repr(stored), "there is no such member") from exc
 
 
 class LiteralCodec(Codec):
@@ -228,11 +287,21 @@ class LiteralCodec(Codec):
     def signature(self) -> str:
         return f"literal {' '.join(_without_space(repr(choice)) for choice in self.choices)}"
 
+    def difference(self, stored: str) -> str | None:
+        return super().difference(stored) if not _has_grown(self.signature, stored) else None
+
     def encode(self, value: Any) -> Stored:
+        value = value.item() if isinstance(value, np.integer | np.str_) else value
         for choice in self.choices:
             if type(value) is type(choice) and value == choice:
                 return value  # type: ignore[no-any-return]  # a choice is a str or an int
         raise Refused
+
+
+def _has_grown(given: str, stored: str) -> bool:
+    """Whether an enum or a literal has all that it had when a signature was stored."""
+    new, old = given.split(), stored.split()
+    return new[0] == old[0] and set(old) <= set(new)
 
 
 def _without_space(name: str) -> str:
@@ -241,38 +310,75 @@ def _without_space(name: str) -> str:
 
 
 class JsonCodec(Codec):
-    """`list`, `dict` (also parametrised) and nested dataclasses, as JSON text."""
+    """`list`, `dict` (also parametrised) and nested dataclasses, as JSON text with sorted keys.
 
-    sql_type, is_plain = "JSON_TEXT", False
+    Raises:
+        Unsupported: of a type that does not come back from JSON as it was.
+    """
+
+    sql_type, is_plain, is_immutable, takes_dict = "JSON_TEXT", False, False, True
 
     def __init__(self, kind: Any, name: str) -> None:
         self.kind, self.expected = kind, name
+        self._shape = shape_of(kind)
         self._decoder = msgspec.json.Decoder(kind)
+
+    @property
+    def signature(self) -> str:
+        return f"json {msgspec.json.encode(self._shape).decode()}"
+
+    def difference(self, stored: str) -> str | None:
+        if stored.startswith("json "):
+            return "; ".join(differences(self._shape, msgspec.json.decode(stored[5:]))) or None
+        # Older versions kept the type's name, with that of the module it was in when it was kept.
+        if _bare(stored) == _bare(self.expected):
+            return None
+        return f"was {stored} and is {shown(self._shape)} now"
 
     def encode(self, value: Any) -> str:
         try:
             text = msgspec.json.encode(value)
             back = self._decoder.decode(text)
-        except (TypeError, ValueError, msgspec.MsgspecError, OverflowError) as exc:
+            reason = lost(value, back)
+        except (TypeError, ValueError, msgspec.MsgspecError, OverflowError, AttributeError) as exc:
             raise Refused(f"{self.expected} that JSON can hold ({exc})") from exc
-        if back != value:
+        except RecursionError as exc:
             raise Refused(
-                f"{self.expected} that JSON can hold without loss (no NaN, tuple or set inside)"
-            )
+                f"{self.expected} that JSON can hold; this one is nested too deep"
+            ) from exc
+        if reason is not None:
+            raise Refused(f"{self.expected} that JSON can hold without loss ({reason})")
+        # As plain data once more: sorting takes no keys but texts, and a dataclass may have others.
+        plain = msgspec.json.decode(msgspec.json.encode(back))
+        text = msgspec.json.encode(plain, order="sorted")
+        _check_size(len(text))
         return text.decode()
 
     def decode(self, stored: Any) -> Any:
-        return self._decoder.decode(stored)
+        try:
+            return self._decoder.decode(stored)
+        except (ValueError, TypeError, RecursionError) as exc:
+            raise UnreadableValue(self.expected, shortened(stored), str(exc)) from exc
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"\w+\.", "", name).lower()
 
 
 class ArrayCodec(Codec):
     """An array of any dtype and shape."""
 
-    expected, sql_type, is_plain = "np.ndarray", "ARRAY_BLOB", False
+    expected, sql_type, is_plain, is_immutable = "np.ndarray", "ARRAY_BLOB", False, False
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.names:
             raise Refused("np.ndarray of numbers")
+        _check_mask(value)
+        if np.dtype(value.dtype.str) != value.dtype:
+            raise Refused(
+                "np.ndarray of a type that NumPy itself has; convert it, as with .astype('f4')"
+            )
+        _check_size(value.nbytes)
         array = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(value.shape)
         raw = array.tobytes()
         if array.dtype == np.float32 and array.ndim == 1 and not raw.endswith(ARRAY_FOOTER):
@@ -287,7 +393,7 @@ class ArrayCodec(Codec):
 class VectorCodec(Codec):
     """A float32 vector of fixed length."""
 
-    sql_type, is_plain = "ARRAY_BLOB", False
+    sql_type, is_plain, is_immutable = "ARRAY_BLOB", False, False
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -302,10 +408,13 @@ class VectorCodec(Codec):
             raise Refused(f"np.ndarray: {self.expected}")
         if value.shape != (self.dim,):
             raise Refused
+        _check_mask(value)
         with np.errstate(over="ignore"):
             stored = value.astype("<f4", copy=False)
         if not np.isfinite(stored).all():
             raise Refused
+        if value.dtype.kind != "f" and not (stored.astype(value.dtype) == value).all():
+            raise Refused(f"{self.expected} of float32; these ints would lose digits")
         return stored.tobytes()
 
     def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:
@@ -314,7 +423,9 @@ class VectorCodec(Codec):
             (value.dtype, value.shape) if isinstance(value, np.ndarray) else None
             for value in values
         }
-        if len(kinds) != 1 or None in kinds:
+        if len(kinds) != 1 or None in kinds or set(map(type, values)) != {np.ndarray}:
+            return super().encode_column(values)
+        if values[0].dtype.kind != "f":
             return super().encode_column(values)
         self.encode(values[0])  # raises where type or length are wrong
         with np.errstate(over="ignore"):
@@ -325,6 +436,13 @@ class VectorCodec(Codec):
 
     def decode(self, stored: Any) -> np.ndarray[Any, Any]:
         return np.frombuffer(stored, FLOAT32)
+
+
+def _check_mask(value: np.ndarray[Any, Any]) -> None:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        raise Refused(
+            "np.ndarray without masked numbers, which have no stored form; fill them first"
+        )
 
 
 def decode_array(stored: bytes) -> np.ndarray[Any, Any]:
@@ -371,14 +489,46 @@ def _literal(choices: tuple[Any, ...]) -> Codec | None:
     return LiteralCodec(choices) if one_kind else None
 
 
-def encode_parameter(value: Any) -> Stored:
-    """Return a value as a parameter of SQL: enums, dates, arrays and NumPy numbers in their stored form."""
+def encode_parameter(value: Any, enums: frozenset[type] = frozenset()) -> Stored:
+    """Return a value as a parameter of SQL: enums, dates, arrays and NumPy numbers in their stored form.
+
+    Args:
+        enums: the Enums that are types of keys, whose members are stored by name. A member of another one that is also
+            a str or an int stands for that.
+
+    Raises:
+        InvalidArgument: SQL has nothing like it.
+    """
     if isinstance(value, Enum):
-        return value.name
-    for kinds, codec in _PARAMETERS:
-        if isinstance(value, kinds):
-            return codec.encode(value)
-    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
+        is_text = isinstance(value, str) and type(value) not in enums
+        value = str.__str__(value) if is_text else _number_of(value, enums)
+    try:
+        for kinds, codec in _PARAMETERS:
+            if isinstance(value, kinds):
+                return codec.encode(value)
+    except Refused as exc:
+        raise _no_parameter(value, str(exc)) from exc
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, int) and not -INT64_MAX - 1 <= plain <= INT64_MAX:
+        raise _no_parameter(value, "an int of at most 64 bits")
+    if isinstance(plain, float) and math.isnan(plain):  # SQLite would take it for NULL
+        raise _no_parameter(value, "a number, not NaN; say 'IS NULL' for a key that is unset")
+    if not (plain is None or isinstance(plain, int | float | str | bytes | bytearray | memoryview)):
+        raise _no_parameter(
+            value, "values that SQL has; a list, a dict or a dataclass goes into where={key: value}"
+        )
+    return bytes(plain) if isinstance(plain, bytearray | memoryview) else plain
+
+
+def _number_of(member: Enum, enums: frozenset[type]) -> Any:
+    if isinstance(member, int) and type(member) not in enums:
+        return int(member)
+    return member.name
+
+
+def _no_parameter(value: Any, expected: str) -> InvalidArgument:
+    given = f"{shortened(value)} ({type(value).__name__})"
+    return InvalidArgument("params=", given, expected or "another value")
 
 
 _PARAMETERS: tuple[tuple[Any, Codec], ...] = (

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from motion import clock
 from motion.backends.base import Backend, Transaction
-from motion.codecs import Stored
+from motion.codecs import Stored, encode_parameter
 from motion.components import Component, Fit, bind_component, bind_fits, setup_fingerprint
 from motion.costs import CodeName, Cost, Costs
 from motion.errors import (
@@ -314,7 +314,9 @@ class Database:
         if timeout is not None and not (_is_number(timeout) and timeout > 0):
             raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
         _check_limit("sql(limit=)", limit)
-        names, found = self.backend.query(query, params, timeout_s=timeout, limit=limit)
+        enums = frozenset().union(*(table.enums for table in self.tables))
+        given = [encode_parameter(value, enums) for value in params]
+        names, found = self.backend.query(query, given, timeout_s=timeout, limit=limit)
         columns = list(zip(*found, strict=True)) if found else [()] * len(names)
         return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
 
@@ -396,12 +398,15 @@ def condition_of(
     if params:
         expected = "values for the ? of SQL; where= is a dict, which has its values itself"
         raise InvalidArgument("params=", shortened(params), expected)
-    parts, values = ["1 = 1"], []
+    parts: list[str] = ["1 = 1"]
+    values: list[Stored] = []
     for name, value in where.items():
-        encoded = layout.table.key(name).encode(value)
-        condition, times = layout.shows(name, quoted(name), "id", is_set=value is not None)
-        parts.append(condition)
-        values += [encoded] * times
+        key = layout.table.key(name)
+        stored = key.encode(value)
+        condition, times = layout.shows(name, quoted(name), "id", is_set=stored is not None)
+        alike = (None,) if stored is None else key.codec.equals(stored)
+        parts.append("(" + " OR ".join([f"({condition})"] * len(alike)) + ")")
+        values += [each for each in alike for _ in range(times)]
     return " AND ".join(parts), values
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ import numpy as np
 from motion import clock
 from motion.codecs import Stored
 from motion.errors import CallTimeout, MotionError, shortened
+from motion.lending import taken
 from motion.rates import Turns
 from motion.schema import Key, Table
 from motion.tracebacks import text_of
@@ -126,6 +127,8 @@ def derive(
 
     Never raises what the user's function raises: that is the row's outcome.
     """
+    if _may_be_lent(trigger.spec, target):
+        trigger = replace(trigger, function=_taking(trigger))
     results = _call(trigger, batch, run_async, _generator_reader(trigger.spec, target, on_item))
     errors = _Errors(batch.lets_pass)
     if Failed in set(map(type, results)):
@@ -154,6 +157,29 @@ class _Errors:
 
 
 # -- calling --
+
+
+def _may_be_lent(spec: TriggerSpec, target: Table) -> bool:
+    """Whether a result is something that the function can change when it is called again."""
+    if spec.is_generator or not spec.is_columnar:
+        return not spec.is_generator and bool(spec.page or spec.sets_table)
+    return len(spec.sets) > 1 or not target.keys[spec.sets[0]].codec.is_immutable
+
+
+def _taking(trigger: Trigger) -> Callable[..., Any]:
+    """Return a trigger's function, its results taken as they are when it returns."""
+    function = trigger.function
+    if trigger.spec.is_async:
+
+        async def awaited(*arguments: Any) -> Any:
+            return taken(await function(*arguments))
+
+        return awaited
+
+    def called(*arguments: Any) -> Any:
+        return taken(function(*arguments))
+
+    return called
 
 
 def _call(
@@ -284,12 +310,19 @@ class NotOneEach(MotionError, ValueError):
 
 
 def _one_each(spec: TriggerSpec, rows: range, given: Any) -> list[Any]:
-    if isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__"):
+    if not _is_in_order(given):
         raise NotOneEach(spec.name, len(rows), f"{shortened(given)} ({type(given).__name__})")
     results = list(given)
     if len(results) != len(rows):
         raise NotOneEach(spec.name, len(rows), f"{len(results)} results")
     return results
+
+
+def _is_in_order(given: Any) -> bool:
+    """Whether something gives items one by one in an order of its own: not a set, and not a frame, which gives columns."""
+    if isinstance(given, str | bytes | bytearray | memoryview | Mapping | Set):
+        return False
+    return hasattr(given, "__iter__") and not hasattr(given, "columns")
 
 
 def _batch_arguments(spec: TriggerSpec, batch: Batch, rows: range) -> list[Any]:
@@ -360,7 +393,7 @@ def _generator_reader(
     def read(index: int, generator: Any) -> list[Any]:
         items = []
         for page, item in enumerate(generator):
-            items.append(item)
+            items.append(taken(item))
             pass_on(index, page, _page(spec, target, item))
         return items
 
@@ -377,24 +410,29 @@ def _columns(
     if len(keys) == 1 and not errors.texts and {dict, tuple}.isdisjoint(map(type, results)):
         values = [results]
     else:
-        rows = [_row_of_values(spec, result, i, errors) for i, result in enumerate(results)]
+        rows = [_row_of_values(spec, target, result, i, errors) for i, result in enumerate(results)]
         values = [[row[position] for row in rows] for position in range(len(keys))]
     return [_encoded(key, column, errors) for key, column in zip(keys, values, strict=True)]
 
 
-def _row_of_values(spec: TriggerSpec, result: Any, index: int, errors: _Errors) -> Sequence[Any]:
+def _row_of_values(
+    spec: TriggerSpec, target: Table, result: Any, index: int, errors: _Errors
+) -> Sequence[Any]:
     if index in errors.texts:
         return [None] * len(spec.sets)
     try:
-        return values_of(spec, result)
+        return values_of(spec, target, result)
     except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
         errors.note(index, exc)
         return [None] * len(spec.sets)
 
 
-def values_of(spec: TriggerSpec, result: Any) -> Sequence[Any]:
-    """Return a result as one value for each key of `sets`: a dict by name, a tuple by position, or the value itself."""
+def values_of(spec: TriggerSpec, target: Table, result: Any) -> Sequence[Any]:
+    """Return a result as one value for each key of `sets`: a dict by name, a tuple by position, or the value itself,
+    which a dict is for one key that takes dicts."""
     names = spec.sets
+    if len(names) == 1 and isinstance(result, dict) and target.keys[names[0]].codec.takes_dict:
+        return (result,)
     if isinstance(result, dict) and (len(names) > 1 or set(result) == set(names)):
         if set(result) != set(names):
             raise MotionError(
@@ -449,11 +487,12 @@ def _items(
 
 
 def _items_of(spec: TriggerSpec, target: Table, result: Any) -> list[Any]:
-    if isinstance(result, str | bytes | dict) or not hasattr(result, "__iter__"):
-        if result is None:
-            return []
+    if result is None:
+        return []
+    if not _is_in_order(result):
         raise MotionError(
-            f"trigger {spec.name!r} returns a list, one item for each page or row, not {shortened(result)}."
+            f"trigger {spec.name!r} returns a list, one item for each page or row, not {shortened(result)} "
+            f"({type(result).__name__})."
         )
     if spec.page:
         return [_page(spec, target, item) for item in result]
@@ -461,7 +500,7 @@ def _items_of(spec: TriggerSpec, target: Table, result: Any) -> list[Any]:
 
 
 def _page(spec: TriggerSpec, target: Table, item: Any) -> tuple[Stored, ...]:
-    values = values_of(spec, item)
+    values = values_of(spec, target, item)
     return tuple(
         target.keys[name].encode(value) for name, value in zip(spec.sets, values, strict=True)
     )

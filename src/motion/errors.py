@@ -94,8 +94,9 @@ class SchemaMismatch(SchemaError):
     def __str__(self) -> str:
         return (
             f"table {self.table!r} on disk does not fit the schema given: {'; '.join(self.differences)}. "
-            f"Nothing was changed. Open it with the schema it was made with, or copy the rows to a new store "
-            f"(rows, set_many); 'motion migrate {self.table}' will do that in place once the command line is there."
+            f"Nothing was changed. Open it with the schema it was made with, or give what has changed a name of its own "
+            f"(a new key beside the old one, a default for a new field), or copy the rows to a new store: read them with "
+            f"rows() where the old schema is, and write them with set_many() into a store with the new one."
         )
 
 
@@ -109,6 +110,20 @@ class InvalidValue(MotionError, ValueError, TypeError):
     def __str__(self) -> str:
         end = "" if self.given.endswith("?") else "."
         return f"{self.table}.{self.key} takes {self.expected}, but was given {self.given}{end}"
+
+
+class UnreadableValue(MotionError, ValueError):
+    """A stored value is none of its key's type: the type has changed since, or something else wrote it."""
+
+    def __init__(self, expected: str, stored: str, reason: str) -> None:
+        super().__init__(expected, stored, reason)
+        self.expected, self.stored, self.reason = expected, stored, reason
+
+    def __str__(self) -> str:
+        return (
+            f"a stored value cannot be read as {self.expected}: {self.reason}. It is {self.stored}. Give the type what it "
+            f"had when this was written, or mend the value in the database."
+        )
 
 
 class InvalidArgument(MotionError, ValueError, TypeError):

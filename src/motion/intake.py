@@ -5,6 +5,7 @@ Rows of any source become chunks; a chunk becomes one write for each set of keys
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,9 +17,10 @@ import pyarrow as pa
 
 from motion.codecs import Stored
 from motion.errors import InvalidArgument, InvalidValue, MotionError, SchemaError, shortened
+from motion.lending import taken
 from motion.persistence.rows import Columns
 from motion.persistence.writes import SetOperation
-from motion.schema import Table
+from motion.schema import Table, Unreadable
 
 COMMIT_EVERY = 10_000
 """Rows that are read, and written in one transaction, at once."""
@@ -45,48 +47,141 @@ def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
 
     Args:
         rows: dicts, instances of the table's dataclass, anything with `__arrow_c_stream__`, or an iterable of those.
+
+    Raises:
+        InvalidArgument: it is nothing that rows can be read from.
     """
     if isinstance(rows, Mapping | table.cls):
         rows = [rows]
-    if not any(hasattr(rows, way) for way in ("__arrow_c_stream__", "__iter__", "__getitem__")):
+    if isinstance(rows, str | bytes) or not (
+        _is_frame(type(rows)) or any(hasattr(rows, way) for way in ("__iter__", "__getitem__"))
+    ):
         expected = f"dicts, instances of {table.cls.__name__}, an Arrow, pandas or Polars table, or an iterable of those"
         raise InvalidArgument(
             "set_many(rows)", f"{shortened(rows)} ({type(rows).__name__})", expected
         )
     start = 0
     for chunk in (
-        _arrow_chunks(table, rows, size)
-        if hasattr(rows, "__arrow_c_stream__")
-        else _chunks(table, rows, size)
+        _frame_chunks(table, rows, size) if _is_frame(type(rows)) else _chunks(table, rows, size)
     ):
         chunk.start = start
         start += chunk.count
         yield chunk
 
 
+def _frame_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
+    """Read a frame by column: of pandas as Python has its values, of others by way of Arrow."""
+    if _is_pandas(type(source)):
+        yield from _pandas_chunks(table, source, size)
+    else:
+        yield from _arrow_chunks(table, source, size)
+
+
+def _pandas_chunks(table: Table, frame: Any, size: int) -> Iterator[Chunk]:
+    """Not by way of Arrow, which cuts nanoseconds off, and makes dicts of one column have the keys of all. The index
+    counts where its name is a key's: elsewhere it only numbers the rows."""
+    named = [name for name in frame.index.names if name in table.keys]
+    names = [*named, *frame.columns]
+    _check_names(names)
+    for start in range(0, len(frame), size):
+        part = frame.iloc[start : start + size]
+        series = [part.index.get_level_values(name) for name in named]
+        series += [part.iloc[:, i] for i in range(len(frame.columns))]
+        columns = {
+            name: _of_pandas(each.tolist(), is_array=_is_array(table, name))
+            for name, each in zip(names, series, strict=True)
+        }
+        yield Chunk(0, len(part), columns, _Rows(columns, len(part)))
+
+
+def _of_pandas(values: list[Any], *, is_array: bool) -> list[Any]:
+    return (
+        [_array(value) if type(value) is list else value for value in values]
+        if is_array
+        else values
+    )
+
+
 def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
-    reader = pa.RecordBatchReader.from_stream(source)
+    try:
+        reader = pa.RecordBatchReader.from_stream(source)
+    except Exception as exc:
+        given = f"{type(source).__name__} that is none ({exc})"
+        raise InvalidArgument("set_many(rows)", given, "a table that Arrow can read") from exc
+    names = [name for name in reader.schema.names if not PANDAS_INDEX.fullmatch(name)]
+    _check_names(names)
     for batch in reader:
         for start in range(0, batch.num_rows, size):
             part = batch.slice(start, size)
             columns = {
-                name: _python_values(
-                    column, is_array=name in table.keys and table.keys[name].is_array
-                )
-                for name, column in zip(part.schema.names, part.columns, strict=True)
+                name: _python_values(part.column(name), is_array=_is_array(table, name))
+                for name in names
             }
             yield Chunk(0, part.num_rows, columns, _Rows(columns, part.num_rows))
 
 
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""How pandas calls an index without a name in Arrow: it numbers rows, and no key can be called so."""
+
+
+def _check_names(names: Sequence[Any]) -> None:
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise InvalidArgument(
+            "set_many(rows)",
+            f"two columns called {twice!r}",
+            "a table with one column for each key",
+        )
+
+
+def _is_array(table: Table, name: Any) -> bool:
+    return name in table.keys and table.keys[name].is_array
+
+
 def _python_values(column: pa.Array, *, is_array: bool) -> list[Any]:
-    values = column.to_pylist()
+    if is_array and isinstance(column, pa.FixedShapeTensorArray) and not column.null_count:
+        return list(column.to_numpy_ndarray())
+    if is_array and isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    values = _as_python(column)
     kind = column.type
     if not (is_array and _is_list(kind)):
-        return list(values)
+        return values
     while _is_list(kind):
         kind = kind.value_type
     dtype = kind.to_pandas_dtype()
-    return [None if value is None else np.array(value, dtype) for value in values]
+    return [value if value is None else _array(value, dtype) for value in values]
+
+
+def _as_python(column: pa.Array) -> list[Any]:
+    """Return a column's values; those that Python has nothing for as `Unreadable`."""
+    try:
+        return list(column.to_pylist(maps_as_pydicts="strict"))
+    except Exception:  # noqa: BLE001 - one of them cannot be read: Arrow says it in many ways
+        return [_one_as_python(scalar) for scalar in column]
+
+
+def _one_as_python(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py(maps_as_pydicts="strict")
+    except Exception as exc:  # noqa: BLE001 - as above
+        return Unreadable(f"a value of Arrow type {scalar.type} that Python cannot hold ({exc})")
+
+
+def _array(value: Any, dtype: Any = None) -> Any:
+    """Return nested lists of numbers as an array."""
+    if isinstance(value, Unreadable):
+        return value
+    if _has_null(value):
+        return Unreadable(f"{shortened(value)}, a list with a null in it")
+    try:
+        return np.array(value, dtype)
+    except (TypeError, ValueError, OverflowError) as exc:
+        return Unreadable(f"{shortened(value)}, which makes no array ({exc})")
+
+
+def _has_null(value: Any) -> bool:
+    return any(each is None or (isinstance(each, list) and _has_null(each)) for each in value)
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -109,23 +204,39 @@ class _Rows(Sequence[Any]):
 
 
 def _chunks(table: Table, rows: Iterable[Any], size: int) -> Iterator[Chunk]:
-    iterator = iter(rows)
+    # What a sequence holds is all there; an iterator may fill one dict or buffer anew for each row.
+    iterator = iter(rows) if isinstance(rows, Sequence) else _taken_rows(table, rows)
     for first in iterator:
-        if _is_stream(type(first)):
-            yield from _arrow_chunks(table, first, size)
+        if _is_frame(type(first)):
+            yield from _frame_chunks(table, first, size)
             continue
         given = [first, *islice(iterator, size - 1)]
-        if not any(map(_is_stream, set(map(type, given)))):
+        if not any(map(_is_frame, set(map(type, given)))):
             yield from _of_dicts(table, given)
             continue
         for kind, part in groupby(given, type):
-            for each in part if _is_stream(kind) else ():
-                yield from _arrow_chunks(table, each, size)
-            yield from _of_dicts(table, list(part))  # what a stream's group has left: nothing
+            for each in part if _is_frame(kind) else ():
+                yield from _frame_chunks(table, each, size)
+            yield from _of_dicts(table, list(part))  # what a frame's group has left: nothing
 
 
-def _is_stream(kind: type) -> bool:
-    return hasattr(kind, "__arrow_c_stream__")
+def _taken_rows(table: Table, rows: Iterable[Any]) -> Iterator[Any]:
+    for row in rows:
+        if type(row) is table.cls:
+            yield table.instance([taken(getattr(row, name)) for name in table.keys])
+        else:
+            yield row if _is_frame(type(row)) else taken(row)
+
+
+def _is_frame(kind: type) -> bool:
+    return hasattr(kind, "__arrow_c_stream__") or _is_pandas(kind)
+
+
+def _is_pandas(kind: type) -> bool:
+    return any(
+        each.__name__ == "DataFrame" and each.__module__.startswith("pandas")
+        for each in kind.__mro__
+    )
 
 
 def _of_dicts(table: Table, given: Sequence[Any]) -> Iterator[Chunk]:
@@ -143,7 +254,7 @@ def _of_dicts(table: Table, given: Sequence[Any]) -> Iterator[Chunk]:
     yield Chunk(0, len(given), {key: [row.get(key) for row in rows] for key in keys}, given)
 
 
-def _mapping(table: Table, row: Any) -> Mapping[str, Any]:
+def _mapping(table: Table, row: Any) -> Mapping[Any, Any]:
     """Return a row as a mapping; one that is no row at all stays a mapping that no check will take."""
     try:
         return table.values_of(row)
@@ -151,7 +262,8 @@ def _mapping(table: Table, row: Any) -> Mapping[str, Any]:
         return {NO_ROW: _NoRow(row)}
 
 
-NO_ROW = ""
+NO_ROW: Any = object()
+"""In place of a key: a row may have any other, even an empty one."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +347,7 @@ def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[St
 
 
 def _encoded(table: Table, name: str, values: Sequence[Any]) -> Sequence[Stored]:
-    if name == NO_ROW:
+    if name is NO_ROW:
         found = next(value.given for value in values if value is not None)
         given = f"{shortened(found)} ({type(found).__name__})"
         raise InvalidValue(table.name, "row", given, f"a dict or {table.cls.__name__}")

@@ -71,7 +71,9 @@ def backfill(
     spec = _remakeable(database, trigger)
     layout = database.layouts[spec.table]
     condition, values = condition_of(layout, where, params)
-    wanted = Backfill(0, trigger, 0, 0, 0, 0, condition, backfills.packed(values), force)
+    wanted = Backfill(
+        0, trigger, 0, 0, 0, 0, condition, backfills.packed(values, layout.table.enums), force
+    )
     with database.backend.read() as tx:
         asked = backfills.counted(tx, layout, spec, wanted)
     change = database.write(lambda tx: backfills.begin(tx, asked))

@@ -21,6 +21,7 @@ import numpy as np
 from motion.codecs import (
     ALLOWED_TYPES,
     Codec,
+    EnumCodec,
     IntCodec,
     PageCodec,
     Refused,
@@ -30,6 +31,7 @@ from motion.codecs import (
     codec_for,
 )
 from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
+from motion.nested import Unsupported
 
 Metric = Literal["cosine", "dot", "l2"]
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
@@ -92,6 +94,17 @@ class KeyOptions:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """Stands for a value that its source cannot hand over, such as a text that is no UTF-8.
+
+    Attributes:
+        given: what it is, as an error tells it.
+    """
+
+    given: str
+
+
+@dataclass(frozen=True)
 class Key:
     """One column of a table."""
 
@@ -114,6 +127,8 @@ class Key:
         """
         if value is None:
             return None
+        if isinstance(value, Unreadable):
+            raise InvalidValue(self.table, self.name, value.given, self.codec.expected)
         try:
             return self.codec.encode(value)
         except Refused as exc:
@@ -243,6 +258,12 @@ class Table:
             f"{shortened(row)} ({type(row).__name__})",
             f"a dict or {self.cls.__name__}",
         )
+
+    @cached_property
+    def enums(self) -> frozenset[type]:
+        """The Enums that are types of its keys: their members are stored by name."""
+        codecs = [key.codec for key in self.keys.values()]
+        return frozenset(codec.enum for codec in codecs if isinstance(codec, EnumCodec))
 
     def signature(self) -> dict[str, str]:
         """Return what must stay the same for stored rows to be read: each key's type, pages marked."""
@@ -397,10 +418,14 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
     kind, extras = _without_extras(hint)
     vector = next((extra for extra in extras if isinstance(extra, Vector)), None)
     options = next((extra for extra in extras if isinstance(extra, KeyOptions)), KeyOptions())
-    codec = codec_for(kind, vector.dim if vector else None)
+    reason = ""
+    try:
+        codec = codec_for(kind, vector.dim if vector else None)
+    except Unsupported as exc:
+        codec, reason = None, f" ({exc})"
     if codec is None:
         raise SchemaError(
-            f"table {table!r}, key {field.name!r}: type {_type_name(hint)} cannot be stored; "
+            f"table {table!r}, key {field.name!r}: type {_type_name(hint)} cannot be stored{reason}; "
             f"allowed are {ALLOWED_TYPES}."
         )
     is_page = _is_page(table, field.name, options, codec)

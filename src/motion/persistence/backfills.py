@@ -87,9 +87,9 @@ class Backfill:
         return self.condition, msgspec.msgpack.decode(self.parameters)
 
 
-def packed(parameters: Iterable[Any]) -> bytes:
+def packed(parameters: Iterable[Any], enums: frozenset[type]) -> bytes:
     """Return a condition's parameters in the form in which they are kept."""
-    return msgspec.msgpack.encode([encode_parameter(value) for value in parameters])
+    return msgspec.msgpack.encode([encode_parameter(value, enums) for value in parameters])
 
 
 def counted(tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill) -> Backfill:
@@ -135,7 +135,7 @@ def begin_build(
     asked = _of_all(tx, layout, spec, "build")
     if bound is not None:
         condition = f"{SPREAD.format(row=quoted(':row'))} <= ?"
-        asked = replace(asked, condition=condition, parameters=packed([bound]))
+        asked = replace(asked, condition=condition, parameters=packed([bound], frozenset()))
     _begin_anew(tx, asked)
 
 

@@ -21,7 +21,7 @@ from motion.persistence.ids import check_stored_ids
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
 from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
-from motion.schema import Table, Tables
+from motion.schema import Key, Table, Tables
 from motion.triggers import TriggerSpec
 
 T = TypeVar("T")
@@ -300,29 +300,28 @@ def _stored_tables(tx: Transaction) -> dict[str, dict[str, str]]:
 
 
 def _check_signature(table: Table, stored: dict[str, str] | None) -> None:
-    given = table.signature()
     differences = [
-        f"{name} was {kind} and is {given[name]} now"
-        if name in given
-        else f"{name} ({kind}) is gone"
+        f"{name} {difference}"
         for name, kind in (stored or {}).items()
-        if not _reads(given.get(name), kind)
+        if (difference := _difference(table.keys.get(name), kind))
     ]
     differences += [
         f"{name} is a new page key, which changes what names a row"
-        for name, kind in given.items()
-        if stored is not None and name not in stored and kind.startswith("page ")
+        for name, key in table.keys.items()
+        if stored is not None and name not in stored and key.is_page
     ]
     if differences:
         raise SchemaMismatch(table.name, differences)
 
 
-def _reads(given: str | None, stored: str) -> bool:
-    """Whether values stored under one signature can be read under another: enums and literals may grow."""
-    if given is None or given == stored:
-        return given is not None
-    new, old = given.split(), stored.split()
-    return new[0] == old[0] and new[0] in ("enum", "literal") and set(old) <= set(new)
+def _difference(key: Key | None, stored: str) -> str | None:
+    """Return what keeps a key's stored values from being read, None where nothing does."""
+    if key is None:
+        return f"({stored}) is gone"
+    kind = stored.removeprefix("page ")
+    if key.is_page != stored.startswith("page "):
+        return "was a page key and is none now" if kind != stored else "is a page key now"
+    return key.codec.difference(kind)
 
 
 def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -> None:

@@ -37,7 +37,12 @@ class Filter:
 
     @staticmethod
     def of(layout: Layout, condition: str, parameters: Sequence[Any], pins: Pins) -> Filter:
-        return Filter(layout, condition, tuple(map(encode_parameter, parameters)), pins)
+        return Filter(
+            layout,
+            condition,
+            tuple(encode_parameter(value, layout.table.enums) for value in parameters),
+            pins,
+        )
 
     def kept(self, tx: Transaction, rows: Sequence[int]) -> set[int]:
         """Return those of the rows that the condition holds for."""

@@ -51,7 +51,7 @@ def read_rows(
 ) -> list[Any]:
     """Return rows as instances, in the order asked for, or by id and page keys."""
     conditions = ([f"({where}\n)"] if where else []) + (["id = ?"] if row_id is not None else [])
-    values = [encode_parameter(value) for value in parameters] + (
+    values = [encode_parameter(value, layout.table.enums) for value in parameters] + (
         [row_id] if row_id is not None else []
     )
     order = order_by or ", ".join(map(quoted, layout.table.primary_key))
