@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -217,6 +219,76 @@ def test_a_failed_fan_out_leaves_the_pages_of_the_last_run(open_store: OpenStore
     ask(store, "red green")
     store.set("query", id=1, text="bad").wait(raise_errors=False)
     assert pages(store, "idea") == {0: "red", 1: "green"}
+
+
+def test_a_users_value_of_a_page_beats_a_run_under_way_and_the_other_pages_are_made(
+    open_store: OpenStore,
+) -> None:
+    meanwhile: list[str] = []
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page", inline=False)
+    def ideas_of(text: str) -> list[str]:
+        while meanwhile:
+            set_outside(store, 1, meanwhile.pop())
+        return text.split()
+
+    store = open_store(schemas={"query": Query}, triggers=[ideas_of], run=False)
+    with Stepper(store) as worker:
+        store.set("query", id=1, text="a b")
+        worker.run_until_idle()
+        meanwhile.append("mine")
+        store.set("query", id=1, text="c d e")
+        worker.run_until_idle()
+        assert pages(store, "idea") == {0: "c", 1: "mine", 2: "e"}
+        store.backfill("ideas_of", force=True)
+        worker.run_until_idle()
+        assert pages(store, "idea") == {0: "c", 1: "mine", 2: "e"}
+        store.set("query", id=1, text="c f")
+        worker.run_until_idle()
+        assert pages(store, "idea") == {0: "c", 1: "f"}
+
+
+def set_outside(store: motion.Store, page: int, idea: str) -> None:
+    """Set a page as somebody else does, while a function runs."""
+    write = partial(store.set, "query", id=1, idea_page=page, idea=idea)
+    contextvars.Context().run(write)
+
+
+def test_pages_given_with_what_they_would_be_made_from_replace_the_run_each_time(
+    open_store: OpenStore,
+) -> None:
+    called: list[str] = []
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
+    def ideas_of(text: str) -> list[str]:
+        called.append(text)
+        return text.split()
+
+    store = open_store(schemas={"query": Query}, triggers=[ideas_of])
+    for text in ("a b", "c d"):
+        given = [{"id": 1, "idea_page": page, "idea": f"{text} {page}"} for page in range(2)]
+        store.set_many("query", [{"id": 1, "text": text}, *given]).wait()
+    assert (pages(store, "idea"), called) == ({0: "c d 0", 1: "c d 1"}, [])
+
+
+def test_a_page_whose_value_changed_has_defaults_again(open_store: OpenStore) -> None:
+    @dataclass
+    class Rated:
+        id: int
+        text: str
+        word: str
+        word_page: int
+        stars: int = 3
+
+    @motion.trigger(on="rated.text", sets="rated.word", page="word_page")
+    def words(text: str) -> list[str]:
+        return text.split()
+
+    store = open_store(schemas={"rated": Rated}, triggers=[words])
+    store.set("rated", id=1, text="a b").wait()
+    store.set("rated", id=1, word_page=1, stars=5).wait()
+    store.set("rated", id=1, text="a c").wait()
+    assert [row.stars for row in store.rows("rated")] == [3, 3]
 
 
 # -- fan-out of fan-out --

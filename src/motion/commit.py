@@ -21,6 +21,7 @@ from motion.persistence.layout import mark_of
 from motion.persistence.numbers import last_number, next_number
 from motion.persistence.results import (
     Derived,
+    Source,
     replace_pages,
     replace_rows,
     set_mark,
@@ -174,11 +175,11 @@ class Commit:
                 if i in step.places and step.outcomes.items
                 else []
             )
+            source = Source(row, self.inputs.names[i], self.inputs.on_numbers[i])
             if spec.page:
-                source = (row, self.inputs.names[i])
                 fire(tx, layouts, replace_pages(tx, layouts, spec, source, items, cause), cause)
             elif spec.sets_table:
-                fire(tx, layouts, replace_rows(tx, layouts, spec, row, items, cause), cause)
+                fire(tx, layouts, replace_rows(tx, layouts, spec, source, items, cause), cause)
             set_mark(tx, self.claim.chain.layout, spec, row, mark_of(number, origin))
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:

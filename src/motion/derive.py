@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -117,11 +117,13 @@ def derive(
     *,
     run_async: RunAsync = asyncio.run,
     on_item: OnItem | None = None,
+    derived: Container[str] = (),
 ) -> Outcomes:
     """Run a trigger on the rows of a batch.
 
     Args:
         target: the table that the results go to.
+        derived: the keys of it that triggers derive: of a row of another table they are not given.
         run_async: runs a coroutine to its end.
         on_item: told of each page, or part of a text, of a generator as it comes: (row, page, stored values).
 
@@ -138,7 +140,7 @@ def derive(
     if trigger.spec.is_columnar:
         outcomes.columns = _columns(trigger.spec, target, results, errors)
     elif trigger.spec.page or trigger.spec.sets_table:
-        outcomes.items = _items(trigger.spec, target, results, errors)
+        outcomes.items = _items(trigger.spec, target, results, errors, derived)
     return outcomes
 
 
@@ -474,19 +476,23 @@ def _encoded_singly(key: Key, values: Sequence[Any], errors: _Errors) -> list[St
 
 
 def _items(
-    spec: TriggerSpec, target: Table, results: list[Any], errors: _Errors
+    spec: TriggerSpec,
+    target: Table,
+    results: list[Any],
+    errors: _Errors,
+    derived: Container[str],
 ) -> list[list[Any]]:
     items: list[list[Any]] = []
     for index, result in enumerate(results):
         try:
-            items.append([] if index in errors.texts else _items_of(spec, target, result))
+            items.append([] if index in errors.texts else _items_of(spec, target, result, derived))
         except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
             errors.note(index, exc)
             items.append([])
     return items
 
 
-def _items_of(spec: TriggerSpec, target: Table, result: Any) -> list[Any]:
+def _items_of(spec: TriggerSpec, target: Table, result: Any, derived: Container[str]) -> list[Any]:
     if result is None:
         return []
     if not _is_in_order(result):
@@ -496,7 +502,7 @@ def _items_of(spec: TriggerSpec, target: Table, result: Any) -> list[Any]:
         )
     if spec.page:
         return [_page(spec, target, item) for item in result]
-    return [_row(target, item) for item in result]
+    return [_row(spec, target, item, derived) for item in result]
 
 
 def _page(spec: TriggerSpec, target: Table, item: Any) -> tuple[Stored, ...]:
@@ -506,8 +512,16 @@ def _page(spec: TriggerSpec, target: Table, item: Any) -> tuple[Stored, ...]:
     )
 
 
-def _row(target: Table, item: Any) -> dict[str, Stored]:
-    given = target.values_of(item)
-    return {
-        name: target.key(name).encode(value) for name, value in given.items() if value is not None
-    }
+def _row(spec: TriggerSpec, target: Table, item: Any, derived: Container[str]) -> dict[str, Stored]:
+    given = {name: value for name, value in target.values_of(item).items() if value is not None}
+    for name in given:
+        if name in derived:
+            raise MotionError(
+                f"trigger {spec.name!r} gives {target.name}.{name} = {shortened(given[name])}, which another trigger "
+                f"derives; each key has one trigger, so leave it out, or return None for it."
+            )
+    stored = {name: target.key(name).encode(value) for name, value in given.items()}
+    if isinstance(item, dict):
+        return stored
+    # An instance has a value in each field: one that is the default counts as left out.
+    return {name: value for name, value in stored.items() if value != target.keys[name].default()}

@@ -181,10 +181,15 @@ def _given(
     """Run a trigger on rows. Each run has views of its own: what a call that timed out writes later goes nowhere."""
     run = TaskRun(database, rows.pins)
     target = database.graph.tables.get(trigger.spec.sets_table or trigger.spec.table)
+    derived: set[str] = set()
+    if trigger.spec.sets_table:
+        derived = {key for table, key in database.graph.producers if table == target.name}
     batch = Batch(rows.count, rows.keys, run, rows.whole, states)
     token = CURRENT.set(run)
     try:
-        outcomes = derive(trigger, target, batch, run_async=run_async, on_item=on_item)
+        outcomes = derive(
+            trigger, target, batch, run_async=run_async, on_item=on_item, derived=derived
+        )
     finally:
         CURRENT.reset(token)
     return Given(outcomes, list(run.writes()))

@@ -34,7 +34,7 @@ from motion.persistence.inputs import Inputs, read_fences
 from motion.persistence.numbers import next_number
 from motion.persistence.parts import Grows
 from motion.persistence.reading import rows_by_number
-from motion.persistence.results import replace_pages, write_pages
+from motion.persistence.results import Source, replace_pages, write_pages
 from motion.schema import Tables
 from motion.tracebacks import text_of
 from motion.triggers import Trigger, TriggerSpec
@@ -223,7 +223,7 @@ class Runs:
                 if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
                     return  # superseded meanwhile: the commit at the run's end drops the rest
                 cause = claim.cause(row, next_number(tx))
-                source = (row, inputs.names[i])
+                source = Source(row, inputs.names[i], inputs.on_numbers[i])
                 if page == 0:
                     written = replace_pages(tx, layouts, claim.spec, source, [item], cause)
                 else:

@@ -144,6 +144,10 @@ class Key:
     def decode(self, stored: Stored) -> Any:
         return None if stored is None else self.codec.decode(stored)
 
+    def default(self) -> Stored:
+        """Return the stored form of what a new row has where it is left out."""
+        return None if self.make_default is None else self.encode(self.make_default())
+
     @property
     def is_array(self) -> bool:
         return self.codec.sql_type == "ARRAY_BLOB"

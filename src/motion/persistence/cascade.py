@@ -12,6 +12,7 @@ from motion.persistence import events, labels, parts, queue
 from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
+from motion.persistence.made import unmake
 from motion.persistence.rows import Written, delete_rows, log_vectors
 from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, ranges_of
 from motion.triggers import TriggerSpec
@@ -127,9 +128,10 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
             )
         made_in = layouts[target]
         if spec.page or spec.sets_table:
-            made = made_from(tx, made_in, spec.name, rows)
+            remade = unmake(tx, made_in, spec.name, rows, cause.number)
             known = set(rows) if made_in is layout else set()
-            remaining = [row for row in made if row not in known]
+            remaining = [row for row in remade.gone if row not in known]
+            fire(tx, layouts, remade.written, cause)
             delete(tx, layouts, Written(made_in, remaining), cause)
     for spec in layouts.graph.mourners.get(layout.table.name, ()):
         event_layout = layouts[spec.table]
@@ -163,15 +165,6 @@ def _slots_of(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) ->
     sql = "SELECT number FROM motion_states WHERE component = ?"
     versions = {1, *(int(found[0]) for found in tx.execute(sql, (spec.component,)))}
     return [slot_of(version, row) for version in versions for row in rows]
-
-
-def made_from(tx: Transaction, layout: Layout, trigger: str, sources: Sequence[int]) -> list[int]:
-    """Return the rows of a table that a trigger made from these source rows."""
-    found: list[int] = []
-    for part in parts_of(sources):
-        sql = f'SELECT {layout.row} FROM {layout.base} r WHERE ":made_by" = ? AND {in_ranges(chr(34) + ":made_from" + chr(34), part)}'
-        found += [int(row[0]) for row in tx.execute(sql, (trigger,))]
-    return found
 
 
 def _not_in(rows: Sequence[int], met: Sequence[int]) -> Sequence[int]:

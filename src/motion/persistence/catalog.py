@@ -97,6 +97,13 @@ CREATE TABLE IF NOT EXISTS motion_states (
     since INTEGER, until INTEGER,            -- changes at which it was promoted, and last retired
     PRIMARY KEY (component, number)
 );
+CREATE TABLE IF NOT EXISTS motion_makers (  -- of rows that several runs make, or users as well: what each run gave
+    name TEXT NOT NULL, row INTEGER NOT NULL,     -- the table and the row that is made
+    trigger TEXT NOT NULL, place TEXT NOT NULL,   -- the trigger, and id and pages of the row that it ran on
+    item INTEGER NOT NULL, source INTEGER NOT NULL, given BLOB NOT NULL,
+    PRIMARY KEY (name, row, trigger, place, item)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS motion_makers_source ON motion_makers (trigger, source);
 CREATE TABLE IF NOT EXISTS motion_labels (
     label INTEGER PRIMARY KEY AUTOINCREMENT,  -- no number twice: lessons name labels that are deleted by now
     fit TEXT NOT NULL, row INTEGER NOT NULL, copy BLOB NOT NULL,
@@ -365,7 +372,8 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
             )
     for column in layout.hidden_columns():
         if column.strip('"') not in present:
-            tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} INTEGER")
+            kind = "TEXT" if column == quoted(":made_keys") else "INTEGER"
+            tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
 
 
 def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:

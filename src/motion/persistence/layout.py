@@ -7,7 +7,9 @@ keys, hidden columns (their names have a colon, which no key's can) hold:
 * `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs were written by change `number` and are as of
   it (0: they are to be made again; of outputs by version: as of the change of their input), and were made by `origin`
   (trigger, fingerprint, state version; 0: a user);
-* `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger.
+* `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger;
+* `:made_keys`, `:own`: where rows are made by triggers, the keys that they gave, and the change at which a user last gave
+  another value for one of these (`persistence.makers`).
 
 Outputs that are kept once for each state version are in `motion_outputs_<trigger>` instead, where the key of a slot is
 `version << 40 | row`: a version's values lie together, are found by row at once, and a switch changes one number.
@@ -111,6 +113,22 @@ class Layout:
     @cached_property
     def versioned_specs(self) -> tuple[TriggerSpec, ...]:
         return tuple({spec.name: spec for spec in self.versioned.values()}.values())
+
+    @cached_property
+    def is_target(self) -> bool:
+        """Whether triggers make rows of this table from rows of another one."""
+        return any(spec.sets_table == self.table.name for spec in self.graph.triggers.values())
+
+    @cached_property
+    def has_makers(self) -> bool:
+        """Whether triggers make rows of this table: pages, or from rows of another one."""
+        return self.is_target or any(spec.page for spec in self.graph.of_table(self.table.name))
+
+    @cached_property
+    def free_keys(self) -> tuple[str, ...]:
+        """The keys that no trigger derives: users give them, and triggers that make whole rows."""
+        producers, name = self.graph.producers, self.table.name
+        return tuple(key for key in self.table.value_keys if (name, key) not in producers)
 
     @cached_property
     def array_keys(self) -> tuple[Key, ...]:
@@ -303,7 +321,8 @@ class Layout:
             if not spec.is_versioned
         ]
         numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
-        return [*numbers, *marks]
+        made = [quoted(":made_keys"), quoted(":own")] if self.has_makers else []
+        return [*numbers, *marks, *made]
 
     def create_outputs(self, spec: TriggerSpec) -> str:
         """Return the statement that makes a versioned trigger's outputs. Small columns first: a scan of marks then

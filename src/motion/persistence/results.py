@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
+from motion.persistence import makers
 from motion.persistence.cascade import Layouts, delete
 from motion.persistence.layout import (
     Layout,
@@ -19,6 +21,8 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
+from motion.persistence.made import Remade, remake, settle
+from motion.persistence.makers import Row, Run, Values
 from motion.persistence.rows import Written, log_vectors, update_row, write_rows
 from motion.tasks import Cause
 from motion.triggers import TriggerSpec
@@ -119,6 +123,20 @@ def write_versioned(
     return written
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The row that a run makes rows from.
+
+    Attributes:
+        name: its id and page keys.
+        number: the change that its `on` keys are as of: values that users gave later stay.
+    """
+
+    row: int
+    name: Sequence[Any]
+    number: int
+
+
 def set_mark(tx: Transaction, layout: Layout, spec: TriggerSpec, row: int, mark: int) -> None:
     """Note that a trigger without values of its own on the row has met its change."""
     update_row(tx, layout, row, {done_column(spec.name): mark})
@@ -131,29 +149,28 @@ def replace_pages(
     tx: Transaction,
     layouts: Layouts,
     spec: TriggerSpec,
-    source: tuple[int, Sequence[Any]],
+    source: Source,
     items: Sequence[tuple[Stored, ...]],
     cause: Cause,
 ) -> Written:
-    """Make a fan-out's pages exactly `items`.
-
-    Args:
-        source: the row it ran on: its number, and its id and page keys.
-    """
+    """Make a fan-out's pages exactly `items`."""
     layout = layouts[spec.table]
-    before = _pages_before(tx, layout, spec, source[1])
+    before = _pages_before(tx, layout, spec, source)
     written = write_pages(tx, layout, spec, source, 0, items, cause)
     spare = {page: old for page, old in before.items() if page >= len(items)}
-    removed = [old.row for page, old in spare.items() if page > 0 and old.made_by == spec.name]
-    for row, other in _made_by_others_too(tx, layout, spec, removed).items():
+    own = {old.number for page, old in spare.items() if page > 0 and _is_made_by(old, spec)}
+    others = _made_by_others_too(tx, layout, spec, sorted(own))
+    for row, other in others.items():
         update_row(tx, layout, row, {'":made_by"': other})
-        removed.remove(row)
-    for page, old in spare.items():
-        if old.row not in removed:
-            columns = _page_columns(layout, spec, source[1], page, [(None,) * len(spec.sets)])
-            written.add(write_rows(tx, layout, columns, 1, cause.number, is_user=False))
-    _delete_pages(tx, layouts, spec, removed, cause)
+    for old in spare.values():
+        if old.number not in own or old.number in others:
+            written.add(_settle_page(tx, layout, spec, source, old, None, cause))
+    _delete_pages(tx, layouts, spec, sorted(own - others.keys()), cause)
     return written
+
+
+def _is_made_by(row: Row, spec: TriggerSpec) -> bool:
+    return row.maker is not None and row.maker[0] == spec.name
 
 
 def _made_by_others_too(
@@ -164,7 +181,7 @@ def _made_by_others_too(
     for other in layout.graph.of_table(layout.table.name):
         if other.page != spec.page or other.name == spec.name:
             continue
-        has_item = " OR ".join(f"{quoted(key)} NOT NULL" for key in other.sets)
+        has_item = " OR ".join(f"{quoted(key)} IS NOT NULL" for key in other.sets)
         for part in parts_of(rows):
             condition = f"{in_ranges(layout.row_column, part)} AND ({has_item})"
             sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {condition}"
@@ -176,96 +193,82 @@ def write_pages(
     tx: Transaction,
     layout: Layout,
     spec: TriggerSpec,
-    source: tuple[int, Sequence[Any]],
+    source: Source,
     start: int,
     items: Sequence[tuple[Stored, ...]],
     cause: Cause,
 ) -> Written:
-    """Write pages from `start` on. A page whose value changes loses what users had set on it."""
+    """Write pages from `start` on."""
     if not items:
         return Written(layout)
-    before = _pages_before(tx, layout, spec, source[1])
-    columns = _page_columns(layout, spec, source[1], start, items)
-    written = write_rows(tx, layout, columns, len(items), cause.number, is_user=False)
-    fresh = [row for page, row in enumerate(written.rows, start) if page not in before]
-    for part in parts_of(fresh):
-        tx.execute(
-            f'UPDATE {layout.base} SET ":made_by" = ?, ":made_from" = ?, ":made_item" = {quoted(spec.page or "")} '
-            f"WHERE {in_ranges(layout.row_column, part)}",
-            (spec.name, source[0]),
-        )
-    for page, item in enumerate(items, start):
-        old = before.get(page)
-        if (
-            old is not None
-            and old.values != item
-            and any(value is not None for value in old.values)
-        ):
-            written.add(_unset_users_values(tx, layout, spec, old.row, cause))
+    before = _pages_before(tx, layout, spec, source)
+    wanted = dict(enumerate(items, start))
+    fresh = [page for page in wanted if page not in before]
+    columns = _page_columns(layout, spec, source, wanted, fresh)
+    written = Written(layout)
+    if fresh:
+        written = write_rows(tx, layout, columns, len(fresh), cause.number, is_user=False)
+        made = [
+            (row, (spec.name, source.row, page))
+            for row, page in zip(written.rows, fresh, strict=True)
+        ]
+        makers.keep(tx, layout, [(row, maker, ()) for row, maker in made])
+    for page in wanted.keys() & before.keys():
+        written.add(_settle_page(tx, layout, spec, source, before[page], wanted[page], cause))
     return written
 
 
-@dataclass
-class _Page:
-    row: int
-    made_by: str | None
-    values: tuple[Stored, ...]
+def _settle_page(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    source: Source,
+    old: Row,
+    item: tuple[Stored, ...] | None,
+    cause: Cause,
+) -> Written:
+    """Let a page that is there have an item, or none, unless a user has given its value since."""
+    if old.own > source.number:
+        return Written(layout)
+    given = dict(zip(spec.sets, item or (None,) * len(spec.sets), strict=True))
+    users = () if item is None else _users_keys(layout, spec)
+    return settle(tx, layout, old, (), given, users, cause.number)
+
+
+def _users_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
+    """Return the keys of a page that users set: those that it tells apart, and no trigger derives."""
+    levels = layout.graph.levels[layout.table.name]
+    return [key for key in layout.free_keys if spec.page in levels[key]]
 
 
 def _pages_before(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, name: Sequence[Any]
-) -> dict[int, _Page]:
+    tx: Transaction, layout: Layout, spec: TriggerSpec, source: Source
+) -> dict[int, Row]:
     """Return page -> what is on it now, for the pages that belong to a source row."""
     assert spec.page is not None
     position = layout.table.primary_key.index(spec.page)
     named = " AND ".join(
         f"{quoted(key)} = ?" for i, key in enumerate(layout.table.primary_key) if i != position
     )
-    outputs = ", ".join(map(quoted, spec.sets))
-    sql = f'SELECT {quoted(spec.page)}, {layout.row_column}, ":made_by", {outputs} FROM {layout.base} WHERE {named}'
-    values = [value if i < position else 0 for i, value in enumerate(name) if i != position]
-    return {
-        int(page): _Page(row, by, tuple(old)) for page, row, by, *old in tx.execute(sql, values)
-    }
+    values = [value if i < position else 0 for i, value in enumerate(source.name) if i != position]
+    keys = [*spec.sets, *_users_keys(layout, spec)]
+    found = makers.rows_where(tx, layout, named, values, keys)
+    return {int(row.name[position]): row for row in found}  # type: ignore[arg-type]  # a page number
 
 
 def _page_columns(
     layout: Layout,
     spec: TriggerSpec,
-    name: Sequence[Any],
-    start: int,
-    items: Sequence[tuple[Stored, ...]],
+    source: Source,
+    items: Mapping[int, tuple[Stored, ...]],
+    pages: Sequence[int],
 ) -> dict[str, Sequence[Stored]]:
     columns: dict[str, Sequence[Stored]] = {
-        key: [value] * len(items) for key, value in zip(layout.table.primary_key, name, strict=True)
+        key: [value] * len(pages)
+        for key, value in zip(layout.table.primary_key, source.name, strict=True)
     }
-    columns[spec.page or ""] = list(range(start, start + len(items)))
-    return columns | {key: [item[i] for item in items] for i, key in enumerate(spec.sets)}
-
-
-def _unset_users_values(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, row: int, cause: Cause
-) -> Written:
-    """Unset what users had set on a page: its keys that no trigger derives."""
-    levels, producers = layout.graph.levels[layout.table.name], layout.graph.producers
-    keys = [
-        key
-        for key in layout.table.value_keys
-        if spec.page in levels[key] and (layout.table.name, key) not in producers
-    ]
-    if not keys:
-        return Written(layout)
-    found = tx.execute(
-        f"SELECT {', '.join(map(quoted, keys))} FROM {layout.base} WHERE {layout.row_column} = ?",
-        (row,),
-    ).fetchone()
-    written = Written(layout)
-    for key, old in zip(keys, found, strict=True):
-        if old is not None:
-            numbered = {changed_column(key): cause.number} if key in layout.numbered else {}
-            update_row(tx, layout, row, {quoted(key): None, **numbered})
-            written.note(key, [row], arrived=False)
-    return written
+    columns[spec.page or ""] = pages
+    return columns | {key: [items[page][i] for page in pages] for i, key in enumerate(spec.sets)}
 
 
 def _delete_pages(
@@ -295,41 +298,96 @@ def replace_rows(
     tx: Transaction,
     layouts: Layouts,
     spec: TriggerSpec,
-    source: int,
-    items: Sequence[dict[str, Stored]],
+    source: Source,
+    items: Sequence[Mapping[str, Stored]],
     cause: Cause,
 ) -> Written:
-    """Make the rows that a trigger owns in another table exactly `items`; item i keeps its id."""
+    """Make the rows that a run makes in another table exactly `items`; item i keeps its id."""
     layout = layouts[spec.sets_table or ""]
-    sql = f'SELECT ":made_item", {layout.row_column}, id FROM {layout.base} WHERE ":made_by" = ? AND ":made_from" = ?'
-    before = {item: (row, row_id) for item, row, row_id in tx.execute(sql, (spec.name, source))}
-    written = Written(layout)
-    kept = set()
-    for position, item in enumerate(items):
-        row_id = item.get("id", before[position][1] if position in before else None)
-        columns: dict[str, Sequence[Stored]] = {key: [value] for key, value in item.items()} | {
-            "id": [row_id]
-        }
-        is_new = row_id is None or not _exists(tx, layout, columns)
-        one = write_rows(tx, layout, columns, 1, cause.number, is_user=False)
-        owned: dict[str, Stored] = {
-            '":made_by"': spec.name,
-            '":made_from"': source,
-            '":made_item"': position,
-        }
-        if is_new or one.rows[0] in {row for row, _ in before.values()}:
-            update_row(tx, layout, one.rows[0], owned)
-        kept.add(one.rows[0])
-        written.add(one)
-    gone = [row for row, _ in before.values() if row not in kept]
-    delete(tx, layouts, Written(layout, gone), cause)
+    run = Run(spec.name, source.row, makers.place_of(source.name), source.number)
+    rows, kept = _last_made(tx, layout, run)
+    names = _names(layout, items, kept)
+    first = {name: item for item, name in reversed(list(enumerate(names))) if name[0] is not None}
+    there = {row.name: row for row in rows}
+    for name in first.keys() - there.keys():
+        found = makers.row_named(tx, layout, name)
+        if found is not None:
+            there[name] = found
+    given = [_given(layout, item) for item in items]
+    fresh = [i for i, name in enumerate(names) if name not in there and first.get(name, i) == i]
+    remade = Remade(Written(layout))
+    written = remade.written
+    written.add(_make(tx, layout, run, items, fresh, cause))
+    placed: dict[tuple[Stored, ...], dict[int, Values]] = {name: {} for name in there}
+    for item, name in enumerate(names):
+        if name[0] is not None:
+            placed.setdefault(name, {})[item] = given[item]
+    for name, made in placed.items():
+        row = there.get(name) or makers.row_named(tx, layout, name)
+        if row is not None and (name in there or len(made) > 1):
+            remake(tx, layout, run, row, made, cause.number, remade)
+    delete(tx, layouts, Written(layout, remade.gone), cause)
     return written
 
 
-def _exists(tx: Transaction, layout: Layout, columns: dict[str, Sequence[Stored]]) -> bool:
-    named = " AND ".join(f"{quoted(key)} = ?" for key in layout.table.primary_key)
-    values = [
-        (columns.get(key) or [0])[0] or 0 if key != "id" else columns[key][0]
-        for key in layout.table.primary_key
-    ]
-    return tx.execute(f"SELECT 1 FROM {layout.base} WHERE {named}", values).fetchone() is not None
+def _last_made(tx: Transaction, layout: Layout, run: Run) -> tuple[list[Row], dict[int, Row]]:
+    """Return the rows that a run made the last time it ran on its row; and item -> row, for those that it alone makes:
+    that is what an item keeps which comes without an id."""
+    made = '":made_by" = ? AND ":made_from" = ?'
+    plain = makers.rows_where(tx, layout, made, (run.trigger, run.source))
+    items = makers.noted_items(tx, layout, run)
+    noted = makers.rows_numbered(tx, layout, set(items.values()))
+    rows = {row.number: row for row in (*plain, *noted)}
+    of_noted = {row: item for item, row in items.items()}
+    kept: dict[int, Row] = {}
+    for row in rows.values():
+        if row.maker is not None and (
+            row.number not in of_noted or not makers.is_shared(tx, layout, row.number)
+        ):
+            kept[of_noted.get(row.number, row.maker[2])] = row
+    return list(rows.values()), kept
+
+
+def _names(
+    layout: Layout, items: Sequence[Mapping[str, Stored]], kept: Mapping[int, Row]
+) -> list[tuple[Stored, ...]]:
+    """Return the id and page keys of each item's row; the id None for a new one."""
+    pages = layout.table.primary_key[1:]
+    names = [(item.get("id"), *(item.get(page) or 0 for page in pages)) for item in items]
+    taken = set(names)
+    for i, name in enumerate(names):
+        own = kept.get(i)
+        if name[0] is None and own is not None and own.name not in taken:
+            names[i] = (own.name[0], *name[1:])
+    return names
+
+
+def _given(layout: Layout, item: Mapping[str, Stored]) -> dict[str, Stored]:
+    return {key: value for key, value in item.items() if key not in layout.table.primary_key}
+
+
+def _make(
+    tx: Transaction,
+    layout: Layout,
+    run: Run,
+    items: Sequence[Mapping[str, Stored]],
+    fresh: Sequence[int],
+    cause: Cause,
+) -> Written:
+    """Make the rows of items that are new; those that give the same keys together, in the order of the items."""
+    written = Written(layout)
+    for keys, group in groupby(fresh, lambda i: items[i].keys()):
+        chosen = list(group)
+        columns: dict[str, Sequence[Stored]] = {
+            key: [items[i][key] for i in chosen] for key in keys
+        }
+        columns.setdefault("id", [None] * len(chosen))
+        one = write_rows(tx, layout, columns, len(chosen), cause.number, is_user=False)
+        made = zip(one.rows, chosen, strict=True)
+        makers.keep(
+            tx,
+            layout,
+            [(row, (run.trigger, run.source, i), _given(layout, items[i])) for row, i in made],
+        )
+        written.add(one)
+    return written

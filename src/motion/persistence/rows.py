@@ -14,6 +14,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.codecs import Stored
+from motion.persistence import makers
 from motion.persistence.catalog import origin_of
 from motion.persistence.ids import filled_ids, next_row, note_deleted
 from motion.persistence.layout import (
@@ -105,6 +106,7 @@ def write_rows(
     is_user: bool = True,
     is_forced: bool = False,
     inlined: Sequence[Inlined] = (),
+    since: int | None = None,
 ) -> Written:
     """Write encoded values to rows named by id and page keys; rows that are not there are made.
 
@@ -115,14 +117,16 @@ def write_rows(
         is_user: the values come from outside and so override what triggers would give.
         is_forced: equal values count as changed.
         inlined: what triggers gave for these values; written where the values do change the row.
+        since: the first change of the same write, where that is not `number`.
     """
     if count > 1 and _has_duplicates(layout.table, columns, count):
         written = Written(layout)
         for i in range(count):
             one = {key: [values[i]] for key, values in columns.items()}
-            written.add(
-                write_rows(tx, layout, one, 1, number, is_user=is_user, is_forced=is_forced)
+            more = write_rows(
+                tx, layout, one, 1, number, is_user=is_user, is_forced=is_forced, since=since
             )
+            written.add(more)
         return written
     found = _find(tx, layout, columns, count, inlined)
     fresh = [i for i, old in enumerate(found) if old is None]
@@ -135,6 +139,10 @@ def write_rows(
             else {key: [values[i] for i in fresh] for key, values in columns.items()}
         )
         _insert(tx, layout, chosen, fresh, number, written, is_user=is_user, inlined=inlined)
+    first = number if since is None else since
+    if is_user and known:
+        rows = [old[0] for old in found if old is not None]
+        makers.note_users_values(tx, layout, columns, rows, number, first)
     for i in known:
         old = found[i] or ()
         _update(tx, layout, columns, i, old, number, written, is_user, is_forced, inlined)
@@ -142,7 +150,7 @@ def write_rows(
         if key in layout.versioned:
             _write_versioned(tx, layout, key, columns[key], written, number)
     if is_user:
-        _override_pages(tx, layout, columns, written, number)
+        _override_pages(tx, layout, columns, written, number, first)
     return written
 
 
@@ -347,10 +355,16 @@ def _filled(
     for key in table.defaults:
         if key.name not in filled and key.make_default is not None:
             own = _is_own(layout, key.name, filled, count)
-            filled[key.name] = [
-                key.encode(key.make_default()) if is_own else None for is_own in own
-            ]
+            filled[key.name] = [key.default() if is_own else None for is_own in own]
     return filled
+
+
+def default_of(layout: Layout, key: str, pages: Sequence[Stored]) -> Stored:
+    """Return what a key of a row that is made has where it is left out."""
+    own = _is_own(
+        layout, key, dict(zip(layout.table.page_keys, ([page] for page in pages), strict=True)), 1
+    )
+    return layout.table.keys[key].default() if own[0] else None
 
 
 def _is_own(layout: Layout, key: str, filled: Columns, count: int) -> Sequence[bool]:
@@ -442,9 +456,10 @@ def _overridden(layout: Layout, columns: Iterable[str]) -> list[TriggerSpec]:
 
 
 def _override_pages(
-    tx: Transaction, layout: Layout, columns: Columns, written: Written, number: int
+    tx: Transaction, layout: Layout, columns: Columns, written: Written, number: int, since: int
 ) -> None:
-    """Mark the source rows of pages that a user wrote: the run that would make them is not due any more."""
+    """Note that users give values of pages. They stand for a run that has never been, as imports give pages, and for one
+    that the same write would cause; other runs make the other pages."""
     producers, table = layout.graph.producers, layout.table
     specs = {producers.get((table.name, key)) for key in columns} - {None}
     for spec in (layout.graph.triggers[str(name)] for name in specs):
@@ -455,13 +470,16 @@ def _override_pages(
             f"s.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}"
             for page in table.page_keys
         ]
+        condition = f"{layout.mark(spec)} = 0 OR {layout.on_number(spec)} >= {since}"
         for part in parts_of(written.rows):
-            tx.execute(
-                f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} IN "
-                f"(SELECT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
-                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {in_ranges(layout.row, part)})",
-                (mark_of(number, 0),),
+            sql = f'UPDATE {layout.base} SET ":own" = ? WHERE {in_ranges(layout.row_column, part)}'
+            tx.execute(sql, (number,))
+            sql = (
+                f"SELECT DISTINCT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
+                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {in_ranges(layout.row, part)}"
             )
+            sources = [int(row[0]) for row in tx.execute(sql)]
+            makers.replace_runs(tx, layout, spec, sources, number, condition)
 
 
 def _write_versioned(
@@ -511,6 +529,7 @@ def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
         condition = in_ranges(layout.row_column, part)
         note_deleted(tx, layout, condition)
         tx.execute(f"DELETE FROM {layout.base} WHERE {condition}")
+        makers.forget(tx, layout, part)
         for spec in layout.versioned_specs:
             names = ", ".join(str(version) for version in _versions(tx, spec))
             for low, high in part:

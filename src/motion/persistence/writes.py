@@ -89,6 +89,7 @@ def _apply(
         cause.number,
         is_forced=operation.is_forced,
         inlined=_in_force(layouts.graph, operation.inlined) if operation.inlined else (),
+        since=cause.change if cause.task is None else cause.number,
     )
     reach("set.written")
     tasks = fire(tx, layouts, written, cause)
