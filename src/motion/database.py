@@ -133,6 +133,7 @@ class Database:
         self._noted_ms = 0  # when this process last noted the time beside a change
         self.layouts = Layouts(Graph(self.tables, ()))
         self._states: dict[tuple[str, int], Any] = {}
+        self.classes: Mapping[str, type] = {}  # of another process's script, that its states name
         self._states_lock = threading.Lock()
 
     # -- opening --
@@ -335,10 +336,20 @@ class Database:
                 if manifest is None:
                     raise UnknownVersion(component, version, known)
                 self._states[component, version] = forms.load_state(
-                    self.backend.folder, self._component(component), manifest
+                    self.backend.folder, self._component(component), manifest, self.classes
                 )
                 self._forget_old_states(component)
             return self._states[component, version]
+
+    def classes_of(self, pins: Pins) -> Mapping[str, type]:
+        """Return the classes that states name and that only this process can find: those of its script."""
+        with self.backend.read() as tx:
+            kept = {name: states.manifest_of(tx, name, version) for name, version in pins.items()}
+        found: dict[str, type] = {}
+        for name, manifest in kept.items():
+            if manifest is not None:
+                found |= forms.classes_of(manifest, self._component(name))
+        return found
 
     def _component(self, name: str) -> Component:
         if name not in self.code.components:

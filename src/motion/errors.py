@@ -331,9 +331,10 @@ class UnsavableState(StateError, TypeError):
     def __str__(self) -> str:
         return (
             f"the state of {self.component} holds a {self.kind} at {self.part}, which has no safe form "
-            f"on disk. States may hold plain data, dataclasses, NumPy arrays, torch tensors and modules, and "
-            f"scikit-learn estimators; for anything else give the component save(self, state) -> dict and "
-            f"load(self, saved), or, if you trust all who can write the store's folder, pickle=True."
+            f"on disk, so that it would come back as it is. States may hold plain data, dataclasses, NumPy arrays, "
+            f"torch tensors and modules, and scikit-learn estimators; for anything else give the component "
+            f"save(self, state) -> dict and load(self, saved), or, if you trust all who can write the store's folder, "
+            f"pickle=True."
         )
 
 

@@ -287,6 +287,7 @@ class _Keeper:
                 manifest, seconds = self._in_process(
                     run_fit, fit.function.__name__, parent, rows, spec.timeout_s, spec.name
                 )
+                forms.check_classes(manifest, self._database.code.components[self._name])
                 reach("fit.learned")
                 sample = self._sample(spec, parent)
                 self._database.write(
@@ -385,6 +386,8 @@ class _Keeper:
         try:
             with files.held(self._database.backend.folder):
                 made = self._in_process(run_setup, "setup", None)
+                if made is not None:
+                    forms.check_classes(made[0], self._database.code.components[self._name])
                 self._database.write(partial(self._offer, request, fingerprint, made))
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process
             if not self._stop.is_set():

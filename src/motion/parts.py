@@ -160,12 +160,20 @@ def prepare_here(
 
 
 def prepare_there(
-    open_database: OpenDatabase, code: tuple[Trigger, Mapping[str, Component]], rows: Rows
+    open_database: OpenDatabase,
+    code: tuple[Trigger, Mapping[str, Component]],
+    classes: Mapping[str, type],
+    rows: Rows,
 ) -> Callable[[], Given]:
-    """Do the same in another process. It reads the store's folder by itself, states too, and keeps what it has read."""
+    """Do the same in another process. It reads the store's folder by itself, states too, and keeps what it has read.
+
+    Args:
+        classes: those that the states name, and that are found in the other process only.
+    """
     trigger, components = code
     database = _opened(open_database)
     database.refresh()
+    database.classes = {**database.classes, **classes}
     database.code = replace(database.code, components={**database.code.components, **components})
     return prepare_here(database, trigger, rows)
 

@@ -14,6 +14,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.claims import Claim, Step, rows_with_inputs
 from motion.codecs import Stored
+from motion.components import Component
 from motion.database import Database
 from motion.derive import CURRENT, OnItem, RunAsync
 from motion.executors.base import Constant, Executors
@@ -40,6 +41,9 @@ from motion.tracebacks import text_of
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
 
+CLASSES_KNOWN = 32
+"""State versions of which it is remembered which classes go along to other processes."""
+
 Columns = dict[str, Sequence[Any]]
 
 
@@ -61,6 +65,7 @@ class Runs:
         self._reader = reader
         self._stores: dict[Tables, Constant] = {}
         self._code: dict[str, tuple[Callable[..., Any], Constant]] = {}
+        self._classes: dict[tuple[tuple[Component, int], ...], Constant] = {}
 
     def room(self, spec: TriggerSpec) -> float:
         """Return how many calls of a trigger may be begun now."""
@@ -178,7 +183,8 @@ class Runs:
 
     def _run_there(self, trigger: Trigger, rows: Rows) -> Given:
         given: Given = self._executors.of(trigger.spec).run(
-            prepare_there, rows, constants=(self._store_there(), self._code_there(trigger)),
+            prepare_there, rows,
+            constants=(self._store_there(), self._code_there(trigger), self._classes_there(trigger.spec, rows)),
             timeout_s=trigger.spec.timeout_s,
         )  # fmt: skip
         return given
@@ -201,6 +207,21 @@ class Runs:
             known = trigger.function, Constant(f"trigger {spec.name!r}", spec.fingerprint, code)
             self._code[spec.name] = known
         return known[1]
+
+    def _classes_there(self, spec: TriggerSpec, rows: Rows) -> Constant:
+        """Return the classes that the states of a run name, and that another process cannot import. Its name tells which
+        they are: a later state of other classes makes no process outdated."""
+        pins = {name: rows.pins[name] for name in spec.components}
+        components = self._database.code.components
+        asked = tuple((components[name], version) for name, version in pins.items())
+        if asked not in self._classes:
+            classes = self._database.classes_of(pins)
+            name = f"the classes {', '.join(sorted(classes))}"
+            self._classes = {
+                **dict(list(self._classes.items())[-CLASSES_KNOWN:]),
+                asked: Constant(name, "", classes),
+            }
+        return self._classes[asked]
 
     # -- items as they come --
 
