@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import motion
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, until
 
 
 @dataclass
@@ -471,3 +471,95 @@ input()
     assert store.plan("double").current == count
     values = store.sql("select sum(double - 2 * value) as extra from item").to_pylist()
     assert values == [{"extra": 2 * count}]
+
+
+def test_a_process_that_found_nothing_to_do_when_it_began_works_for_those_that_write_later(
+    shared: motion.Store, start: Start
+) -> None:
+    idle = start("""
+store = opened(triggers=[double])
+say("opened")
+input()
+""")
+    assert idle.hear() == "opened"
+    assert shared.set("item", value=21).wait().rows()[0].double == 42
+
+
+def test_p11_a_killed_process_is_taken_over_beside_a_backlog(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    victim = start("""
+import threading
+
+@motion.trigger(on="item.who", sets="item.place", version="1")
+def place(who: str):
+    say("claimed")
+    threading.Event().wait()
+
+store = opened(triggers=[place])
+store.set("item", id=1, who="me")
+input()
+""")
+    assert victim.hear() == "claimed"
+
+    @motion.trigger(on="item.who", sets="item.place", version="1")
+    def place(who: str) -> np.ndarray[Any, Any]:
+        return np.ones(2)
+
+    @motion.trigger(on="item.value", sets="item.double", concurrency=8)
+    def double(value: int) -> int:
+        threading.Event().wait(0.05)  # what a model call takes
+        return 2 * value
+
+    store = open_store("shared", schemas={"item": Item}, triggers=[place, double], url=url)
+    backlog = 4_000  # half a minute of work
+    store.set_many("item", [{"id": i, "value": i} for i in range(2, backlog + 2)])
+    until(store, lambda: store.get("item", 2).double is not None)
+    victim.kill()
+    until(store, lambda: store.get("item", 1).place is not None)
+    done = store.sql("select count(double) as done from item").to_pylist()[0]["done"]
+    assert done < backlog / 2
+
+
+SLOW = {
+    "thread": """
+@motion.trigger(on="item.value", sets="item.double")
+def slow(value: int) -> int:
+    say(value)
+    threading.Event().wait()
+""",
+    "async": """
+@motion.trigger(on="item.value", sets="item.double")
+async def slow(value: int) -> int:
+    say(value)
+    await asyncio.Event().wait()
+""",
+    "process": """
+@motion.trigger(on="item.value", sets="item.double", executor="process")
+def slow(value: int) -> int:
+    say(value)
+    threading.Event().wait()
+""",
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_store_that_is_closed_in_good_order_loses_nothing(
+    open_store: OpenStore, url: str, start: Start, kind: str
+) -> None:
+    closing = start(f"""
+import asyncio, logging, threading
+{SLOW[kind]}
+store = opened(triggers=[slow])
+store.set("item", id=1, value=7)
+input()
+store.close()
+say("closed")
+""")
+    assert closing.hear() == "7"
+    closing.tell("close")
+    assert closing.hear() == "closed"
+    store = open_store("shared", schemas={"item": Item}, url=url)
+    tasks = store.sql("select status, owner, losses, attempts from motion_tasks").to_pylist()
+    assert tasks == [{"status": 0, "owner": None, "losses": 0, "attempts": 0}]
+    assert closing.end() == ""  # nothing to tell of

@@ -69,6 +69,10 @@ class Code:
     components: Mapping[str, Component]
     fits: Mapping[str, Fit]
 
+    @property
+    def is_any(self) -> bool:
+        return bool(self.triggers or self.components)
+
     @staticmethod
     def of(given: Iterable[Any], tables: Tables) -> Code:
         """Check functions marked with `trigger`, and components, against the tables.

@@ -8,26 +8,43 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from typing import Any
 
+from motion.errors import StoreClosed
 from motion.guard import going_on
 
 
 class EventLoop:
-    """An event loop that starts with its first use."""
+    """An event loop that starts with its first use.
 
-    def __init__(self) -> None:
+    Args:
+        name: the store's, for its errors.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._is_closed = name, False
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine to its end and return what it returned. Call it from any other thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._started()).result()
+        """Run a coroutine to its end and return what it returned. Call it from any other thread.
+
+        Raises:
+            StoreClosed: the loop was closed meanwhile, and the coroutine cancelled.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._started()).result()
+        except CancelledError:
+            if self._is_closed:
+                raise StoreClosed(self._name) from None
+            raise
 
     def close(self, timeout_s: float) -> None:
         """End the loop; what still runs on it is cancelled. One that user code blocks is left to itself."""
         with self._lock:
+            self._is_closed = True
             if self._loop is not None and self._thread is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join(timeout_s)
@@ -35,6 +52,8 @@ class EventLoop:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
+            if self._is_closed:
+                raise StoreClosed(self._name)
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(

@@ -28,10 +28,10 @@ from motion.executors.processes import ProcessExecutor
 from motion.executors.threads import ThreadExecutor
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
+from motion.leases import Leases
 from motion.owners import Owner
 from motion.persistence.writes import Operation
 from motion.pressure import QUEUE_LIMIT, QueueLimit
-from motion.remaining import has_work
 from motion.runs import Runs
 from motion.schema import NAME
 from motion.store import Store
@@ -98,7 +98,7 @@ def create_store(
         found = _open_stores.get((name, folder)) if folder else None
         if found is not None:
             found._database.open({**_schemas_of(found), **(schemas or {})}, triggers)
-            if _has_work(found._database):
+            if found._database.code.is_any:
                 found._start()
             return found
         return _open(
@@ -210,7 +210,7 @@ def _open(
         QueueLimit(database, queue_limit),
     )
     _open_stores[name, place] = store
-    if run and _has_work(database):
+    if run and database.code.is_any:  # others may write what only this process can run
         running.start()
     return store
 
@@ -222,16 +222,6 @@ def _as_it_is(operation: Operation) -> Operation:
 
 def _leave_to_others() -> None:
     """With `run=False` another process runs the triggers."""
-
-
-def _has_work(database: Database) -> bool:
-    code = database.code
-    if any(trigger.spec.schedule for trigger in code.triggers.values()):
-        return True
-    if any(fit.spec.schedule for fit in code.fits.values()):
-        return True
-    with database.backend.read() as tx:
-        return has_work(tx)
 
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
@@ -274,6 +264,7 @@ class _Parts:
     loop: EventLoop
     executors: Executors
     worker: Worker
+    leases: Leases
     fitter: Fitter | None = None
 
     def stop(self) -> None:
@@ -285,6 +276,7 @@ class _Parts:
             self.worker.stop(END_S)
         self.executors.close()
         self.loop.close(END_S)
+        self.leases.close(END_S)
         self.owner.close()
 
 
@@ -317,12 +309,14 @@ class _Running:
         return parts.fitter is None and bool(self.database.code.components)
 
     def _started(self) -> _Parts:
-        owner, loop, executors = Owner(self.folder), EventLoop(), executors_of(self.name)
+        owner, loop, executors = Owner(self.folder), EventLoop(self.name), executors_of(self.name)
         worker = worker_of(
             self.database, owner, loop, executors, self.config.worker_threads, self.config.gpus
         )
+        leases = Leases(self.database, owner)
         worker.start()
-        return _Parts(owner, loop, executors, worker)
+        leases.start()
+        return _Parts(owner, loop, executors, worker, leases)
 
     def stop(self) -> None:
         if self._parts is not None:

@@ -31,7 +31,7 @@ class Stepper:
 
     def __init__(self, store: Store) -> None:
         database = store._database
-        self._loop, self._owner = EventLoop(), Owner(database.backend.folder)
+        self._loop, self._owner = EventLoop(store.name), Owner(database.backend.folder)
         self._executors = executors_of(store.name)
         self._worker = worker_of(database, self._owner, self._loop, self._executors, threads=0)
         store._inline = InlineRuns(database).added_to

@@ -26,7 +26,7 @@ from motion.faults import reach
 from motion.fitting import ensure_live
 from motion.guard import going_on
 from motion.owners import Owner
-from motion.persistence import backlog, queue, states
+from motion.persistence import queue, states
 from motion.persistence.inputs import Chain, read_inputs
 from motion.persistence.numbers import last_number
 from motion.rates import Turns
@@ -37,7 +37,6 @@ from motion.tracebacks import text_of
 logger = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 0.5
-LEASE_CHECK_S = 1.0
 
 
 class Worker:
@@ -48,7 +47,6 @@ class Worker:
     ) -> None:
         self._database, self._owner = database, owner
         self._runs, self._dispatcher = runs, Dispatcher(database, owner, runs, capacity)
-        self._checked_s = -LEASE_CHECK_S
         self._owed: deque[Sequence[Task]] = deque()
         self._lead = threading.Lock()
         self._handing = threading.Lock()
@@ -87,9 +85,6 @@ class Worker:
         """Wait for work, and return whether there is some, as somebody said. One thread at a time waits: new work wakes
         one thread, and who claims wakes the next."""
         self._settle()
-        if clock.monotonic_s() - self._checked_s > LEASE_CHECK_S:
-            self._checked_s = clock.monotonic_s()
-            self._take_over()
         called = self._database.backend.called
         if not self._stop.is_set():
             called.wait(self._seen, min(IDLE_WAIT_S, self._dispatcher.idle_s()))
@@ -98,14 +93,6 @@ class Worker:
             self._database.keep_costs()
         self._seen = called.count
         return is_called
-
-    def _take_over(self) -> None:
-        """Give the tasks of processes that have ended back to the queue."""
-        with self._database.backend.read() as tx:
-            gone = [owner for owner in backlog.owners(tx) if self._owner.is_gone(owner)]
-        if gone:
-            self._database.write(lambda tx: queue.take_over(tx, gone))
-            reach("task.taken")
 
     def step(self, *, is_called: bool = False) -> bool:
         """Claim and run one batch of work; return whether there was any."""
