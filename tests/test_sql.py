@@ -104,6 +104,7 @@ def test_what_sqlite_itself_refuses_is_said(garments: motion.Store, query: str) 
         "select name from pragma_table_info('garment') where name = 'shop'",
         "pragma table_info(garment)",
         "pragma page_count",
+        "pragma integrity_check",
         "explain query plan select * from garment",
         "values (1)",
         "select name, row_number() over (order by name) from garment",

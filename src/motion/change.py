@@ -10,7 +10,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.database import Database
-from motion.derive import CURRENT
+from motion.derive import run_on
 from motion.errors import (
     InvalidArgument,
     MotionError,
@@ -116,7 +116,7 @@ class Change:
             wanted = "the name of a key to wait for; seconds are given as wait(timeout=60)"
             raise InvalidArgument("wait(key)", shortened(key), wanted)
         is_there = None if key is None else self._key_is_set(key)
-        if not self._has_work and CURRENT.get() is None:
+        if not self._has_work and run_on(self._database) is None:
             self._database.backend.check_open()
             return self
         with shown_progress("rows", progress, self._expected) as show:
@@ -172,7 +172,7 @@ class Change:
             WaitTimeout: nothing came in time; the work goes on.
             WaitInsideRun: called from inside a trigger.
         """
-        if CURRENT.get() is not None:
+        if run_on(self._database) is not None:
             raise WaitInsideRun
         self._named_table().key(key)
         take = self._parts_of(key) if parts else self._rows_with(key)
@@ -311,7 +311,7 @@ def wait_until(
     Args:
         seen: the count of commits at which it is known not to hold yet.
     """
-    if CURRENT.get() is not None:
+    if run_on(database) is not None:
         raise WaitInsideRun
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
         raise InvalidArgument("wait(timeout=)", shortened(timeout_s), "a number of seconds")

@@ -5,6 +5,7 @@ Owns no rule of its own beyond keeping these together: the store, a view and a w
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from motion.errors import (
     InvalidValue,
     MotionError,
     SchemaError,
+    StoreNameTaken,
     TriggerError,
     UnknownVersion,
     shortened,
@@ -55,6 +57,8 @@ from motion.persistence.writes import (
 from motion.schema import Table, Tables
 from motion.tasks import Cause
 from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TableName = str | type
@@ -122,9 +126,12 @@ class Database:
         make_index: MakeIndex,
         *,
         tends_indexes: bool = True,
-        runs_code: bool = False,
+        is_named: bool = True,
     ) -> None:
-        self._runs_code = runs_code
+        self.runs_code = False
+        """Whether this process runs triggers and fits."""
+
+        self._is_named = is_named
         self.name, self.backend = name, backend
         self.tables = Tables({})
         self.code = NO_CODE
@@ -153,13 +160,14 @@ class Database:
 
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = catalog.known_triggers(tx)
+            self._check_name(tx, [spec.name for spec in specs] if given is not None else None)
             found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
             tables.stored = catalog.table_names(tx)
             moments.thin(tx, clock.now_ms())
             moves.move_outputs(tx, Layouts(found), before)
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
-            if self._runs_code and given is not None:
+            if self.runs_code and given is not None:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
                 labels.request_setups(tx, setups, numbers.last_number(tx))
             return found, numbers.graph_number(tx)
@@ -175,6 +183,24 @@ class Database:
         self.layouts = Layouts(found)
         self.backend.call()  # there may be code now for tasks that waited for it
 
+    def _check_name(self, tx: Transaction, triggers: Sequence[str] | None) -> None:
+        """A folder holds one store: what another one of other code has there is not replaced unsaid.
+
+        Raises:
+            StoreNameTaken: it was put there by what the environment says, which may be said to several.
+        """
+        owner = catalog.take_name(tx, self.name)
+        if owner in (None, self.name) or triggers is None:
+            return
+        if not self._is_named:
+            raise StoreNameTaken(self.name, str(self.backend.folder), str(owner))
+        replaced = sorted(set(catalog.active_triggers(tx)) - set(triggers))
+        if replaced:
+            logger.warning(
+                "store %r is opened in the folder of store %r, %s, and replaces its triggers %s",
+                self.name, owner, self.backend.folder, ", ".join(replaced),
+            )  # fmt: skip
+
     def open_reader(self, schemas: Mapping[str, type]) -> None:
         """Read a store that exists, without changing what it is."""
         self.tables = Tables(schemas)
@@ -184,6 +210,10 @@ class Database:
         """Keep what is worth keeping, and release all files."""
         self.indexes.close()
         self.backend.close()
+
+    def is_same(self, other: Database) -> bool:
+        """Whether both are of the same store, which may be open twice."""
+        return self.backend.folder == other.backend.folder
 
     def _refresh(self, tx: Transaction, number: int) -> None:
         """Notice by the graph's number that another process has replaced the triggers."""

@@ -35,6 +35,13 @@ class Run(Protocol):
     def pins(self) -> Mapping[str, int]:
         """Component -> the state version that the run sees."""
 
+    @property
+    def outer(self) -> Run | None:
+        """The run that this one was begun in, by a write to another store."""
+
+    def is_on(self, database: Any) -> bool:
+        """Whether it is a run on this store."""
+
     def view(self, index: int) -> Any:
         """Return the view through which the row at `index` reads the store and leaves its writes."""
 
@@ -55,6 +62,13 @@ class At:
     def pins(self) -> Mapping[str, int]:
         return self.run.pins
 
+    @property
+    def outer(self) -> Run | None:
+        return self.run.outer
+
+    def is_on(self, database: Any) -> bool:
+        return self.run.is_on(database)
+
     def view(self, index: int) -> Any:
         return self.run.view(index)
 
@@ -63,7 +77,16 @@ class At:
 
 
 CURRENT: ContextVar[Run | None] = ContextVar("motion_run", default=None)
-"""The run that the present code belongs to, None outside: a store used inside one acts as its view."""
+"""The run that the present code belongs to, None outside."""
+
+
+def run_on(database: Any) -> Run | None:
+    """Return the run on a store that the present code belongs to, None outside: the store acts as its view then. Inside
+    a run on another store it is itself, but for what that run was called by."""
+    run = CURRENT.get()
+    while run is not None and not run.is_on(database):
+        run = run.outer
+    return run
 
 
 def _no_error(_: BaseException) -> bool:

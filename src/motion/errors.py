@@ -265,6 +265,33 @@ class StoreUnavailable(MotionError, OSError):
         return f"the store in {self.place} cannot be used: {self.reason}"
 
 
+class StoreDeleted(StoreUnavailable):
+    """The store's folder was deleted, or another put in its place, while the store was open."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            place,
+            "the folder or its file was deleted, moved or replaced while the store was open, and nothing can be kept "
+            "there. Put it back with the store closed, or call motion.create_store again, which begins anew.",
+        )
+        self.args = (place,)
+
+
+class StoreNameTaken(MotionError, ValueError):
+    """A store would live where another one does."""
+
+    def __init__(self, name: str, place: str, owner: str) -> None:
+        super().__init__(name, place, owner)
+        self.name, self.place, self.owner = name, place, owner
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.name!r} cannot live in {self.place}, where MOTION_URL puts it: store {self.owner!r} does, and "
+            f"each would replace the other's triggers. Give one of them a folder of its own with create_store(url=), or "
+            f"its name if they are one."
+        )
+
+
 class FolderNotEmpty(MotionError, FileExistsError):
     """A snapshot was to go where something is already."""
 

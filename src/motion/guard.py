@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from motion.errors import StoreClosed
+from motion.errors import StoreClosed, StoreDeleted
 
 logger = logging.getLogger(__name__)
 
@@ -17,11 +17,16 @@ PAUSE_S = 0.5
 
 @contextmanager
 def going_on(stop: threading.Event, who: str) -> Iterator[None]:
-    """Let a round of a loop raise without ending the loop; a store that was closed ends it, by `stop`."""
+    """Let a round of a loop raise without ending the loop; a store that was closed ends it, by `stop`, or deleted."""
     try:
         yield
     except StoreClosed:
         stop.set()
+    except StoreDeleted as exc:
+        was_told = stop.is_set()
+        stop.set()
+        if not was_told:
+            logger.error("%s ends: %s", who, exc)
     except BaseException:  # also `SystemExit`, which would end the thread without a word
         if not stop.is_set():
             logger.exception("%s met an error and goes on", who)

@@ -19,7 +19,7 @@ from motion.capacity import Capacity
 from motion.components import Component, declared_methods
 from motion.config import Config
 from motion.database import Database
-from motion.errors import MotionError, SchemaError, StoreUnavailable, TriggerError
+from motion.errors import MotionError, SchemaError, StoreDeleted, StoreUnavailable, TriggerError
 from motion.event_loop import EventLoop
 from motion.executors import processes
 from motion.executors.base import Executors, send_along
@@ -34,7 +34,7 @@ from motion.persistence.writes import Operation
 from motion.pressure import QUEUE_LIMIT, QueueLimit
 from motion.runs import Runs
 from motion.schema import NAME
-from motion.store import Store
+from motion.store import Engine, Store
 from motion.triggers import DECLARATION
 from motion.vectors.choice import make_index
 from motion.worker import Worker
@@ -42,7 +42,7 @@ from motion.worker import Worker
 GRACE_S, END_S = 1.5, 0.5
 """What closing waits for runs to end by themselves, and then for each kind of them to notice that it must."""
 
-_open_stores: dict[tuple[str, Path], Store] = {}
+_open_stores: dict[tuple[str, Path], _Open] = {}
 _open_lock = threading.RLock()
 
 
@@ -94,23 +94,43 @@ def create_store(
     if run:
         _check_gpus(triggers or (), config.gpus)
     folder = _folder_of(name, url or config.url)
+    wanted = _Wanted(
+        name=name,
+        folder=folder,
+        schemas=schemas or {},
+        triggers=triggers,
+        durability=durability,
+        run=run,
+        config=config,
+        queue_limit=queue_limit,
+        is_named=url is not None or config.url is None,
+    )
     with _open_lock:
         found = _open_stores.get((name, folder)) if folder else None
-        if found is not None:
-            found._database.open({**_schemas_of(found), **(schemas or {})}, triggers)
-            if found._database.code.is_any:
-                found._start()
-            return found
-        return _open(
-            name,
-            folder,
-            schemas or {},
-            triggers,
-            durability,
-            run=run,
-            config=config,
-            queue_limit=queue_limit,
-        )
+        if found is not None and found.is_there():
+            found.take(wanted)
+            return found.store
+        return _open(wanted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What a store is to be opened with.
+
+    Attributes:
+        folder: None for a temporary one.
+        is_named: the place was chosen for this store, and not by the environment for whichever.
+    """
+
+    name: str
+    folder: Path | None
+    schemas: Mapping[str, type]
+    triggers: Sequence[Any] | None
+    durability: Durability
+    run: bool
+    config: Config
+    queue_limit: int
+    is_named: bool
 
 
 def _check_given(schemas: Any, triggers: Any) -> None:
@@ -164,17 +184,8 @@ def _folder_of(name: str, url: str | None) -> Path | None:
     )
 
 
-def _open(
-    name: str,
-    folder: Path | None,
-    schemas: Mapping[str, type],
-    triggers: Sequence[Any] | None,
-    durability: Durability,
-    *,
-    run: bool,
-    config: Config,
-    queue_limit: int,
-) -> Store:
+def _open(wanted: _Wanted) -> Store:
+    name, folder = wanted.name, wanted.folder
     temporary = (
         tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".motion") if folder is None else None
     )
@@ -182,46 +193,70 @@ def _open(
     assert place is not None
     backend = None
     try:
-        backend = SqliteBackend(name, place, durability)
-        database = Database(name, backend, make_index, runs_code=run)
-        database.open(schemas, triggers)
+        backend = SqliteBackend(name, place, wanted.durability)
+        database = Database(name, backend, make_index, is_named=wanted.is_named)
+        database.runs_code = wanted.run
+        database.open(wanted.schemas, wanted.triggers)
     except BaseException:
         if backend is not None:
             backend.close()
         if temporary:
             temporary.cleanup()
         raise
-    running = _Running(name, place, database, config)
+    running = _Running(name, place, database, wanted.config)
 
     def stop() -> None:
         with _open_lock:
-            _open_stores.pop((name, place), None)
+            if _open_stores.get((name, place)) is opened:
+                del _open_stores[name, place]
         running.stop()
         database.close()
         if temporary:
             temporary.cleanup()
 
-    inline = InlineRuns(database).added_to if run else _as_it_is
-    store = Store(
-        database,
-        running.start if run else _leave_to_others,
-        stop,
-        inline,
-        QueueLimit(database, queue_limit),
-    )
-    _open_stores[name, place] = store
-    if run and database.code.is_any:  # others may write what only this process can run
+    inline = InlineRuns(database)
+
+    def inlined(operation: Operation) -> Operation:
+        """With `run=False` no user code runs here, not even before a write."""
+        return inline.added_to(operation) if database.runs_code else operation
+
+    limit = QueueLimit(database, wanted.queue_limit)
+    store = Store(Engine(database, running.start, stop, inlined, limit))
+    opened = _open_stores[name, place] = _Open(store, database)
+    if database.code.is_any:  # others may write what only this process can run
         running.start()
     return store
 
 
-def _as_it_is(operation: Operation) -> Operation:
-    """With `run=False` no user code runs here, not even before a write."""
-    return operation
+@dataclass(frozen=True)
+class _Open:
+    """A store that is open in this process."""
 
+    store: Store
+    database: Database
 
-def _leave_to_others() -> None:
-    """With `run=False` another process runs the triggers."""
+    def is_there(self) -> bool:
+        """Whether it can be opened once more. One whose folder was deleted is closed, to begin anew."""
+        try:
+            self.database.backend.check_there()
+        except StoreDeleted:
+            self.store.close()
+            return False
+        return self.store._join()
+
+    def take(self, wanted: _Wanted) -> None:
+        """Replace schemas and triggers of the same name, and begin to work where that is asked for now."""
+        database = self.database
+        did_run, database.runs_code = database.runs_code, database.runs_code or wanted.run
+        try:
+            schemas = {**_schemas_of(self.store), **wanted.schemas}
+            database.open(schemas, wanted.triggers)
+        except BaseException:
+            database.runs_code = did_run
+            self.store._leave()
+            raise
+        if database.code.is_any:
+            self.store._engine.start()
 
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
@@ -292,6 +327,9 @@ class _Running:
     _parts: _Parts | None = None
 
     def start(self) -> None:
+        """Begin; with `run=False` another process runs the triggers."""
+        if not self.database.runs_code:
+            return
         if self._parts is not None and not self._lacks_fitter(self._parts):
             return
         with self._lock:
@@ -326,8 +364,8 @@ class _Running:
 
 
 def _close_all() -> None:
-    for store in list(_open_stores.values()):
-        store.close()
+    for opened in list(_open_stores.values()):
+        opened.store.close()
 
 
 def _sent(store: Store) -> tuple[Any, ...]:

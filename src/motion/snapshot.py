@@ -9,7 +9,7 @@ from pathlib import Path
 from motion.backends.base import Transaction
 from motion.database import Database
 from motion.errors import FolderNotEmpty, StoreUnavailable
-from motion.persistence import files, forms, labels, queue, states
+from motion.persistence import catalog, files, forms, labels, queue, states
 from motion.persistence.index_files import IndexFiles
 
 
@@ -42,6 +42,7 @@ def snapshot(database: Database, folder: Path) -> None:
 
 def _free(tx: Transaction) -> list[str]:
     """Let the copy's tasks and fits be claimed: who holds them works for the store that was copied."""
+    catalog.forget_name(tx)
     queue.free(tx)
     labels.take_over_fits(tx, labels.fit_owners(tx))
     return states.manifests(tx)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,7 @@ from motion.database import (
     delete_operation,
     set_operation,
 )
-from motion.derive import CURRENT
+from motion.derive import run_on
 from motion.errors import (
     InvalidArgument,
     MotionError,
@@ -48,24 +50,35 @@ from motion.triggers import DECLARATION
 from motion.view import Reader, TransactionWriter, View, named_row
 
 
+@dataclass(frozen=True)
+class Engine:
+    """What stands behind an open store.
+
+    Attributes:
+        start: begins to work, where this process does; to be called when there may be work.
+        stop: ends all of it.
+        inline: adds what cheap triggers give to a write.
+        limit: lets writes wait for room in the queue.
+    """
+
+    database: Database
+    start: Callable[[], None]
+    stop: Callable[[], None]
+    inline: Callable[[Operation], Operation]
+    limit: QueueLimit
+
+
 class Store(Reader):
     """A store. Thread-safe; several processes may open the same one.
 
     Inside a trigger it acts as that run's view: reads see committed data, writes commit with the run.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        start: Callable[[], None],
-        stop: Callable[[], None],
-        inline: Callable[[Any], Any],
-        limit: QueueLimit,
-    ) -> None:
-        super().__init__(database)
-        self._limit = limit
-        self._start, self._stop, self._inline = start, stop, inline
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.database)
+        self._engine = engine
         self._is_closed = False
+        self._openings, self._blocks, self._sharing = 1, 0, threading.Lock()
         self._stale = StaleCounts()
         self.aio = AsyncStore(self)
 
@@ -80,10 +93,28 @@ class Store(Reader):
         )
 
     def __enter__(self) -> Store:
+        with self._sharing:
+            self._blocks += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with self._sharing:
+            self._blocks -= 1
+        if self._leave() and self._blocks <= 0:
+            self.close()
+
+    def _join(self) -> bool:
+        """Take note that it was opened once more, so that the end of one `with` block does not close it for the others;
+        return whether it is still open."""
+        with self._sharing:
+            self._openings += 1
+        return not self._is_closed
+
+    def _leave(self) -> bool:
+        """Undo one opening; return whether that was the last."""
+        with self._sharing:
+            self._openings -= 1
+            return self._openings <= 0
 
     # -- writing --
 
@@ -149,7 +180,14 @@ class Store(Reader):
                 "set_many(commit_every=)", repr(commit_every), "an int of at least 1"
             )
         load = Load(
-            self._database, named, self._commit, self._inline, commit_every, errors, by, prune
+            self._database,
+            named,
+            self._commit,
+            self._engine.inline,
+            commit_every,
+            errors,
+            by,
+            prune,
         )
         return load.run(rows)
 
@@ -180,7 +218,7 @@ class Store(Reader):
             self._apply(operations, None, len(operations))
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
-        inlined = [self._inline(each) for each in operations]
+        inlined = [self._engine.inline(each) for each in operations]
         reach("set.derived")
         deletes = any(isinstance(each, DeleteOperation) for each in operations)  # may make no work
         commits = self._database.backend.committed.count
@@ -197,15 +235,15 @@ class Store(Reader):
 
     def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         self._check_open()
-        self._limit.await_room()
+        self._engine.limit.await_room()
         applied = self._database.apply(make)
-        self._limit.note(applied.tasks)
-        self._start()
+        self._engine.limit.note(applied.tasks)
+        self._engine.start()
         return applied
 
     def _view(self) -> View | None:
         """Return the view of the run that this code belongs to, if any."""
-        run = CURRENT.get()
+        run = run_on(self._database)
         return None if run is None else run.view(run.now())
 
     def _pending(self, count: int) -> Change:
@@ -215,7 +253,7 @@ class Store(Reader):
     def _seen(self) -> Pins:
         """Return the live versions, or, inside a run, the versions of the run."""
         self._check_open()
-        run = CURRENT.get()
+        run = run_on(self._database)
         return NO_PINS if run is None else run.pins
 
     # -- work --
@@ -231,7 +269,7 @@ class Store(Reader):
             WaitTimeout: there is work left; it goes on.
         """
         self._check_open()
-        self._start()
+        self._engine.start()
         limit = float("inf") if timeout is None else timeout
         database = self._database
         with shown_progress(f"work of {self.name}", progress) as show:
@@ -290,7 +328,7 @@ class Store(Reader):
         """
         self._check_open()
         count = recompute.retry(self._database, trigger)
-        self._start()
+        self._engine.start()
         return count
 
     def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
@@ -328,7 +366,7 @@ class Store(Reader):
         self._check_open()
         name = _trigger_name(trigger)
         change = recompute.backfill(self._database, name, where, params, force=force)
-        self._start()
+        self._engine.start()
         return change
 
     def model(self, component: str) -> Model:
@@ -342,7 +380,7 @@ class Store(Reader):
                 f"the name of a component that the store was opened with, of which it has {listed(known)}"
                 f" (pass instances of them in triggers=)",
             )
-        return Model(self._database, component, self._start)
+        return Model(self._database, component, self._engine.start)
 
     def snapshot(self, folder: str | Path) -> None:
         """Copy the store as it is at one moment, with model states and unfinished work, while it goes on.
@@ -359,10 +397,11 @@ class Store(Reader):
         snapshot(self._database, Path(folder).expanduser().resolve())
 
     def close(self) -> None:
-        """Stop, leaving unfinished work for the next start. Closing twice does no harm."""
+        """Stop, for all who have it open in this process, leaving unfinished work for the next start. Closing twice does
+        no harm. The end of a `with` block closes it where nobody else has opened it."""
         if not self._is_closed:
             self._is_closed = True
-            self._stop()
+            self._engine.stop()
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -11,6 +11,8 @@ race needs no threads and no waiting.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from motion.errors import MotionError
 from motion.event_loop import EventLoop
 from motion.inline import InlineRuns
@@ -34,7 +36,7 @@ class Stepper:
         self._loop, self._owner = EventLoop(store.name), Owner(database.backend.folder)
         self._executors = executors_of(store.name)
         self._worker = worker_of(database, self._owner, self._loop, self._executors, threads=0)
-        store._inline = InlineRuns(database).added_to
+        store._engine = replace(store._engine, inline=InlineRuns(database).added_to)
 
     def __enter__(self) -> Stepper:
         return self

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 import pyarrow as pa
 
 from motion.database import Database, TableName, Where, delete_operation, set_operation
+from motion.derive import CURRENT
 from motion.errors import WaitInsideRun
 from motion.intake import COMMIT_EVERY, chunks_of, operations_of
 from motion.persistence.layout import NO_PINS, Pins
@@ -203,8 +204,13 @@ class TaskRun:
     def __init__(self, database: Database, pins: Pins) -> None:
         self.now: Callable[[], int] = int  # 0, until rows are called one by one
         self._database, self.pins = database, pins
+        self.outer = CURRENT.get()
         self._operations: dict[int, list[Operation]] = {}
         self._spans: dict[int, range] = {}
+
+    def is_on(self, database: Database) -> bool:
+        """Whether it is a run on this store, however that was opened."""
+        return database is self._database or database.is_same(self._database)
 
     def view(self, index: int) -> View:
         return View(self._database, self._operations.setdefault(index, []), self.pins)

@@ -118,7 +118,10 @@ class Backend(Protocol):
         """Give both signals, here."""
 
     def check_open(self) -> None:
-        """Raise `StoreClosed` after `close`."""
+        """Raise `StoreClosed` after `close`, or what `check_there` does."""
+
+    def check_there(self) -> None:
+        """Raise `StoreDeleted` where the database was deleted, or replaced, while it was open."""
 
     def close(self) -> None:
         """Release all files. Later use raises `StoreClosed`."""

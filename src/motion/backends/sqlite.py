@@ -6,6 +6,7 @@ who opens the file with `sqlite3` beside an open store must not lose commits.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,14 @@ from motion.backends.base import Signal, Transaction
 from motion.backends.sqlite_reading import Reader, Readers
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.codecs import decode_array, encode_parameter
-from motion.errors import MotionError, SqlError, SqlTimeout, StoreClosed, StoreUnavailable
+from motion.errors import (
+    MotionError,
+    SqlError,
+    SqlTimeout,
+    StoreClosed,
+    StoreDeleted,
+    StoreUnavailable,
+)
 from motion.faults import reach
 
 T = TypeVar("T")
@@ -67,6 +75,7 @@ class SqliteBackend:
             )
         self.name, self.folder = name, folder
         self._path = _prepare(folder)
+        self._file = _identity(self._path)
         self._local = threading.local()
         self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
         self._queriers = Readers(self._connect_to_query, self.check_open, transactions=False)
@@ -79,6 +88,7 @@ class SqliteBackend:
         self._is_led = False
         self._callers = 0  # who wrote at once, when last seen
         self._durable = self._connect(SYNCHRONOUS[durability])
+        self._file = _identity(self._path)
         self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
         self._wakeups = _wakeups_of(folder)
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
@@ -137,6 +147,7 @@ class SqliteBackend:
                 for last in connection.before_commit:
                     last()
                 reach("write.applied")
+                self.check_there()
                 connection.execute("COMMIT")
                 reach("write.committed")
             except BaseException:
@@ -321,6 +332,12 @@ class SqliteBackend:
     def check_open(self) -> None:
         if self._is_closed:
             raise StoreClosed(self.name)
+        self.check_there()
+
+    def check_there(self) -> None:
+        """Raise `StoreDeleted` where the file is not there any more: SQLite would go on with what has no name."""
+        if _identity(self._path) != self._file:
+            raise StoreDeleted(str(self.folder))
 
     def close(self) -> None:
         self._closing.set()
@@ -371,6 +388,8 @@ class SqliteBackend:
         """Raise an error of ours where SQLite's is about the file, or the store is closed."""
         if self._is_closed:
             raise StoreClosed(self.name) from exc
+        if _identity(self._path) != self._file:
+            raise StoreDeleted(str(self.folder)) from exc
         if getattr(exc, "sqlite_errorcode", 0) & 0xFF in OF_THE_FILE:
             raise StoreUnavailable(str(self.folder), f"{exc}. {_advice(exc)}") from exc
         raise exc
@@ -466,6 +485,15 @@ def _wakeups_of(folder: Path) -> Wakeups | None:
         return Wakeups(folder)
     except OSError:
         return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that is put in its place, None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _only_reads(refused: str) -> str:

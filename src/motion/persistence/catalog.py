@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS motion_clock (
     number INTEGER NOT NULL,  -- of the last change: every commit that changes rows takes the next
     graph INTEGER NOT NULL,   -- grows when triggers are replaced, so that other processes notice
     thinned INTEGER NOT NULL DEFAULT 0, -- up to here motion_moments keeps one entry in ten seconds
-    last_task INTEGER NOT NULL DEFAULT 0  -- the largest number that any task or event had
+    last_task INTEGER NOT NULL DEFAULT 0, -- the largest number that any task or event had
+    name TEXT                             -- of the store; NULL: not opened since it was copied
 );
 CREATE TABLE IF NOT EXISTS motion_moments (  -- when changes were committed, one entry in about 100 ms of activity
     number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL  -- milliseconds since the epoch
@@ -191,6 +192,24 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
     return graph
 
 
+def take_name(tx: Transaction, name: str) -> str | None:
+    """Keep a store's name where it has none yet; return the one that was there. None: there was none."""
+    _open_system(tx)
+    found = tx.execute("SELECT name FROM motion_clock").fetchone()[0]
+    if found is None:
+        tx.execute("UPDATE motion_clock SET name = ?", (name,))
+    return None if found is None else str(found)
+
+
+def forget_name(tx: Transaction) -> None:
+    """Let a copy be opened under any name."""
+    tx.execute("UPDATE motion_clock SET name = NULL")
+
+
+def active_triggers(tx: Transaction) -> list[str]:
+    return [str(row[0]) for row in tx.execute("SELECT name FROM motion_triggers WHERE is_active")]
+
+
 def read_graph(tx: Transaction, tables: Tables) -> Graph:
     """Return the graph kept in the store, as far as it is about `tables`."""
     specs = _decoded(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
@@ -286,6 +305,7 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_parts", "number"),
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+    tx.execute("ALTER TABLE motion_clock ADD COLUMN name TEXT")
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"
     events = {name for (name,) in tx.execute(named)} - {
         f"motion_rows_{table}" for table in _stored_tables(tx)
