@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -317,6 +318,13 @@ def _rows(given: str | timedelta) -> Rows:
     raise TriggerError(f"a fit's rows= takes 'new', 'all' or a timedelta above 0, not {given!r}.")
 
 
+class _OfClass:
+    """The name that a component has where nobody gave it one. A class, or an instance, may set its own beside it."""
+
+    def __get__(self, component: object, kind: type) -> str:
+        return kind.__name__
+
+
 class Component:
     """A trigger with a model. Subclasses give `setup` and methods marked with `infer` and `fit`.
 
@@ -331,6 +339,9 @@ class Component:
     keep_states=3, keep_outputs=2)`. Going back to a version whose outputs are kept recomputes nothing; one whose state
     is gone stays in the list with its figures, and cannot be promoted.
 
+    In the store a component is known by its `name`: its class's, or `class X(motion.Component, name="ranker")`, which
+    keeps its versions when the class is renamed, or what `__init__` sets as `self.name`, for several of one class.
+
     `evaluate(self, state, rows, store) -> dict[str, float]` measures a version, for `if_better`: `rows` are the labels
     that the fit's `holdout` keeps back, `store` is a view that sees the version's own outputs.
     """
@@ -338,23 +349,27 @@ class Component:
     by_pickle: ClassVar[bool] = False
     keep_states: ClassVar[int] = 10
     keep_outputs: ClassVar[int] = 1
+    name: str = typing.cast(str, _OfClass())
 
     def __init_subclass__(
         cls,
         *,
+        name: str | None = None,
         pickle: bool | None = None,
         keep_states: int | None = None,
         keep_outputs: int | None = None,
         **rest: Any,
     ) -> None:
         super().__init_subclass__(**rest)
-        for name, count in (("keep_states", keep_states), ("keep_outputs", keep_outputs)):
+        if name is not None:
+            cls.name = name
+        for option, count in (("keep_states", keep_states), ("keep_outputs", keep_outputs)):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise TriggerError(
-                    f"component {cls.__name__}: {name}= is a number of versions, at least 0, not {count!r}."
+                    f"component {cls.__name__}: {option}= is a number of versions, at least 0, not {count!r}."
                 )
             if count is not None:
-                setattr(cls, name, count)
+                setattr(cls, option, count)
         if pickle is not None:
             cls.by_pickle = pickle
         if pickle:
@@ -377,11 +392,6 @@ class Component:
         """Return the state that `save` took apart."""
         return saved
 
-    @property
-    def name(self) -> str:
-        """The component's name in the store: its class's."""
-        return type(self).__name__
-
 
 def setup_fingerprint(component: Component) -> str:
     """Return what names the component's `setup` and the constructor's arguments: when it changes, so may version 1."""
@@ -389,9 +399,55 @@ def setup_fingerprint(component: Component) -> str:
 
 
 def declared_methods(component: Component, mark: str) -> list[tuple[Callable[..., Any], Any]]:
-    """Return the component's methods that bear a mark, with what was declared, in the order of their names."""
-    methods = inspect.getmembers(component, inspect.ismethod)
-    return [(method, getattr(method, mark)) for _, method in methods if hasattr(method, mark)]
+    """Return the component's methods that bear a mark, with what was declared, in the order of their names. One that
+    overrides such a method without saying anything is declared as that one is.
+
+    Nothing of the component is asked for but these methods: a property may load a model.
+    """
+    kind = type(component)
+    found = []
+    for name in sorted(dir(kind)):
+        marked = _marked(kind, name, mark)
+        if marked is not None:
+            found.append((getattr(component, name), marked))
+    return found
+
+
+def _marked(kind: type, name: str, mark: str) -> Any:
+    """Return what was declared of a class's member, None where nothing was, or what it is has nothing to call."""
+    held = [vars(each)[name] for each in kind.__mro__ if name in vars(each)]
+    plain = [getattr(each, "__func__", each) for each in held]
+    declared = next((vars(f)[mark] for f in plain if mark in getattr(f, "__dict__", ())), None)
+    if declared is None or not callable(plain[0]):
+        return None
+    if isinstance(held[0], staticmethod | classmethod):
+        raise TriggerError(
+            f"{kind.__name__}.{name} is a {type(held[0]).__name__}, but is called on the component: (self, state, ...)."
+        )
+    return declared
+
+
+def check_name(component: Component) -> None:
+    """Refuse a component whose name cannot name it in the store."""
+    if not isinstance(component.name, str) or not component.name.isidentifier():
+        raise TriggerError(
+            f"a component's name is a word of letters, digits and underscores, as of a class, not {component.name!r}."
+        )
+
+
+def evaluates(component: Component) -> bool:
+    """Whether a component measures its versions."""
+    return hasattr(type(component), "evaluate") or "evaluate" in vars(component)
+
+
+def _check_has_state(component: Component, triggers: Sequence[Trigger]) -> None:
+    """Refuse a component whose methods would wait for ever for a state."""
+    has_setup = type(component).setup is not Component.setup or "setup" in vars(component)
+    if triggers and not has_setup and not declared_methods(component, FIT_DECLARATION):
+        raise TriggerError(
+            f"{triggers[0].spec.name} would never run: component {component.name} has neither a setup(self) that makes its "
+            f"first state nor a method marked with @motion.fit. One without a state returns () from setup."
+        )
 
 
 def bind_component(
@@ -403,6 +459,7 @@ def bind_component(
         bind(method, declaration, tables, components=components, component=component.name)
         for method, declaration in methods
     ]
+    _check_has_state(component, triggers)
     if declared_methods(component, FIT_DECLARATION):
         _tell_mixed_vectors([each.spec for each in triggers], tables)
     return triggers
@@ -448,9 +505,9 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
                 f"fit {component.name}.{method.__name__}: on= names keys of several tables."
             )
         _check_takes(method, f"fit {component.name}.{method.__name__}")
-        if hasattr(component, "evaluate"):
-            _check_takes(component.evaluate, f"{component.name}.evaluate")
-        if declaration.promote.kind == "if_better" and not hasattr(component, "evaluate"):
+        if evaluates(component):
+            _check_takes(typing.cast(Any, component).evaluate, f"{component.name}.evaluate")
+        if declaration.promote.kind == "if_better" and not evaluates(component):
             raise TriggerError(
                 f"fit {component.name}.{method.__name__}: promote=if_better needs a method "
                 f"evaluate(self, state, rows, store) that returns its metrics."

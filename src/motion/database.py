@@ -17,7 +17,14 @@ import pyarrow as pa
 from motion import clock
 from motion.backends.base import Backend, Transaction
 from motion.codecs import Stored, encode_parameter
-from motion.components import Component, Fit, bind_component, bind_fits, setup_fingerprint
+from motion.components import (
+    Component,
+    Fit,
+    bind_component,
+    bind_fits,
+    check_name,
+    setup_fingerprint,
+)
 from motion.costs import CodeName, Cost, Costs
 from motion.errors import (
     InvalidArgument,
@@ -85,8 +92,8 @@ class Code:
             TriggerError: one of them is neither, or does not fit.
         """
         given = list(given)
-        components = {each.name: each for each in given if isinstance(each, Component)}
-        classes = {type(each): name for name, each in components.items()}
+        components = _by_name([each for each in given if isinstance(each, Component)])
+        classes = _by_class(components)
         triggers: list[Trigger] = []
         for each in given:
             if isinstance(each, Component):
@@ -110,6 +117,29 @@ class Code:
             components,
             {f.spec.name: f for f in fits},
         )
+
+
+def _by_name(given: Sequence[Component]) -> dict[str, Component]:
+    found: dict[str, Component] = {}
+    for each in given:
+        check_name(each)
+        if each.name in found:
+            kinds = f"{type(found[each.name]).__name__} and {type(each).__name__}"
+            raise TriggerError(
+                f"two components are called {each.name!r} ({kinds}), but the store keeps versions by this name. Give one "
+                f"another: class {type(each).__name__}(motion.Component, name=...), or self.name = ... in __init__."
+            )
+        found[each.name] = each
+    return found
+
+
+def _by_class(components: Mapping[str, Component]) -> dict[type, str]:
+    """Return the name by which an annotation with a class asks for its state; of several instances none is meant."""
+    kinds = [type(each) for each in components.values()]
+    return {
+        type(each): name if kinds.count(type(each)) == 1 else ""
+        for name, each in components.items()
+    }
 
 
 MISSING = object()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.components import Fit, FitSpec, Promotion, manual, setup_fingerprint
+from motion.components import Fit, FitSpec, Promotion, evaluates, manual, setup_fingerprint
 from motion.database import Database
 from motion.errors import FitFailed
 from motion.executors.base import Executor
@@ -550,7 +550,7 @@ class _Keeper:
 
     def _evaluated(self, candidate: _Candidate, version: int, like: int | None) -> dict[str, float]:
         component = self._database.code.components[self._name]
-        if not hasattr(component, "evaluate"):
+        if not evaluates(component):
             return {}
         fits = {fit.spec.name: fit.spec for fit in self._fits()}
         fit = fits.get(candidate.fit or "") or _first_held_out(fits.values())

@@ -571,6 +571,11 @@ def _parameter(
     if name in ("row", "store") and name not in table.keys:
         return Parameter(name, typing.cast('Literal["row", "store"]', name))
     if isinstance(hint, type) and hint in components:
+        if not components[hint]:
+            raise TriggerError(
+                f"trigger {trigger!r}: parameter {name!r} asks for the state of {hint.__name__}, but triggers= has several "
+                f"of them. Make a subclass for each, and annotate with that."
+            )
         return Parameter(name, "state", component=components[hint])
     if name not in table.keys and table.cls is Occurrence:
         raise TriggerError(

@@ -446,6 +446,34 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     }
     for name in components - {None}:
         tx.execute("INSERT OR IGNORE INTO motion_components (name) VALUES (?)", (name,))
+    _tell_renamed(tx, graph, {name for name in components if name is not None})
+
+
+def _tell_renamed(tx: Transaction, graph: Graph, components: set[str]) -> None:
+    """Say where a component that has no version sets what one that is gone has set: perhaps it has another name now, and
+    its versions, with their vectors, stay behind."""
+    counts = dict(tx.execute("SELECT component, COUNT(*) FROM motion_states GROUP BY component"))
+    gone = [
+        spec
+        for spec in _decoded(
+            tx, "SELECT spec FROM motion_triggers WHERE is_active = 0", TriggerSpec
+        )
+        if spec.component in counts.keys() - components
+    ]
+    for new in sorted(components - counts.keys()):
+        for old in sorted({spec.component or "" for spec in gone}):
+            was = {
+                (s.sets_table or s.table, key) for s in gone if s.component == old for key in s.sets
+            }
+            own = [spec for spec in graph.triggers.values() if spec.component == new]
+            sets = {(spec.sets_table or spec.table, key) for spec in own for key in spec.sets}
+            if was & sets:
+                logger.warning(
+                    "component %s is new to this store and sets %s, as %s did, which is not among the triggers now: its "
+                    "%d version(s), their labels and the vectors that they made stay behind. If it is the same one under "
+                    'another name, declare class %s(motion.Component, name="%s") and open the store again',
+                    new, ", ".join(sorted(f"{table}.{key}" for table, key in was & sets)), old, counts[old], new, old,
+                )  # fmt: skip
 
 
 GRAPH = ("motion_triggers", "motion_fits")
