@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
-from tests.conftest import OpenStore, is_running
+from tests.conftest import OpenStore, is_running, until
 
 
 class Mood(Enum):
@@ -293,6 +293,61 @@ def test_a_process_that_ends_costs_its_row_one_more_run_and_no_retry(
     assert (louds(store), store.errors()) == (["A"], [])
 
 
+@pytest.mark.parametrize("code", [0, 83])
+def test_a_process_that_ends_counts_whatever_its_exit_code(
+    open_store: OpenStore, code: int
+) -> None:
+    @motion.trigger(on="item.text", sets="item.loud", executor="process")
+    def shout(text: str) -> str:
+        os._exit(code)
+
+    store = open_items(open_store, shout)
+    change = store.set("item", id=1, text="a")
+    until(store, lambda: "postponed" in store.status().tasks["shout"], 30)
+    change.cancel()
+
+
+class Panics(BaseException):
+    """As libraries in other languages raise it: no `Exception`."""
+
+
+class Refuses:
+    """Can be sent to another process, and not be received there."""
+
+    def __getstate__(self) -> dict[str, int]:
+        return {"process": os.getpid()}
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        if state["process"] != os.getpid():
+            raise Panics("what went wrong")
+
+
+def test_what_is_raised_on_the_way_to_a_call_is_told_after_one_attempt(
+    open_store: OpenStore,
+) -> None:
+    refuses = Refuses()
+
+    @motion.trigger(on="item.text", sets="item.loud", executor="process")
+    def shout(text: str) -> str:
+        return f"{text}{refuses}"
+
+    store = open_items(open_store, shout)
+    store.set("item", id=1, text="a").wait(timeout=60, raise_errors=False)
+    (letter,) = store.errors()
+    assert (letter.attempts, "Panics: what went wrong" in letter.error) == (1, True)
+
+
+def test_a_call_that_closes_standard_output_gives_its_result(open_store: OpenStore) -> None:
+    @motion.trigger(on="item.text", sets="item.loud", executor="process")
+    def shout(text: str) -> str:
+        sys.stdout.close()
+        return text.upper()
+
+    store = open_items(open_store, shout)
+    store.set("item", id=1, text="a").wait(timeout=30)
+    assert louds(store) == ["A"]
+
+
 @pytest.mark.slow
 def test_a_row_that_ends_ten_processes_is_set_aside_alone_and_uses_up_no_retry(
     open_store: OpenStore,
@@ -310,6 +365,30 @@ def test_a_row_that_ends_ten_processes_is_set_aside_alone_and_uses_up_no_retry(
     (letter,) = store.errors()
     assert letter.error.startswith("10 processes ended while they ran this task. The last: Process")
     assert (letter.row, letter.attempts, "exit code 3" in letter.error) == ("id=3", 0, True)
+
+
+@pytest.mark.slow
+def test_rows_that_end_their_process_are_found_and_cost_the_others_nothing(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    deadly = {1, 20, 21, 40, 64}
+    deaths = tmp_path / "deaths"
+
+    @motion.trigger(on="item.text", sets="item.loud", executor="process", batch=64)
+    def shout(text: list[str]) -> list[str]:
+        if not deadly.isdisjoint(int(each) for each in text):
+            with deaths.open("a") as noted:
+                noted.write(".")
+            os._exit(3)
+        return [f"{each}!" for each in text]
+
+    store = open_items(open_store, shout)
+    change = store.set_many("item", [{"id": i, "text": f"{i}"} for i in range(1, 65)])
+    until(store, lambda: louds(store).count(None) == len(deadly), 60)
+    tasks = store.sql("select low, high, losses from motion_tasks").to_pylist()
+    assert {row for each in tasks for row in range(each["low"], each["high"] + 1)} == deadly
+    assert len(deaths.read_text()) < 8 * len(deadly)
+    change.cancel()
 
 
 def test_a_process_that_is_killed_from_outside_is_replaced(

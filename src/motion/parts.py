@@ -73,15 +73,18 @@ def given_in_parts(
     """Run parts of up to `size` of `count` rows, and put together what they gave.
 
     A function may take many rows at once and each of them may end its process. So that not every row costs a process,
-    rows are told apart only until enough processes were lost to find one of them, or two.
+    rows are told apart only until enough processes were lost to find one of them, or two: once more for each that is
+    found while others gave something, so that these are never set aside with it.
     """
     waiting = deque(range(i, min(i + size, count)) for i in range(0, count, size))
-    losses_left = 2 * count.bit_length()
+    losses_left = most = 2 * count.bit_length()
     done: list[Part] = []
+    has_given = False
     while waiting:
         places = waiting.popleft()
         try:
             done.append((places, run(places)))
+            has_given = True
         except (CallTimeout, ProcessLost) as exc:
             is_lost = isinstance(exc, ProcessLost)
             losses_left -= is_lost
@@ -90,6 +93,7 @@ def given_in_parts(
                 waiting.extendleft((places[middle:], places[:middle]))
             else:
                 done.append((places, _failed(spec, len(places), exc, is_lost=is_lost)))
+                losses_left = most if has_given else losses_left
         except Unpicklable as exc:
             done.append((places, _failed(spec, len(places), exc)))
     if not done:

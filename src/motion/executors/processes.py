@@ -12,8 +12,8 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 # Its handler at exit waits for children. It has to be registered before ours, which ends them: the last runs first.
 from multiprocessing.connection import Connection
@@ -24,12 +24,13 @@ import cloudpickle
 from motion import clock
 from motion.errors import CallTimeout, ProcessLost, RemoteError, StoreClosed
 from motion.executors.base import Constant, Prepare, pickled
+from motion.tracebacks import reason_of, text_of
 
 IDLE_S = 60.0
 """A process without a call for so long ends by itself."""
 
-IDLE_EXIT = 83
-"""The exit code that says so: the call that meets it has not begun, and goes to another process."""
+IDLE = b"idle"
+"""What it says before: the call that meets it has not begun, and goes to another process."""
 
 LOOK_S = 1.0
 """How often it is looked whether a process has ended whose pipe a child of its own holds open."""
@@ -152,6 +153,9 @@ class _Process:
             raise
         except (EOFError, OSError) as exc:
             raise self._lost() from exc
+        if answer == IDLE:
+            self.end(grace_s=LOOK_S)
+            raise _WasIdle
         self._known |= {each.name: each.digest for each in constants}
         return _Answer(answer)
 
@@ -167,9 +171,13 @@ class _Process:
         return self._connection.recv_bytes()
 
     def _lost(self) -> ProcessLost | _WasIdle:
+        """Return what the end of the process means, having seen to it. One that took no call any more has said so, even
+        where the call could not be sent."""
+        said = b""
+        with suppress(EOFError, OSError):
+            said = self._connection.recv_bytes() if self._connection.poll() else b""
         self.end(grace_s=LOOK_S)
-        code = self._process.exitcode
-        return _WasIdle() if code == IDLE_EXIT else ProcessLost(_told(code))
+        return _WasIdle() if said == IDLE else ProcessLost(_told(self._process.exitcode))
 
     def end(self, grace_s: float = 0) -> None:
         """End the process and those that it has started."""
@@ -202,7 +210,8 @@ def _told(code: int | None) -> str:
     if code is None:
         return "nobody knows what"
     if code < 0:
-        name = signal.Signals(-code).name
+        known = -code in set(signal.Signals)
+        name = signal.Signals(-code).name if known else f"signal {-code}"
         return f"{name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''}"
     return f"exit code {code}"
 
@@ -221,11 +230,14 @@ def serve(connection: Connection, lifeline: Connection, idle_s: float) -> None:
         while connection.poll(idle_s):
             named, request = pickle.loads(connection.recv_bytes())
             answer = _answered(connection, constants, named, request)
-            sys.stdout.flush()  # a process that is ended does not do it
+            with suppress(
+                Exception
+            ):  # there may be nobody who reads it, and no call fails for that
+                sys.stdout.flush()  # a process that is ended does not do it
             connection.send_bytes(answer)
+        connection.send_bytes(IDLE)
     except (EOFError, OSError):
         return
-    sys.exit(IDLE_EXIT)
 
 
 def _answered(
@@ -243,18 +255,21 @@ def _answered(
         if is_timed:
             connection.send_bytes(BEGUN)
         return bytes(cloudpickle.dumps((False, call())))
-    except Exception as exc:  # noqa: BLE001 - whoever waits for the call gets it raised
+    except BaseException as exc:  # noqa: BLE001 - of whatever class: whoever waits for the call gets it raised
         return _sendable(exc)
 
 
-def _sendable(error: Exception) -> bytes:
+def _sendable(error: BaseException) -> bytes:
+    """Return an error as an answer: itself, or what it says where it cannot be sent, or would there be taken for the end
+    of the process that asks."""
     try:
         answer = bytes(cloudpickle.dumps((True, error)))
         pickle.loads(answer)  # some errors can be written, but not read
-    except Exception:  # noqa: BLE001 - the error is the user's: anything may come out
-        text = "".join(traceback.format_exception(error))
-        return pickle.dumps((True, RemoteError(f"{type(error).__name__}: {error}", text)))
-    return answer
+    except BaseException:  # noqa: BLE001 - the error is the user's: anything may come out
+        answer = b""
+    if answer and isinstance(error, Exception):
+        return answer
+    return pickle.dumps((True, RemoteError(reason_of(error), text_of(error))))
 
 
 def _end_with(lifeline: Connection) -> None:
