@@ -55,8 +55,11 @@ def store(open_store: OpenStore) -> motion.Store:
         ({"on": ("doc.text", 3)}, "on= takes a key"),
         ({"sets": 3}, "sets= takes a key.*given 3"),
         ({"page": 3}, "page= takes the name of a page key, but was given 3"),
-        ({"name": 3}, "name= takes a str, but was given 3"),
-        ({"when": "text"}, "when= takes a function of the row, but was given 'text'"),
+        ({"name": 3}, "name= takes a str of 1 to 200 printable characters, but was given 3"),
+        (
+            {"when": "text"},
+            "when= takes a function of the row, and no async one, but was given 'text'",
+        ),
         ({"inline": "no"}, "inline= takes True, False or None, but was given 'no'"),
         ({"memo": "yes"}, "memo= takes True or False, but was given 'yes'"),
         ({"timeout": 0}, "timeout must be above 0"),

@@ -61,7 +61,7 @@ from motion.persistence.writes import (
     SetOperation,
     apply_operations,
 )
-from motion.schema import Table, Tables
+from motion.schema import Table, Tables, differing_in_case
 from motion.tasks import Cause
 from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
 
@@ -106,6 +106,13 @@ class Code:
                     f"{' (make an instance of it)' if isinstance(each, type) else ''}."
                 )
         names = [trigger.spec.name for trigger in triggers]
+        for what, known in (("triggers", names), ("components", list(components))):
+            twin = differing_in_case(known)
+            if twin:
+                raise TriggerError(
+                    f"{what} {twin[0]!r} and {twin[1]!r} differ in case only, which a database does not tell apart; call one "
+                    f"of them otherwise."
+                )
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise TriggerError(

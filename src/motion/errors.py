@@ -22,6 +22,8 @@ def listed(names: Iterable[str]) -> str:
 
 def shortened(value: object, limit: int = 80) -> str:
     """Return `repr(value)` cut to `limit` characters: errors quote values, not whole images."""
+    if isinstance(value, str | bytes | bytearray) and len(value) > limit:
+        value = value[:limit]  # its repr would be as long as it is
     try:
         text = repr(value)
     except Exception as exc:  # noqa: BLE001 - it may be the user's, as the value is

@@ -40,6 +40,15 @@ INDEX_KINDS: tuple[IndexKind, ...] = ("auto", "exact", "hnsw")
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 RESERVED_PREFIXES = ("motion_", "sqlite_")
+NO_KEYS = {
+    "true": "SQL takes for the truth value, even in quotes",
+    "false": "SQL takes for the truth value, even in quotes",
+    "force": "is an option of set(): store.set(row, force=True) runs triggers again",
+    "if_unchanged": "is an option of set()",
+}
+"""Names that cannot be used for keys, each with the reason."""
+
+NO_PAGES = dict.fromkeys(("table", "id", "key", "inherit"), "is a parameter of get()")
 
 STORED = "__stored"
 """Ends the name by which SQL reads a table without what its rows inherit."""
@@ -283,7 +292,7 @@ class Tables:
     def __init__(self, schemas: Mapping[str, type]) -> None:
         self._by_name = {name: table_of(name, cls) for name, cls in schemas.items()}
         self.stored: Sequence[str] = ()  # the tables on disk, also those without a schema here
-        twin = _differing_in_case(self._by_name)
+        twin = differing_in_case(self._by_name)
         if twin:
             raise SchemaError(f"tables {twin[0]!r} and {twin[1]!r} differ in case only.")
         for name in self._by_name:
@@ -382,14 +391,22 @@ def _check_id(table: Table) -> None:
 
 
 def _check_columns(table: Table) -> None:
-    twin = _differing_in_case(table.keys)
+    twin = differing_in_case(table.keys)
     if twin:
         raise SchemaError(
             f"table {table.name!r}: keys {twin[0]!r} and {twin[1]!r} differ in case only."
         )
     for name, key in table.keys.items():
         if not NAME.fullmatch(name):
-            raise SchemaError(f"table {table.name!r}: key {name!r} must begin with a letter.")
+            raise SchemaError(
+                f"table {table.name!r}: a key cannot be called {name!r}: a name begins with a letter from A to Z, and has "
+                f"such letters, digits and underscores only."
+            )
+        reason = NO_KEYS.get(name.lower()) or (key.is_page and NO_PAGES.get(name))
+        if reason:
+            raise SchemaError(
+                f"table {table.name!r}: a key cannot be called {name!r}, which {reason}; call it {name + '_value'!r}, say."
+            )
         if key.level is not None and key.level not in table.page_keys:
             raise SchemaError(
                 f"table {table.name!r}, key {name!r}: level={key.level!r} is no page key; "
@@ -408,7 +425,7 @@ def _check_defaults(table: Table) -> None:
             raise SchemaError(f"a default does not fit its key: {exc}") from exc
 
 
-def _differing_in_case(names: Iterable[str]) -> tuple[str, str] | None:
+def differing_in_case(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that are one to a database, which does not tell case apart."""
     folded: dict[str, str] = {}
     for name in names:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
+from motion.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
 from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
+from motion.options import check_number, is_name, takes_a_row
+from motion.parameters import check_parameter, hints_of, signature_of, takes_none
+from motion.parameters import is_async as is_async_function
 from motion.rates import Rate, Turns, rate_of
 from motion.schedules import Schedule
-from motion.schema import Table, Tables, is_optional
+from motion.schema import Table, Tables
 
 DECLARATION = "__motion_trigger__"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -293,7 +297,13 @@ def trigger(
     )  # fmt: skip
 
     def mark(function: Function) -> Function:
-        setattr(function, DECLARATION, declaration)
+        try:
+            setattr(function, DECLARATION, declaration)
+        except (AttributeError, TypeError) as exc:
+            raise TriggerError(
+                f"@motion.trigger marks a function, which {function!r} is not: a method or a builtin takes no mark. Write a "
+                f"function that calls it, or a motion.Component with @motion.infer."
+            ) from exc
         return function
 
     return mark
@@ -310,20 +320,12 @@ def declare(
         ("batch", 1),
         ("concurrency", 1),
         ("retries", 0),
+        ("discard_beyond", 1),
         ("timeout_s", 0),
         ("batch_wait_s", 0),
         ("discard_after_s", 0),
-        ("discard_beyond", 1),
     ):
-        value = getattr(declaration, option)
-        if value is not None and not isinstance(value, int | float):
-            raise TriggerError(
-                f"a trigger's {option.removesuffix('_s')} is a number, not {value!r}."
-            )
-        if value is not None and value < least:
-            raise TriggerError(
-                f"a trigger's {option.removesuffix('_s')} must be at least {least}, not {value!r}."
-            )
+        check_number(option, getattr(declaration, option), least)
     if declaration.timeout_s == 0:
         raise TriggerError("a trigger's timeout must be above 0 s, not 0; None is without end.")
     if declaration.rate is not None:
@@ -338,14 +340,31 @@ def _check_kinds(given: Declaration) -> None:
     """Refuse options of another type: they would be taken for true, or fail on the first row."""
     for option, value, expected, is_right in (
         ("page", given.page, "the name of a page key", isinstance(given.page, str | None)),
-        ("name", given.name, "a str", isinstance(given.name, str | None)),
+        (
+            "name",
+            given.name,
+            "a str of 1 to 200 printable characters",
+            given.name is None or is_name(given.name),
+        ),
         (
             "version",
             given.version,
             f"a str, such as version='{given.version}'",
             isinstance(given.version, str | None),
         ),
-        ("when", given.when, "a function of the row", given.when is None or callable(given.when)),
+        (
+            "when",
+            given.when,
+            "a function of the row, and no async one",
+            given.when is None or takes_a_row(given.when),
+        ),
+        (
+            "priority",
+            given.priority,
+            "an int of at most 32 bits or the name of a key",
+            isinstance(given.priority, str | None)
+            or (type(given.priority) is int and abs(given.priority) < 2**31),
+        ),
         ("inline", given.inline, "True, False or None", given.inline in (True, False, None)),
         ("memo", given.memo, "True or False", given.memo in (True, False)),
     ):
@@ -395,7 +414,9 @@ def bind(
     Raises:
         TriggerError, SchemaError: naming the trigger, what does not fit, and the nearest name.
     """
-    name = str(declaration.name or getattr(function, "__name__", "trigger"))
+    name = str(declaration.name or getattr(function, "__name__", "") or "")
+    if not name:
+        raise TriggerError(f"{function!r} has no name; give its trigger one with name=.")
     name = f"{component}.{name}" if component else name
     event = declaration.on if isinstance(declaration.on, Schedule | Deleted) else None
     try:
@@ -404,7 +425,12 @@ def bind(
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
     parameters = _parameters(name, function, table, components, component)
-    is_async = inspect.iscoroutinefunction(function)
+    is_async = is_async_function(function)
+    if inspect.isasyncgenfunction(function):
+        raise TriggerError(
+            f"trigger {name!r}: it is an async generator, which triggers are not so far; await a list, or write a plain "
+            f"generator."
+        )
     spec = TriggerSpec(
         name=name,
         table=table.name,
@@ -443,6 +469,7 @@ def bind(
         or (Resources() if declaration.executor == "process" else NOTHING),
     )
     _check_combination(spec)
+    _check_text(spec, table)
     return Trigger(spec, function, declaration.when)
 
 
@@ -457,6 +484,8 @@ def _keys_of_one_table(
     paths: Sequence[str], tables: Tables, option: str
 ) -> tuple[Table, tuple[str, ...]]:
     keys = [tables.key(path) for path in paths]
+    if len({(key.table, key.name) for key in keys}) < len(keys):
+        raise SchemaError(f"{option}= names a key twice: {', '.join(paths)}.")
     if len({key.table for key in keys}) > 1:
         raise SchemaError(
             f"{option}= names keys of several tables ({', '.join(paths)}); they must be of one."
@@ -519,9 +548,14 @@ def _priority_of(name: str, priority: int | str | None, table: Table) -> int | s
     if not isinstance(priority, str):
         return priority
     try:
-        return table.key(priority.removeprefix(f"{table.name}.")).name
+        key = table.key(priority.removeprefix(f"{table.name}."))
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: priority={priority!r}: {exc}") from exc
+    if not isinstance(key.codec, IntCodec | FloatCodec | BoolCodec | EnumCodec):
+        raise TriggerError(
+            f"trigger {name!r}: priority={priority!r} is {key.codec.expected}, and not a number or an Enum of numbers."
+        )
+    return key.name
 
 
 def _parameters(
@@ -531,13 +565,10 @@ def _parameters(
     components: dict[type, str],
     component: str | None,
 ) -> tuple[Parameter, ...]:
-    hints = _hints(function, components)
+    hints = hints_of(function, components)
     found = []
-    for position, parameter in enumerate(inspect.signature(function).parameters.values()):
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TriggerError(
-                f"trigger {name!r}: parameter {parameter} must be named after one key."
-            )
+    for position, parameter in enumerate(signature_of(name, function).parameters.values()):
+        check_parameter(name, parameter)
         hint = hints.get(parameter.name)
         if component is not None and position == 0 and parameter.name in table.keys:
             raise TriggerError(
@@ -548,21 +579,9 @@ def _parameters(
             found.append(Parameter(parameter.name, "state", component=component))
         else:
             found.append(_parameter(name, parameter.name, hint, table, components))
+            if parameter.default is None and found[-1].kind == "key":
+                found[-1] = replace(found[-1], is_optional=True)
     return tuple(found)
-
-
-def _hints(function: Callable[..., Any], components: dict[type, str]) -> dict[str, Any]:
-    """Return the parameters' types. One that only a type checker can see stays text; the others do not suffer."""
-    plain = inspect.unwrap(function)
-    visible = {each.__name__: each for each in components}
-    hints: dict[str, Any] = {}
-    for name, hint in getattr(plain, "__annotations__", {}).items():
-        alone = type("alone", (), {"__annotations__": {name: hint}})
-        try:
-            hints |= typing.get_type_hints(alone, getattr(plain, "__globals__", {}), visible)
-        except (NameError, TypeError, AttributeError, SyntaxError):
-            hints[name] = hint
-    return hints
 
 
 def _parameter(
@@ -589,7 +608,21 @@ def _parameter(
             f"may be asked for too.{nearest(name, table.keys)}"
         )
     # What a deleted row lacks never comes, and cleaning up after it must not wait for that.
-    return Parameter(name, "key", is_optional=table.is_event or is_optional(hint))
+    return Parameter(name, "key", is_optional=table.is_event or takes_none(hint))
+
+
+def _check_text(spec: TriggerSpec, table: Table) -> None:
+    if not spec.grows_text:
+        return
+    if len(spec.sets) != 1 or table.keys[spec.sets[0]].codec.expected != "str":
+        raise TriggerError(
+            f"trigger {spec.name!r}: a generator without page= gives the parts of one text, so sets= is one key of type "
+            f"str, not {', '.join(spec.sets)}. For items say page=, or return a list."
+        )
+
+
+MOST_KEYS = 100
+"""A trigger's `on` keys: SQLite's functions take 127 values."""
 
 
 def _check_combination(spec: TriggerSpec) -> None:
@@ -616,6 +649,10 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse("refresh='before' needs sets= with keys of the same row, without page=.")
     if spec.is_versioned and (spec.discard_after_s is not None or spec.discard_beyond):
         refuse("refresh='before' needs every row's output, so none may be discarded.")
+    if spec.is_versioned and "slot" in map(str.lower, spec.sets):
+        refuse(
+            "refresh='before' keeps outputs by a number called slot; give that key another name."
+        )
     if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):
         refuse(
             "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."
@@ -646,3 +683,11 @@ def _check_combination(spec: TriggerSpec) -> None:
     overlap = set(spec.on) & set(spec.sets)
     if overlap:
         refuse(f"it would set {', '.join(sorted(overlap))}, which it runs on.")
+    own = set(spec.inputs) & set(spec.sets)
+    if own:
+        refuse(
+            f"it takes {', '.join(sorted(own))}, which it sets: what a run gives would depend on how often it ran. Keep "
+            f"what it starts from in a key of its own, or read it with 'store: motion.View'."
+        )
+    if len(spec.on) > MOST_KEYS:
+        refuse(f"on= names {len(spec.on)} keys, and takes at most {MOST_KEYS}.")

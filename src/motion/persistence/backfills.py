@@ -21,7 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.codecs import encode_parameter
+from motion.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
 from motion.graph import Graph
@@ -251,7 +251,7 @@ def hand_over(
     """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
     candidate: then nothing is done."""
     named = (backfill.change, backfill.trigger)
-    sql = "SELECT next FROM motion_backfills WHERE change = ? AND trigger = ?"
+    sql = f"SELECT next FROM motion_backfills WHERE change = ? AND trigger = ? AND {UNFINISHED}"
     found = tx.execute(sql, named).fetchone()
     if found is None or found[0] != backfill.next:
         return
@@ -284,9 +284,11 @@ def _move(tx: Transaction, backfill: Backfill, part: Part) -> None:
         end(tx, [backfill.trigger], backfill.kind)
         return
     ahead = min(backfill.remaining - len(part.rows), backfill.last - part.next + 1)
-    sql = "UPDATE motion_backfills SET next = ?, remaining = ? WHERE change = ? AND trigger = ?"
+    sql = "UPDATE motion_backfills SET next = ?, last = ?, remaining = ? WHERE change = ? AND trigger = ?"
+    following = min(part.next, INT64_MAX)  # after the largest number that there is comes none
+    last = following - 1 if is_over else backfill.last
     left = 0 if is_over else max(ahead, 1)
-    tx.execute(sql, (part.next, left, backfill.change, backfill.trigger))
+    tx.execute(sql, (following, last, left, backfill.change, backfill.trigger))
 
 
 def remaining(tx: Transaction, change: int | None = None) -> int:

@@ -19,6 +19,7 @@ from motion.graph import Graph
 from motion.persistence import schedules
 from motion.persistence.ids import check_stored_ids
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
+from motion.persistence.limits import check_table_name, check_trigger_names, check_width
 from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
 from motion.schema import Key, Table, Tables
@@ -177,8 +178,10 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
     _open_system(tx)
     stored = _stored_tables(tx)
     for table in tables:
+        check_table_name(table, stored)
         _check_signature(table, stored.get(table.name))
     if replace_graph:
+        check_trigger_names(tx, graph)
         _store_graph(tx, graph)
     else:
         graph = read_graph(tx, tables)
@@ -354,10 +357,13 @@ def _difference(key: Key | None, stored: str) -> str | None:
 def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -> None:
     signature = msgspec.json.encode(layout.table.signature()).decode()
     if stored is None:
+        check_width(layout.table, len(layout.table.keys) + len(layout.hidden_columns()) + 4)
         for statement in layout.create_base():
             tx.execute(statement)
     _add_columns(tx, layout)
-    for statement in layout.create_indexes():
+    sql = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?"
+    present = tx.execute(sql, (f"motion_rows_{layout.table.name}",))
+    for statement in layout.create_indexes({row[0] for row in present}):
         tx.execute(statement)
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
@@ -385,15 +391,16 @@ def _open_views(tx: Transaction, layout: Layout) -> None:
 
 def _add_columns(tx: Transaction, layout: Layout) -> None:
     present = {row[1] for row in tx.execute(f"PRAGMA table_info({layout.base})")}
+    hidden = [column for column in layout.hidden_columns() if column.strip('"') not in present]
+    check_width(layout.table, len({*present, *layout.table.keys}) + len(hidden))
     for key in layout.table.keys.values():
         if key.name not in present:
             tx.execute(
                 f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}"
             )
-    for column in layout.hidden_columns():
-        if column.strip('"') not in present:
-            kind = "TEXT" if column == quoted(":made_keys") else "INTEGER"
-            tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
+    for column in hidden:
+        kind = "TEXT" if column == quoted(":made_keys") else "INTEGER"
+        tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
 
 
 def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:

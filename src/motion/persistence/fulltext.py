@@ -14,6 +14,7 @@ from motion.persistence.reading import user_query
 from motion.schema import Key
 
 WORDS_AT_MOST = 256
+RESERVED = ("rank", "rowid")  # names that no column of FTS5 can have
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 
@@ -28,15 +29,16 @@ def make(tx: Transaction, layout: Layout, key: Key) -> None:
     if is_made(tx, layout, key):
         return
     (content, number), column = _content(layout, key), quoted(key.name)
+    named = quoted(f"{key.name}:text") if key.name.lower() in RESERVED else column
     name = _name(layout, key)
     index = quoted(name)
     tx.execute(
-        f"CREATE VIRTUAL TABLE {index} USING fts5({column}, content={_text(content)}, "
+        f"CREATE VIRTUAL TABLE {index} USING fts5({named}, content={_text(content)}, "
         f"content_rowid={_text(number)}, tokenize={_text(TOKENIZER)})"
     )
-    add = f"INSERT INTO {index} (rowid, {column}) SELECT new.{number}, new.{column} WHERE new.{column} NOT NULL;"
+    add = f"INSERT INTO {index} (rowid, {named}) SELECT new.{number}, new.{column} WHERE new.{column} NOT NULL;"
     remove = (
-        f"INSERT INTO {index} ({index}, rowid, {column}) "
+        f"INSERT INTO {index} ({index}, rowid, {named}) "
         f"SELECT 'delete', old.{number}, old.{column} WHERE old.{column} NOT NULL;"
     )
     for event, when, actions in (
@@ -49,7 +51,7 @@ def make(tx: Transaction, layout: Layout, key: Key) -> None:
             f"CREATE TRIGGER {trigger} AFTER {event} ON {content} WHEN {when} BEGIN {actions} END"
         )
     tx.execute(
-        f"INSERT INTO {index} (rowid, {column}) SELECT {number}, {column} FROM {content} WHERE {column} NOT NULL"
+        f"INSERT INTO {index} (rowid, {named}) SELECT {number}, {column} FROM {content} WHERE {column} NOT NULL"
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.codecs import Stored
+from motion.codecs import INT64_MAX, Stored
 from motion.errors import InvalidValue
 from motion.persistence.layout import ALL_ROWS, Layout
 
@@ -31,6 +31,12 @@ def filled_ids(
     for each in wanted:
         following += each is None
         ids.append(following if each is None else each)
+    if following > INT64_MAX:
+        taken = max([largest_id(tx, layout), *known])
+        expected = (
+            f"an id to be given, as the largest that the table had, {taken}, has none after it"
+        )
+        raise InvalidValue(layout.table.name, "id", "nothing", expected)
     tx.memo[_largest_key(layout)] = following
     return ids
 

@@ -17,7 +17,7 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -293,10 +293,10 @@ class Layout:
         if not self.row_is_id:
             columns = ", ".join(map(quoted, self.table.primary_key))
             statements.append(
-                f"CREATE UNIQUE INDEX {self._index_name('primary')} ON {self.base} ({columns})"
+                f"CREATE UNIQUE INDEX {quoted(self._index_name(':primary'))} ON {self.base} ({columns})"
             )
         statements.append(
-            f'CREATE INDEX {self._index_name("made")} ON {self.base} (":made_from", ":made_by") '
+            f'CREATE INDEX {quoted(self._index_name(":made"))} ON {self.base} (":made_from", ":made_by") '
             f'WHERE ":made_by" IS NOT NULL'
         )
         return statements
@@ -305,12 +305,20 @@ class Layout:
         """Return the statement that makes an event table, its keys aside."""
         return f'CREATE TABLE IF NOT EXISTS {self.base} (":row" INTEGER PRIMARY KEY)'
 
-    def create_indexes(self) -> list[str]:
-        """Return the statements that make the indexes asked for with `motion.Index`."""
+    def create_indexes(self, present: Container[str]) -> list[str]:
+        """Return the statements that make the indexes asked for with `motion.Index`.
+
+        Args:
+            present: the names of the indexes that the table has. Older versions called them so that those of two tables
+                could have one name.
+        """
         return [
-            f"CREATE INDEX IF NOT EXISTS {self._index_name(key.name)} ON {self.base} ({quoted(key.name)})"
+            f"CREATE INDEX {quoted(self._index_name(key.name))} ON {self.base} ({quoted(key.name)})"
             for key in self.table.keys.values()
-            if key.is_indexed and key.name not in self.versioned
+            if key.is_indexed
+            and key.name not in self.versioned
+            and self._index_name(key.name) not in present
+            and f"motion_index_{self.table.name}_{key.name}" not in present
         ]
 
     def hidden_columns(self) -> list[str]:
@@ -349,7 +357,7 @@ class Layout:
         return f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}"
 
     def _index_name(self, what: str) -> str:
-        return quoted(f"motion_index_{self.table.name}_{what}")
+        return f"motion_index_{self.table.name}:{what}"
 
     def _constraint(self, key: Key) -> str:
         if key.name == "id":
