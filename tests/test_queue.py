@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 import motion
@@ -99,6 +100,49 @@ def test_work_of_a_higher_priority_goes_first(open_store: OpenStore) -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
+@dataclass
+class Ranked:
+    id: int
+    text: str
+    rank: float
+    done: str
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_any_number_is_a_priority_and_none_puts_live_work_behind_a_backfill(
+    open_store: OpenStore,
+) -> None:
+    gate = Gate()
+
+    @motion.trigger(on="ranked.text", sets="ranked.done", priority="rank", inline=False)
+    def run(text: str) -> str:
+        return gate(text)
+
+    store = open_store(schemas={"ranked": Ranked}, triggers=[run])
+    gate.open()
+    store.set("ranked", text="old").wait()
+    gate = Gate()
+    store.set("ranked", text="first")
+    gate.await_first()
+    store.backfill("run", where={"text": "old"}, force=True)
+    for text, rank in (("least", -np.inf), ("low", -1e19), ("middle", 0), ("most", np.inf)):
+        store.set("ranked", text=text, rank=rank)
+    gate.open()
+    store.wait(timeout=30)
+    assert gate.calls[:3] == ["first", "most", "middle"]
+    assert set(gate.calls[3:5]) == {"low", "least"}
+    assert gate.calls[5:] == ["old"]
+
+
+@pytest.mark.parametrize("priority", [2**70, -(2**70)])
+def test_a_number_beyond_all_others_is_a_priority_too(open_store: OpenStore, priority: int) -> None:
+    gate = Gate()
+    gate.open()
+    store = open_store(schemas=SCHEMAS, triggers=[gated(gate, priority=priority)])
+    assert store.set("job", text="a").wait().errors == []
+    assert gate.calls == ["a"]
+
+
 def test_rows_that_fail_again_and_again_do_not_hold_up_fresh_ones(open_store: OpenStore) -> None:
     calls: list[str] = []
     is_down = threading.Event()
@@ -299,3 +343,40 @@ def test_p12_where_nobody_works_a_full_queue_is_an_error_that_says_so(
 def test_a_queue_limit_out_of_range_is_refused(open_store: OpenStore, limit: Any) -> None:
     with pytest.raises(motion.MotionError, match="queue_limit"):
         open_store(schemas=SCHEMAS, queue_limit=limit)
+
+
+def test_p12_tasks_of_triggers_that_are_gone_take_no_room_and_can_be_dropped(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on=motion.deleted("job"))
+    def mourn(text: str) -> None:
+        raise ValueError("nobody mourns")
+
+    gate = Gate()
+    store = open_store(schemas=SCHEMAS, triggers=[gated(gate), mourn], run=False)
+    store.set_many("job", [{"id": 2 * i, "text": "x"} for i in range(1, 6)])
+    store.delete("job", 2)
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[], run=True, queue_limit=2)
+    store.set("job", id=100, text="there is room")
+    assert store.status().orphaned == 6
+    assert (store.drop("mourn"), store.drop(), store.drop()) == (1, 5, 0)
+    assert store.status().orphaned == 0
+    assert kept_events(store) == []
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[gated(gate), mourn])
+    gate.open()
+    store.wait(timeout=30)
+    assert (gate.calls, store.errors()) == ([], [])
+
+
+def kept_events(store: motion.Store) -> object:
+    return store.sql('select * from "motion_rows_mourn:deleted:job"').to_pylist()
+
+
+def test_only_what_is_kept_for_triggers_that_are_gone_can_be_dropped(open_store: OpenStore) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[gated(Gate())], run=False)
+    with pytest.raises(motion.TriggerError, match="has trigger 'gated'"):
+        store.drop("gated")
+    with pytest.raises(motion.TriggerError, match="Did you mean 'gated'"):
+        store.drop("gate")

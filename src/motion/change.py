@@ -262,12 +262,12 @@ class Change:
     def cancel(self) -> None:
         """Drop the work of this change that has not begun; what is done stays. Of a backfill, what follows from the
         rows that it has remade goes on, and the others are stale as before."""
-        graph, layouts = self._database.graph, self._database.layouts
+        graph = self._database.graph
 
         def work(tx: Transaction) -> None:
             for trigger, low, high in backfills.cancel(tx, self._keys):
                 if trigger in graph.triggers and graph.triggers[trigger].event:
-                    events.end(tx, layouts[graph.triggers[trigger].table], range(low, high + 1))
+                    events.end(tx, graph.triggers[trigger].table, range(low, high + 1))
 
         self._database.write(work)
 

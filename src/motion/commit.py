@@ -162,7 +162,7 @@ class Commit:
         step, spec, layouts = self.steps[0], self.claim.spec, self.database.layouts
         if spec.event:
             met = [self.inputs.rows[i] for i in kept if i in step.met]
-            events.end(tx, self.claim.chain.layout, met)
+            events.end(tx, spec.table, met)
             return
         origin = origin_of(tx, spec, self.claim.version)
         for i in kept:

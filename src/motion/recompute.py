@@ -10,7 +10,7 @@ from motion.backends.base import Transaction
 from motion.change import Change
 from motion.database import Database, Where, condition_of
 from motion.errors import TriggerError, nearest
-from motion.persistence import backfills, backlog, moments, provenance
+from motion.persistence import backfills, backlog, events, moments, provenance, queue
 from motion.persistence.backfills import Backfill
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import known_triggers
@@ -96,6 +96,32 @@ def retry(database: Database, trigger: str | None) -> int:
     while tasks := database.write(work):
         count, after = count + len(tasks), tasks[-1]
     return count
+
+
+def drop(database: Database, trigger: str | None) -> int:
+    """Drop the tasks and dead letters of triggers (one, or all) that the store has not any more, a part at a time; return
+    of how many rows."""
+    if trigger in database.graph.triggers:
+        raise TriggerError(
+            f"drop() is for triggers that are gone, and store {database.name!r} has trigger {trigger!r}: open it without, "
+            f"or cancel the change whose work is not wanted."
+        )
+
+    def work(tx: Transaction) -> int:
+        known, count = known_triggers(tx), 0
+        if trigger is not None and trigger not in known:
+            raise TriggerError(
+                f"store {database.name!r} never had a trigger {trigger!r}.{nearest(trigger, known)}"
+            )
+        found = backlog.orphans(tx, trigger, RETRIED_AT_ONCE)
+        queue.remove(tx, [task for task, *_ in found])
+        for _, name, low, high in found:
+            count += high - low + 1
+            if known[name].event:
+                events.end(tx, known[name].table, range(low, high + 1))
+        return count
+
+    return sum(iter(lambda: database.write(work), 0))
 
 
 def hand_over(database: Database) -> bool:

@@ -119,7 +119,7 @@ class Status:
             lines.append(f"{trigger}: {rows} row(s) were discarded, as its policy says")
         if self.orphaned:
             lines.append(
-                f"{self.orphaned} task(s) of triggers that are gone, kept for their return"
+                f"{self.orphaned} task(s) of triggers that are gone, kept for their return; store.drop() drops them"
             )
         return "\n".join(lines)
 

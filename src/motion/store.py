@@ -331,6 +331,16 @@ class Store(Reader):
         self._engine.start()
         return count
 
+    def drop(self, trigger: str | None = None) -> int:
+        """Drop what is kept for triggers (one, or all) that the store does not have any more: their tasks, which wait for
+        their return, and the rows they gave up on. Return how many rows that were.
+
+        Raises:
+            TriggerError: the store has this trigger.
+        """
+        self._check_open()
+        return recompute.drop(self._database, trigger)
+
     def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
         """Return where a value came from: its trigger, code and state version, and the same of its inputs."""
         self._check_open()

@@ -24,10 +24,14 @@ FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 200, 60_000
 LOSSES_ALLOWED = 10
 """Processes that may end while they hold a task, before it is set aside."""
 
-BACKFILL_PRIORITY = -1_000_000
+BACKFILL_PRIORITY = -(1 << 61)
+"""Of recomputing in bulk. A trigger's own priority orders it among its like, and lifts none of it above live work."""
+
 BUILD_PRIORITY = 2 * BACKFILL_PRIORITY
 """Of the outputs of a candidate: nobody sees them before the switch, so everything else goes first."""
-"""Of recomputing in bulk. A trigger's own priority orders it among its like, and lifts none of it above live work."""
+
+LARGEST_PRIORITY = (1 << 60) - 1
+"""Of a trigger's own, in either direction: none is beyond it, so that live work, work in bulk and builds stay apart."""
 
 MAX_DEPTH = 50
 
@@ -137,6 +141,12 @@ class DeadLetter:
             f"trigger {self.trigger} gave up on {self.table} {self.row} after {self.attempts} attempt(s), "
             f"with {self.inputs}:\n{self.error.rstrip()}"
         )
+
+
+def level_of(given: float, *, is_background: bool) -> int:
+    """Return the priority of a task whose trigger's own, or whose row's, is given: any number."""
+    own = max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, given))  # first: an infinity is no int
+    return int(own) + (BACKFILL_PRIORITY if is_background else 0)
 
 
 def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, int]]:

@@ -12,6 +12,9 @@ from motion.persistence.queue import LIVE_SQL, head_of
 from motion.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.tracebacks import last_line
 
+ACTIVE = "trigger IN (SELECT name FROM motion_triggers WHERE is_active = 1)"
+"""A condition on tasks: their trigger exists."""
+
 
 def owners(tx: Transaction) -> list[str]:
     """Return who holds claims."""
@@ -24,7 +27,7 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
     if change is None:
         sql = (
             f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE status IN {LIVE_SQL} "
-            "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
+            f"AND {ACTIVE}"
         )
         return int(tx.execute(sql).fetchone()[0])
     # Looked up by task, not by status: a change's own tasks are few, however long the queue.
@@ -34,17 +37,26 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
 
 
 def live_tasks(tx: Transaction) -> int:
-    """Return how many tasks are live. It counts them."""
-    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL}"
+    """Return how many tasks of triggers that exist are live. It counts them."""
+    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE status IN {LIVE_SQL} AND {ACTIVE}"
     return int(tx.execute(sql).fetchone()[0])
+
+
+def orphans(tx: Transaction, trigger: str | None, limit: int) -> list[tuple[int, str, int, int]]:
+    """Return some tasks that nobody runs of triggers (one, or all) that do not exist any more, dead letters too: number,
+    trigger, first and last row."""
+    named = "" if trigger is None else "AND trigger = ?"
+    sql = (
+        f"SELECT task, trigger, low, high FROM motion_tasks WHERE NOT {ACTIVE} "
+        f"AND status != {TaskStatus.CLAIMED:d} {named} LIMIT ?"
+    )
+    values = (limit,) if trigger is None else (trigger, limit)
+    return [tuple(found) for found in tx.execute(sql, values)]
 
 
 def has_live(tx: Transaction) -> bool:
     """Whether work is left for triggers that exist. A look-up, however long the queue."""
-    sql = (
-        f"SELECT 1 FROM motion_tasks WHERE status IN {LIVE_SQL} "
-        "AND trigger IN (SELECT name FROM motion_triggers WHERE is_active) LIMIT 1"
-    )
+    sql = f"SELECT 1 FROM motion_tasks WHERE status IN {LIVE_SQL} AND {ACTIVE} LIMIT 1"
     return tx.execute(sql).fetchone() is not None
 
 

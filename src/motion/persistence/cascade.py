@@ -14,7 +14,7 @@ from motion.persistence.discards import drop_beyond
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.made import unmake
 from motion.persistence.rows import Written, delete_rows, log_vectors
-from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, ranges_of
+from motion.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
 from motion.triggers import TriggerSpec
 
 
@@ -229,9 +229,11 @@ def _by_priority(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
 ) -> dict[int, list[int]]:
     """Group rows by the priority of their tasks: the trigger's number, a key's value, or what the cascade inherits."""
-    rows, base = list(rows), BACKFILL_PRIORITY if cause.is_background else 0
+    rows, is_background = list(rows), cause.is_background
+    if spec.priority is None:
+        return {cause.priority: rows}
     if not isinstance(spec.priority, str):
-        return {cause.priority if spec.priority is None else base + spec.priority: rows}
+        return {level_of(spec.priority, is_background=is_background): rows}
     key = layout.table.keys[spec.priority]
     groups: dict[int, list[int]] = {}
     for part in parts_of(rows):
@@ -242,7 +244,8 @@ def _by_priority(
         for row, stored in tx.execute(sql):
             value = key.decode(stored)
             value = value.value if isinstance(key.codec, EnumCodec) and value is not None else value
-            level = base + (int(value) if isinstance(value, int | float) else 0)
+            given = value if isinstance(value, int | float) else 0
+            level = level_of(given, is_background=is_background)
             groups.setdefault(level, []).append(row)
     return groups
 

@@ -23,6 +23,7 @@ from motion.persistence.limits import check_table_name, check_trigger_names, che
 from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
 from motion.schema import Key, Table, Tables
+from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY
 from motion.triggers import TriggerSpec
 
 T = TypeVar("T")
@@ -309,6 +310,10 @@ def _bring_to_2(tx: Transaction) -> None:
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     tx.execute("ALTER TABLE motion_clock ADD COLUMN name TEXT")
+    tx.execute(  # work in bulk has been further below live work since
+        "UPDATE motion_tasks SET priority = CASE WHEN version IS NULL THEN ? ELSE ? END WHERE priority <= ?",
+        (BACKFILL_PRIORITY, BUILD_PRIORITY, -500_000),
+    )
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"
     events = {name for (name,) in tx.execute(named)} - {
         f"motion_rows_{table}" for table in _stored_tables(tx)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from motion.backends.base import Transaction
 from motion.graph import Graph
 from motion.persistence import events, queue
-from motion.persistence.layout import Layout
 from motion.tasks import Task, TaskStatus
 from motion.triggers import TriggerSpec
 
@@ -82,7 +81,7 @@ def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task
         queue.complete(tx, tasks, graph.downstream(spec.name))
         for task in tasks if spec.event else ():
             rows = range(task.low, task.high + 1)
-            events.end(tx, Layout(graph.tables.get(spec.table), graph), rows)
+            events.end(tx, spec.table, rows)
         tx.execute(
             "INSERT INTO motion_discards (trigger, rows) VALUES (?1, ?2) "
             "ON CONFLICT DO UPDATE SET rows = rows + ?2",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from motion.backends.base import Transaction
-from motion.persistence.layout import Layout, changed_column, in_ranges, parts_of, quoted
+from motion.persistence.layout import (
+    Layout,
+    changed_column,
+    in_ranges,
+    parts_of,
+    quoted,
+    rows_table,
+)
 from motion.persistence.numbers import next_tasks
 
 OCCURRENCE_ROW = 1
@@ -43,7 +50,11 @@ def note_occurrence(tx: Transaction, layout: Layout, due: str, number: int) -> i
     return OCCURRENCE_ROW
 
 
-def end(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
-    """Forget events that their trigger has met."""
+def end(tx: Transaction, table: str, rows: Iterable[int]) -> None:
+    """Forget events that their trigger has met, or never will.
+
+    Args:
+        table: the trigger's event table.
+    """
     for part in parts_of(rows):
-        tx.execute(f"DELETE FROM {layout.base} WHERE {in_ranges(chr(34) + ':row' + chr(34), part)}")
+        tx.execute(f"DELETE FROM {rows_table(table)} WHERE {in_ranges(quoted(':row'), part)}")

@@ -54,6 +54,10 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def rows_table(table: str) -> str:
+    return quoted(f"motion_rows_{table}")
+
+
 def changed_column(key: str) -> str:
     return quoted(f"{key}:changed")
 
@@ -80,7 +84,7 @@ class Layout:
 
     @cached_property
     def base(self) -> str:
-        return quoted(f"motion_rows_{self.table.name}")
+        return rows_table(self.table.name)
 
     @cached_property
     def row_is_id(self) -> bool:
