@@ -134,15 +134,6 @@ def test_any_number_is_a_priority_and_none_puts_live_work_behind_a_backfill(
     assert gate.calls[5:] == ["old"]
 
 
-@pytest.mark.parametrize("priority", [2**70, -(2**70)])
-def test_a_number_beyond_all_others_is_a_priority_too(open_store: OpenStore, priority: int) -> None:
-    gate = Gate()
-    gate.open()
-    store = open_store(schemas=SCHEMAS, triggers=[gated(gate, priority=priority)])
-    assert store.set("job", text="a").wait().errors == []
-    assert gate.calls == ["a"]
-
-
 def test_rows_that_fail_again_and_again_do_not_hold_up_fresh_ones(open_store: OpenStore) -> None:
     calls: list[str] = []
     is_down = threading.Event()
