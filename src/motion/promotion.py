@@ -12,7 +12,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.database import Database
 from motion.faults import reach
-from motion.persistence import backfills, backlog, files, forms, queue, states
+from motion.persistence import backfills, backlog, files, forms, outputs, queue, states
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
 from motion.triggers import TriggerSpec
@@ -110,6 +110,8 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
     change = next_number(tx)
     states.set_live(tx, component, number, change)
     for layout, spec in versioned(database, component):
+        if before is None and number != 1:
+            outputs.move_first(tx, layout, spec, number)
         if before not in (None, number) and layout.followed(spec):
             states.begin_numbering(tx, spec, change, before, number)
     for spec in _concerned(database, component, is_first=before is None):

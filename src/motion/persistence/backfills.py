@@ -25,7 +25,7 @@ from motion.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
 from motion.graph import Graph
-from motion.persistence import backlog, provenance, queue, states
+from motion.persistence import backlog, outputs, provenance, queue, states
 from motion.persistence.cascade import Layouts, candidates, enqueue_rows
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.numbers import next_number
@@ -260,7 +260,7 @@ def hand_over(
         return
     number = next_number(tx)
     if backfill.kind == "build":
-        _build(tx, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
+        _build(tx, layout, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
         return
     if backfill.kind == "backfill" or spec.refresh == "after":
         provenance.make_due(tx, layout, spec, part.rows)
@@ -270,10 +270,17 @@ def hand_over(
     reach("backfill.enqueued")
 
 
-def _build(tx: Transaction, spec: TriggerSpec, rows: Sequence[int], cause: Cause) -> None:
-    """Enqueue outputs of the candidate: below live work, and nothing that a change waits for."""
+def _build(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+) -> None:
+    """Enqueue outputs of the candidate: below live work, and nothing that a change waits for. Users' values it takes
+    over."""
+    live = states.live_version(tx, spec.component or "") or 1
+    own = set(outputs.users_rows(tx, layout, spec, rows))
     for version in candidates(tx, spec.component or ""):
-        queue.enqueue(tx, spec, ranges_of(rows), cause, version=version)
+        outputs.copy_outputs(tx, layout, spec, sorted(own), live, version)
+        left = [row for row in rows if row not in own]
+        queue.enqueue(tx, spec, ranges_of(left), cause, version=version)
     reach("candidate.enqueued")
 
 

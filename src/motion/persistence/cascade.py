@@ -13,7 +13,8 @@ from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.made import unmake
-from motion.persistence.rows import Written, delete_rows, log_vectors
+from motion.persistence.rows import Written, delete_rows
+from motion.persistence.vector_log import log_vectors
 from motion.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
 from motion.triggers import TriggerSpec
 

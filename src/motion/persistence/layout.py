@@ -260,12 +260,12 @@ class Layout:
         )
 
     def version(self, spec: TriggerSpec, pins: Pins) -> str:
-        """Return the expression of the state version whose outputs are read."""
+        """Return the expression of the state version whose outputs are read: 1 before any is live, where users' are."""
         component = spec.component or ""
         if component in pins:
             return str(pins[component])
         name = component.replace("'", "''")
-        return f"(SELECT live FROM motion_components WHERE name = '{name}')"
+        return f"COALESCE((SELECT live FROM motion_components WHERE name = '{name}'), 1)"
 
     def _page_zero_alias(self, key: str) -> str | None:
         """Return the alias of the row that a key is inherited from, None where every page key tells it apart."""

@@ -21,7 +21,7 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
-from motion.persistence.rows import log_vectors
+from motion.persistence.vector_log import log_vectors
 from motion.triggers import TriggerSpec
 
 

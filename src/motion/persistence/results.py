@@ -23,7 +23,8 @@ from motion.persistence.layout import (
 )
 from motion.persistence.made import Remade, remake, settle
 from motion.persistence.makers import Row, Run, Values
-from motion.persistence.rows import Written, log_vectors, update_row, write_rows
+from motion.persistence.rows import Written, update_row, write_rows
+from motion.persistence.vector_log import log_vectors
 from motion.tasks import Cause
 from motion.triggers import TriggerSpec
 

@@ -14,7 +14,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.codecs import Stored
-from motion.persistence import makers
+from motion.persistence import makers, outputs
 from motion.persistence.catalog import origin_of
 from motion.persistence.ids import filled_ids, next_row, note_deleted
 from motion.persistence.layout import (
@@ -32,10 +32,6 @@ from motion.schema import Table, timestamp_now
 from motion.triggers import TriggerSpec
 
 Columns = Mapping[str, Sequence[Stored]]
-
-LOG_TRIMMED_EVERY = 50_000
-LOG_KEPT = 200_000
-"""Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
 
 
 @dataclass
@@ -146,9 +142,13 @@ def write_rows(
     for i in known:
         old = found[i] or ()
         _update(tx, layout, columns, i, old, number, written, is_user, is_forced, inlined)
-    for key in columns:
-        if key in layout.versioned:
-            _write_versioned(tx, layout, key, columns[key], written, number)
+    for key in [key for key in columns if key in layout.versioned]:
+        changes = outputs.write_users(
+            tx, layout, key, written.rows, columns[key], number, is_forced
+        )
+        written.note(key, [row for row, _ in changes], arrived=False)
+        written.arrived.setdefault(key, []).extend(row for row, was in changes if was is None)
+    outputs.share_users(tx, layout, columns, written.rows)
     if is_user:
         _override_pages(tx, layout, columns, written, number, first)
     return written
@@ -480,47 +480,6 @@ def _override_pages(
             )
             sources = [int(row[0]) for row in tx.execute(sql)]
             makers.replace_runs(tx, layout, spec, sources, number, condition)
-
-
-def _write_versioned(
-    tx: Transaction,
-    layout: Layout,
-    key: str,
-    values: Sequence[Stored],
-    written: Written,
-    number: int,
-) -> None:
-    """Write a user's values of a key that is kept for each state version, for the live one (1 where none is yet)."""
-    spec = layout.versioned[key]
-    live = tx.execute(
-        "SELECT live FROM motion_components WHERE name = ?", (spec.component,)
-    ).fetchone()
-    version = (live and live[0]) or 1
-    table = outputs_table(spec.name)
-    for row, value in zip(written.rows, values, strict=True):
-        slot = slot_of(version, row)
-        old = tx.execute(f"SELECT {quoted(key)} FROM {table} WHERE slot = ?", (slot,)).fetchone()
-        tx.execute(
-            f'INSERT INTO {table} (slot, ":done", {changed_column(key)}, {quoted(key)}) VALUES (?, ?, ?, ?) '
-            f'ON CONFLICT DO UPDATE SET ":done" = excluded.":done", {changed_column(key)} = '
-            f"excluded.{changed_column(key)}, {quoted(key)} = excluded.{quoted(key)}",
-            (slot, mark_of(number, 0), number, value),
-        )
-        if old is None or old[0] != value:
-            written.note(key, [row], arrived=old is None or old[0] is None)
-    if layout.table.keys[key].is_array:
-        slots = [slot_of(version, row) for row in written.changed.get(key, ())]
-        log_vectors(tx, f"{layout.table.name}.{key}", slots)
-
-
-def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
-    """Tell indexes over "table.key" which slots changed."""
-    tx.executemany(
-        "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
-    )
-    last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
-    if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
-        tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))
 
 
 def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
-from motion.persistence.rows import log_vectors
+from motion.persistence.vector_log import log_vectors
 from motion.triggers import TriggerSpec
 
 NUMBERED_AT_ONCE = 2_000

@@ -1,0 +1,21 @@
+"""The vector log: which slots of vectors changed, for the indexes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motion.backends.base import Transaction
+
+LOG_TRIMMED_EVERY = 50_000
+LOG_KEPT = 200_000
+"""Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
+
+
+def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
+    """Tell indexes over "table.key" which slots changed."""
+    tx.executemany(
+        "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
+    )
+    last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
+    if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
+        tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))
