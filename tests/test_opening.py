@@ -8,6 +8,7 @@ import os
 import runpy
 import sqlite3
 import sys
+import threading
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -528,3 +529,23 @@ def test_a_store_of_a_script_opens_where_the_script_is_imported(
         assert [row.tags[0].name for row in store.rows("item")] == ["new"]
     finally:
         store.close()
+
+
+def test_a_new_store_is_opened_when_who_makes_the_same_one_is_done(tmp_path: Path) -> None:
+    """As when several processes make one store at once: all but one find its file locked, and it is no WAL yet."""
+    other = sqlite3.connect(
+        tmp_path / "store.sqlite", isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN IMMEDIATE")
+    opened: list[motion.Store] = []
+    opening = threading.Thread(
+        target=lambda: opened.append(motion.create_store("a", url=f"sqlite:///{tmp_path}"))
+    )
+    opening.start()
+    opening.join(0.3)  # more than it takes where nothing is in the way
+    assert (opened, opening.is_alive()) == ([], True)
+    other.execute("COMMIT")
+    opening.join(30)
+    other.close()
+    assert len(opened) == 1
+    opened[0].close()

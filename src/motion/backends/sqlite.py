@@ -47,6 +47,7 @@ OF_THE_FILE = {
 
 FILE = "store.sqlite"
 BUSY_TIMEOUT_MS = 60_000
+BUSY_PAUSE_S = 0.005
 LOOK_S = 0.25
 """How often it is looked whether another process has committed and did not say so."""
 
@@ -368,7 +369,7 @@ class SqliteBackend:
             )
             try:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-                connection.execute("PRAGMA journal_mode = WAL")
+                _use_wal(connection)
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 connection.execute("PRAGMA cache_size = -65536")
                 connection.execute("PRAGMA temp_store = MEMORY")
@@ -498,6 +499,22 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _only_reads(refused: str) -> str:
     return f"sql() only reads, and this would {refused}; write with set, set_many or delete, so that triggers run"
+
+
+def _use_wal(connection: _Connection) -> None:
+    """Make the file one with a WAL. Where others use it meanwhile, such as one that makes the same new store, SQLite does
+    not wait for them here, so we do."""
+    deadline = clock.monotonic_s() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            is_busy = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or clock.monotonic_s() > deadline:
+                raise
+            clock.sleep(BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _prepare(folder: Path) -> Path:
