@@ -617,3 +617,55 @@ def test_values_read_back_from_a_file_of_pandas_are_those_written(store: motion.
     frame = pd.read_csv(io.StringIO("id,text,score\n1,a,1.5\n2,,\n"))
     store.set_many("thing", frame)
     assert [(row.text, row.score) for row in store.rows("thing")] == [("a", 1.5), (None, None)]
+
+
+@dataclass
+class Tagged:
+    id: int
+    tags: list[str]
+    first: int
+    second: int
+
+
+@pytest.mark.parametrize(
+    "options", [{"inline": True}, {"inline": False}, {"batch": 4}, {"memo": True}]
+)
+def test_what_a_function_does_to_its_parameters_is_seen_by_no_other_call(
+    open_store: OpenStore, options: dict[str, Any]
+) -> None:
+    def add(tags: list[Any]) -> Any:
+        if not options.get("batch"):
+            tags.append("more")
+            return len(tags)
+        for each in tags:
+            each.append("more")
+        if len(tags) > 1:
+            raise ValueError("half of them")
+        return [len(each) for each in tags]
+
+    def count(tags: list[Any]) -> Any:
+        return [len(each) for each in tags] if options.get("batch") else len(tags)
+
+    first = motion.trigger(on="tagged.tags", sets="tagged.first", **options)(add)
+    second = motion.trigger(on="tagged.tags", sets="tagged.second", **options)(count)
+    store = open_store(schemas={"tagged": Tagged}, triggers=[first, second])
+    store.set_many("tagged", [{"id": i, "tags": ["a", "b"]} for i in range(3)]).wait()
+    rows = store.rows("tagged")
+    assert [(row.tags, row.first, row.second) for row in rows] == [(["a", "b"], 3, 2)] * 3
+
+
+def test_an_id_that_there_is_no_room_for_is_a_bad_row(open_store: OpenStore) -> None:
+    class Model(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.infer(on="thing.text", sets="thing.vector", refresh="before")
+        def embed(self, state: int, text: str) -> np.ndarray:
+            return np.ones(3)
+
+    store = open_store(schemas={"thing": Thing}, triggers=[Model()])
+    rows = [{"id": 1, "text": "a"}, {"id": 2**50, "text": "b"}, {"id": -1, "text": "c"}]
+    change = store.set_many("thing", rows, errors="collect")
+    assert (change.count, [bad.position for bad in change.rejected]) == (1, [1, 2])
+    with pytest.raises(motion.BadRows, match="row 1 "):
+        store.set_many("thing", rows)

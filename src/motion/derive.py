@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Container, Coroutine, Mapping, Sequence, Set
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -268,10 +268,10 @@ def call_plain(
 
 def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
     """Return for each parameter its arguments, one for each row."""
-    columns: list[Sequence[Any]] = []
+    columns: list[Any] = []
     for parameter in spec.parameters:
         if parameter.kind == "key":
-            columns.append(batch.keys[parameter.name])
+            columns.append(_handed_out(batch.keys[parameter.name]))
         elif parameter.kind == "row":
             columns.append(batch.rows)
         elif parameter.kind == "store":
@@ -279,6 +279,15 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
         else:
             columns.append([batch.states[parameter.component or ""]] * batch.count)
     return columns
+
+
+def _handed_out(values: Sequence[Any]) -> Any:
+    """Return a key's values as a function may have them: lists, dicts and dataclasses for itself, as it may change them,
+    and the next trigger, or the next call with half of the rows, gets them too. Arrays are read-only."""
+    first = next((value for value in values if value is not None), None)
+    if isinstance(first, list | dict) or is_dataclass(first):
+        return map(taken, values)
+    return values
 
 
 def _call_batches(trigger: Trigger, batch: Batch, run_async: RunAsync) -> list[Any]:
@@ -354,7 +363,8 @@ def _batch_arguments(spec: TriggerSpec, batch: Batch, rows: range) -> list[Any]:
     arguments: list[Any] = []
     for parameter in spec.parameters:
         if parameter.kind == "key":
-            arguments.append(list(batch.keys[parameter.name][rows.start : rows.stop]))
+            values = batch.keys[parameter.name][rows.start : rows.stop]
+            arguments.append(list(_handed_out(values)))
         elif parameter.kind == "store":
             arguments.append(batch.run.view(rows[0]))
         else:

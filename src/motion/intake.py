@@ -6,7 +6,7 @@ Rows of any source become chunks; a chunk becomes one write for each set of keys
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby, islice
@@ -21,6 +21,8 @@ from motion.lending import taken
 from motion.persistence.rows import Columns
 from motion.persistence.writes import SetOperation
 from motion.schema import Table, Unreadable
+
+CheckIds = Callable[[Sequence[Stored]], None]
 
 COMMIT_EVERY = 10_000
 """Rows that are read, and written in one transaction, at once."""
@@ -276,11 +278,14 @@ class _NoRow:
 # -- checking --
 
 
-def encoded_columns(table: Table, chunk: Chunk, by: str | None = None) -> Columns:
+def encoded_columns(
+    table: Table, chunk: Chunk, by: str | None = None, check_ids: CheckIds | None = None
+) -> Columns:
     """Check a chunk's values and return them in their stored form, None where a row leaves a key out.
 
     Args:
         by: a key that every row must give.
+        check_ids: raises `InvalidValue` where the table has no room for an id.
 
     Raises:
         MotionError: a key is unknown or a value does not fit, of whichever row.
@@ -288,6 +293,8 @@ def encoded_columns(table: Table, chunk: Chunk, by: str | None = None) -> Column
     columns = {name: _encoded(table, name, values) for name, values in chunk.columns.items()}
     if by is not None and None in columns.get(by, (None,)):
         raise InvalidValue(table.name, by, "nothing", "a value in every row, as by= names it")
+    if check_ids is not None:
+        check_ids(columns.get("id", ()))
     return columns
 
 
@@ -368,12 +375,12 @@ def _is_missing(value: Any) -> bool:
 
 
 def bad_rows(
-    table: Table, chunk: Chunk, by: str | None = None
+    table: Table, chunk: Chunk, by: str | None = None, check_ids: CheckIds | None = None
 ) -> Iterator[tuple[int, Any, MotionError]]:
     """Give the rows of a chunk that do not fit, each with its place in the chunk and its error."""
     for i in range(chunk.count):
         try:
-            encoded_columns(table, _one(chunk, i), by)
+            encoded_columns(table, _one(chunk, i), by, check_ids)
         except (InvalidValue, SchemaError) as exc:
             yield i, chunk.given[i], exc
 

@@ -25,7 +25,7 @@ from motion.intake import (
     encoded_columns,
     without,
 )
-from motion.persistence.ids import filled_ids
+from motion.persistence.ids import check_range, filled_ids
 from motion.persistence.kept import KeptIds
 from motion.persistence.reading import ids_by_value
 from motion.persistence.rows import Columns
@@ -112,9 +112,9 @@ class Load:
     def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
         """Return a chunk's columns encoded, without the bad rows if these are collected."""
         try:
-            return encoded_columns(self._table, chunk, self._by), chunk.count
+            return encoded_columns(self._table, chunk, self._by, self._check_ids), chunk.count
         except (InvalidValue, SchemaError) as exc:
-            bad = list(bad_rows(self._table, chunk, self._by))
+            bad = list(bad_rows(self._table, chunk, self._by, self._check_ids))
             if not self._collects:
                 place, _, reason = bad[0] if bad else (0, None, exc)
                 raise BadRows(chunk.start + place, self._written, str(reason)) from reason
@@ -123,6 +123,9 @@ class Load:
                 self._keep([row for _, row, _ in bad])
             good = without(chunk, {i for i, _, _ in bad})
             return encoded_columns(self._table, good), good.count
+
+    def _check_ids(self, ids: Sequence[Stored]) -> None:
+        check_range(self._database.layouts[self._table.name], ids)
 
     def _keep(self, bad: Sequence[Any]) -> None:
         """Keep the stored rows of bad ones from being pruned: they were given, though with a wrong value."""

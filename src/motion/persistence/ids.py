@@ -18,7 +18,7 @@ def filled_ids(
 ) -> Sequence[Stored]:
     """Return ids with new ones where None was given, in the order of the rows."""
     if given is not None:
-        _check_range(layout, given)
+        check_range(layout, given)
     if given is not None and None not in given:
         _note_largest(tx, layout, given)
         return given
@@ -41,7 +41,7 @@ def filled_ids(
     return ids
 
 
-def _check_range(layout: Layout, given: Sequence[Stored]) -> None:
+def check_range(layout: Layout, given: Sequence[Stored]) -> None:
     """Refuse ids that leave no room for a state version beside them.
 
     Raises:
@@ -65,7 +65,7 @@ def check_stored_ids(tx: Transaction, layout: Layout) -> None:
     """Do the same with the ids that are there. Two look-ups."""
     if layout.has_bounded_ids:
         sql = f"SELECT (SELECT MIN(id) FROM {layout.base}), (SELECT MAX(id) FROM {layout.base})"
-        _check_range(layout, tx.execute(sql).fetchone())
+        check_range(layout, tx.execute(sql).fetchone())
 
 
 def largest_id(tx: Transaction, layout: Layout) -> int:
