@@ -82,6 +82,18 @@ class Commit:
         self._end(tx, kept, number)
         reach("task.completed")
 
+    def _is_left_to_other_code(self, tx: Transaction) -> bool:
+        """Whether a trigger of the chain has been replaced since, and its new code is to make these outputs: what the old
+        code gave would stand for it. Otherwise that counts as the old code's, and as stale."""
+        triggers = self.database.graph.triggers
+        replaced = [
+            step.spec.name
+            for step in self.steps
+            if step.spec.name in triggers
+            and triggers[step.spec.name].fingerprint != step.spec.fingerprint
+        ]
+        return any(queue.has_others_on(tx, name, self.tasks) for name in replaced)
+
     def _is_candidate(self, tx: Transaction) -> bool:
         """Whether the version that the outputs are for is still on its way to be live."""
         component = self.claim.spec.component or ""
@@ -96,7 +108,9 @@ class Commit:
         return True
 
     def _kept(self, tx: Transaction) -> Sequence[int]:
-        """Return the rows that are as they were when they were read."""
+        """Return the rows that are as they were when they were read; none where other code is to make these outputs."""
+        if self._is_left_to_other_code(tx):
+            return ()
         if last_number(tx) == self.read_at:
             return range(len(self.inputs.rows))
         now = read_fences(tx, self.claim.chain, self.inputs.rows)

@@ -143,7 +143,9 @@ class Dispatcher:
     ) -> tuple[list[Task], bool, bool]:
         """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long, and
         whether there is more that may run beside these."""
-        graph, names = self._database.graph, [spec.name for spec, _ in allowed]
+        graph = self._database.graph  # as it is now: another process may have replaced it since
+        allowed = [each for each in allowed if graph.triggers.get(each[0].name) == each[0]]
+        names = [spec.name for spec, _ in allowed]
         has_dropped = drop_expired(tx, graph, names, clock.now_ms())
         queue.ripen(tx, names)
         limited, _ = self._pace.limited(tx, allowed)

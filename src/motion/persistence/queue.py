@@ -430,6 +430,17 @@ def has_work_on(
     return tx.execute(sql, (low, high, *triggers, version)).fetchone() is not None
 
 
+def has_others_on(tx: Transaction, trigger: str, tasks: Sequence[Task]) -> bool:
+    """Whether a trigger has live work on the rows of tasks beside these."""
+    own = {task.task for task in tasks}
+    sql = overlapping("task", 1, f"+status IN {LIVE_SQL}")
+    return any(
+        number not in own
+        for task in tasks
+        for (number,) in tx.execute(sql, (task.low, task.high, trigger))
+    )
+
+
 def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
     """Whether there is any task, live or dead, of these triggers."""
     places = ", ".join("?" * len(triggers))
