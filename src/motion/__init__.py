@@ -43,6 +43,7 @@ from motion.events import deleted
 from motion.explanation import Explanation
 from motion.growing import Part
 from motion.jobs import progress
+from motion.lookups import Lookup
 from motion.model import Model
 from motion.recompute import Plan
 from motion.runtime import create_store
@@ -71,6 +72,7 @@ __all__ = [
     "InvalidValue",
     "Key",
     "Label",
+    "Lookup",
     "MissingPackage",
     "Model",
     "MotionError",

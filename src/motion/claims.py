@@ -156,6 +156,13 @@ def rows_with_inputs(
 ) -> tuple[list[int], list[int]]:
     """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
     called, unset = list(due), []
+    for column in (values[each] for each in spec.needed_lookups):
+        missing = {i for i in called if column[i] is None}
+        if missing and not (
+            spec.page or spec.sets_table
+        ):  # what a list was made into stays as it is
+            unset += sorted(missing)
+        called = [i for i in called if i not in missing]
     for key in spec.required:
         column = values[key]
         if has_none(column):

@@ -274,7 +274,7 @@ class Commit:
         alone = queue.add_alone(
             tx, spec, row, self.claim.cause(row, number), task.version if is_first else None
         )
-        given = {key: self.inputs.keys[key][i] for key in spec.inputs if key in self.inputs.keys}
+        given = {key: self.inputs.keys[key][i] for key in spec.arguments if key in self.inputs.keys}
         shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
         if i in step.lost:
             return lose(tx, alone, task if is_first else None, error, shown)

@@ -270,8 +270,8 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
     """Return for each parameter its arguments, one for each row."""
     columns: list[Any] = []
     for parameter in spec.parameters:
-        if parameter.kind == "key":
-            columns.append(_handed_out(batch.keys[parameter.name]))
+        if parameter.kind in ("key", "lookup"):
+            columns.append(_handed_out(batch.keys[parameter.column]))
         elif parameter.kind == "row":
             columns.append(batch.rows)
         elif parameter.kind == "store":
@@ -362,8 +362,8 @@ def _is_in_order(given: Any) -> bool:
 def _batch_arguments(spec: TriggerSpec, batch: Batch, rows: range) -> list[Any]:
     arguments: list[Any] = []
     for parameter in spec.parameters:
-        if parameter.kind == "key":
-            values = batch.keys[parameter.name][rows.start : rows.stop]
+        if parameter.kind in ("key", "lookup"):
+            values = batch.keys[parameter.column][rows.start : rows.stop]
             arguments.append(list(_handed_out(values)))
         elif parameter.kind == "store":
             arguments.append(batch.run.view(rows[0]))

@@ -10,6 +10,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.components import FitSpec, Label
 from motion.database import Database, TableName, id_of
+from motion.lookups import Lookup
 from motion.persistence import labels, moments, provenance, states
 from motion.persistence.layout import Layout
 from motion.triggers import TriggerSpec
@@ -166,8 +167,22 @@ class _Explainer:
         number = self._changed(plain) if spec.is_versioned else origin.number
         level = self._database.graph.row_level(spec)
         source = {page: number for page, number in plain.pages.items() if page in level}
-        inputs = tuple(self.explain(plain.id, each, source) for each in spec.inputs)
-        return self._made(plain, spec, origin, number, inputs)
+        return self._made(plain, spec, origin, number, self._inputs(spec, plain.id, source))
+
+    def _inputs(
+        self, spec: TriggerSpec, row_id: Any, pages: Mapping[str, int]
+    ) -> tuple[Explanation, ...]:
+        """Explain what a trigger took from a row, and what it looked up for it in others."""
+        own = tuple(self.explain(row_id, each, pages) for each in spec.inputs)
+        return own + tuple(self._looked_up(each, row_id, pages) for each in spec.lookups)
+
+    def _looked_up(self, lookup: Lookup, row_id: Any, pages: Mapping[str, int]) -> Explanation:
+        row = self._database.get(self._table, row_id, pages, {}, True)
+        where = None if row is None else getattr(row, lookup.by)
+        if where is None:
+            return Explanation(lookup.table, lookup.name, None, {}, None, is_row=False)
+        other = _Explainer(self._database, self._tx, self._database.layouts[lookup.table])
+        return other.explain(where, lookup.name, {})
 
     def _owned(self, plain: Explanation, spec: TriggerSpec, source: int) -> Explanation:
         """Explain a key of a row that a trigger made from a row of another table."""
@@ -181,7 +196,7 @@ class _Explainer:
         other = _Explainer(self._database, self._tx, layout)
         row_id = layout.table.keys["id"].decode(name[0])
         pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
-        inputs = tuple(other.explain(row_id, each, pages) for each in spec.inputs)
+        inputs = other._inputs(spec, row_id, pages)
         return self._made(plain, spec, origin, origin.number, inputs)
 
     def _made(

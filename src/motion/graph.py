@@ -14,6 +14,7 @@ from functools import cached_property
 from motion.components import FitSpec
 from motion.errors import TriggerCycle, TriggerError
 from motion.events import event_table
+from motion.lookups import Lookup
 from motion.schema import Table, Tables
 from motion.triggers import TriggerSpec
 
@@ -48,6 +49,7 @@ class Graph:
         self.rank = {name: position for position, name in enumerate(self.order)}
         self.levels: Levels = self._levels()
         self._check_pages()
+        self._check_lookups()
 
     def of_table(self, table: str) -> Sequence[TriggerSpec]:
         """Return the triggers that run on a table's rows, in the order in which they feed each other."""
@@ -64,7 +66,19 @@ class Graph:
     @cached_property
     def listeners(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
         """The triggers that a change of a key runs, by (table, key)."""
-        return self._by_key(lambda spec: spec.on)
+        return self._by_key(lambda spec: (*spec.on, *spec.looked_up_by))
+
+    @cached_property
+    def followers(self) -> Mapping[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]]:
+        """The triggers that a change of a key runs on the rows that look it up, by (table, key)."""
+        found: dict[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]] = {}
+        for name in self.order:
+            spec = self.triggers[name]
+            for lookup in spec.lookups:
+                if lookup.follow:
+                    key = lookup.table, lookup.name
+                    found[key] = (*found.get(key, ()), (spec, lookup))
+        return found
 
     @cached_property
     def mourners(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
@@ -99,9 +113,16 @@ class Graph:
                 found[fit.table, key] = (*found.get((fit.table, key), ()), fit)
         return found
 
+    def followers_of(self, table: str) -> tuple[tuple[TriggerSpec, Lookup], ...]:
+        """Return the triggers that run on rows which look up any key of a table."""
+        pairs = (pair for (of, _), found in self.followers.items() if of == table for pair in found)
+        return tuple(dict.fromkeys(pairs))
+
     def numbered_keys(self, table: str) -> tuple[str, ...]:
-        """Return the keys of a table whose changes are numbered: those that triggers run on."""
-        keys = {key for spec in self.triggers.values() if spec.table == table for key in spec.on}
+        """Return the keys of a table whose changes are numbered: those that triggers run on, or that are looked up."""
+        specs = [spec for spec in self.triggers.values() if spec.table == table]
+        keys = {key for spec in specs for key in (*spec.on, *spec.looked_up_by)}
+        keys |= {name for other, name in self.followers if other == table}
         return tuple(name for name in self.tables.get(table).keys if name in keys)
 
     def row_level(self, spec: TriggerSpec) -> frozenset[str]:
@@ -111,9 +132,7 @@ class Graph:
     @cached_property
     def _row_levels(self) -> Mapping[str, frozenset[str]]:
         return {
-            name: frozenset().union(
-                *(self.levels[spec.table][key] for key in (*spec.on, *spec.inputs))
-            )
+            name: frozenset().union(*(self.levels[spec.table][key] for key in _needed(spec)))
             for name, spec in self.triggers.items()
         }
 
@@ -130,7 +149,7 @@ class Graph:
         found: dict[str, tuple[str, ...]] = {}
         for name in self.order:
             spec = self.triggers[name]
-            names = {self.producers.get((spec.table, key)) for key in (*spec.on, *spec.inputs)}
+            names = {self.producers.get((spec.table, key)) for key in _needed(spec)}
             direct = [
                 other for other in names if other and other in found
             ]  # so it is earlier in the order
@@ -152,7 +171,7 @@ class Graph:
         for other in self.of_table(spec.table):
             foreign = {
                 key
-                for key in (*other.on, *other.inputs)
+                for key in _needed(other)
                 if key not in made and (other.table, key) in self.producers
             }
             if (
@@ -216,11 +235,21 @@ class Graph:
         for name in self.order:
             spec = self.triggers[name]
             own = levels[spec.table]
-            inputs = frozenset().union(*(own[key] for key in (*spec.on, *spec.inputs)))
+            inputs = frozenset().union(*(own[key] for key in _needed(spec)))
             for key in spec.sets:
                 if self.tables.get(spec.table).keys[key].level is None:
                     own[key] = own[key] | inputs | ({spec.page} if spec.page else frozenset())
         return levels
+
+    def _check_lookups(self) -> None:
+        for spec in self.triggers.values():
+            for lookup in spec.lookups:
+                maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
+                if maker is not None and maker.is_versioned:
+                    raise TriggerError(
+                        f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and "
+                        f"such a key cannot be looked up so far; read it through 'store'."
+                    )
 
     def _check_pages(self) -> None:
         for spec in self.triggers.values():
@@ -232,10 +261,20 @@ class Graph:
                 )
 
 
+def _needed(spec: TriggerSpec) -> tuple[str, ...]:
+    """Return the keys of its own row that a trigger runs on or takes."""
+    return (*spec.on, *spec.inputs, *spec.looked_up_by)
+
+
 def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
     if spec.sets_table is not None:
-        return spec.sets_table == other.table
-    return spec.table == other.table and bool(set(spec.sets) & set(other.on))
+        looked_up = {lookup.table for lookup in other.lookups if lookup.follow}
+        return spec.sets_table == other.table or spec.sets_table in looked_up
+    looked_up = {lookup.key for lookup in other.lookups if lookup.follow}
+    if looked_up.intersection(f"{spec.table}.{key}" for key in spec.sets):
+        return True
+    runs_on = {*other.on, *other.looked_up_by}
+    return spec.table == other.table and bool(set(spec.sets) & runs_on)
 
 
 def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:

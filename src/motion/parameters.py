@@ -52,7 +52,8 @@ def hints_of(function: Callable[..., Any], components: dict[type, str]) -> dict[
     for name, hint in getattr(plain, "__annotations__", {}).items():
         alone = type("alone", (), {"__annotations__": {name: hint}})
         try:
-            hints |= typing.get_type_hints(alone, getattr(plain, "__globals__", {}), visible)
+            names = getattr(plain, "__globals__", {})
+            hints |= typing.get_type_hints(alone, names, visible, include_extras=True)
         except (NameError, TypeError, AttributeError, SyntaxError):
             hints[name] = hint
     return hints

@@ -74,9 +74,7 @@ class Runs:
     def steps(self, claim: Claim, inputs: Inputs) -> list[Step]:
         """Run the chain on the rows, each trigger on those that are due for it."""
         keys = claim.chain.layout.table.keys
-        values: Columns = {
-            key: keys[key].codec.decode_column(stored) for key, stored in inputs.keys.items()
-        }
+        values: Columns = claim.chain.decoded(inputs.keys)
         steps: list[Step] = []
         for trigger in claim.triggers:
             due = _due(trigger.spec, steps, len(inputs.rows))
@@ -105,7 +103,8 @@ class Runs:
         asked = called if recall is None else [called[place] for place in recall.asked]
         is_whole = len(asked) == len(inputs.rows)
         keys = {
-            key: values[key] if is_whole else [values[key][i] for i in asked] for key in spec.inputs
+            key: values[key] if is_whole else [values[key][i] for i in asked]
+            for key in spec.arguments
         }
         batch = Rows(len(asked), keys, [rows[i] for i in asked if rows], claim.pins)
         on_item = None
@@ -132,7 +131,7 @@ class Runs:
         self, claim: Claim, spec: TriggerSpec, inputs: Inputs, called: Sequence[int]
     ) -> Recall:
         """Look up what is known of rows: a trigger with memos is the first of its chain, so their inputs are stored."""
-        stored = [[inputs.keys[key][i] for key in spec.inputs] for i in called]
+        stored = [[inputs.keys[key][i] for key in spec.arguments] for i in called]
         digests = memos.digests_of(spec, claim.pins, stored)
         with self._database.backend.read() as tx:
             return Recall(spec, digests, memos.read(tx, spec.name, digests))

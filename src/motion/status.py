@@ -57,7 +57,7 @@ class BackfillStatus:
         total: rows to make as counted when it began, or, for one that began by itself, the most that there can be.
         remaining: how many of them it has not come to.
         kind: "backfill"; "build" of a candidate version's outputs; "refresh" of what derives from a version that has
-            gone live. Only a backfill can be cancelled.
+            gone live; "sweep" of what looks up something that has changed. Only a backfill can be cancelled.
     """
 
     change: int

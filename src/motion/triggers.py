@@ -17,6 +17,7 @@ from motion.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
 from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
+from motion.lookups import Lookup, lookup_of
 from motion.options import check_number, is_name, takes_a_row
 from motion.parameters import check_parameter, hints_of, signature_of, takes_none
 from motion.parameters import is_async as is_async_function
@@ -99,9 +100,15 @@ class Parameter:
     """One parameter of a trigger: a key of the row, or something else that the worker supplies."""
 
     name: str
-    kind: Literal["key", "row", "store", "state"]
+    kind: Literal["key", "row", "store", "state", "lookup"]
     is_optional: bool = False
     component: str | None = None
+    lookup: Lookup | None = None
+
+    @property
+    def column(self) -> str:
+        """What its values are found under among the inputs of a run."""
+        return self.name if self.lookup is None else self.lookup.column
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,26 @@ class TriggerSpec:
         )
 
     @cached_property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """What is looked up in other rows, in the order of the parameters."""
+        return tuple(dict.fromkeys(p.lookup for p in self.parameters if p.lookup))
+
+    @cached_property
+    def looked_up_by(self) -> tuple[str, ...]:
+        """The keys whose change runs it, beside those of `on`: they say where to look."""
+        return tuple(dict.fromkeys(each.by for each in self.lookups if each.by not in self.on))
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The columns of inputs that its parameters take, keys and lookups, in the order of the parameters."""
+        return tuple(p.column for p in self.parameters if p.kind in ("key", "lookup"))
+
+    @cached_property
+    def needed_lookups(self) -> tuple[str, ...]:
+        """The columns of lookups that must have values before it runs."""
+        return tuple(p.column for p in self.parameters if p.lookup and not p.is_optional)
+
+    @cached_property
     def components(self) -> tuple[str, ...]:
         """The components whose states are parameters, its own first."""
         return tuple(dict.fromkeys(p.component for p in self.parameters if p.component))
@@ -190,7 +217,7 @@ class TriggerSpec:
         alone = alone and self.executor is None and self.resources == NOTHING
         return (
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
-        )
+        )  # a lookup reads, and what runs before the write reads nothing
 
     @property
     def may_be_abandoned(self) -> bool:
@@ -424,7 +451,7 @@ def bind(
         sets_table, sets = _outputs(declaration, table, tables)
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
-    parameters = _parameters(name, function, table, components, component)
+    parameters = _parameters(name, function, table, tables, components, component)
     is_async = is_async_function(function)
     if inspect.isasyncgenfunction(function):
         raise TriggerError(
@@ -442,7 +469,7 @@ def bind(
         fingerprint=fingerprint_of(
             function,
             declaration.version,
-            repr((on, sets, sets_table, declaration.page, component)),
+            repr((on, sets, sets_table, declaration.page, component, *_looked_up(parameters))),
             declaration.when,
         ),
         batch=declaration.batch,
@@ -471,6 +498,10 @@ def bind(
     _check_combination(spec)
     _check_text(spec, table)
     return Trigger(spec, function, declaration.when)
+
+
+def _looked_up(parameters: Sequence[Parameter]) -> tuple[Lookup, ...]:
+    return tuple(parameter.lookup for parameter in parameters if parameter.lookup)
 
 
 def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
@@ -562,6 +593,7 @@ def _parameters(
     name: str,
     function: Callable[..., Any],
     table: Table,
+    tables: Tables,
     components: dict[type, str],
     component: str | None,
 ) -> tuple[Parameter, ...]:
@@ -570,6 +602,12 @@ def _parameters(
     for position, parameter in enumerate(signature_of(name, function).parameters.values()):
         check_parameter(name, parameter)
         hint = hints.get(parameter.name)
+        lookup = lookup_of(hint)
+        if lookup is not None:
+            _check_lookup(name, parameter.name, lookup, table, tables)
+            may_be_unset = takes_none(hint) or parameter.default is None
+            found.append(Parameter(parameter.name, "lookup", may_be_unset, lookup=lookup))
+            continue
         if component is not None and position == 0 and parameter.name in table.keys:
             raise TriggerError(
                 f"{name}: the first parameter after self receives the component's state, but is called "
@@ -582,6 +620,24 @@ def _parameters(
             if parameter.default is None and found[-1].kind == "key":
                 found[-1] = replace(found[-1], is_optional=True)
     return tuple(found)
+
+
+def _check_lookup(trigger: str, name: str, lookup: Lookup, table: Table, tables: Tables) -> None:
+    """Hold a lookup against the tables."""
+    try:
+        looked_up, by = tables.key(lookup.key), table.key(lookup.by)
+        target = tables.get(lookup.table).keys["id"]
+    except SchemaError as exc:
+        raise TriggerError(f"trigger {trigger!r}, parameter {name!r}: {exc}") from exc
+    if by.codec.sql_type != target.codec.sql_type or by.is_page:
+        raise TriggerError(
+            f"trigger {trigger!r}, parameter {name!r}: {table.name}.{by.name} holds {by.codec.expected}, and an id of "
+            f"{lookup.table!r} is {target.codec.expected}; by= names the key that holds the id."
+        )
+    if looked_up.name == "id" or looked_up.is_page:
+        raise TriggerError(
+            f"trigger {trigger!r}, parameter {name!r}: {lookup.key} is part of the primary key, which by= gives already."
+        )
 
 
 def _parameter(
@@ -664,6 +720,10 @@ def _check_combination(spec: TriggerSpec) -> None:
     if spec.memo and (any(p.kind in ("row", "store") for p in spec.parameters)):
         refuse(
             "memo=True takes a result for equal parameters, which 'row' and 'store' are not; take the keys that it needs."
+        )
+    if spec.lookups and spec.event:
+        refuse(
+            "it runs on an event, which has no row that a lookup could be followed for; take 'store'."
         )
     if spec.memo and spec.is_generator:
         refuse("memo=True does not go with a generator, whose items go out as they come.")

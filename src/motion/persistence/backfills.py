@@ -3,13 +3,14 @@
 A backfill is one row, written in one transaction, however many rows it is about. Workers hand it over part by part: a
 part becomes tasks, and the backfill moves past it, in one transaction, so a crash in between leaves nothing half done,
 and neither the queue nor memory ever holds more than a part. A row is judged (is it stale, does the condition hold)
-when the backfill comes to it; rows added since it began are not its concern, as they are met anyway. There are three
+when the backfill comes to it; rows added since it began are not its concern, as they are met anyway. There are four
 kinds:
 
 * `backfill`: outputs that other code made are made again, as somebody asked for;
 * `build`: a candidate version's outputs are made beside the live ones;
 * `refresh`: what a switch of versions leaves to do: triggers that derive from what was switched, and outputs with
-  `refresh="after"`.
+  `refresh="after"`;
+* `sweep`: what looks up something that has changed, where those are many rows (`persistence.sweeps`).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from motion.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
 from motion.graph import Graph
-from motion.persistence import backlog, outputs, provenance, queue, states
+from motion.persistence import backlog, outputs, provenance, queue, states, sweeps
 from motion.persistence.cascade import Layouts, candidates, enqueue_rows
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.numbers import next_number
 from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, Lane, ranges_of
 from motion.triggers import TriggerSpec
 
-Kind = Literal["backfill", "build", "refresh"]
+Kind = Literal["backfill", "build", "refresh", "sweep", "joined"]
 
 ROWS_AT_ONCE = 2_000
 """Rows in one part: live writes wait while a part is made tasks, and while the results of one are committed."""
@@ -46,7 +47,9 @@ HELD_UP_ALLOWED = 1_000
 SPREAD = "({row} & 2147483647) * 2654435761 % 4294967296"
 """Orders rows by chance, always the same: the first ones are a sample spread over all."""
 
-COLUMNS = "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind"
+COLUMNS = (
+    "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind, number"
+)
 UNFINISHED = "next <= last"
 
 
@@ -60,8 +63,9 @@ class Backfill:
         last: the last row it is about; below `next` when all its rows are tasks.
         total: the rows to make as counted when it began, or the most that there can be.
         remaining: how many of these are not yet made tasks.
-        condition: SQL on stored values, None for all rows.
+        condition: SQL on what rows show, None for all rows; of a sweep the key by which they look up.
         is_forced: outputs of present code are made again too.
+        number: of a sweep: the change that its rows are to be newer than.
     """
 
     change: int
@@ -74,6 +78,7 @@ class Backfill:
     parameters: bytes = b"\x90"  # an empty list
     is_forced: bool = False
     kind: Kind = "backfill"
+    number: int = 0
 
     @property
     def lane(self) -> Lane:
@@ -115,10 +120,10 @@ def begin(tx: Transaction, asked: Backfill) -> int:
     change = asked.change or next_number(tx)
     _forget_finished(tx)
     tx.execute(
-        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             change, asked.trigger, asked.next, asked.last, asked.total, asked.total, asked.condition,
-            asked.parameters, int(asked.is_forced), asked.kind,
+            asked.parameters, int(asked.is_forced), asked.kind, asked.number,
         ),
     )  # fmt: skip
     return change
@@ -212,7 +217,7 @@ def _is_early(
 ) -> bool:
     """Whether rows cannot be judged yet: those of a trigger upstream are not all tasks, behind which these would wait,
     or it is not known which of its outputs a switch has changed."""
-    if backfill.kind == "backfill":
+    if backfill.kind in ("backfill", "sweep"):
         return False
     upstream = graph.upstream(graph.triggers[backfill.trigger])
     is_behind = any(each.kind == backfill.kind and each.trigger in upstream for each in others)
@@ -221,7 +226,7 @@ def _is_early(
 
 def unfinished(tx: Transaction) -> list[Backfill]:
     """Return the backfills with rows that are not yet made tasks, the oldest first."""
-    sql = f"SELECT {COLUMNS} FROM motion_backfills WHERE {UNFINISHED} ORDER BY change"
+    sql = f"SELECT {COLUMNS} FROM motion_backfills WHERE {UNFINISHED} AND kind <> 'joined' ORDER BY change"
     return [Backfill(*row) for row in tx.execute(sql)]
 
 
@@ -255,14 +260,20 @@ def hand_over(
     found = tx.execute(sql, named).fetchone()
     if found is None or found[0] != backfill.next:
         return
-    _move(tx, backfill, part)
+    _make_tasks(tx, layout, spec, backfill, part)
+    _move(tx, layout, backfill, part)
+
+
+def _make_tasks(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
+) -> None:
     if not part.rows:
         return
     number = next_number(tx)
     if backfill.kind == "build":
         _build(tx, layout, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
         return
-    if backfill.kind == "backfill" or spec.refresh == "after":
+    if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
         provenance.make_due(tx, layout, spec, part.rows)
         reach("backfill.marked")
     cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
@@ -284,9 +295,12 @@ def _build(
     reach("candidate.enqueued")
 
 
-def _move(tx: Transaction, backfill: Backfill, part: Part) -> None:
+def _move(tx: Transaction, layout: Layout, backfill: Backfill, part: Part) -> None:
     """Move a backfill past a part. One that is over is kept where it can be cancelled."""
     is_over = part.next > backfill.last
+    if is_over and backfill.kind == "sweep":
+        sweeps.end_round(tx, layout, backfill.change, backfill.trigger)
+        return
     if is_over and backfill.kind != "backfill":
         end(tx, [backfill.trigger], backfill.kind)
         return
@@ -347,6 +361,8 @@ def _wanted(
     if asked.kind == "build":
         version = states.candidate_version(tx, spec.component or "")
         source = provenance.to_build(layout, spec, version or 0)
+    elif asked.kind == "sweep":
+        source = provenance.to_sweep(layout, spec, asked.number)
     elif asked.kind == "refresh":
         source = provenance.to_refresh(tx, layout, spec)
     else:
@@ -355,5 +371,7 @@ def _wanted(
     if asked.chosen is None:
         return sql, ()
     condition, values = asked.chosen
+    if asked.kind == "sweep":
+        return (f"{sql} AND {layout.inherited_value(condition)} = ?" if values else sql), values
     stored = f'SELECT 1 FROM {layout.shown()} s WHERE s.":row" = {layout.row} AND ({condition}\n)'
     return f"{sql} AND EXISTS ({stored})", values

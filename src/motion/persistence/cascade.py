@@ -8,11 +8,14 @@ from motion.backends.base import Transaction
 from motion.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.graph import Graph
+from motion.lookups import Lookup
 from motion.persistence import events, labels, parts, queue
 from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
+from motion.persistence.followers import followed
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.made import unmake
+from motion.persistence.provenance import make_due
 from motion.persistence.rows import Written, delete_rows
 from motion.persistence.vector_log import log_vectors
 from motion.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
@@ -67,6 +70,9 @@ def fire(
             waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
     tasks = 0
+    for key, rows in written.changed.items():
+        for spec, lookup in graph.followers.get((table, key), ()):
+            tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause)
     for spec in graph.openers.get(table, ()) if written.made else ():
         due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
@@ -76,6 +82,32 @@ def fire(
         drop_beyond(tx, graph, graph.triggers[name], len(chosen))
     _log_vectors(tx, layout, written)
     return tasks
+
+
+def _follow(
+    tx: Transaction,
+    layouts: Layouts,
+    target: Layout,
+    spec: TriggerSpec,
+    lookup: Lookup,
+    rows: Sequence[int],
+    cause: Cause,
+    *,
+    are_gone: bool = False,
+) -> int:
+    """Make a trigger due on the rows that look up changed rows; return how many tasks that makes, at least.
+
+    Args:
+        are_gone: the rows are about to be deleted, so that afterwards nothing tells by itself that it is due.
+    """
+    layout = layouts[spec.table]
+    found = followed(
+        tx, target, layout, spec, lookup, rows, cause,
+        lambda own: _rows_below(tx, layout, spec, lookup.by, own),
+    )  # fmt: skip
+    if are_gone:
+        make_due(tx, layout, spec, found.rows)
+    return enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
 
 
 def enqueue_rows(
@@ -139,6 +171,8 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
         enqueue_rows(tx, event_layout, spec, copies, cause)
         drop_beyond(tx, layouts.graph, spec, len(copies))
+    for spec, lookup in layouts.graph.followers_of(layout.table.name):
+        _follow(tx, layouts, layout, spec, lookup, rows, cause, are_gone=True)
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
     for key in layout.array_keys:

@@ -140,10 +140,13 @@ CREATE TABLE IF NOT EXISTS motion_parts (  -- of texts that are growing: what th
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole table; a worker makes its tasks part by part
     change INTEGER NOT NULL, trigger TEXT NOT NULL,
-    kind TEXT NOT NULL,  -- backfill: asked for; build: a candidate's outputs; refresh: what a switch leaves to do
+    kind TEXT NOT NULL,  -- backfill: asked for; build: a candidate's outputs; refresh: what a switch leaves to do,
+                         -- sweep: what looks up something that has changed; joined: waits for a sweep
     next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last
     total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks
     condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL,
+    number INTEGER NOT NULL DEFAULT 0,                -- of a sweep: the change that its rows are to be newer than
+    again INTEGER NOT NULL DEFAULT 0,                 -- of a sweep: it goes round once more, as another has joined it
     PRIMARY KEY (change, trigger)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until the numbers of their changes are put right
@@ -229,8 +232,13 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     """Refuse a trigger on keys that this process does not know of: writing without it would lose what it does."""
     if spec.schedule:
         return
-    keys = {*spec.on, *spec.inputs, *(() if spec.sets_table else spec.sets)}
+    keys = {*spec.on, *spec.inputs, *spec.looked_up_by, *(() if spec.sets_table else spec.sets)}
     missing = sorted(keys - tables.get(spec.source).keys.keys())
+    missing += [
+        each.key
+        for each in spec.lookups
+        if each.table not in tables or each.name not in tables.get(each.table).keys
+    ]
     if missing:
         uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"
         raise SchemaMismatch(spec.source, [uses])
@@ -307,6 +315,8 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_tables", "last_row"),
         ("motion_tasks", "claim"),
         ("motion_parts", "number"),
+        ("motion_backfills", "number"),
+        ("motion_backfills", "again"),
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     tx.execute("ALTER TABLE motion_clock ADD COLUMN name TEXT")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.lookups import Lookup
 from motion.persistence.layout import Layout, Pins, in_ranges, parts_of, quoted
 from motion.tasks import Task
 from motion.triggers import TriggerSpec
@@ -21,8 +22,10 @@ class Chain:
     Attributes:
         specs: the trigger first, then what follows it in memory.
         keys: the keys to read: inputs, and required keys that are no parameters.
+        lookups: what the first trigger looks up in other rows.
         outputs: the keys that the chain sets on the row itself, whose old values tell what a result changes.
-        fenced: the keys whose change makes a result stale: the `on` keys that the chain does not set itself.
+        fenced: what makes a result stale by its change: the `on` keys that the chain does not set itself, the keys that
+            say where to look, and what is looked up and followed.
     """
 
     layout: Layout
@@ -42,14 +45,28 @@ class Chain:
     @property
     def fenced(self) -> tuple[str, ...]:
         made = set(self.outputs)
-        return tuple(
-            dict.fromkeys(key for spec in self.specs for key in spec.on if key not in made)
-        )
+        on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
+        followed = [each.column for each in self.lookups if each.follow]
+        return tuple(dict.fromkeys([*(key for key in on if key not in made), *followed]))
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        return self.specs[0].lookups
 
     def fence_columns(self) -> list[str]:
-        return [self.layout.changed(key) for key in self.fenced] + [
-            self.layout.mark(spec) for spec in self.specs
+        layout, first = self.layout, self.specs[0]
+        followed = {each.column: layout.looked_up_number(first, each) for each in self.lookups}
+        numbers = [
+            followed[name] if name in followed else layout.changed(name) for name in self.fenced
         ]
+        return [*numbers, *(layout.mark(spec) for spec in self.specs)]
+
+    def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return columns of inputs, keys and lookups, as values."""
+        keys = {**self.layout.table.keys}
+        for each in self.lookups:
+            keys[each.column] = self.layout.graph.tables.get(each.table).keys[each.name]
+        return {name: keys[name].codec.decode_column(column) for name, column in stored.items()}
 
     def source(self) -> str:
         return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
@@ -64,7 +81,7 @@ class Inputs:
         on_numbers: the number at which the first trigger's `on` keys last changed, for each row.
         names: each row's id and page keys.
         fences: each row's fence as read.
-        keys: key -> stored values.
+        keys: key, or lookup by its column -> stored values.
         outputs: key -> stored values before.
     """
 
@@ -97,6 +114,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
     fence = chain.fence_columns()
     keys = [layout.inherited_value(key) for key in chain.keys]
+    keys += [layout.looked_up(first, each) for each in chain.lookups]
     outputs = [layout.value(key) for key in chain.outputs]
     columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs]
     sql = (
@@ -106,6 +124,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     found: list[tuple[Any, ...]] = []
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
         found += tx.execute(sql.format(in_ranges(layout.row, part))).fetchall()
+    names_of_keys = (*chain.keys, *(each.column for each in chain.lookups))
     turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
     ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]
     starts = [sum(ends[: i + 1]) for i in range(len(ends))]
@@ -115,7 +134,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
         list(turned[1]),
         list(zip(*turned[starts[1] : starts[2]], strict=True)),
         list(zip(*turned[starts[2] : starts[3]], strict=True)),
-        dict(zip(chain.keys, turned[starts[3] : starts[4]], strict=True)),
+        dict(zip(names_of_keys, turned[starts[3] : starts[4]], strict=True)),
         dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
     )
 

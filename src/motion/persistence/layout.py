@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from motion.graph import Graph
+from motion.lookups import Lookup
 from motion.schema import STORED, Key, Table
 from motion.tasks import ranges_of
 from motion.triggers import TriggerSpec
@@ -188,9 +189,34 @@ class Layout:
         return tuple(key for key in spec.sets if is_followed(key))
 
     def on_number(self, spec: TriggerSpec) -> str:
-        """Return the expression of the number at which a trigger's `on` keys last changed."""
-        numbers = [self.changed(key) for key in spec.on]
+        """Return the expression of the number at which a trigger's `on` keys, or what it looks up, last changed. What
+        changes elsewhere does not end a user's value."""
+        numbers = [self.changed(key) for key in (*spec.on, *spec.looked_up_by)]
+        followed = [self.looked_up_number(spec, each) for each in spec.lookups if each.follow]
+        if followed:
+            latest = followed[0] if len(followed) == 1 else f"MAX({', '.join(followed)})"
+            is_users = f"{self.mark(spec)} & {ORIGIN_MASK} = 0"
+            numbers.append(f"CASE WHEN {is_users} THEN 0 ELSE {latest} END")
         return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+    def looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
+        """Return the expression of the value that a trigger looks up for the row."""
+        return f"{self._lookup_alias(spec, lookup)}.{quoted(lookup.name)}"
+
+    def looked_up_number(self, spec: TriggerSpec, lookup: Lookup) -> str:
+        """Return the expression of the number at which what a trigger looks up last changed, 0 where there is no such
+        row."""
+        return f"COALESCE({self._lookup_alias(spec, lookup)}.{changed_column(lookup.name)}, 0)"
+
+    def _lookup_alias(self, spec: TriggerSpec, lookup: Lookup) -> str:
+        return f"l{self.graph.rank[spec.name]}x{spec.lookups.index(lookup)}"
+
+    def _join_lookup(self, spec: TriggerSpec, lookup: Lookup) -> str:
+        alias = self._lookup_alias(spec, lookup)
+        target = Layout(self.graph.tables.get(lookup.table), self.graph)
+        pages = "".join(f" AND {alias}.{quoted(page)} = 0" for page in target.table.page_keys)
+        by = self.inherited_value(lookup.by)
+        return f"LEFT JOIN {target.base} {alias} ON {alias}.id = {by}{pages}"
 
     def mark(self, spec: TriggerSpec) -> str:
         """Return the expression of a trigger's mark on the row."""
@@ -225,7 +251,8 @@ class Layout:
         inherit: bool = True,
     ) -> str:
         """Return the FROM clause under which the expressions of these keys and triggers hold."""
-        keys = list(keys)
+        specs = list(specs)
+        keys = [*keys, *(key for spec in specs for key in spec.looked_up_by)]
         outputs = {
             self.versioned[key].name: self.versioned[key] for key in keys if key in self.versioned
         }
@@ -234,6 +261,7 @@ class Layout:
         levels = {own[key] for key in keys if inherit and self._page_zero_alias(key)}
         joins = [self._join_outputs(spec, pins) for spec in outputs.values()]
         joins += [self._join_page_zero(level) for level in levels]
+        joins += [self._join_lookup(spec, each) for spec in specs for each in spec.lookups]
         return " ".join([f"{self.base} r", *joins])
 
     def stored(self, pins: Pins = NO_PINS) -> str:
@@ -310,16 +338,20 @@ class Layout:
         return f'CREATE TABLE IF NOT EXISTS {self.base} (":row" INTEGER PRIMARY KEY)'
 
     def create_indexes(self, present: Container[str]) -> list[str]:
-        """Return the statements that make the indexes asked for with `motion.Index`.
+        """Return the statements that make the indexes asked for with `motion.Index`, and those by which a change finds the
+        rows that look it up.
 
         Args:
             present: the names of the indexes that the table has. Older versions called them so that those of two tables
                 could have one name.
         """
+        looks_up = {
+            lookup.by for spec in self.graph.of_table(self.table.name) for lookup in spec.lookups
+        }
         return [
             f"CREATE INDEX {quoted(self._index_name(key.name))} ON {self.base} ({quoted(key.name)})"
             for key in self.table.keys.values()
-            if key.is_indexed
+            if (key.is_indexed or key.name in looks_up)
             and key.name not in self.versioned
             and self._index_name(key.name) not in present
             and f"motion_index_{self.table.name}_{key.name}" not in present

@@ -97,6 +97,13 @@ def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {wanted}"
 
 
+def to_sweep(layout: Layout, spec: TriggerSpec, number: int) -> str:
+    """Return the FROM and WHERE of the rows `r` whose outputs a run has made before a change of what they look up."""
+    mark = layout.mark(spec)
+    is_older = f"{mark} >> {ORIGIN_BITS} < {number} AND {mark} & {ORIGIN_MASK} <> 0"
+    return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {is_older}"
+
+
 def _of_live(tx: Transaction, spec: TriggerSpec) -> str:
     """Return the origins of a trigger with the live state version, as they stand in a list; -1 is none."""
     sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND version = ?"
@@ -214,4 +221,6 @@ def _source(layout: Layout, spec: TriggerSpec) -> str:
 def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
     """The condition that a row is one the trigger runs on: page 0 of other page keys, with all required keys set."""
     keys = [f"{layout.inherited_value(key)} NOT NULL" for key in spec.required]
+    needed = [p.lookup for p in spec.parameters if p.lookup and not p.is_optional]
+    keys += [f"{layout.looked_up(spec, each)} NOT NULL" for each in needed]
     return " AND ".join([layout.is_row_of(spec), *keys])

@@ -1,0 +1,72 @@
+"""Lookups: a value of another row, by a key that holds its id. What is declared; the graph and the rows do the rest."""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from motion.errors import TriggerError
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """`Annotated[str, motion.Lookup("retailer.img_url", by="img_id")]` as a trigger's parameter: the value of a key in the
+    row whose id is this row's `by`.
+
+    It is an input like a key of the row itself: waited for, unless it may be None, and handed over in batches, to async
+    functions and to other processes alike. A change of `by` runs the trigger, and so does a change of what is looked up;
+    where that row or its value is gone, the output is unset.
+
+    Args:
+        key: "table.key": what is looked up, in page 0 of the row.
+        by: the key of the trigger's own table that holds the id.
+        follow: False: it is read once for each change of the trigger's `on` keys, as a record of what was decided.
+
+    Raises:
+        TriggerError: `key` or `by` is not of this form.
+    """
+
+    key: str
+    by: str
+    follow: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.key, str) or self.key.count(".") != 1:
+            raise TriggerError(
+                f"motion.Lookup takes the key to look up as 'table.key', not {self.key!r}."
+            )
+        if not isinstance(self.by, str):
+            raise TriggerError(
+                f"motion.Lookup({self.key!r}, by=) takes the name of one key that holds an id, not {self.by!r}; lists of "
+                f"ids and whole primary keys cannot be looked up so far."
+            )
+        if not isinstance(self.follow, bool):
+            raise TriggerError(
+                f"motion.Lookup({self.key!r}, follow=) takes True or False, not {self.follow!r}."
+            )
+
+    @property
+    def table(self) -> str:
+        return self.key.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The key looked up, within its table."""
+        return self.key.partition(".")[2]
+
+    @property
+    def column(self) -> str:
+        """What its values are found under among the inputs of a run; no key has such a name."""
+        return f"{self.key} by {self.by}"
+
+
+def lookup_of(hint: Any) -> Lookup | None:
+    """Return the lookup that stands beside a parameter's type, also where that is `Annotated[...] | None`."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return next((each for each in hint.__metadata__ if isinstance(each, Lookup)), None)
+    if origin in (typing.Union, types.UnionType):
+        return next(filter(None, map(lookup_of, typing.get_args(hint))), None)
+    return None

@@ -1,0 +1,409 @@
+"""Lookups: values of other rows as inputs, kept true when those rows change."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pytest
+
+import motion
+from tests.conftest import OpenStore
+
+
+@dataclass
+class Product:
+    id: int
+    url: str
+    price: float
+    slug: str
+
+
+@dataclass
+class Query:
+    id: int
+    text: str
+    img_id: int
+    link: str
+    note: str
+
+
+SCHEMAS = {"query": Query, "product": Product}
+Url = Annotated[str, motion.Lookup("product.url", by="img_id")]
+
+
+@motion.trigger(on="query.img_id", sets="query.link")
+def recommend(url: Url) -> str:
+    return f"see {url}"
+
+
+@pytest.fixture
+def shop(open_store: OpenStore) -> motion.Store:
+    return open_store(schemas=SCHEMAS, triggers=[recommend])
+
+
+def link(store: motion.Store, row: int = 1) -> str | None:
+    store.wait(timeout=60)
+    assert not store.errors()
+    found = store.get(Query, row)
+    return found.link if found else None
+
+
+def test_a_value_of_another_row_is_an_input(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+
+
+def test_a_change_of_what_is_looked_up_is_followed(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+    shop.set("product", id=7, url="b")
+    assert link(shop) == "see b"
+    shop.set("product", id=7, price=3.0)
+    assert link(shop) == "see b"
+
+
+def test_a_value_that_comes_late_is_waited_for(shop: motion.Store) -> None:
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) is None
+    shop.set("product", id=7, url="a")
+    assert link(shop) == "see a"
+
+
+def test_another_row_is_looked_up_when_the_key_changes(shop: motion.Store) -> None:
+    shop.set_many("product", [{"id": 7, "url": "a"}, {"id": 8, "url": "b"}])
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+    shop.set("query", id=1, img_id=8)
+    assert link(shop) == "see b"
+
+
+def test_the_output_is_unset_where_the_value_is_gone(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+    shop.set("product", id=7, url=None)
+    assert link(shop) is None
+    shop.set("product", id=7, url="b")
+    assert link(shop) == "see b"
+
+
+def test_the_output_is_unset_where_the_row_is_deleted_and_made_when_it_is_there_again(
+    shop: motion.Store,
+) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+    shop.delete("product", 7)
+    assert link(shop) is None
+    shop.set("product", id=7, url="a")
+    assert link(shop) == "see a"
+
+
+def test_a_value_that_may_be_unset_is_not_waited_for(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.img_id", sets="query.link")
+    def either(url: Annotated[str | None, motion.Lookup("product.url", by="img_id")]) -> str:
+        return url or "nowhere"
+
+    store = open_store(schemas=SCHEMAS, triggers=[either])
+    store.set("query", id=1, img_id=7)
+    assert link(store) == "nowhere"
+    store.set("product", id=7, url="a")
+    assert link(store) == "a"
+    store.delete("product", 7)
+    assert link(store) == "nowhere"
+
+
+def test_what_is_not_followed_stays_as_it_was_decided(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.text", sets="query.link")
+    def decide(
+        text: str, url: Annotated[str, motion.Lookup("product.url", by="img_id", follow=False)]
+    ) -> str:
+        return f"{text} {url}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[decide])
+    store.set("product", id=7, url="a")
+    store.set("query", id=1, text="x", img_id=7)
+    assert link(store) == "x a"
+    store.set("product", id=7, url="b")
+    assert link(store) == "x a"
+    store.set("query", id=1, text="y")
+    assert link(store) == "y b"
+
+
+def test_a_users_value_stays_when_what_was_looked_up_changes(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+    shop.set("query", id=1, link="mine")
+    shop.set("product", id=7, url="b")
+    assert link(shop) == "mine"
+    shop.delete("product", 7)
+    assert link(shop) == "mine"
+    shop.set("product", id=8, url="c")
+    shop.set("query", id=1, img_id=8)
+    assert link(shop) == "see c"
+
+
+def test_a_lookup_follows_what_other_triggers_set(open_store: OpenStore) -> None:
+    @motion.trigger(on="product.slug", sets="product.url")
+    def address(slug: str) -> str:
+        return f"/{slug}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[address, recommend])
+    store.set("product", id=7, slug="a")
+    store.set("query", id=1, img_id=7)
+    assert link(store) == "see /a"
+    store.set("product", id=7, slug="b")
+    assert link(store) == "see /b"
+
+
+def test_what_follows_from_a_followed_value_follows_too(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.link", sets="query.note")
+    def length(link: str) -> str:
+        return str(len(link))
+
+    store = open_store(schemas=SCHEMAS, triggers=[recommend, length])
+    store.set("product", id=7, url="a")
+    store.set("query", id=1, img_id=7)
+    store.set("product", id=7, url="abc")
+    assert link(store) == "see abc"
+    assert [row.note for row in store.rows(Query)] == ["7"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch": 4}, {"executor": "process"}, {"memo": True}], ids=str
+)
+def test_lookups_go_with_the_other_options(
+    open_store: OpenStore, options: dict[str, object]
+) -> None:
+    if "batch" in options:
+
+        @motion.trigger(on="query.img_id", sets="query.link", batch=4)
+        def many(url: Annotated[list[str], motion.Lookup("product.url", by="img_id")]) -> list[str]:
+            return [f"see {each}" for each in url]
+
+        triggers: list[object] = [many]
+    else:
+        triggers = [motion.trigger(on="query.img_id", sets="query.link", **options)(see)]  # type: ignore[arg-type]
+    store = open_store(schemas=SCHEMAS, triggers=triggers)
+    store.set_many("product", [{"id": i, "url": f"u{i}"} for i in range(1, 11)])
+    store.set_many("query", [{"id": i, "img_id": i} for i in range(1, 11)])
+    assert [link(store, i) for i in range(1, 11)] == [f"see u{i}" for i in range(1, 11)]
+    store.set_many("product", [{"id": i, "url": f"v{i}"} for i in range(1, 11)])
+    assert [link(store, i) for i in range(1, 11)] == [f"see v{i}" for i in range(1, 11)]
+
+
+def see(url: Url) -> str:
+    return f"see {url}"
+
+
+def test_coroutines_look_up(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.img_id", sets="query.link")
+    async def slow(url: Url) -> str:
+        return f"see {url}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[slow])
+    store.set("product", id=7, url="a")
+    store.set("query", id=1, img_id=7)
+    assert link(store) == "see a"
+
+
+def test_a_result_of_an_old_value_is_dropped(open_store: OpenStore) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    @motion.trigger(on="query.img_id", sets="query.link")
+    def held(url: Url) -> str:
+        seen.append(url)
+        has_begun.set()
+        assert may_end.wait(60)
+        return url
+
+    store = open_store(schemas=SCHEMAS, triggers=[held])
+    store.set("product", id=7, url="a")
+    store.set("query", id=1, img_id=7)
+    assert has_begun.wait(60)
+    store.set("product", id=7, url="b")
+    may_end.set()
+    assert link(store) == "b"
+    assert seen == ["a", "b"]
+
+
+def test_a_change_waits_for_the_rows_that_look_it_up(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set_many("query", [{"id": i, "img_id": 7} for i in range(1, 21)]).wait(timeout=60)
+    shop.set("product", id=7, url="b").wait(timeout=60)
+    assert {row.link for row in shop.rows(Query)} == {"see b"}
+
+
+def test_more_rows_than_one_write_makes_due_follow_too(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("product", id=8, url="x")
+    rows = [{"id": i, "img_id": 8 if i % 5 == 0 else 7} for i in range(1, 3001)]
+    shop.set_many("query", rows).wait(timeout=60)
+    for url in ("b", "c", "d"):
+        shop.set("product", id=7, url=url)
+    shop.set("product", id=7, url="e").wait(timeout=60)
+    assert {row.link for row in shop.rows(Query, where={"img_id": 7})} == {"see e"}
+    shop.delete("product", 7)
+    shop.wait(timeout=60)
+    assert {row.link for row in shop.rows(Query, where={"img_id": 7})} == {None}
+    assert {row.link for row in shop.rows(Query, where={"img_id": 8})} == {"see x"}
+
+
+def test_a_change_in_the_middle_of_a_sweep_is_followed_by_the_rows_before_it_too(
+    open_store: OpenStore,
+) -> None:
+    calls = 0
+
+    @motion.trigger(on="query.img_id", sets="query.link")
+    def counted(url: Url) -> str:
+        nonlocal calls
+        calls += url == "b"
+        if calls == 2_100 and url == "b":  # the first part of the sweep has been made
+            calls += 1
+            writer = threading.Thread(target=lambda: store.set("product", id=7, url="c"))
+            writer.start()
+            writer.join(60)
+        return url
+
+    store = open_store(schemas=SCHEMAS, triggers=[counted])
+    store.set("product", id=7, url="a")
+    store.set_many("query", [{"img_id": 7} for _ in range(20_000)]).wait(timeout=60)
+    first = store.set("product", id=7, url="b")
+    first.wait(timeout=60)  # it ends when the newer one does, which has superseded it
+    assert {row.link for row in store.rows(Query)} == {"c"}
+
+
+def test_many_changes_in_one_write_are_followed(shop: motion.Store) -> None:
+    shop.set_many("product", [{"id": i, "url": "a"} for i in range(100)])
+    shop.set_many("query", [{"img_id": i % 100} for i in range(2000)])
+    shop.wait(timeout=60)
+    shop.set_many("product", [{"id": i, "url": f"b{i}"} for i in range(100)]).wait(timeout=60)
+    assert all(row.link == f"see b{row.img_id}" for row in shop.rows(Query))
+
+
+def test_pages_look_up_by_what_they_inherit(open_store: OpenStore) -> None:
+    @dataclass
+    class Page:
+        id: int
+        product: int
+        part: str
+        part_page: int
+        line: str
+
+    @motion.trigger(on="page.part", sets="page.line")
+    def join(part: str, url: Annotated[str, motion.Lookup("product.url", by="product")]) -> str:
+        return f"{part} {url}"
+
+    store = open_store(schemas={**SCHEMAS, "page": Page}, triggers=[join])
+    store.set("product", id=7, url="a")
+    store.set("page", id=1, product=7, part="x")
+    store.set("page", id=1, part_page=1, part="y")
+    store.wait(timeout=60)
+    assert [row.line for row in store.rows("page", id=1)] == ["x a", "y a"]
+    store.set("product", id=7, url="b")
+    store.wait(timeout=60)
+    assert [row.line for row in store.rows("page", id=1)] == ["x b", "y b"]
+
+
+def test_arrays_are_looked_up(open_store: OpenStore) -> None:
+    @dataclass
+    class Item:
+        id: int
+        vector: np.ndarray
+
+    @motion.trigger(on="query.img_id", sets="query.link")
+    def add(vector: Annotated[np.ndarray, motion.Lookup("item.vector", by="img_id")]) -> str:
+        return str(float(vector.sum()))
+
+    store = open_store(schemas={**SCHEMAS, "item": Item}, triggers=[add])
+    store.set("item", id=7, vector=np.array([1.0, 2.0]))
+    store.set("query", id=1, img_id=7)
+    assert link(store) == "3.0"
+
+
+def test_an_explanation_tells_what_was_looked_up(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set("query", id=1, img_id=7)
+    assert link(shop) == "see a"
+    explained = shop.explain("query", 1, "link")
+    (found,) = explained.inputs
+    assert (found.table, found.id, found.key, found.value) == ("product", 7, "url", "a")
+
+
+def test_a_plan_counts_rows_without_what_they_look_up_as_none_to_make(shop: motion.Store) -> None:
+    shop.set("product", id=7, url="a")
+    shop.set_many("query", [{"img_id": 7}, {"img_id": 8}])
+    shop.wait(timeout=60)
+    plan = shop.plan("recommend")
+    assert (plan.current, plan.stale, plan.missing) == (1, 0, 0)
+
+
+def test_loops_by_key_are_refused(open_store: OpenStore) -> None:
+    @dataclass
+    class Node:
+        id: int
+        parent: int
+        path: str
+
+    @motion.trigger(on="node.parent", sets="node.path")
+    def extend(above: Annotated[str | None, motion.Lookup("node.path", by="parent")]) -> str:
+        return f"{above}/"
+
+    with pytest.raises(motion.TriggerCycle, match="extend"):
+        open_store(schemas={"node": Node}, triggers=[extend])
+
+
+@pytest.mark.parametrize(
+    ("lookup", "message"),
+    [
+        (motion.Lookup("product.ulr", by="img_id"), "url"),
+        (motion.Lookup("product.url", by="img"), "img_id"),
+        (motion.Lookup("shop.url", by="img_id"), "shop"),
+        (motion.Lookup("product.url", by="text"), "id"),
+    ],
+    ids=str,
+)
+def test_a_lookup_that_does_not_fit_is_refused_with_what_is_allowed(
+    open_store: OpenStore, lookup: motion.Lookup, message: str
+) -> None:
+    @motion.trigger(on="query.img_id", sets="query.link")
+    def wrong(url: str) -> str:
+        return url
+
+    wrong.__annotations__["url"] = Annotated[str, lookup]
+    with pytest.raises(motion.TriggerError, match=message):
+        open_store(schemas=SCHEMAS, triggers=[wrong])
+
+
+def test_what_is_no_key_cannot_be_looked_up() -> None:
+    with pytest.raises(motion.TriggerError, match="table"):
+        motion.Lookup("url", by="img_id")
+    with pytest.raises(motion.TriggerError, match="one key"):
+        motion.Lookup("product.url", by=("query", "page"))  # type: ignore[arg-type]
+
+
+def test_other_lookups_are_other_code(open_store: OpenStore) -> None:
+    def declared(lookup: motion.Lookup) -> object:
+        def find(value: str) -> str:
+            return value
+
+        find.__annotations__["value"] = Annotated[str, lookup]
+        return motion.trigger(on="query.img_id", sets="query.link")(find)
+
+    store = open_store(
+        schemas=SCHEMAS, triggers=[declared(motion.Lookup("product.url", by="img_id"))]
+    )
+    store.set("product", id=7, url="a", slug="s")
+    store.set("query", id=1, img_id=7)
+    assert link(store) == "a"
+    open_store(schemas=SCHEMAS, triggers=[declared(motion.Lookup("product.slug", by="img_id"))])
+    assert store.plan("find").stale == 1
+    store.backfill("find").wait(timeout=60)
+    assert link(store) == "s"
