@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,13 @@ Start = Callable[[str], "Process"]
 
 
 class Process:
-    """A Python process that runs a few lines, and talks by lines."""
+    """A Python process that runs a few lines, and talks by lines.
+
+    Attributes:
+        errors: what it had written to standard error when it was killed.
+    """
+
+    errors = ""
 
     def __init__(self, code: str, url: str) -> None:
         self._process = subprocess.Popen(
@@ -87,7 +94,8 @@ class Process:
     def kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.communicate()
+        if self._process.stderr is not None and not self._process.stderr.closed:
+            self.errors = self._process.communicate()[1]
 
 
 @pytest.fixture
@@ -563,3 +571,87 @@ say("closed")
     tasks = store.sql("select status, owner, losses, attempts from motion_tasks").to_pylist()
     assert tasks == [{"status": 0, "owner": None, "losses": 0, "attempts": 0}]
     assert closing.end() == ""  # nothing to tell of
+
+
+def test_a_process_whose_schema_is_too_old_by_now_gives_back_what_it_held_and_says_so_once(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    old = start(
+        """
+@motion.trigger(on="item.value", sets="item.double", version="1", inline=False)
+def double(value: int) -> int:
+    say("claimed")
+    input()
+    return 2 * value
+
+store = opened(triggers=[double])
+store.set("item", id=1, value=21)
+threading.Event().wait()
+""".replace("@motion", "import threading\n@motion", 1)
+    )
+    assert old.hear() == "claimed"
+
+    @dataclass
+    class Wider(Item):
+        color: str = "red"
+
+    @motion.trigger(on="item.value", sets="item.double", version="1", inline=False)
+    def double(value: int) -> int:
+        return 2 * value
+
+    @motion.trigger(on="item.value", sets="item.color", inline=False)
+    def color(value: int) -> str:
+        return "blue"
+
+    store = open_store("shared", schemas={"item": Wider}, triggers=[double, color], url=url)
+    old.tell("go on")
+    store.wait(timeout=30)
+    assert store.get("item", 1).double == 42
+    for value in range(100, 200):  # each calls the old process too
+        store.set("item", id=2, value=value).wait()
+    old.kill()
+    assert old.errors.count("met an error and goes on") <= 2
+
+
+def test_a_store_that_is_opened_again_with_a_new_key_disturbs_nobody(open_store: OpenStore) -> None:
+    """As when a notebook's cell is run again while other threads write and triggers run."""
+
+    def schema(keys: int) -> type:
+        added = [(f"added_{i}", int) for i in range(keys)]
+        return make_dataclass("Item", [("id", int), ("value", int), ("double", int), *added])
+
+    def trigger(key: str) -> Any:
+        @motion.trigger(on="item.value", sets=f"item.{key}", name=key, version="1", inline=False)
+        def run(value: int) -> int:
+            return 2 * value
+
+        return run
+
+    def opened(keys: int) -> motion.Store:
+        names = ["double", *(f"added_{i}" for i in range(keys))]
+        return open_store(
+            "shared", schemas={"item": schema(keys)}, triggers=[trigger(name) for name in names]
+        )
+
+    store, errors, is_over = opened(0), [], threading.Event()
+    written = itertools.count(1)
+
+    def write() -> None:
+        while not is_over.is_set():
+            try:
+                store.set("item", id=next(written), value=1)
+            except Exception as exc:  # noqa: BLE001 - shown by the test
+                errors.append(exc)
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for keys in range(1, 12):
+        before = next(written)
+        until(store, lambda before=before: next(written) > before + 20)  # type: ignore[misc]  # a default binds it
+        opened(keys)
+    is_over.set()
+    for writer in writers:
+        writer.join()
+    store.wait(timeout=60)
+    assert (errors, store.errors()) == ([], [])

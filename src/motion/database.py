@@ -31,6 +31,7 @@ from motion.errors import (
     InvalidValue,
     MotionError,
     SchemaError,
+    SchemaMismatch,
     StoreNameTaken,
     TriggerError,
     UnknownVersion,
@@ -183,12 +184,21 @@ class Database:
         self._states: dict[tuple[str, int], Any] = {}
         self.classes: Mapping[str, type] = {}  # of another process's script, that its states name
         self._states_lock = threading.Lock()
+        self._opening = (
+            threading.RLock()
+        )  # held while a store is opened, until all here go by what was opened
+        self._taking_in = threading.Lock()
 
     # -- opening --
 
     def open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
         """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers, and the
         code that this process has for them."""
+        with self._opening:
+            self._open(schemas, given)
+        self.backend.call()  # there may be code now for tasks that waited for it
+
+    def _open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
         tables = Tables(schemas)
         kept = self._given if given is None else given
         code = Code.of(kept, tables)
@@ -215,10 +225,10 @@ class Database:
             if before is not None and before.spec.fingerprint != trigger.spec.fingerprint:
                 self.costs.forget(name)
         self._forget_states_of(code)
-        self.tables, self.code, self._graph_number = tables, code, number
-        self._given = kept
-        self.layouts = Layouts(found)
-        self.backend.call()  # there may be code now for tasks that waited for it
+        with self._taking_in:
+            self.layouts = Layouts(found)
+            self.tables, self.code, self._graph_number = tables, code, number
+            self._given = kept
 
     def _check_name(self, tx: Transaction, triggers: Sequence[str] | None) -> None:
         """A folder holds one store: what another one of other code has there is not replaced unsaid.
@@ -254,9 +264,15 @@ class Database:
 
     def _refresh(self, tx: Transaction, number: int) -> None:
         """Notice by the graph's number that another process has replaced the triggers."""
-        if number != self._graph_number:
-            self.layouts = Layouts(catalog.read_graph(tx, self.tables))
-            self._graph_number = number
+        if number == self._graph_number:
+            return
+        tables = self.tables
+        layouts = Layouts(catalog.read_graph(tx, tables))
+        with self._taking_in:
+            if (
+                tables is self.tables
+            ):  # else the store was opened again here meanwhile, which has taken it in
+                self.layouts, self._graph_number = layouts, number
 
     def refresh(self) -> None:
         """Notice what other processes have changed. For one that only reads: `write` does it by itself."""
@@ -295,7 +311,25 @@ class Database:
             self.backend.call()
         return result
 
+    def write_plainly(self, work: Callable[[Transaction], Any]) -> None:
+        """Run `work` in a write transaction under whatever graph: who holds a claim has nothing to do with it, and a
+        process whose schemas are too old to write rows must not keep what it holds."""
+        self.backend.write(work, is_durable=False)
+        self.backend.call()
+
     def _write_noted(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        """Run `work` in a write transaction. Where it meets triggers on keys that this process is just being told of, as
+        the store is opened again in it, that is waited for, and `work` is run once more."""
+        while True:
+            tables = self.tables
+            try:
+                return self._write_once(work, is_durable=is_durable)
+            except SchemaMismatch:
+                with self._opening:
+                    if tables is self.tables:
+                        raise
+
+    def _write_once(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
         """Run `work` in a write transaction; now and then one that also notes when this is, and what calls have taken."""
         now = clock.now_ms()
         if abs(now - self._noted_ms) < moments.RESOLUTION_MS:

@@ -7,12 +7,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from motion import clock
 from motion.errors import StoreClosed, StoreDeleted
+from motion.tracebacks import reason_of
 
 logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.5
 """How long a loop rests after an error, so as not to spin."""
+
+TOLD_AGAIN_S = 60.0
+"""How long the same error of the same loop is not told again."""
+
+_told_s: dict[tuple[str, str], float] = {}
+_telling = threading.Lock()
 
 
 @contextmanager
@@ -27,7 +35,20 @@ def going_on(stop: threading.Event, who: str) -> Iterator[None]:
         stop.set()
         if not was_told:
             logger.error("%s ends: %s", who, exc)
-    except BaseException:  # also `SystemExit`, which would end the thread without a word
+    except BaseException as exc:  # also `SystemExit`, which would end the thread without a word
         if not stop.is_set():
-            logger.exception("%s met an error and goes on", who)
+            if _is_new(who, reason_of(exc)):
+                logger.exception("%s met an error and goes on", who)
             stop.wait(PAUSE_S)
+
+
+def _is_new(who: str, reason: str) -> bool:
+    """Whether this has not been told for a while: a disk that is full stays so for many rounds."""
+    now_s = clock.monotonic_s()
+    with _telling:
+        for known in [each for each, at_s in _told_s.items() if now_s - at_s >= TOLD_AGAIN_S]:
+            del _told_s[known]
+        is_new = (who, reason) not in _told_s
+        if is_new:
+            _told_s[who, reason] = now_s
+        return is_new

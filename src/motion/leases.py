@@ -41,7 +41,7 @@ class Leases:
         self._stop.set()
         self._thread.join(timeout_s)
         with suppress(StoreUnavailable):  # others take it over, as if this process had been killed
-            self._database.write(self._give_back)
+            self._database.write_plainly(self._give_back)
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -53,7 +53,7 @@ class Leases:
         with self._database.backend.read() as tx:
             gone = [owner for owner in backlog.owners(tx) if self._owner.is_gone(owner)]
         if gone:
-            self._database.write(lambda tx: queue.take_over(tx, gone))
+            self._database.write_plainly(lambda tx: queue.take_over(tx, gone))
             reach("task.taken")
 
     def _give_back(self, tx: Transaction) -> None:

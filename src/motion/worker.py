@@ -21,7 +21,7 @@ from motion.claims import Claim, Tasks
 from motion.commit import Commit, fail
 from motion.database import Database
 from motion.dispatch import Dispatcher
-from motion.errors import StoreClosed, StoreUnavailable
+from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.fitting import ensure_live
 from motion.guard import going_on
@@ -145,13 +145,13 @@ class Worker:
                 raise
 
     def _release(self, tasks: Sequence[Task]) -> None:
-        self._database.write(lambda tx: queue.release(tx, tasks), is_durable=False)
+        self._database.write_plainly(lambda tx: queue.release(tx, tasks))
 
     def _run_isolated(self, tasks: Tasks) -> None:
         """Run tasks. Where what they gave cannot be committed, halve them until the failing rows stand alone."""
         try:
             self._run(tasks)
-        except (StoreClosed, StoreUnavailable):
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
             raise
         except BaseException as exc:  # also what users' `load` raises, of whatever class
             logger.warning(
@@ -249,7 +249,7 @@ class Worker:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
         try:
             version = ensure_live(self._database, component)
-        except (StoreClosed, StoreUnavailable):
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
             raise
         except BaseException as exc:  # noqa: BLE001 - what comes out of the user's setup, of whatever class
             self._fail_all(tasks, text_of(exc))
