@@ -345,6 +345,93 @@ def test_a_plan_counts_rows_without_what_they_look_up_as_none_to_make(shop: moti
     assert (plan.current, plan.stale, plan.missing) == (1, 0, 0)
 
 
+# -- keys that are lookups --
+
+
+@dataclass
+class Card:
+    id: int
+    holder: str
+    country: str
+
+
+@dataclass
+class Payment:
+    id: int
+    card: int
+    country: Annotated[str, motion.Lookup("card.country", by="card")]
+    risk: float
+
+
+KEPT = {"card": Card, "payment": Payment}
+
+
+def countries(store: motion.Store) -> list[str | None]:
+    store.wait(timeout=60)
+    return [row.country for row in store.rows(Payment, order_by="id")]
+
+
+def test_a_key_may_be_a_lookup_without_any_trigger(open_store: OpenStore) -> None:
+    store = open_store(schemas=KEPT, run=True)
+    store.set("card", id=1, country="FR")
+    store.set_many("payment", [{"id": 1, "card": 1}, {"id": 2, "card": 2}])
+    assert countries(store) == ["FR", None]
+    store.set("card", id=1, country="DE")
+    store.set("card", id=2, country="ES")
+    assert countries(store) == ["DE", "ES"]
+    assert [row.id for row in store.rows("payment", where={"country": "ES"})] == [2]
+    store.delete("card", 1)
+    assert countries(store) == [None, "ES"]
+
+
+def test_triggers_run_on_keys_that_are_lookups(open_store: OpenStore) -> None:
+    @motion.trigger(on="payment.country", sets="payment.risk")
+    def score(country: str) -> float:
+        return float(len(country))
+
+    store = open_store(schemas=KEPT, triggers=[score])
+    store.set("card", id=1, country="FR")
+    store.set("payment", id=1, card=1)
+    store.wait(timeout=60)
+    assert [row.risk for row in store.rows(Payment)] == [2.0]
+    store.set("card", id=1, country="France")
+    store.wait(timeout=60)
+    assert [row.risk for row in store.rows(Payment)] == [6.0]
+
+
+def test_a_store_opened_with_other_triggers_keeps_its_lookups(open_store: OpenStore) -> None:
+    store = open_store(schemas=KEPT, run=True)
+    store.set("card", id=1, country="FR")
+    store.set("payment", id=1, card=1)
+    assert countries(store) == ["FR"]
+    store = open_store(schemas=KEPT, triggers=[])
+    store.set("card", id=1, country="DE")
+    store.close()
+    store = open_store(schemas=KEPT, run=True)
+    assert countries(store) == ["DE"]
+
+
+def test_a_users_value_of_a_key_that_is_a_lookup_stays(open_store: OpenStore) -> None:
+    store = open_store(schemas=KEPT, run=True)
+    store.set("card", id=1, country="FR")
+    store.set("payment", id=1, card=1)
+    assert countries(store) == ["FR"]
+    store.set("payment", id=1, country="XX")
+    store.set("card", id=1, country="DE")
+    assert countries(store) == ["XX"]
+
+
+def test_a_key_of_another_type_than_what_it_looks_up_is_refused(open_store: OpenStore) -> None:
+    @dataclass
+    class Wrong:
+        id: int
+        card: int
+        country: Annotated[int, motion.Lookup("card.country", by="card")]
+
+    with pytest.raises(motion.SchemaError, match=r"card\.country holds, str"):
+        open_store(schemas={"card": Card, "wrong": Wrong})
+
+
 def test_loops_by_key_are_refused(open_store: OpenStore) -> None:
     @dataclass
     class Node:

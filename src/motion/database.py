@@ -64,7 +64,7 @@ from motion.persistence.writes import (
 )
 from motion.schema import Table, Tables, differing_in_case
 from motion.tasks import Cause
-from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
+from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind, looked_up_keys
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Code:
         given = list(given)
         components = _by_name([each for each in given if isinstance(each, Component)])
         classes = _by_class(components)
-        triggers: list[Trigger] = []
+        triggers = looked_up_keys(tables)
         for each in given:
             if isinstance(each, Component):
                 triggers += bind_component(each, tables, classes)
@@ -204,11 +204,14 @@ class Database:
         code = Code.of(kept, tables)
         specs = [trigger.spec for trigger in code.triggers.values()]
         graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
+        looked_up = [trigger.spec for trigger in looked_up_keys(tables)]
 
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = catalog.known_triggers(tx)
             self._check_name(tx, [spec.name for spec in specs] if given is not None else None)
-            found = catalog.open_catalog(tx, tables, graph, replace_graph=given is not None)
+            found = catalog.open_catalog(
+                tx, tables, graph, looked_up, replace_graph=given is not None
+            )
             tables.stored = catalog.table_names(tx)
             moments.thin(tx, clock.now_ms())
             moves.move_outputs(tx, Layouts(found), before)

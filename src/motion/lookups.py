@@ -12,8 +12,8 @@ from motion.errors import TriggerError
 
 @dataclass(frozen=True)
 class Lookup:
-    """`Annotated[str, motion.Lookup("retailer.img_url", by="img_id")]` as a trigger's parameter: the value of a key in the
-    row whose id is this row's `by`.
+    """`Annotated[str, motion.Lookup("retailer.img_url", by="img_id")]` as a trigger's parameter, or as a key of a schema: the
+    value of a key in the row whose id is this row's `by`.
 
     It is an input like a key of the row itself: waited for, unless it may be None, and handed over in batches, to async
     functions and to other processes alike. A change of `by` runs the trigger, and so does a change of what is looked up;

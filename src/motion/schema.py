@@ -31,6 +31,7 @@ from motion.codecs import (
     codec_for,
 )
 from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
+from motion.lookups import Lookup, lookup_of
 from motion.nested import Unsupported
 
 Metric = Literal["cosine", "dot", "l2"]
@@ -127,6 +128,7 @@ class Key:
     dim: int | None = None
     level: str | None = None
     make_default: Callable[[], Any] | None = None
+    lookup: Lookup | None = None
 
     def encode(self, value: Any) -> Stored:
         """Return the stored form of `value` (None stays None).
@@ -459,6 +461,7 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
         metric=vector.metric if vector else "cosine",
         index=vector.index if vector else "auto",
         dim=vector.dim if vector else None,
+        lookup=lookup_of(hint),
         level=options.level,
         make_default=_default_of(field),
     )

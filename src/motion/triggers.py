@@ -504,6 +504,48 @@ def _looked_up(parameters: Sequence[Parameter]) -> tuple[Lookup, ...]:
     return tuple(parameter.lookup for parameter in parameters if parameter.lookup)
 
 
+def looked_up_keys(tables: Tables) -> list[Trigger]:
+    """Return what keeps the keys that are declared as lookups: a trigger for each, called "table.key"."""
+    return [
+        _looked_up_key(table, key.name, key.lookup, tables)
+        for table in tables
+        for key in table.keys.values()
+        if key.lookup is not None
+    ]
+
+
+def _looked_up_key(table: Table, key: str, lookup: Lookup, tables: Tables) -> Trigger:
+    name = f"{table.name}.{key}"
+    try:
+        check_lookup(lookup, table, tables)
+    except SchemaError as exc:
+        raise SchemaError(f"key {name}: {exc}") from exc
+    given, kept = tables.key(lookup.key), table.keys[key]
+    if not lookup.follow:
+        raise SchemaError(
+            f"key {name}: a key that is a lookup follows what it looks up; follow=False goes with a trigger's parameter."
+        )
+    if kept.is_page or key == "id" or kept.codec.sql_type != given.codec.sql_type:
+        raise SchemaError(
+            f"key {name} is declared as what {lookup.key} holds, {given.codec.expected}, but is {kept.codec.expected}."
+        )
+    spec = TriggerSpec(
+        name=name,
+        table=table.name,
+        on=(lookup.by,),
+        parameters=(Parameter("value", "lookup", is_optional=True, lookup=lookup),),
+        sets=(key,),
+        sets_table=None,
+        page=None,
+        fingerprint=fingerprint_of(_as_it_is, "1", repr(lookup), None),
+    )
+    return Trigger(spec, _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
     """Return the table whose rows it runs on, and the keys whose change runs it."""
     if isinstance(declaration.on, Schedule | Deleted):
@@ -604,7 +646,12 @@ def _parameters(
         hint = hints.get(parameter.name)
         lookup = lookup_of(hint)
         if lookup is not None:
-            _check_lookup(name, parameter.name, lookup, table, tables)
+            try:
+                check_lookup(lookup, table, tables)
+            except SchemaError as exc:
+                raise TriggerError(
+                    f"trigger {name!r}, parameter {parameter.name!r}: {exc}"
+                ) from exc
             may_be_unset = takes_none(hint) or parameter.default is None
             found.append(Parameter(parameter.name, "lookup", may_be_unset, lookup=lookup))
             continue
@@ -622,22 +669,21 @@ def _parameters(
     return tuple(found)
 
 
-def _check_lookup(trigger: str, name: str, lookup: Lookup, table: Table, tables: Tables) -> None:
-    """Hold a lookup against the tables."""
-    try:
-        looked_up, by = tables.key(lookup.key), table.key(lookup.by)
-        target = tables.get(lookup.table).keys["id"]
-    except SchemaError as exc:
-        raise TriggerError(f"trigger {trigger!r}, parameter {name!r}: {exc}") from exc
+def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
+    """Hold a lookup against the tables.
+
+    Raises:
+        SchemaError: it does not fit.
+    """
+    looked_up, by = tables.key(lookup.key), table.key(lookup.by)
+    target = tables.get(lookup.table).keys["id"]
     if by.codec.sql_type != target.codec.sql_type or by.is_page:
-        raise TriggerError(
-            f"trigger {trigger!r}, parameter {name!r}: {table.name}.{by.name} holds {by.codec.expected}, and an id of "
-            f"{lookup.table!r} is {target.codec.expected}; by= names the key that holds the id."
+        raise SchemaError(
+            f"{table.name}.{by.name} holds {by.codec.expected}, and an id of {lookup.table!r} is "
+            f"{target.codec.expected}; by= names the key that holds the id."
         )
     if looked_up.name == "id" or looked_up.is_page:
-        raise TriggerError(
-            f"trigger {trigger!r}, parameter {name!r}: {lookup.key} is part of the primary key, which by= gives already."
-        )
+        raise SchemaError(f"{lookup.key} is part of the primary key, which by= gives already.")
 
 
 def _parameter(

@@ -168,10 +168,18 @@ CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: w
 """
 
 
-def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph: bool) -> Graph:
+def open_catalog(
+    tx: Transaction,
+    tables: Tables,
+    graph: Graph,
+    of_schemas: Sequence[TriggerSpec] = (),
+    *,
+    replace_graph: bool,
+) -> Graph:
     """Make the database fit `tables` and `graph`, and return the graph in force.
 
     Args:
+        of_schemas: the triggers that keep what keys are declared as, which are in force whatever the others are.
         replace_graph: the triggers given replace the stored ones; otherwise the stored ones are kept and returned.
 
     Raises:
@@ -188,7 +196,7 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
         check_trigger_names(tx, graph)
         _store_graph(tx, graph)
     else:
-        graph = read_graph(tx, tables)
+        graph = _with(tx, read_graph(tx, tables), of_schemas)
     for table in graph.tables:
         if table.is_event:
             _open_events(tx, Layout(table, graph))
@@ -197,6 +205,19 @@ def open_catalog(tx: Transaction, tables: Tables, graph: Graph, *, replace_graph
             _open_table(tx, layout, stored.get(table.name))
             check_stored_ids(tx, layout)
     return graph
+
+
+def _with(tx: Transaction, graph: Graph, specs: Sequence[TriggerSpec]) -> Graph:
+    """Return the stored graph with further triggers, and keep them."""
+    fresh = [spec for spec in specs if graph.triggers.get(spec.name) != spec]
+    if not fresh:
+        return graph
+    names = {spec.name for spec in fresh}
+    others = [spec for name, spec in graph.triggers.items() if name not in names]
+    whole = Graph(graph.tables, [*others, *fresh], graph.fits.values())
+    _keep_specs(tx, "motion_triggers", fresh)
+    note_new_graph(tx)
+    return whole
 
 
 def take_name(tx: Transaction, name: str) -> str | None:
@@ -505,6 +526,12 @@ def _replace_specs(
     tx: Transaction, table: str, specs: Iterable[TriggerSpec] | Iterable[FitSpec]
 ) -> None:
     tx.execute(f"UPDATE {table} SET is_active = 0 WHERE is_active")
+    _keep_specs(tx, table, specs)
+
+
+def _keep_specs(
+    tx: Transaction, table: str, specs: Iterable[TriggerSpec] | Iterable[FitSpec]
+) -> None:
     for spec in specs:
         tx.execute(
             f"INSERT INTO {table} (name, spec, is_active) VALUES (?, ?, 1) "
