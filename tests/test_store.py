@@ -689,3 +689,75 @@ def test_a_store_may_be_closed_while_threads_read_from_it(tmp_path: Path) -> Non
         [sys.executable, str(script)], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.returncode, done.stdout.split()) == (0, ["StoreClosed", "90"]), done.stderr
+
+
+# -- only if it is as it was read --
+
+
+def test_a_row_that_is_as_it_was_read_is_set(store: motion.Store) -> None:
+    store.set("garment", id=1, name="coat", stock=3)
+    row = store.get(Garment, 1)
+    assert row is not None
+    store.set(row, stock=row.stock + 1, if_unchanged=True)
+    assert [each.stock for each in store.rows(Garment)] == [4]
+
+
+def test_a_row_that_has_changed_since_it_was_read_is_not_set(store: motion.Store) -> None:
+    store.set("garment", id=1, name="coat", stock=3)
+    row = store.get(Garment, 1)
+    store.set("garment", id=1, name="red coat")
+    with pytest.raises(motion.RowChanged, match=r"id=1.*name changed") as caught:
+        store.set(row, stock=9, if_unchanged=True)
+    assert caught.value.keys == ["name"]
+    assert [each.stock for each in store.rows(Garment)] == [3]
+
+
+def test_a_row_that_was_deleted_since_it_was_read_is_not_made_again(store: motion.Store) -> None:
+    store.set("garment", id=1, name="coat")
+    row = store.get(Garment, 1)
+    store.delete("garment", 1)
+    with pytest.raises(motion.RowChanged, match="deleted"):
+        store.set(row, stock=9, if_unchanged=True)
+    assert store.rows(Garment) == []
+
+
+def test_a_transaction_with_a_row_that_has_changed_writes_nothing(store: motion.Store) -> None:
+    store.set("garment", id=1, name="coat", stock=3)
+    row = store.get(Garment, 1)
+    store.set("garment", id=1, stock=4)
+
+    def set_both() -> None:
+        with store.transaction() as tx:
+            tx.set("garment", id=2, name="belt")
+            tx.set(row, stock=9, if_unchanged=True)
+
+    with pytest.raises(motion.RowChanged):
+        set_both()
+    assert [(each.id, each.stock) for each in store.rows(Garment)] == [(1, 4)]
+
+
+def test_threads_that_set_a_row_only_as_they_read_it_lose_no_increment(store: motion.Store) -> None:
+    store.set("garment", id=1, stock=0)
+
+    def add() -> None:
+        for _ in range(25):
+            while True:
+                row = store.get(Garment, 1)
+                assert row is not None
+                try:
+                    store.set(row, stock=row.stock + 1, if_unchanged=True)
+                    break
+                except motion.RowChanged:
+                    pass
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [each.stock for each in store.rows(Garment)] == [100]
+
+
+def test_what_was_not_read_cannot_be_set_as_unchanged(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidArgument, match="row that was read"):
+        store.set("garment", id=1, stock=9, if_unchanged=True)

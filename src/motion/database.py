@@ -483,8 +483,13 @@ class Database:
 # -- what users write, checked --
 
 
-def set_operation(table: Table, values: Mapping[str, Any], *, force: bool = False) -> SetOperation:
+def set_operation(
+    table: Table, values: Mapping[str, Any], *, force: bool = False, read: Any = None
+) -> SetOperation:
     """Check one row's values and return the write of them.
+
+    Args:
+        read: the row as it was read, where it is written only if it still is so.
 
     Raises:
         UnknownKey, InvalidValue: naming the key, what was given, and what it takes.
@@ -493,7 +498,10 @@ def set_operation(table: Table, values: Mapping[str, Any], *, force: bool = Fals
     for page in table.page_keys:
         if page in columns and columns[page][0] is None:
             del columns[page]
-    return SetOperation(table.name, columns, 1, force)
+    expected = None
+    if read is not None:
+        expected = {name: key.encode(getattr(read, name)) for name, key in table.keys.items()}
+    return SetOperation(table.name, columns, 1, force, expected=expected)
 
 
 def delete_operation(table: Table, row_id: Any) -> DeleteOperation:

@@ -6,7 +6,8 @@ An error's `args` are its facts, so it pickles across processes; its text is mad
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -232,6 +233,27 @@ class QueueFull(MotionError, TimeoutError):
             f"the queue of store {self.store!r} holds {self.tasks} tasks (limit: {self.limit}), and for "
             f"{self.waited_s:g} s none was done; nothing of this write was kept. Look at store.status() for triggers that "
             f"no process runs, or that are too slow; create_store(queue_limit=) allows more."
+        )
+
+
+class RowChanged(MotionError, RuntimeError):
+    """A row was to be set only if it was as it was read, and it was not. Nothing of the write was made.
+
+    Attributes:
+        row: its id and page keys, by name.
+        keys: those that have changed; none where the row is gone.
+    """
+
+    def __init__(self, table: str, row: Mapping[str, Any], keys: Sequence[str]) -> None:
+        super().__init__(table, row, keys)
+        self.table, self.row, self.keys = table, row, keys
+
+    def __str__(self) -> str:
+        what = f"{', '.join(self.keys)} changed" if self.keys else "it was deleted"
+        named = ", ".join(f"{key}={value!r}" for key, value in self.row.items())
+        return (
+            f"row {named} of table {self.table!r} is not as it was read: {what}. Nothing of this write was made; read the "
+            f"row again, and decide anew."
         )
 
 

@@ -18,7 +18,6 @@ from motion.database import (
     TableName,
     Where,
     delete_operation,
-    set_operation,
 )
 from motion.derive import run_on
 from motion.errors import (
@@ -47,7 +46,7 @@ from motion.snapshot import snapshot
 from motion.status import StaleCounts, Status, status_of
 from motion.tasks import DeadLetter
 from motion.triggers import DECLARATION
-from motion.view import Reader, TransactionWriter, View, named_row
+from motion.view import Reader, TransactionWriter, View, named_row, one_set
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,21 @@ class Store(Reader):
 
     # -- writing --
 
-    def set(self, table: TableName | Any, /, *, force: bool = False, **values: Any) -> Change:
+    def set(
+        self,
+        table: TableName | Any,
+        /,
+        *,
+        force: bool = False,
+        if_unchanged: bool = False,
+        **values: Any,
+    ) -> Change:
         """Write keys of one row and fire triggers.
 
         Args:
             table: a table's name, its schema class, or a row read before, whose id and page keys are then used.
             force: run triggers although the values are the same as before.
+            if_unchanged: only if the row that was read before, given as `table`, is as it was.
             **values: keys; `id` left out makes a new row, None unsets a key.
 
         Returns:
@@ -131,14 +139,15 @@ class Store(Reader):
 
         Raises:
             UnknownTable, UnknownKey, InvalidValue: nothing was written.
+            RowChanged: with `if_unchanged`; nothing was written.
             QueueFull: the queue was full for a minute in which nothing was done; nothing was written.
         """
         view = self._view()
         if view is not None:
-            view.set(table, force=force, **values)
+            view.set(table, force=force, if_unchanged=if_unchanged, **values)
             return self._pending(1)
-        named, key = named_row(self._database, table)
-        return self._apply([set_operation(named, {**key, **values}, force=force)], named, 1)
+        operation = one_set(self._database, table, values, force, if_unchanged)
+        return self._apply([operation], self._database.tables.get(operation.table), 1)
 
     def set_many(
         self,

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from motion.database import Database, TableName, Where, delete_operation, set_operation
 from motion.derive import CURRENT
-from motion.errors import WaitInsideRun
+from motion.errors import InvalidArgument, WaitInsideRun
 from motion.intake import COMMIT_EVERY, chunks_of, operations_of
 from motion.persistence.layout import NO_PINS, Pins
-from motion.persistence.writes import Operation
+from motion.persistence.writes import Operation, SetOperation
 from motion.schema import Table
 from motion.search import search
 
@@ -165,10 +165,18 @@ class Writer(Reader):
         super().__init__(database, pins)
         self._operations = operations
 
-    def set(self, table: TableName | Any, /, *, force: bool = False, **values: Any) -> None:
-        """Write keys of one row when the run or transaction ends. A wrong value is an error now."""
-        named, key = named_row(self._database, table)
-        self._operations.append(set_operation(named, {**key, **values}, force=force))
+    def set(
+        self,
+        table: TableName | Any,
+        /,
+        *,
+        force: bool = False,
+        if_unchanged: bool = False,
+        **values: Any,
+    ) -> None:
+        """Write keys of one row when the run or transaction ends. A wrong value is an error now; with `if_unchanged`, a row
+        that is not as it was read is one at the end, and nothing of the transaction is written."""
+        self._operations.append(one_set(self._database, table, values, force, if_unchanged))
 
     def set_many(self, table: TableName, rows: Any) -> None:
         """Write many rows, given as to `Store.set_many`, when the run or transaction ends."""
@@ -184,6 +192,21 @@ class Writer(Reader):
 
 class View(Writer):
     """The store inside a run: annotate a parameter `store: motion.View` to receive it."""
+
+    def set(
+        self,
+        table: TableName | Any,
+        /,
+        *,
+        force: bool = False,
+        if_unchanged: bool = False,
+        **values: Any,
+    ) -> None:
+        """Write keys of one row when the run ends. A wrong value is an error now."""
+        if if_unchanged:
+            expected = "False inside a run: what it writes is decided when it commits"
+            raise InvalidArgument("set(if_unchanged=)", "True", expected)
+        super().set(table, force=force, **values)
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Take over the writes of a transaction that was opened inside the run."""
@@ -228,6 +251,22 @@ class TaskRun:
         for index, operations in sorted(self._operations.items(), key=lambda item: item[0]):
             if operations:
                 yield self._spans.get(index, range(index, index + 1)), operations
+
+
+def one_set(
+    database: Database,
+    given: TableName | Any,
+    values: Mapping[str, Any],
+    force: bool,
+    if_unchanged: bool,
+) -> SetOperation:
+    """Return the write of one row, named by its table and id or by the row as it was read."""
+    table, key = named_row(database, given)
+    if if_unchanged and not key:
+        expected = "False, or a row that was read as the first argument: store.set(row, n=2, if_unchanged=True)"
+        raise InvalidArgument("set(if_unchanged=)", "True", expected)
+    read = given if if_unchanged else None
+    return set_operation(table, {**key, **values}, force=force, read=read)
 
 
 def named_row(database: Database, given: TableName | Any) -> tuple[Table, Mapping[str, Any]]:

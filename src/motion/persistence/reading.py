@@ -37,6 +37,15 @@ def read_one(
     return None if found is None else decoded(layout.table, found)
 
 
+def shown_values(
+    tx: Transaction, layout: Layout, name: Sequence[Stored]
+) -> dict[str, Stored] | None:
+    """Return the stored values that a row shows, its own and inherited ones; None where there is no such row."""
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    found = tx.execute(f"{_select(layout, True, NO_PINS)} WHERE {named}", name).fetchone()
+    return None if found is None else dict(zip(layout.table.keys, found, strict=True))
+
+
 def read_rows(
     tx: Transaction,
     layout: Layout,

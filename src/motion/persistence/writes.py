@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.codecs import Stored
+from motion.errors import RowChanged
 from motion.faults import reach
 from motion.graph import Graph
 from motion.persistence.cascade import Layouts, delete, fire
+from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
-from motion.persistence.reading import row_numbers
+from motion.persistence.reading import row_numbers, shown_values
 from motion.persistence.rows import Columns, Inlined, Written, write_rows
 from motion.tasks import Cause
 
 
 @dataclass(frozen=True)
 class SetOperation:
-    """Rows of one table that give values for the same keys, encoded and checked."""
+    """Rows of one table that give values for the same keys, encoded and checked.
+
+    Attributes:
+        expected: of one row: what it is to show of each key, or nothing is written; None: whatever.
+    """
 
     table: str
     columns: Columns
     count: int
     is_forced: bool = False
     inlined: Sequence[Inlined] = ()
+    expected: Mapping[str, Stored] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ def _apply(
         delete(tx, layouts, Written(layout, rows), cause)
         reach("delete.made")
         return list(operation.ids), 1  # or more, or none: deletions are not followed so far
+    if operation.expected is not None:
+        _check_unchanged(tx, layout, operation.expected)
     written = write_rows(
         tx,
         layout,
@@ -95,6 +104,18 @@ def _apply(
     tasks = fire(tx, layouts, written, cause)
     reach("set.fired")
     return written.ids, tasks
+
+
+def _check_unchanged(tx: Transaction, layout: Layout, expected: Mapping[str, Stored]) -> None:
+    """Raise `RowChanged` where a row does not show what it is expected to."""
+    name = [expected[key] for key in layout.table.primary_key]
+    found = shown_values(tx, layout, name)
+    changed = [key for key, value in (found or {}).items() if value != expected[key]]
+    if found is None or changed:
+        table = layout.table
+        named = zip(table.primary_key, name, strict=True)
+        shown = {key: table.keys[key].decode(value) for key, value in named}
+        raise RowChanged(table.name, shown, changed)
 
 
 def _in_force(graph: Graph, inlined: Sequence[Inlined]) -> Sequence[Inlined]:
