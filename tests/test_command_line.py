@@ -124,7 +124,8 @@ def test_a_fit_that_raises_says_why_and_fails_the_command(shop: Path) -> None:
         (["versions", "shopp:opened"], 2, "there is no module 'shopp' here"),
         (["versions", "shop:open"], 2, "module 'shop' has no 'open'; stores in it: none. Did you mean 'opened'?"),
         (["versions", "shop:nothing"], 2, "shop:nothing is {}, and no store"),
-        (["versions", "shop:opened", "Median"], 2, "no component 'Median'; the store has Mean"),
+        (["fit", "shop:opened", "Median"], 2, "no component 'Median'; the store has Mean"),
+        (["versions", "shop:opened"], 2, "the store has none. Components are in a store once"),
         (["rollback", "shop:opened"], 1, "Mean has no state version to go back to"),
         (["promote", "shop:opened", "7"], 1, "Mean has no state version 7"),
     ],
@@ -148,3 +149,62 @@ def test_a_module_that_cannot_be_imported_shows_its_own_error(shop: Path) -> Non
 @pytest.mark.parametrize("command", ["versions", "fit", "promote", "rollback"])
 def test_help_has_an_example(shop: Path, command: str) -> None:
     assert f"Example: motion {command} shop:store" in run(shop, command, "--help").stdout
+
+
+ODD = """
+from dataclasses import dataclass
+import motion
+
+@dataclass
+class Rating:
+    id: int
+    good: bool
+
+class Odd(motion.Component):
+    def setup(self) -> float:
+        return 1.0
+
+    @motion.fit(on="rating.good")
+    def learn(self, state: float, rows: list[Rating]) -> float:
+        raise ValueError("the prompt ends with [/INST], \\x1b[31mred [link=x]y[/link] [bold]")
+
+def opened():
+    return motion.create_store("odd", schemas={"rating": Rating}, triggers=[Odd()])
+
+def of(folder):
+    return motion.create_store("odd", url=folder)
+"""
+
+
+def test_what_users_texts_hold_is_shown_and_does_nothing(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    code = "import odd\ns = odd.opened(); s.set('rating', good=True); s.model('Odd').fit(); s.wait(); s.close()"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    done = run(tmp_path, "versions", "odd:opened")
+    assert done.returncode == 0
+    assert "[/INST]" in done.stdout.replace("\n", "")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_function_with_parameters_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    done = run(tmp_path, "versions", "odd:of")
+    assert (done.returncode, "function with parameters" in done.stderr) == (2, True)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_only_reads_leaves_triggers_as_they_are(shop: Path) -> None:
+    rate(shop, 4)
+    made = len(told(shop, "fit", "shop:opened")) + 1
+    code = shop / "shop.py"
+    code.write_text(
+        code.read_text().replace("return 3.0", "return 4.0").replace("stars == 0", "stars == 9")
+    )
+    done = run(shop, "versions", "shop:opened", "Mean")
+    assert done.returncode == 0
+    assert "has changed" not in done.stderr
+    look = "import motion; s = motion.create_store('ratings', run=False); st = s.status(); print(st.fits, len(s.model('Mean').versions()))"
+    seen = subprocess.run(
+        [sys.executable, "-c", look], cwd=shop, check=True, capture_output=True, text=True
+    )
+    assert seen.stdout.split() == ["0", str(made)]

@@ -641,3 +641,69 @@ def test_runs_that_ask_for_more_than_the_machine_has_go_one_at_a_time(
         store.set("item", id=i, text="a")
     store.wait(timeout=60)
     assert (most, store.errors()) == ([1], [])
+
+
+LATE_TYPES = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+import numpy as np
+
+import motion
+
+
+class Kind(Enum):
+    SHOE = 1
+
+
+@dataclass
+class Tag:
+    kind: Kind
+    more: list[Tag]
+
+
+@dataclass
+class Doc:
+    id: int
+    text: str
+    kind: Kind
+    tags: list[Tag]
+    vector: Annotated[np.ndarray, motion.Vector(2)] | None
+    good: bool
+    out: str
+
+
+@motion.trigger(on="doc.text", sets="doc.out", executor="process")
+def shout(text: str, kind: Kind, tags: list[Tag]) -> str:
+    return f"{text.upper()} {kind.name} {tags[0].kind.name}"
+
+
+class Counter(motion.Component):
+    def setup(self) -> int:
+        return 0
+
+    @motion.fit(on="doc.good")
+    def learn(self, state: int, rows: list[Doc]) -> int:
+        return state + len(rows[0].tags)
+
+
+if __name__ == "__main__":
+    store = motion.create_store("late", schemas={"doc": Doc}, triggers=[shout, Counter()], url=":memory:")
+    with store:
+        tags = [Tag(Kind.SHOE, [])]
+        change = store.set("doc", id=1, text="a", kind=Kind.SHOE, tags=tags, good=True)
+        print(change.wait(timeout=60).rows()[0].out)
+        store.model("Counter").fit()
+        store.wait(timeout=60)
+        with store.model("Counter").live() as (state, _):
+            print(state)
+"""
+
+
+def test_a_script_may_have_its_types_as_text(tmp_path: Path) -> None:
+    process = script(tmp_path, "late.py", LATE_TYPES)
+    told, _ = process.communicate(timeout=120)
+    assert told.splitlines() == ["A SHOE SHOE", "1"]

@@ -95,7 +95,7 @@ def test_rows_that_a_trigger_gives_up_on_are_said_aloud(
         store.wait(timeout=30)
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "trigger count gave up on 3 row(s), see store.errors(); the first: ValueError: boom"
+        "trigger count gave up on 3 row(s), see store.errors(); the first: doc id=1 page=0: ValueError: boom"
     ]
 
 

@@ -220,6 +220,20 @@ def test_a_dict_is_the_same_in_whatever_order(open_store: OpenStore) -> None:
     assert len(store.rows("thing", where={"facts": {"b": {"y": 2, "x": 1}, "a": 1}})) == 1
 
 
+def test_an_alias_is_its_member(open_store: OpenStore) -> None:
+    @motion.trigger(on="thing.size", sets="thing.text")
+    def shown(size: Size) -> str:
+        calls.append(size)
+        return size.name
+
+    calls: list[Size] = []
+    store = open_store(schemas={"thing": Thing}, triggers=[shown])
+    store.set("thing", id=1, size="TINY").wait()
+    store.set("thing", id=1, size=Size.SMALL).wait()
+    assert calls == [Size.SMALL]
+    assert store.sql("select size from thing").to_pylist() == [{"size": "SMALL"}]
+
+
 def test_an_alias_that_an_older_version_stored_is_found(store: motion.Store) -> None:
     store.set("thing", id=1, size=Size.SMALL)
     store._database.write(lambda tx: tx.execute("UPDATE motion_rows_thing SET size = 'TINY'"))

@@ -7,10 +7,11 @@ errors go to stderr. Exit status: 0 it is so, 1 it is not, 2 the command was giv
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from types import ModuleType
@@ -19,10 +20,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from motion.components import StateVersion
 from motion.errors import MotionError, listed, nearest, shortened
 from motion.model import Model
+from motion.runtime import only_looking
 from motion.store import Store
 
 console = Console(highlight=False)
@@ -66,7 +69,7 @@ def versions(
 
     Example: motion versions shop:store ImageRetrieval
     """
-    with _opened(store) as opened:
+    with only_looking(), _opened(store) as opened:
         _show(opened.model(_component(opened, component)).versions(), as_json)
 
 
@@ -149,7 +152,8 @@ def _opened(target: str) -> Store:
             2,
         )
     found = getattr(module, name)
-    if callable(found):
+    if callable(found) and not isinstance(found, Store):
+        _check_callable(target, found)
         found = found()
     if not isinstance(found, Store):
         _stop(
@@ -157,6 +161,19 @@ def _opened(target: str) -> Store:
             2,
         )
     return found
+
+
+def _check_callable(target: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be called without arguments, rather than end in its traceback."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError as exc:
+        _stop(
+            f"{target} is a function with parameters ({exc}); name one that opens the store without any, or a variable.",
+            2,
+        )
+    except ValueError:
+        return  # a builtin that says nothing of its parameters
 
 
 def _module(name: str) -> ModuleType:
@@ -178,7 +195,8 @@ def _component(store: Store, given: str | None) -> str:
         return known[0]
     if given not in known:
         _stop(
-            f"{'say which component' if given is None else f'there is no component {given!r}'}; the store has {listed(known)}.",
+            f"{'say which component' if given is None else f'there is no component {given!r}'}; the store has {listed(known)}."
+            f"{'' if known else ' Components are in a store once a process has opened it with them in triggers=.'}",
             2,
         )
     return given
@@ -223,9 +241,18 @@ def _table(found: Iterable[StateVersion]) -> Table:
     for each in found:
         table.add_row(
             str(each.number), each.status, "setup" if each.parent is None else str(each.parent), str(each.rows),
-            f"{each.created_at:%Y-%m-%d %H:%M:%S}", f"{each.duration_s:.1f} s", _figures(each.metrics),
+            f"{each.created_at:%Y-%m-%d %H:%M:%S}", f"{each.duration_s:.1f} s", shown(_figures(each.metrics)),
         )  # fmt: skip
     return table
+
+
+def shown(text: str) -> Text:
+    """Return a text for the terminal as it is: nothing in it is markup, and no character of it moves the cursor or
+    colours what follows. It may be anybody's: an error quotes what it was given."""
+    plain = "".join(
+        each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text
+    )
+    return Text(plain)
 
 
 def _figures(metrics: dict[str, Any]) -> str:
@@ -248,5 +275,5 @@ def _plain(value: Any) -> Any:
 
 
 def _stop(message: str, status: int = 1) -> NoReturn:
-    notes.print(f"error: {message}", soft_wrap=True, markup=False, style="red")
+    notes.print(shown(f"error: {message}"), soft_wrap=True, style="red")
     raise typer.Exit(status)

@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 
 from motion.errors import InvalidArgument, UnreadableValue, shortened
-from motion.nested import differences, lost, shape_of, shown
+from motion.nested import decoder_of, differences, lost, shape_of, shown
 
 Stored = int | float | str | bytes | None
 
@@ -321,7 +321,7 @@ class JsonCodec(Codec):
     def __init__(self, kind: Any, name: str) -> None:
         self.kind, self.expected = kind, name
         self._shape = shape_of(kind)
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decoder = decoder_of(kind)
 
     @property
     def signature(self) -> str:

@@ -224,14 +224,13 @@ class Commit:
             parts.forget(tx, self.claim.spec.name, _chosen(self.inputs.rows, kept))
         for step in self.steps:
             given_up = [
-                error
+                f"{self._named(i)}: {last_line(error)}"
                 for i, error in step.errors.items()
                 if i in still and self._set_aside(tx, step, i, error, number)
             ]
             if given_up:
-                reason = last_line(given_up[0])
                 message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
-                logger.warning(message, step.spec.name, len(given_up), reason)
+                logger.warning(message, step.spec.name, len(given_up), given_up[0])
         self._go_on(
             tx,
             [self.inputs.rows[i] for i in range(len(self.inputs.rows)) if i not in still],
@@ -278,18 +277,33 @@ class Commit:
         shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
         if i in step.lost:
             return lose(tx, alone, task if is_first else None, error, shown)
-        return fail(tx, spec, alone, task.attempts if is_first else 0, error, shown)
+        before = task.attempts if is_first else 0
+        return fail(tx, spec, alone, before, error, shown, self._named(i))
+
+    def _named(self, i: int) -> str:
+        """Return a row as logs name it."""
+        table = self.claim.chain.layout.table
+        name = zip(table.primary_key, self.inputs.names[i], strict=True)
+        return f"{table.name} {' '.join(f'{key}={shortened(value)}' for key, value in name)}"
 
 
 def fail(
-    tx: Transaction, spec: TriggerSpec, task: int, attempts: int, error: str, inputs: str
+    tx: Transaction, spec: TriggerSpec, task: int, attempts: int, error: str, inputs: str, row: str
 ) -> bool:
-    """Let a failed task wait for its next attempt, or set it aside as a dead letter; return whether it was."""
+    """Let a failed task wait for its next attempt, or set it aside as a dead letter; return whether it was.
+
+    Args:
+        row: what it was about, as logs name it.
+    """
     attempts += 1
-    logger.info("task %d of trigger %s failed in attempt %d", task, spec.name, attempts)
+    message = "task %d of trigger %s failed on %s in attempt %d of %d: %s"
+    tried = (task, spec.name, row, attempts, spec.retries + 1, last_line(error))
     if attempts <= spec.retries:
-        queue.postpone(tx, task, attempts, error, clock.now_ms() + pause_ms(attempts))
+        pause = pause_ms(attempts)
+        logger.info(f"{message}; it is tried again in %.1f s", *tried, pause / 1000)
+        queue.postpone(tx, task, attempts, error, clock.now_ms() + pause)
     else:
+        logger.info(message, *tried)
         queue.bury(tx, task, attempts, error, inputs)
     reach("task.failed")
     return attempts > spec.retries

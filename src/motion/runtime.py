@@ -7,8 +7,9 @@ import copyreg
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,19 @@ GRACE_S, END_S = 1.5, 0.5
 
 _open_stores: dict[tuple[str, Path], _Open] = {}
 _open_lock = threading.RLock()
+
+
+_looks_only: ContextVar[bool] = ContextVar("motion_looks_only", default=False)
+
+
+@contextmanager
+def only_looking() -> Iterator[None]:
+    """Open stores within the block as they are: their triggers are neither compared with the code nor replaced or run."""
+    token = _looks_only.set(True)
+    try:
+        yield
+    finally:
+        _looks_only.reset(token)
 
 
 def create_store(
@@ -86,9 +100,9 @@ def create_store(
     if not isinstance(queue_limit, int) or queue_limit < 1:
         raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
     config = Config.from_env()
-    if (
-        processes.is_worker
-    ):  # a module that opens the store it is used in: only the store's own process works
+    if processes.is_worker or _looks_only.get():
+        # A module that opens the store it is used in, where only the store's own process works, or one that is only asked
+        # what is there.
         run, triggers = False, None
     send_along([*(schemas or {}).values(), *(triggers or ())])
     if run:

@@ -7,6 +7,7 @@ schema itself, is the graph's.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import types
 import typing
@@ -371,6 +372,37 @@ def _type_hints(table: str, cls: type) -> dict[str, Any]:
         raise SchemaError(
             f"table {table!r}: a type of {cls.__name__} cannot be found: {exc}."
         ) from exc
+
+
+def resolve_types(
+    cls: type, is_wanted: Callable[[type], bool], seen: set[type] | None = None
+) -> None:
+    """Put types in place of their names in the annotations of a dataclass, and of those that it holds.
+
+    A class of a script is sent to another process without the names around it; under `from __future__ import annotations`
+    its types are nothing but names.
+
+    Args:
+        is_wanted: whether a class is one of those that are sent so.
+    """
+    seen = set() if seen is None else seen
+    if cls in seen or not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        return
+    seen.add(cls)
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except Exception:  # noqa: BLE001 - what cannot be resolved is told where the table is made of it
+        return
+    for owner in filter(is_wanted, cls.__mro__):
+        own = inspect.get_annotations(owner)  # a copy
+        owner.__annotations__ = {name: hints.get(name, hint) for name, hint in own.items()}
+    for hint in hints.values():
+        for kind in _kinds_in(hint):
+            resolve_types(kind, is_wanted, seen)
+
+
+def _kinds_in(hint: Any) -> Iterable[Any]:
+    return (hint, *(kind for part in typing.get_args(hint) for kind in _kinds_in(part)))
 
 
 def _check_name(name: str) -> None:

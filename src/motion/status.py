@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.components import Progress
 from motion.database import Database
 from motion.explanation import duration
-from motion.persistence import backfills, backlog, labels, moments, provenance, states
+from motion.persistence import backfills, backlog, catalog, labels, moments, provenance, states
 from motion.persistence.discards import discarded
 from motion.persistence.numbers import last_number
 from motion.tasks import TaskStatus
@@ -31,7 +31,7 @@ class TriggerStatus:
     Attributes:
         tasks: status (ready, claimed, blocked, dead) -> how many tasks; a task may hold many rows.
         rows: the rows of those that are not dead.
-        stale: rows whose outputs other code has made.
+        stale: rows whose outputs other code has made; 0 in a process that was opened without the table's schema.
         calls: how often the present code has been called, in all processes; what another process has done in the last
             half second may be missing.
         seconds: what a call takes on average; None where there was none.
@@ -161,7 +161,9 @@ class StaleCounts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, tx: Transaction, database: Database, spec: TriggerSpec) -> int:
-        if spec.event or not provenance.has_other_code(tx, spec):
+        if spec.event or spec.table not in database.tables:
+            return 0  # of a table that was opened without its schema nothing is known
+        if not provenance.has_other_code(tx, spec):
             return 0  # nothing was ever made by other code: no row needs to be looked at
         with self._lock:
             known = self._counts.get((spec.name, spec.fingerprint))
@@ -186,31 +188,30 @@ class _Count:
 
 def status_of(database: Database, counts: StaleCounts) -> Status:
     """Return what a store is doing."""
-    graph = database.graph
     with database.backend.read() as tx:
         tasks, rows = backlog.depths(tx), backlog.rows_to_do(tx)
+        specs = catalog.active_specs(tx)
+        ordered = [*database.graph.order, *specs]  # in the order in which they feed each other
+        components = sorted({*database.code.components, *catalog.active_components(tx)})
         return Status(
             name=database.name,
             triggers={
                 name: _trigger_status(
-                    tx, database, spec, tasks.get(name, {}), rows.get(name, 0), counts
+                    tx, database, specs[name], tasks.get(name, {}), rows.get(name, 0), counts
                 )
-                for name, spec in graph.triggers.items()
+                for name in dict.fromkeys(ordered)
+                if name in specs
             },
-            orphaned=sum(
-                sum(each.values()) for name, each in tasks.items() if name not in graph.triggers
-            ),
+            orphaned=sum(sum(each.values()) for name, each in tasks.items() if name not in specs),
             backfills=[
                 BackfillStatus(each.change, each.trigger, each.total, each.remaining, each.kind)
                 for each in backfills.unfinished(tx)
             ],
             fits=labels.fits_pending(tx),
             running_fits=labels.fits_running(tx),
-            versions={name: states.live_version(tx, name) for name in database.code.components},
+            versions={name: states.live_version(tx, name) for name in components},
             fit_progress={
-                name: told
-                for name in database.code.components
-                if (told := labels.progress_of(tx, name))
+                name: told for name in components if (told := labels.progress_of(tx, name))
             },
             last_change=last_number(tx),
             discarded=discarded(tx),

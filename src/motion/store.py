@@ -35,6 +35,7 @@ from motion.intake import (
 )
 from motion.load import Load
 from motion.model import Model
+from motion.persistence import catalog
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.numbers import last_number
 from motion.persistence.writes import Applied, DeleteOperation, Operation
@@ -391,12 +392,13 @@ class Store(Reader):
     def model(self, component: str) -> Model:
         """Return a component's state versions, and what can be done with them."""
         self._check_open()
-        known = tuple(self._database.code.components)
+        with self._database.backend.read() as tx:
+            known = {*self._database.code.components, *catalog.active_components(tx)}
         if component not in known:
             raise InvalidArgument(
                 "model()",
                 shortened(component),
-                f"the name of a component that the store was opened with, of which it has {listed(known)}"
+                f"the name of a component that the store has, of which there are {listed(sorted(known))}"
                 f" (pass instances of them in triggers=)",
             )
         return Model(self._database, component, self._engine.start)

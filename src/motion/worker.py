@@ -289,6 +289,7 @@ class Worker:
                         task.attempts,
                         error,
                         "",
+                        f"rows {task.low} to {task.high}",
                     )
                 queue.wake(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import cloudpickle
 
 from motion.errors import Unpicklable
+from motion.schema import resolve_types
 from motion.triggers import TriggerSpec
 
 Prepare = Callable[..., Callable[[], Any]]
@@ -105,7 +106,14 @@ def send_along(given: Iterable[Any]) -> None:
     """Let functions, classes and instances be sent with their code where another process could not import it, as from
     a script that `runpy` runs. Those of `__main__` are sent so anyhow."""
     for each in given:
+        resolve_types(each, _is_sent_whole)
         name = getattr(each, "__module__", None) or type(each).__module__
         module = sys.modules.get(name)
         if module is not None and name != "__main__" and module.__spec__ is None:
             cloudpickle.register_pickle_by_value(module)
+
+
+def _is_sent_whole(cls: type) -> bool:
+    """Whether another process gets a class itself, as it could not import it."""
+    module = sys.modules.get(cls.__module__)
+    return cls.__module__ == "__main__" or module is None or module.__spec__ is None

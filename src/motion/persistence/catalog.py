@@ -249,6 +249,21 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
 
 
+def active_specs(tx: Transaction) -> dict[str, TriggerSpec]:
+    """Return the triggers in force, by name, also those on tables that this process has no schema for."""
+    specs = _decoded(
+        tx, "SELECT spec FROM motion_triggers WHERE is_active = 1 ORDER BY name", TriggerSpec
+    )
+    return {spec.name: spec for spec in specs}
+
+
+def active_components(tx: Transaction) -> list[str]:
+    """Return the components whose triggers or fits are in force."""
+    fits = _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active = 1", FitSpec)
+    found = {spec.component for spec in active_specs(tx).values() if spec.component}
+    return sorted({*found, *(fit.component for fit in fits)})
+
+
 def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     """Refuse a trigger on keys that this process does not know of: writing without it would lose what it does."""
     if spec.schedule:
