@@ -195,7 +195,7 @@ def test_a_function_with_parameters_is_no_store(tmp_path: Path) -> None:
 
 def test_a_command_that_only_reads_leaves_triggers_as_they_are(shop: Path) -> None:
     rate(shop, 4)
-    made = len(told(shop, "fit", "shop:opened")) + 1
+    made = len(told(shop, "fit", "shop:opened"))
     code = shop / "shop.py"
     code.write_text(
         code.read_text().replace("return 3.0", "return 4.0").replace("stars == 0", "stars == 9")
