@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -132,6 +133,158 @@ def test_any_text_can_be_stored_and_asked_for(offers: motion.Store, text: str, o
 def test_half_a_surrogate_pair_is_passed_over(offers: motion.Store) -> None:
     fill(offers, ["dress"])
     assert found(offers, "dress \ud800") == [0]
+
+
+SEPARATORS = [*",;/|&+#:.!?()[]{}<>=~*\\_-@%^$\"'`", "\u2014", "\u2019", "\u00b7", "\u3001", "\u3002", "\u060c", "\u0964", "\uff0c", "\u2026", "\n", "\0", "\u00a0", "\u3000"]  # fmt: skip
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_words_are_apart_whatever_stands_between_them(offers: motion.Store, separator: str) -> None:
+    fill(offers, ["red dress", "black shoes", f"coats{separator}boots"])
+    assert sorted(found(offers, f"dress{separator}shoes")) == [0, 1]
+    assert sorted(found(offers, f"{separator}dress{separator}{separator}coats{separator}")) == [0, 2]  # fmt: skip
+    assert found(offers, "boots") == [2]
+
+
+ALIKE = [
+    "caf\u00e9", "\u0447\u0430\u0439", "\u0451\u043b\u043a\u0430", "\ud55c\uad6d", "\u30ac\u30e9\u30b9",
+    "\u0395\u03bb\u03bb\u03ac\u03b4\u03b1", "\u00fc", "\u1ec7", "\u092a\u094d\u092f\u093e\u0930", "\u0130zmir",
+    "\u00c5ngstr\u00f6m", "\u0928\u093c\u0940\u0932\u093e", "\u0623\u0647\u0644\u0627", "Stra\u00dfe", "\u1e9b\u0323", "\u304c\u304e",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ALIKE)
+def test_composed_and_decomposed_forms_and_cases_are_alike_in_every_script(
+    offers: motion.Store, word: str
+) -> None:
+    forms = {unicodedata.normalize(form, word) for form in ("NFC", "NFD", "NFKC", "NFKD")}
+    forms |= {word.upper(), word.lower(), word.casefold()}
+    fill(offers, [*forms, "else"])
+    for form in forms:
+        assert sorted(found(offers, form)) == list(range(len(forms))), form
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("\uff26\uff35\uff2c\uff2c width", "full"),
+        ("\ufb01ne print", "fine"),
+        ("\uff76\uff9e\uff97\uff7d", "\u30ac\u30e9\u30b9"),
+        ("\u0645\u064f\u062d\u064e\u0645\u0651\u064e\u062f", "\u0645\u062d\u0645\u062f"),
+        ("\u05e9\u05b8\u05dc\u05d5\u05b9\u05dd", "\u05e9\u05dc\u05d5\u05dd"),
+        ("\u0417\u0430\u0301\u043c\u043e\u043a", "\u0437\u0430\u043c\u043e\u043a"),
+        ("soft\u00adly", "softly"),
+        ("a 10cm wide belt", "10 cm"),
+        ("a 10 cm wide belt", "10cm"),
+        ("size XL42", "xl42"),
+        ("the women's dress", "women"),
+        ("the women's dress", "women\u2019s"),
+        ("l'\u00e9t\u00e9", "ete"),
+        ("a t-shirt", "t shirt"),
+        ("snake_case_name", "case"),
+        ("price: 3,50\u20ac", "3,50"),
+        ("\u0440\u043e\u0437\u043e\u0432\u043e\u0435 dress\u8fde\u8863\u88d9", "\u8fde\u8863\u88d9"),
+        ("dress\u8fde\u8863\u88d9", "dress"),
+    ],
+)  # fmt: skip
+def test_ways_of_writing_the_same_find_each_other(
+    offers: motion.Store, text: str, query: str
+) -> None:
+    fill(offers, ["something else", text])
+    assert found(offers, query) == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\u6211\u7231\u5317\u4eac\u5929\u5b89\u95e8", ["\u5317\u4eac", "\u5929\u5b89\u95e8", "\u7231"]),
+        ("\u65e5\u672c\u8a9e\u306e\u30c6\u30ad\u30b9\u30c8\u3067\u3059", ["\u65e5\u672c\u8a9e", "\u30c6\u30ad\u30b9\u30c8", "\u306e"]),
+        ("\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22\u0e07\u0e48\u0e32\u0e22", ["\u0e20\u0e32\u0e29\u0e32", "\u0e44\u0e17\u0e22", "\u0e07\u0e48\u0e32\u0e22"]),
+        ("\ud55c\uad6d\uc5b4\ub85c \uc4f4 \uae00", ["\ud55c\uad6d\uc5b4", "\ud55c\uad6d", "\uae00"]),
+        ("\u1797\u17b6\u179f\u17b6\u1781\u17d2\u1798\u17c2\u179a", ["\u1781\u17d2\u1798\u17c2\u179a"]),
+        ("a \U0001f389 party\u2764\ufe0f", ["\U0001f389", "\u2764", "\u2764\ufe0f", "party"]),
+        ("\U0001f44d\U0001f3fd yes \U0001f1eb\U0001f1f7", ["\U0001f44d", "\U0001f1eb\U0001f1f7"]),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940 \u092d\u093e\u0937\u093e", ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u092d\u093e\u0937\u093e"]),
+        ("\U00020bb7\u91ce\u5bb6", ["\U00020bb7\u91ce"]),
+    ],
+)  # fmt: skip
+def test_words_of_scripts_without_blanks_and_signs_are_found(
+    offers: motion.Store, text: str, words: list[str]
+) -> None:
+    fill(offers, ["something else", text, "\u5929\u6c14 \u0e01\u0e34\u0e19 \U0001f1e9\U0001f1ea"])
+    for word in words:
+        assert found(offers, word)[0] == 1, word
+        assert 0 not in found(offers, word)
+
+
+def test_a_letter_that_an_apostrophe_parts_from_a_word_is_not_looked_for(
+    offers: motion.Store,
+) -> None:
+    fill(offers, ["the s class", "the women's dress"])
+    assert found(offers, "women's") == [1]
+    assert found(offers, "s") == [0, 1]
+
+
+def test_what_a_query_writes_together_comes_first_where_it_is_together(
+    offers: motion.Store,
+) -> None:
+    fill(
+        offers,
+        [
+            "linen, and then a dress",
+            "a linen-dress here now",
+            "\u4eac\u5317 \u5317",
+            "\u5317\u4eac",
+        ],
+    )
+    assert found(offers, "linen-dress") == [1, 0]
+    assert found(offers, "\u5317\u4eac") == [3]
+
+
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
+    form=st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]),
+)
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@example(text="\u0345\u0300a", form="NFD")
+@example(text="\u0e33\u0e33", form="NFKC")
+def test_a_text_with_a_letter_finds_itself_in_any_form(
+    offers: motion.Store, text: str, form: Any
+) -> None:
+    offers.set("offer", id=1, text=f"{text} x{text}")
+    query = unicodedata.normalize(form, text)
+    has_word = any(
+        unicodedata.category(each)[0] == "L" for each in unicodedata.normalize("NFKC", text)
+    )
+    if has_word and not any(each in "'\u2019\u02bc\u2018" for each in text):
+        assert found(offers, query) == [1]
+
+
+def test_an_index_of_an_earlier_form_is_made_again_and_said_so(
+    open_store: OpenStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(schemas={"offer": Offer})
+    fill(store, ["\u5317\u4eac", "red dress"])
+    store.close()
+    with sqlite3.connect(tmp_path / "shop.motion" / "store.sqlite") as file:
+        index, rows = '"motion_text_rows_offer:text"', '"motion_rows_offer"'
+        number = "rowid"
+        file.execute(f"CREATE VIRTUAL TABLE {index} USING fts5(text, content='motion_rows_offer', tokenize='porter unicode61')")  # fmt: skip
+        file.execute(f"CREATE TRIGGER \"motion_text_rows_offer:text:insert\" AFTER INSERT ON {rows} BEGIN INSERT INTO {index} ({number}, text) VALUES (new.{number}, new.text); END")  # fmt: skip
+        file.execute(f"INSERT INTO {index} ({number}, text) SELECT {number}, text FROM {rows}")
+    file.close()
+    again = open_store(schemas={"offer": Offer})
+    with caplog.at_level("INFO", "motion"):
+        assert found(again, "\u5317\u4eac") == [0]
+        again.set("offer", id=7, text="dress,\u5317\u4eac")
+        assert sorted(found(again, "\u5317\u4eac")) == [0, 7]
+        again.delete("offer", 7)
+        assert sorted(found(again, "dress \u5317\u4eac")) == [0, 1]
+    said = [r.getMessage() for r in caplog.records if "full-text index" in r.getMessage()]
+    assert len(said) == 1
+    assert "offer.text" in said[0]
 
 
 # -- writes --

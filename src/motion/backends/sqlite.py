@@ -29,6 +29,7 @@ from motion.errors import (
     StoreUnavailable,
 )
 from motion.faults import reach
+from motion.words import words
 
 T = TypeVar("T")
 Durability = Literal["full", "normal"]
@@ -373,6 +374,7 @@ class SqliteBackend:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 connection.execute("PRAGMA cache_size = -65536")
                 connection.execute("PRAGMA temp_store = MEMORY")
+                _know_words(connection)
             except sqlite3.Error:
                 connection.close()
                 raise
@@ -499,6 +501,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _only_reads(refused: str) -> str:
     return f"sql() only reads, and this would {refused}; write with set, set_many or delete, so that triggers run"
+
+
+def _know_words(connection: sqlite3.Connection) -> None:
+    """Let triggers of the database call `motion.words`, whose result full-text indexes hold."""
+
+    def of(value: object) -> str:
+        return words(value) if isinstance(value, str) else ""
+
+    connection.create_function("motion_words", 1, of, deterministic=True)
 
 
 def _use_wal(connection: _Connection) -> None:

@@ -1,45 +1,57 @@
 """Full-text indexes: SQLite's FTS5 over one key's stored values, kept by triggers of the database itself.
 
 An index is made by the first search of its key, and from then on every write keeps it, in the same transaction and
-whatever made the write. It holds no text of its own, only the words. Words are compared without case and accents, and
-English ones by their stem.
+whatever made the write. It holds no text, only the words that `motion.words` finds in it. One of another form is
+made again. Words are compared without case and accents, and English ones by their stem.
 """
 
 from __future__ import annotations
+
+import logging
 
 from motion.backends.base import Transaction
 from motion.persistence.filters import Filter
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, slot_of
 from motion.persistence.reading import user_query
 from motion.schema import Key
+from motion.words import FORM, phrases
 
-WORDS_AT_MOST = 256
-RESERVED = ("rank", "rowid")  # names that no column of FTS5 can have
-TOKENIZER = "porter unicode61 remove_diacritics 2"
+logger = logging.getLogger(__name__)
+
+PHRASES_AT_MOST = 256
+TOKENIZER = "porter unicode61 remove_diacritics 2 categories 'L* M* N* Co So'"
+WORDS = quoted(FORM)
 
 
 def is_made(tx: Transaction, layout: Layout, key: Key) -> bool:
-    """Return whether a key has a full-text index."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return tx.execute(sql, (_name(layout, key),)).fetchone() is not None
+    """Return whether a key has a full-text index of the form that is searched now."""
+    return WORDS in _definition(tx, _name(layout, key))
 
 
 def make(tx: Transaction, layout: Layout, key: Key) -> None:
     """Make a key's full-text index from the rows, and see to it that writes keep it, unless it is there."""
-    if is_made(tx, layout, key):
-        return
-    (content, number), column = _content(layout, key), quoted(key.name)
-    named = quoted(f"{key.name}:text") if key.name.lower() in RESERVED else column
     name = _name(layout, key)
+    definition = _definition(tx, name)
+    if WORDS in definition:
+        return
     index = quoted(name)
+    if definition:
+        logger.info(
+            "the full-text index of %s.%s is of an earlier form, and made again from the rows",
+            key.table,
+            key.name,
+        )
+        for event in ("insert", "delete", "update"):
+            tx.execute(f"DROP TRIGGER IF EXISTS {quoted(f'{name}:{event}')}")
+        tx.execute(f"DROP TABLE {index}")
+    (content, number), column = _content(layout, key), quoted(key.name)
     tx.execute(
-        f"CREATE VIRTUAL TABLE {index} USING fts5({named}, content={_text(content)}, "
-        f"content_rowid={_text(number)}, tokenize={_text(TOKENIZER)})"
+        f"CREATE VIRTUAL TABLE {index} USING fts5({WORDS}, content='', tokenize={_text(TOKENIZER)})"
     )
-    add = f"INSERT INTO {index} (rowid, {named}) SELECT new.{number}, new.{column} WHERE new.{column} NOT NULL;"
+    add = f"INSERT INTO {index} (rowid, {WORDS}) SELECT new.{number}, motion_words(new.{column}) WHERE new.{column} NOT NULL;"
     remove = (
-        f"INSERT INTO {index} ({index}, rowid, {named}) "
-        f"SELECT 'delete', old.{number}, old.{column} WHERE old.{column} NOT NULL;"
+        f"INSERT INTO {index} ({index}, rowid, {WORDS}) "
+        f"SELECT 'delete', old.{number}, motion_words(old.{column}) WHERE old.{column} NOT NULL;"
     )
     for event, when, actions in (
         ("INSERT", "1", add),
@@ -51,8 +63,16 @@ def make(tx: Transaction, layout: Layout, key: Key) -> None:
             f"CREATE TRIGGER {trigger} AFTER {event} ON {content} WHEN {when} BEGIN {actions} END"
         )
     tx.execute(
-        f"INSERT INTO {index} (rowid, {named}) SELECT {number}, {column} FROM {content} WHERE {column} NOT NULL"
+        f"INSERT INTO {index} (rowid, {WORDS}) "
+        f"SELECT {number}, motion_words({column}) FROM {content} WHERE {column} NOT NULL"
     )
+
+
+def _definition(tx: Transaction, name: str) -> str:
+    """Return how an index was made, "" where there is none."""
+    sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+    found = tx.execute(sql, (name,)).fetchone()
+    return "" if found is None else str(found[0])
 
 
 def search(
@@ -86,9 +106,7 @@ def search(
 
 def _query(text: str) -> str:
     """Return an FTS5 query for any of the words of a text: each quoted, so that none is an operator."""
-    clean = text.encode("utf-8", "ignore").decode().replace("\0", " ").replace('"', " ")
-    words = list(dict.fromkeys(clean.split()))[:WORDS_AT_MOST]
-    return " OR ".join(f'"{word}"' for word in words)
+    return " OR ".join(f'"{phrase}"' for phrase in phrases(text, PHRASES_AT_MOST))
 
 
 def _content(layout: Layout, key: Key) -> tuple[str, str]:
@@ -107,6 +125,6 @@ def _plain(name: str) -> str:
     return name[1:-1] if name.startswith('"') else name
 
 
-def _text(name: str) -> str:
-    """Return a name as FTS5 takes it in an option."""
-    return "'" + _plain(name).replace("'", "''") + "'"
+def _text(option: str) -> str:
+    """Return an option as FTS5 takes it."""
+    return "'" + option.replace("'", "''") + "'"
