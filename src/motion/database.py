@@ -251,6 +251,11 @@ class Database:
                 self.name, owner, self.backend.folder, ", ".join(replaced),
             )  # fmt: skip
 
+    def open_like(self, other: Database) -> None:
+        """Open the store with the schemas and the code that another one of this process, or of its parent, has."""
+        self.runs_code, self._given = other.runs_code, other._given
+        self.open({table.name: table.cls for table in other.tables}, None)
+
     def open_reader(self, schemas: Mapping[str, type]) -> None:
         """Read a store that exists, without changing what it is."""
         self.tables = Tables(schemas)

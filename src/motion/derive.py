@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable, Container, Coroutine, Mapping, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field, is_dataclass, replace
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from motion import clock
+from motion import clock, forks
 from motion.codecs import Stored
 from motion.errors import CallTimeout, MotionError, shortened
 from motion.lending import taken
@@ -103,6 +104,7 @@ class Batch:
         rows: whole rows as instances, where the trigger reads them.
         states: component -> its state, for parameters that receive one.
         lets_pass: tells errors that end the whole run, such as a Ctrl-C, from those of a row.
+        process: that the run is of; a child that a function forks ends with what it raises.
     """
 
     count: int
@@ -111,6 +113,7 @@ class Batch:
     rows: Sequence[Any] = ()
     states: Mapping[str, Any] = field(default_factory=dict)
     lets_pass: Callable[[BaseException], bool] = _no_error
+    process: int = field(default_factory=os.getpid)
 
 
 @dataclass
@@ -260,7 +263,7 @@ def call_plain(
             if len(results) < batch.count:
                 results.append(Failed("StopIteration was raised, which ends loops, not triggers"))
         except BaseException as exc:
-            if batch.lets_pass(exc):
+            if batch.lets_pass(exc) or forks.is_child_of(batch.process):
                 raise
             results.append(Failed(exc))
     return results

@@ -267,6 +267,9 @@ class WaitInsideRun(MotionError, RuntimeError):
         )
 
 
+WHOLE_STORE = "the store"
+
+
 class StoreClosed(MotionError, RuntimeError):
     """The store was used after `close`."""
 
@@ -276,6 +279,25 @@ class StoreClosed(MotionError, RuntimeError):
 
     def __str__(self) -> str:
         return f"store {self.name!r} is closed; open it again with motion.create_store({self.name!r}, ...)."
+
+
+class StoreForked(StoreClosed):
+    """Something of the process that forked was used in its child, where it cannot work."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(name)
+        self.args = name, what
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} of store {self.name!r} was made before this process was forked, and is the parent's. Take it from "
+            f"the store again here: store.get(...), store.change(key)."
+            if self.what != WHOLE_STORE
+            else f"store {self.name!r} cannot be used in this process: the one that it was forked from was in the midst of "
+            f"using it in other threads. Fork before the store is opened, or while it rests, or start the process by "
+            f"multiprocessing.get_context('spawn')."
+        )
 
 
 class StoreUnavailable(MotionError, OSError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from motion import clock
+from motion import clock, forks
 from motion.backends.base import Transaction
 from motion.components import Fit, FitSpec, Promotion, evaluates, manual, setup_fingerprint
 from motion.database import Database
@@ -55,6 +55,14 @@ AWAITED = "sample_awaited"
 _setup_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    global _setup_lock
+    _setup_lock = threading.Lock()
+
+
+forks.renew_in_child(_renew_lock)
+
+
 def ensure_live(database: Database, component: str) -> int | None:
     """Return a component's live version, made by its `setup` if there was none; None while it waits for a fit."""
     with database.backend.read() as tx:
@@ -71,7 +79,8 @@ def _set_up(database: Database, name: str) -> int | None:
     component = database.code.components[name]
     fingerprint = setup_fingerprint(component)
     started = clock.monotonic_s()
-    state = component.setup()
+    with forks.user_code():
+        state = component.setup()
     if state is None:
         return None
     with files.held(database.backend.folder):

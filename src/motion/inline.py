@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from motion import clock
+from motion import clock, forks
 from motion.claims import rows_with_inputs
 from motion.codecs import Stored
 from motion.database import Database
@@ -131,7 +131,8 @@ class InlineRuns:
         }
         trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
         batch = Batch(len(called), keys, run, lets_pass=_is_users)
-        outcomes = derive(trigger, table, batch)
+        with forks.user_code():
+            outcomes = derive(trigger, table, batch)
         code = (spec.name, spec.fingerprint, 0)
         self._database.costs.note(code, clock.monotonic_s() - started, len(called))
         if whole and not outcomes.errors:

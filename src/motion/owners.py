@@ -15,6 +15,8 @@ import os
 import uuid
 from pathlib import Path
 
+from motion import forks
+
 FOLDER = "processes"
 
 
@@ -27,6 +29,8 @@ class Owner:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._file = os.open(self._folder / self.name, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._is_left = False  # or closed
+        forks.watch(self)
 
     def is_gone(self, owner: str) -> bool:
         """Return whether the process behind an owner's name has ended."""
@@ -47,5 +51,21 @@ class Owner:
 
     def close(self) -> None:
         """Let go: this owner's claims may be taken over."""
+        if self._is_left:
+            return
+        self._is_left = True
         os.close(self._file)
         (self._folder / self.name).unlink(missing_ok=True)
+
+    # -- forking: a child that kept the file open would keep its lock beyond the parent's end --
+
+    def hold(self, ends_s: float) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing was held."""
+
+    def leave(self, *, is_at_rest: bool) -> None:
+        if not self._is_left:
+            self._is_left = True
+            os.close(self._file)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from motion import forks
 from motion.codecs import Stored
 from motion.components import Component
 from motion.database import Database
@@ -199,9 +200,10 @@ def _given(
     batch = Batch(rows.count, rows.keys, run, rows.whole, states)
     token = CURRENT.set(run)
     try:
-        outcomes = derive(
-            trigger, target, batch, run_async=run_async, on_item=on_item, derived=derived
-        )
+        with forks.user_code():
+            outcomes = derive(
+                trigger, target, batch, run_async=run_async, on_item=on_item, derived=derived
+            )
     finally:
         CURRENT.reset(token)
     return Given(outcomes, list(run.writes()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import copyreg
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from motion import forks
 from motion.backends.sqlite import Durability, SqliteBackend
 from motion.capacity import Capacity
 from motion.components import Component, declared_methods
@@ -199,34 +201,47 @@ def _folder_of(name: str, url: str | None) -> Path | None:
 
 
 def _open(wanted: _Wanted) -> Store:
-    name, folder = wanted.name, wanted.folder
-    temporary = (
-        tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".motion") if folder is None else None
-    )
-    place = Path(temporary.name) if temporary else folder
-    assert place is not None
-    backend = None
+    name, place = wanted.name, wanted.folder
+    if place is None:
+        place = Path(tempfile.mkdtemp(prefix=f"{name}-", suffix=".motion"))
+
+    def prepare(database: Database) -> None:
+        database.runs_code = wanted.run
+        database.open(wanted.schemas, wanted.triggers)
+
+    def clean() -> None:
+        if wanted.folder is None:
+            shutil.rmtree(place, ignore_errors=True)
+
+    store = Store(_engine(wanted, place, prepare, clean))
+    _open_stores[name, place] = _Open(store, wanted, place)
+    return store
+
+
+def _engine(
+    wanted: _Wanted, place: Path, prepare: Callable[[Database], None], clean: Callable[[], None]
+) -> Engine:
+    """Return what stands behind a store, at work already where it has code."""
+    name, backend = wanted.name, None
     try:
         backend = SqliteBackend(name, place, wanted.durability)
         database = Database(name, backend, make_index, is_named=wanted.is_named)
-        database.runs_code = wanted.run
-        database.open(wanted.schemas, wanted.triggers)
+        prepare(database)
     except BaseException:
         if backend is not None:
             backend.close()
-        if temporary:
-            temporary.cleanup()
+        clean()
         raise
     running = _Running(name, place, database, wanted.config)
 
     def stop() -> None:
         with _open_lock:
-            if _open_stores.get((name, place)) is opened:
+            opened = _open_stores.get((name, place))
+            if opened is not None and opened.store._behind is engine:
                 del _open_stores[name, place]
         running.stop()
         database.close()
-        if temporary:
-            temporary.cleanup()
+        clean()
 
     inline = InlineRuns(database)
 
@@ -235,24 +250,29 @@ def _open(wanted: _Wanted) -> Store:
         return inline.added_to(operation) if database.runs_code else operation
 
     limit = QueueLimit(database, wanted.queue_limit)
-    store = Store(Engine(database, running.start, stop, inlined, limit))
-    opened = _open_stores[name, place] = _Open(store, database)
+    engine = Engine(database, running.start, stop, inlined, limit)
     if database.code.is_any:  # others may write what only this process can run
         running.start()
-    return store
+    return engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Open:
     """A store that is open in this process."""
 
     store: Store
-    database: Database
+    wanted: _Wanted
+    place: Path
+
+    def __post_init__(self) -> None:
+        forks.watch(self)
 
     def is_there(self) -> bool:
         """Whether it can be opened once more. One whose folder was deleted is closed, to begin anew."""
+        if self.store._is_closed:
+            return False
         try:
-            self.database.backend.check_there()
+            self.store._database.backend.check_there()
         except StoreDeleted:
             self.store.close()
             return False
@@ -260,7 +280,7 @@ class _Open:
 
     def take(self, wanted: _Wanted) -> None:
         """Replace schemas and triggers of the same name, and begin to work where that is asked for now."""
-        database = self.database
+        database = self.store._database
         did_run, database.runs_code = database.runs_code, database.runs_code or wanted.run
         try:
             schemas = {**_schemas_of(self.store), **wanted.schemas}
@@ -271,6 +291,41 @@ class _Open:
             raise
         if database.code.is_any:
             self.store._engine.start()
+
+    # -- forking: in the child the store is opened anew, with its first use there --
+
+    def hold(self, ends_s: float) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing was held."""
+
+    def leave(self, *, is_at_rest: bool) -> None:
+        engine = self.store._behind
+        if engine is not None:
+            _left.append(engine)
+            self.store._forget_engine(partial(self._opened_here, engine.database))
+
+    def _opened_here(self, parents: Database) -> Engine:
+        """Open it as the parent has it, without replacing what others have put there since. Its folder, should it be a
+        temporary one, is the parent's to delete."""
+        return _engine(self.wanted, self.place, lambda database: database.open_like(parents), _keep)
+
+
+def _keep() -> None:
+    """Leave the folder to whom it belongs."""
+
+
+_left: list[Engine] = []
+"""What is the parent's, kept as it is: to be dropped might end it."""
+
+
+def _renew_lock() -> None:
+    global _open_lock
+    _open_lock = threading.RLock()
+
+
+forks.renew_in_child(_renew_lock)
 
 
 def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:

@@ -76,11 +76,34 @@ class Store(Reader):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine.database)
-        self._engine = engine
+        self._behind: Engine | None = engine
+        self._reopen: Callable[[], Engine] | None = None
         self._is_closed = False
         self._openings, self._blocks, self._sharing = 1, 0, threading.Lock()
         self._stale = StaleCounts()
         self.aio = AsyncStore(self)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._behind is None:  # in a forked child, and used for the first time
+            assert self._reopen is not None
+            with self._sharing:
+                self._behind = self._behind or self._reopen()
+        return self._behind
+
+    @_engine.setter
+    def _engine(self, engine: Engine) -> None:
+        self._behind = engine
+
+    @property
+    def _database(self) -> Database:
+        return self._engine.database
+
+    def _forget_engine(self, reopen: Callable[[], Engine]) -> None:
+        """Forget, in a forked child, what is the parent's; `reopen` is called with the first use."""
+        self._behind, self._reopen = None, reopen
+        self._sharing = threading.Lock()
+        self._stale = StaleCounts()
 
     @property
     def name(self) -> str:
@@ -221,7 +244,9 @@ class Store(Reader):
         self._check_open()
         view = self._view()
         operations: list[Operation] = []
-        yield TransactionWriter(self._database, operations)
+        database = self._database
+        yield TransactionWriter(database, operations)
+        database.backend.check_open()  # else a child that was forked meanwhile would write it too
         if view is not None:
             view.take(operations)
         elif operations:
@@ -422,7 +447,8 @@ class Store(Reader):
         no harm. The end of a `with` block closes it where nobody else has opened it."""
         if not self._is_closed:
             self._is_closed = True
-            self._engine.stop()
+            if self._behind is not None:
+                self._behind.stop()
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -24,8 +24,12 @@ class Reader:
     """What can be read from a store, pinned to state versions where it matters."""
 
     def __init__(self, database: Database, pins: Pins = NO_PINS) -> None:
-        self._database = database
+        self._opened = database
         self._pins = pins
+
+    @property
+    def _database(self) -> Database:
+        return self._opened
 
     def _seen(self) -> Pins:
         """Return the state versions whose outputs are read."""
@@ -176,18 +180,23 @@ class Writer(Reader):
     ) -> None:
         """Write keys of one row when the run or transaction ends. A wrong value is an error now; with `if_unchanged`, a row
         that is not as it was read is one at the end, and nothing of the transaction is written."""
-        self._operations.append(one_set(self._database, table, values, force, if_unchanged))
+        self._add([one_set(self._database, table, values, force, if_unchanged)])
 
     def set_many(self, table: TableName, rows: Any) -> None:
         """Write many rows, given as to `Store.set_many`, when the run or transaction ends."""
         found = self._database.tables.get(table)
         chunks = chunks_of(found, rows, COMMIT_EVERY)
-        self._operations += [each for chunk in chunks for each in operations_of(found, chunk)]
+        self._add([each for chunk in chunks for each in operations_of(found, chunk)])
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> None:
         """Delete a row with its pages when the run or transaction ends."""
         named, key = named_row(self._database, table)
-        self._operations.append(delete_operation(named, key.get("id", id)))
+        self._add([delete_operation(named, key.get("id", id))])
+
+    def _add(self, operations: Sequence[Operation]) -> None:
+        if self._database.backend.is_left:
+            self._database.backend.check_open()  # in a forked child they would go nowhere
+        self._operations += operations
 
 
 class View(Writer):
@@ -210,7 +219,7 @@ class View(Writer):
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Take over the writes of a transaction that was opened inside the run."""
-        self._operations.extend(operations)
+        self._add(operations)
 
     def wait(self, *_: Any, **__: Any) -> None:
         """Raise `WaitInsideRun`: a run that waited for work could wait for itself."""
@@ -233,7 +242,7 @@ class TaskRun:
 
     def is_on(self, database: Database) -> bool:
         """Whether it is a run on this store, however that was opened."""
-        return database is self._database or database.is_same(self._database)
+        return not self._database.backend.is_left and database.is_same(self._database)
 
     def view(self, index: int) -> View:
         return View(self._database, self._operations.setdefault(index, []), self.pins)

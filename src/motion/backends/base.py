@@ -67,6 +67,9 @@ class Signal:
 class Backend(Protocol):
     """Where a store's rows live. Every method may be called from any thread."""
 
+    is_left: bool
+    """Whether it is of the process that this one was forked from: all uses raise `StoreForked`."""
+
     folder: Path
     """The folder beside the database for what is not rows: model states, locks of processes."""
 

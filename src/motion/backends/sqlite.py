@@ -6,6 +6,7 @@ who opens the file with `sqlite3` beside an open store must not lose commits.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
@@ -15,17 +16,19 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
-from motion import clock
+from motion import clock, forks
 from motion.backends.base import Signal, Transaction
 from motion.backends.sqlite_reading import Reader, Readers
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.codecs import decode_array, encode_parameter
 from motion.errors import (
+    WHOLE_STORE,
     MotionError,
     SqlError,
     SqlTimeout,
     StoreClosed,
     StoreDeleted,
+    StoreForked,
     StoreUnavailable,
 )
 from motion.faults import reach
@@ -81,7 +84,7 @@ class SqliteBackend:
         self._local = threading.local()
         self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
         self._queriers = Readers(self._connect_to_query, self.check_open, transactions=False)
-        self._is_closed = False
+        self._is_closed, self._over = False, threading.Event()
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
         self._writing = threading.Lock()
@@ -89,15 +92,27 @@ class SqliteBackend:
         self._waiting: list[_Request] = []
         self._is_led = False
         self._callers = 0  # who wrote at once, when last seen
-        self._durable = self._connect(SYNCHRONOUS[durability])
-        self._file = _identity(self._path)
-        self._fleeting = self._connect("NORMAL")  # no fsync at commit, but one before a checkpoint
+        self._watching: _Connection | None = None
+        self._looking = threading.Lock()
+        self._held: list[Any] = []
+        self.is_left = False
+        self._wakeups: Wakeups | None = None
+        if self._file in _unclean:
+            raise StoreForked(name, WHOLE_STORE)
+        with self._writing:
+            forks.watch(self)
+            self._durable = self._connect(SYNCHRONOUS[durability])
+            self._file = _identity(self._path)
+            # No fsync at commit, but one before a checkpoint.
+            self._fleeting = self._connect("NORMAL")
         self._wakeups = _wakeups_of(folder)
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
 
     # -- writing: one caller at a time leads, and commits for all who wait (group commit) --
 
     def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        if self.is_left:
+            self.check_open()
         if not is_durable:
             with self._writing:
                 return self._commit_one(self._fleeting, work)
@@ -292,24 +307,32 @@ class SqliteBackend:
 
     def _look_out(self) -> None:
         """Pass on what other processes tell; and look by itself now and then, as a hint may get lost."""
-        connection, version = self._connect("NORMAL"), -1
+        with self._looking:
+            connection = self._watching = self._connect("NORMAL")
+        version = -1
         wakeups = self._listening()
         try:
             while not self._closing.is_set():
-                found = int(connection.execute("PRAGMA data_version").fetchone()[0])
+                found = self._version(connection)
                 if found != version:  # perhaps by our own commits, which cannot be told apart
                     version = found
                     self.wake()
                 told = self._await_word(wakeups)
                 if told:
-                    version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+                    version = self._version(connection)
                     self.committed.give()
                 if WORK in told:
                     self.called.give()
                 if told:
                     self._closing.wait(GATHER_S)
         finally:
-            connection.close()
+            with self._looking:
+                self._watching = None
+                connection.close()
+
+    def _version(self, connection: _Connection) -> int:
+        with self._looking:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _listening(self) -> Wakeups | None:
         try:
@@ -332,6 +355,8 @@ class SqliteBackend:
     # -- opening and closing --
 
     def check_open(self) -> None:
+        if self.is_left:
+            raise StoreForked(self.name, "this")
         if self._is_closed:
             raise StoreClosed(self.name)
         self.check_there()
@@ -342,6 +367,8 @@ class SqliteBackend:
             raise StoreDeleted(str(self.folder))
 
     def close(self) -> None:
+        if self.is_left:
+            return
         self._closing.set()
         if self._watcher is not None:
             if self._wakeups is not None:
@@ -356,7 +383,55 @@ class SqliteBackend:
                 self._wakeups = None
         self._readers.close()
         self._queriers.close()
+        self._over.set()
         self.wake()
+
+    # -- forking --
+
+    def hold(self, ends_s: float) -> bool:
+        """Wait until no statement runs. SQLite keeps track of the locks on a file in memory, for all connections of a
+        process together: a child must close its copies of them before it opens one of its own, and can only while they
+        rest."""
+        if self.is_left or self._over.is_set():
+            return True
+        for lock in (self._writing, self._looking):
+            if lock.acquire(timeout=max(ends_s - clock.monotonic_s(), 0)):
+                self._held.append(lock)
+        is_at_rest = [each.hold(ends_s) for each in (self._readers, self._queriers)] == [True, True]
+        is_held = len(self._held) == 2
+        if self._is_closed:  # it is being closed by another thread
+            return self._over.wait(max(ends_s - clock.monotonic_s(), 0))
+        return is_held and is_at_rest and not any(each.in_transaction for each in self._open())
+
+    def release(self) -> None:
+        if self.is_left:
+            return
+        self._readers.release()
+        self._queriers.release()
+        while self._held:
+            self._held.pop().release()
+
+    def leave(self, *, is_at_rest: bool) -> None:
+        if self.is_left or self._over.is_set():
+            return
+        self.is_left = True
+        if not is_at_rest:
+            _unclean.add(self._file)
+        for connection in self._open():
+            if is_at_rest:
+                connection.close()
+            else:  # to close it may end what the parent does with it: it stays as it is, whoever forgets it
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        if self._wakeups is not None:
+            self._wakeups.leave()
+        self._queueing = threading.Lock()
+        self.committed, self.called = Signal(self._watch), Signal(self._watch)
+
+    def _open(self) -> list[_Connection]:
+        """Return the connections that are open."""
+        own = [getattr(self, "_durable", None), getattr(self, "_fleeting", None), self._watching]
+        pooled = [*self._readers.connections(), *self._queriers.connections()]
+        return [each for each in own if each is not None] + pooled
 
     def _connect(self, synchronous: str, **options: Any) -> _Connection:
         with self._errors_named():
@@ -488,6 +563,10 @@ def _wakeups_of(folder: Path) -> Wakeups | None:
         return Wakeups(folder)
     except OSError:
         return None
+
+
+_unclean: set[tuple[int, int] | None] = set()
+"""Files that this process, a forked child, must not open: connections of its parent to them cannot be closed."""
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

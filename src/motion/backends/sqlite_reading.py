@@ -11,7 +11,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from threading import Event, get_ident, main_thread
+from threading import Event, Lock, get_ident, main_thread
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -69,6 +69,7 @@ WRITES = {
 STEPS = 50_000
 """Steps of SQLite's machine between two looks whether to go on: about a millisecond."""
 
+HOLD_LOOK_S = 0.001
 CLOSE_S = 1.0
 """How long closing waits for those who read to notice it."""
 
@@ -196,6 +197,9 @@ class Readers(Generic[C]):
         self._transactions = transactions
         self._idle: deque[Reader[C]] = deque()
         self._all: WeakSet[Reader[C]] = WeakSet()
+        self._making = Lock()
+        self._held: list[Reader[C]] = []
+        self._is_held = False
         self._is_closed = False
         self._returned = Event()  # since it was closed
 
@@ -210,8 +214,9 @@ class Readers(Generic[C]):
         return reader
 
     def _made(self) -> Reader[C]:
-        reader = Reader(self._connect(), Limits(transactions=self._transactions))
-        self._all.add(reader)
+        with self._making:
+            reader = Reader(self._connect(), Limits(transactions=self._transactions))
+            self._all.add(reader)
         try:
             self._check_open()  # it may have been closed meanwhile, without this one
         except BaseException:
@@ -241,6 +246,32 @@ class Readers(Generic[C]):
                     reader.connection.interrupt()
             self._returned.wait(CLOSE_S / 100)
             self._returned.clear()
+
+    def hold(self, ends_s: float) -> bool:
+        """Lend none until `release`; return whether all that were lent came back in time."""
+        self._is_held = self._making.acquire(timeout=max(ends_s - clock.monotonic_s(), 0))
+        if not self._is_held:
+            return False
+        while True:
+            with suppress(IndexError):
+                while True:
+                    self._held.append(self._idle.pop())
+            if len(self._held) == len(self._all):
+                return True
+            if clock.monotonic_s() >= ends_s:
+                return False
+            Event().wait(HOLD_LOOK_S)
+
+    def release(self) -> None:
+        self._idle.extend(self._held)
+        self._held.clear()
+        if self._is_held:
+            self._is_held = False
+            self._making.release()
+
+    def connections(self) -> list[C]:
+        """Return all that are open, to be let go of in a forked child."""
+        return [reader.connection for reader in self._all]
 
     def _lent(self) -> set[Reader[C]]:
         return set(self._all) - set(self._idle)

@@ -83,6 +83,13 @@ class Wakeups:
         self._voice.close()
         os.close(self._directory)
 
+    def leave(self) -> None:
+        """Let go, in a forked child, of what its parent goes on listening with."""
+        if self._ear is not None:
+            self._ear.close()
+        self._voice.close()
+        os.close(self._directory)
+
     def _listeners(self) -> tuple[str, ...]:
         """Return who listens; the folder is read only when it has changed."""
         changed_ns = os.stat(self._directory).st_mtime_ns

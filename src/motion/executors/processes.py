@@ -7,6 +7,7 @@ the end of one process ends the calls of all. Each process here serves one call 
 from __future__ import annotations
 
 import math
+import multiprocessing.process
 import os
 import pickle
 import signal
@@ -21,7 +22,7 @@ from typing import Any
 
 import cloudpickle
 
-from motion import clock
+from motion import clock, forks
 from motion.errors import CallTimeout, ProcessLost, RemoteError, StoreClosed
 from motion.executors.base import Constant, Prepare, pickled
 from motion.tracebacks import reason_of, text_of
@@ -131,6 +132,7 @@ class _Process:
         there.close()
         watched.close()
         self.is_alive = True
+        forks.watch(self)
 
     def is_outdated(self, constants: Sequence[Constant]) -> bool:
         return any(self._known.get(each.name, each.digest) != each.digest for each in constants)
@@ -191,6 +193,21 @@ class _Process:
             if self._process.exitcode is None:
                 kill_process_tree(self._process)
             self._lifeline.close()
+
+    # -- forking: it serves the parent, and ends with it only if no child keeps its pipes open --
+
+    def hold(self, ends_s: float) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing was held."""
+
+    def leave(self, *, is_at_rest: bool) -> None:
+        if self.is_alive:
+            self.is_alive = False
+            self._connection.close()
+            self._lifeline.close()
+        multiprocessing.process._children.discard(self._process)  # type: ignore[attr-defined]  # else it is waited for at exit
 
 
 class _Answer:
@@ -254,7 +271,9 @@ def _answered(
         call = prepare(*(constants[name][1] for name, _, _ in named), *arguments)
         if is_timed:
             connection.send_bytes(BEGUN)
-        return bytes(cloudpickle.dumps((False, call())))
+        with forks.user_code():
+            value = call()
+        return bytes(cloudpickle.dumps((False, value)))
     except BaseException as exc:  # noqa: BLE001 - of whatever class: whoever waits for the call gets it raised
         return _sendable(exc)
 

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 
-from motion import clock
+from motion import clock, forks
 from motion.backends.base import Transaction
 from motion.codecs import INT64_MAX, Stored
 from motion.errors import InvalidValue
@@ -115,6 +115,10 @@ class _OrderedIds:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ms = self._count = 0
+        forks.renew_in_child(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     def next(self) -> str:
         with self._lock:
