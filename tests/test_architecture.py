@@ -27,7 +27,7 @@ LEVELS: Mapping[str, int] = {
             "persistence",
             "database growing search view change intake load aio store "
             "scheduler shares builds dispatch pace pressure claims commit memo inline recompute remaining explanation status snapshot capacity parts runs worker leases event_loop owners "
-            "fitting jobs promotion model",
+            "fitting gate switches jobs promotion model",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

@@ -437,14 +437,14 @@ def test_asking_for_a_fit_tells_how_many_labels_there_are_to_learn_from(
     open_store: OpenStore,
 ) -> None:
     store = open_with(open_store, Pupil(), FromScratch())
-    counts = [store.model("Pupil").fit()]
+    counts = [store.model("Pupil").fit().count]
     teach(store, i1="a", i2="b")
-    counts.append(store.model("Pupil").fit())
+    counts.append(store.model("Pupil").fit().count)
     store.wait(timeout=60)
-    counts.append(store.model("Pupil").fit())
+    counts.append(store.model("Pupil").fit().count)
     store.wait(timeout=60)  # else what was asked for would learn after the way back
     store.model("Pupil").rollback()
     store.wait(timeout=60)
-    counts.append(store.model("Pupil").fit())
+    counts.append(store.model("Pupil").fit().count)
     assert counts == [0, 2, 0, 2]
-    assert store.model("FromScratch").fit() == 2
+    assert store.model("FromScratch").fit().count == 2

@@ -12,16 +12,19 @@ from motion.backends.base import Transaction
 from motion.database import Database
 from motion.derive import run_on
 from motion.errors import (
+    FitFailed,
     InvalidArgument,
     MotionError,
+    PromotionFailed,
     TaskFailed,
     WaitInsideRun,
     WaitTimeout,
     shortened,
 )
 from motion.growing import ReadAlong
-from motion.persistence import backfills, backlog, events, provenance
+from motion.persistence import asked, backfills, backlog, events, provenance
 from motion.persistence.parts import rows_by_name
+from motion.promotion import cancel as cancel_asked
 from motion.remaining import shown_progress
 from motion.schema import Table
 from motion.tasks import DeadLetter
@@ -109,6 +112,7 @@ class Change:
 
         Raises:
             TaskFailed: a trigger gave up on a row of this cascade.
+            StateError: a fit that it asked for has failed, or a version that it asked for cannot be made live.
             WaitTimeout: it is not done in time; it goes on.
             WaitInsideRun: called from inside a trigger.
         """
@@ -140,7 +144,18 @@ class Change:
         if errors:
             first = errors[0]
             raise TaskFailed(first.trigger, first.table, first.row, first.attempts, first.error)
+        if raise_errors:
+            self._raise_failures()
         return self
+
+    def _raise_failures(self) -> None:
+        """Raise what a fit, or a promotion, that this change asked for has failed for."""
+        with self._database.backend.read() as tx:
+            found = [failure for key in self._keys for failure in asked.failures(tx, key)]
+        for failed in found:
+            if failed.number is None:
+                raise FitFailed(failed.fit, failed.reason, "")
+            raise PromotionFailed(failed.component, failed.number, failed.reason)
 
     def __await__(self) -> Generator[Any, None, Change]:
         return asyncio.to_thread(self.wait).__await__()
@@ -261,18 +276,23 @@ class Change:
 
     def cancel(self) -> None:
         """Drop the work of this change that has not begun; what is done stays. Of a backfill, what follows from the
-        rows that it has remade goes on, and the others are stale as before."""
+        rows that it has remade goes on, and the others are stale as before. A promotion that has not come about is
+        taken back."""
         graph = self._database.graph
 
         def work(tx: Transaction) -> None:
             for trigger, low, high in backfills.cancel(tx, self._keys):
                 if trigger in graph.triggers and graph.triggers[trigger].event:
                     events.end(tx, graph.triggers[trigger].table, range(low, high + 1))
+            cancel_asked(tx, self._database, self._keys)
 
         self._database.write(work)
 
     def _remaining(self, tx: Transaction) -> int:
-        return sum(backlog.live_count(tx, key) + backfills.remaining(tx, key) for key in self._keys)
+        return sum(
+            backlog.live_count(tx, key) + backfills.remaining(tx, key) + asked.remaining(tx, key)
+            for key in self._keys
+        )
 
     def _key_is_set(self, key: str) -> Callable[[Transaction], bool]:
         self._named_table().key(key)

@@ -84,7 +84,7 @@ def fit(
     with _opened(store) as opened:
         model = opened.model(_component(opened, component))
         before = len(model.versions())
-        if not model.fit():
+        if not model.fit().count:
             _stop(
                 "there is no label that the live version has not learned from, so there is nothing to fit."
             )
@@ -122,11 +122,13 @@ def rollback(
     with _opened(store) as opened:
         name = _component(opened, component)
         model = opened.model(name)
+        before = opened.status().versions[name]
         model.rollback()
         wanted = next(
             (each.number for each in model.versions() if each.status == "candidate"), None
         )
-        _await_live(opened, name, wanted, as_json)
+        live = opened.status().versions[name]
+        _await_live(opened, name, wanted if live == before else live, as_json)
 
 
 def main() -> None:
@@ -213,7 +215,7 @@ def _await_live(store: Store, component: str, number: int | None, as_json: bool)
 
 def _reason(model: Model, number: int) -> str:
     found = next(each for each in model.versions() if each.number == number)
-    return str(found.metrics.get("reason", f"it is {found.status}"))
+    return found.reason or f"it is {found.status}"
 
 
 # -- what is shown --

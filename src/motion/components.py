@@ -54,10 +54,16 @@ class StateVersion:
         status: candidate, live, retired, refused (by the gate) or failed (the fit raised).
         parent: the version it was fitted from, None for `setup`'s.
         rows: labels that its fit consumed.
-        metrics: what `evaluate` measured, and the reason of a refusal or failure under "reason".
+        metrics: what `evaluate` measured. Beside it, unless `evaluate` gives figures of these names: `reason` and
+            `traceback` below, `live`, what it gave for the version that was live then, and `sample`, the figures of
+            the rows that it was tried on first (`gate_on=`).
         duration_s: seconds that making it took.
         fingerprint: of the code that made it: its fit's, or `setup`'s with the constructor's arguments.
         is_kept: its state is still on disk, so it can be promoted.
+        reason: why it was refused, or failed.
+        traceback: of its failure.
+        lacking: how many rows it went live without outputs for, as it fails on them: of those that had none before
+            either, and after a rollback of any.
     """
 
     number: int
@@ -69,6 +75,21 @@ class StateVersion:
     duration_s: float
     fingerprint: str | None = None
     is_kept: bool = True
+    reason: str | None = None
+    traceback: str | None = None
+    lacking: int = 0
+
+    @staticmethod
+    def of(figures: Mapping[str, float], notes: Mapping[str, Any], **facts: Any) -> StateVersion:
+        """Return a version with its figures and what is said of it beside them."""
+        said = {name: each for name, each in notes.items() if name != "lacking"}
+        return StateVersion(
+            metrics={**said, **figures},
+            reason=notes.get("reason"),
+            traceback=notes.get("traceback"),
+            lacking=notes.get("lacking", 0),
+            **facts,
+        )
 
 
 @dataclass(frozen=True)
@@ -131,13 +152,17 @@ class Promotion:
             return None
         new = candidate.get(self.metric)
         old = new if live is None else live.get(self.metric)
-        for figures, value in ((candidate, new), (live or {}, old)):
+        for whose, figures, value in (
+            ("the new version", candidate, new),
+            ("the live version", live or {}, old),
+        ):
             if value is None:
-                return f"evaluate gave no {self.metric!r}; it gave {dict(figures) or 'nothing'}"
+                given = dict(figures) or "nothing"
+                return f"evaluate gave no {self.metric!r} for {whose}; it gave {given}"
             if math.isnan(value):
                 return (
-                    f"evaluate gave NaN for {self.metric!r}, which is not better than anything; where `rows` is empty, "
-                    f"no label is held out yet (holdout=)"
+                    f"evaluate gave NaN for {self.metric!r} of {whose}, with which nothing can be compared; where `rows` "
+                    f"is empty, no label is held out yet (holdout=)"
                 )
         assert new is not None
         assert old is not None

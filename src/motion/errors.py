@@ -422,6 +422,17 @@ class FitFailed(StateError):
         return f"{self.method} raised {self.reason}"
 
 
+class PromotionFailed(StateError):
+    """A version that was asked for cannot be made live."""
+
+    def __init__(self, component: str, number: int, reason: str) -> None:
+        super().__init__(component, number, reason)
+        self.component, self.number, self.reason = component, number, reason
+
+    def __str__(self) -> str:
+        return f"version {self.number} of {self.component} cannot be made live: {self.reason}"
+
+
 class UnknownVersion(StateError, LookupError):
     """A component was asked for a state version that it does not have."""
 

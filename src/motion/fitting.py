@@ -2,55 +2,41 @@
 
     labels --fit, in a process of its own--> candidate --its outputs built beside the live ones--> evaluate --> live
 
-Owns the order of these steps, one component's after the other and each component's beside the others'; what they
-write is `promotion`'s.
+Owns the order of fits and setups, one component's after the other and each component's beside the others'. What they offer
+is judged by `gate`, and goes live by `switches`; what these write is `promotion`'s.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 from motion import clock, forks
 from motion.backends.base import Transaction
-from motion.components import Fit, FitSpec, Promotion, evaluates, manual, setup_fingerprint
+from motion.components import Fit, FitSpec, setup_fingerprint
 from motion.database import Database
-from motion.errors import FitFailed
 from motion.executors.base import Executor
 from motion.faults import reach
-from motion.guard import going_on
-from motion.jobs import Job, run_evaluate, run_fit, run_setup
+from motion.gate import Gate, why_of
+from motion.guard import Rounds, going_on
+from motion.jobs import JobProcess, run_fit, run_setup
 from motion.owners import Owner
-from motion.persistence import backlog, files, forms, labels, schedules, states
+from motion.persistence import asked, files, forms, labels, schedules, states
 from motion.persistence.numbers import last_number
-from motion.promotion import (
-    begin_switch,
-    build_the_rest,
-    forget_old,
-    is_built,
-    make_indexes_ready,
-    number_part,
-    refuse,
-    sample_of,
-    switch,
-)
-from motion.tracebacks import reason_of, text_of
+from motion.promotion import candidate_of, offer, sample_of, take_next
+from motion.switches import Switcher
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
+Reader = Callable[[], Callable[[], Database]]
+"""Returns what opens the store, as its schemas are now, in another process."""
 
 IDLE_WAIT_S = 0.5
 
 GATHER_S = 0.02
 """How long commits are gathered before the next look: there may be thousands in a second, and a fit takes longer."""
-
-AWAITED = "sample_awaited"
-"""Among a candidate's metrics: the rows of the sample that it is to be tried on first."""
 
 _setup_lock = threading.Lock()
 
@@ -112,7 +98,7 @@ class Fitter:
         database: Database,
         owner: Owner,
         new_process: Callable[[], Executor],
-        reader: Callable[[], Callable[[], Database]],
+        reader: Reader,
     ) -> None:
         self._database, self._owner = database, owner
         self._new_process, self._reader = new_process, reader
@@ -156,6 +142,7 @@ class Fitter:
                 if name in due
                 or any(request.startswith(f"{name}.") for request in asked)
                 or states.candidate_version(tx, name) is not None
+                or states.queued(tx, name)
                 or states.unnumbered(tx, name)
             ]
 
@@ -167,81 +154,67 @@ class Fitter:
         return self._keepers[component]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A version on its way to be live, as one snapshot shows it.
-
-    Attributes:
-        is_built: no output is left to be built.
-        dead: tasks that were given up.
-        fit: the fit that made it; None for `setup`.
-    """
-
-    number: int
-    live: int | None
-    is_built: bool
-    dead: int
-    first_error: str
-    is_gated: bool
-    metrics: dict[str, Any]
-    fit: str | None
-
-    @property
-    def waits(self) -> bool:
-        """Whether it waits for a person to promote it."""
-        return self.is_gated and "is_ready" in self.metrics and not self.dead
-
-
 class _Keeper:
-    """Brings the fits and candidates of one component on, one after the other, in a thread of its own."""
+    """Brings the fits of one component on, one after the other, and measures what they offer; beside it, what was asked for
+    goes live."""
 
     def __init__(
-        self,
-        database: Database,
-        owner: Owner,
-        process: Executor,
-        reader: Callable[[], Callable[[], Database]],
-        component: str,
+        self, database: Database, owner: Owner, process: Executor, reader: Reader, component: str
     ) -> None:
-        self._database, self._owner, self._process = database, owner, process
-        self._reader, self._name = reader, component
-        self._stop, self._called = threading.Event(), threading.Event()
-        self._thread = threading.Thread(
-            target=self._loop, name=f"motion-fitter-{component}", daemon=True
-        )
+        self._database, self._owner, self._name = database, owner, component
+        self._stop = threading.Event()
+        self._jobs = JobProcess(database, component, process, reader)
+        self._gate = Gate(database, component, self._jobs, self._stop)
+        switcher = Switcher(database, component, self._stop)
+        name, who = f"motion-fitter-{component}", f"the fitter of {component}"
+        self._rounds = [
+            Rounds(name, who, self._stop, self._step),
+            Rounds(f"{name}-switch", who, self._stop, switcher.step),
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for each in self._rounds:
+            each.start()
 
     def look(self) -> None:
         """There may be something to do."""
-        self._called.set()
+        for each in self._rounds:
+            each.look()
 
     def stop(self, timeout_s: float) -> None:
         self._stop.set()
-        self._process.close()
-        self._called.set()
-        self._thread.join(timeout_s)
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self._called.wait()
-            self._called.clear()
-            with going_on(self._stop, f"the fitter of {self._name}"):
-                while not self._stop.is_set() and self._step():
-                    pass
+        self._jobs.close()
+        for each in self._rounds:
+            each.join(timeout_s)
 
     def _step(self) -> bool:
         """Do the next thing, and return whether there was one. While a candidate is on its way no fit begins: what it
         made would supersede that one, and with labels that never cease none would ever be live."""
         if self._name not in self._database.code.components:
             return False
-        if number_part(self._database, self._name):
-            self._end_switch()
-            return True
-        candidate = self._candidate()
+        candidate = candidate_of(self._database, self._name)
         if candidate is not None and not candidate.waits:
-            return self._advance(candidate)
+            return not candidate.may_go_live and self._gate.advance(candidate)
+        return self._take_next() or self._begin_fit()
+
+    def _take_next(self) -> bool:
+        """Make the version that was offered last the candidate."""
+        with self._database.backend.read() as tx:
+            numbers = states.queued(tx, self._name)
+            fit = states.fit_of(tx, self._name, numbers[-1]) if numbers else None
+            has_live = states.live_version(tx, self._name) is not None
+        if not numbers:
+            return False
+        known = self._database.code.fits.get(fit or "")
+        gate_on = known.spec.gate_on if known and self._gate.is_tried_first(known.spec) else None
+        sample = sample_of(self._database, self._name, gate_on) if gate_on and has_live else {}
+        is_taken = self._database.write(
+            lambda tx: take_next(tx, self._database, self._name, numbers[-1], sample)
+        )
+        self._database.backend.call()
+        return is_taken
+
+    def _begin_fit(self) -> bool:
         request = self._claimed()
         if request is None:
             return False
@@ -284,25 +257,23 @@ class _Keeper:
         try:
             parent = ensure_live(self._database, self._name)
             with self._database.backend.read() as tx:
-                seen = labels.last_label(tx, spec.name)
+                seen = labels.seen_by(tx, spec.name)
                 lineage = states.lineage(tx, self._name, parent)
                 numbers, rows = labels.labels_for(
-                    tx, self._database.layouts[spec.table], spec, lineage
+                    tx, self._database.layouts[spec.table], spec, lineage, seen
                 )
             if not rows:
-                self._database.write(lambda tx: self._end(tx, spec, seen))
+                self._database.write(partial(self._leave, spec, seen))
                 return
             with files.held(self._database.backend.folder):
-                manifest, seconds = self._in_process(
+                manifest, seconds = self._jobs.run(
                     run_fit, fit.function.__name__, parent, rows, spec.timeout_s, spec.name
                 )
                 forms.check_classes(manifest, self._database.code.components[self._name])
                 reach("fit.learned")
-                sample = self._sample(spec, parent)
                 self._database.write(
-                    partial(self._take_up, spec, parent, seen, numbers, manifest, seconds, sample)
+                    partial(self._take_up, spec, parent, seen, numbers, manifest, seconds)
                 )
-                self._database.backend.call()
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
                 self._database.write(partial(self._fail, spec, parent, seen, exc))
@@ -317,26 +288,25 @@ class _Keeper:
         numbers: Sequence[int],
         manifest: str,
         seconds: float,
-        sample: Mapping[str, int | None],
         tx: Transaction,
     ) -> None:
         if not self._end(tx, fit, seen):
             return
-        metrics = {AWAITED: fit.gate_on} if sample else {}
         number = states.add_version(
             tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
-            metrics=metrics, duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
+            duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
         )  # fmt: skip
         labels.note_lessons(tx, numbers, self._name, number)
+        labels.forget_replaced(tx, fit.name)
+        asked.note_made(tx, fit.name, number)
+        offer(tx, self._database, self._name, number)
         reach("fit.noted")
-        begin_switch(tx, self._database, self._name, number, is_gated=True, sample=sample)
 
-    def _sample(self, fit: FitSpec, parent: int | None) -> Mapping[str, int | None]:
-        """Return the rows that a new version is tried on first, none where it is tried on all."""
-        is_tried = fit.promote.kind == "if_better" and parent is not None
-        return (
-            sample_of(self._database, self._name, fit.gate_on) if is_tried and fit.gate_on else {}
-        )
+    def _leave(self, fit: FitSpec, seen: int, tx: Transaction) -> None:
+        """End a fit that has nothing to learn from."""
+        if self._end(tx, fit, seen):
+            labels.forget_replaced(tx, fit.name)
+            asked.end_fit(tx, fit.name, "done")
 
     def _end(self, tx: Transaction, fit: FitSpec, seen: int) -> bool:
         return labels.end_fit(tx, fit, self._owner.name, seen, last_number(tx))
@@ -347,45 +317,13 @@ class _Keeper:
         if not self._end(tx, fit, seen):
             return
         number = states.add_version(
-            tx, self._name, "failed", parent=parent, metrics=_why(exc), fit=fit.name,
+            tx, self._name, "failed", parent=parent, notes=why_of(exc), fit=fit.name,
             fingerprint=fit.fingerprint,
         )  # fmt: skip
+        labels.forget_replaced(tx, fit.name)
+        asked.end_fit(tx, fit.name, "failed", why_of(exc)["reason"])
         message = "fit %s failed, and is version %d; no label is lost: %s"
-        logger.warning(message, fit.name, number, _why(exc)["reason"])
-
-    def _in_process(
-        self,
-        function: Callable[[Job], T],
-        method: str,
-        version: int | None,
-        rows: Sequence[Any] = (),
-        timeout_s: float | None = None,
-        request: str | None = None,
-        like: int | None = None,
-    ) -> T:
-        code = self._database.code.components[self._name]
-        manifest = None
-        if version is not None:
-            with self._database.backend.read() as tx:
-                manifest = states.manifest_of(tx, self._name, version)
-        job = Job(
-            self._reader(),
-            code,
-            request,
-            method,
-            self._database.backend.folder,
-            manifest,
-            None if manifest is None else forms.classes_of(manifest, code),
-            version,
-            like,
-            rows,
-        )
-        try:
-            made: T = self._process.run(partial, function, job, timeout_s=timeout_s)
-            return made
-        except TimeoutError as exc:
-            reason = f"it took longer than its timeout of {timeout_s:g} s, and was ended"
-            raise FitFailed(f"{self._name}.{method}", reason, "") from exc
+        logger.warning(message, fit.name, number, why_of(exc)["reason"])
 
     # -- a setup that has changed --
 
@@ -394,7 +332,7 @@ class _Keeper:
         fingerprint = setup_fingerprint(self._database.code.components[self._name])
         try:
             with files.held(self._database.backend.folder):
-                made = self._in_process(run_setup, "setup", None)
+                made = self._jobs.run(run_setup, "setup", None)
                 if made is not None:
                     forms.check_classes(made[0], self._database.code.components[self._name])
                 self._database.write(partial(self._offer, request, fingerprint, made))
@@ -414,7 +352,7 @@ class _Keeper:
             tx, self._name, "candidate", manifest=made[0], duration_s=made[1], fingerprint=fingerprint
         )  # fmt: skip
         logger.info("setup of %s has changed; what it gives is version %d", self._name, number)
-        begin_switch(tx, self._database, self._name, number, is_gated=True)
+        offer(tx, self._database, self._name, number)
 
     def _fail_setup(
         self, request: str, fingerprint: str, exc: BaseException, tx: Transaction
@@ -422,160 +360,7 @@ class _Keeper:
         if not labels.end_request(tx, request, self._owner.name):  # the next opening tries again
             return
         number = states.add_version(
-            tx, self._name, "failed", metrics=_why(exc), fingerprint=fingerprint
+            tx, self._name, "failed", notes=why_of(exc), fingerprint=fingerprint
         )
         message = "the changed setup of %s failed, and is version %d; the live version goes on: %s"
-        logger.warning(message, self._name, number, _why(exc)["reason"])
-
-    # -- candidates --
-
-    def _candidate(self) -> _Candidate | None:
-        with self._database.backend.read() as tx:
-            number = states.candidate_version(tx, self._name)
-            if number is None:
-                return None
-            is_done, dead = is_built(tx, self._database, self._name, number)
-            metrics = next(v.metrics for v in states.versions(tx, self._name) if v.number == number)
-            return _Candidate(
-                number,
-                states.live_version(tx, self._name),
-                is_done,
-                dead,
-                backlog.first_error(tx, number) if dead else "",
-                states.is_gated(tx, self._name),
-                metrics,
-                states.fit_of(tx, self._name, number),
-            )
-
-    def _advance(self, candidate: _Candidate) -> bool:
-        """Bring a candidate a step further; return whether anything was done."""
-        number = candidate.number
-        if candidate.dead:
-            reason = f"{candidate.dead} row(s) could not be remade with it, the first for {candidate.first_error}"
-            self._refuse(number, {"reason": reason})
-            return True
-        if not candidate.is_built:
-            return False
-        if candidate.is_gated and AWAITED in candidate.metrics:
-            self._try_on_sample(candidate)
-            return True
-        if candidate.is_gated and not self._passes(candidate):
-            return True
-        reach("candidate.measured")
-        make_indexes_ready(self._database, self._name, number)
-        if self._database.write(lambda tx: switch(tx, self._database, self._name, number)):
-            reach("switch.committed")
-            self._end_switch()
-        return True
-
-    def _end_switch(self) -> None:
-        """Once it is known what a switch has changed, let that be worked on, and delete what is not kept."""
-        with self._database.backend.read() as tx:
-            if states.unnumbered(tx, self._name):
-                return
-        self._database.backend.call()
-        forget_old(self._database, self._name)
-
-    def _refuse(self, number: int, metrics: dict[str, Any]) -> None:
-        def work(tx: Transaction) -> bool:
-            is_candidate = states.candidate_version(tx, self._name) == number
-            if is_candidate:  # else another process was first
-                refuse(tx, self._database, self._name, number, metrics)
-            return is_candidate
-
-        if self._database.write(work):
-            message = "version %d of %s is refused: %s"
-            logger.warning(message, number, self._name, metrics.get("reason"))
-        forget_old(self._database, self._name)
-
-    def _try_on_sample(self, candidate: _Candidate) -> None:
-        """Measure a candidate on the rows that it has outputs for so far; if it is better there, build the rest."""
-        measured = self._measured(candidate, candidate.number)
-        if measured is None:
-            return
-        metrics = {**measured, "rows": candidate.metrics[AWAITED]}
-
-        def work(tx: Transaction) -> None:
-            if states.candidate_version(tx, self._name) == candidate.number:
-                states.set_status(
-                    tx, self._name, candidate.number, "candidate", {"sample": metrics}
-                )
-                build_the_rest(tx, self._database, self._name, candidate.number)
-
-        self._database.write(work)
-
-    def _passes(self, candidate: _Candidate) -> bool:
-        """Measure a candidate beside the live version, and decide as its fit says; note the figures."""
-        metrics = self._measured(candidate)
-        if metrics is None:
-            return False
-        is_manual = self._policy(candidate).kind == "manual"
-        if "sample" in candidate.metrics:
-            metrics["sample"] = candidate.metrics["sample"]
-        if is_manual:
-            metrics["is_ready"] = True
-
-        def work(tx: Transaction) -> None:
-            if states.candidate_version(tx, self._name) == candidate.number:
-                states.set_status(tx, self._name, candidate.number, "candidate", metrics)
-
-        self._database.write(work)
-        return not is_manual
-
-    def _measured(self, candidate: _Candidate, like: int | None = None) -> dict[str, Any] | None:
-        """Return what `evaluate` gives for a candidate and for the live version, or None where the candidate was refused
-        for it. A `setup` that has changed is only promoted by itself if it is better: it has learned nothing.
-
-        Args:
-            like: searches are among the rows that this version has outputs for.
-        """
-        number, promote = candidate.number, self._policy(candidate)
-        try:
-            new = self._evaluated(candidate, number, like)
-            live = candidate.live
-            old = None if live is None else self._evaluated(candidate, live, like)
-        except BaseException as exc:
-            if self._stop.is_set():
-                raise
-            if promote.kind != "always":
-                self._refuse(number, _why(exc))
-                return None
-            logger.warning("%s cannot be evaluated: %s", self._name, _why(exc)["reason"])
-            new, old = {}, {}
-        metrics: dict[str, Any] = {**new, **({"live": old} if old else {})}
-        reason = promote.decide(new, old)
-        if reason is None:
-            return metrics
-        on_sample = {} if like is None else {"sample": True}
-        self._refuse(number, {**metrics, **on_sample, "reason": reason})
-        return None
-
-    def _policy(self, candidate: _Candidate) -> Promotion:
-        fits = {fit.spec.name: fit.spec for fit in self._fits()}
-        if candidate.fit in fits:
-            return fits[candidate.fit].promote
-        better = [spec.promote for spec in fits.values() if spec.promote.kind == "if_better"]
-        return next(iter(better), manual)
-
-    def _evaluated(self, candidate: _Candidate, version: int, like: int | None) -> dict[str, float]:
-        component = self._database.code.components[self._name]
-        if not evaluates(component):
-            return {}
-        fits = {fit.spec.name: fit.spec for fit in self._fits()}
-        fit = fits.get(candidate.fit or "") or _first_held_out(fits.values())
-        with self._database.backend.read() as tx:
-            layout = self._database.layouts[fit.table] if fit else None
-            held = labels.held_out_rows(tx, layout, fit.name) if fit and layout else []
-        timeout_s = fit.timeout_s if fit else None
-        return self._in_process(run_evaluate, "evaluate", version, held, timeout_s, like=like)
-
-
-def _first_held_out(fits: Iterable[FitSpec]) -> FitSpec | None:
-    """Return the fit whose held-out labels measure a version that no fit made."""
-    return next(iter(sorted(fits, key=lambda fit: fit.holdout == 0)), None)
-
-
-def _why(exc: BaseException) -> dict[str, str]:
-    if isinstance(exc, FitFailed):
-        return {"reason": exc.reason, "traceback": exc.trace}
-    return {"reason": reason_of(exc), "traceback": text_of(exc)}
+        logger.warning(message, self._name, number, why_of(exc)["reason"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from motion import clock
@@ -52,3 +52,38 @@ def _is_new(who: str, reason: str) -> bool:
         if is_new:
             _told_s[who, reason] = now_s
         return is_new
+
+
+class Rounds:
+    """A loop in the background that does one step after the other whenever it is called, until none is left.
+
+    Args:
+        step: does the next thing, and returns whether there was one.
+    """
+
+    def __init__(
+        self, name: str, who: str, stop: threading.Event, step: Callable[[], bool]
+    ) -> None:
+        self._who, self._stop, self._step = who, stop, step
+        self._called = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def look(self) -> None:
+        """There may be something to do."""
+        self._called.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the loop's end, which `stop` has said."""
+        self._called.set()
+        self._thread.join(timeout_s)
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._called.wait()
+            self._called.clear()
+            with going_on(self._stop, self._who):
+                while not self._stop.is_set() and self._step():
+                    pass

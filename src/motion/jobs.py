@@ -10,17 +10,21 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from motion import clock
 from motion.components import Component, Progress
 from motion.database import Database, Where, condition_of
 from motion.errors import FitFailed, MotionError, shortened
+from motion.executors.base import Executor
 from motion.persistence import forms, labels, states
 from motion.persistence.layout import Pins
 from motion.tracebacks import reason_of, text_of
 from motion.view import View
+
+T = TypeVar("T")
 
 TOLD_S = 0.5
 """How often progress is written down at most: each time is a commit."""
@@ -49,6 +53,60 @@ class Job:
     version: int | None = None
     like: int | None = None
     rows: Sequence[Any] = ()
+
+
+class JobProcess:
+    """Where a component's jobs run: a process of its own, and another beside it where one is under way.
+
+    Args:
+        reader: returns what opens the store, as its schemas are now, in another process.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        component: str,
+        process: Executor,
+        reader: Callable[[], Callable[[], Database]],
+    ) -> None:
+        self._database, self._name = database, component
+        self._process, self._reader = process, reader
+
+    def run(
+        self,
+        function: Callable[[Job], T],
+        method: str,
+        version: int | None,
+        rows: Sequence[Any] = (),
+        timeout_s: float | None = None,
+        request: str | None = None,
+        like: int | None = None,
+    ) -> T:
+        """Run a job on a state version, and return what it gives.
+
+        Raises:
+            FitFailed: the component's code raised, or took longer than it may.
+            ProcessLost: the process has ended.
+        """
+        code = self._database.code.components[self._name]
+        manifest = None
+        if version is not None:
+            with self._database.backend.read() as tx:
+                manifest = states.manifest_of(tx, self._name, version)
+        classes = None if manifest is None else forms.classes_of(manifest, code)
+        folder = self._database.backend.folder
+        job = Job(
+            self._reader(), code, request, method, folder, manifest, classes, version, like, rows
+        )
+        try:
+            made: T = self._process.run(partial, function, job, timeout_s=timeout_s)
+            return made
+        except TimeoutError as exc:
+            reason = f"it took longer than its timeout of {timeout_s:g} s, and was ended"
+            raise FitFailed(f"{self._name}.{method}", reason, "") from exc
+
+    def close(self) -> None:
+        self._process.close()
 
 
 def run_setup(job: Job) -> tuple[str, float] | None:
@@ -84,7 +142,29 @@ def run_evaluate(job: Job) -> dict[str, float]:
             raise MotionError(
                 f"{name} returns a dict of metrics and their values, not {shortened(found)}."
             )
-        return {str(name): float(value) for name, value in found.items()}
+        figures = {_readable(name): _number(job, name, value) for name, value in found.items()}
+        return {name: value for name, value in figures.items() if value is not None}
+
+
+def _readable(name: Any) -> str:
+    """Return a metric's name as a database takes it."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+def _number(job: Job, metric: Any, given: Any) -> float | None:
+    """Return a metric's value as a plain number; None, as nothing was measured, stays None."""
+    if given is None:
+        return None
+    try:
+        number = given.item() if hasattr(given, "item") else given  # of arrays and tensors with one
+        if not isinstance(number, str | bytes):
+            return float(number)
+    except Exception:  # noqa: BLE001 - it may be anything: what it is, is said below
+        pass
+    raise MotionError(
+        f"{job.component.name}.{job.method} gave {shortened(given)} ({type(given).__name__}) for {metric!r}; metrics are "
+        f"numbers, and what was not measured is left out."
+    )
 
 
 def _call(job: Job) -> Any:

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.change import Change
 from motion.components import Label, Progress, StateVersion
 from motion.database import Database, id_of
 from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
 from motion.explanation import fits_of, labels_of
 from motion.fitting import ensure_live
-from motion.persistence import labels, states
-from motion.persistence.numbers import last_number
-from motion.promotion import begin_switch
+from motion.persistence import asked, labels, states
+from motion.persistence.numbers import next_number
+from motion.promotion import ask_live
 from motion.view import View
 
 
@@ -65,12 +66,14 @@ class Model:
             known = [each.number for each in states.versions(tx, self._component)]
             return [n for n in known if direct & set(states.lineage(tx, self._component, n))]
 
-    def fit(self) -> int:
-        """Ask for a fit from the labels there are, in the background; `store.wait` waits for it.
+    def fit(self) -> Change:
+        """Ask for a fit from the labels there are, in the background.
 
         Returns:
-            How many labels there are to learn from now, by all fits of the component. 0: there are none, and nothing was
-            asked for.
+            The change to wait for: it ends when it is decided what becomes of the version that the fit makes (live, refused,
+            or a candidate that waits for a person), and its `wait` raises `StateError` where the fit failed. Its `count`
+            is how many labels there are to learn from now, by all fits of the component; 0: there are none, and nothing
+            was asked for. While a fit runs, the next one is asked for.
         """
         fits = [
             fit.spec
@@ -80,48 +83,58 @@ class Model:
         if not fits:
             raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
 
-        def work(tx: Transaction) -> int:
+        def work(tx: Transaction) -> tuple[int, int]:
             lineage = states.lineage(tx, self._component, states.live_version(tx, self._component))
-            count = sum(labels.count_for(tx, fit, lineage) for fit in fits)
-            if count:
-                labels.request_fits(tx, fits, last_number(tx))
-            return count
+            counts = {fit.name: labels.count_for(tx, fit, lineage) for fit in fits}
+            wanted = [fit for fit in fits if counts[fit.name]]
+            change = next_number(tx)
+            if wanted:
+                labels.request_fits(tx, wanted, change)
+                asked.note_fits(tx, change, self._component, [fit.name for fit in wanted])
+            return change, sum(counts.values())
 
-        count = self._database.write(work)
-        self._start()
-        return count
+        change, count = self._database.write(work)
+        return self._begun(change, count)
 
-    def promote(self, number: int) -> None:
-        """Make a version live, whatever its gate says, once its outputs are built; in the background."""
+    def promote(self, number: int) -> Change:
+        """Make a version live, whatever its gate says and whatever is on its way, once its outputs are built. Where they
+        are kept, that is at once. The live version's number takes back a promotion or rollback that has not come about.
+
+        Returns:
+            The change to wait for: it ends when the version is live, or another was asked for since. Its `wait` raises
+            `StateError` where it cannot be made live.
+        """
         self._known(number)
-        self._database.write(
-            lambda tx: begin_switch(tx, self._database, self._component, number, is_gated=False)
+        return self._begun(
+            self._database.write(lambda tx: ask_live(tx, self._database, self._component, number))
         )
-        self._start()
-        self._database.backend.call()
 
-    def rollback(self) -> None:
-        """Make the version that was live before live again; rows added since are filled first, in the background.
+    def rollback(self) -> Change:
+        """Make the version that was live before live again; rows added since are filled first.
 
         Again, it goes one further back; `promote` goes forth. Nothing is recomputed of the versions whose outputs are
-        kept (`keep_outputs`).
+        kept (`keep_outputs`), and nothing that a fit offers goes before.
+
+        Returns:
+            The change to wait for, as of `promote`.
 
         Raises:
             UnknownVersion: no version was live before, or its state is not kept any more.
         """
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> int:
             number = states.version_before(tx, self._component)
             if number is None:
                 known = [each.number for each in states.versions(tx, self._component)]
                 raise UnknownVersion(self._component, "to go back to", known)
-            begin_switch(
-                tx, self._database, self._component, number, is_gated=False, is_rollback=True
-            )
+            return ask_live(tx, self._database, self._component, number, is_rollback=True)
 
-        self._database.write(work)
+        return self._begun(self._database.write(work))
+
+    def _begun(self, change: int, count: int = 0) -> Change:
         self._start()
         self._database.backend.call()
+        return Change(self._database, change, count=count)
 
     @property
     def progress(self) -> Progress | None:

@@ -6,24 +6,156 @@ candidate --its outputs are built beside the live ones--> (evaluate) --switch-->
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from motion.backends.base import Transaction
 from motion.database import Database
 from motion.faults import reach
-from motion.persistence import backfills, backlog, files, forms, outputs, queue, states
+from motion.persistence import (
+    asked,
+    backfills,
+    backlog,
+    files,
+    forms,
+    labels,
+    outputs,
+    queue,
+    states,
+)
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
 from motion.triggers import TriggerSpec
 
+NO_NOTES: Mapping[str, Any] = {}
 NO_SAMPLE: Mapping[str, int | None] = {}
 
 FORGOTTEN_AT_ONCE = 1_000
 """Rows of old outputs that are deleted in one transaction: what writes meanwhile waits no longer than for them."""
 
 
-def begin_switch(
+@dataclass(frozen=True)
+class Candidate:
+    """A version on its way to be live, as one snapshot shows it.
+
+    Attributes:
+        is_built: no output is left to be built of a row that the live version has one for.
+        dead: how many of these could not be made.
+        is_gated: it must be better; otherwise a person asked for it, and it goes live as soon as it is built.
+        is_rollback: it was live before, and no row on which it fails keeps it from being so again.
+        fit: the fit that made it; None for `setup`.
+    """
+
+    number: int
+    live: int | None
+    is_built: bool
+    dead: int
+    first_error: str
+    is_gated: bool
+    is_rollback: bool
+    stage: str | None
+    fit: str | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a person to promote it."""
+        return self.is_gated and self.stage == "ready" and not self.dead
+
+    @property
+    def may_go_live(self) -> bool:
+        """Whether nothing but its outputs is waited for."""
+        return not self.is_gated or self.stage == "passed"
+
+
+def candidate_of(database: Database, component: str) -> Candidate | None:
+    """Return a component's version that is on its way to be live."""
+    with database.backend.read() as tx:
+        number = states.candidate_version(tx, component)
+        if number is None:
+            return None
+        is_done, dead = is_built(tx, database, component, number)
+        return Candidate(
+            number,
+            states.live_version(tx, component),
+            is_done,
+            dead,
+            backlog.first_error(tx, number) if dead else "",
+            states.is_gated(tx, component),
+            states.is_rollback(tx, component),
+            states.stage_of(tx, component, number),
+            states.fit_of(tx, component, number),
+        )
+
+
+def offer(tx: Transaction, database: Database, component: str, number: int) -> None:
+    """Let a new version wait until it may be the candidate: what a person asked for goes before. One that waited before it
+    is superseded."""
+    for before in states.queued(tx, component):
+        drop(tx, database, component, before, f"superseded by version {number}")
+    states.set_stage(tx, component, number, "queued")
+
+
+def take_next(
+    tx: Transaction,
+    database: Database,
+    component: str,
+    number: int,
+    sample: Mapping[str, int | None] = NO_SAMPLE,
+) -> bool:
+    """Make a version that was offered the candidate, unless another came before; return whether it is. One that waits for
+    a person is superseded.
+
+    Args:
+        sample: what `sample_of` gave: what is measured on these rows decides whether the rest follows.
+    """
+    before = states.candidate_version(tx, component)
+    if number not in states.queued(tx, component):
+        return False
+    if before is not None and not _waits_for_a_person(tx, component, before):
+        return False
+    if before is not None:
+        drop(tx, database, component, before, f"superseded by version {number}")
+    _begin(tx, database, component, number, is_gated=True, sample=sample)
+    states.set_stage(tx, component, number, "trial" if sample else None)
+    return True
+
+
+def _waits_for_a_person(tx: Transaction, component: str, candidate: int) -> bool:
+    return states.is_gated(tx, component) and states.stage_of(tx, component, candidate) == "ready"
+
+
+def ask_live(
+    tx: Transaction, database: Database, component: str, number: int, *, is_rollback: bool = False
+) -> int:
+    """Make a version the one that goes live next, whatever is on its way, as a person asked; return the number of the
+    change that this is. Asking for the live one takes back what was asked for before."""
+    change = next_number(tx)
+    asked.note_promotion(tx, change, component, number)
+    before = states.candidate_version(tx, component)
+    if before is not None and before != number:
+        drop(
+            tx, database, component, before, f"superseded by version {number}, which was asked for"
+        )
+    if number == states.live_version(tx, component):
+        if before is None:
+            asked.end_version(tx, component, number, "done")
+        else:
+            _stay(tx, component)
+        return change
+    states.set_stage(tx, component, number, None)
+    _begin(tx, database, component, number, is_gated=False, is_rollback=is_rollback)
+    return change
+
+
+def _stay(tx: Transaction, component: str) -> None:
+    """Let the live version be the next one as well: there is nothing to switch, and what was built for another goes."""
+    live = states.live_version(tx, component)
+    if live is not None:
+        states.set_candidate(tx, component, live, is_gated=False)
+
+
+def _begin(
     tx: Transaction,
     database: Database,
     component: str,
@@ -33,20 +165,11 @@ def begin_switch(
     is_rollback: bool = False,
     sample: Mapping[str, int | None] = NO_SAMPLE,
 ) -> None:
-    """Make a version the candidate, and let the outputs that it lacks be built. A candidate before it is superseded.
-
-    Args:
-        sample: what `sample_of` gave: what is measured on these rows decides whether the rest follows.
-    """
-    before = states.candidate_version(tx, component)
-    if before is not None and before != number:
-        refuse(tx, database, component, before, {"reason": f"superseded by version {number}"})
-    live = states.live_version(tx, component)
+    """Make a version the candidate, and let the outputs that it lacks be built."""
     states.set_candidate(tx, component, number, is_gated=is_gated, is_rollback=is_rollback)
-    if number != live:
-        states.set_status(tx, component, number, "candidate")
-    if live is not None:  # rows set from now on get a task for each version
+    if states.live_version(tx, component) is not None:
         for layout, spec in versioned(database, component):
+            # Rows set from now on get a task for each version.
             backfills.begin_build(tx, layout, spec, sample.get(spec.name))
     reach("candidate.begun")
 
@@ -60,29 +183,82 @@ def sample_of(database: Database, component: str, count: int) -> Mapping[str, in
         }
 
 
-def build_the_rest(tx: Transaction, database: Database, component: str, number: int) -> None:
+def build_the_rest(tx: Transaction, database: Database, component: str) -> None:
     """Let the outputs be built that a candidate lacks beyond its sample."""
     for layout, spec in versioned(database, component):
         backfills.begin_build(tx, layout, spec)
 
 
 def is_built(tx: Transaction, database: Database, component: str, number: int) -> tuple[bool, int]:
-    """Return whether nothing is left to do for a candidate's outputs, and how many could not be made."""
-    names = [spec.name for _, spec in versioned(database, component)]
-    is_done, dead = backlog.version_is_built(tx, names, number)
-    return is_done and not backfills.is_building(tx, names), dead
+    """Return whether nothing is left to do for a candidate's outputs, and how many could not be made: of rows that the
+    live version has outputs for. The others are built as well, but not waited for: where it failed, the candidate may."""
+    specs = [spec for _, spec in versioned(database, component)]
+    live = states.live_version(tx, component)
+    if live is None:
+        return True, 0
+    found = [states.built(tx, spec, number, live) for spec in specs]
+    is_done = all(is_done for is_done, _ in found)
+    is_building = backfills.is_building(tx, [spec.name for spec in specs])
+    return is_done and not is_building, sum(dead for _, dead in found)
 
 
-def refuse(
-    tx: Transaction, database: Database, component: str, number: int, metrics: Mapping[str, Any]
+def drop(
+    tx: Transaction,
+    database: Database,
+    component: str,
+    number: int,
+    reason: str,
+    notes: Mapping[str, Any] = NO_NOTES,
+    *,
+    has_failed: bool = False,
 ) -> None:
-    """Take back a candidate; it stays as a version, with its figures and the reason."""
-    names = [spec.name for _, spec in versioned(database, component)]
-    backfills.end(tx, names, "build")
-    queue.drop_version(tx, names, number)
-    states.set_candidate(tx, component, None)
-    states.set_status(tx, component, number, "refused", dict(metrics))
-    states.note_end(tx, component, number, next_number(tx))
+    """Take back what was on its way to be live. A new version is refused, with its figures and the reason; one that a
+    person wanted back is what it was.
+
+    Args:
+        has_failed: it could not be made live; otherwise somebody decided otherwise.
+    """
+    if states.candidate_version(tx, component) == number:
+        names = [spec.name for _, spec in versioned(database, component)]
+        backfills.end(tx, names, "build")
+        queue.drop_version(tx, names, number)
+        states.set_candidate(tx, component, None)
+    if states.status_of(tx, component, number) == "candidate":
+        states.set_status(tx, component, number, "refused")
+        states.note_end(tx, component, number, next_number(tx))
+        states.add_notes(tx, component, number, {**notes, "reason": reason})
+    outcome: Literal["failed", "superseded"] = "failed" if has_failed else "superseded"
+    asked.end_version(tx, component, number, outcome, reason)
+
+
+def cancel(tx: Transaction, database: Database, changes: Sequence[int]) -> None:
+    """Take back what people asked for by these changes, as far as it has not come about."""
+    for component, fit, number in asked.withdraw(tx, changes):
+        if fit:
+            if not asked.is_wanted(tx, fit):
+                labels.withdraw_request(tx, fit)
+        elif number is not None and states.candidate_version(tx, component) == number:
+            drop(tx, database, component, number, "cancelled")
+            _stay(tx, component)
+
+
+def hand_over_build(database: Database, component: str) -> bool:
+    """Make tasks of the next part of a build that a person waits for, at once; return whether there was one. Where all is
+    kept this finds nothing to build, however much work the workers have."""
+    names = {spec.name for _, spec in versioned(database, component)}
+    with database.backend.read() as tx:
+        builds = [
+            each
+            for each in backfills.unfinished(tx)
+            if each.kind == "build" and each.trigger in names
+        ]
+        if not builds or backlog.has_ready_of(tx, builds[0].lane):
+            return False
+        spec = database.graph.triggers[builds[0].trigger]
+        layout = database.layouts[spec.table]
+        part = backfills.next_part(tx, layout, spec, builds[0])
+    database.write(lambda tx: backfills.hand_over(tx, layout, spec, builds[0], part))
+    return True
 
 
 def make_indexes_ready(database: Database, component: str, number: int) -> None:
@@ -107,17 +283,34 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
     if states.unnumbered(tx, component):
         return False
     before = states.live_version(tx, component)
+    if before == number:
+        states.set_candidate(tx, component, None)
+        asked.end_version(tx, component, number, "done")
+        return True
     change = next_number(tx)
+    lacking = _drop_leftovers(tx, database, component, number)
     states.set_live(tx, component, number, change)
     for layout, spec in versioned(database, component):
         if before is None and number != 1:
             outputs.move_first(tx, layout, spec, number)
-        if before not in (None, number) and layout.followed(spec):
+        if before is not None and layout.followed(spec):
             states.begin_numbering(tx, spec, change, before, number)
     for spec in _concerned(database, component, is_first=before is None):
         backfills.begin_refresh(tx, database.layouts[spec.table], spec, change)
+    states.add_notes(tx, component, number, {"lacking": lacking} if lacking else {})
     reach("switch.made")
     return True
+
+
+def _drop_leftovers(tx: Transaction, database: Database, component: str, number: int) -> int:
+    """Forget what is left of a candidate's build when it goes live, all of rows that had no outputs; return on how many
+    rows it has failed, which become dead letters like any. Those of rows that it has outputs for are things of the past."""
+    lacking = 0
+    for _, spec in versioned(database, component):
+        lacking += states.adopt_dead(tx, spec, number)
+        queue.remove(tx, states.overcome(tx, spec, number))
+        queue.drop_version(tx, [spec.name], number)
+    return lacking
 
 
 def _concerned(database: Database, component: str, *, is_first: bool) -> list[TriggerSpec]:

@@ -168,22 +168,6 @@ def rows_to_do(tx: Transaction) -> dict[str, int]:
     return {str(trigger): int(rows) for trigger, rows in tx.execute(sql)}
 
 
-def version_is_built(tx: Transaction, triggers: Sequence[str], version: int) -> tuple[bool, int]:
-    """Return whether no task of a candidate version is left, and how many are dead."""
-    found = "FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL AND status"
-    is_left = any(
-        tx.execute(f"SELECT 1 {found} IN {LIVE_SQL} LIMIT 1", (trigger, version)).fetchone()
-        for trigger in triggers
-    )
-    dead = [
-        tx.execute(f"SELECT COUNT(*) {found} = {TaskStatus.DEAD:d}", (trigger, version)).fetchone()[
-            0
-        ]
-        for trigger in triggers
-    ]
-    return not is_left, sum(map(int, dead))
-
-
 def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> str:
     """Return the query that shows a row by its primary key, such as `id=7 page=2`."""
     parts = " || ' ' || ".join(f"'{key}=' || {quoted(key)}" for key in primary_key)

@@ -20,6 +20,7 @@ from motion.persistence import schedules
 from motion.persistence.ids import check_stored_ids
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names, check_width
+from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
 from motion.schema import Key, Table, Tables
@@ -98,6 +99,8 @@ CREATE TABLE IF NOT EXISTS motion_states (
     fit TEXT,                                -- the fit that made it; NULL: `setup`
     fingerprint TEXT,                        -- of the code that made it
     since INTEGER, until INTEGER,            -- changes at which it was promoted, and last retired
+    notes TEXT NOT NULL DEFAULT '{}',        -- what is said of it beside its metrics: why it was refused, the live one's
+    stage TEXT,                              -- of a candidate: queued, trial, passed or ready; NULL: being built
     PRIMARY KEY (component, number)
 );
 CREATE TABLE IF NOT EXISTS motion_makers (  -- of rows that several runs make, or users as well: what each run gave
@@ -111,7 +114,8 @@ CREATE TABLE IF NOT EXISTS motion_labels (
     label INTEGER PRIMARY KEY AUTOINCREMENT,  -- no number twice: lessons name labels that are deleted by now
     fit TEXT NOT NULL, row INTEGER NOT NULL, copy BLOB NOT NULL,
     is_held_out INTEGER NOT NULL,
-    made_at INTEGER NOT NULL                  -- milliseconds since the epoch
+    made_at INTEGER NOT NULL,                 -- milliseconds since the epoch
+    is_old INTEGER NOT NULL DEFAULT 0         -- replaced or taken back while a fit learned from it
 );
 CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);
 CREATE INDEX IF NOT EXISTS motion_labels_fit ON motion_labels (fit);
@@ -121,8 +125,18 @@ CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and 
 CREATE INDEX IF NOT EXISTS motion_lessons_version ON motion_lessons (component, number);
 CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits, and offers of a changed `setup`: `<component>.setup <fingerprint>`
     fit TEXT PRIMARY KEY, owner TEXT, change INTEGER NOT NULL,
-    progress TEXT                             -- as the fit told last: JSON
+    progress TEXT,                            -- as the fit told last: JSON
+    seen INTEGER                              -- of one that runs: the newest label that it may learn from
 );
+CREATE TABLE IF NOT EXISTS motion_asked (  -- fits and promotions that people asked for, until long after their end
+    change INTEGER NOT NULL, component TEXT NOT NULL,
+    fit TEXT NOT NULL,                        -- empty: a promotion
+    number INTEGER,                           -- the version to be promoted, or that the fit has made
+    is_begun INTEGER NOT NULL DEFAULT 0,      -- whether a fit has begun since
+    outcome TEXT, reason TEXT,                -- done, failed or superseded; NULL: it has not come to its end
+    PRIMARY KEY (change, component, fit)
+);
+CREATE INDEX IF NOT EXISTS motion_asked_open ON motion_asked (component, fit) WHERE outcome IS NULL;
 CREATE TABLE IF NOT EXISTS motion_fit_runs (
     fit TEXT PRIMARY KEY,
     seen INTEGER NOT NULL DEFAULT 0,          -- the newest label that a fit of any outcome has seen
@@ -360,6 +374,11 @@ def _bring_to_2(tx: Transaction) -> None:
         "UPDATE motion_tasks SET priority = CASE WHEN version IS NULL THEN ? ELSE ? END WHERE priority <= ?",
         (BACKFILL_PRIORITY, BUILD_PRIORITY, -500_000),
     )
+    tx.execute("ALTER TABLE motion_states ADD COLUMN notes TEXT NOT NULL DEFAULT '{}'")
+    tx.execute("ALTER TABLE motion_states ADD COLUMN stage TEXT")
+    tx.execute("ALTER TABLE motion_fit_requests ADD COLUMN seen INTEGER")
+    tx.execute("ALTER TABLE motion_labels ADD COLUMN is_old INTEGER NOT NULL DEFAULT 0")
+    part_notes(tx)
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"
     events = {name for (name,) in tx.execute(named)} - {
         f"motion_rows_{table}" for table in _stored_tables(tx)

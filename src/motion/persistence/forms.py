@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from motion.components import Component
 from motion.errors import StateError, UnsavableState
 from motion.persistence import files, tensors
 from motion.persistence.form_found import Found
-from motion.persistence.form_kinds import Classes, class_of, is_of_script
+from motion.persistence.form_kinds import Classes, ClassIsGone, class_of, is_of_script
 from motion.persistence.form_taken import Taken
 
 FORMAT = 2
@@ -117,11 +118,12 @@ def check_classes(manifest: str, component: Component) -> None:
 
 def classes_of(manifest: str, component: Component) -> Classes:
     """Return the classes that a manifest names and that only this process can find: those of its script."""
-    return {
-        name: class_of(name, component, {})
-        for name in _names_of(manifest)
-        if is_of_script(name.partition(":")[0])
-    }
+    found = {}
+    for name in _names_of(manifest):
+        if is_of_script(name.partition(":")[0]):
+            with suppress(ClassIsGone):  # loading it says so, or does without
+                found[name] = class_of(name, component, {})
+    return found
 
 
 def _names_of(manifest: str) -> set[str]:

@@ -12,6 +12,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.codecs import Stored
 from motion.components import FitSpec, Label, Progress
+from motion.persistence import asked
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
 
 SETUP = ".setup "
@@ -62,14 +63,24 @@ def held_out(row: int, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
+UNLEARNED = "NOT EXISTS (SELECT 1 FROM motion_lessons l WHERE l.label = motion_labels.label)"
+
+
 def _forget_unlearned(tx: Transaction, fit: str, rows: Sequence[int]) -> int:
-    """Delete the labels of rows that no version has learned from; return how many of them no fit has seen."""
-    return _delete(
-        tx,
-        fit,
-        rows,
-        "NOT EXISTS (SELECT 1 FROM motion_lessons l WHERE l.label = motion_labels.label)",
-    )
+    """Delete the labels of rows that no version has learned from; return how many of them no fit has seen. Those that a
+    running fit learns from stay until its end: they are the record of what its version knows."""
+    sql = "SELECT seen FROM motion_fit_requests WHERE fit = ? AND seen IS NOT NULL"
+    running = tx.execute(sql, (fit,)).fetchone()
+    if running is None:
+        return _delete(tx, fit, rows, UNLEARNED)
+    mark = f"UPDATE motion_labels SET is_old = 1 WHERE fit = ? AND row = ? AND label <= ? AND {UNLEARNED}"
+    tx.executemany(mark, [(fit, row, running[0]) for row in rows])
+    return _delete(tx, fit, rows, f"is_old = 0 AND {UNLEARNED}")
+
+
+def forget_replaced(tx: Transaction, fit: str) -> None:
+    """Delete the labels that were replaced or taken back while a fit ran, and that it has not learned from after all."""
+    tx.execute(f"DELETE FROM motion_labels WHERE fit = ? AND is_old = 1 AND {UNLEARNED}", (fit,))
 
 
 def _delete(tx: Transaction, fit: str, rows: Sequence[int], condition: str) -> int:
@@ -128,8 +139,12 @@ def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
     found = tx.execute(sql, (owner, *fits)).fetchone()
     if found is None:
         return None
-    tx.execute("UPDATE motion_fit_requests SET owner = ? WHERE fit = ?", (owner, found[0]))
-    return str(found[0])
+    fit = str(found[0])
+    forget_replaced(tx, fit)
+    sql = "UPDATE motion_fit_requests SET owner = ?, seen = ? WHERE fit = ?"
+    tx.execute(sql, (owner, last_label(tx, fit), fit))
+    asked.begin_fit(tx, fit)
+    return fit
 
 
 def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -> bool:
@@ -145,6 +160,8 @@ def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -
         (fit.name, seen, fresh),
     )
     request_if_due(tx, fit, number)
+    if asked.is_wanted(tx, fit.name):
+        request_fit(tx, fit.name, number)
     return True
 
 
@@ -152,6 +169,11 @@ def end_request(tx: Transaction, request: str, owner: str) -> bool:
     """Forget what was asked for, and return whether it still was its owner's."""
     sql = "DELETE FROM motion_fit_requests WHERE fit = ? AND owner = ?"
     return bool(tx.execute(sql, (request, owner)).rowcount)
+
+
+def withdraw_request(tx: Transaction, fit: str) -> None:
+    """Ask for a fit no longer, unless it runs."""
+    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ? AND owner IS NULL", (fit,))
 
 
 def setup_request(component: str, fingerprint: str) -> str:
@@ -196,7 +218,7 @@ def fit_owners(tx: Transaction) -> list[str]:
 
 def take_over_fits(tx: Transaction, owners: Sequence[str]) -> None:
     tx.executemany(
-        "UPDATE motion_fit_requests SET owner = NULL, progress = NULL WHERE owner = ?",
+        "UPDATE motion_fit_requests SET owner = NULL, progress = NULL, seen = NULL WHERE owner = ?",
         [(owner,) for owner in owners],
     )
 
@@ -222,15 +244,19 @@ def fits_running(tx: Transaction) -> list[str]:
 
 
 def labels_for(
-    tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int]
+    tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int], seen: int
 ) -> tuple[list[int], list[Any]]:
     """Return the labels that a fit learns from: those that no version of `lineage` has, or as its `rows` says.
+
+    Args:
+        seen: the newest label when it was claimed.
 
     Returns:
         Their numbers, and their rows; none that is held out for evaluation.
     """
     chosen, values = _to_learn(fit, lineage)
-    found = tx.execute(f"SELECT label, copy {chosen} ORDER BY label", values).fetchall()
+    sql = f"SELECT label, copy {chosen} AND label <= ? ORDER BY label"
+    found = tx.execute(sql, (*values, seen)).fetchall()
     return [row[0] for row in found], [_decoded(layout, row[1]) for row in found]
 
 
@@ -242,7 +268,7 @@ def count_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> int:
 
 def _to_learn(fit: FitSpec, lineage: Sequence[int]) -> tuple[str, tuple[int | str, ...]]:
     """Return the FROM and WHERE of the labels that a fit learns from, and their parameters."""
-    chosen = "FROM motion_labels WHERE fit = ? AND NOT is_held_out"
+    chosen = "FROM motion_labels WHERE fit = ? AND is_held_out = 0 AND is_old = 0"
     if fit.rows == "all":
         return chosen, (fit.name,)
     if fit.rows != "new":
@@ -254,8 +280,15 @@ def _to_learn(fit: FitSpec, lineage: Sequence[int]) -> tuple[str, tuple[int | st
 
 def held_out_rows(tx: Transaction, layout: Layout, fit: str) -> list[Any]:
     """Return the rows of all labels of a fit that are held out for evaluation: they never enter it."""
-    sql = "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out ORDER BY label"
+    sql = "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out = 1 AND is_old = 0 ORDER BY label"
     return [_decoded(layout, row[0]) for row in tx.execute(sql, (fit,))]
+
+
+def seen_by(tx: Transaction, fit: str) -> int:
+    """Return the newest label when a running fit was claimed."""
+    sql = "SELECT COALESCE(seen, 0) FROM motion_fit_requests WHERE fit = ?"
+    found = tx.execute(sql, (fit,)).fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def last_label(tx: Transaction, fit: str) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-import msgspec
+from typing import Any, Literal
 
 from motion import clock
 from motion.backends.base import Transaction
 from motion.components import StateVersion, Status
+from motion.persistence import asked
 from motion.persistence.layout import (
     ALL_ROWS,
     changed_column,
@@ -18,8 +17,18 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
+from motion.persistence.notes import decoded, encoded
+from motion.persistence.queue import LIVE_SQL
 from motion.persistence.vector_log import log_vectors
+from motion.tasks import TaskStatus
 from motion.triggers import TriggerSpec
+
+Stage = Literal["queued", "trial", "passed", "ready"]
+"""How far a candidate is: it waits for the one before it; is to be tried on a sample; its gate lets it go live; it waits
+for a person. None of these: its outputs are being built."""
+
+HAS_OUTPUT = '":done" <> 0'
+"""Of a slot: a run has made it, or a user has given it. One on which every run has failed was only prepared."""
 
 NUMBERED_AT_ONCE = 2_000
 """Switched outputs whose numbers are put right in one transaction: live writes wait no longer than for them."""
@@ -45,45 +54,79 @@ def add_version(
     parent: int | None = None,
     manifest: str | None = None,
     labels: int = 0,
-    metrics: dict[str, Any] | None = None,
+    notes: Mapping[str, Any] | None = None,
     duration_s: float = 0.0,
     fit: str | None = None,
     fingerprint: str | None = None,
+    stage: Stage | None = None,
 ) -> int:
     """Add the next version and return its number.
 
     Args:
+        notes: what is said of it beside its metrics.
         fit: the name of the fit that made it, None for `setup`.
     """
     sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM motion_states WHERE component = ?"
     number = int(tx.execute(sql, (component,)).fetchone()[0])
     tx.execute(
         "INSERT INTO motion_states (component, number, status, parent, manifest, labels, metrics, created_at, "
-        "duration_s, fit, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "duration_s, fit, fingerprint, notes, stage) VALUES (?, ?, ?, ?, ?, ?, '{}', ?, ?, ?, ?, ?, ?)",
         (
-            component, number, status, parent, manifest, labels, msgspec.json.encode(metrics or {}).decode(),
-            clock.now().isoformat(), duration_s, fit, fingerprint,
+            component, number, status, parent, manifest, labels, clock.now().isoformat(), duration_s, fit, fingerprint,
+            encoded(notes or {}), stage,
         ),
     )  # fmt: skip
     return number
 
 
-def set_status(
-    tx: Transaction,
-    component: str,
-    number: int,
-    status: Status,
-    metrics: dict[str, Any] | None = None,
-) -> None:
-    tx.execute(
-        "UPDATE motion_states SET status = ? WHERE component = ? AND number = ?",
-        (status, component, number),
+def set_status(tx: Transaction, component: str, number: int, status: Status) -> None:
+    sql = "UPDATE motion_states SET status = ?, stage = NULL WHERE component = ? AND number = ?"
+    tx.execute(sql, (status, component, number))
+
+
+def status_of(tx: Transaction, component: str, number: int) -> str:
+    """Return a version's status, of one that a person wants back: what it is until it is live again."""
+    sql = "SELECT status FROM motion_states WHERE component = ? AND number = ?"
+    return str(tx.execute(sql, (component, number)).fetchone()[0])
+
+
+def set_stage(tx: Transaction, component: str, number: int, stage: Stage | None) -> None:
+    """Note how far a candidate is."""
+    sql = "UPDATE motion_states SET stage = ? WHERE component = ? AND number = ?"
+    tx.execute(sql, (stage, component, number))
+
+
+def stage_of(tx: Transaction, component: str, number: int) -> str | None:
+    sql = "SELECT stage FROM motion_states WHERE component = ? AND number = ?"
+    found = tx.execute(sql, (component, number)).fetchone()
+    return None if found is None else found[0]
+
+
+def queued(tx: Transaction, component: str) -> list[int]:
+    """Return the versions that are offered and wait for the candidate before them, oldest first."""
+    sql = (
+        "SELECT number FROM motion_states WHERE component = ? AND stage = 'queued' ORDER BY number"
     )
-    if metrics is not None:
-        tx.execute(
-            "UPDATE motion_states SET metrics = ? WHERE component = ? AND number = ?",
-            (msgspec.json.encode(metrics).decode(), component, number),
-        )
+    return [int(row[0]) for row in tx.execute(sql, (component,))]
+
+
+def end_asking(tx: Transaction, component: str, number: int) -> None:
+    """Note that a version has come as far as it does by itself: who asked for the fit that made it has an answer."""
+    asked.end_version(tx, component, number, "done")
+
+
+def set_figures(tx: Transaction, component: str, number: int, figures: Mapping[str, float]) -> None:
+    """Note what `evaluate` has measured of a version."""
+    sql = "UPDATE motion_states SET metrics = ? WHERE component = ? AND number = ?"
+    tx.execute(sql, (encoded(figures), component, number))
+
+
+def add_notes(tx: Transaction, component: str, number: int, notes: Mapping[str, Any]) -> None:
+    """Say something of a version beside its metrics. What was said under other names stays."""
+    sql = "SELECT notes FROM motion_states WHERE component = ? AND number = ?"
+    before = decoded(tx.execute(sql, (component, number)).fetchone()[0])
+    sql = "UPDATE motion_states SET notes = ? WHERE component = ? AND number = ?"
+    tx.execute(sql, (encoded({**before, **notes}), component, number))
 
 
 def set_live(tx: Transaction, component: str, number: int, change: int) -> None:
@@ -112,6 +155,7 @@ def set_live(tx: Transaction, component: str, number: int, change: int) -> None:
         (component, number),
     )
     set_status(tx, component, number, "live")
+    asked.end_version(tx, component, number, "done")
 
 
 def note_end(tx: Transaction, component: str, number: int, change: int) -> None:
@@ -143,14 +187,25 @@ def is_gated(tx: Transaction, component: str) -> bool:
     )
 
 
+def is_rollback(tx: Transaction, component: str) -> bool:
+    sql = "SELECT is_rollback FROM motion_components WHERE name = ?"
+    return bool(tx.execute(sql, (component,)).fetchone()[0])
+
+
 def version_before(tx: Transaction, component: str) -> int | None:
-    """Return the version that a rollback goes to: of those promoted before the live one, the last."""
+    """Return the version that a rollback goes to: of those promoted before the live one, the last. One that is asked for
+    already counts as live, so that two rollbacks go two back, however fast they follow each other."""
+    sql = "SELECT live, candidate, is_gated, is_rollback FROM motion_components WHERE name = ?"
+    live, pending, gated, is_rollback = tx.execute(sql, (component,)).fetchone() or (None,) * 4
+    is_asked = pending is not None and not gated and pending != live
+    if is_asked and not is_rollback:
+        return live  # a promotion that has not come about is what is taken back
+    after = pending if is_asked else live
     sql = (
-        "SELECT number FROM motion_states WHERE component = ?1 AND status = 'retired' AND manifest NOT NULL AND since < "
-        "(SELECT since FROM motion_states s JOIN motion_components c ON c.name = s.component AND c.live = s.number "
-        "WHERE c.name = ?1) ORDER BY since DESC LIMIT 1"
+        "SELECT number FROM motion_states WHERE component = ?1 AND status = 'retired' AND manifest IS NOT NULL "
+        "AND since < (SELECT since FROM motion_states WHERE component = ?1 AND number = ?2) ORDER BY since DESC LIMIT 1"
     )
-    found = tx.execute(sql, (component,)).fetchone()
+    found = tx.execute(sql, (component, after)).fetchone()
     return None if found is None else int(found[0])
 
 
@@ -172,7 +227,10 @@ def is_known(tx: Transaction, component: str, manifest: str) -> bool:
 def kept_outputs(tx: Transaction, component: str, count: int) -> list[int]:
     """Return the versions whose outputs are kept: live, candidate, the `count` retired last, and the one before a switch
     until the outputs that differ from it are known."""
-    sql = "SELECT number FROM motion_states WHERE component = ? AND status = 'retired' ORDER BY until DESC LIMIT ?"
+    sql = (
+        "SELECT number FROM motion_states WHERE component = ?1 AND status = 'retired' AND number IS NOT "
+        "(SELECT candidate FROM motion_components WHERE name = ?1) ORDER BY until DESC LIMIT ?2"
+    )
     retired = [int(row[0]) for row in tx.execute(sql, (component, count))]
     sql = "SELECT before FROM motion_switches WHERE component = ?"
     compared = [int(row[0]) for row in tx.execute(sql, (component,))]
@@ -188,7 +246,7 @@ def forget_states(tx: Transaction, component: str, count: int) -> bool:
     """
     old = (
         "SELECT number FROM motion_states s JOIN motion_components c ON c.name = s.component WHERE c.name = ?1 "
-        "AND manifest NOT NULL AND number IS NOT live AND number IS NOT candidate "
+        "AND manifest IS NOT NULL AND number IS NOT live AND number IS NOT candidate AND status != 'candidate' "
         "ORDER BY until DESC, number DESC LIMIT -1 OFFSET ?2"
     )
     sql = f"UPDATE motion_states SET manifest = NULL WHERE component = ?1 AND number IN ({old})"
@@ -313,31 +371,35 @@ def waiting_candidates(tx: Transaction) -> int:
     """Return how many candidates are on their way to be live; one that waits for a person is not."""
     sql = (
         "SELECT COUNT(*) FROM motion_components c JOIN motion_states s ON s.component = c.name AND s.number = c.candidate "
-        "WHERE c.is_gated = 0 OR json_extract(s.metrics, '$.is_ready') IS NULL"
+        "WHERE c.is_gated = 0 OR s.stage IS NOT 'ready'"
     )
-    return int(tx.execute(sql).fetchone()[0])
+    queued = "SELECT COUNT(*) FROM motion_states WHERE stage = 'queued'"
+    return sum(int(tx.execute(each).fetchone()[0]) for each in (sql, queued))
 
 
 def versions(tx: Transaction, component: str) -> list[StateVersion]:
-    """Return a component's versions, oldest first."""
+    """Return a component's versions, oldest first. The one that is on its way to be live is shown as a candidate,
+    whatever it was before."""
+    candidate, live = candidate_version(tx, component), live_version(tx, component)
     rows = tx.execute(
-        "SELECT number, status, parent, labels, metrics, created_at, duration_s, fingerprint, manifest NOT NULL "
+        "SELECT number, status, parent, labels, metrics, created_at, duration_s, fingerprint, manifest IS NOT NULL, notes "
         "FROM motion_states WHERE component = ? ORDER BY number",
         (component,),
     ).fetchall()
     return [
-        StateVersion(
-            number,
-            status,
-            parent,
-            labels,
-            msgspec.json.decode(metrics),
-            datetime.fromisoformat(at),
-            seconds,
-            fingerprint,
-            bool(is_kept),
+        StateVersion.of(
+            decoded(metrics),
+            decoded(notes),
+            number=number,
+            status="candidate" if number == candidate != live else status,
+            parent=parent,
+            rows=labels,
+            created_at=datetime.fromisoformat(at),
+            duration_s=seconds,
+            fingerprint=fingerprint,
+            is_kept=bool(is_kept),
         )
-        for number, status, parent, labels, metrics, at, seconds, fingerprint, is_kept in rows
+        for number, status, parent, labels, metrics, at, seconds, fingerprint, is_kept, notes in rows
     ]
 
 
@@ -369,3 +431,48 @@ def has_output(spec: TriggerSpec, version: int) -> str:
     """Return the condition, on a row's `:row`, that a version has outputs for it."""
     slot = f'slot = {slot_of(version, 0)} + ":row"'
     return f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE {slot})"
+
+
+def built(tx: Transaction, spec: TriggerSpec, version: int, live: int) -> tuple[bool, int]:
+    """Return whether no task for a candidate's outputs is left of a row that the live version has outputs for, and how
+    many of such rows could not be made."""
+    source = "FROM motion_tasks t WHERE trigger = ? AND version = ? AND version NOT NULL AND status"
+    first = slot_of(live, 0)
+    has_live = (
+        f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE slot BETWEEN {first} + t.low AND {first} + t.high "
+        f"AND {HAS_OUTPUT})"
+    )
+    named = (spec.name, version)
+    left = f"SELECT 1 {source} IN {LIVE_SQL} AND {has_live} LIMIT 1"
+    dead = f"SELECT COUNT(*) {source} = {TaskStatus.DEAD:d} AND {has_live}"
+    return tx.execute(left, named).fetchone() is None, int(tx.execute(dead, named).fetchone()[0])
+
+
+def adopt_dead(tx: Transaction, spec: TriggerSpec, version: int) -> int:
+    """Make the rows on which a candidate's outputs could not be made dead letters like any, unless they have one; return
+    how many there are."""
+    chosen = (
+        "FROM motion_tasks t WHERE trigger = ?1 AND version = ?2 AND version NOT NULL "
+        f"AND status = {TaskStatus.DEAD:d}"
+    )
+    count = int(tx.execute(f"SELECT COUNT(*) {chosen}", (spec.name, version)).fetchone()[0])
+    known = "SELECT 1 FROM motion_tasks o WHERE o.trigger = ?1 AND o.version IS NULL AND o.low <= t.low AND o.high >= t.low"
+    sql = f"UPDATE motion_tasks SET version = NULL WHERE task IN (SELECT task {chosen} AND NOT EXISTS ({known}))"
+    tx.execute(sql, (spec.name, version))
+    return count
+
+
+def overcome(tx: Transaction, spec: TriggerSpec, version: int) -> list[int]:
+    """Return the dead letters of rows that the live version has no outputs for, and a candidate has."""
+    live = live_version(tx, spec.component or "")
+    if live is None:
+        return []
+    has = (
+        f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE slot = ? + t.low AND {HAS_OUTPUT})"
+    )
+    sql = (
+        f"SELECT task FROM motion_tasks t WHERE trigger = ? AND status = {TaskStatus.DEAD:d} AND version IS NULL "
+        f"AND low = high AND {has} AND NOT {has}"
+    )
+    found = tx.execute(sql, (spec.name, slot_of(version, 0), slot_of(live, 0)))
+    return [int(row[0]) for row in found.fetchall()]
