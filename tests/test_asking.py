@@ -15,7 +15,8 @@ import pytest
 
 import motion
 from tests.conftest import OpenStore, pause, until
-from tests.test_numbers import FORMAT_1, SCHEMAS, Taste
+from tests.test_numbers import FORMAT_1, SCHEMAS
+from tests.test_numbers import Taste as OfFormat1
 
 
 @dataclass
@@ -491,8 +492,60 @@ def test_figures_and_notes_of_a_store_of_format_1_are_put_apart(
         file.execute("UPDATE motion_states SET metrics = ?", (metrics,))
     file.close()
 
-    store = open_store(schemas=SCHEMAS, triggers=[Taste()], run=False)
+    store = open_store(schemas=SCHEMAS, triggers=[OfFormat1()], run=False)
     (found,) = store.model("Taste").versions()
     assert found.metrics == {"q": 1.0, "live": {"q": 2.0}, "reason": "worse"}
     assert found.reason == "worse"
     assert store.sql("select metrics from motion_states")["metrics"].to_pylist() == ['{"q":1.0}']
+
+
+# -- a backfill that fails on a row --
+
+
+@motion.trigger(on="row.label", sets="row.out", inline=False)
+def doubled(label: int) -> str:
+    return str(2 * label)
+
+
+class Taste(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="row.text", sets="row.vector", refresh="before")
+    def embed(self, state: int, text: str) -> Any:
+        return np.array([state, len(text)], np.float32)
+
+    @motion.fit(on="row.free")
+    def learn(self, state: int, rows: list[Row]) -> int:
+        return state + 1
+
+
+@pytest.mark.parametrize("fails", ["row", "always"])
+def test_a_backfill_whose_condition_fails_holds_up_nothing_and_tells_the_row(
+    open_store: OpenStore, tmp_path: Path, fails: str
+) -> None:
+    triggers = [doubled, Taste()]
+    store = opened(open_store, *triggers)
+    store.set_many("row", [{"id": i, "text": f'{{"x": {i}}}', "label": i} for i in range(1, 4)])
+    store.wait(timeout=60)
+    store.close()
+    store = opened(open_store, *triggers, run=False)
+    change = store.backfill("doubled", where="json_extract(text, '$.x') > 1", force=True)
+    store.set("row", id=2, text="{not json")
+    store.close()
+    if fails == "always":
+        with sqlite3.connect(tmp_path / "shop.motion" / "store.sqlite") as file:
+            file.execute("UPDATE motion_backfills SET condition = 'gone(text)'")
+        file.close()
+    store = opened(open_store, *triggers)
+    store.set("row", id=1, free=np.ones(1))
+    store.model("Taste").fit().wait(timeout=60)
+    assert statuses(store, "Taste") == ["retired", "live"]
+    with pytest.raises(motion.TaskFailed, match="condition of a backfill cannot be answered"):
+        store.change(change.key).wait(timeout=60)
+    store.wait(timeout=60)
+    assert [letter.row for letter in store.errors()] == ["id=2" if fails == "row" else "id=1"]
+    assert [row.out for row in store.rows("row")] == ["2", "4", "6"]
+    store.retry()
+    store.wait(timeout=60)
+    assert store.errors() == []

@@ -15,8 +15,9 @@ kinds:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -32,6 +33,8 @@ from motion.persistence.layout import Layout, quoted
 from motion.persistence.numbers import next_number
 from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, Lane, ranges_of
 from motion.triggers import TriggerSpec
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["backfill", "build", "refresh", "sweep", "joined"]
 
@@ -232,22 +235,60 @@ def unfinished(tx: Transaction) -> list[Backfill]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The next rows that a backfill takes, ascending, and the row that it goes on from."""
+    """The next rows that a backfill takes, ascending, and the row that it goes on from.
+
+    Attributes:
+        failed: rows on which its condition cannot be answered, with the error.
+    """
 
     rows: Sequence[int]
     next: int
+    failed: Mapping[int, str] = field(default_factory=dict)
 
 
 def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
     """Return the next part of a backfill."""
     condition, values = _wanted(tx, layout, spec, backfill)
     sql = f"SELECT {layout.row} {condition} ORDER BY {layout.row} LIMIT {ROWS_AT_ONCE}"
-    rows = [int(row[0]) for row in tx.execute(sql, values)]
+    try:
+        rows = [int(row[0]) for row in tx.execute(sql, values)]
+    except Exception as exc:
+        if backfill.chosen is None:
+            raise
+        logger.debug("a condition of a backfill is asked row by row: %s", exc)
+        return _judged_alone(tx, layout, spec, backfill)
     ranges = ranges_of(rows)
     if len(ranges) > RANGES_AT_ONCE:
         end = ranges[RANGES_AT_ONCE - 1][1]
         return Part([row for row in rows if row <= end], end + 1)
     return Part(rows, rows[-1] + 1 if len(rows) == ROWS_AT_ONCE else backfill.last + 1)
+
+
+def _judged_alone(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
+    """Return the next part of a backfill whose condition fails on some of its rows, such as `json_extract` on a text that
+    was set since and is no JSON: that is these rows' failure, and the others go on. A condition that fails whatever the
+    row ends its backfill, as the failure of the first."""
+    anyhow, _ = _wanted(tx, layout, spec, replace(backfill, condition=None))
+    sql = f"SELECT {layout.row} {anyhow} ORDER BY {layout.row} LIMIT {RANGES_AT_ONCE}"
+    asked = [int(row[0]) for row in tx.execute(sql)]
+    condition, values = _wanted(tx, layout, spec, backfill)
+    one = f"SELECT 1 {condition} AND {layout.row} = CAST(? AS INTEGER)"
+    try:
+        tx.execute(f"EXPLAIN {one}", (*values, 0)).fetchall()
+    except Exception as exc:  # noqa: BLE001 - it is told as the row's
+        return Part([], backfill.last + 1, {row: _said_of(exc) for row in asked[:1]})
+    rows, failed = [], {}
+    for row in asked:
+        try:
+            if tx.execute(one, (*values, row)).fetchone() is not None:
+                rows.append(row)
+        except Exception as exc:  # noqa: BLE001 - of a user's condition: anything may come out
+            failed[row] = _said_of(exc)
+    return Part(rows, asked[-1] + 1 if len(asked) == RANGES_AT_ONCE else backfill.last + 1, failed)
+
+
+def _said_of(exc: Exception) -> str:
+    return f"SqlError: the condition of a backfill cannot be answered for this row: {exc}"
 
 
 def hand_over(
@@ -261,6 +302,9 @@ def hand_over(
     if found is None or found[0] != backfill.next:
         return
     _make_tasks(tx, layout, spec, backfill, part)
+    for row, error in part.failed.items():
+        cause = Cause(next_number(tx), backfill.change, priority=BACKFILL_PRIORITY)
+        queue.bury(tx, queue.add_alone(tx, spec, row, cause, None), 0, error, "")
     _move(tx, layout, backfill, part)
 
 
