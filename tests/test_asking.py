@@ -549,3 +549,36 @@ def test_a_backfill_whose_condition_fails_holds_up_nothing_and_tells_the_row(
     store.retry()
     store.wait(timeout=60)
     assert store.errors() == []
+
+
+# -- a view of what was live --
+
+
+def outputs(store: motion.Store) -> set[int]:
+    """Return the versions that have outputs."""
+    found = store.sql('select distinct slot >> 40 as version from "motion_outputs_Taste.embed"')
+    return set(found["version"].to_pylist())
+
+
+def test_a_view_keeps_its_version_until_it_ends_whatever_goes_live(open_store: OpenStore) -> None:
+    store = opened(open_store, Taste())
+    store.set_many("row", [{"id": i, "text": "x" * i} for i in range(1, 6)])
+    store.wait(timeout=60)
+    model = store.model("Taste")
+
+    def fit(label: int) -> None:
+        store.set("row", id=1, free=np.full(1, label))
+        model.fit().wait(timeout=60)
+        store.wait(timeout=60)
+
+    with model.live() as (state, view):
+        for label in range(3):
+            fit(label)
+        assert store.status().versions["Taste"] == 4
+        assert (state, view.get("row", 2).vector.tolist()) == (1, [1, 2])
+        assert len(view.search("row.vector", [1.0, 1.0], k=5)) == 5
+        until(store, lambda: outputs(store) == {1, 3, 4})
+        with model.live() as (newer, _):  # of another version, which ends first
+            assert newer == 4
+    fit(3)
+    until(store, lambda: outputs(store) == {4, 5})

@@ -13,7 +13,7 @@ from motion.database import Database, id_of
 from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
 from motion.explanation import fits_of, labels_of
 from motion.fitting import ensure_live
-from motion.persistence import asked, labels, states
+from motion.persistence import asked, files, labels, states
 from motion.persistence.numbers import next_number
 from motion.promotion import ask_live
 from motion.view import View
@@ -144,14 +144,23 @@ class Model:
 
     @contextmanager
     def live(self) -> Iterator[tuple[Any, View]]:
-        """Give the live state, and a view of the store that sees this version's outputs, whatever goes live meanwhile."""
-        number = ensure_live(self._database, self._component)
-        if number is None:
-            raise UnknownVersion(self._component, "that is live: it waits for its first fit", ())
-        yield (
-            self._database.state(self._component, number),
-            View(self._database, [], {self._component: number}),
-        )
+        """Give the live state, and a view of the store that sees this version's outputs, whatever goes live meanwhile: they
+        are kept until the end of the `with`. Rows that are set later have outputs of this version while it is live, or
+        candidate."""
+        folder = self._database.backend.folder
+        while True:
+            number = ensure_live(self._database, self._component)
+            if number is None:
+                raise UnknownVersion(
+                    self._component, "that is live: it waits for its first fit", ()
+                )
+            with files.viewed(folder, self._component, number):
+                with self._database.backend.read() as tx:
+                    is_live = states.live_version(tx, self._component) == number
+                if is_live:  # else its outputs may be gone
+                    state = self._database.state(self._component, number)
+                    yield state, View(self._database, [], {self._component: number})
+                    return
 
     def _known(self, number: int) -> None:
         if isinstance(number, bool) or not isinstance(number, int):

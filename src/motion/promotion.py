@@ -383,6 +383,7 @@ def _forget_outputs(database: Database, component: str, count: int) -> int:
         keep = states.kept_outputs(
             tx, component, count
         )  # anew each time: one of them may be a candidate by now
+        keep += files.versions_viewed(database.backend.folder, component)
         deleted = 0
         for _, spec in versioned(database, component):
             deleted += states.delete_outputs(tx, spec, keep, FORGOTTEN_AT_ONCE)

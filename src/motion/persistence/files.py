@@ -19,6 +19,7 @@ from motion.faults import reach
 
 FOLDER = "states"
 LOCK = "states.lock"
+VIEWS = "views"
 
 
 def write(folder: Path, content: bytes, ending: str) -> str:
@@ -95,6 +96,47 @@ def sweep(folder: Path, is_named: Container[str]) -> int | None:
     except BlockingIOError:
         return None
     return len(spare)
+
+
+@contextmanager
+def viewed(folder: Path, component: str, number: int) -> Iterator[None]:
+    """Have the outputs of a state version kept while somebody looks at them, in whichever process. What keeps them is a
+    lock, which ends with the process."""
+    place = folder / VIEWS / f"{component}.{number}"
+    place.parent.mkdir(exist_ok=True)
+    while True:
+        file = os.open(place, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if _is_at(place, file):
+                yield
+                return
+            # It was removed between the two: nobody would see this lock.
+        finally:
+            os.close(file)
+
+
+def _is_at(place: Path, file: int) -> bool:
+    try:
+        return place.stat().st_ino == os.fstat(file).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def versions_viewed(folder: Path, component: str) -> list[int]:
+    """Return the state versions whose outputs somebody looks at now."""
+    found = []
+    place = folder / VIEWS
+    for each in place.glob(f"{component}.*") if place.is_dir() else ():
+        file = os.open(each, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            each.unlink(missing_ok=True)
+        except BlockingIOError:
+            found.append(int(each.name.rpartition(".")[2]))
+        finally:
+            os.close(file)
+    return found
 
 
 @contextmanager
