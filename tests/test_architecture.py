@@ -22,7 +22,7 @@ LEVELS: Mapping[str, int] = {
     unit: level
     for level, units in enumerate(
         (
-            "errors words guard clock forks lookups faults interrupts tracebacks schedules events rates locks schema codecs nested lending options parameters triggers components graph fingerprints tasks costs derive",
+            "errors words guard clock forks lookups windows faults interrupts tracebacks schedules events rates locks schema codecs nested lending options parameters elsewhere triggers kept_keys components graph fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
             "database growing search view change intake load aio store "

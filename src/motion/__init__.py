@@ -58,6 +58,7 @@ from motion.store import Store
 from motion.tasks import DeadLetter
 from motion.triggers import Failed, Resources, trigger
 from motion.view import View
+from motion.windows import Window
 
 __all__ = [
     "BadRows",
@@ -109,6 +110,7 @@ __all__ = [
     "Vector",
     "View",
     "WaitTimeout",
+    "Window",
     "always",
     "create_store",
     "cron",

@@ -39,6 +39,7 @@ from motion.errors import (
 )
 from motion.graph import Graph
 from motion.growing import GrowingTexts
+from motion.kept_keys import keepers
 from motion.persistence import (
     backfills,
     backlog,
@@ -64,7 +65,7 @@ from motion.persistence.writes import (
 )
 from motion.schema import Table, Tables, differing_in_case
 from motion.tasks import Cause
-from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind, looked_up_keys
+from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Code:
         given = list(given)
         components = _by_name([each for each in given if isinstance(each, Component)])
         classes = _by_class(components)
-        triggers = looked_up_keys(tables)
+        triggers = keepers(tables)
         for each in given:
             if isinstance(each, Component):
                 triggers += bind_component(each, tables, classes)
@@ -204,7 +205,7 @@ class Database:
         code = Code.of(kept, tables)
         specs = [trigger.spec for trigger in code.triggers.values()]
         graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
-        looked_up = [trigger.spec for trigger in looked_up_keys(tables)]
+        looked_up = [trigger.spec for trigger in keepers(tables)]
 
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = catalog.known_triggers(tx)

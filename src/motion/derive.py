@@ -23,7 +23,7 @@ from motion.lending import taken
 from motion.rates import Turns
 from motion.schema import Key, Table
 from motion.tracebacks import text_of
-from motion.triggers import Failed, Trigger, TriggerSpec
+from motion.triggers import VALUES, Failed, Trigger, TriggerSpec
 
 
 class Run(Protocol):
@@ -273,7 +273,7 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
     """Return for each parameter its arguments, one for each row."""
     columns: list[Any] = []
     for parameter in spec.parameters:
-        if parameter.kind in ("key", "lookup"):
+        if parameter.kind in VALUES:
             columns.append(_handed_out(batch.keys[parameter.column]))
         elif parameter.kind == "row":
             columns.append(batch.rows)
@@ -365,7 +365,7 @@ def _is_in_order(given: Any) -> bool:
 def _batch_arguments(spec: TriggerSpec, batch: Batch, rows: range) -> list[Any]:
     arguments: list[Any] = []
     for parameter in spec.parameters:
-        if parameter.kind in ("key", "lookup"):
+        if parameter.kind in VALUES:
             values = batch.keys[parameter.column][rows.start : rows.stop]
             arguments.append(list(_handed_out(values)))
         elif parameter.kind == "store":

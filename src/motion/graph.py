@@ -17,6 +17,7 @@ from motion.events import event_table
 from motion.lookups import Lookup
 from motion.schema import Table, Tables
 from motion.triggers import TriggerSpec
+from motion.windows import Window
 
 Levels = Mapping[str, Mapping[str, frozenset[str]]]
 
@@ -113,6 +114,16 @@ class Graph:
                 found[fit.table, key] = (*found.get((fit.table, key), ()), fit)
         return found
 
+    @cached_property
+    def windowed(self) -> Mapping[str, tuple[tuple[TriggerSpec, Window], ...]]:
+        """The triggers with windows over rows of a table, by that table."""
+        found: dict[str, tuple[tuple[TriggerSpec, Window], ...]] = {}
+        for name in self.order:
+            for window in self.triggers[name].windows:
+                pair = self.triggers[name], window
+                found[window.table] = (*found.get(window.table, ()), pair)
+        return found
+
     def followers_of(self, table: str) -> tuple[tuple[TriggerSpec, Lookup], ...]:
         """Return the triggers that run on rows which look up any key of a table."""
         pairs = (pair for (of, _), found in self.followers.items() if of == table for pair in found)
@@ -123,6 +134,7 @@ class Graph:
         specs = [spec for spec in self.triggers.values() if spec.table == table]
         keys = {key for spec in specs for key in (*spec.on, *spec.looked_up_by)}
         keys |= {name for other, name in self.followers if other == table}
+        keys |= {key for _, window in self.windowed.get(table, ()) for key in window.held_keys}
         return tuple(name for name in self.tables.get(table).keys if name in keys)
 
     def row_level(self, spec: TriggerSpec) -> frozenset[str]:
@@ -243,7 +255,7 @@ class Graph:
 
     def _check_lookups(self) -> None:
         for spec in self.triggers.values():
-            for lookup in spec.lookups:
+            for lookup in spec.elsewhere:
                 maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
                 if maker is not None and maker.is_versioned:
                     raise TriggerError(
@@ -269,8 +281,10 @@ def _needed(spec: TriggerSpec) -> tuple[str, ...]:
 def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
     if spec.sets_table is not None:
         looked_up = {lookup.table for lookup in other.lookups if lookup.follow}
+        looked_up |= {window.table for window in other.windows}
         return spec.sets_table == other.table or spec.sets_table in looked_up
     looked_up = {lookup.key for lookup in other.lookups if lookup.follow}
+    looked_up |= {f"{each.table}.{key}" for each in other.windows for key in each.held_keys}
     if looked_up.intersection(f"{spec.table}.{key}" for key in spec.sets):
         return True
     runs_on = {*other.on, *other.looked_up_by}

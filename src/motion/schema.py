@@ -34,6 +34,7 @@ from motion.codecs import (
 from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
 from motion.lookups import Lookup, lookup_of
 from motion.nested import Unsupported
+from motion.windows import Window, window_of
 
 Metric = Literal["cosine", "dot", "l2"]
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
@@ -130,6 +131,7 @@ class Key:
     level: str | None = None
     make_default: Callable[[], Any] | None = None
     lookup: Lookup | None = None
+    window: Window | None = None
 
     def encode(self, value: Any) -> Stored:
         """Return the stored form of `value` (None stays None).
@@ -494,6 +496,7 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
         index=vector.index if vector else "auto",
         dim=vector.dim if vector else None,
         lookup=lookup_of(hint),
+        window=window_of(hint),
         level=options.level,
         make_default=_default_of(field),
     )

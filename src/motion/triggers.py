@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from motion.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
+from motion.elsewhere import check_lookup, checked_window
 from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
@@ -24,6 +25,7 @@ from motion.parameters import is_async as is_async_function
 from motion.rates import Rate, Turns, rate_of
 from motion.schedules import Schedule
 from motion.schema import Table, Tables
+from motion.windows import Window, window_of
 
 DECLARATION = "__motion_trigger__"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -95,20 +97,26 @@ class Declaration:
     resources: Resources | None = None
 
 
+VALUES = ("key", "lookup", "window")
+"""Kinds of parameters that have a value for each row."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a trigger: a key of the row, or something else that the worker supplies."""
 
     name: str
-    kind: Literal["key", "row", "store", "state", "lookup"]
+    kind: Literal["key", "row", "store", "state", "lookup", "window"]
     is_optional: bool = False
     component: str | None = None
     lookup: Lookup | None = None
+    window: Window | None = None
 
     @property
     def column(self) -> str:
         """What its values are found under among the inputs of a run."""
-        return self.name if self.lookup is None else self.lookup.column
+        elsewhere = self.lookup or self.window
+        return self.name if elsewhere is None else elsewhere.column
 
 
 @dataclass(frozen=True)
@@ -174,19 +182,31 @@ class TriggerSpec:
         return tuple(dict.fromkeys(p.lookup for p in self.parameters if p.lookup))
 
     @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """What is held by windows over other rows, in the order of the parameters."""
+        return tuple(dict.fromkeys(p.window for p in self.parameters if p.window))
+
+    @cached_property
+    def elsewhere(self) -> tuple[Lookup | Window, ...]:
+        """All that it takes of other rows."""
+        return (*self.lookups, *self.windows)
+
+    @cached_property
     def looked_up_by(self) -> tuple[str, ...]:
-        """The keys whose change runs it, beside those of `on`: they say where to look."""
-        return tuple(dict.fromkeys(each.by for each in self.lookups if each.by not in self.on))
+        """The keys whose change runs it, beside those of `on`: they say which other rows it takes values of."""
+        keys = [*(each.by for each in self.lookups), *(k for w in self.windows for k in w.own_keys)]
+        return tuple(dict.fromkeys(key for key in keys if key not in self.on))
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """The columns of inputs that its parameters take, keys and lookups, in the order of the parameters."""
-        return tuple(p.column for p in self.parameters if p.kind in ("key", "lookup"))
+        """The columns of inputs that its parameters take, keys, lookups and windows, in the order of the parameters."""
+        return tuple(p.column for p in self.parameters if p.kind in VALUES)
 
     @cached_property
     def needed_lookups(self) -> tuple[str, ...]:
-        """The columns of lookups that must have values before it runs."""
-        return tuple(p.column for p in self.parameters if p.lookup and not p.is_optional)
+        """The columns of lookups and windows that must have values before it runs."""
+        found = [p for p in self.parameters if p.lookup or p.window]
+        return tuple(p.column for p in found if not p.is_optional)
 
     @cached_property
     def components(self) -> tuple[str, ...]:
@@ -469,7 +489,7 @@ def bind(
         fingerprint=fingerprint_of(
             function,
             declaration.version,
-            repr((on, sets, sets_table, declaration.page, component, *_looked_up(parameters))),
+            repr((on, sets, sets_table, declaration.page, component, *elsewhere_of(parameters))),
             declaration.when,
         ),
         batch=declaration.batch,
@@ -500,50 +520,9 @@ def bind(
     return Trigger(spec, function, declaration.when)
 
 
-def _looked_up(parameters: Sequence[Parameter]) -> tuple[Lookup, ...]:
-    return tuple(parameter.lookup for parameter in parameters if parameter.lookup)
-
-
-def looked_up_keys(tables: Tables) -> list[Trigger]:
-    """Return what keeps the keys that are declared as lookups: a trigger for each, called "table.key"."""
-    return [
-        _looked_up_key(table, key.name, key.lookup, tables)
-        for table in tables
-        for key in table.keys.values()
-        if key.lookup is not None
-    ]
-
-
-def _looked_up_key(table: Table, key: str, lookup: Lookup, tables: Tables) -> Trigger:
-    name = f"{table.name}.{key}"
-    try:
-        check_lookup(lookup, table, tables)
-    except SchemaError as exc:
-        raise SchemaError(f"key {name}: {exc}") from exc
-    given, kept = tables.key(lookup.key), table.keys[key]
-    if not lookup.follow:
-        raise SchemaError(
-            f"key {name}: a key that is a lookup follows what it looks up; follow=False goes with a trigger's parameter."
-        )
-    if kept.is_page or key == "id" or kept.codec.sql_type != given.codec.sql_type:
-        raise SchemaError(
-            f"key {name} is declared as what {lookup.key} holds, {given.codec.expected}, but is {kept.codec.expected}."
-        )
-    spec = TriggerSpec(
-        name=name,
-        table=table.name,
-        on=(lookup.by,),
-        parameters=(Parameter("value", "lookup", is_optional=True, lookup=lookup),),
-        sets=(key,),
-        sets_table=None,
-        page=None,
-        fingerprint=fingerprint_of(_as_it_is, "1", repr(lookup), None),
-    )
-    return Trigger(spec, _as_it_is)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+def elsewhere_of(parameters: Sequence[Parameter]) -> tuple[Lookup | Window, ...]:
+    found = (parameter.lookup or parameter.window for parameter in parameters)
+    return tuple(each for each in found if each is not None)
 
 
 def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
@@ -655,6 +634,17 @@ def _parameters(
             may_be_unset = takes_none(hint) or parameter.default is None
             found.append(Parameter(parameter.name, "lookup", may_be_unset, lookup=lookup))
             continue
+        window = window_of(hint)
+        if window is not None:
+            try:
+                window = checked_window(window, table, tables)
+            except SchemaError as exc:
+                raise TriggerError(
+                    f"trigger {name!r}, parameter {parameter.name!r}: {exc}"
+                ) from exc
+            may_be_unset = takes_none(hint) or parameter.default is None
+            found.append(Parameter(parameter.name, "window", may_be_unset, window=window))
+            continue
         if component is not None and position == 0 and parameter.name in table.keys:
             raise TriggerError(
                 f"{name}: the first parameter after self receives the component's state, but is called "
@@ -667,23 +657,6 @@ def _parameters(
             if parameter.default is None and found[-1].kind == "key":
                 found[-1] = replace(found[-1], is_optional=True)
     return tuple(found)
-
-
-def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
-    """Hold a lookup against the tables.
-
-    Raises:
-        SchemaError: it does not fit.
-    """
-    looked_up, by = tables.key(lookup.key), table.key(lookup.by)
-    target = tables.get(lookup.table).keys["id"]
-    if by.codec.sql_type != target.codec.sql_type or by.is_page:
-        raise SchemaError(
-            f"{table.name}.{by.name} holds {by.codec.expected}, and an id of {lookup.table!r} is "
-            f"{target.codec.expected}; by= names the key that holds the id."
-        )
-    if looked_up.name == "id" or looked_up.is_page:
-        raise SchemaError(f"{lookup.key} is part of the primary key, which by= gives already.")
 
 
 def _parameter(
@@ -767,9 +740,9 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse(
             "memo=True takes a result for equal parameters, which 'row' and 'store' are not; take the keys that it needs."
         )
-    if spec.lookups and spec.event:
+    if (spec.lookups or spec.windows) and spec.event:
         refuse(
-            "it runs on an event, which has no row that a lookup could be followed for; take 'store'."
+            "it runs on an event, which has no row that lookups and windows could be followed for; take 'store'."
         )
     if spec.memo and spec.is_generator:
         refuse("memo=True does not go with a generator, whose items go out as they come.")

@@ -12,7 +12,7 @@ from motion.lookups import Lookup
 from motion.persistence import events, labels, parts, queue
 from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
-from motion.persistence.followers import followed
+from motion.persistence.followers import Changed, followed, take_left
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.made import unmake
 from motion.persistence.provenance import make_due
@@ -73,6 +73,7 @@ def fire(
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
             tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause)
+    tasks += _hold(tx, layouts, written, cause)
     for spec in graph.openers.get(table, ()) if written.made else ():
         due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
@@ -108,6 +109,30 @@ def _follow(
     if are_gone:
         make_due(tx, layout, spec, found.rows)
     return enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
+
+
+def _hold(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> int:
+    """Make triggers due on the rows whose windows hold, or held, rows that have changed; return how many tasks that
+    makes, at least."""
+    target, tasks = written.layout, 0
+    windowed = layouts.graph.windowed.get(target.table.name, ())
+    if not windowed:
+        return 0
+    changed = Changed(tx, target, written.changed, take_left(tx, target.table.name))
+    for spec, window in windowed:
+        layout = layouts[spec.table]
+        made = _run_of(written.made) if spec.table == target.table.name else range(0)
+        found = changed.holding(layout, spec, window, made, cause)
+        make_due(tx, layout, spec, found.rows)
+        tasks += enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
+    return tasks
+
+
+def _run_of(rows: Sequence[int]) -> range:
+    """Return rows as a range, where they are one; none otherwise."""
+    if not rows or max(rows) - min(rows) + 1 != len(rows):
+        return range(0)
+    return range(min(rows), max(rows) + 1)
 
 
 def enqueue_rows(
@@ -175,6 +200,7 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         _follow(tx, layouts, layout, spec, lookup, rows, cause, are_gone=True)
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
+    _hold(tx, layouts, Written(layout), cause)
     for key in layout.array_keys:
         _log(tx, layout, key.name, _slots_of(tx, layout, key.name, rows))
 

@@ -168,6 +168,9 @@ CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until t
     before INTEGER NOT NULL, version INTEGER NOT NULL,  -- that was live, and that is
     next INTEGER NOT NULL                               -- the first row that is not put right
 );
+CREATE TABLE IF NOT EXISTS motion_left (  -- windows that rows have left in this transaction: entity and place in its order
+    entry INTEGER PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL, value, place
+);
 CREATE TABLE IF NOT EXISTS motion_rates (  -- of a trigger with a rate: when its next call may begin, in milliseconds since the epoch
     trigger TEXT PRIMARY KEY, next_ms REAL NOT NULL
 );
@@ -286,7 +289,7 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     missing = sorted(keys - tables.get(spec.source).keys.keys())
     missing += [
         each.key
-        for each in spec.lookups
+        for each in spec.elsewhere
         if each.table not in tables or each.name not in tables.get(each.table).keys
     ]
     if missing:
@@ -435,6 +438,7 @@ def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) 
     present = tx.execute(sql, (f"motion_rows_{layout.table.name}",))
     for statement in layout.create_indexes({row[0] for row in present}):
         tx.execute(statement)
+    _open_leavers(tx, layout)
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
     _open_views(tx, layout)
@@ -442,6 +446,17 @@ def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) 
         "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT DO UPDATE SET signature = excluded.signature",
         (layout.table.name, signature),
     )
+
+
+def _open_leavers(tx: Transaction, layout: Layout) -> None:
+    """Make the database's own triggers that windows need, and drop those that none needs any more."""
+    sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? AND name GLOB 'motion_left_*'"
+    present = dict(tx.execute(sql, (f"motion_rows_{layout.table.name}",)).fetchall())
+    wanted = layout.create_leavers()
+    for name in present.keys() - wanted.keys():
+        tx.execute(f"DROP TRIGGER {quoted(name)}")
+    for name in wanted.keys() - present.keys():
+        tx.execute(wanted[name])
 
 
 def _open_events(tx: Transaction, layout: Layout) -> None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.codecs import Codec
 from motion.lookups import Lookup
 from motion.persistence.layout import Layout, Pins, in_ranges, parts_of, quoted
 from motion.tasks import Task
 from motion.triggers import TriggerSpec
+from motion.windows import BY_SQL, Window
 
-Fence = tuple[int, ...]
+Fence = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,10 @@ class Chain:
     Attributes:
         specs: the trigger first, then what follows it in memory.
         keys: the keys to read: inputs, and required keys that are no parameters.
-        lookups: what the first trigger looks up in other rows.
+        lookups, windows: what the first trigger takes of other rows.
         outputs: the keys that the chain sets on the row itself, whose old values tell what a result changes.
         fenced: what makes a result stale by its change: the `on` keys that the chain does not set itself, the keys that
-            say where to look, and what is looked up and followed.
+            say which other rows to take values of, what is looked up and followed, and what windows hold.
     """
 
     layout: Layout
@@ -47,29 +49,46 @@ class Chain:
         made = set(self.outputs)
         on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
         followed = [each.column for each in self.lookups if each.follow]
+        followed += [each.column for each in self.windows]
         return tuple(dict.fromkeys([*(key for key in on if key not in made), *followed]))
 
     @property
     def lookups(self) -> tuple[Lookup, ...]:
         return self.specs[0].lookups
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.specs[0].windows
+
     def fence_columns(self) -> list[str]:
         layout, first = self.layout, self.specs[0]
         followed = {each.column: layout.looked_up_number(first, each) for each in self.lookups}
+        followed |= {each.column: layout.window_fence(each) for each in self.windows}
         numbers = [
             followed[name] if name in followed else layout.changed(name) for name in self.fenced
         ]
         return [*numbers, *(layout.mark(spec) for spec in self.specs)]
 
     def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        """Return columns of inputs, keys and lookups, as values."""
-        keys = {**self.layout.table.keys}
-        for each in self.lookups:
-            keys[each.column] = self.layout.graph.tables.get(each.table).keys[each.name]
-        return {name: keys[name].codec.decode_column(column) for name, column in stored.items()}
+        """Return columns of inputs, keys, lookups and windows, as values."""
+        tables, keys = self.layout.graph.tables, {**self.layout.table.keys}
+        for each in self.specs[0].elsewhere:
+            keys[each.column] = tables.get(each.table).keys[each.name]
+        aggregates = {each.column: each.agg for each in self.windows}
+        return {
+            name: _decoded(keys[name].codec, aggregates.get(name), column)
+            for name, column in stored.items()
+        }
 
     def source(self) -> str:
         return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
+
+
+def _decoded(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column as values: of a window's sums and counts, which are numbers, as it is."""
+    if aggregate == "list":
+        return [codec.decode_column(values) for values in column]
+    return column if aggregate in ("count", "sum", "mean") else codec.decode_column(column)
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,7 @@ class Inputs:
         on_numbers: the number at which the first trigger's `on` keys last changed, for each row.
         names: each row's id and page keys.
         fences: each row's fence as read.
-        keys: key, or lookup by its column -> stored values.
+        keys: key, or lookup or window by its column -> stored values.
         outputs: key -> stored values before.
     """
 
@@ -115,6 +134,8 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     fence = chain.fence_columns()
     keys = [layout.inherited_value(key) for key in chain.keys]
     keys += [layout.looked_up(first, each) for each in chain.lookups]
+    computed = [each for each in chain.windows if each.agg in BY_SQL]
+    keys += [layout.window_value(each) for each in computed]
     outputs = [layout.value(key) for key in chain.outputs]
     columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs]
     sql = (
@@ -124,7 +145,8 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     found: list[tuple[Any, ...]] = []
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
         found += tx.execute(sql.format(in_ranges(layout.row, part))).fetchall()
-    names_of_keys = (*chain.keys, *(each.column for each in chain.lookups))
+    elsewhere: list[Lookup | Window] = [*chain.lookups, *computed]
+    names_of_keys = (*chain.keys, *(each.column for each in elsewhere))
     turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
     ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]
     starts = [sum(ends[: i + 1]) for i in range(len(ends))]
@@ -134,9 +156,29 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
         list(turned[1]),
         list(zip(*turned[starts[1] : starts[2]], strict=True)),
         list(zip(*turned[starts[2] : starts[3]], strict=True)),
-        dict(zip(names_of_keys, turned[starts[3] : starts[4]], strict=True)),
+        dict(zip(names_of_keys, turned[starts[3] : starts[4]], strict=True))
+        | _lists(tx, chain, list(turned[0])),
         dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
     )
+
+
+def _lists(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[str, Sequence[list[Any]]]:
+    """Return the values that windows hold of which lists are made, by the window's column."""
+    layout = chain.layout
+    found: dict[str, Sequence[list[Any]]] = {}
+    for window in (each for each in chain.windows if each.agg not in BY_SQL):
+        held: dict[int, list[Any]] = {row: [] for row in rows}
+        place = f"w.{quoted(window.other_order)}, w.id"
+        sql = (
+            f"SELECT {layout.row}, w.{quoted(window.name)} FROM {layout.base} r "
+            f"CROSS JOIN {layout.held_table(window)} w WHERE {{}} AND {layout.is_held(window)} "
+            f"ORDER BY {layout.row}, {place}"
+        )
+        for part in parts_of(rows):
+            for row, value in tx.execute(sql.format(in_ranges(layout.row, part))):
+                held[row].append(value)
+        found[window.column] = [values[-(window.rows or 0) :] for values in held.values()]
+    return found
 
 
 def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int, Fence]:

@@ -26,6 +26,7 @@ from motion.lookups import Lookup
 from motion.schema import STORED, Key, Table
 from motion.tasks import ranges_of
 from motion.triggers import TriggerSpec
+from motion.windows import Window
 
 ORIGIN_BITS = 20
 ORIGIN_MASK = (1 << ORIGIN_BITS) - 1
@@ -208,6 +209,59 @@ class Layout:
         row."""
         return f"COALESCE({self._lookup_alias(spec, lookup)}.{changed_column(lookup.name)}, 0)"
 
+    # -- windows, as subqueries over the alias w --
+
+    def window_value(self, window: Window) -> str:
+        """Return the expression of what a window holds, where the database computes it."""
+        column = f"w.{quoted(window.name)}"
+        if window.agg == "last":
+            latest = f"w.{quoted(window.other_order)} DESC, w.id DESC"
+            return f"(SELECT {column} FROM {self.frame(window)} ORDER BY {latest} LIMIT 1)"
+        computed = {
+            "count": "COUNT(*)",
+            "sum": f"COALESCE(SUM({column}), 0)",
+            "mean": f"AVG({column})",
+            "min": f"MIN({column})",
+            "max": f"MAX({column})",
+        }[window.agg]
+        return f"(SELECT {computed} FROM {self.limited_frame(window)})"
+
+    def window_fence(self, window: Window) -> str:
+        """Return the expression of what changes when a row comes into a window, changes there, or leaves it."""
+        numbers = [f"COALESCE(w.{changed_column(key)}, 0)" for key in window.held_keys]
+        latest = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+        frame = self.limited_frame(window)
+        return f"(SELECT COUNT(*) || ':' || COALESCE(MAX({latest}), 0) FROM {frame})"
+
+    def limited_frame(self, window: Window) -> str:
+        """Return the rest of a query over the rows `w` that are in a window of the row."""
+        if window.rows is None:
+            return self.frame(window)
+        latest = f"w.{quoted(window.other_order)} DESC, w.id DESC"
+        return f"(SELECT w.* FROM {self.frame(window)} ORDER BY {latest} LIMIT {window.rows}) w"
+
+    def frame(self, window: Window) -> str:
+        """Return the same without a bound on their number."""
+        return f"{self.held_table(window)} w WHERE {self.is_held(window)}"
+
+    def held_table(self, window: Window) -> str:
+        return Layout(self.graph.tables.get(window.table), self.graph).base
+
+    def is_held(self, window: Window) -> str:
+        """Return the condition that a row `w` is in the window of the row `r`, whatever the number of others."""
+        at, own_at = f"w.{quoted(window.other_order)}", f"r.{quoted(window.own_order)}"
+        conditions = [
+            f"w.{quoted(window.other_by)} = r.{quoted(window.own_by)}",
+            f"w.{quoted(window.name)} IS NOT NULL",
+            f"{at} <= {own_at}",
+        ]
+        if window.within_ms is not None:
+            conditions.append(f"{at} > {own_at} - {window.within_ms}")
+        if window.table == self.table.name:
+            before = "<=" if window.itself else "<"
+            conditions.append(f"({at} < {own_at} OR w.id {before} r.id)")
+        return " AND ".join(conditions)
+
     def _lookup_alias(self, spec: TriggerSpec, lookup: Lookup) -> str:
         return f"l{self.graph.rank[spec.name]}x{spec.lookups.index(lookup)}"
 
@@ -348,7 +402,7 @@ class Layout:
         looks_up = {
             lookup.by for spec in self.graph.of_table(self.table.name) for lookup in spec.lookups
         }
-        return [
+        statements = [
             f"CREATE INDEX {quoted(self._index_name(key.name))} ON {self.base} ({quoted(key.name)})"
             for key in self.table.keys.values()
             if (key.is_indexed or key.name in looks_up)
@@ -356,6 +410,44 @@ class Layout:
             and self._index_name(key.name) not in present
             and f"motion_index_{self.table.name}_{key.name}" not in present
         ]
+        for keys in self._placed():
+            name = self._index_name(" ".join(keys))
+            if name not in present:
+                columns = ", ".join(map(quoted, keys))
+                statements.append(f"CREATE INDEX {quoted(name)} ON {self.base} ({columns})")
+        return statements
+
+    def _placed(self) -> list[tuple[str, str]]:
+        """Return the pairs of keys, of entities and order, by which windows find rows of this table."""
+        held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
+        own = [w for spec in self.graph.of_table(self.table.name) for w in spec.windows]
+        pairs = [(window.other_by, window.other_order) for window in held]
+        pairs += [(window.own_by, window.own_order) for window in own]
+        return list(dict.fromkeys(pairs))
+
+    def create_leavers(self) -> Mapping[str, str]:
+        """Return the statements that let the database note which windows a row leaves, by the names of these triggers."""
+        held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
+        statements: dict[str, str] = {}
+        for by, order in dict.fromkeys((each.other_by, each.other_order) for each in held):
+            table = self.table.name.replace("'", "''")
+            note = (
+                f"INSERT INTO motion_left (source, key, value, place) "
+                f"VALUES ('{table}', '{by}', OLD.{quoted(by)}, OLD.{quoted(order)})"
+            )
+            moved = [
+                f"OLD.{quoted(key)} IS NOT NEW.{quoted(key)}" for key in dict.fromkeys((by, order))
+            ]
+            is_set = f"OLD.{quoted(by)} IS NOT NULL AND OLD.{quoted(order)} IS NOT NULL"
+            for event, condition in (
+                ("UPDATE", f"{is_set} AND ({' OR '.join(moved)})"),
+                ("DELETE", is_set),
+            ):
+                name = f"motion_left_{self.table.name}:{by}:{order}:{event}"
+                statements[name] = (
+                    f"CREATE TRIGGER {quoted(name)} AFTER {event} ON {self.base} WHEN {condition} BEGIN {note}; END"
+                )
+        return statements
 
     def hidden_columns(self) -> list[str]:
         """Return the columns that the graph needs beside the keys."""

@@ -1,0 +1,371 @@
+"""Windows: what earlier rows of the same entity hold, as of each row, kept true when they come late, change, move or go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import motion
+from tests.conftest import OpenStore
+
+HOUR = timedelta(hours=1)
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Payment:
+    id: int
+    ts: int
+    card: int
+    amount: float
+    hour: Annotated[float, motion.Window("payment.amount", by="card", within=HOUR, agg="sum")]
+    risk: float
+
+
+SCHEMAS = {"payment": Payment}
+
+
+@pytest.fixture
+def payments(open_store: OpenStore) -> motion.Store:
+    return open_store(schemas=SCHEMAS, run=True)
+
+
+def hours(store: motion.Store) -> dict[int, float | None]:
+    store.wait(timeout=60)
+    assert not store.errors()
+    return {row.id: row.hour for row in store.rows(Payment, order_by="id")}
+
+
+def pay(store: motion.Store, row: int, at: int, amount: float | None, card: int = 1) -> None:
+    store.set("payment", id=row, ts=at, card=card, amount=amount)
+
+
+def test_a_window_holds_the_earlier_rows_of_the_same_entity_within_a_time(
+    payments: motion.Store,
+) -> None:
+    pay(payments, 1, 0, 1.0)
+    pay(payments, 2, 1_000, 2.0)
+    pay(payments, 3, 1_000, 40.0, card=2)
+    pay(payments, 4, HOUR_MS, 4.0)  # the first is an hour old, and in it no more
+    assert hours(payments) == {1: 0.0, 2: 1.0, 3: 0.0, 4: 2.0}
+
+
+def test_a_row_that_comes_late_is_held_by_the_later_ones(payments: motion.Store) -> None:
+    pay(payments, 1, 0, 1.0)
+    pay(payments, 2, 2_000, 2.0)
+    assert hours(payments) == {1: 0.0, 2: 1.0}
+    pay(payments, 3, 1_000, 10.0)
+    assert hours(payments) == {1: 0.0, 2: 11.0, 3: 1.0}
+
+
+def test_a_row_that_changes_is_held_as_it_is(payments: motion.Store) -> None:
+    pay(payments, 1, 0, 1.0)
+    pay(payments, 2, 2_000, 2.0)
+    assert hours(payments) == {1: 0.0, 2: 1.0}
+    payments.set("payment", id=1, amount=5.0)
+    assert hours(payments) == {1: 0.0, 2: 5.0}
+    payments.set("payment", id=1, amount=None)
+    assert hours(payments) == {1: 0.0, 2: 0.0}
+
+
+def test_a_row_that_goes_is_held_no_more(payments: motion.Store) -> None:
+    pay(payments, 1, 0, 1.0)
+    pay(payments, 2, 2_000, 2.0)
+    assert hours(payments) == {1: 0.0, 2: 1.0}
+    payments.delete("payment", 1)
+    assert hours(payments) == {2: 0.0}
+
+
+def test_a_row_that_moves_leaves_one_window_and_comes_into_another(payments: motion.Store) -> None:
+    pay(payments, 1, 0, 1.0)
+    pay(payments, 2, 2_000, 2.0)
+    pay(payments, 3, 2_000, 3.0, card=2)
+    assert hours(payments) == {1: 0.0, 2: 1.0, 3: 0.0}
+    payments.set("payment", id=1, card=2)
+    assert hours(payments) == {1: 0.0, 2: 0.0, 3: 1.0}
+    payments.set("payment", id=1, ts=3_000)
+    assert hours(payments) == {1: 3.0, 2: 0.0, 3: 0.0}
+
+
+def test_rows_of_one_time_are_ordered_by_id(payments: motion.Store) -> None:
+    payments.set_many("payment", [{"id": i, "ts": 5, "card": 1, "amount": 1.0} for i in (3, 1, 2)])
+    assert hours(payments) == {1: 0.0, 2: 1.0, 3: 2.0}
+
+
+def test_what_derives_from_a_window_follows(open_store: OpenStore) -> None:
+    @motion.trigger(on=("payment.amount", "payment.hour"), sets="payment.risk")
+    def score(amount: float, hour: float) -> float:
+        return amount + hour
+
+    store = open_store(schemas=SCHEMAS, triggers=[score])
+    pay(store, 1, 0, 1.0)
+    pay(store, 2, 2_000, 2.0)
+    pay(store, 3, 1_000, 10.0)
+    store.wait(timeout=60)
+    assert {row.id: row.risk for row in store.rows(Payment)} == {1: 1.0, 2: 13.0, 3: 11.0}
+
+
+def test_only_the_rows_whose_windows_hold_it_run_again(open_store: OpenStore) -> None:
+    calls: list[float] = []
+
+    @motion.trigger(on="payment.amount", sets="payment.risk")
+    def score(
+        amount: float,
+        before: Annotated[
+            float, motion.Window("payment.amount", by="card", within=HOUR, agg="sum")
+        ],
+    ) -> float:
+        calls.append(amount)
+        return before
+
+    @dataclass
+    class Payment:
+        id: int
+        ts: int
+        card: int
+        amount: float
+        risk: float
+
+    store = open_store(schemas={"payment": Payment}, triggers=[score])
+    rows = [{"id": i, "ts": i * 60_000, "card": i % 2, "amount": float(i)} for i in range(200)]
+    store.set_many("payment", rows).wait(timeout=60)
+    assert len(calls) == 200
+    calls.clear()
+    store.set("payment", id=500, ts=100 * 60_000 + 1, card=0, amount=500.0)
+    store.wait(timeout=60)
+    assert sorted(calls) == [*(float(i) for i in range(102, 161, 2)), 500.0]
+
+
+def test_a_result_of_an_old_window_is_dropped(open_store: OpenStore) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="event.n", sets="event.total")
+    def total(n: int, before: Annotated[int, motion.Window("event.n", by="who", agg="sum")]) -> int:
+        if n == 2:
+            has_begun.set()
+            assert may_end.wait(60)
+        return n + before
+
+    store = open_store(schemas={"event": Event}, triggers=[total])
+    store.set("event", id=2, ts=2, who="a", n=2)
+    assert has_begun.wait(60)
+    store.set("event", id=1, ts=1, who="a", n=1)
+    may_end.set()
+    store.wait(timeout=60)
+    assert {row.id: row.total for row in store.rows(Event)} == {1: 1, 2: 3}
+
+
+def test_a_users_value_stays_when_its_window_changes(payments: motion.Store) -> None:
+    pay(payments, 2, 2_000, 2.0)
+    assert hours(payments) == {2: 0.0}
+    payments.set("payment", id=2, hour=7.0)
+    pay(payments, 1, 1_000, 1.0)
+    assert hours(payments) == {1: 0.0, 2: 7.0}
+    payments.set("payment", id=2, ts=3_000)
+    assert hours(payments) == {1: 0.0, 2: 1.0}
+
+
+def test_more_rows_than_one_write_makes_due_follow_too(open_store: OpenStore) -> None:
+    store = open_store(schemas={"event": Event}, triggers=[counted])
+    rows = [{"id": i, "ts": i, "who": "a" if i % 3 else "b", "n": 1} for i in range(10, 2_000)]
+    store.set_many("event", rows).wait(timeout=60)
+    store.set("event", id=1, ts=1, who="a", n=1).wait(timeout=60)
+    of_a = store.rows("event", where={"who": "a"}, order_by="ts")
+    assert [row.total for row in of_a] == list(range(len(of_a)))
+    store.delete("event", 1)
+    store.wait(timeout=60)
+    of_a = store.rows("event", where={"who": "a"}, order_by="ts")
+    assert [row.total for row in of_a] == list(range(len(of_a)))
+
+
+# -- against a recompute by hand --
+
+
+@dataclass
+class Event:
+    id: int
+    ts: int
+    who: str
+    n: int
+    total: int
+    latest: list[Any]
+
+
+@motion.trigger(on="event.n", sets="event.total", name="counted")
+def counted(n: int, before: Annotated[int, motion.Window("event.n", by="who", agg="count")]) -> int:
+    return before
+
+
+def declared(window: motion.Window) -> Any:
+    def total(value: Any) -> Any:
+        return [value]
+
+    total.__annotations__["value"] = Annotated[Any, window]
+    return motion.trigger(on="event.who", sets="event.latest")(total)
+
+
+MS = timedelta(milliseconds=1)
+FRAMES: list[dict[str, Any]] = [
+    {"agg": "list"},
+    {"agg": "list", "within": 3 * MS, "itself": True},
+    {"agg": "list", "rows": 2},
+    {"agg": "list", "within": 3 * MS, "rows": 2},
+    {"agg": "sum", "within": 3 * MS},
+    {"agg": "count", "rows": 2, "itself": True},
+    {"agg": "last", "within": 3 * MS},
+    {"agg": "max", "itself": True},
+    {"agg": "mean", "rows": 3},
+    {"agg": "min", "within": 2 * MS},
+]
+WINDOWS = [motion.Window("event.n", by="who", **frame) for frame in FRAMES]
+
+
+def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
+    """Return what a window holds as of a row, from all rows."""
+    if row.who is None or row.ts is None:
+        return None
+    earlier = sorted(
+        (other.ts, other.id, other.n)
+        for other in rows
+        if other.who == row.who
+        and other.n is not None
+        and (window.within_ms is None or other.ts > row.ts - window.within_ms)
+        and ((other.ts, other.id) < (row.ts, row.id) or (window.itself and other.id == row.id))
+    )
+    held = [n for _, _, n in earlier][-(window.rows or 0) :]
+    empty = {"list": [], "count": 0, "sum": 0}.get(window.agg)
+    if not held:
+        return empty
+    return {
+        "list": held,
+        "count": len(held),
+        "sum": sum(held),
+        "mean": sum(held) / len(held),
+        "min": min(held),
+        "max": max(held),
+        "last": held[-1],
+    }[window.agg]
+
+
+CHANGES = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"id": st.integers(1, 8)},
+            optional={
+                "ts": st.integers(1, 8),
+                "who": st.sampled_from(["a", "b", None]),
+                "n": st.one_of(st.integers(0, 9), st.none()),
+            },
+        ),
+        st.integers(1, 8),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from(WINDOWS), CHANGES, st.booleans())
+def test_a_window_is_what_a_recompute_gives_after_any_changes(
+    open_store: OpenStore, window: motion.Window, changes: list[Any], waits: bool
+) -> None:
+    store = open_store(schemas={"event": Event}, triggers=[declared(window)], url=":memory:")
+    try:
+        for change in changes:
+            if isinstance(change, int):
+                store.delete("event", change)
+            else:
+                store.set("event", **change)
+            if waits:
+                store.wait(timeout=60)
+        store.wait(timeout=60)
+        assert not store.errors()
+        rows = store.rows("event")
+        for row in rows:
+            expected = by_hand(window, rows, row)
+            assert row.latest == (None if expected is None else [expected]), (row, window)
+    finally:
+        store.close()
+
+
+# -- over another table --
+
+
+@dataclass
+class Click:
+    id: int
+    ts: int
+    user: int
+    what: str
+
+
+@dataclass
+class Purchase:
+    id: int
+    ts: int
+    buyer: int
+    pages: Annotated[
+        list[str], motion.Window("click.what", by=("buyer", "click.user"), within=HOUR)
+    ]
+
+
+def test_a_window_over_another_table_holds_rows_up_to_the_same_time(open_store: OpenStore) -> None:
+    store = open_store(schemas={"click": Click, "purchase": Purchase}, run=True)
+    store.set("purchase", id=1, ts=HOUR_MS, buyer=7)
+    store.set("click", id=1, ts=0, user=7, what="too early")
+    store.set("click", id=2, ts=5, user=7, what="coats")
+    store.set("click", id=3, ts=HOUR_MS, user=7, what="cart")
+    store.set("click", id=4, ts=HOUR_MS + 1, user=7, what="too late")
+    store.set("click", id=5, ts=6, user=8, what="other")
+    store.wait(timeout=60)
+    assert [row.pages for row in store.rows(Purchase)] == [["coats", "cart"]]
+    store.set("click", id=2, user=8)
+    store.delete("click", 3)
+    store.wait(timeout=60)
+    assert [row.pages for row in store.rows(Purchase)] == [[]]
+
+
+# -- what is refused --
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"key": "amount", "by": "card"}, "table"),
+        ({"key": "payment.amount", "by": 3}, "by="),
+        ({"key": "payment.amount", "by": "card", "within": 60}, "timedelta"),
+        ({"key": "payment.amount", "by": "card", "rows": 0}, "at least 1"),
+        ({"key": "payment.amount", "by": "card", "agg": "median"}, "list, count"),
+    ],
+    ids=str,
+)
+def test_a_window_of_another_form_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(motion.TriggerError, match=message):
+        motion.Window(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (motion.Window("event.m", by="who"), "has no key 'm'"),
+        (motion.Window("event.n", by="whom"), "who"),
+        (motion.Window("event.who", by="who", agg="sum"), "int and float"),
+        (motion.Window("event.n", by="id"), "beside the id"),
+        (motion.Window("event.latest", by="who"), "total"),
+    ],
+    ids=str,
+)
+def test_a_window_that_does_not_fit_is_refused_with_what_is_allowed(
+    open_store: OpenStore, window: motion.Window, message: str
+) -> None:
+    with pytest.raises(motion.MotionError, match=message):
+        open_store(schemas={"event": Event}, triggers=[declared(window)])
