@@ -489,6 +489,27 @@ def test_what_an_older_version_noted_of_a_nested_type_is_still_taken(open_store:
         open_store(schemas={"thing": schema(*other)})
 
 
+def test_json_of_an_older_version_is_found_and_compared_like_what_is_stored_now(
+    open_store: OpenStore,
+) -> None:
+    fields = [("x", dict, None), ("y", list[float], None)]
+    value = {"b": 1, "a": {"d": 2, "c": 3}}
+    with open_store(schemas={"thing": schema(*fields)}) as store:
+        store.set_many("thing", [{"id": each, "x": value, "y": [1.0]} for each in (-5, 1, 2)])
+    noted = {"id": "int", "x": "dict", "y": "list[float]"}
+    with sqlite3.connect(str(Path(store._database.backend.folder) / "store.sqlite")) as database:
+        database.execute("UPDATE motion_tables SET signature = ?", (json.dumps(noted),))
+        old = json.dumps(value), "[1]"
+        database.execute("UPDATE motion_rows_thing SET x = ?, y = ?", old)
+        database.execute("UPDATE motion_rows_thing SET x = '[1' WHERE id = 2")
+    again = open_store(schemas={"thing": schema(*fields)})
+    assert [row.id for row in again.rows("thing", where={"x": value, "y": [1]}, limit=2)] == [-5, 1]
+    row = again.get("thing", 1)
+    again.set(row, y=[2.0], if_unchanged=True)
+    with pytest.raises(motion.UnreadableValue):
+        again.get("thing", 2)
+
+
 def test_a_value_that_does_not_read_is_told_with_its_type(open_store: OpenStore) -> None:
     store = open_store(schemas={"thing": schema(("x", nested(("a", int))))})
     store.set("thing", id=1, x=A_SET)

@@ -996,16 +996,42 @@ def test_triggers_are_replaced_in_a_store_that_is_open(open_store: OpenStore) ->
     assert doc(store).loud == "abc"
 
 
-@pytest.mark.parametrize("option", ["by", "prune"])
-def test_matching_by_a_key_inside_a_run_is_refused_instead_of_forgotten(
-    open_store: OpenStore, option: str
+@pytest.mark.parametrize("writer", ["view", "store"])
+def test_a_run_matches_rows_by_a_key_and_removes_those_it_does_not_give(
+    open_store: OpenStore, writer: str
 ) -> None:
     @motion.trigger(on="doc.text", inline=False)
-    def note(text: str) -> None:
-        chosen: dict[str, Any] = {option: "doc"}
-        store.set_many("note", [{"doc": 1, "text": text}], **chosen)
+    def note(row: Any, store: motion.View) -> None:
+        used = store if writer == "view" else outside
+        rows = [{"doc": row.id, "text": word} for word in row.text.split()]
+        used.set_many("note", rows, by="text", prune="doc")
+        used.set_many("note", [{"doc": 99, "text": "last"}], by="text")
 
-    store = open_docs(open_store, note)
-    store.set("doc", id=1, text="a")
-    store.wait(timeout=20)
-    assert "does not work inside a run" in store.errors()[0].error
+    store = outside = open_docs(open_store, note)
+    store.set("doc", id=1, text="a b c").wait()
+    before = {each.text: each.id for each in store.rows("note")}
+    store.set("doc", id=2, text="x").wait()
+    store.set("doc", id=1, text="b d b").wait()
+    after = {each.text: (each.id, each.doc) for each in store.rows("note")}
+    assert {text: doc for text, (_, doc) in after.items()} == {"b": 1, "d": 1, "x": 2, "last": 99}
+    assert after["b"][0] == before["b"]
+    assert after["last"][0] == before["last"]
+
+
+def test_a_transaction_matches_rows_by_a_key_as_they_are_at_its_end(open_store: OpenStore) -> None:
+    store = open_docs(open_store)
+    store.set("note", id=1, doc=1, text="a")
+    with store.transaction() as tx:
+        tx.set_many("note", [{"doc": 1, "text": "b"}], by="text")
+        tx.set("note", id=5, doc=2, text="c")
+        tx.set_many("note", [{"doc": 3, "text": "c"}], by="text", prune="doc")
+        tx.set_many("note", [], by="text")
+    assert [(each.id, each.doc, each.text) for each in store.rows("note")] == [
+        (1, 1, "a"),
+        (2, 1, "b"),
+        (5, 3, "c"),
+    ]
+    with pytest.raises(motion.InvalidValue, match="by= names it"), store.transaction() as tx:
+        tx.set_many("note", [{"doc": 1}], by="text")
+    with pytest.raises(motion.UnknownKey), store.transaction() as tx:
+        tx.set_many("note", [{"doc": 1}], prune="dock")

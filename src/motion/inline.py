@@ -18,7 +18,7 @@ from motion.derive import CURRENT, Batch, call_plain, derive
 from motion.graph import Graph
 from motion.interrupts import is_from_outside
 from motion.persistence.rows import Inlined
-from motion.persistence.writes import DeleteOperation, Operation, SetOperation
+from motion.persistence.writes import Operation, SetOperation
 from motion.schema import Table
 from motion.triggers import TriggerSpec
 from motion.view import TaskRun
@@ -41,7 +41,7 @@ class InlineRuns:
 
     def added_to(self, operation: Operation) -> Operation:
         """Return a write, with the results of the triggers that may run on it now."""
-        if isinstance(operation, DeleteOperation) or not self._database.code.triggers:
+        if not isinstance(operation, SetOperation) or not self._database.code.triggers:
             return operation
         chain = self._chain(operation.table, operation.columns)
         if not chain:

@@ -19,7 +19,7 @@ from motion.codecs import Stored
 from motion.errors import InvalidArgument, InvalidValue, MotionError, SchemaError, shortened
 from motion.lending import taken
 from motion.persistence.rows import Columns
-from motion.persistence.writes import SetOperation
+from motion.persistence.writes import MatchOperation, SetOperation, chosen_rows, pattern_of
 from motion.schema import Table, Unreadable
 
 CheckIds = Callable[[Sequence[Stored]], None]
@@ -305,52 +305,22 @@ def operations_of(table: Table, chunk: Chunk) -> list[SetOperation]:
         MotionError: a key is unknown or a value does not fit, of whichever row.
     """
     columns = encoded_columns(table, chunk)
-    runs = groupby(range(chunk.count), lambda i: _pattern(columns, i))
-    return [_chosen(table, columns, pattern, list(rows)) for pattern, rows in runs]
+    runs = groupby(range(chunk.count), lambda i: pattern_of(columns, i))
+    return [chosen_rows(table, columns, pattern, list(rows)) for pattern, rows in runs]
 
 
-def by_pattern(table: Table, columns: Columns, count: int) -> list[SetOperation]:
-    """Return the writes of rows of which each has an id: one for each set of keys that they give.
+def match_of(
+    table: Table, chunks: Iterable[Chunk], by: str | None, prune: str | None
+) -> list[MatchOperation]:
+    """Check the values of chunks and return one write of all, or none for no rows; the rows are matched when it is made.
 
-    Rows with the same name are written in the order given.
+    Raises:
+        MotionError: a key is unknown or a value does not fit, of whichever row.
     """
-    if not any(None in column for column in columns.values()):
-        return [SetOperation(table.name, columns, count)]
-    names = _repeated_names(table, columns, count)
-    operations: list[SetOperation] = []
-    groups: dict[tuple[str, ...], list[int]] = {}
-    written_as: dict[Any, tuple[str, ...]] = {}
-    for i in range(count):
-        pattern = _pattern(columns, i)
-        if names and written_as.get(names[i], pattern) != pattern:
-            operations += [_chosen(table, columns, *group) for group in groups.items()]
-            groups, written_as = {}, {}
-        if names:
-            written_as[names[i]] = pattern
-        groups.setdefault(pattern, []).append(i)
-    return operations + [_chosen(table, columns, *group) for group in groups.items()]
-
-
-def _pattern(columns: Columns, i: int) -> tuple[str, ...]:
-    """Return the keys that a row gives."""
-    return tuple([name for name, values in columns.items() if values[i] is not None])
-
-
-def _chosen(
-    table: Table, columns: Columns, pattern: Sequence[str], rows: Sequence[int]
-) -> SetOperation:
-    if len(rows) == 1:
-        return SetOperation(table.name, {name: (columns[name][rows[0]],) for name in pattern}, 1)
-    chosen = {name: [columns[name][i] for i in rows] for name in pattern}
-    return SetOperation(table.name, chosen, len(rows))
-
-
-def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[Stored, ...]]:
-    """Return the rows' names, id and page keys, if some row is named twice; otherwise nothing."""
-    pages = [columns.get(page, [None] * count) for page in table.page_keys]
-    shown = [[value or 0 for value in page] for page in pages]
-    names = list(zip(columns["id"], *shown, strict=True))
-    return names if len(set(names)) < count else []
+    by = table.key(by).name if by else None
+    prune = table.key(prune).name if prune else None
+    parts = [(encoded_columns(table, chunk, by), chunk.count) for chunk in chunks if chunk.count]
+    return [MatchOperation(table.name, parts, by, prune)] if parts else []
 
 
 def _encoded(table: Table, name: str, values: Sequence[Any]) -> Sequence[Stored]:

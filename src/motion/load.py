@@ -20,16 +20,22 @@ from motion.intake import (
     COMMIT_EVERY,
     Chunk,
     bad_rows,
-    by_pattern,
     chunks_of,
     encoded_columns,
     without,
 )
-from motion.persistence.ids import check_range, filled_ids
+from motion.persistence.ids import check_range
 from motion.persistence.kept import KeptIds
 from motion.persistence.reading import ids_by_value
 from motion.persistence.rows import Columns
-from motion.persistence.writes import Applied, DeleteOperation, Operation, SetOperation
+from motion.persistence.writes import (
+    Applied,
+    DeleteOperation,
+    Operation,
+    SetOperation,
+    by_pattern,
+    named_columns,
+)
 from motion.schema import Table
 
 Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
@@ -90,7 +96,8 @@ class Load:
             nonlocal ids
             if self._prune is not None:
                 self._kept.add(tx, self._fresh)
-            named = self._named(tx, columns, count)
+            layout = self._database.layouts[self._table.name]
+            named = named_columns(tx, layout, columns, count, self._by)
             ids = named.get("id", ())
             if whole is not None:
                 return [replace(whole, columns=named)]
@@ -142,21 +149,6 @@ class Load:
                 self._fresh.update(ids_by_value(tx, layout, self._by, named).values())
         else:
             self._fresh.update(named)
-
-    def _named(self, tx: Transaction, columns: Columns, count: int) -> Columns:
-        """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be
-        lost, as rows that give different keys are written apart."""
-        layout = self._database.layouts[self._table.name]
-        if self._by is not None:
-            values = columns[self._by]
-            known = ids_by_value(tx, layout, self._by, values)
-            fresh = [value for value in dict.fromkeys(values) if value not in known]
-            made = filled_ids(tx, layout, None, len(fresh))
-            known |= dict(zip(fresh, made, strict=True))
-            return {**columns, "id": [known[value] for value in values]}
-        if any(None in values for key, values in columns.items() if key != "id"):
-            return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
-        return columns
 
     def _deletions(self, tx: Transaction) -> list[Operation]:
         assert self._prune is not None

@@ -22,7 +22,6 @@ from motion.database import (
 from motion.derive import run_on
 from motion.errors import (
     InvalidArgument,
-    MotionError,
     StoreClosed,
     WaitTimeout,
     listed,
@@ -38,7 +37,7 @@ from motion.model import Model
 from motion.persistence import catalog
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.numbers import last_number
-from motion.persistence.writes import Applied, DeleteOperation, Operation
+from motion.persistence.writes import Applied, Operation, SetOperation
 from motion.pressure import QueueLimit
 from motion.recompute import Plan
 from motion.remaining import has_work, shown_progress, work_left
@@ -199,12 +198,7 @@ class Store(Reader):
         named = self._database.tables.get(table)
         view = self._view()
         if view is not None:
-            if by is not None or prune is not None:
-                raise MotionError(
-                    "set_many(by=, prune=) does not work inside a run, whose writes are made when it ends; "
-                    "give the rows their ids, or do it outside."
-                )
-            view.set_many(table, rows)
+            view.set_many(table, rows, by=by, prune=prune)
             return self._pending(0)
         if errors not in ("raise", "collect"):
             raise InvalidArgument("set_many(errors=)", repr(errors), "'raise' or 'collect'")
@@ -255,7 +249,7 @@ class Store(Reader):
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
         inlined = [self._engine.inline(each) for each in operations]
         reach("set.derived")
-        deletes = any(isinstance(each, DeleteOperation) for each in operations)  # may make no work
+        deletes = any(not isinstance(each, SetOperation) for each in operations)  # may make no work
         commits = self._database.backend.committed.count
         applied = self._commit(lambda _: inlined)
         return Change(

@@ -11,7 +11,7 @@ import pyarrow as pa
 from motion.database import Database, TableName, Where, delete_operation, set_operation
 from motion.derive import CURRENT
 from motion.errors import InvalidArgument, WaitInsideRun
-from motion.intake import COMMIT_EVERY, chunks_of, operations_of
+from motion.intake import COMMIT_EVERY, chunks_of, match_of, operations_of
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation, SetOperation
 from motion.schema import Table
@@ -182,10 +182,21 @@ class Writer(Reader):
         that is not as it was read is one at the end, and nothing of the transaction is written."""
         self._add([one_set(self._database, table, values, force, if_unchanged)])
 
-    def set_many(self, table: TableName, rows: Any) -> None:
-        """Write many rows, given as to `Store.set_many`, when the run or transaction ends."""
+    def set_many(
+        self, table: TableName, rows: Any, *, by: str | None = None, prune: str | None = None
+    ) -> None:
+        """Write many rows when the run or transaction ends, all of them or none. A bad row is an error now.
+
+        Args:
+            rows: as for `Store.set_many`; they are held in memory until then.
+            by: match rows by this key instead of id, as they are then.
+            prune: among the values of this key that were given, remove the rows that were not given.
+        """
         found = self._database.tables.get(table)
         chunks = chunks_of(found, rows, COMMIT_EVERY)
+        if by is not None or prune is not None:
+            self._add(match_of(found, chunks, by, prune))
+            return
         self._add([each for chunk in chunks for each in operations_of(found, chunk)])
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> None:

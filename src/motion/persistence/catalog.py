@@ -23,6 +23,7 @@ from motion.persistence.limits import check_table_name, check_trigger_names, che
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
+from motion.persistence.respelling import respell
 from motion.schema import Key, Table, Tables
 from motion.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY
 from motion.triggers import TriggerSpec
@@ -442,6 +443,7 @@ def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) 
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
     _open_views(tx, layout)
+    respell(tx, layout, stored or {})
     tx.execute(
         "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT DO UPDATE SET signature = excluded.signature",
         (layout.table.name, signature),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
@@ -13,10 +13,13 @@ from motion.errors import RowChanged
 from motion.faults import reach
 from motion.graph import Graph
 from motion.persistence.cascade import Layouts, delete, fire
+from motion.persistence.ids import filled_ids
+from motion.persistence.kept import KeptIds
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
-from motion.persistence.reading import row_numbers, shown_values
+from motion.persistence.reading import ids_by_value, row_numbers, shown_values
 from motion.persistence.rows import Columns, Inlined, Written, write_rows
+from motion.schema import Table
 from motion.tasks import Cause
 
 
@@ -44,7 +47,24 @@ class DeleteOperation:
     ids: Sequence[Stored]
 
 
-Operation = SetOperation | DeleteOperation
+@dataclass(frozen=True)
+class MatchOperation:
+    """Rows that are named by another key than the id, and the removal of those that were not given: which rows these are
+    is seen when the write is made.
+
+    Attributes:
+        parts: columns, and how many rows they have.
+        by: the key that names a row; None: the id.
+        prune: among the given values of this key, rows that were not given go; None: none do.
+    """
+
+    table: str
+    parts: Sequence[tuple[Columns, int]]
+    by: str | None = None
+    prune: str | None = None
+
+
+Operation = SetOperation | DeleteOperation | MatchOperation
 
 
 @dataclass(frozen=True)
@@ -71,7 +91,7 @@ def apply_operations(
     """
     ids: list[list[Any]] = []
     tasks = 0
-    for operation in operations:
+    for operation in _each(tx, layouts, operations):
         own = replace(cause, number=next_number(tx)) if ids else cause
         found, fired = _apply(tx, layouts, operation, own)
         ids.append(found)
@@ -79,8 +99,102 @@ def apply_operations(
     return Applied(cause.change, ids, tasks)
 
 
+def _each(
+    tx: Transaction, layouts: Layouts, operations: Sequence[Operation]
+) -> Iterator[SetOperation | DeleteOperation]:
+    """Give operations one by one, each that matches rows as what it comes to once those before it are done."""
+    for operation in operations:
+        if isinstance(operation, MatchOperation):
+            yield from _matched(tx, layouts[operation.table], operation)
+        else:
+            yield operation
+
+
+def _matched(
+    tx: Transaction, layout: Layout, operation: MatchOperation
+) -> Iterator[SetOperation | DeleteOperation]:
+    kept = KeptIds()
+    values: set[Stored] = set()
+    for columns, count in operation.parts:
+        named = named_columns(tx, layout, columns, count, operation.by)
+        if "id" not in named:
+            named = {**named, "id": filled_ids(tx, layout, None, count)}
+        yield from by_pattern(layout.table, named, count)
+        if operation.prune is not None:
+            kept.add(tx, named["id"])
+            values.update(columns.get(operation.prune, ()))
+    if operation.prune is None:
+        return
+    for value in values - {None}:
+        gone = kept.others(tx, layout, operation.prune, value)
+        if gone:
+            yield DeleteOperation(operation.table, gone)
+    kept.forget(tx)
+
+
+def named_columns(
+    tx: Transaction, layout: Layout, columns: Columns, count: int, by: str | None
+) -> Columns:
+    """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be lost, as rows
+    that give different keys are written apart."""
+    if by is not None:
+        values = columns[by]
+        known = ids_by_value(tx, layout, by, values)
+        fresh = [value for value in dict.fromkeys(values) if value not in known]
+        made = filled_ids(tx, layout, None, len(fresh))
+        known |= dict(zip(fresh, made, strict=True))
+        return {**columns, "id": [known[value] for value in values]}
+    if any(None in values for key, values in columns.items() if key != "id"):
+        return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
+    return columns
+
+
+def by_pattern(table: Table, columns: Columns, count: int) -> list[SetOperation]:
+    """Return the writes of rows of which each has an id: one for each set of keys that they give.
+
+    Rows with the same name are written in the order given.
+    """
+    if not any(None in column for column in columns.values()):
+        return [SetOperation(table.name, columns, count)]
+    names = _repeated_names(table, columns, count)
+    operations: list[SetOperation] = []
+    groups: dict[tuple[str, ...], list[int]] = {}
+    written_as: dict[Any, tuple[str, ...]] = {}
+    for i in range(count):
+        pattern = pattern_of(columns, i)
+        if names and written_as.get(names[i], pattern) != pattern:
+            operations += [chosen_rows(table, columns, *group) for group in groups.items()]
+            groups, written_as = {}, {}
+        if names:
+            written_as[names[i]] = pattern
+        groups.setdefault(pattern, []).append(i)
+    return operations + [chosen_rows(table, columns, *group) for group in groups.items()]
+
+
+def pattern_of(columns: Columns, i: int) -> tuple[str, ...]:
+    """Return the keys that a row gives."""
+    return tuple([name for name, values in columns.items() if values[i] is not None])
+
+
+def chosen_rows(
+    table: Table, columns: Columns, pattern: Sequence[str], rows: Sequence[int]
+) -> SetOperation:
+    if len(rows) == 1:
+        return SetOperation(table.name, {name: (columns[name][rows[0]],) for name in pattern}, 1)
+    chosen = {name: [columns[name][i] for i in rows] for name in pattern}
+    return SetOperation(table.name, chosen, len(rows))
+
+
+def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[Stored, ...]]:
+    """Return the rows' names, id and page keys, if some row is named twice; otherwise nothing."""
+    pages = [columns.get(page, [None] * count) for page in table.page_keys]
+    shown = [[value or 0 for value in page] for page in pages]
+    names = list(zip(columns["id"], *shown, strict=True))
+    return names if len(set(names)) < count else []
+
+
 def _apply(
-    tx: Transaction, layouts: Layouts, operation: Operation, cause: Cause
+    tx: Transaction, layouts: Layouts, operation: SetOperation | DeleteOperation, cause: Cause
 ) -> tuple[list[Any], int]:
     layout = layouts[operation.table]
     if isinstance(operation, DeleteOperation):
