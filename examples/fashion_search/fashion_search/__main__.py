@@ -29,6 +29,7 @@ from fashion_search.catalogs import (
     report,
 )
 from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
+from fashion_search.places import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from fashion_search.pipeline import LanguageModel
@@ -38,7 +39,6 @@ console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
 
 HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
-DEFAULT_STORE = Path("fashion_search.motion")
 DRAWN_PRODUCTS = 900
 
 
@@ -217,7 +217,10 @@ def evaluate(
     ],
     catalog: CatalogOption = None,
     store: Annotated[
-        Path | None, typer.Option(help="keep the store here; a temporary one if left out")
+        Path | None,
+        typer.Option(
+            help="keep the store here, or, without a catalog, measure the one that is here; a temporary one if left out"
+        ),
     ] = None,
     clip: ClipOption = None,
     as_json: Annotated[
@@ -228,7 +231,10 @@ def evaluate(
 
     Example: python -m fashion_search evaluate --catalog a.parquet --catalog b.parquet --queries q.jsonl --json
     """
-    asked, products = _queries(queries), _products(catalog)
+    asked = _queries(queries)
+    # A store that is there is measured as it is; drawn catalogs are for one that is not.
+    is_there = catalog is None and store is not None and _is_store(store)
+    products = iter(()) if is_there else _products(catalog)
     if store is not None:
         _check_clip(clip, store)
     from fashion_search.evaluation import evaluate as evaluated

@@ -43,6 +43,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 from rich.table import Table
+from rich.text import Text
 
 from fashion_search import garments
 from fashion_search.pages import plain_text
@@ -183,10 +184,16 @@ def report(bad_rows: Iterable[BadRow], limit: int = 20) -> Table:
     for name in ("catalog", "row", "id", "why"):
         table.add_column(name, justify="right" if name == "row" else "left", overflow="fold")
     for row in rows[:limit]:
-        table.add_row(row.catalog, f"{row.row_number:,}", row.source_id, row.reason)
+        told = (row.catalog, f"{row.row_number:,}", row.source_id, row.reason)
+        table.add_row(*map(_as_it_is, told))
     if len(rows) > limit:
         table.caption = f"and {len(rows) - limit:,} more"
     return table
+
+
+def _as_it_is(text: str) -> Text:
+    """Return a text of other people for the terminal: nothing in it is markup or moves the cursor."""
+    return Text("".join(each if each.isprintable() else repr(each)[1:-1] for each in text))
 
 
 def _drawn(retailer: str, garment: garments.Garment, number: int) -> Product:
@@ -468,19 +475,45 @@ class _Reader:
         folder = self.path.parent.resolve()
         # A path is short; asking the system for a file named like a picture in base64 fails in its own way.
         if len(written) < 1_024 and "\0" not in written:
-            file = (folder / written).resolve()
-            if file.is_file():
+            file = _found(folder, written)
+            if file is not None:
                 if not file.is_relative_to(folder):
                     raise _Unusable(
                         f"image path {_shown(written)} leads out of the catalog's folder"
                     )
-                return file.read_bytes()
+                return _content(file)
         try:
-            return base64.b64decode("".join(encoded.split()), validate=True)
+            return _decoded("".join(encoded.split()))
         except (binascii.Error, ValueError) as exc:
             raise _Unusable(
                 f"image {_shown(written)} is neither a file in the catalog's folder nor base64"
             ) from exc
+
+
+def _found(folder: Path, written: str) -> Path | None:
+    """Return the file that a cell names; None where it names none, or cannot be a name."""
+    try:
+        file = (folder / written).resolve()
+        return file if file.is_file() else None
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ):  # a part of 300 characters, half a character, links in a loop
+        return None
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as exc:
+        raise _Unusable(f"image {_shown(file.name)} cannot be read: {exc.strerror}") from exc
+
+
+def _decoded(encoded: str) -> bytes:
+    """Return the bytes of a text in base64, of the usual or the URL-safe kind, with or without its padding."""
+    usual = encoded.replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(usual + "=" * (-len(usual) % 4), validate=True)
 
 
 def _products(reader: _Reader, rows: Iterator[_Row]) -> Iterator[Product | BadRow]:
@@ -492,6 +525,10 @@ def _products(reader: _Reader, rows: Iterator[_Row]) -> Iterator[Product | BadRo
             yield reader.product(cells)
         except _Unusable as exc:
             yield BadRow(reader.path.name, number, reader.source_id(cells), str(exc))
+        except (ValueError, TypeError, ArithmeticError, OSError, RecursionError) as exc:
+            # Catalogs are other people's: no row of theirs ends the reading of the others.
+            reason = f"it cannot be read: {type(exc).__name__}: {exc}"
+            yield BadRow(reader.path.name, number, reader.source_id(cells), reason)
 
 
 def _check_image(image: bytes) -> None:

@@ -103,11 +103,30 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         image.load()
         return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return _eight_bits(image).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         ground = Image.new("RGBA", clear.size, (*_WHITE, 255))
         return Image.alpha_composite(ground, clear).convert("RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return a grey picture of 16 or 32 bits, or of floats, in 8 bits; Pillow's own conversion makes it white or black.
+
+    Black is 0, and white the largest that its kind of picture has: 1 of floats up to there, 255, or 65,535.
+    """
+    greys = np.nan_to_num(np.asarray(image, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    largest = float(greys.max(initial=0.0))
+    is_float = image.mode == "F"
+    white = next(
+        (each for each in ((1.0,) if is_float else ()) + (255.0, 65_535.0) if largest <= each),
+        largest,
+    )
+    if image.mode.startswith("I;16"):
+        white = 65_535.0
+    return Image.fromarray(np.clip(np.rint(greys * (255 / white)), 0, 255).astype(np.uint8))
 
 
 def padded(image: Image.Image) -> Image.Image:

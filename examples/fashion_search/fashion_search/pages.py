@@ -22,13 +22,17 @@ from bs4.element import Tag
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 MAX_SUMMARY_CHARS = 200
+MAX_PAGE_CHARS = 2_000_000  # the pages of shops have a tenth of it
+MAX_REFERENCES = 50  # places elsewhere on the page that one item names; each is looked for
 
 _PRODUCT_TYPES = frozenset(
     {"product", "productgroup", "productmodel", "individualproduct", "someproducts", "vehicle"}
 )
 _BLOCKS = ("p", "li", "br", "div", "ul", "ol", "tr", "dt", "dd", "h1", "h2", "h3", "h4")
-_STRINGS_AND_COMMENTS = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_STRINGS_AND_LAST_COMMAS = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', re.DOTALL)
+# A string or a comment that does not end goes to the end of the text: looked at once, and not again from each quote in it.
+_STRING = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
+_STRINGS_AND_COMMENTS = re.compile(_STRING + r"|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_STRINGS_AND_LAST_COMMAS = re.compile(_STRING + r"|,(?=\s*[}\]])", re.DOTALL)
 _WRAPPING = re.compile(r"^\s*(?:<!--|//\s*<!\[CDATA\[|<!\[CDATA\[)|(?:-->|//\s*\]\]>|\]\]>|;)\s*$")
 _NUMBER = re.compile(r"\d[\d.,\s\u00a0']*")
 # What shops write on every page and says nothing about the one product.
@@ -60,6 +64,7 @@ def read_page(html: str) -> Page:
     what its title and meta tags say. Of several products the first is taken. A relative image address is completed
     where the page tells its own address.
     """
+    html = _whole_characters(html[:MAX_PAGE_CHARS])
     if not html.strip():
         return Page()
     soup = BeautifulSoup(html, "lxml")
@@ -94,6 +99,7 @@ def summarise(page: Page) -> str:
 
 def plain_text(html: str) -> str:
     """Return a text on one line without tags and entities; paragraphs and list items become sentences."""
+    html = _whole_characters(html)
     if "<" not in html and "&" not in html:
         return " ".join(html.split())
     # Within one element, so that the parser never takes the text for a file name or a whole page.
@@ -103,6 +109,14 @@ def plain_text(html: str) -> str:
         block.insert(0, "\n")
     lines = [" ".join(line.split()) for line in soup.get_text().split("\n")]
     return " ".join(_as_sentences([line for line in lines if line]))
+
+
+def _whole_characters(text: str) -> str:
+    """Return a text whose halves of surrogate pairs are joined, or, where the other half is missing, a question mark of
+    Unicode's: JSON may name them one by one, and no text with one alone can be kept."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _as_sentences(lines: list[str]) -> list[str]:
@@ -217,7 +231,7 @@ def _text(value: Json) -> str:
             ),
             "",
         )
-    return "" if value is None or isinstance(value, bool) else str(value).strip()
+    return "" if value is None or isinstance(value, bool) else _whole_characters(str(value).strip())
 
 
 def _first_dict(value: Json) -> Mapping[str, Json]:
@@ -264,7 +278,7 @@ def _page_of_scope(soup: BeautifulSoup, scope: Tag) -> Page:
 def _properties(soup: BeautifulSoup, scope: Tag) -> Iterator[tuple[str, Tag]]:
     """Yield the properties of one item, not those of the items inside it; `itemref` adds places elsewhere."""
     yield from _properties_below(scope)
-    for name in _attribute(scope, "itemref").split():
+    for name in _attribute(scope, "itemref").split()[:MAX_REFERENCES]:
         place = soup.find(id=name)
         if isinstance(place, Tag) and place is not scope:
             yield from ((key, place) for key in _attribute(place, "itemprop").split())
@@ -273,10 +287,17 @@ def _properties(soup: BeautifulSoup, scope: Tag) -> Iterator[tuple[str, Tag]]:
 
 
 def _properties_below(place: Tag) -> Iterator[tuple[str, Tag]]:
-    for child in place.find_all(True, recursive=False):
+    left = [
+        iter(place.find_all(True, recursive=False))
+    ]  # not by recursion: a page may nest as deep as it likes
+    while left:
+        child = next(left[-1], None)
+        if child is None:
+            left.pop()
+            continue
         yield from ((key, child) for key in _attribute(child, "itemprop").split())
         if not child.has_attr("itemscope"):
-            yield from _properties_below(child)
+            left.append(iter(child.find_all(True, recursive=False)))
 
 
 def _value(element: Tag) -> str:

@@ -23,6 +23,7 @@ import motion
 from fashion_search.clip import EMBEDDED, Clip, Tuning
 from fashion_search.ideas import EmbeddedIdeas, EndpointIdeas, Ideas
 from fashion_search.pages import read_page, summarise
+from fashion_search.places import DEFAULT_STORE
 from fashion_search.retrieval import pair_retrieval
 
 FIT_EVERY = 24
@@ -251,7 +252,7 @@ def _leave_half_the_cores() -> None:
 
 
 def open_store(
-    folder: Path,
+    folder: Path = DEFAULT_STORE,
     *,
     clip: str | None = None,
     tuning: Tuning | None = None,
@@ -262,7 +263,8 @@ def open_store(
     """Open the pipeline's store, made if it is not there.
 
     Args:
-        folder: where it lives.
+        folder: where it lives; left out, in the working directory, as `motion versions fashion_search.pipeline:open_store`
+            looks for it.
         clip: the CLIP that a new store begins with. Where one exists that began with another, what this one gives is
             offered as a candidate, and goes live if it finds more; left out, the store goes on with its own versions.
         tuning: how long and how fast a fit learns.

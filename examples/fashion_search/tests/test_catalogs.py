@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
+from fashion_search import catalogs
 from fashion_search.catalogs import (
     RETAILERS,
     BadRow,
@@ -502,3 +503,44 @@ def test_the_usable_dirty_rows_are_tidied() -> None:
     assert found["tracking_link"].link == (
         "https://www.revolve.example/timberland-women-femmes-grey-casual-shoes/dp/EWJH-WT223/"
     )
+
+
+# --- what is other people's -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["x" * 300, "a/" * 400, "\ud83d" * 5, "loop.jpg", "secret.jpg"])
+def test_no_cell_ends_the_reading_of_the_others(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    (tmp_path / "secret.jpg").mkdir()
+    encoded = base64.b64encode(a_photo()).decode()
+    rows = [
+        a_row(id=number, image=image) for number, image in ((1, encoded), (2, cell), (3, encoded))
+    ]
+    reader = catalogs._Reader(
+        tmp_path / "revolve.csv", {"id": "id", "title": "title", "image": "image"}, "revolve"
+    )
+    found = list(catalogs._products(reader, iter(enumerate(rows, start=1))))
+    assert [type(each) for each in found] == [Product, BadRow, Product]
+
+
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_a_picture_may_be_in_url_safe_base64(tmp_path: Path, padding: str) -> None:
+    picture = a_photo()
+    encoded = base64.urlsafe_b64encode(picture).decode().rstrip("=")
+    encoded += padding * (-len(encoded) % 4)
+    assert "-" in encoded or "_" in encoded
+    file = a_csv(tmp_path, ("id", "title", "image"), ("1", "Red dress", encoded))
+    assert the_only_product(read_catalog(file)).image == picture
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[/b] 7", "[link=javascript:alert(1)]click[/link]", "[bold red]FINE[/]", "\x1b]8;;x\x1b\\"],
+)
+def test_what_a_bad_row_holds_is_shown_and_does_nothing(text: str) -> None:
+    told = io.StringIO()
+    Console(file=told, force_terminal=True, width=200).print(
+        report([BadRow("c.csv", 1, text, text)])
+    )
+    assert "\x1b]8" not in told.getvalue()
+    assert text.replace("\x1b", "\\x1b") in told.getvalue()

@@ -320,3 +320,24 @@ def test_weights_of_another_length_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="1 weights were given for 2 pairs"):
         clip.fine_tune(drawings[:2], weights=[1.0])
+
+
+@pytest.mark.parametrize(
+    "kind", ["16 bits PNG", "16 bits TIFF", "32 bits TIFF", "floats TIFF", "floats up to 255 TIFF"]
+)
+def test_a_grey_picture_of_more_bits_is_seen_as_it_is(kind: str) -> None:
+    ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    kinds: dict[str, np.ndarray] = {
+        "16": ramp.astype(np.uint16) * 257, "32": ramp.astype(np.int32) * 257,
+        "floats": ramp.astype(np.float32) / (1 if "255" in kind else 255),
+    }  # fmt: skip
+    file = io.BytesIO()
+    Image.fromarray(kinds[kind.split()[0]]).save(file, kind.split()[-1])
+    seen = np.asarray(open_image(file.getvalue()))
+    assert np.abs(seen[:, :, 0].astype(int) - ramp).max() <= 1
+
+
+def test_a_dark_picture_of_16_bits_stays_dark() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((32, 32), 200, np.uint16)).save(file, "PNG")
+    assert np.asarray(open_image(file.getvalue())).max() <= 1

@@ -268,6 +268,31 @@ def test_evaluate_prints_one_json_object_and_nothing_else(shop: Path, queries: P
     assert result.stderr == ""
 
 
+def test_evaluate_measures_a_store_that_is_there_as_it_is(
+    shop: Path, queries: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "kept.motion"
+    measured = run("evaluate", "--catalog", shop, "--queries", queries, "--store", store, "--json")
+    again = run("evaluate", "--queries", queries, "--store", store, "--json")
+    assert again.stdout == measured.stdout
+    with open_store(store, run=False) as opened:
+        assert len(opened.rows("retailer")) == 6
+
+
+def test_motion_lists_the_versions_of_a_store_that_is_in_the_folder(
+    shop: Path, queries: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "fashion_search.motion"
+    run("evaluate", "--catalog", shop, "--queries", queries, "--store", store, "--json")
+    command = [sys.executable, "-m", "motion", "versions", "fashion_search.pipeline:open_store"]
+    found = subprocess.run(
+        [*command, "ImageRetrieval", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert [each["status"] for each in json.loads(found.stdout)] == ["live"]
+
+
 def test_evaluate_prints_a_table_for_people(shop: Path, queries: Path) -> None:
     lines = run("evaluate", "--catalog", shop, "--queries", queries).stdout.splitlines()
     assert [line.split() for line in lines] == [

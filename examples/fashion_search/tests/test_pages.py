@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,36 @@ def test_tags_and_entities_become_text() -> None:
 @given(st.text(alphabet=st.characters(exclude_characters="<&"), max_size=200))
 def test_plain_text_stays_as_it_is_but_for_blanks(text: str) -> None:
     assert "".join(plain_text(text).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "/* " * 60_000,
+        '"\\' * 40_000,
+        '"' * 60_000,
+        "{" * 60_000,
+        '{"a": "' + "\\" * 60_001,
+        "// " * 60_000,
+        "[1," + " ," * 60_000,
+    ],
+    ids=["comments", "quotes", "quotation marks", "braces", "backslashes", "slashes", "commas"],
+)
+def test_no_crafted_script_takes_longer_than_its_length_asks_for(script: str) -> None:
+    started = time.process_time()
+    read_page(f'<script type="application/ld+json">{script}</script>')
+    assert time.process_time() - started < 5  # it took minutes
+
+
+def test_a_page_may_nest_and_refer_as_it_likes() -> None:
+    places = "".join(f"<i id=i{k} itemprop=name>" for k in range(1_500))
+    refers = " ".join(f"i{k}" for k in range(1_500))
+    page = f"{places}<b>Red dress</b><div itemscope itemtype='Product' itemref='{refers}'>"
+    assert read_page(page).title == "Red dress"
+
+
+def test_half_an_emoji_is_no_part_of_a_text() -> None:
+    page = read_page(page_with({"@type": "Product", "name": "Red \ud83d dress \ud83d\ude00"}))
+    assert page.title == "Red \ufffd dress \U0001f600"
+    assert summarise(page).encode()
+    assert plain_text("a \udc00 b") == "a \ufffd b"

@@ -1,0 +1,7 @@
+"""Places: where a store is if nobody says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DEFAULT_STORE = Path("fashion_search.motion")
