@@ -192,14 +192,22 @@ class Database:
 
     # -- opening --
 
-    def open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
+    def open(
+        self, schemas: Mapping[str, type], given: Sequence[Any] | None, *, replaces: bool = True
+    ) -> None:
         """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers, and the
-        code that this process has for them."""
+        code that this process has for them.
+
+        Args:
+            replaces: False keeps the stored triggers as they are, whatever code this process is given for them.
+        """
         with self._opening:
-            self._open(schemas, given)
+            self._open(schemas, given, given is not None and replaces)
         self.backend.call()  # there may be code now for tasks that waited for it
 
-    def _open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
+    def _open(
+        self, schemas: Mapping[str, type], given: Sequence[Any] | None, replaces: bool
+    ) -> None:
         tables = Tables(schemas)
         kept = self._given if given is None else given
         code = Code.of(kept, tables)
@@ -209,16 +217,14 @@ class Database:
 
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = catalog.known_triggers(tx)
-            self._check_name(tx, [spec.name for spec in specs] if given is not None else None)
-            found = catalog.open_catalog(
-                tx, tables, graph, looked_up, replace_graph=given is not None
-            )
+            self._check_name(tx, [spec.name for spec in specs] if replaces else None)
+            found = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
             tables.stored = catalog.table_names(tx)
             moments.thin(tx, clock.now_ms())
             moves.move_outputs(tx, Layouts(found), before)
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
-            if self.runs_code and given is not None:
+            if self.runs_code and replaces:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
                 labels.request_setups(tx, setups, numbers.last_number(tx))
             return found, numbers.graph_number(tx)

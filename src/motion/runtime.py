@@ -54,7 +54,8 @@ _looks_only: ContextVar[bool] = ContextVar("motion_looks_only", default=False)
 
 @contextmanager
 def only_looking() -> Iterator[None]:
-    """Open stores within the block as they are: their triggers are neither compared with the code nor replaced or run."""
+    """Open stores within the block as they are: their triggers are neither compared with the code given for them nor
+    replaced or run."""
     token = _looks_only.set(True)
     try:
         yield
@@ -102,10 +103,10 @@ def create_store(
     if not isinstance(queue_limit, int) or queue_limit < 1:
         raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
     config = Config.from_env()
-    if processes.is_worker or _looks_only.get():
-        # A module that opens the store it is used in, where only the store's own process works, or one that is only asked
-        # what is there.
+    if processes.is_worker:
+        # A module that opens the store it is used in: only the store's own process works.
         run, triggers = False, None
+    run = run and not _looks_only.get()
     send_along([*(schemas or {}).values(), *(triggers or ())])
     if run:
         _check_gpus(triggers or (), config.gpus)
@@ -207,7 +208,7 @@ def _open(wanted: _Wanted) -> Store:
 
     def prepare(database: Database) -> None:
         database.runs_code = wanted.run
-        database.open(wanted.schemas, wanted.triggers)
+        database.open(wanted.schemas, wanted.triggers, replaces=not _looks_only.get())
 
     def clean() -> None:
         if wanted.folder is None:
@@ -284,7 +285,7 @@ class _Open:
         did_run, database.runs_code = database.runs_code, database.runs_code or wanted.run
         try:
             schemas = {**_schemas_of(self.store), **wanted.schemas}
-            database.open(schemas, wanted.triggers)
+            database.open(schemas, wanted.triggers, replaces=not _looks_only.get())
         except BaseException:
             database.runs_code = did_run
             self.store._leave()
