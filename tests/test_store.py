@@ -602,7 +602,7 @@ def test_a_write_that_is_interrupted_while_it_waits_to_lead_leaves_the_others_th
         claim.start()
         while not any("_commit_one" in _names(frame) for frame in sys._current_frames().values()):
             pass
-        with interrupted_in("_lead"):
+        with interrupted_in("_write_alone"):
             store.set("garment", id=2)
         other.rollback()
     claim.join(30)

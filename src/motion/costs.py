@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from motion import clock
+from motion.locks import let_go
 
 CodeName = tuple[str, str | None, int | None]
 """A trigger's name, the fingerprint of its code, and the state version it ran with; None: whichever."""
@@ -44,7 +45,7 @@ class Costs:
     """The measured cost of each trigger's calls in this process. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._streaks: dict[str, int] = {}
         self._cheap: set[str] = set()
         self._each: dict[str, float] = {}
@@ -69,6 +70,10 @@ class Costs:
                 self._cheap.add(trigger)
             elif streak <= -REPEATS or each > DEAR_S:
                 self._cheap.discard(trigger)
+
+    def let_go(self) -> None:
+        """Let others measure, too, wherever the present thread was interrupted."""
+        let_go(self._lock)
 
     def forget(self, trigger: str) -> None:
         """Measure a trigger from the beginning: its code has changed, or it did what only a task may do."""

@@ -349,7 +349,7 @@ class Database:
         now = clock.now_ms()
         if abs(now - self._noted_ms) < moments.RESOLUTION_MS:
             return self.backend.write(work, is_durable=is_durable)
-        unkept = self.costs.take_unkept()
+        unkept: Mapping[CodeName, Cost] = {}
 
         def noted(tx: Transaction) -> tuple[T, bool, Mapping[CodeName, Cost]]:
             before = numbers.last_number(tx)
@@ -358,11 +358,13 @@ class Database:
             return result, moments.note(tx, before, numbers.last_number(tx), now), left
 
         try:
+            unkept = self.costs.take_unkept()
             result, is_noted, left = self.backend.write(noted, is_durable=is_durable)
+            self.costs.put_back(left)
         except BaseException:
+            self.costs.let_go()
             self.costs.put_back(unkept)
             raise
-        self.costs.put_back(left)
         if is_noted:
             self._noted_ms = now
         return result

@@ -179,9 +179,13 @@ class _Errors:
 
     def note(self, row: int, error: BaseException) -> None:
         """Take in what reading a row's result raised: its values have methods of the user's, too."""
+        self.check(error)
+        self.texts[row] = text_of(error)
+
+    def check(self, error: BaseException) -> None:
+        """Raise what is no row's error."""
         if self._lets_pass(error):
             raise error
-        self.texts[row] = text_of(error)
 
 
 # -- calling --
@@ -496,7 +500,8 @@ def _encoded(key: Key, values: Sequence[Any], errors: _Errors) -> list[Stored]:
             if not errors.texts
             else _encoded_singly(key, values, errors)
         )
-    except BaseException:  # noqa: BLE001 - of one of the rows
+    except BaseException as exc:  # noqa: BLE001 - of one of the rows
+        errors.check(exc)
         return _encoded_singly(key, values, errors)
 
 

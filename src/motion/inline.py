@@ -7,7 +7,9 @@ writes through the store is left to a task, by not being there: the write makes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from motion import clock, forks
@@ -46,12 +48,13 @@ class InlineRuns:
         chain = self._chain(operation.table, operation.columns)
         if not chain:
             return operation
-        run = TaskRun(self._database, {})
-        token = CURRENT.set(run)
+        # In a context of its own: it ends with the call, also where a Ctrl-C comes at any place of it.
         try:
-            return replace(operation, inlined=self._results(chain, operation, run))
-        finally:
-            CURRENT.reset(token)
+            results = copy_context().run(self._results, chain, operation)
+        except BaseException:
+            self._database.costs.let_go()
+            raise
+        return replace(operation, inlined=results)
 
     def _chain(self, table: str, given: Mapping[str, Sequence[Stored]]) -> list[TriggerSpec]:
         """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
@@ -84,10 +87,10 @@ class InlineRuns:
             found = self._eligible[table] = _Eligible(graph, specs)
         return found.specs
 
-    def _results(
-        self, chain: Sequence[TriggerSpec], operation: SetOperation, run: TaskRun
-    ) -> list[Inlined]:
+    def _results(self, chain: Sequence[TriggerSpec], operation: SetOperation) -> list[Inlined]:
         """Run triggers in order, each on the rows on which those before it have an outcome."""
+        run = TaskRun(self._database, {})
+        CURRENT.set(run)
         table = self._database.tables.get(operation.table)
         keys = table.keys
         values = {
@@ -130,7 +133,9 @@ class InlineRuns:
             key: values[key] if whole else [values[key][i] for i in called] for key in spec.inputs
         }
         trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
-        batch = Batch(len(called), keys, run, lets_pass=_is_users)
+        # A Ctrl-C is for who writes, and no row's error.
+        is_users = partial(is_from_outside, function=trigger.function, caller=call_plain.__code__)
+        batch = Batch(len(called), keys, run, lets_pass=is_users)
         with forks.user_code():
             outcomes = derive(trigger, table, batch)
         code = (spec.name, spec.fingerprint, 0)
@@ -143,11 +148,6 @@ class InlineRuns:
             for place, value in enumerate(given):
                 full[called[place]] = value
         return Inlined(spec, columns, frozenset(met)), frozenset(range(count)) - met
-
-
-def _is_users(error: BaseException) -> bool:
-    """Whether an error is for who writes, as a Ctrl-C is, and not a row's."""
-    return is_from_outside(error, call_plain.__code__)
 
 
 def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:

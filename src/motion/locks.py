@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+
+def let_go(lock: threading.RLock) -> None:
+    """Release a lock that the present thread may hold, having been interrupted somewhere."""
+    with suppress(RuntimeError):  # not held any more
+        while True:
+            lock.release()
 
 
 class SharedLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from motion.backends.base import Transaction
@@ -13,6 +14,7 @@ from motion.database import Database, id_of
 from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
 from motion.explanation import fits_of, labels_of
 from motion.fitting import ensure_live
+from motion.interrupts import uninterrupted
 from motion.persistence import asked, files, labels, states
 from motion.persistence.numbers import next_number
 from motion.promotion import ask_live
@@ -149,7 +151,7 @@ class Model:
         candidate."""
         folder = self._database.backend.folder
         while True:
-            number = ensure_live(self._database, self._component)
+            number = uninterrupted(partial(ensure_live, self._database, self._component))
             if number is None:
                 raise UnknownVersion(
                     self._component, "that is live: it waits for its first fit", ()

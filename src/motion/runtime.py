@@ -31,6 +31,7 @@ from motion.executors.processes import ProcessExecutor
 from motion.executors.threads import ThreadExecutor
 from motion.fitting import Fitter
 from motion.inline import InlineRuns
+from motion.interrupts import uninterrupted
 from motion.leases import Leases
 from motion.owners import Owner
 from motion.persistence.writes import Operation
@@ -122,8 +123,12 @@ def create_store(
         queue_limit=queue_limit,
         is_named=url is not None or config.url is None,
     )
+    return uninterrupted(partial(_found_or_opened, wanted))
+
+
+def _found_or_opened(wanted: _Wanted) -> Store:
     with _open_lock:
-        found = _open_stores.get((name, folder)) if folder else None
+        found = _open_stores.get((wanted.name, wanted.folder)) if wanted.folder else None
         if found is not None and found.is_there():
             found.take(wanted)
             return found.store
@@ -234,15 +239,17 @@ def _engine(
         clean()
         raise
     running = _Running(name, place, database, wanted.config)
+    stopping = threading.Lock()
 
     def stop() -> None:
-        with _open_lock:
-            opened = _open_stores.get((name, place))
-            if opened is not None and opened.store._behind is engine:
-                del _open_stores[name, place]
-        running.stop()
-        database.close()
-        clean()
+        with stopping:  # who closes it again, having been interrupted, waits for the end
+            with _open_lock:
+                opened = _open_stores.get((name, place))
+                if opened is not None and opened.store._behind is engine:
+                    del _open_stores[name, place]
+            running.stop()
+            database.close()
+            clean()
 
     inline = InlineRuns(database)
 
@@ -400,8 +407,10 @@ class _Running:
         """Begin; with `run=False` another process runs the triggers."""
         if not self.database.runs_code:
             return
-        if self._parts is not None and not self._lacks_fitter(self._parts):
-            return
+        if self._parts is None or self._lacks_fitter(self._parts):
+            uninterrupted(self._start)
+
+    def _start(self) -> None:
         with self._lock:
             if self._parts is None:
                 self._parts = self._started()
@@ -427,8 +436,10 @@ class _Running:
         return _Parts(owner, loop, executors, worker, leases)
 
     def stop(self) -> None:
-        if self._parts is not None:
-            self._parts.stop()
+        with self._lock:
+            parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.stop()
             with suppress(StoreUnavailable):  # figures, for which nobody's store fails to close
                 self.database.keep_costs()
 

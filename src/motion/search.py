@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from motion.backends.base import Transaction
 from motion.codecs import StrCodec
 from motion.database import Database, Where, condition_of
 from motion.errors import SearchError, listed, shortened
+from motion.interrupts import uninterrupted
 from motion.persistence import fulltext, reading, spaces, states
 from motion.persistence.filters import Filter
 from motion.persistence.indexes import Follower
@@ -109,7 +111,8 @@ def search(
         _checked_k(k),
     )
     condition, values = condition_of(database.layout(question.table.name), where, params)
-    hits = _answers(database, question, condition, values, pins)
+    # Not to be left half way: a search lets indexes follow the rows.
+    hits = uninterrupted(partial(_answers, database, question, condition, values, pins))
     return hits if is_batch or is_text_batch else hits[0]
 
 

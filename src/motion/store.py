@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ from motion.faults import reach
 from motion.intake import (
     COMMIT_EVERY,
 )
+from motion.interrupts import uninterrupted
 from motion.load import Load
 from motion.model import Model
 from motion.persistence import catalog
@@ -77,7 +79,7 @@ class Store(Reader):
         super().__init__(engine.database)
         self._behind: Engine | None = engine
         self._reopen: Callable[[], Engine] | None = None
-        self._is_closed = False
+        self._is_closed = self._is_stopped = False
         self._openings, self._blocks, self._sharing = 1, 0, threading.Lock()
         self._stale = StaleCounts()
         self.aio = AsyncStore(self)
@@ -335,7 +337,7 @@ class Store(Reader):
     def status(self) -> Status:
         """Return what the store is doing: what is to be done, how fast it goes, and what changed code has left stale."""
         self._check_open()
-        return status_of(self._database, self._stale)
+        return uninterrupted(partial(status_of, self._database, self._stale))
 
     def errors(self, trigger: str | None = None) -> list[DeadLetter]:
         """Return the rows that triggers gave up on, with tracebacks and inputs.
@@ -438,11 +440,13 @@ class Store(Reader):
 
     def close(self) -> None:
         """Stop, for all who have it open in this process, leaving unfinished work for the next start. Closing twice does
-        no harm. The end of a `with` block closes it where nobody else has opened it."""
-        if not self._is_closed:
+        no harm. The end of a `with` block closes it where nobody else has opened it. Interrupted, by Ctrl-C, it goes on
+        closing in the background."""
+        if not self._is_stopped:
             self._is_closed = True
             if self._behind is not None:
-                self._behind.stop()
+                uninterrupted(self._behind.stop)
+            self._is_stopped = True
 
     def _check_open(self) -> None:
         if self._is_closed:

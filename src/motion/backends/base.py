@@ -34,12 +34,15 @@ class Transaction(Protocol):
 
 
 class Signal:
-    """Something that happens now and then, to wait for without missing it. Thread-safe."""
+    """Something that happens now and then, to wait for without missing it. Thread-safe.
+
+    No lock is held, which a Ctrl-C could leave held: each who waits has one of its own. Counts that meet may become one:
+    what counts is that the count changes.
+    """
 
     def __init__(self, before_wait: Callable[[], None]) -> None:
         self._before_wait = before_wait
-        self._condition = threading.Condition(threading.Lock())
-        self._waiters = 0
+        self._waiting: dict[threading.Lock, None] = {}
         self._count = 0
 
     @property
@@ -48,20 +51,25 @@ class Signal:
         return self._count
 
     def give(self) -> None:
-        with self._condition:
-            self._count += 1
-            if self._waiters:
-                self._condition.notify_all()
+        self._count += 1
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for latch in list(waiting):
+                latch.release()
 
     def wait(self, seen: int, timeout_s: float) -> None:
         """Return when it was given since `count` was `seen`, or after `timeout_s`."""
         self._before_wait()
-        with self._condition:
-            self._waiters += 1
-            try:
-                self._condition.wait_for(lambda: self._count != seen, timeout_s)
-            finally:
-                self._waiters -= 1
+        latch = threading.Lock()
+        latch.acquire()
+        waiting = self._waiting
+        waiting[latch] = None
+        try:
+            # Who gives counts first and looks for latches then: either that is seen, or this.
+            if self._count == seen:
+                latch.acquire(timeout=max(timeout_s, 0))
+        finally:
+            waiting.pop(latch, None)
 
 
 class Backend(Protocol):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import ctypes
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
-from motion import clock, forks
+from motion import clock, forks, interrupts
 from motion.backends.base import Signal, Transaction
 from motion.backends.sqlite_reading import Reader, Readers
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
@@ -32,6 +34,7 @@ from motion.errors import (
     StoreUnavailable,
 )
 from motion.faults import reach
+from motion.locks import let_go
 from motion.words import words
 
 T = TypeVar("T")
@@ -87,7 +90,7 @@ class SqliteBackend:
         self._is_closed, self._over = False, threading.Event()
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         self._queueing = threading.Lock()
         self._waiting: list[_Request] = []
         self._is_led = False
@@ -113,24 +116,53 @@ class SqliteBackend:
     def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         if self.is_left:
             self.check_open()
+        connection = self._durable if is_durable else self._fleeting
+        if interrupts.may_come():
+            return self._write_alone(connection, work)
         if not is_durable:
             with self._writing:
-                return self._commit_one(self._fleeting, work)
+                return self._commit_one(connection, work)
         request = _Request(work)
         with self._queueing:
             self._waiting.append(request)
             leads = not self._is_led
             self._is_led = True
-        interruption = None if leads else request.wait()  # until it is done, or its turn to lead
+        if not leads:
+            request.wait()  # until it is done, or its turn to lead
         if not request.is_done:
-            self._lead(request)
-        if interruption is not None:
-            raise interruption
+            self._lead()
         return request.result()  # type: ignore[no-any-return]  # it is what `work` returned
 
-    def _lead(self, own: _Request) -> None:
-        """Commit for all who wait now, then let one of those who came meanwhile lead: also when interrupted, as they would
-        wait forever."""
+    def _write_alone(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
+        """Write in the thread that signals reach. It shares no commit, so that an interrupt is nobody else's; nobody waits
+        to be woken by it; and what it may leave, the lock and a transaction, is given back twice, and by the next one."""
+        try:
+            self._writing.acquire()
+            result = self._commit_one(connection, work)
+            self._let_go(connection)
+        except BaseException as exc:
+            try:
+                self._let_go(connection)
+            finally:
+                self._let_go(connection)
+                self.wake()  # it may have been committed, and not told
+            if isinstance(exc, sqlite3.Error) and (interrupt := connection.interrupt_in(exc)):
+                raise interrupt from None
+            raise
+        return result
+
+    def _let_go(self, connection: _Connection) -> None:
+        """End what the present thread may have under way, wherever it was interrupted."""
+        if not self._writing.acquire(blocking=False):
+            return  # another thread writes
+        try:
+            if not self._is_closed and connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            let_go(self._writing)
+
+    def _lead(self) -> None:
+        """Commit for all who wait now, then let one of those who came meanwhile lead."""
         requests: list[_Request] = []
         try:
             with self._writing:
@@ -140,8 +172,6 @@ class SqliteBackend:
                 self._commit_all(requests)
         finally:
             with self._queueing:
-                if own in self._waiting:  # interrupted before it began
-                    self._waiting.remove(own)
                 self._callers = len(requests) + len(self._waiting)
                 self._is_led = bool(self._waiting)
                 if self._waiting:
@@ -183,14 +213,12 @@ class SqliteBackend:
         where one does, again with a savepoint for each."""
         try:
             self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
             if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
                 for request in requests:
                     request.error = exc
             else:
                 self._commit_apart(requests)
-                if not isinstance(exc, Exception) and not any(each.error for each in requests):
-                    raise  # nobody's work raised it: who leads was interrupted
         finally:
             for request in requests:
                 request.is_done = True
@@ -204,25 +232,8 @@ class SqliteBackend:
 
     # -- reading --
 
-    @contextmanager
-    def read(self) -> Iterator[Transaction]:
-        outer = cast("_Connection | None", getattr(self._local, "snapshot", None))
-        if outer is not None:
-            yield outer
-            return
-        reader = self._readers.lend()
-        try:
-            reader.connection.execute("BEGIN")
-            self._local.snapshot = reader.connection
-            yield reader.connection
-        except (sqlite3.Error, SqlError) as exc:
-            reader.check_raised()
-            if isinstance(exc, sqlite3.Error) or self._is_closed:
-                self._raise_named(exc)
-            raise
-        finally:
-            self._local.snapshot = None
-            self._end_snapshot(reader)
+    def read(self) -> _Snapshot:
+        return _Snapshot(self)
 
     def _end_snapshot(self, reader: Reader[_Connection]) -> None:
         try:
@@ -247,9 +258,11 @@ class SqliteBackend:
             with closing(reader.connection.cursor()) as cursor:
                 cursor.execute(sql, values)
                 names = [column[0] for column in cursor.description or ()]
-                return names, list(islice(cursor, limit))
-        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+                found = list(islice(cursor, limit))
             reader.check_raised()
+            return names, found
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+            reader.check_raised(exc)
             if self._is_closed:  # meanwhile, and a temporary folder is gone by now
                 raise StoreClosed(self.name) from exc
             if reader.is_late:
@@ -298,6 +311,10 @@ class SqliteBackend:
 
     def _watch(self) -> None:
         """Listen to other processes, in one thread for all who wait."""
+        if self._watcher is None and not self._is_closed:
+            interrupts.uninterrupted(self._start_watcher)
+
+    def _start_watcher(self) -> None:
         with self._queueing:
             if self._watcher is None and not self._is_closed:
                 self._watcher = threading.Thread(
@@ -473,6 +490,61 @@ class SqliteBackend:
         raise exc
 
 
+class _Snapshot:
+    """A reading transaction, for a `with` statement; inside another one of its thread it is that one."""
+
+    __slots__ = ("_backend", "_block", "_reader")
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        self._backend = backend
+        self._reader: Reader[_Connection] | None = None
+        self._block: FrameType | None = (
+            None  # whose `with` statement it is, where it may be interrupted
+        )
+
+    def __enter__(self) -> Transaction:
+        local = self._backend._local
+        outer = cast("_Snapshot | None", getattr(local, "snapshot", None))
+        if outer is not None:
+            if outer._reader is not None and not outer._is_over():
+                return outer._reader.connection
+            outer._drop()
+        try:
+            if interrupts.may_come():
+                self._block = interrupts.block_of(sys._getframe(1))
+            local.snapshot = self
+            self._reader = self._backend._readers.lend()
+            self._reader.connection.execute("BEGIN")
+        except BaseException as exc:
+            self._drop()
+            if isinstance(exc, sqlite3.Error):
+                self._backend._raise_named(exc)
+            raise
+        return self._reader.connection
+
+    def __exit__(self, _: object, error: object, __: object) -> None:
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        self._backend._local.snapshot = self._block = None
+        self._backend._end_snapshot(reader)
+        if isinstance(error, sqlite3.Error | SqlError):
+            reader.check_raised(error)
+            if isinstance(error, sqlite3.Error) or self._backend._is_closed:
+                self._backend._raise_named(error)
+
+    def _is_over(self) -> bool:
+        """Whether an interrupt has ended the block, and `__exit__` with it."""
+        return self._block is not None and not interrupts.is_running(self._block)
+
+    def _drop(self) -> None:
+        """Close what it reads with: nobody knows what of it is under way."""
+        reader, self._reader = self._reader, None
+        self._backend._local.snapshot = self._block = None
+        if reader is not None:
+            self._backend._readers.drop(reader)
+
+
 class _Connection(sqlite3.Connection):
     """A connection that is a `Transaction` while one is under way."""
 
@@ -481,9 +553,19 @@ class _Connection(sqlite3.Connection):
         self.memo: dict[Any, Any] = {}
         self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
+        self.raised: list[BaseException] = []  # in functions that SQL calls, where SQLite drops it
+
+    def interrupt_in(self, error: BaseException) -> BaseException | None:
+        """Return what a signal's handler has raised in a function that SQL called, which ended a statement with an error."""
+        if self.raised:
+            return self.raised.pop()
+        is_lost = "user-defined function raised" in str(error)  # before the function's first line
+        return KeyboardInterrupt() if is_lost else None
 
     def begin(self) -> None:
         """Begin to write."""
+        if self.in_transaction:  # an interrupted write's
+            self.execute("ROLLBACK")
         self.memo.clear()
         self.before_commit.clear()
         self.execute("BEGIN IMMEDIATE")
@@ -503,19 +585,11 @@ class _Request:
         self._latch = threading.Lock()  # held until somebody wakes the caller
         self._latch.acquire()
 
-    def wait(self) -> BaseException | None:
-        """Return when woken, having woken who follows, with what interrupted the waiting, such as a Ctrl-C: who left
-        early would leave the others waiting."""
-        interruption = None
-        while True:
-            try:
-                self._latch.acquire()
-                break
-            except BaseException as exc:  # noqa: BLE001 - the caller raises it
-                interruption = exc
+    def wait(self) -> None:
+        """Return when woken, having woken who follows."""
+        self._latch.acquire()
         if self.following is not None:
             self.following.wake()
-        return interruption
 
     def wake(self) -> None:
         self._latch.release()
@@ -584,9 +658,14 @@ def _only_reads(refused: str) -> str:
 
 def _know_words(connection: sqlite3.Connection) -> None:
     """Let triggers of the database call `motion.words`, whose result full-text indexes hold."""
+    raised: list[BaseException] = getattr(connection, "raised", [])
 
     def of(value: object) -> str:
-        return words(value) if isinstance(value, str) else ""
+        try:
+            return words(value) if isinstance(value, str) else ""
+        except BaseException as exc:
+            raised.append(exc)
+            raise
 
     connection.create_function("motion_words", 1, of, deterministic=True)
 

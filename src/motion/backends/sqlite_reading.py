@@ -79,14 +79,23 @@ class Limits:
 
     Attributes:
         refused: what the last statement would have done and may not, for people; None where it was not refused.
+        raised: what a signal's handler has raised while it was asked, which SQLite takes for a refusal.
     """
 
     def __init__(self, *, transactions: bool) -> None:
         self._allowed = READS | ({sqlite3.SQLITE_TRANSACTION} if transactions else set())
         self.refused: str | None = None
+        self.raised: BaseException | None = None
 
     def answer(self, action: int, first: Any, second: Any, *_: Any) -> int:
         """Tell SQLite whether a statement may do something: its authorizer."""
+        try:
+            return self._answer(action, first, second)
+        except BaseException as exc:  # noqa: BLE001 - the caller raises it
+            self.raised = exc
+            return sqlite3.SQLITE_DENY
+
+    def _answer(self, action: int, first: Any, second: Any) -> int:
         if action in self._allowed and second not in REFUSED_FUNCTIONS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_PRAGMA and _only_asks(first, second):
@@ -159,7 +168,7 @@ class Reader(Generic[C]):
 
     def begin(self, ends_s: float | None = None) -> None:
         """Take note that it is lent: until when what it runs may go on, None is without end."""
-        self.limits.refused = None
+        self.limits.refused = self.limits.raised = None
         is_wanted = ends_s is not None or get_ident() == main_thread().ident
         watch = self._watch
         if watch.ends_s is None and ends_s is None and watch.raised is None:
@@ -175,10 +184,24 @@ class Reader(Generic[C]):
         """Whether what it ran was stopped as its time was over."""
         return self._watch.is_late
 
-    def check_raised(self) -> None:
-        """Raise what a signal's handler has raised while a statement ran, which has ended the statement."""
-        if self._watch.raised is not None:
-            raise self._watch.raised from None
+    def check_raised(self, error: BaseException | None = None) -> None:
+        """Raise what a signal's handler has raised while a statement was compiled or ran, which has ended the statement.
+
+        Args:
+            error: how it ended.
+        """
+        raised = self._watch.raised or self.limits.raised
+        if raised is None and self.limits.refused is None and _is_refusal(error):
+            raised = KeyboardInterrupt()  # it came before the first line of the answer, and is lost
+        if raised is not None:
+            raise raised from None
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):  # for functions SQLite has no code of its own
+        code = getattr(error, "sqlite_errorcode", None)
+        return code == sqlite3.SQLITE_AUTH or "not authorized" in str(error)
+    return error is not None and _is_refusal(error.__cause__)
 
 
 class Readers(Generic[C]):
@@ -226,13 +249,17 @@ class Readers(Generic[C]):
 
     def give_back(self, reader: Reader[C]) -> None:
         if reader.connection.in_transaction:  # nobody is lent what another has begun
-            self._all.discard(reader)
-            reader.connection.close()
+            self.drop(reader)
         else:
             self._idle.append(reader)
         if self._is_closed:
             self._close_idle()
             self._returned.set()
+
+    def drop(self, reader: Reader[C]) -> None:
+        """Close a connection instead of giving it back."""
+        self._all.discard(reader)
+        reader.connection.close()
 
     def close(self) -> None:
         """Close the connections that nobody reads with, and stop what runs on the others: who reads closes its own, as
