@@ -65,6 +65,32 @@ def test_future_occurrences_are_no_work_to_wait_for(open_store: OpenStore) -> No
     assert ticks(store) == 0
 
 
+def test_what_is_due_after_time_was_moved_is_waited_for(open_store: OpenStore) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[ticking(motion.every(hours=1))])
+    for hours in (1, 2, 3):
+        clock.advance(HOUR_S + 1)
+        store.wait(timeout=10)
+        assert ticks(store) == hours
+
+
+def test_a_retry_that_is_due_after_time_was_moved_is_waited_for(open_store: OpenStore) -> None:
+    failed: list[int] = []
+
+    @motion.trigger(on="tick.who", sets="tick.long", retries=1)
+    def measure(who: str) -> int:
+        if not failed:
+            failed.append(1)
+            raise ValueError(who)
+        return len(who)
+
+    store = open_store(schemas=SCHEMAS, triggers=[measure])
+    store.set("tick", id=1, who="user")
+    until(store, lambda: "postponed" in store.status().triggers["measure"].tasks)
+    clock.advance(HOUR_S)
+    store.wait(timeout=10)
+    assert store.rows("tick")[0].long == 4
+
+
 def test_occurrences_missed_while_nobody_ran_are_made_up_for_once(open_store: OpenStore) -> None:
     trigger = ticking(motion.every(hours=1))
     open_store(schemas=SCHEMAS, triggers=[trigger]).close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +21,21 @@ from motion.errors import (
     WaitTimeout,
     shortened,
 )
-from motion.growing import ReadAlong
-from motion.persistence import asked, backfills, backlog, events, provenance
-from motion.persistence.parts import rows_by_name
+from motion.given_ids import GivenIds
+from motion.persistence import asked, backfills, backlog, events
 from motion.promotion import cancel as cancel_asked
 from motion.remaining import shown_progress
-from motion.schema import Table
+from motion.streams import (
+    IDS_AT_ONCE,
+    LONGEST_WAIT_S,
+    ChangedRows,
+    Stream,
+    parts_of,
+    rows_with,
+)
 from motion.tasks import DeadLetter
 
 DEFAULT_TIMEOUT_S = 30.0
-LONGEST_WAIT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Change:
         key: int,
         *,
         table: str | None = None,
-        ids: Sequence[Any] = (),
+        ids: GivenIds | Sequence[Any] = (),
         count: int = 0,
         rejected: Sequence[RejectedRow] = (),
         further: Sequence[int] = (),
@@ -80,14 +85,15 @@ class Change:
         commits: int = -1,
         expected: int = 0,
     ) -> None:
-        self._database, self._table, self._ids = database, table, ids
+        self._database, self._table = database, table
+        self._ids = ids if isinstance(ids, GivenIds) else GivenIds(ids)
         self._keys = (*further, key)
         self._has_work = has_work  # False: nothing followed from it: there is nothing to look for
         self._commits = commits  # the count at its own commit: its work ends with a later one
         self._expected = expected  # rows it will work on, where that is known from the beginning
         self.key = key
         self.count = count
-        self.id = ids[0] if len(ids) == 1 and count == 1 else None
+        self.id = self._ids[0] if len(self._ids) == 1 and count == 1 else None
         self.rejected = list(rejected)
 
     def __repr__(self) -> str:
@@ -105,7 +111,8 @@ class Change:
         """Wait until the change's work, or newer work that superseded it, is done.
 
         Args:
-            key: wait only until this key of the row has a value.
+            key: wait only until each row has, on one of its pages at least, a value of this key that the change has led
+                to; or until no work is left.
             timeout: seconds.
             raise_errors: raise a dead letter of this change's cascade.
             progress: show a progress bar: rows that are done, of those there are.
@@ -119,7 +126,7 @@ class Change:
         if key is not None and not isinstance(key, str):
             wanted = "the name of a key to wait for; seconds are given as wait(timeout=60)"
             raise InvalidArgument("wait(key)", shortened(key), wanted)
-        is_there = None if key is None else self._key_is_set(key)
+        is_there = None if key is None else self._named_rows(key).all_have(key)
         if not self._has_work and run_on(self._database) is None:
             self._database.backend.check_open()
             return self
@@ -140,12 +147,8 @@ class Change:
                 lambda tx: WaitTimeout(repr(self), timeout, self._remaining(tx)),
                 self._commits,
             )
-        errors = self.errors if raise_errors else []
-        if errors:
-            first = errors[0]
-            raise TaskFailed(first.trigger, first.table, first.row, first.attempts, first.error)
         if raise_errors:
-            self._raise_failures()
+            self._raise_errors()
         return self
 
     def _raise_failures(self) -> None:
@@ -158,23 +161,50 @@ class Change:
             raise PromotionFailed(failed.component, failed.number, failed.reason)
 
     def __await__(self) -> Generator[Any, None, Change]:
-        return asyncio.to_thread(self.wait).__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Change:
+        """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
+        if run_on(self._database) is not None:
+            raise WaitInsideRun
+        if self._has_work:
+            try:
+                async with asyncio.timeout(DEFAULT_TIMEOUT_S) as limit:
+                    await self._database.awaiting.until(lambda tx: self._remaining(tx) == 0)
+            except TimeoutError as exc:
+                if not limit.expired():
+                    raise
+                left = (await asyncio.to_thread(lambda: self.progress)).remaining
+                raise WaitTimeout(repr(self), DEFAULT_TIMEOUT_S, left) from exc
+            await asyncio.to_thread(self._raise_errors)
+        else:
+            self._database.backend.check_open()
+        return self
 
     def rows(self) -> list[Any]:
-        """Return the rows that were written, all their pages, as they are now."""
-        self._named_table()
-        found = []
-        for row_id in dict.fromkeys(self._ids):
-            found += self._database.rows(
-                self._table or "", row_id=row_id, where=None, params=(), order_by=None, limit=None, inherit=True,
-                pins={},
-            )  # fmt: skip
-        return found
+        """Return the rows that were written, all their pages, as they are now.
+
+        Raises:
+            MotionError: there are too many to be known, as of an endless load.
+        """
+        rows = self._named_rows()
+        found: dict[Any, Any] = {}
+        for ids in rows.ids.in_parts(IDS_AT_ONCE):
+            with self._database.backend.read() as tx:
+                for row in rows.of(tx, ids):
+                    found.setdefault(rows.name(row), row)
+        return list(found.values())
 
     def stream(
-        self, key: str, *, parts: bool = False, timeout: float = DEFAULT_TIMEOUT_S
-    ) -> Iterator[Any]:
-        """Give each of the change's rows once, when `key` is set on it; end when its work is done.
+        self,
+        key: str,
+        *,
+        parts: bool = False,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        raise_errors: bool = True,
+    ) -> Stream:
+        """Give each of the change's rows once, when `key` is set on it; end when its work is done. For `for` in a
+        thread, and for `async for`.
 
         Args:
             parts: give the text of `key` instead, as `Part`s, strings that are passed on as a generator yields them:
@@ -182,80 +212,21 @@ class Change:
                 is committed at the end. Where a process was lost and the text is made again, what was given already is
                 not repeated; if it comes out different, it begins anew with a part that `is_first`.
             timeout: seconds to wait for the next row or part.
+            raise_errors: after what came, raise a dead letter of this change's cascade.
 
         Raises:
+            TaskFailed: a trigger gave up on a row of this cascade.
             WaitTimeout: nothing came in time; the work goes on.
             WaitInsideRun: called from inside a trigger.
+            MotionError: there are too many rows to be known, as of an endless load.
         """
         if run_on(self._database) is not None:
             raise WaitInsideRun
-        self._named_table().key(key)
-        take = self._parts_of(key) if parts else self._rows_with(key)
-        is_last, deadline = False, clock.monotonic_s() + timeout
-        while not is_last:
-            commits = self._database.backend.committed.count
-            with self._database.backend.read() as tx:
-                is_last = self._remaining(tx) == 0
-                fresh = take(tx, is_last)
-            yield from fresh
-            if fresh:
-                deadline = clock.monotonic_s() + timeout
-            elif not is_last:
-                self._wait_for_commit(commits, deadline, timeout)
-
-    def _rows_with(self, key: str) -> Callable[[Transaction, bool], list[Any]]:
-        """Return what gives the rows on which `key` has been set since it was asked last."""
-        seen: set[Any] = set()
-
-        def take(tx: Transaction, is_last: bool) -> list[Any]:
-            fresh = [
-                row
-                for row in self.rows()
-                if self._name(row) not in seen and self._is_set(tx, row, key, is_last)
-            ]
-            seen.update(map(self._name, fresh))
-            return fresh
-
-        return take
-
-    def _parts_of(self, key: str) -> Callable[[Transaction, bool], list[Any]]:
-        """Return what gives the parts that have been added to the texts of `key` since it was asked last."""
-        layout = self._database.layouts[self._table or ""]
-        producer = self._database.graph.producers.get((layout.table.name, key))
-        spec = None if producer is None else self._database.graph.triggers[producer]
-        texts: dict[Any, ReadAlong] = {}
-
-        def take(tx: Transaction, is_last: bool) -> list[Any]:
-            fresh: list[Any] = []
-            for row in self.rows():
-                name, stored = self._name(row), layout.table.keys["id"].encode(row.id)
-                pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
-                text = texts.setdefault(name, ReadAlong(row.id, pages))
-                if self._is_set(tx, row, key, is_last):
-                    fresh += text.whole(str(getattr(row, key)))
-                    continue
-                number = rows_by_name(tx, layout, stored).get((stored, *name[1:]), 0)
-                if spec is not None and spec.grows_text:
-                    growing = self._database.growing.of_row(tx, layout, spec, number)
-                    fresh += text.grown(*growing) if growing else ()
-            return fresh
-
-        return take
-
-    def _is_set(self, tx: Transaction, row: Any, key: str, is_last: bool) -> bool:
-        """Whether a row has a value of `key` that this change, or a newer one, has led to. A value from before it is
-        given at the end, where it is still the right one; pages come as they are made."""
-        if getattr(row, key) is None:
-            return False
-        layout = self._database.layouts[self._table or ""]
-        producer = self._database.graph.producers.get((layout.table.name, key))
-        if is_last or producer is None or self._database.graph.triggers[producer].page:
-            return True
-        spec = self._database.graph.triggers[producer]
-        pages = [getattr(row, page) for page in layout.table.page_keys]
-        stored = layout.table.keys["id"].encode(row.id)
-        origin = provenance.origin_of_row(tx, layout, spec, stored, pages)
-        return origin is not None and origin.number >= self.key
+        rows = self._named_rows(key)
+        take = parts_of(self._database, rows, key) if parts else rows_with(rows, key)
+        errors = (lambda: self.errors) if raise_errors else list
+        who = repr(self)
+        return Stream(self._database, rows.ids, take, self._remaining, errors, who, timeout)
 
     @property
     def errors(self) -> list[DeadLetter]:
@@ -294,29 +265,23 @@ class Change:
             for key in self._keys
         )
 
-    def _key_is_set(self, key: str) -> Callable[[Transaction], bool]:
-        self._named_table().key(key)
-        return lambda _: any(getattr(row, key) is not None for row in self.rows())
+    def _raise_errors(self) -> None:
+        for first in self.errors:
+            raise TaskFailed(first.trigger, first.table, first.row, first.attempts, first.error)
+        self._raise_failures()
 
-    def _named_table(self) -> Table:
-        """Return the table that was written to."""
+    def _named_rows(self, key: str | None = None) -> ChangedRows:
+        """Return the rows that were written, where they are known, and have a key."""
         if self._table is None:
             raise MotionError(
                 f"change {self.key} is not of one table, or was found by its key, which tells its work and not its rows: "
                 f"wait() and progress work, and store.rows(...) reads rows."
             )
-        return self._database.tables.get(self._table)
-
-    def _name(self, row: Any) -> tuple[Any, ...]:
-        return tuple(
-            getattr(row, name) for name in self._database.tables.get(self._table or "").primary_key
-        )
-
-    def _wait_for_commit(self, commits: int, deadline: float, timeout: float) -> None:
-        remaining = deadline - clock.monotonic_s()
-        if remaining <= 0:
-            raise WaitTimeout(repr(self), timeout, self.progress.remaining)
-        self._database.backend.committed.wait(commits, min(remaining, LONGEST_WAIT_S))
+        rows = ChangedRows(self._database, self._table, self._ids, self._keys[0])
+        if key is not None:
+            rows.table.key(key)
+        rows.check_named()
+        return rows
 
 
 def wait_until(

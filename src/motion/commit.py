@@ -13,12 +13,13 @@ from motion.claims import Claim, Step, Tasks
 from motion.database import Database
 from motion.errors import CascadeTooDeep, shortened
 from motion.faults import reach
-from motion.persistence import events, memos, parts, queue, states
+from motion.persistence import events, memos, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import origin_of
 from motion.persistence.inputs import Inputs, read_fences
 from motion.persistence.layout import mark_of
 from motion.persistence.numbers import last_number, next_number
+from motion.persistence.parts import Grows
 from motion.persistence.results import (
     Derived,
     Source,
@@ -221,7 +222,7 @@ class Commit:
         """Complete the tasks; rows that failed, or were superseded meanwhile, go on as tasks of their own."""
         still = set(kept)
         if self.claim.spec.grows_text:
-            parts.forget(tx, self.claim.spec.name, _chosen(self.inputs.rows, kept))
+            self._end_texts(tx, kept)
         for step in self.steps:
             given_up = [
                 f"{self._named(i)}: {last_line(error)}"
@@ -240,6 +241,12 @@ class Commit:
             name for step in self.steps for name in self.database.graph.downstream(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
+
+    def _end_texts(self, tx: Transaction, kept: Sequence[int]) -> None:
+        name, inputs = self.claim.spec.name, self.inputs
+        texts = {i: Grows(name, inputs.rows[i], inputs.on_numbers[i]) for i in kept}
+        failed = [text for i, text in texts.items() if i in self.steps[0].errors]
+        self.database.growing.settle(tx, texts.values(), failed)
 
     def _go_on(self, tx: Transaction, rows: Sequence[int], number: int) -> None:
         """See to rows that were superseded meanwhile; those that are deleted need nothing."""

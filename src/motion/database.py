@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from motion import clock
+from motion.awaiting import Awaiting
 from motion.backends.base import Backend, Transaction
 from motion.codecs import Stored, encode_parameter
 from motion.components import (
@@ -176,7 +177,7 @@ class Database:
         self.code = NO_CODE
         self._given: Sequence[Any] = ()
         self.costs = Costs()
-        self.growing = GrowingTexts(backend)
+        self.growing, self.awaiting = GrowingTexts(backend), Awaiting(backend)
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()
         self._graph_number = -1

@@ -130,9 +130,12 @@ class Graph:
         return tuple(dict.fromkeys(pairs))
 
     def numbered_keys(self, table: str) -> tuple[str, ...]:
-        """Return the keys of a table whose changes are numbered: those that triggers run on, or that are looked up."""
+        """Return the keys of a table whose changes are numbered: those that triggers run on, or that are looked up; those
+        that they take, so that a value can say whether it was made from what is there; and pages of generators, which
+        come before their run ends."""
         specs = [spec for spec in self.triggers.values() if spec.table == table]
-        keys = {key for spec in specs for key in (*spec.on, *spec.looked_up_by)}
+        keys = {key for spec in specs for key in (*spec.on, *spec.looked_up_by, *spec.inputs)}
+        keys |= {key for spec in specs if spec.page and spec.is_generator for key in spec.sets}
         keys |= {name for other, name in self.followers if other == table}
         keys |= {key for _, window in self.windowed.get(table, ()) for key in window.held_keys}
         return tuple(name for name in self.tables.get(table).keys if name in keys)

@@ -37,6 +37,10 @@ class Part(str):
         return part
 
 
+ENDED_KEPT = 256
+"""Texts whose runs have ended that are remembered: who reads along late has the parts of one that failed."""
+
+
 @dataclass
 class _Growing:
     run: int
@@ -54,12 +58,14 @@ class GrowingTexts:
         self._backend = backend
         self._lock = threading.Lock()
         self._growing: dict[Grows, _Growing] = {}
+        self._ended: dict[Grows, _Growing] = {}  # those that ended last, until that is committed
 
     def add(self, layout: Layout, text: Grows, part: int, added: str) -> None:
         """Pass on a part: in this process at once, to others by the store."""
         with self._lock:
             if part == 0:
                 self._growing[text] = _Growing(random.getrandbits(62))
+                self._ended.pop(text, None)
             growing = self._growing[text]
             growing.texts.append(added)
             waited_s = clock.monotonic_s() - growing.kept_s
@@ -96,10 +102,29 @@ class GrowingTexts:
         growing.took_s = growing.kept_s - started
 
     def end(self, texts: Iterable[Grows]) -> None:
-        """Drop texts whose runs have ended; to be called before what they gave is committed."""
+        """Pass no more of texts whose runs have ended; to be called before what they gave is committed."""
         with self._lock:
             for text in texts:
-                self._growing.pop(text, None)
+                growing = self._growing.pop(text, None)
+                if growing is not None:
+                    self._ended[text] = growing
+            while len(self._ended) > ENDED_KEPT:
+                del self._ended[next(iter(self._ended))]
+
+    def settle(self, tx: Transaction, texts: Iterable[Grows], failed: Iterable[Grows]) -> None:
+        """Forget texts in the transaction that ends their runs. What a failed run had given stays, for who reads along
+        late, until the next run begins."""
+        texts, failed = list(texts), set(failed)
+        whole = [text.row for text in texts if text not in failed]
+        for trigger in {text.trigger for text in texts}:
+            parts.forget(tx, trigger, whole)
+        with self._lock:
+            ended = {text: self._ended.get(text) for text in texts}
+        for text in failed:
+            growing = ended.get(text)
+            if growing is not None:
+                parts.forget(tx, text.trigger, [text.row])
+                parts.keep(tx, text, growing.run, 0, growing.texts)
 
     def of_row(
         self, tx: Transaction, layout: Layout, spec: TriggerSpec, row: int

@@ -16,8 +16,8 @@ from motion.errors import (
     SchemaError,
 )
 from motion.faults import reach
+from motion.given_ids import GivenIds
 from motion.intake import (
-    COMMIT_EVERY,
     Chunk,
     bad_rows,
     chunks_of,
@@ -65,7 +65,7 @@ class Load:
         self._kept, self._fresh = KeptIds(), set[Any]()  # the ids to keep, and those not there yet
         self._rejected: list[RejectedRow] = []
         self._changes: list[int] = []
-        self._ids: list[Any] = []
+        self._ids = GivenIds()
         self._written = 0
 
     def run(self, rows: Any) -> Change:
@@ -109,9 +109,7 @@ class Load:
         self._written += count
         if len(applied.ids) == 1:
             ids = applied.ids[0]
-        if len(self._ids) < COMMIT_EVERY:
-            # Enough to name a small load's rows; an endless one keeps memory bounded.
-            self._ids += ids
+        self._ids.add(ids)
         if self._prune is not None:
             self._pruned.update(columns.get(self._prune, ()))
             self._fresh = set(ids)

@@ -6,22 +6,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from motion.backends.base import Transaction
-from motion.persistence import backfills, backlog, labels, states
+from motion.persistence import backfills, backlog, labels, schedules, states
 
 
-def has_work(tx: Transaction) -> bool:
-    """Whether a store has work left. Look-ups, however long the queue."""
+def has_work(tx: Transaction, due_ms: int) -> bool:
+    """Whether a store has work left. Look-ups, however long the queue.
+
+    Args:
+        due_ms: what was due at this time, by a schedule, is work too; later occurrences are not.
+    """
     return bool(
         backlog.has_live(tx)
+        or schedules.any_due(tx, due_ms)
         or backfills.remaining(tx)
         or labels.fits_pending(tx)
         or states.waiting_candidates(tx)
     )
 
 
-def work_left(tx: Transaction) -> int:
+def work_left(tx: Transaction, due_ms: int) -> int:
     """Return how many rows, fits and candidates a store has still to deal with."""
-    rows = backlog.live_count(tx) + backfills.remaining(tx)
+    rows = backlog.live_count(tx) + backfills.remaining(tx) + int(schedules.any_due(tx, due_ms))
     return rows + labels.fits_pending(tx) + states.waiting_candidates(tx)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from motion import recompute
+from motion import clock, recompute
 from motion.aio import AsyncStore
 from motion.backends.base import Transaction
 from motion.change import Change, dead_letters, wait_until
@@ -290,7 +290,8 @@ class Store(Reader):
     # -- work --
 
     def wait(self, *, timeout: float | None = None, progress: bool = False) -> None:
-        """Wait until no work is left. Dead letters, unfilled `every=N` and orphaned tasks are not work.
+        """Wait until no work is left. Dead letters, unfilled `every=N`, orphaned tasks and what occurs later by a schedule
+        are not work; what is due by now is, also after `motion.clock.advance`.
 
         Args:
             timeout: seconds; without end where left out.
@@ -302,13 +303,14 @@ class Store(Reader):
         self._check_open()
         self._engine.start()
         limit = float("inf") if timeout is None else timeout
-        database = self._database
+        database, due_ms = self._database, clock.now_ms()
+        database.backend.call()  # what is due by now may have become so without anybody knowing
         with shown_progress(f"work of {self.name}", progress) as show:
 
             def is_done(tx: Any) -> bool:
                 if show is None:
-                    return not has_work(tx)
-                remaining = work_left(tx)
+                    return not has_work(tx, due_ms)
+                remaining = work_left(tx, due_ms)
                 show(remaining)
                 return remaining == 0
 
@@ -316,7 +318,7 @@ class Store(Reader):
                 database,
                 is_done,
                 limit,
-                lambda tx: WaitTimeout(f"store {self.name!r}", limit, work_left(tx)),
+                lambda tx: WaitTimeout(f"store {self.name!r}", limit, work_left(tx, due_ms)),
             )
 
     def change(self, key: int) -> Change:

@@ -1,6 +1,7 @@
 """Parts of texts that are growing: what their runs have given so far, for readers in other processes.
 
-They are gone when the text is whole, which is then the row's value, when its run has failed, or with their row. They
+They are gone when the text is whole, which is then the row's value, or with their row; those of a run that failed, when
+the next one begins. They
 are parts of the text for one value: what is still made for a value that was replaced meanwhile, or for a row that was
 deleted, is not kept, and not read. A run that begins replaces what one before it had left.
 """

@@ -175,6 +175,35 @@ def origin_of_row(
     return replace(_origin(tx, mark & ORIGIN_MASK, mark >> ORIGIN_BITS), is_due=is_due)
 
 
+def rows_with(
+    tx: Transaction,
+    layout: Layout,
+    key: str,
+    spec: TriggerSpec | None,
+    ids: Sequence[Stored],
+    since: int | None,
+) -> list[int]:
+    """Return the rows of ids, in a table without pages, that have a value of a key.
+
+    Args:
+        spec: the trigger that derives it.
+        since: only values that this trigger's runs, or users, gave as of this change, or a later one; None: those that
+            are as of what they derive from.
+    """
+    condition, values = f"{layout.value(key)} IS NOT NULL", tuple(ids)
+    if since is None and spec is not None:
+        condition += f" AND NOT {layout.is_due(spec)}"
+    elif spec is not None:
+        condition += f" AND ({layout.mark(spec)} >> {ORIGIN_BITS}) >= ?"
+        values = (*values, since)
+    keys, specs = ([key], []) if spec is None else ([key, *spec.on], [spec])
+    sql = (
+        f"SELECT {layout.row} FROM {layout.joined(keys, specs)} "
+        f"WHERE r.id IN ({', '.join('?' * len(ids))}) AND {condition}"
+    )
+    return [int(row[0]) for row in tx.execute(sql, values)]
+
+
 def changed_number(
     tx: Transaction, layout: Layout, key: str, row_id: Stored, pages: Sequence[int]
 ) -> int:

@@ -42,6 +42,12 @@ def due(tx: Transaction, names: Sequence[str], now_ms: int) -> list[str]:
     return [name for name in names if tx.execute(sql, (name, now_ms)).fetchone()]
 
 
+def any_due(tx: Transaction, now_ms: int) -> bool:
+    """Whether anything is due."""
+    sql = "SELECT 1 FROM motion_schedules WHERE next_ms <= ? LIMIT 1"
+    return tx.execute(sql, (now_ms,)).fetchone() is not None
+
+
 def take_due(tx: Transaction, names: Sequence[str], now_ms: int) -> dict[str, int]:
     """Take what is due of these, and set when each occurs next, after `now_ms`.
 
