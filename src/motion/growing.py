@@ -160,7 +160,7 @@ class ReadAlong:
             self._text += text
             if not (self._text != self._passed and self._passed.startswith(self._text)):
                 yield from self._advanced(self._text)
-        self._taken = len(texts)
+        self._taken = max(self._taken, len(texts))  # another process is told a little later
 
     def whole(self, text: str) -> Iterator[Part]:
         """Give what is missing of the text as it was committed."""
