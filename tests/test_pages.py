@@ -454,6 +454,33 @@ def test_the_first_page_of_a_generator_clears_those_of_the_last_run(open_store: 
     assert (during, pages(store, "idea")) == ({0: "white"}, {0: "white", 1: "black"})
 
 
+def test_a_generator_that_fails_half_way_leaves_the_pages_that_came_and_says_so(
+    open_store: OpenStore,
+) -> None:
+    broken: list[int | None] = [None]
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
+    def streamed(text: str) -> Iterator[str]:
+        for place, word in enumerate(text.split()):
+            if place == broken[0]:
+                raise RuntimeError(text)
+            yield word
+
+    store = open_queries(open_store, streamed)
+    ask(store, "a b c")
+    store.set("query", id=1, idea_page=2, liked=True).wait()
+    seen = []
+    for broken[0], text in ((2, "d e f"), (0, "g h")):
+        with pytest.raises(motion.TaskFailed):
+            ask(store, text)
+        seen.append((pages(store, "idea"), store.explain("query", 1, "idea").is_due))
+    broken[0] = None
+    store.retry()
+    store.wait(timeout=20)
+    assert seen == [({0: "d", 1: "e"}, True), ({0: "d", 1: "e"}, True)]
+    assert (pages(store, "idea"), pages(store, "liked")) == ({0: "g", 1: "h"}, {0: None, 1: None})
+
+
 def test_p3_a_generator_whose_input_changed_writes_no_more_pages(open_store: OpenStore) -> None:
     may_go_on, has_begun = threading.Event(), threading.Event()
 

@@ -581,3 +581,86 @@ def test_status_counts_the_calls_of_this_moment(tmp_path: Path) -> None:
         found = store.status().triggers["upper"]
         assert found.calls == 200
         assert 0 < found.per_second <= 20
+
+
+# -- what a value was made from --
+
+
+def test_an_input_that_has_changed_since_a_value_was_made_says_so(tmp_path: Path) -> None:
+    @motion.trigger(on="line.text", sets="line.upper")
+    def upper(text: str) -> str:
+        if text == "bad":
+            raise ValueError(text)
+        return text.upper()
+
+    with opened(tmp_path, upper, length) as store:
+        store.set("line", id=1, text="good").wait()
+        before = store.explain("line", 1, "length")
+        store.set("line", id=1, text="bad").wait(raise_errors=False)
+        found = store.explain("line", 1, "upper")
+        whole = store.explain("line", 1, "length")
+        assert [each.has_changed for each in (before.inputs[0], *before.inputs[0].inputs)] == [
+            False, False,
+        ]  # fmt: skip
+        assert (found.value, found.is_due, found.inputs[0].value) == ("GOOD", True, "bad")
+        assert found.inputs[0].has_changed
+        assert (whole.inputs[0].has_changed, whole.inputs[0].inputs[0].has_changed) == (False, True)
+        assert "CHANGED SINCE: it was made from another" in str(found)
+        store.set("line", id=1, text="new").wait()
+        assert not store.explain("line", 1, "upper").inputs[0].has_changed
+
+
+def test_a_parameter_that_nothing_runs_on_tells_that_it_has_changed(tmp_path: Path) -> None:
+    @motion.trigger(on="line.text", sets="line.upper")
+    def repeat(text: str, length: int) -> str:
+        return text * length
+
+    with opened(tmp_path, repeat) as store:
+        store.set("line", id=1, text="a", length=2).wait()
+        before = [each.has_changed for each in store.explain("line", 1, "upper").inputs]
+        store.set("line", id=1, length=3).wait()
+        after = store.explain("line", 1, "upper")
+    assert (before, [each.has_changed for each in after.inputs]) == ([False, False], [False, True])
+    assert (after.value, after.inputs[1].value) == ("aa", 3)
+
+
+@dataclass
+class Split:
+    id: int
+    text: str
+    word: str
+    word_page: int
+
+
+@dataclass
+class Word:
+    id: int
+    word: str
+    note: str
+
+
+def test_a_users_value_of_a_page_or_of_a_made_row_is_explained_as_given(tmp_path: Path) -> None:
+    @motion.trigger(on="split.text", sets="split.word", page="word_page")
+    def pages(text: str) -> list[str]:
+        return text.split()
+
+    @motion.trigger(on="split.text", sets="word")
+    def rows(text: str) -> list[dict[str, str]]:
+        return [{"word": word} for word in text.split()]
+
+    with motion.create_store(
+        "given", schemas={"split": Split, "word": Word}, triggers=[pages, rows], url=":memory:"
+    ) as store:
+        store.set("split", id=1, text="a b").wait()
+        store.set("split", id=1, word_page=1, word="mine")
+        store.set("word", id=2, word="mine")
+        store.set("word", id=1, note="seen").wait()
+        made = [
+            store.explain("split", 1, "word").made_by,
+            store.explain("split", 1, "word", word_page=1).made_by,
+            *(store.explain("word", id, "word").made_by for id in (1, 2)),
+            store.explain("word", 1, "note").made_by,
+        ]
+        store.set("split", id=1, text="a c").wait()
+        again = store.explain("split", 1, "word", word_page=1).made_by
+    assert (made, again) == (["pages", None, "rows", None, None], "pages")

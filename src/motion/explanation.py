@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.components import FitSpec, Label
 from motion.database import Database, TableName, id_of
 from motion.lookups import Lookup
-from motion.persistence import labels, moments, provenance, states
+from motion.persistence import labels, makers, moments, provenance, states
 from motion.persistence.layout import Layout
 from motion.triggers import TriggerSpec
 
@@ -39,7 +39,9 @@ class Explanation:
             and for a value that is being made again.
         at: when that was, at most 100 ms early (10 s, for a value an hour old); None where the change is not known.
         seconds: what a call of that code takes on average, None where it was never measured.
-        inputs: the same of the keys that it was derived from.
+        inputs: the same of the keys that it was derived from, as they are today.
+        has_changed: of an input, whether it has become another since the value was made from it: what it was then is not
+            kept. Where outputs are kept for each state version, this is told of `on` keys only.
     """
 
     table: str
@@ -58,6 +60,7 @@ class Explanation:
     seconds: float | None = None
     inputs: tuple[Explanation, ...] = ()
     is_row: bool = True
+    has_changed: bool = False
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
@@ -70,6 +73,11 @@ class Explanation:
         return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
 
     def _facts(self) -> list[str]:
+        return self._origin() + (
+            ["CHANGED SINCE: it was made from another"] if self.has_changed else []
+        )
+
+    def _origin(self) -> list[str]:
         if not self.is_row:
             return ["there is no such row"]
         if self.made_by is None and self.value is None:
@@ -145,7 +153,7 @@ class _Explainer:
         if producer is not None:
             return self._derived(plain, self._database.graph.triggers[producer])
         stored, numbers = self._name(row_id, pages)
-        owner = provenance.owner_of_row(self._tx, self._layout, stored, numbers)
+        owner = makers.giver_of(self._tx, self._layout, (stored, *numbers), key)
         spec = self._database.graph.triggers.get(owner[0]) if owner else None
         if owner is not None and spec is not None and spec.sets_table is not None:
             return self._owned(plain, spec, owner[1])
@@ -160,6 +168,9 @@ class _Explainer:
         """Explain a key that a trigger sets on its row, unless a user has given it."""
         stored, numbers = self._name(plain.id, plain.pages)
         origin = provenance.origin_of_row(self._tx, self._layout, spec, stored, numbers)
+        own = provenance.users_page(self._tx, self._layout, spec, stored, numbers)
+        if own:
+            return replace(plain, change=own, at=moments.time_of(self._tx, own))
         if origin is None or origin.fingerprint is None:
             number = (origin.number if origin else 0) or self._changed(plain)
             return replace(plain, change=number or None, at=moments.time_of(self._tx, number))
@@ -220,8 +231,15 @@ class _Explainer:
             change=number or None,
             at=moments.time_of(self._tx, number),
             seconds=cost.mean,
-            inputs=inputs,
+            inputs=tuple(self._as_used(each, spec, origin.number) for each in inputs),
         )
+
+    def _as_used(self, used: Explanation, spec: TriggerSpec, number: int) -> Explanation:
+        """Return an input with whether it has changed since the value was made, as of a change."""
+        if not number or not used.is_row or (spec.is_versioned and used.key not in spec.on):
+            return used
+        other = _Explainer(self._database, self._tx, self._database.layouts[used.table])
+        return replace(used, has_changed=other._changed(used) > number)
 
     def _labels(self, spec: TriggerSpec, version: int) -> tuple[Label, ...]:
         if not version or not spec.components:

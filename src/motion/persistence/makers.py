@@ -216,6 +216,22 @@ def makers_of(tx: Transaction, layout: Layout, row: int) -> list[Maker]:
     return found
 
 
+def giver_of(
+    tx: Transaction, layout: Layout, name: Sequence[Stored], key: str
+) -> tuple[str, int] | None:
+    """Return the trigger that gave a row the value of a key, and the row that it made it from; None for a user's value."""
+    row = row_named(tx, layout, name) if layout.is_target else None
+    if row is None or (key in row.values and row.keys is not None and key not in row.keys):
+        return None
+    if not is_noted(tx, layout, row.number):
+        return None if row.maker is None else row.maker[:2]
+    for maker in makers_of(tx, layout, row.number):
+        if key in maker.given:
+            is_its = maker.given[key] == row.values[key]
+            return (maker.trigger, maker.source) if is_its else None
+    return None
+
+
 def merged(makers: Iterable[Maker]) -> dict[str, Stored]:
     """Return the values of a row: each key as the first maker that gives it does."""
     values: dict[str, Stored] = {}

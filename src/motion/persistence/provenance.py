@@ -217,16 +217,23 @@ def changed_number(
     return 0 if number == UNNUMBERED else number
 
 
-def owner_of_row(
-    tx: Transaction, layout: Layout, row_id: Stored, pages: Sequence[int]
-) -> tuple[str, int] | None:
-    """Return the trigger that made a row and the number of the row that it made it from, None for a user's row."""
-    named = " AND ".join(f"{quoted(name)} = ?" for name in layout.table.primary_key)
-    sql = (
-        f'SELECT ":made_by", ":made_from" FROM {layout.base} WHERE {named} AND ":made_by" NOT NULL'
+def users_page(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, row_id: Stored, pages: Sequence[int]
+) -> int:
+    """Return the change at which a user gave the value that a fan-out's page has; 0 where the fan-out did."""
+    if spec.page is None:
+        return 0
+    level = layout.graph.row_level(spec)
+    keys = zip(layout.table.page_keys, pages, strict=True)
+    source = [row_id, *(page if key in level else 0 for key, page in keys)]
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    mark = f"{layout.mark(spec)} >> {ORIGIN_BITS}"
+    of_source = (
+        f"SELECT MIN({mark}, {layout.on_number(spec)}) FROM {_source(layout, spec)} WHERE {named}"
     )
-    found = tx.execute(sql, (row_id, *pages)).fetchone()
-    return None if found is None else (str(found[0]), int(found[1]))
+    own = f'SELECT r.":own" FROM {layout.base} r WHERE {named} AND r.":own" > COALESCE(({of_source}), 0)'
+    found = tx.execute(own, (row_id, *pages, *source)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def name_of_row(tx: Transaction, layout: Layout, row: int) -> tuple[Any, ...] | None:
