@@ -391,22 +391,41 @@ class ArrayCodec(Codec):
 
 
 class VectorCodec(Codec):
-    """A float32 vector of fixed length."""
+    """A float32 vector of fixed length.
+
+    Attributes:
+        former: lengths that it had before, of a key that is kept once for each state version: those of older versions.
+        is_by_version: the key is kept so, and its length may be another now.
+    """
 
     sql_type, is_plain, is_immutable = "ARRAY_BLOB", False, False
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        self.expected = f"a vector of {dim} finite numbers"
+        self.former: frozenset[int] = frozenset()
+        self.is_by_version = False
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        also = f" (or {', '.join(map(str, sorted(self.former)))}, as older versions have)"
+        return f"a vector of {self.dim}{also if self.former else ''} finite numbers"
 
     @property
     def signature(self) -> str:
-        return f"vector {self.dim}"
+        return " ".join(map(str, ("vector", self.dim, *sorted(self.former))))
+
+    def difference(self, stored: str) -> str | None:
+        kind, *sizes = stored.split()
+        if kind == "vector" and (self.is_by_version or sizes[0] == str(self.dim)):
+            return None
+        if kind == "vector":
+            return f"was vector {sizes[0]} and is vector {self.dim} now, and it is no output with refresh='before'"
+        return super().difference(stored)
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
             raise Refused(f"np.ndarray: {self.expected}")
-        if value.shape != (self.dim,):
+        if value.shape != (self.dim,) and not (value.ndim == 1 and value.size in self.former):
             raise Refused
         _check_mask(value)
         with np.errstate(over="ignore"):

@@ -284,6 +284,7 @@ class Database:
             return
         tables = self.tables
         layouts = Layouts(catalog.read_graph(tx, tables))
+        catalog.take_sizes(tx, tables, layouts.graph.triggers.values())
         with self._taking_in:
             if (
                 tables is self.tables

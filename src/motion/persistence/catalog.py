@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from motion.backends.base import Transaction
+from motion.codecs import VectorCodec
 from motion.components import FitSpec
 from motion.errors import SchemaMismatch, StoreUnavailable
 from motion.graph import Graph
@@ -207,6 +208,8 @@ def open_catalog(
     """
     _open_system(tx)
     stored = _stored_tables(tx)
+    specs = graph.triggers.values() if replace_graph else known_triggers(tx).values()
+    take_sizes(tx, tables, specs)
     for table in tables:
         check_table_name(table, stored)
         _check_signature(table, stored.get(table.name))
@@ -391,6 +394,34 @@ def _bring_to_2(tx: Transaction) -> None:
     for column, table in used:
         largest = f"SELECT COALESCE(MAX({column}), 0) FROM {table}"
         tx.execute(f"UPDATE motion_clock SET last_task = MAX(last_task, ({largest}))")
+
+
+def take_sizes(tx: Transaction, tables: Tables, specs: Iterable[TriggerSpec]) -> None:
+    """Take in which lengths the vectors of older state versions have: the size of a vector belongs to the version."""
+    for name, signature in _stored_tables(tx).items():
+        for key, kind in signature.items() if name in tables else ():
+            codec = tables.get(name).keys[key].codec if key in tables.get(name).keys else None
+            if isinstance(codec, VectorCodec) and kind.startswith("vector "):
+                codec.former = frozenset(map(int, kind.split()[1:])) - {codec.dim}
+    for spec in specs:
+        if spec.is_versioned and spec.table in tables:
+            for key in spec.sets:
+                held = tables.get(spec.table).keys.get(key)
+                if held is not None and isinstance(held.codec, VectorCodec):
+                    held.codec.is_by_version = True
+                    held.codec.former = _sizes_kept(tx, spec, key, held.codec.former)
+
+
+def _sizes_kept(
+    tx: Transaction, spec: TriggerSpec, key: str, former: frozenset[int]
+) -> frozenset[int]:
+    """Return those of former lengths that a vector still has. Reads the outputs where there are any."""
+    table = outputs_table(spec.name)
+    present = {row[1] for row in tx.execute(f"PRAGMA table_info({table})")} if former else set()
+    if key not in present:
+        return former
+    sql = f"SELECT 1 FROM {table} WHERE LENGTH({quoted(key)}) = ? LIMIT 1"
+    return frozenset(size for size in former if tx.execute(sql, (4 * size,)).fetchone())
 
 
 def table_names(tx: Transaction) -> Sequence[str]:

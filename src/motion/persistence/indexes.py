@@ -308,6 +308,10 @@ class Follower:
             return
         if self._index is None:
             self._index = self._new_index(vectors[0].size, len(rows))
+        if (
+            self._may_differ
+        ):  # a version's vectors are of one length; what is not was made by other code
+            rows, vectors = self._of_one_length(rows, vectors)
         lengths = {vector.shape for vector in vectors} | {(self._index.dim,)}
         if len(lengths) > 1:
             raise SearchError(
@@ -316,11 +320,29 @@ class Follower:
             )
         self._index.put(rows, np.stack(vectors))
 
+    @property
+    def _may_differ(self) -> bool:
+        """Whether the schema has had another length before."""
+        return bool(getattr(self.key.codec, "former", ()))
+
+    def _of_one_length(
+        self, rows: Sequence[int], vectors: Sequence[FloatArray]
+    ) -> tuple[Sequence[int], Sequence[FloatArray]]:
+        assert self._index is not None
+        fitting = [i for i, vector in enumerate(vectors) if vector.shape == (self._index.dim,)]
+        if len(fitting) < len(rows):
+            message = "%d vector(s) of %s are not of the length of version %d's others; searches leave them out"
+            logger.warning(message, len(rows) - len(fitting), self._path, self.version)
+            self._index.remove([row for i, row in enumerate(rows) if i not in set(fitting)])
+        return [rows[i] for i in fitting], [vectors[i] for i in fitting]
+
     def _new_index(self, dim: int, count: int) -> VectorIndex:
         return self._make_index(self._path, dim, self.key.metric, self.key.index, count)
 
     def _vectors(self, stored: Sequence[bytes]) -> Sequence[FloatArray]:
-        if self.key.dim is not None and stored:  # all plain and of one length
+        if (
+            self.key.dim is not None and stored and not self._may_differ
+        ):  # all plain and of one length
             return np.frombuffer(b"".join(stored), "<f4").reshape(len(stored), self.key.dim)  # type: ignore[return-value]  # a sequence of its rows
         return [self._vector(value) for value in stored]
 
