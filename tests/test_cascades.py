@@ -632,8 +632,7 @@ def test_what_follows_inherits_the_priority(open_store: OpenStore) -> None:
     assert runs == [0, 2, 1]
 
 
-def test_a_larger_number_goes_first(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOTION_WORKER_THREADS", "1")
+def test_a_larger_number_goes_first(open_store: OpenStore) -> None:
     runs: list[str] = []
 
     @motion.trigger(on="item.a", sets="item.b", priority=1, batch=1)

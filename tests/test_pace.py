@@ -113,10 +113,8 @@ def test_a_call_for_a_batch_is_one_call_and_so_is_each_half_of_one_that_raised(
 
 
 def test_rows_whose_turn_has_not_come_are_not_claimed_and_hold_nobody_up(
-    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore,
 ) -> None:
-    monkeypatch.setenv("MOTION_WORKER_THREADS", "1")
-
     @motion.trigger(on="doc.text", sets="doc.loud", rate="2/hour")
     def shout(text: str) -> str:
         return text.upper()

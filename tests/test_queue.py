@@ -27,12 +27,6 @@ class Job:
 SCHEMAS = {"job": Job}
 
 
-@pytest.fixture
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let stores that are opened now work on one thread, so that the order of work shows."""
-    monkeypatch.setenv("MOTION_WORKER_THREADS", "1")
-
-
 class Gate:
     """Holds the runs of a trigger until it is opened, and keeps what they were given, in order."""
 
@@ -64,7 +58,6 @@ def gated(gate: Callable[[str], str], **options: Any) -> Any:
 # -- turns --
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_long_queue_of_one_trigger_does_not_hold_up_another(open_store: OpenStore) -> None:
     done: list[str] = []
 
@@ -99,7 +92,6 @@ def test_work_of_a_higher_priority_goes_first(open_store: OpenStore) -> None:
     assert gate.calls[1:4] == ["later"] * 3
 
 
-@pytest.mark.usefixtures("one_thread")
 @dataclass
 class Ranked:
     id: int
@@ -108,7 +100,6 @@ class Ranked:
     done: str
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_any_number_is_a_priority_and_none_puts_live_work_behind_a_backfill(
     open_store: OpenStore,
 ) -> None:

@@ -1,12 +1,14 @@
-"""Capacity: how much of this machine the runs of one process take, so that they wait for each other."""
+"""Capacity: how much of this machine the calls of one process take, so that they wait for each other."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from motion.triggers import NOTHING, Resources
 
 
 class Capacity:
-    """What runs may take together, and what they take now. Its caller keeps threads apart.
+    """What calls may take together, and what they take now. Its caller keeps threads apart.
 
     Args:
         cpus, gpus: how many there are.
@@ -14,21 +16,23 @@ class Capacity:
 
     def __init__(self, cpus: float, gpus: float) -> None:
         self._all = Resources(cpus, gpus)
-        self._taken: dict[int, Resources] = {}
+        self._taken: Counter[Resources] = Counter()
 
-    def has_room(self, wanted: Resources) -> bool:
-        """Whether a run may begin. One that wants more than there is begins when no other holds any."""
+    def room(self, wanted: Resources, most: int) -> int:
+        """Return how many calls may begin, `most` at most. One that wants more than there is begins when no other holds
+        any."""
         if wanted == NOTHING:
-            return True
-        cpus = sum(each.cpus for each in self._taken.values())
-        gpus = sum(each.gpus for each in self._taken.values())
-        return _fits(wanted.cpus, cpus, self._all.cpus) and _fits(wanted.gpus, gpus, self._all.gpus)
+            return most
+        cpus = sum(each.cpus * calls for each, calls in self._taken.items())
+        gpus = sum(each.gpus * calls for each, calls in self._taken.items())
+        for calls in range(most):
+            fits_cpus = _fits(wanted.cpus, cpus + calls * wanted.cpus, self._all.cpus)
+            if not (fits_cpus and _fits(wanted.gpus, gpus + calls * wanted.gpus, self._all.gpus)):
+                return calls
+        return most
 
-    def take(self, holder: int, wanted: Resources) -> None:
-        self._taken[holder] = wanted
-
-    def give(self, holder: int) -> None:
-        self._taken.pop(holder, None)
+    def take(self, wanted: Resources, calls: int) -> None:
+        self._taken[wanted] += calls
 
 
 def _fits(wanted: float, taken: float, there_is: float) -> bool:

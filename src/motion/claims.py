@@ -113,6 +113,45 @@ class Step:
         return self.trigger.spec
 
     @cached_property
+    def groups(self) -> list[list[int]]:
+        """The rows, those together that wrote something together."""
+        of = {i: i for i in range(len(self.inputs.rows))}
+        for places, _ in self.writes:
+            of |= {self.called[place]: self.called[places.start] for place in places}
+        found: dict[int, list[int]] = {}
+        for i, first in of.items():
+            found.setdefault(first, []).append(i)
+        return list(found.values())
+
+    def part(self, rows: Sequence[int]) -> Step:
+        """Return what it gave for some groups of rows."""
+        rows = sorted(rows)
+        new = {i: position for position, i in enumerate(rows)}
+        places = [place for place, i in enumerate(self.called) if i in new]
+        place_of = {place: position for position, place in enumerate(places)}
+        writes = [
+            (range(place_of[span.start], place_of[span.start] + len(span)), left)
+            for span, left in self.writes
+            if span.start in place_of
+        ]
+        return Step(
+            self.trigger,
+            self.inputs.chosen(rows),
+            [new[self.called[place]] for place in places],
+            [new[i] for i in self.unset if i in new],
+            self.outcomes.part(places),
+            writes,
+            {new[i]: error for i, error in self.errors.items() if i in new},
+            self.fresh,
+            {new[i] for i in self.lost if i in new},
+        )
+
+    def failed(self, error: str) -> Step:
+        """Return it as what has failed on all rows."""
+        errors = dict.fromkeys(range(len(self.inputs.rows)), error)
+        return Step(self.trigger, self.inputs, self.called, [], self.outcomes, errors=errors)
+
+    @cached_property
     def met(self) -> set[int]:
         """The rows on which the trigger has met its change."""
         return {*self.called, *self.unset} - self.errors.keys()

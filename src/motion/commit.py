@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motion import clock
@@ -45,22 +45,36 @@ class Commit:
     """The end of a claim, ready to be applied in a transaction.
 
     Attributes:
+        claim: of the tasks that hold the rows.
+        inputs: the rows whose outcome it is.
         read_at: the number of the last change when the inputs were read: if it still is, no fence can have moved.
         superseded: row -> number of rows left to a newer change's task.
+        left: rows of the same tasks that are still to be done, ascending: they stay claimed.
+        rest: their tasks, after `apply`; None where the claim is not held any more.
     """
 
     database: Database
     claim: Claim
-    tasks: Tasks
     inputs: Inputs
     read_at: int
     superseded: Mapping[int, int]
     steps: Sequence[Step]
+    left: Sequence[int] = ()
+    rest: Sequence[Task] | None = None
+
+    @property
+    def tasks(self) -> Tasks:
+        return self.claim.tasks
 
     def apply(self, tx: Transaction) -> None:
         """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
+        self.rest = None
         if not queue.still_claimed(tx, self.tasks):
             return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
+        done, self.rest = queue.part(tx, self.tasks, self.left)
+        replace(self, claim=replace(self.claim, tasks=Tasks(done)))._apply(tx)
+
+    def _apply(self, tx: Transaction) -> None:
         if not self._is_version_current(tx):
             if self.claim.is_candidate and not self._is_candidate(tx):
                 queue.remove(

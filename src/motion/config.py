@@ -14,12 +14,10 @@ class Config:
 
     Attributes:
         url: where a store lives if the code does not say (`MOTION_URL`).
-        worker_threads: tasks that run at once in one process (`MOTION_WORKER_THREADS`).
         gpus: graphics processors that runs share (`MOTION_GPUS`); NVIDIA's are found where it says nothing.
     """
 
     url: str | None = None
-    worker_threads: int = 4
     gpus: int = 0
 
     @classmethod
@@ -28,7 +26,6 @@ class Config:
         env: Mapping[str, str] = os.environ
         return cls(
             url=env.get("MOTION_URL", cls.url),
-            worker_threads=int(env.get("MOTION_WORKER_THREADS", cls.worker_threads)),
             gpus=int(env["MOTION_GPUS"]) if "MOTION_GPUS" in env else _gpus_found(),
         )
 

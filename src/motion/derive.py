@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Container, Coroutine, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from contextvars import ContextVar
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,6 @@ from motion import clock, forks
 from motion.codecs import Stored
 from motion.errors import CallTimeout, MotionError, shortened
 from motion.lending import taken
-from motion.rates import Turns
 from motion.schema import Key, Table
 from motion.tracebacks import text_of
 from motion.triggers import VALUES, Failed, Trigger, TriggerSpec
@@ -51,13 +50,13 @@ class Run(Protocol):
 
 
 class At:
-    """The row that a piece of asynchronous code is about."""
+    """The row that a call under way is about, where several of one run may be."""
 
-    __slots__ = ("now", "run")
+    __slots__ = ("index", "now", "run")
 
     def __init__(self, run: Run, index: int) -> None:
-        self.run = run
-        self.now: Callable[[], int] = lambda: index
+        self.run, self.index = run, index
+        self.now: Callable[[], int] = lambda: self.index
 
     @property
     def pins(self) -> Mapping[str, int]:
@@ -131,9 +130,16 @@ class Outcomes:
     items: list[list[Any]] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
 
+    def part(self, rows: Sequence[int]) -> Outcomes:
+        """Return those of some rows, ascending."""
+        return Outcomes(
+            [[column[i] for i in rows] for column in self.columns],
+            [self.items[i] for i in rows] if self.items else [],
+            {place: self.errors[i] for place, i in enumerate(rows) if i in self.errors},
+        )
+
 
 OnItem = Callable[[int, int, tuple[Stored, ...]], None]
-RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def derive(
@@ -141,32 +147,46 @@ def derive(
     target: Table,
     batch: Batch,
     *,
-    run_async: RunAsync = asyncio.run,
     on_item: OnItem | None = None,
     derived: Container[str] = (),
 ) -> Outcomes:
-    """Run a trigger on the rows of a batch.
+    """Run a trigger that is no coroutine function on the rows of a batch, one call after the other.
 
     Args:
         target: the table that the results go to.
         derived: the keys of it that triggers derive: of a row of another table they are not given.
-        run_async: runs a coroutine to its end.
         on_item: told of each page, or part of a text, of a generator as it comes: (row, page, stored values).
 
     Never raises what the user's function raises: that is the row's outcome.
     """
-    if _may_be_lent(trigger.spec, target):
-        trigger = replace(trigger, function=_taking(trigger))
-    results = _call(trigger, batch, run_async, _generator_reader(trigger.spec, target, on_item))
-    errors = _Errors(batch.lets_pass)
+    spec = trigger.spec
+    if spec.batch or spec.is_generator or trigger.turns is not None:
+        calls, made = Calls(trigger, target, batch, on_item), list[Made]()
+        calls.make(iter(calls_of(spec, batch.count)), made.append)
+        results = [result for _, given in made for result in given]
+    else:
+        results = call_plain(_function_of(trigger, target), batch, _argument_columns(spec, batch))
+    return outcomes_of(spec, target, results, lets_pass=batch.lets_pass, derived=derived)
+
+
+def outcomes_of(
+    spec: TriggerSpec,
+    target: Table,
+    results: list[Any],
+    *,
+    lets_pass: Callable[[BaseException], bool] = _no_error,
+    derived: Container[str] = (),
+) -> Outcomes:
+    """Return what a trigger wants written, by what its function gave for each row, or how it failed."""
+    errors = _Errors(lets_pass)
     if Failed in set(map(type, results)):
         failed = ((i, item) for i, item in enumerate(results) if type(item) is Failed)
         errors.texts = {i: text_of(item.error) for i, item in failed}
     outcomes = Outcomes(errors=errors.texts)
-    if trigger.spec.is_columnar:
-        outcomes.columns = _columns(trigger.spec, target, results, errors)
-    elif trigger.spec.page or trigger.spec.sets_table:
-        outcomes.items = _items(trigger.spec, target, results, errors, derived)
+    if spec.is_columnar:
+        outcomes.columns = _columns(spec, target, results, errors)
+    elif spec.page or spec.sets_table:
+        outcomes.items = _items(spec, target, results, errors, derived)
     return outcomes
 
 
@@ -190,6 +210,128 @@ class _Errors:
 
 # -- calling --
 
+Made = tuple[range, list[Any]]
+"""The rows of one call, and for each of them what the call gave, or how it failed."""
+
+
+def calls_of(spec: TriggerSpec, count: int, size: int = 1) -> list[range]:
+    """Return the rows of each call that `count` rows need; of each piece of `size` calls, where these go together."""
+    rows = (spec.batch or 1) * size
+    return [range(i, min(i + rows, count)) for i in range(0, count, rows)]
+
+
+class Calls:
+    """The calls of a trigger on the rows of a batch, made in any order, by any number of threads or coroutines at once."""
+
+    def __init__(
+        self, trigger: Trigger, target: Table, batch: Batch, on_item: OnItem | None = None
+    ) -> None:
+        self._spec, self._turns, self._batch = trigger.spec, trigger.turns, batch
+        self._function = _function_of(trigger, target)
+        columns = [] if trigger.spec.batch else _argument_columns(trigger.spec, batch)
+        self._columns = [list(column) for column in columns]
+        self._read = (
+            _generator_reader(trigger.spec, target, on_item) if trigger.spec.is_generator else None
+        )
+
+    def make(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
+        """Make the calls that the source gives, one after the other, and add what each of them gave.
+
+        The source may be shared, and be emptied meanwhile. A claim holds rows whose turn it is, so there is nothing to
+        wait for but with halves of a batch that raised.
+        """
+        at = At(self._batch.run, 0)
+        token = CURRENT.set(at)
+        try:
+            with forks.user_code():
+                for rows in source:
+                    results = self._results(at, rows)
+                    if self._is_child():
+                        break
+                    add((rows, results))
+        finally:
+            CURRENT.reset(token)
+
+    def _is_child(self) -> bool:
+        """Whether this process was forked by a call: it ends with that."""
+        return forks.is_child_of(self._batch.process)
+
+    def _results(self, at: At, rows: range) -> list[Any]:
+        at.index = rows.start
+        arguments = self._arguments(rows)
+        if self._turns is not None and (wait_s := self._turns.wait_s()):
+            clock.sleep(wait_s)
+        try:
+            given = self._function(*arguments)
+            if self._read is not None:
+                given = self._read(rows.start, given)
+            return _one_each(self._spec, rows, given) if self._spec.batch else [given]
+        except _NotPassedOn as exc:  # the store's error: the row is put off
+            raise exc.__cause__ or exc from None
+        except BaseException as exc:
+            if self._is_child():
+                raise
+            halves = _halves(rows, exc)  # the rows' failure, of whatever class
+        if isinstance(halves, list):
+            return halves
+        return [result for half in halves for result in self._results(at, half)]
+
+    async def make_async(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
+        """Do the same with an asynchronous function: as many at once as there are coroutines that share the source."""
+        with forks.user_code():
+            for rows in source:
+                results = await self._results_async(rows)
+                if self._is_child():
+                    break
+                add((rows, results))
+
+    async def _results_async(self, rows: range) -> list[Any]:
+        CURRENT.set(At(self._batch.run, rows.start))
+        timeout_s = self._spec.timeout_s
+        if self._turns is not None:
+            await asyncio.sleep(self._turns.wait_s())
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                given = await self._function(*self._arguments(rows))
+            return _one_each(self._spec, rows, given) if self._spec.batch else [given]
+        except TimeoutError as exc:  # its own, or one of the function's
+            halves = _halves(rows, CallTimeout(timeout_s or 0) if limit.expired() else exc)
+        except BaseException as exc:
+            if self._is_child():
+                raise
+            _uncancel()  # the rows' failure, of whatever class
+            halves = _halves(rows, exc)
+        if isinstance(halves, list):
+            return halves
+        return [result for half in halves for result in await self._results_async(half)]
+
+    def _arguments(self, rows: range) -> Sequence[Any]:
+        if not self._spec.batch:
+            return [column[rows.start] for column in self._columns]
+        self._batch.run.begin(rows)
+        return _batch_arguments(self._spec, self._batch, rows)
+
+
+def _uncancel() -> None:
+    """Let the calls after one that was cancelled, by whatever it awaited or by itself, go on: it is that row's failure."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+def _halves(rows: range, error: BaseException) -> list[Failed] | tuple[range, range]:
+    """Return the halves of a call that raised, on which it is made again until the failing rows stand alone; for a row
+    that does, how it failed."""
+    if len(rows) == 1 or isinstance(error, NotOneEach):
+        return [Failed(error)] * len(rows)
+    middle = len(rows) // 2
+    return rows[:middle], rows[middle:]
+
+
+def _function_of(trigger: Trigger, target: Table) -> Callable[..., Any]:
+    """Return a trigger's function, its results taken as they are when it returns where they may change afterwards."""
+    return _taking(trigger) if _may_be_lent(trigger.spec, target) else trigger.function
+
 
 def _may_be_lent(spec: TriggerSpec, target: Table) -> bool:
     """Whether a result is something that the function can change when it is called again."""
@@ -212,46 +354,6 @@ def _taking(trigger: Trigger) -> Callable[..., Any]:
         return taken(function(*arguments))
 
     return called
-
-
-def _call(
-    trigger: Trigger, batch: Batch, run_async: RunAsync, read: Callable[[int, Any], Any]
-) -> list[Any]:
-    spec = trigger.spec
-    if trigger.turns is not None and not spec.is_async:
-        trigger = replace(trigger, function=_in_turn(trigger.function, trigger.turns))
-    if spec.batch:
-        return _call_batches(trigger, batch, run_async)
-    columns = _argument_columns(spec, batch)
-    if not (spec.is_async or spec.is_generator):
-        return call_plain(trigger.function, batch, columns)
-    arguments = zip(*columns, strict=True) if columns else [()] * batch.count
-    if spec.is_async:
-        calls = [(range(i, i + 1), values) for i, values in enumerate(arguments)]
-        return list(run_async(_call_async(trigger, batch.run, calls)))
-    results: list[Any] = []
-    batch.run.now = results.__len__
-    for index, values in enumerate(arguments):
-        try:
-            results.append(read(index, trigger.function(*values)))
-        except _NotPassedOn as exc:  # the store's error: the whole run is put off
-            raise exc.__cause__ or exc from None
-        except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
-            results.append(Failed(exc))
-    return results
-
-
-def _in_turn(function: Callable[..., Any], turns: Turns) -> Callable[..., Any]:
-    """Return a function that is called when its turn has come. A claim holds rows whose turn it is, so there is
-    nothing to wait for but with halves of a batch that raised."""
-
-    def called_in_turn(*arguments: Any) -> Any:
-        wait_s = turns.wait_s()
-        if wait_s:
-            clock.sleep(wait_s)
-        return function(*arguments)
-
-    return called_in_turn
 
 
 def call_plain(
@@ -297,45 +399,6 @@ def _handed_out(values: Sequence[Any]) -> Any:
     return values
 
 
-def _call_batches(trigger: Trigger, batch: Batch, run_async: RunAsync) -> list[Any]:
-    """Call on all batches; those that raise are halved until the failing rows stand alone."""
-    size = trigger.spec.batch or 1
-    results: list[Any] = [None] * batch.count
-    parts = [range(start, min(start + size, batch.count)) for start in range(0, batch.count, size)]
-    while parts:
-        halves: list[range] = []
-        for rows, given in zip(parts, _call_parts(trigger, batch, parts, run_async), strict=True):
-            if not isinstance(given, Failed):
-                results[rows.start : rows.stop] = given
-            elif len(rows) == 1 or isinstance(given.error, NotOneEach):
-                results[rows.start : rows.stop] = [given] * len(rows)
-            else:
-                middle = len(rows) // 2
-                halves += [rows[:middle], rows[middle:]]
-        parts = halves
-    return results
-
-
-def _call_parts(
-    trigger: Trigger, batch: Batch, parts: Sequence[range], run_async: RunAsync
-) -> list[list[Any] | Failed]:
-    """Return for each batch its results, or how it failed."""
-    calls = []
-    for rows in parts:
-        batch.run.begin(rows)
-        calls.append((rows, _batch_arguments(trigger.spec, batch, rows)))
-    if trigger.spec.is_async:
-        return list(run_async(_call_async(trigger, batch.run, calls)))
-    given: list[list[Any] | Failed] = []
-    for rows, arguments in calls:
-        batch.run.now = At(batch.run, rows.start).now
-        try:
-            given.append(_one_each(trigger.spec, rows, trigger.function(*arguments)))
-        except BaseException as exc:  # noqa: BLE001 - the rows', of whatever class
-            given.append(Failed(exc))
-    return given
-
-
 class NotOneEach(MotionError, ValueError):
     """A batch trigger did not return one result for each row: calling it on fewer rows would only hide that."""
 
@@ -377,32 +440,6 @@ def _batch_arguments(spec: TriggerSpec, batch: Batch, rows: range) -> list[Any]:
         else:
             arguments.append(batch.states[parameter.component or ""])
     return arguments
-
-
-async def _call_async(
-    trigger: Trigger, run: Run, calls: Sequence[tuple[range, Sequence[Any]]]
-) -> list[Any]:
-    """Make calls, each on one row or one batch of rows, some at once; return what each gave, or how it failed."""
-    spec = trigger.spec
-    gate = asyncio.Semaphore(spec.concurrency)
-
-    async def call(rows: range, arguments: Sequence[Any]) -> Any:
-        async with gate:
-            CURRENT.set(At(run, rows.start))
-            if trigger.turns is not None:
-                await asyncio.sleep(trigger.turns.wait_s())
-            try:
-                async with asyncio.timeout(spec.timeout_s) as limit:
-                    given = await trigger.function(*arguments)
-                return _one_each(spec, rows, given) if spec.batch else given
-            except TimeoutError as exc:  # its own, or one of the function's
-                return Failed(CallTimeout(spec.timeout_s or 0) if limit.expired() else exc)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
-                return Failed(exc)
-
-    return await asyncio.gather(*(call(rows, arguments) for rows, arguments in calls))
 
 
 class _NotPassedOn(Exception):

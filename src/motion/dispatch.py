@@ -7,7 +7,9 @@ the machine; among those, the most urgent does, and among equals those take turn
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from motion import clock
 from motion.backends.base import Transaction
@@ -16,39 +18,58 @@ from motion.capacity import Capacity
 from motion.database import Database
 from motion.faults import reach
 from motion.owners import Owner
-from motion.pace import AT_ONCE, Pace
+from motion.pace import Pace
 from motion.persistence import backfills, backlog, queue
 from motion.persistence.discards import drop_expired
-from motion.rates import Turns
 from motion.runs import Runs
 from motion.scheduler import Scheduler
 from motion.shares import Shares
-from motion.tasks import RANGE_LIMIT, Lane, Task
-from motion.triggers import TriggerSpec
-
-FIRST_CLAIM_ROWS = 16
-"""Rows in one claim of a trigger that has not been measured: its results are committed together."""
-
-CLAIM_S = 0.5
-"""How long one claim is meant to run: what a crash undoes at most, and how soon bulk results show."""
+from motion.tasks import RANGE_LIMIT, Lane
+from motion.triggers import NOTHING, TriggerSpec
+from motion.under_way import Claimed
 
 FUSED_S = 1e-3
 """A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
 
+QUICK_S = 5e-3
+"""A call that has been measured to take less is made by the thread that claimed it, with others of the same claim."""
+
+CLAIM_S = 0.02
+"""How long the quick calls of one claim are meant to take together: their results are committed together, after the last."""
+
+MEMO_ROWS = 16
+"""Rows in a claim of a trigger with memos at least: equal ones among them share a call."""
+
+AHEAD_S = 0.1
+"""Rows are claimed ahead whose calls would begin within this time, so that no call waits for a claim."""
+
 
 class Dispatcher:
-    """Claims tasks for the threads of one worker. Thread-safe."""
+    """Claims tasks for one worker. Thread-safe.
 
-    def __init__(self, database: Database, owner: Owner, runs: Runs, capacity: Capacity) -> None:
+    Args:
+        least_rows: rows in a claim of a trigger that has not been measured, where one thread makes its calls anyhow.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        owner: Owner,
+        runs: Runs,
+        capacity: Capacity,
+        *,
+        least_rows: int = 1,
+    ) -> None:
         self._database, self._owner = database, owner
-        self._runs, self._capacity = runs, capacity
+        self._runs, self._capacity, self._least_rows = runs, capacity, least_rows
         self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
-        self._turns: dict[int, Turns] = {}
-        self._running: dict[Lane, int] = {}
         self._lock = threading.Lock()
         self._due_ms: int | None = None
         self._was_called_well = True
         self._builds = Builds()
+        self._counting = threading.Lock()
+        self._calls: Counter[Lane] = Counter()
+        self._full: set[Lane] = set()
 
     def idle_s(self) -> float:
         """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
@@ -58,8 +79,8 @@ class Dispatcher:
             idle_s = min(idle_s, rest_s)
         return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
 
-    def next_tasks(self, *, is_called: bool = False) -> list[Task]:
-        """Claim the tasks whose turn it is, none where none may run now. Each claim is to be told the end of.
+    def next_claim(self, *, is_called: bool = False) -> Claimed | None:
+        """Claim the tasks whose turn it is, None where none may run now. Each claim is to be told the end of.
 
         Args:
             is_called: there is work, as somebody has just said. It is looked for, before a lock is taken, only where
@@ -67,112 +88,173 @@ class Dispatcher:
         """
         self._scheduler.fire_due()
         with self._lock:
-            runnable = self._runnable()
-            lanes = {spec.name: self._free_lanes(spec) for spec in runnable}
-            allowed = [(spec, self._claim_rows(spec)) for spec in runnable if lanes[spec.name]]
-            if not (is_called and self._was_called_well) and not self._has_work(allowed, lanes):
-                return []
-            tasks, has_dropped, is_more = self._database.write(
-                lambda tx: self._taken(tx, allowed, lanes), is_durable=False, calls=False
+            rooms = self._rooms()
+            if not (is_called and self._was_called_well) and not self._has_work(rooms):
+                return None
+            claimed, calls, has_dropped, is_more = self._database.write(
+                lambda tx: self._taken(tx, rooms), is_durable=False, calls=False
             )
-            self._was_called_well = bool(tasks)
-            reach("task.claimed")
+            self._was_called_well = claimed is not None
             if has_dropped:  # those who wait for a change are not told of what is not durable
                 self._database.backend.committed.give()
-            if tasks:
-                self._running[tasks[0].lane] = self._running.get(tasks[0].lane, 0) + 1
-                if not tasks[0].lane.is_build:
+            if claimed is not None:
+                reach("task.claimed")
+                self._count(claimed, calls)
+                if not claimed.lane.is_build:
                     self._builds.note_live()
-                wanted = next(s.resources for s in runnable if s.name == tasks[0].trigger)
-                self._capacity.take(tasks[0].task, wanted)
             if is_more:
                 self._database.backend.called.give()
-            return tasks
+            return claimed
 
-    def _has_work(
-        self, allowed: Sequence[tuple[TriggerSpec, int]], lanes: Mapping[str, Sequence[Lane]]
-    ) -> bool:
+    def _has_work(self, rooms: Mapping[Lane, Room]) -> bool:
         """Whether anything may be claimed now; if not, when that changes is noted."""
         with self._database.backend.read() as tx:
-            limited, held_ms = self._pace.limited(tx, allowed)
-            due_ms = backlog.next_due_ms(tx, [spec.name for spec, _ in allowed])
-            free = [lane for name, _ in limited for lane in lanes[name]]
+            limits, held_ms = self._limits(tx, rooms)
+            due_ms = backlog.next_due_ms(tx, list({lane.trigger for lane in rooms}))
             is_due = due_ms is not None and due_ms <= clock.now_ms()
-            if is_due or backlog.any_ready(tx, free):
+            if is_due or backlog.any_ready(tx, limits):
                 return True
         self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
         return False
 
-    def note_end(self, tasks: Sequence[Task], seconds: float) -> None:
-        """Take in that claimed tasks have ended, in whichever way, after a thread has spent so long on them."""
-        self._shares.note(tasks[0].trigger, seconds)
-        turns = self._turns.pop(tasks[0].task, None)
-        with self._lock:
-            self._running[tasks[0].lane] -= 1
-            if tasks[0].lane.is_build:
-                self._builds.note_end(tasks[0].trigger, sum(task.size for task in tasks), seconds)
-            self._capacity.give(tasks[0].task)
-        if turns is not None and (turns.beyond or turns.left):
-            spec = self._database.graph.triggers[tasks[0].trigger]
-            self._database.write(lambda tx: self._pace.settle(tx, spec, turns), is_durable=False)
+    # -- the life of a claim --
+
+    def fuse(self, claimed: Claimed, spec: TriggerSpec) -> Sequence[TriggerSpec]:
+        """Return the triggers that run in memory right behind a claim's, as far as they have been measured to be quick, and
+        a call of theirs may begin now."""
+        chosen: list[TriggerSpec] = []
+        costs = self._database.costs
+        for each in self._database.graph.fused_with(spec) if claimed.is_quick else ():
+            each_s, lane = costs.seconds_each(each.name), Lane(each.name, False)
+            is_quick = each_s is not None and each_s < FUSED_S and self._database.has_code(each)
+            with self._counting:
+                if not is_quick or self._calls[lane] >= each.concurrency:
+                    break
+                self._calls[lane] += 1
+            chosen.append(each)
+        claimed.fused = chosen
+        return chosen
+
+    def fewer_calls(self, claimed: Claimed, calls: int) -> None:
+        """Take in that a claim needs only so many calls."""
+        if calls < claimed.calls:
+            self._count(claimed, calls - claimed.calls)
+
+    def more_calls(self, claimed: Claimed, calls: int) -> None:
+        """Take in that so many more calls of a claim are made at once."""
+        self._count(claimed, calls)
+
+    def end_call(self, claimed: Claimed) -> None:
+        """Take in that one call of a claim has ended."""
+        if claimed.turns is not None and claimed.turns.beyond:
+            self._settle(
+                claimed, claimed.turns.take_beyond(), ()
+            )  # before the next call's turn is taken
+        if claimed.calls:
+            self._count(claimed, -1)
+
+    def end(self, claimed: Claimed) -> None:
+        """Take in that a claim has ended, in whichever way."""
+        seconds = clock.monotonic_s() - claimed.began_s
+        if claimed.is_quick:
+            self._shares.note(claimed.lane.trigger, seconds)
+        self._count(claimed, -claimed.calls)
+        with self._counting:
+            for spec in claimed.fused:
+                self._calls[Lane(spec.name, False)] -= 1
+            claimed.fused = ()
+        if claimed.lane.is_build:
+            with self._lock:
+                self._builds.note_end(claimed.lane.trigger, claimed.rows, seconds)
+        if claimed.turns is not None:
+            self._settle(claimed, claimed.turns.take_beyond(), claimed.turns.left)
+
+    def _settle(self, claimed: Claimed, beyond: int, left: Sequence[float]) -> None:
+        spec = self._database.graph.triggers.get(claimed.lane.trigger)
+        if spec is not None and (beyond or left):
+            self._database.write(
+                lambda tx: self._pace.settle(tx, spec, beyond, left), is_durable=False
+            )
+
+    def _count(self, claimed: Claimed, calls: int) -> None:
+        """Count calls that a claim takes up, or does not any more; call who claims where that leaves room for more."""
+        lane = claimed.lane
+        spec = self._database.graph.triggers.get(lane.trigger)
+        with self._counting:
+            claimed.calls += calls
+            self._calls[lane] += calls
+            if spec is None:
+                return
+            if spec.resources != NOTHING:
+                self._capacity.take(spec.resources, calls)
+            is_room = lane in self._full and self._room(spec, lane) > self._ahead(spec) // 2
+            if calls < 0 and is_room:
+                self._full.discard(lane)
+        if calls < 0 and (is_room or spec.resources != NOTHING):
+            self._database.backend.called.give()
 
     def note_built(self, seconds: float) -> None:
         """Take in how long the commit of a candidate's outputs has taken."""
         with self._lock:
             self._builds.note_commit(seconds)
 
-    def turns_of(self, task: Task) -> Turns | None:
-        """Return the turns that the calls of a claim wait for, by its first task; None where nothing limits their rate."""
-        return self._turns.get(task.task)
-
-    def fused(self, spec: TriggerSpec) -> list[TriggerSpec]:
-        """Return the triggers that run in memory right behind one, as far as they have been measured to be quick."""
-        chain = self._database.graph.fused_with(spec)
-        costs = self._database.costs
-        known = [
-            self._database.has_code(each) and (costs.seconds_each(each.name) or 0) < FUSED_S
-            for each in chain
-        ]
-        return list(chain[: known.index(False)] if False in known else chain)
-
     def _taken(
-        self,
-        tx: Transaction,
-        allowed: Sequence[tuple[TriggerSpec, int]],
-        lanes: Mapping[str, Sequence[Lane]],
-    ) -> tuple[list[Task], bool, bool]:
-        """Claim tasks, and the turns of their calls; return whether others were dropped as they had waited too long, and
+        self, tx: Transaction, rooms: Mapping[Lane, Room]
+    ) -> tuple[Claimed | None, int, bool, bool]:
+        """Claim tasks, and the turns of their calls; return how many calls at once they take up, whether others were dropped as they had waited too long, and
         whether there is more that may run beside these."""
         graph = self._database.graph  # as it is now: another process may have replaced it since
-        allowed = [each for each in allowed if graph.triggers.get(each[0].name) == each[0]]
-        names = [spec.name for spec, _ in allowed]
+        rooms = {
+            lane: room
+            for lane, room in rooms.items()
+            if graph.triggers.get(lane.trigger) == room.spec
+        }
+        names = list({lane.trigger for lane in rooms})
         has_dropped = drop_expired(tx, graph, names, clock.now_ms())
         queue.ripen(tx, names)
-        limited, _ = self._pace.limited(tx, allowed)
-        limits = {
-            lane: self._builds.rows(graph.triggers[name], rows) if lane.is_build else rows
-            for name, rows in limited
-            for lane in lanes[name]
-        }
+        limits, _ = self._limits(tx, rooms)
         tasks = queue.claim(tx, self._owner.name, limits, self._shares.choose)
-        if tasks:
-            turns = self._pace.take(tx, graph.triggers[tasks[0].trigger], tasks)
-            if turns is not None:
-                self._turns[tasks[0].task] = turns
-            if tasks[0].lane.is_build:
-                has_more = backfills.is_building(tx, [tasks[0].trigger])
-                is_last = not has_more and not backlog.any_ready(tx, [tasks[0].lane])
-                self._builds.note_claim(is_last=is_last)
-        is_more = bool(tasks) and backlog.any_ready(tx, self._free_beside(tasks[0].lane, limits))
-        return tasks, has_dropped, is_more
+        if not tasks:
+            return None, 0, has_dropped, False
+        lane, rows = tasks[0].lane, sum(task.size for task in tasks)
+        spec, room = graph.triggers[lane.trigger], rooms[lane]
+        calls = 1 if room.is_quick else -(-rows // (spec.batch or 1))
+        turns = self._pace.take(tx, spec, tasks)
+        claimed = Claimed(tasks, room.is_quick, turns)
+        if lane.is_build:
+            has_more = backfills.is_building(tx, [lane.trigger])
+            self._builds.note_claim(is_last=not has_more and not backlog.any_ready(tx, [lane]))
+        with self._counting:
+            if rows >= limits[lane]:  # perhaps there is more
+                self._full.add(lane)
+            beside = [each for each in limits if each != lane or self._room(spec, lane) - calls > 0]
+        return claimed, calls, has_dropped, backlog.any_ready(tx, beside)
 
-    def _free_beside(self, lane: Lane, lanes: Iterable[Lane]) -> list[Lane]:
-        """Return those lanes in which something may run while one more claim runs in the given one."""
-        running, most = self._running.get(lane, 0) + 1, self._most_at_once(lane)
-        return [each for each in lanes if each != lane or running < most]
-
-    def _most_at_once(self, lane: Lane) -> int:
-        return 1 if lane.is_build else _parallel(self._database.graph.triggers[lane.trigger])
+    def _limits(
+        self, tx: Transaction, rooms: Mapping[Lane, Room]
+    ) -> tuple[dict[Lane, int], int | None]:
+        """Return the lanes whose work may be claimed now, with the rows that one claim may hold; and when one that its
+        pace holds back may be looked at again."""
+        graph = self._database.graph
+        most = {
+            lane.trigger: max(rooms[each].rows for each in rooms if each.trigger == lane.trigger)
+            for lane in rooms
+        }
+        limited, held_ms = self._pace.limited(
+            tx, [(graph.triggers[name], rows) for name, rows in most.items()]
+        )
+        allowed = dict(limited)
+        limits = {
+            lane: min(allowed[lane.trigger], room.rows)
+            for lane, room in rooms.items()
+            if lane.trigger in allowed
+        }
+        for lane in limits:
+            if lane.is_build:
+                spec = graph.triggers[lane.trigger]
+                least = (spec.batch or 1) * spec.concurrency
+                limits[lane] = max(self._builds.rows(spec, limits[lane]), min(limits[lane], least))
+        return limits, held_ms
 
     def _note_due(self, due_ms: int | None) -> None:
         """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
@@ -180,32 +262,58 @@ class Dispatcher:
         if is_new:
             self._database.backend.called.give()
 
-    def _claim_rows(self, spec: TriggerSpec) -> int:
+    # -- how much of it --
+
+    def _rooms(self) -> dict[Lane, Room]:
+        """Return the lanes in which calls may begin now: what is built for a candidate takes no place from the live work."""
+        found: dict[Lane, Room] = {}
+        with self._counting:
+            for spec in self._database.graph.triggers.values():
+                if not self._database.has_code(spec):
+                    continue
+                may_build = spec.is_versioned and not self._builds.rest_s()
+                for is_build in (False, True) if may_build else (False,):
+                    lane = Lane(spec.name, is_build)
+                    calls = self._room(spec, lane)
+                    if calls > 0:
+                        found[lane] = self._room_of(spec, calls)
+                    else:
+                        self._full.add(lane)
+        return found
+
+    def _room(self, spec: TriggerSpec, lane: Lane) -> int:
+        """Return how many calls may be claimed. One claim at a time is built for a candidate."""
+        if lane.is_build and self._calls[lane]:
+            return 0
+        most = min(spec.concurrency + self._ahead(spec), self._runs.room(spec))
+        return self._capacity.room(spec.resources, max(int(most) - self._calls[lane], 0))
+
+    def _ahead(self, spec: TriggerSpec) -> int:
+        """Return how many calls may be claimed before their time: none that would hold something meanwhile."""
+        each_s = self._database.costs.seconds_each(spec.name)
+        is_limited = spec.rate is not None or spec.resources != NOTHING or spec.may_be_abandoned
+        if each_s is None or is_limited:
+            return 0
+        call_s = each_s * (spec.batch or 1)
+        return 0 if call_s < QUICK_S else int(spec.concurrency * AHEAD_S / call_s)
+
+    def _room_of(self, spec: TriggerSpec, calls: int) -> Room:
         """Return how many rows one claim may hold, by what calls have been measured to take."""
-        costs, room = self._database.costs, self._runs.room(spec)
-        at_once = (spec.batch or 1) * (spec.concurrency if spec.is_async else 1)
-        each = costs.seconds_each(spec.name)
-        if each is None:
-            return int(min(max(FIRST_CLAIM_ROWS, at_once), room))
-        each += sum(costs.seconds_each(other.name) or 0 for other in self.fused(spec))
-        return int(min(max(int(CLAIM_S / max(each, 1e-9)), at_once), RANGE_LIMIT, room))
-
-    def _free_lanes(self, spec: TriggerSpec) -> list[Lane]:
-        """Return in which ways a trigger may run now: what is built for a candidate takes no place from the live work."""
-        if not (self._capacity.has_room(spec.resources) and self._runs.room(spec)):
-            return []
-        may_build = spec.is_versioned and not self._builds.rest_s()
-        lanes = [Lane(spec.name, False), *([Lane(spec.name, True)] if may_build else [])]
-        return [lane for lane in lanes if self._running.get(lane, 0) < self._most_at_once(lane)]
-
-    def _runnable(self) -> list[TriggerSpec]:
-        return [
-            spec for spec in self._database.graph.triggers.values() if self._database.has_code(spec)
-        ]
+        costs, batch, room = self._database.costs, spec.batch or 1, self._runs.room(spec)
+        each_s = costs.seconds_each(spec.name)
+        if each_s is None or each_s * batch >= QUICK_S:
+            least = MEMO_ROWS if spec.memo else self._least_rows
+            return Room(spec, max(min(calls * batch, RANGE_LIMIT), least), is_quick=False)
+        each_s += sum(
+            costs.seconds_each(e.name) or 0 for e in self._database.graph.fused_with(spec)
+        )
+        rows = min(int(CLAIM_S / max(each_s, 1e-9)), RANGE_LIMIT, room * batch)
+        return Room(spec, max(int(rows) // batch * batch, batch), is_quick=True)
 
 
-def _parallel(spec: TriggerSpec) -> int:
-    """Return how many claims of a trigger may run at once: an async one is concurrent inside its one claim."""
-    if spec.is_async:
-        return 1 if spec.rate is None else min(AT_ONCE, spec.concurrency)
-    return spec.concurrency
+class Room(NamedTuple):
+    """How many rows a claim of a trigger may hold, and whether their calls are so quick that one thread makes them."""
+
+    spec: TriggerSpec
+    rows: int
+    is_quick: bool

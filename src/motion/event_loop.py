@@ -41,6 +41,19 @@ class EventLoop:
                 raise StoreClosed(self._name) from None
             raise
 
+    def begin(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Let a coroutine run, whatever comes of it. Call it from any thread.
+
+        Raises:
+            StoreClosed: the loop was closed.
+        """
+        try:
+            loop = self._started()
+        except StoreClosed:
+            coroutine.close()
+            raise
+        asyncio.run_coroutine_threadsafe(coroutine, loop)
+
     def close(self, timeout_s: float) -> None:
         """End the loop; what still runs on it is cancelled. One that user code blocks is left to itself."""
         with self._lock:

@@ -45,6 +45,10 @@ class Recall:
                 first.setdefault(digest, i)
         return list(first.values())
 
+    def part(self, rows: Sequence[int]) -> Recall:
+        """Return what is known of some of the rows: of each call either all rows that share it, or none."""
+        return Recall(self.spec, [self.digests[i] for i in rows], self.known)
+
     def sharing(self, asked: Set[int]) -> list[int]:
         """Return the rows that get what some of the calls, by their places, gave."""
         return [i for i, digest in enumerate(self.digests) if self.places.get(digest) in asked]

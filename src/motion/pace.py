@@ -17,9 +17,6 @@ from motion.rates import Turns
 from motion.tasks import Task
 from motion.triggers import TriggerSpec
 
-AT_ONCE = 2
-"""Claims of an async trigger with a rate that run at once: one's calls end while the other's begin."""
-
 
 class Pace:
     """Tells which triggers may be claimed now, and how many of their rows. Thread-safe.
@@ -56,12 +53,14 @@ class Pace:
         calls = -(-sum(task.size for task in tasks) // (spec.batch or 1))
         return Turns(spec.rate, rates.take(tx, spec.name, spec.rate, calls, clock.now_ms()))
 
-    def settle(self, tx: Transaction, spec: TriggerSpec, turns: Turns) -> None:
+    def settle(
+        self, tx: Transaction, spec: TriggerSpec, beyond: int, left: Sequence[float]
+    ) -> None:
         """Take the turns of calls that a claim made beyond its own, or give those back that it did not need."""
-        if spec.rate is not None and turns.beyond:
-            rates.take(tx, spec.name, spec.rate, turns.beyond, clock.now_ms())
-        elif spec.rate is not None and turns.left:
-            rates.give_back(tx, spec.name, spec.rate, turns.left)
+        if spec.rate is not None and beyond:
+            rates.take(tx, spec.name, spec.rate, beyond, clock.now_ms())
+        elif spec.rate is not None and left:
+            rates.give_back(tx, spec.name, spec.rate, left)
 
     def _by_rate(self, tx: Transaction, spec: TriggerSpec, rows: int) -> tuple[int, int]:
         """Return how many rows' turn it is, or 0 and when it is the next one's."""
@@ -73,8 +72,6 @@ class Pace:
             return 0, math.ceil(first)
         until = now + rates.AHEAD_MS if spec.is_async else now
         calls = spec.rate.turns_until(until, now, following)
-        if spec.is_async:
-            calls = min(calls, max(spec.concurrency // AT_ONCE, 1))
         return min(calls * (spec.batch or 1), rows), 0
 
     def _by_filling(self, tx: Transaction, spec: TriggerSpec, rows: int) -> tuple[int, int]:

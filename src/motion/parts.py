@@ -5,10 +5,9 @@ A part that takes too long, or ends the process it runs in, is halved until the 
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -17,11 +16,20 @@ from motion import forks
 from motion.codecs import Stored
 from motion.components import Component
 from motion.database import Database
-from motion.derive import CURRENT, Batch, OnItem, Outcomes, RunAsync, derive
-from motion.errors import CallTimeout, MotionError, ProcessLost, Unpicklable
+from motion.derive import CURRENT, Batch, Calls, Made, OnItem, Outcomes, derive, outcomes_of
+from motion.errors import (
+    MotionError,
+    ProcessLost,
+    SchemaMismatch,
+    StoreClosed,
+    StoreUnavailable,
+    Unpicklable,
+)
 from motion.persistence.layout import Pins
 from motion.persistence.writes import Operation
-from motion.triggers import Trigger, TriggerSpec
+from motion.schema import Table
+from motion.tracebacks import reason_of, text_of
+from motion.triggers import Failed, Trigger, TriggerSpec
 from motion.view import TaskRun
 
 OpenDatabase = Callable[[], Database]
@@ -69,16 +77,16 @@ Part = tuple[range, Given]
 
 
 def given_in_parts(
-    spec: TriggerSpec, count: int, size: int, run: Callable[[range], Given]
+    spec: TriggerSpec, places: range, size: int, run: Callable[[range], Given]
 ) -> Given:
-    """Run parts of up to `size` of `count` rows, and put together what they gave.
+    """Run parts of up to `size` rows, and put together what they gave.
 
     A function may take many rows at once and each of them may end its process. So that not every row costs a process,
     rows are told apart only until enough processes were lost to find one of them, or two: once more for each that is
     found while others gave something, so that these are never set aside with it.
     """
-    waiting = deque(range(i, min(i + size, count)) for i in range(0, count, size))
-    losses_left = most = 2 * count.bit_length()
+    waiting = deque(places[i : i + size] for i in range(0, len(places), size))
+    losses_left = most = 2 * len(places).bit_length()
     done: list[Part] = []
     has_given = False
     while waiting:
@@ -86,25 +94,26 @@ def given_in_parts(
         try:
             done.append((places, run(places)))
             has_given = True
-        except (CallTimeout, ProcessLost) as exc:
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
+            raise
+        except Unpicklable as exc:
+            done.append((places, _failed(spec, len(places), reason_of(exc))))
+        except BaseException as exc:  # noqa: BLE001 - of whatever class: what is raised on the way there, too
             is_lost = isinstance(exc, ProcessLost)
             losses_left -= is_lost
             if len(places) > 1 and (losses_left > 0 or not is_lost):
                 middle = len(places) // 2
                 waiting.extendleft((places[middle:], places[:middle]))
             else:
-                done.append((places, _failed(spec, len(places), exc, is_lost=is_lost)))
+                told = reason_of(exc) if isinstance(exc, MotionError) else text_of(exc)
+                done.append((places, _failed(spec, len(places), told, is_lost=is_lost)))
                 losses_left = most if has_given else losses_left
-        except Unpicklable as exc:
-            done.append((places, _failed(spec, len(places), exc)))
-    if not done:
-        return Given(_empty(spec, 0))
-    return done[0][1] if len(done) == 1 else _together(done)
+    return together(spec, done)
 
 
-def _failed(spec: TriggerSpec, count: int, exc: MotionError, *, is_lost: bool = False) -> Given:
+def _failed(spec: TriggerSpec, count: int, error: str, *, is_lost: bool = False) -> Given:
     outcomes = _empty(spec, count)
-    outcomes.errors = dict.fromkeys(range(count), f"{type(exc).__name__}: {exc}")
+    outcomes.errors = dict.fromkeys(range(count), error)
     return Given(outcomes, lost=frozenset(range(count)) if is_lost else frozenset())
 
 
@@ -114,19 +123,24 @@ def _empty(spec: TriggerSpec, count: int) -> Outcomes:
     return Outcomes(items=[[] for _ in range(count)] if spec.page or spec.sets_table else [])
 
 
-def _together(done: Sequence[Part]) -> Given:
-    """Put the parts together in the order of their rows."""
+def together(spec: TriggerSpec, done: Sequence[Part]) -> Given:
+    """Put what parts gave together, in the order of their rows, as if there were no others."""
+    if not done:
+        return Given(_empty(spec, 0))
+    if len(done) == 1:
+        return done[0][1]
     whole = Outcomes(columns=[[] for _ in done[0][1].outcomes.columns])
     writes: list[tuple[range, Sequence[Operation]]] = []
     lost: set[int] = set()
+    first = 0
     for places, given in sorted(done, key=lambda part: part[0].start):
-        first = places.start
         for column, more in zip(whole.columns, given.outcomes.columns, strict=True):
             column += more
         whole.items += given.outcomes.items
         whole.errors |= {first + place: text for place, text in given.outcomes.errors.items()}
         writes += [(range(first + r.start, first + r.stop), made) for r, made in given.writes]
         lost |= {first + place for place in given.lost}
+        first += len(places)
     return Given(whole, writes, frozenset(lost))
 
 
@@ -152,16 +166,79 @@ class Passing:
 # -- where the calls run --
 
 
+class Here:
+    """The calls of a trigger on rows, made in this process by whoever comes: what each gave is there as soon as it is made.
+
+    The states that it needs are loaded by then.
+    """
+
+    goes_together = False
+
+    def __init__(
+        self, database: Database, trigger: Trigger, rows: Rows, on_item: OnItem | None
+    ) -> None:
+        self._spec, self._run = trigger.spec, TaskRun(database, rows.pins)
+        self._target, self._derived = _target(database, trigger.spec)
+        states = {name: database.state(name, rows.pins[name]) for name in trigger.spec.components}
+        batch = Batch(rows.count, rows.keys, self._run, rows.whole, states)
+        calls = Calls(trigger, self._target, batch, on_item)
+        self.make, self.make_async = calls.make, calls.make_async
+
+    def failed(self, rows: range, error: BaseException) -> Made:
+        """Return a call that could not be made as what it gave."""
+        return rows, [Failed(error)] * len(rows)
+
+    def given(self, made: Sequence[Made]) -> Given:
+        """Return what some of the calls gave, in the order of their rows, as if there were no others."""
+        results: list[Any] = []
+        writes: list[tuple[range, Sequence[Operation]]] = []
+        for rows, given in sorted(made, key=lambda call: call[0].start):
+            first = len(results) - rows.start
+            writes += [
+                (range(first + r.start, first + r.stop), left) for r, left in self._run.left(rows)
+            ]
+            results += given
+        outcomes = outcomes_of(self._spec, self._target, results, derived=self._derived)
+        return Given(outcomes, writes)
+
+
+class Apart:
+    """The same for calls that are made elsewhere, or waited for only so long.
+
+    Args:
+        run: makes those calls whose rows these are.
+        goes_together: quick ones are to be made by one `run`, as each of these costs something.
+    """
+
+    def __init__(
+        self, spec: TriggerSpec, run: Callable[[range], Given], *, goes_together: bool
+    ) -> None:
+        self._spec, self._run, self.goes_together = spec, run, goes_together
+
+    def make(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
+        for rows in source:
+            add((rows, [self._run(rows)]))
+
+    async def make_async(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
+        raise NotImplementedError("asynchronous functions run in this process.")
+
+    def failed(self, rows: range, error: BaseException) -> Made:
+        """Return a call that could not be made as what it gave."""
+        return rows, [_failed(self._spec, len(rows), text_of(error))]
+
+    def given(self, made: Sequence[Made]) -> Given:
+        return together(self._spec, [(rows, given) for rows, (given,) in made])
+
+
 def prepare_here(
     database: Database,
     trigger: Trigger,
     rows: Rows,
-    run_async: RunAsync = asyncio.run,
     on_item: OnItem | None = None,
 ) -> Callable[[], Given]:
     """Return what runs a trigger on rows in this process. The states that it needs are loaded by then."""
     states = {name: database.state(name, rows.pins[name]) for name in trigger.spec.components}
-    return partial(_given, database, trigger, rows, states, run_async, on_item)
+    return partial(_given, database, trigger, rows, states, on_item)
 
 
 def prepare_there(
@@ -188,25 +265,29 @@ def _given(
     trigger: Trigger,
     rows: Rows,
     states: Mapping[str, Any],
-    run_async: RunAsync,
     on_item: OnItem | None,
 ) -> Given:
     """Run a trigger on rows. Each run has views of its own: what a call that timed out writes later goes nowhere."""
     run = TaskRun(database, rows.pins)
-    target = database.graph.tables.get(trigger.spec.sets_table or trigger.spec.table)
-    derived: set[str] = set()
-    if trigger.spec.sets_table:
-        derived = {key for table, key in database.graph.producers if table == target.name}
+    target, derived = _target(database, trigger.spec)
     batch = Batch(rows.count, rows.keys, run, rows.whole, states)
     token = CURRENT.set(run)
     try:
         with forks.user_code():
-            outcomes = derive(
-                trigger, target, batch, run_async=run_async, on_item=on_item, derived=derived
-            )
+            outcomes = derive(trigger, target, batch, on_item=on_item, derived=derived)
     finally:
         CURRENT.reset(token)
     return Given(outcomes, list(run.writes()))
+
+
+def _target(database: Database, spec: TriggerSpec) -> tuple[Table, frozenset[str]]:
+    """Return the table that a trigger's results go to, and the keys of it that are not given there, as triggers derive
+    them."""
+    target = database.graph.tables.get(spec.sets_table or spec.table)
+    if not spec.sets_table:
+        return target, frozenset()
+    producers = database.graph.producers
+    return target, frozenset(key for table, key in producers if table == target.name)
 
 
 @lru_cache(maxsize=8)

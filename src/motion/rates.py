@@ -80,6 +80,12 @@ class Turns:
         with self._lock:
             return tuple(self._left)
 
+    def take_beyond(self) -> int:
+        """Return how many calls went beyond the turns that were taken, and forget them."""
+        with self._lock:
+            beyond, self.beyond = self.beyond, 0
+            return beyond
+
     def wait_s(self) -> float:
         """Take the next turn, and return how long to wait for it."""
         with self._lock:

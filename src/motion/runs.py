@@ -5,9 +5,9 @@ Owns what is derived from what, in which order and where; what a function's resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from motion import clock
@@ -16,12 +16,14 @@ from motion.claims import Claim, Step, rows_with_inputs
 from motion.codecs import Stored
 from motion.components import Component
 from motion.database import Database
-from motion.derive import CURRENT, OnItem, RunAsync
+from motion.derive import CURRENT, Made, OnItem
 from motion.executors.base import Constant, Executors
 from motion.faults import reach
 from motion.memo import Recall
 from motion.parts import (
+    Apart,
     Given,
+    Here,
     OpenDatabase,
     Passing,
     Rows,
@@ -37,6 +39,7 @@ from motion.persistence.parts import Grows
 from motion.persistence.reading import rows_by_number
 from motion.persistence.results import Source, replace_pages, write_pages
 from motion.schema import Tables
+from motion.tasks import Cause
 from motion.tracebacks import text_of
 from motion.triggers import Trigger, TriggerSpec
 from motion.view import TaskRun
@@ -45,6 +48,8 @@ CLASSES_KNOWN = 32
 """State versions of which it is remembered which classes go along to other processes."""
 
 Columns = dict[str, Sequence[Any]]
+CauseOf = Callable[[int, int], Cause | None]
+"""Tells why something is written for a row, in a commit with a number; None where its task is not held any more."""
 
 
 class Runs:
@@ -57,11 +62,10 @@ class Runs:
     def __init__(
         self,
         database: Database,
-        run_async: RunAsync,
         executors: Executors,
         reader: Callable[[], OpenDatabase],
     ) -> None:
-        self._database, self._run_async, self._executors = database, run_async, executors
+        self._database, self._executors = database, executors
         self._reader = reader
         self._stores: dict[Tables, Constant] = {}
         self._code: dict[str, tuple[Callable[..., Any], Constant]] = {}
@@ -71,61 +75,69 @@ class Runs:
         """Return how many calls of a trigger may be begun now."""
         return self._executors.of(spec).room
 
-    def steps(self, claim: Claim, inputs: Inputs) -> list[Step]:
-        """Run the chain on the rows, each trigger on those that are due for it."""
-        keys = claim.chain.layout.table.keys
-        values: Columns = claim.chain.decoded(inputs.keys)
-        steps: list[Step] = []
-        for trigger in claim.triggers:
-            due = _due(trigger.spec, steps, len(inputs.rows))
-            steps.append(self._step(claim, trigger, values, due, inputs))
-            if trigger.spec.is_columnar and len(claim.triggers) > 1:
-                columns = zip(trigger.spec.sets, steps[-1].columns, strict=True)
-                values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
-        return steps
+    def asked(
+        self, claim: Claim, inputs: Inputs, on_item: OnItem | None, bad: Mapping[int, str]
+    ) -> Asked:
+        """Return the calls that a claim's first trigger needs on the rows, none of them made.
 
-    def _step(
-        self, claim: Claim, trigger: Trigger, values: Columns, due: Sequence[int], inputs: Inputs
-    ) -> Step:
-        spec = trigger.spec
+        Args:
+            bad: row -> traceback, for rows that have failed already.
+        """
+        stored = inputs.keys
+        if bad:
+            stored = {
+                key: [None if i in bad else value for i, value in enumerate(column)]
+                for key, column in stored.items()
+            }
+        values: Columns = claim.chain.decoded(stored)
+        trigger, spec = claim.triggers[0], claim.spec
+        due = [i for i in range(len(inputs.rows)) if i not in bad]
         called, unset = rows_with_inputs(spec, values, due)
         rows: dict[int, Any] = {}
-        errors: dict[int, str] = {}
+        errors = dict(bad)
         if spec.reads_row:
             with self._database.backend.read() as tx:
                 found = rows_by_number(
                     tx, claim.chain.layout, [inputs.rows[i] for i in called], claim.pins
                 )
             rows = {i: found[inputs.rows[i]] for i in called if inputs.rows[i] in found}
-            called, declined, errors = self._decided(claim, trigger, rows)
-            unset += declined
+            called, declined, failed = self._decided(claim, trigger, rows)
+            unset, errors = unset + declined, errors | failed
         recall = self._recall(claim, spec, inputs, called) if spec.memo else None
-        asked = called if recall is None else [called[place] for place in recall.asked]
-        is_whole = len(asked) == len(inputs.rows)
-        keys = {
-            key: values[key] if is_whole else [values[key][i] for i in asked]
-            for key in spec.arguments
-        }
-        batch = Rows(len(asked), keys, [rows[i] for i in asked if rows], claim.pins)
-        on_item = None
-        if spec.is_generator:
-            on_item = (self._on_item if spec.page else self._on_part)(claim, inputs, called)
-        started = clock.monotonic_s()
-        try:
-            given = self._given(trigger, batch, on_item)
-        finally:
-            if spec.grows_text:
-                self._database.growing.end(_texts(spec, inputs))
-        if asked:
-            code = (spec.name, spec.fingerprint, claim.version)
-            self._database.costs.note(code, clock.monotonic_s() - started, len(asked))
-        step = partial(Step, trigger, inputs, called, unset, errors=errors)
-        if recall is None:
-            lost = {called[place] for place in given.lost}
-            return step(given.outcomes, given.writes, lost=lost)
-        lost = {called[place] for place in recall.sharing(given.lost)}
-        whole = recall.whole(given.outcomes, given.writes)
-        return step(whole, fresh=recall.fresh(given.outcomes), lost=lost)
+        places = range(len(called)) if recall is None else recall.asked
+        chosen = [called[place] for place in places]
+        batch = Rows(
+            len(chosen),
+            _keys_of(spec, values, chosen),
+            [rows[i] for i in chosen if rows],
+            claim.pins,
+        )
+        on_place = None if on_item is None else partial(_at_place, on_item, chosen)
+        calls = self._calls(trigger, batch, on_place)
+        return Asked(trigger, inputs, values, called, unset, errors, recall, chosen, calls)
+
+    def followed(self, claim: Claim, asked: Asked, step: Step, only: int) -> list[Step]:
+        """Run the rest of a chain in memory on what its first trigger gave for all rows, each trigger on those that are
+        due for it.
+
+        Args:
+            only: how many triggers of the chain.
+        """
+        keys, values, steps = claim.chain.layout.table.keys, dict(asked.values), [step]
+        for trigger in claim.triggers[1:only]:
+            before = steps[-1]
+            columns = zip(before.spec.sets, before.columns, strict=True)
+            values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
+            due = _due(trigger.spec, steps, len(step.inputs.rows))
+            called, unset = rows_with_inputs(trigger.spec, values, due)
+            batch = Rows(len(called), _keys_of(trigger.spec, values, called), (), claim.pins)
+            started = clock.monotonic_s()
+            given = prepare_here(self._database, trigger, batch)()
+            if called:
+                code = (trigger.spec.name, trigger.spec.fingerprint, claim.version)
+                self._database.costs.note(code, clock.monotonic_s() - started, len(called))
+            steps.append(Step(trigger, step.inputs, called, unset, given.outcomes, given.writes))
+        return steps
 
     def _recall(
         self, claim: Claim, spec: TriggerSpec, inputs: Inputs, called: Sequence[int]
@@ -147,12 +159,13 @@ class Runs:
 
     # -- by an executor --
 
-    def _given(self, trigger: Trigger, rows: Rows, on_item: OnItem | None) -> Given:
-        """Run a trigger on rows, call by call where each may take a limited time, or has its turn elsewhere."""
+    def _calls(self, trigger: Trigger, rows: Rows, on_item: OnItem | None) -> Here | Apart:
+        """Return what makes the calls, call by call where each may take a limited time, or has its turn elsewhere."""
         spec, turns = trigger.spec, trigger.turns
         is_there = spec.executor == "process"
-        is_limited = spec.timeout_s is not None or (is_there and spec.rate is not None)
-        by_call = is_limited and not spec.is_async
+        if rows.count and not (is_there or spec.may_be_abandoned):
+            return Here(self._database, trigger, rows, on_item)
+        by_call = spec.timeout_s is not None or spec.rate is not None
         if by_call:
             trigger = replace(trigger, turns=None)
 
@@ -164,15 +177,18 @@ class Runs:
                 return self._run_there(trigger, part)
             return self._run_here(trigger, part, places.start, on_item)
 
-        size = spec.batch or 1 if by_call else max(rows.count, 1)
-        return given_in_parts(spec, rows.count, size, run)
+        def run_all(places: range) -> Given:
+            size = spec.batch or 1 if by_call else len(places)
+            return given_in_parts(spec, places, size, run)
+
+        return Apart(spec, run_all, goes_together=not by_call)
 
     def _run_here(self, trigger: Trigger, rows: Rows, first: int, on_item: OnItem | None) -> Given:
         spec = trigger.spec
         passing = None if on_item is None else Passing(on_item, first)
         try:
             given: Given = self._executors.of(spec).run(
-                prepare_here, self._database, trigger, rows, self._run_async, passing,
+                prepare_here, self._database, trigger, rows, passing,
                 timeout_s=spec.timeout_s if spec.may_be_abandoned else None,
             )  # fmt: skip
         finally:
@@ -224,25 +240,32 @@ class Runs:
 
     # -- items as they come --
 
-    def _on_part(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
+    def on_item(self, claim: Claim, inputs: Inputs, cause_of: CauseOf) -> OnItem | None:
+        """Return what the items of a generator go to as they come, by the row's position among the inputs."""
+        if not claim.spec.is_generator:
+            return None
+        if claim.spec.grows_text:
+            return self._on_part(claim, inputs)
+        return self._on_page(claim, inputs, cause_of)
+
+    def _on_part(self, claim: Claim, inputs: Inputs) -> OnItem:
         """Return what passes the parts of a growing text on to who reads along."""
         growing, layout = self._database.growing, claim.chain.layout
-        texts = _texts(claim.spec, inputs)
-        return lambda place, part, item: growing.add(
-            layout, texts[called[place]], part, str(item[0])
-        )
+        texts = texts_of(claim.spec, inputs)
+        return lambda i, part, item: growing.add(layout, texts[i], part, str(item[0]))
 
-    def _on_item(self, claim: Claim, inputs: Inputs, called: Sequence[int]) -> OnItem:
+    def _on_page(self, claim: Claim, inputs: Inputs, cause_of: CauseOf) -> OnItem:
         """Return what commits a generator's pages as they come; the first one clears the pages of the last run."""
 
-        def commit(place: int, page: int, item: tuple[Stored, ...]) -> None:
-            i = called[place]
+        def commit(i: int, page: int, item: tuple[Stored, ...]) -> None:
             row, layouts = inputs.rows[i], self._database.layouts
 
             def work(tx: Transaction) -> None:
                 if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
                     return  # superseded meanwhile: the commit at the run's end drops the rest
-                cause = claim.cause(row, next_number(tx))
+                cause = cause_of(row, next_number(tx))
+                if cause is None:
+                    return
                 source = Source(row, inputs.names[i], inputs.on_numbers[i])
                 if page == 0:
                     written = replace_pages(tx, layouts, claim.spec, source, [item], cause)
@@ -259,10 +282,85 @@ class Runs:
         return commit
 
 
-def _texts(spec: TriggerSpec, inputs: Inputs) -> list[Grows]:
+def texts_of(spec: TriggerSpec, inputs: Inputs) -> list[Grows]:
     """Return the texts that a run makes, one for each row."""
     pairs = zip(inputs.rows, inputs.on_numbers, strict=True)
     return [Grows(spec.name, row, number) for row, number in pairs]
+
+
+@dataclass
+class Asked:
+    """The calls that a claim's first trigger needs, and what is known of the other rows.
+
+    Rows are meant by their position among the claim's inputs, calls by their place among `asked`.
+
+    Attributes:
+        values: key -> its decoded values.
+        called: the rows that have an outcome by calls.
+        unset: the rows whose outputs are unset: an `on` key is, or `when` is false.
+        errors: row -> traceback, where it failed before a call: `when` raised, or it cannot be read.
+        recall: what is known of equal inputs, where the trigger has memos.
+        asked: the rows on which the function is called.
+    """
+
+    trigger: Trigger
+    inputs: Inputs
+    values: Columns
+    called: list[int]
+    unset: list[int]
+    errors: dict[int, str]
+    recall: Recall | None
+    asked: list[int]
+    calls: Here | Apart
+
+    @cached_property
+    def known(self) -> list[int]:
+        """The rows that no call is waited for."""
+        by_calls = set(self._of_calls(range(len(self.asked))))
+        return [i for i in range(len(self.inputs.rows)) if i not in by_calls]
+
+    def rows_of(self, made: Iterable[Made]) -> list[int]:
+        """Return the rows that have their outcome by some of the calls."""
+        return self._of_calls([place for places, _ in made for place in places])
+
+    def _of_calls(self, places: Sequence[int]) -> list[int]:
+        if self.recall is None:
+            return [self.asked[place] for place in places]
+        return [self.called[i] for i in self.recall.sharing(set(places))]
+
+    def step(self, made: Sequence[Made], rows: Sequence[int]) -> Step:
+        """Return what calls gave, for the rows whose outcome that is and others that no call is waited for.
+
+        Args:
+            rows: all of these, ascending.
+        """
+        inputs, place_of = self.inputs.chosen(rows), {i: place for place, i in enumerate(rows)}
+        called = [place_of[i] for i in self.called if i in place_of]
+        unset = [place_of[i] for i in self.unset if i in place_of]
+        errors = {place_of[i]: error for i, error in self.errors.items() if i in place_of}
+        given = self.calls.given(made)
+        step = partial(Step, self.trigger, inputs, called, unset, errors=errors)
+        if self.recall is None:
+            lost = {called[place] for place in given.lost}
+            return step(given.outcomes, given.writes, lost=lost)
+        recall = self.recall.part([k for k, i in enumerate(self.called) if i in place_of])
+        lost = {called[place] for place in recall.sharing(given.lost)}
+        whole = recall.whole(given.outcomes, given.writes)
+        return step(whole, fresh=recall.fresh(given.outcomes), lost=lost)
+
+
+def _keys_of(spec: TriggerSpec, values: Columns, rows: Sequence[int]) -> Columns:
+    """Return the columns that a trigger is given, for some rows."""
+    return {
+        key: values[key] if len(rows) == len(values[key]) else [values[key][i] for i in rows]
+        for key in spec.arguments
+    }
+
+
+def _at_place(
+    on_item: OnItem, rows: Sequence[int], place: int, page: int, item: tuple[Stored, ...]
+) -> None:
+    on_item(rows[place], page, item)
 
 
 def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:

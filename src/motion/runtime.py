@@ -22,6 +22,7 @@ from motion.capacity import Capacity
 from motion.components import Component, declared_methods
 from motion.config import Config
 from motion.database import Database
+from motion.dispatch import Dispatcher
 from motion.errors import MotionError, SchemaError, StoreDeleted, StoreUnavailable, TriggerError
 from motion.event_loop import EventLoop
 from motion.executors import processes
@@ -360,12 +361,16 @@ def worker_of(
     owner: Owner,
     loop: EventLoop,
     executors: Executors,
-    threads: int,
     gpus: int = 0,
+    *,
+    least_rows: int = 1,
 ) -> Worker:
     """Return a worker on a store, not started."""
-    runs = Runs(database, loop.run, executors, partial(reader_of, database))
-    return Worker(database, owner, runs, Capacity(cpus_here(), gpus), threads)
+    runs = Runs(database, executors, partial(reader_of, database))
+    dispatcher = Dispatcher(
+        database, owner, runs, Capacity(cpus_here(), gpus), least_rows=least_rows
+    )
+    return Worker(database, owner, runs, dispatcher, loop)
 
 
 @dataclass
@@ -427,9 +432,7 @@ class _Running:
 
     def _started(self) -> _Parts:
         owner, loop, executors = Owner(self.folder), EventLoop(self.name), executors_of(self.name)
-        worker = worker_of(
-            self.database, owner, loop, executors, self.config.worker_threads, self.config.gpus
-        )
+        worker = worker_of(self.database, owner, loop, executors, self.config.gpus)
         leases = Leases(self.database, owner)
         worker.start()
         leases.start()

@@ -20,6 +20,9 @@ from motion.owners import Owner
 from motion.runtime import executors_of, worker_of
 from motion.store import Store
 
+LEAST_ROWS = 16
+"""Rows in a step of a trigger that has not been measured, where there are so many."""
+
 CLOSE_S = 1.0
 """How long closing waits for the event loop of asynchronous triggers to end."""
 
@@ -35,7 +38,9 @@ class Stepper:
         database = store._database
         self._loop, self._owner = EventLoop(store.name), Owner(database.backend.folder)
         self._executors = executors_of(store.name)
-        self._worker = worker_of(database, self._owner, self._loop, self._executors, threads=0)
+        self._worker = worker_of(
+            database, self._owner, self._loop, self._executors, least_rows=LEAST_ROWS
+        )
         store._engine = replace(store._engine, inline=InlineRuns(database).added_to)
 
     def __enter__(self) -> Stepper:

@@ -266,6 +266,12 @@ class TaskRun:
     def has_writes(self) -> bool:
         return any(self._operations.values())
 
+    def left(self, rows: range) -> Iterator[tuple[range, Sequence[Operation]]]:
+        """Give the writes that the calls on some rows left, as `writes` does for all."""
+        for index in rows:
+            if operations := self._operations.get(index):
+                yield self._spans.get(index, range(index, index + 1)), operations
+
     def writes(self) -> Iterator[tuple[range, Sequence[Operation]]]:
         """Give the writes that were left, each with the rows whose run left them, in the order of the rows."""
         for index, operations in sorted(self._operations.items(), key=lambda item: item[0]):

@@ -1,38 +1,35 @@
 """The worker: claims tasks, runs them outside any transaction, and commits what they gave, whole or not at all.
 
-    claim -> read -> derive (the user's code) -> commit: results, what they cause, and the tasks' completion
+    claim -> begin: read -> calls (the user's code) -> commit: results, what they cause, and the tasks' completion
 
-Owns the order of these steps. What runs next is `dispatch`'s, what a function's result means `derive`'s, and
-what is written `commit`'s.
+Owns the order of these steps. What runs next is `dispatch`'s, which thread makes calls `crew`'s, what a function's result
+means `derive`'s, and when it is committed `commits`'s.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 
-from motion import clock, recompute
-from motion.backends.base import Transaction
-from motion.capacity import Capacity
-from motion.claims import Claim, Tasks
-from motion.commit import Commit, fail
+from motion import recompute
+from motion.begin import Beginner
+from motion.commits import Commits
+from motion.crew import Crew
 from motion.database import Database
 from motion.dispatch import Dispatcher
-from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
-from motion.faults import reach
-from motion.fitting import ensure_live
+from motion.errors import StoreClosed, StoreUnavailable
+from motion.event_loop import EventLoop
 from motion.guard import going_on
 from motion.owners import Owner
-from motion.persistence import queue, states
-from motion.persistence.inputs import Chain, read_inputs
-from motion.persistence.numbers import last_number
-from motion.rates import Turns
+from motion.persistence import queue
 from motion.runs import Runs
 from motion.tasks import Task
-from motion.tracebacks import text_of
+from motion.under_way import Claimed, UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -40,46 +37,151 @@ IDLE_WAIT_S = 0.5
 
 
 class Worker:
-    """Runs the tasks of one store in this process, on several threads."""
+    """Runs the tasks of one store in this process, on as many threads as there are calls under way."""
 
     def __init__(
-        self, database: Database, owner: Owner, runs: Runs, capacity: Capacity, threads: int
+        self,
+        database: Database,
+        owner: Owner,
+        runs: Runs,
+        dispatcher: Dispatcher,
+        loop: EventLoop,
     ) -> None:
         self._database, self._owner = database, owner
-        self._runs, self._dispatcher = runs, Dispatcher(database, owner, runs, capacity)
+        self._dispatcher, self._event_loop = dispatcher, loop
+        self._beginner = Beginner(database, runs, dispatcher)
+        self._crew = Crew(self._serve)
+        self._commits = Commits(database, runs, dispatcher, self._crew)
         self._owed: deque[Sequence[Task]] = deque()
-        self._lead = threading.Lock()
-        self._handing = threading.Lock()
         self._seen = -1
+        self._is_called = False
         self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._loop, name=f"motion-worker-{i}", daemon=True)
-            for i in range(threads)
-        ]
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._commits.start()
+        self._crew.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Stop claiming, and return whether all runs have ended in time; those that have not may be waited for again,
-        or are left to the next start."""
+        """Stop claiming, and return whether all calls have ended in time; those that have not may be waited for again,
+        or are left to the next start. What the others gave is committed."""
         self._stop.set()
+        for run in self._crew.runs:
+            run.drop_waiting()
         self._database.backend.wake()
-        deadline = clock.monotonic_s() + timeout_s
-        for thread in self._threads:
-            thread.join(max(deadline - clock.monotonic_s(), 0))
-        return not any(thread.is_alive() for thread in self._threads)
+        has_ended = self._crew.end(timeout_s)
+        self._commits.stop()
+        return has_ended
 
-    def _loop(self) -> None:
-        is_called, who = False, f"the worker of store {self._database.name!r}"
-        while not self._stop.is_set():
-            # Nothing is lost by an error: a claim whose run raises is given back.
-            with going_on(self._stop, who):
-                while not self._stop.is_set() and self.step(is_called=is_called):
-                    is_called = False
-                with self._lead:
-                    is_called = self._await_work()
+    # -- on the crew's threads --
+
+    def _serve(self) -> None:
+        """What each thread of the crew does, until it is dismissed."""
+        while True:
+            run = self._crew.take()
+            if run is None:
+                claimed = self._lead()
+                if claimed is not None:
+                    self._busy(partial(self._begin, claimed))
+            else:
+                self._busy(partial(self._call, run))
+
+    def _busy(self, work: Callable[[], None]) -> None:
+        """Do what may last. Nothing is lost by an error: a claim that cannot be begun is given back, and so is the row of
+        a call that cannot be made."""
+        try:
+            with self._guarded():
+                work()
+        finally:
+            self._crew.come_back()
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        return going_on(self._stop, f"the worker of store {self._database.name!r}")
+
+    def _lead(self) -> Claimed | None:
+        """Look for work until there is some, and return it, for which another thread leads; None: the worker stops."""
+        claimed: Claimed | None = None
+        try:
+            while claimed is None and not self._stop.is_set():
+                with self._guarded():
+                    claimed = self._dispatcher.next_claim(is_called=self._is_called)
+                    self._is_called = False
+                    if claimed is None and not recompute.hand_over(self._database):
+                        self._is_called = self._await_work()
+        finally:
+            self._crew.step_down(is_busy=claimed is not None)
+        return claimed
+
+    def _begin(self, claimed: Claimed) -> None:
+        run = self._begun(claimed)
+        if run is None:
+            return
+        callers = self._crew.add(run)
+        self._commits.watch()
+        if run.spec.is_async:
+            self._event_loop.begin(self._call_async(run, callers))
+        elif callers:
+            self._call(run)
+
+    def _begun(self, claimed: Claimed) -> UnderWay | None:
+        run = None
+        try:
+            run = self._beginner.begin(claimed)
+        except BaseException:
+            self._give_back(claimed.tasks)
+            raise
+        finally:
+            if run is None:
+                self._dispatcher.end(claimed)
+        return run
+
+    def _call(self, run: UnderWay) -> None:
+        """Make calls of a claim, and of others of the same trigger, until none is left to begin; then commit what the last
+        ones gave. What others did is committed in the background meanwhile."""
+        following: UnderWay | None = run
+        while following is not None:
+            run = following
+            try:
+                run.make(partial(self._end_call, run))
+            finally:
+                self._leave(run)
+            following = self._crew.next_of(run)
+        try:
+            self._commits.commit(run)
+        except StoreUnavailable as exc:
+            message = "what calls of %s gave is committed when the store can be written: %s"
+            logger.warning(message, run.spec.name, exc)
+
+    async def _call_async(self, run: UnderWay, callers: int) -> None:
+        """Do the same in so many coroutines at once; what they gave is committed in the background."""
+
+        async def call() -> None:
+            following: UnderWay | None = run
+            while following is not None:
+                now = following
+                try:
+                    await now.make_async(partial(self._end_call, now))
+                finally:
+                    self._leave(now)
+                following = self._crew.next_of(now)
+                if following is None:
+                    self._commits.hurry(now)
+
+        for found in await asyncio.gather(
+            *(call() for _ in range(callers)), return_exceptions=True
+        ):
+            if isinstance(found, Exception) and not self._stop.is_set():
+                logger.error("a call of %s could not be made", run.spec.name, exc_info=found)
+
+    def _leave(self, run: UnderWay) -> None:
+        self._crew.leave(run)
+        if run.claimed.is_quick and not run.is_quick:
+            self._dispatcher.end_call(run.claimed)
+
+    def _end_call(self, run: UnderWay) -> None:
+        if not run.claimed.is_quick:
+            self._dispatcher.end_call(run.claimed)
+
+    # -- looking for work --
 
     def _await_work(self) -> bool:
         """Wait for work, and return whether there is some, as somebody said. One thread at a time waits: new work wakes
@@ -94,29 +196,35 @@ class Worker:
         self._seen = called.count
         return is_called
 
-    def step(self, *, is_called: bool = False) -> bool:
-        """Claim and run one batch of work; return whether there was any."""
-        tasks = self._dispatcher.next_tasks(is_called=is_called)
-        if not tasks:
-            return self._hand_over()
-        started = clock.monotonic_s()
+    def step(self) -> bool:
+        """Claim one batch of work, make its calls in this thread and commit what they give; return whether there was
+        any."""
+        claimed = self._dispatcher.next_claim()
+        if claimed is None:
+            return recompute.hand_over(self._database)
+        run = self._begun(claimed)
+        if run is None:
+            return True
         try:
-            self._run_isolated(Tasks(tasks))
+            self._crew.add(run)
+            self._make_all(run)
+            self._commits.commit(run)
         except BaseException:
-            self._give_back(tasks)
+            self._crew.remove(run)
+            self._give_back(run.claim.tasks)
+            self._dispatcher.end(claimed)
             raise
-        finally:
-            self._dispatcher.note_end(tasks, clock.monotonic_s() - started)
         return True
 
-    def _hand_over(self) -> bool:
-        """Make tasks of the next part of a backfill; one thread at a time, as finding it reads many rows."""
-        if not self._handing.acquire(blocking=False):
-            return False
-        try:
-            return recompute.hand_over(self._database)
-        finally:
-            self._handing.release()
+    def _make_all(self, run: UnderWay) -> None:
+        async def make() -> None:
+            callers = min(run.spec.concurrency, run.waiting)
+            await asyncio.gather(*(run.make_async(lambda: None) for _ in range(callers)))
+
+        if run.spec.is_async:
+            self._event_loop.run(make())
+        else:
+            run.make(lambda: None)
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
         self._owed.append(tasks)
@@ -146,151 +254,3 @@ class Worker:
 
     def _release(self, tasks: Sequence[Task]) -> None:
         self._database.write_plainly(lambda tx: queue.release(tx, tasks))
-
-    def _run_isolated(self, tasks: Tasks) -> None:
-        """Run tasks. Where what they gave cannot be committed, halve them until the failing rows stand alone."""
-        try:
-            self._run(tasks)
-        except (StoreClosed, StoreUnavailable, SchemaMismatch):
-            raise
-        except BaseException as exc:  # also what users' `load` raises, of whatever class
-            logger.warning(
-                "what %d task(s) of %s gave cannot be committed",
-                len(tasks),
-                tasks[0].trigger,
-                exc_info=exc,
-            )
-            reach("task.split")
-            parts = self._halved(tasks)
-            if not parts:
-                self._fail_all(tasks, text_of(exc))
-            try:
-                for part in parts:
-                    self._run_isolated(part)
-            except BaseException:
-                for part in parts:
-                    self._give_back(part)
-                raise
-
-    def _halved(self, tasks: Tasks) -> list[Tasks]:
-        if len(tasks) > 1:
-            middle = len(tasks) // 2
-            return [Tasks(tasks[:middle]), Tasks(tasks[middle:])]
-        if tasks[0].size > 1:
-            halves = self._database.write(lambda tx: queue.split(tx, tasks[0]))
-            return [Tasks([half]) for half in halves]
-        return []
-
-    def _run(self, tasks: Tasks) -> None:
-        claim = self._prepared(tasks)
-        if claim is None:
-            return
-        with self._database.backend.read() as tx:
-            blocked, excluded = self._upstream(tx, claim)
-            own = tasks.without(blocked)
-            read_at = last_number(tx)
-            inputs = read_inputs(tx, claim.chain, own)
-        reach("task.read")
-        if blocked:
-            reach("task.blocked")
-            self._database.write(
-                lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec)),
-                is_durable=False,
-            )
-        superseded = own.superseded(inputs)
-        left = excluded | superseded.keys()
-        if left:
-            inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
-        if own:
-            steps = self._runs.steps(claim, inputs)
-            reach("task.called")
-            commit = Commit(
-                self._database,
-                claim,
-                own,
-                inputs,
-                read_at,
-                superseded,
-                steps,
-            )
-            if claim.is_candidate:
-                self._commit_built(commit)
-            else:
-                self._database.write(commit.apply)
-
-    def _commit_built(self, commit: Commit) -> None:
-        """Commit outputs of a candidate: the switch makes them durable, and who waits for that is told here. Nobody is
-        called for the rest of them, as one claim at a time is built, and this thread makes the next."""
-        started = clock.monotonic_s()
-        self._database.write(commit.apply, is_durable=False, calls=False)
-        self._dispatcher.note_built(clock.monotonic_s() - started)
-        self._database.backend.committed.give()
-
-    def _prepared(self, tasks: Tasks) -> Claim | None:
-        """Find the code, the state version and the chain of a claim; None where it cannot run now."""
-        code = self._database.code.triggers
-        spec = code[tasks[0].trigger].spec
-        pins: dict[str, int] = {}
-        for component in spec.components:
-            built = tasks[0].version if component == spec.component else None
-            version = built or self._live(tasks, component)
-            if version is None:
-                return None
-            pins[component] = version
-        specs = [spec, *self._dispatcher.fused(spec)]
-        chain = Chain(self._database.layouts[spec.table], tuple(specs), pins)
-        triggers = [code[each.name] for each in specs]
-        if spec.rate is not None:
-            turns = self._dispatcher.turns_of(tasks[0]) or Turns(spec.rate, ())
-            triggers[0] = replace(triggers[0], turns=turns)
-        return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
-
-    def _live(self, tasks: Tasks, component: str) -> int | None:
-        """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
-        try:
-            version = ensure_live(self._database, component)
-        except (StoreClosed, StoreUnavailable, SchemaMismatch):
-            raise
-        except BaseException as exc:  # noqa: BLE001 - what comes out of the user's setup, of whatever class
-            self._fail_all(tasks, text_of(exc))
-            return None
-        if version is None:
-            self._database.write(lambda tx: self._leave_to_first_fit(tx, tasks, component))
-        return version
-
-    def _leave_to_first_fit(self, tx: Transaction, tasks: Tasks, component: str) -> None:
-        """End tasks that have no state to run with: their rows stay due, and run when the first version goes live."""
-        if states.live_version(tx, component) is not None:
-            queue.release(tx, tasks)
-        elif queue.still_claimed(tx, tasks):
-            queue.complete(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
-
-    def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
-        """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
-        names = self._database.graph.upstream(claim.spec)
-        if not names or not queue.has_any(tx, names):
-            return [], set()
-        blocked = [
-            task
-            for task in claim.tasks
-            if queue.has_work_on(tx, names, task.low, task.high, task.version)
-        ]
-        dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
-        return blocked, set().union(*dead)
-
-    def _fail_all(self, tasks: Tasks, error: str) -> None:
-        def work(tx: Transaction) -> None:
-            if queue.still_claimed(tx, tasks):
-                for task in tasks:
-                    fail(
-                        tx,
-                        self._database.graph.triggers[task.trigger],
-                        task.task,
-                        task.attempts,
-                        error,
-                        "",
-                        f"rows {task.low} to {task.high}",
-                    )
-                queue.wake(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
-
-        self._database.write(work)

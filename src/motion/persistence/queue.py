@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -371,12 +372,45 @@ def release(tx: Transaction, tasks: Sequence[Task], status: TaskStatus = TaskSta
     )
 
 
-def split(tx: Transaction, task: Task) -> list[Task]:
-    """Return the halves of a claimed task, held under the same claim; none where it is not held any more."""
-    if not still_claimed(tx, [task]):
-        return []
-    half = split_off(tx, task, task.size // 2)
-    return [half, replace(task, low=half.high + 1)]
+def part(
+    tx: Transaction, tasks: Sequence[Task], left: Sequence[int]
+) -> tuple[list[Task], list[Task]]:
+    """Split held tasks, each into those on rows that are left to do and those on the others, under the same claim.
+
+    Args:
+        left: the rows that are left, ascending.
+
+    Returns:
+        The tasks without a row that is left, and those of the rows that are.
+    """
+    done: list[Task] = []
+    rest: list[Task] = []
+    for task in tasks:
+        mine = left[bisect.bisect_left(left, task.low) : bisect.bisect_right(left, task.high)]
+        if not mine:
+            done.append(task)
+            continue
+        spans = ranges_of(mine)
+        gaps = _between(spans, task.low, task.high)
+        pieces = [(span, rest) for span in spans] + [(gap, done) for gap in gaps]
+        for (low, high), kind in pieces[1:]:
+            number = _copy(tx, task.task, low, high)
+            _inherit_links(tx, task.task, number)
+            kind.append(replace(task, task=number, low=low, high=high))
+        (low, high), _ = pieces[0]
+        if gaps:  # what is left keeps the number: who works on it knows it by that
+            tx.execute(
+                "UPDATE motion_tasks SET low = ?, high = ? WHERE task = ?", (low, high, task.task)
+            )
+        rest.append(replace(task, low=low, high=high))
+    return done, rest
+
+
+def _between(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
+    """Return what ranges of rows leave over of the rows from `low` to `high`."""
+    starts = [low, *(last + 1 for _, last in spans)]
+    ends = [*(first - 1 for first, _ in spans), high]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if start <= end]
 
 
 def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> None:

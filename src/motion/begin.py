@@ -1,0 +1,153 @@
+"""Beginning: what is between a claim and its calls. Finds the code, the state version and the rows of claimed tasks, and
+sees to tasks that cannot run now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from motion.backends.base import Transaction
+from motion.claims import Claim, Tasks
+from motion.commit import fail
+from motion.database import Database
+from motion.dispatch import Dispatcher
+from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
+from motion.faults import reach
+from motion.fitting import ensure_live
+from motion.persistence import queue, states
+from motion.persistence.inputs import Chain, Inputs, read_inputs
+from motion.persistence.numbers import last_number
+from motion.rates import Turns
+from motion.runs import Asked, Runs
+from motion.tasks import Task
+from motion.tracebacks import text_of
+from motion.under_way import Claimed, UnderWay
+
+
+class Beginner:
+    """Begins the claims of one worker. Thread-safe."""
+
+    def __init__(self, database: Database, runs: Runs, dispatcher: Dispatcher) -> None:
+        self._database, self._runs, self._dispatcher = database, runs, dispatcher
+
+    def begin(self, claimed: Claimed) -> UnderWay | None:
+        """Return a claim with its rows and the calls that it needs; None where nothing is to be called."""
+        claim = self._prepared(claimed)
+        if claim is None:
+            return None
+        with self._database.backend.read() as tx:
+            blocked, excluded = self._upstream(tx, claim)
+            own = claim.tasks.without(blocked)
+            read_at = last_number(tx)
+            inputs = read_inputs(tx, claim.chain, own)
+        reach("task.read")
+        if blocked:
+            reach("task.blocked")
+            self._database.write(
+                lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec)),
+                is_durable=False,
+            )
+        if not own:
+            return None
+        superseded = own.superseded(inputs)
+        left = excluded | superseded.keys()
+        if left:
+            inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
+        own_claim = replace(claim, tasks=own)
+        run = UnderWay(self._database, claimed, own_claim, inputs, read_at, superseded)
+        calls = run.ask(self._asked(run, inputs))
+        if not claimed.is_quick:
+            self._dispatcher.fewer_calls(claimed, calls)
+        return run
+
+    def _asked(self, run: UnderWay, inputs: Inputs) -> Asked:
+        """Return the calls that rows need. Those that cannot be read fail alone: what is stored may be damaged, or a
+        user's `load` raise."""
+        try:
+            return self._asked_of(run, inputs, {})
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
+            raise
+        except BaseException:  # noqa: BLE001 - of some rows, whatever its class
+            bad: dict[int, str] = {}
+            for i in range(len(inputs.rows)):
+                try:
+                    self._asked_of(run, inputs.chosen([i]), {})
+                except (StoreClosed, StoreUnavailable, SchemaMismatch):
+                    raise
+                except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
+                    bad[i] = text_of(exc)
+            return self._asked_of(run, inputs, bad)
+
+    def _asked_of(self, run: UnderWay, inputs: Inputs, bad: Mapping[int, str]) -> Asked:
+        on_item = self._runs.on_item(run.claim, inputs, run.cause_of)
+        return self._runs.asked(run.claim, inputs, on_item, bad)
+
+    def _prepared(self, claimed: Claimed) -> Claim | None:
+        """Find the code, the state version and the chain of a claim; None where it cannot run now."""
+        tasks = Tasks(claimed.tasks)
+        code = self._database.code.triggers
+        spec = code[tasks[0].trigger].spec
+        pins: dict[str, int] = {}
+        for component in spec.components:
+            built = tasks[0].version if component == spec.component else None
+            version = built or self._live(tasks, component)
+            if version is None:
+                return None
+            pins[component] = version
+        specs = [spec, *self._dispatcher.fuse(claimed, spec)]
+        chain = Chain(self._database.layouts[spec.table], tuple(specs), pins)
+        triggers = [code[each.name] for each in specs]
+        if spec.rate is not None:
+            triggers[0] = replace(triggers[0], turns=claimed.turns or Turns(spec.rate, ()))
+        return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
+
+    def _live(self, tasks: Tasks, component: str) -> int | None:
+        """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
+        try:
+            version = ensure_live(self._database, component)
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
+            raise
+        except BaseException as exc:  # noqa: BLE001 - what comes out of the user's setup, of whatever class
+            self._fail_all(tasks, text_of(exc))
+            return None
+        if version is None:
+            self._database.write(lambda tx: self._leave_to_first_fit(tx, tasks, component))
+        return version
+
+    def _leave_to_first_fit(self, tx: Transaction, tasks: Tasks, component: str) -> None:
+        """End tasks that have no state to run with: their rows stay due, and run when the first version goes live."""
+        if states.live_version(tx, component) is not None:
+            queue.release(tx, tasks)
+        elif queue.still_claimed(tx, tasks):
+            queue.complete(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
+
+    def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
+        """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
+        names = self._database.graph.upstream(claim.spec)
+        if not names or not queue.has_any(tx, names):
+            return [], set()
+        blocked = [
+            task
+            for task in claim.tasks
+            if queue.has_work_on(tx, names, task.low, task.high, task.version)
+        ]
+        dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
+        return blocked, set().union(*dead)
+
+    def _fail_all(self, tasks: Tasks, error: str) -> None:
+        def work(tx: Transaction) -> None:
+            if queue.still_claimed(tx, tasks):
+                for task in tasks:
+                    fail(
+                        tx,
+                        self._database.graph.triggers[task.trigger],
+                        task.task,
+                        task.attempts,
+                        error,
+                        "",
+                        f"rows {task.low} to {task.high}",
+                    )
+                queue.wake(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
+
+        self._database.write(work)
