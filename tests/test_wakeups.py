@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import motion
-from motion.backends.wakeups import FOLDER
+from motion.backends.wakeups import FOLDER, WORK, Wakeups
 from tests.conftest import OpenStore
 
 WORKER = """
@@ -114,3 +116,20 @@ def test_a_closed_store_leaves_no_socket(open_store: OpenStore, tmp_path: Path) 
     store.set("note", text="a").wait()
     store.close()
     assert list((tmp_path / "notes.motion" / FOLDER).iterdir()) == []
+
+
+def test_a_process_with_thousands_of_files_open_is_told_as_any_other(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]), before[1]))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        wakeups, other = Wakeups(tmp_path), Wakeups(tmp_path)
+        wakeups.listen()
+        other.tell(WORK)
+        assert wakeups.wait(10) == {WORK}
+        wakeups.close()
+        other.close()
+    finally:
+        for file in held:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

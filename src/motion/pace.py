@@ -26,7 +26,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._filling: dict[str, int] = {}
+        self._filling: dict[str, tuple[int, float]] = {}
 
     def limited(
         self, tx: Transaction, allowed: Sequence[tuple[TriggerSpec, int]]
@@ -83,8 +83,13 @@ class Pace:
             if not ready:
                 self._filling.pop(spec.name, None)
                 return 0, 0
-            over = self._filling.setdefault(spec.name, now) + round(1000 * (spec.batch_wait_s or 0))
-        if over <= now or ready >= rows:
+            since_ms, since_s = self._filling.setdefault(spec.name, (now, clock.monotonic_s()))
+        wait_s = spec.batch_wait_s or 0
+        over = since_ms + round(1000 * wait_s)
+        is_over = (
+            over <= now or clock.monotonic_s() - since_s >= wait_s
+        )  # the clock may be put back
+        if is_over or ready >= rows:
             return rows, 0
         whole = ready // batch * batch
         return whole, 0 if whole else over

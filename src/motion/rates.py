@@ -69,7 +69,8 @@ class Turns:
     def __init__(self, rate: Rate, starts_ms: Iterable[float]) -> None:
         self._interval_ms = rate.interval_ms
         self._left = deque(starts_ms)
-        self._last_ms = self._left[-1] if self._left else float(clock.now_ms())
+        self._made_ms, self._made_s = float(clock.now_ms()), clock.monotonic_s()
+        self._last_ms = self._left[-1] if self._left else self._made_ms
         self._lock = threading.Lock()
         self.beyond = 0
         """Calls beyond the turns that were taken: a batch that raised is called again in halves."""
@@ -95,4 +96,7 @@ class Turns:
                 self.beyond += 1
                 self._last_ms += self._interval_ms
                 turn_ms = self._last_ms
-        return max(turn_ms - clock.now_ms(), 0) / 1000
+        passed_ms = 1000 * (
+            clock.monotonic_s() - self._made_s
+        )  # whatever the clock is put to meanwhile
+        return max(turn_ms - self._made_ms - passed_ms, 0) / 1000

@@ -46,7 +46,7 @@ class Scheduler:
         self._looked_s = clock.monotonic_s()
         with self._database.backend.read() as tx:
             free = [name for name in names if not backlog.has_live_of(tx, name)]
-            self._next_ms = schedules.next_ms(tx, free)
+            self._next_ms = schedules.next_ms(tx, free, clock.now_ms())
         if self._next_ms is not None and self._next_ms <= clock.now_ms():
             self._next_ms = self._database.write(lambda tx: self._fire(tx, free))
 
@@ -67,4 +67,4 @@ class Scheduler:
             due = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat(timespec="milliseconds")
             row = events.note_occurrence(tx, layout, due, number)
             enqueue_rows(tx, layout, spec, [row], Cause(number, number))
-        return schedules.next_ms(tx, free)
+        return schedules.next_ms(tx, free, clock.now_ms())

@@ -14,6 +14,10 @@ SHORTEST_MS = 100
 """A schedule more frequent than this is a loop: it belongs into a program, not into a table of a database."""
 
 
+CORRECTED_MS = 60_000
+"""How far a clock is put back in the course of keeping time, at most."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """When something runs by itself: by a cron expression in a time zone, or at a fixed interval. Made by `cron` and
@@ -46,6 +50,20 @@ class Schedule:
         zone = UTC if self.tz == "UTC" else ZoneInfo(self.tz)
         now = datetime.fromtimestamp(now_ms / 1000, zone)
         return round(next(CronSim(self.expression or "", now)).timestamp() * 1000)
+
+    def put_right_ms(self, now_ms: int, next_ms: int) -> int:
+        """Return when it occurs next, where `next_ms` was found when the clock may have been ahead of what it is now.
+
+        No interval is waited for longer than once. What a cron expression names is taken again where the clock was put
+        back by more than a minute to before it; by less, it was corrected by a little, and nothing is to run twice.
+        """
+        if self.interval_ms is not None:
+            return min(next_ms, now_ms + self.interval_ms)
+        following = self.next_ms(now_ms, now_ms)
+        if following >= next_ms:
+            return next_ms
+        is_last_taken = self.next_ms(following, following) == next_ms
+        return next_ms if is_last_taken and following - now_ms <= CORRECTED_MS else following
 
 
 def cron(expression: str, *, tz: str = "UTC") -> Schedule:

@@ -58,7 +58,9 @@ class Wakeups:
     def wait(self, timeout_s: float) -> set[Message]:
         """Return what was told meanwhile, each kind once; nothing after `timeout_s`."""
         assert self._ear is not None
-        ready, _, _ = select.select([self._ear], [], [], timeout_s)
+        poll = select.poll()  # `select.select` takes no file beyond the 1,024th
+        poll.register(self._ear, select.POLLIN)
+        ready = poll.poll(1000 * timeout_s)
         told: set[Message] = set()
         while ready:
             try:
@@ -96,7 +98,7 @@ class Wakeups:
         if changed_ns != self._seen_ns:
             names = os.listdir(self._directory)
             self._others = tuple(name for name in names if name != self._name)
-            is_settled = clock.now_ms() - changed_ns // 1_000_000 > SETTLED_MS
+            is_settled = abs(clock.now_ms() - changed_ns // 1_000_000) > SETTLED_MS
             self._seen_ns = changed_ns if is_settled else -1
         return self._others
 

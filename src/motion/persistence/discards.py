@@ -25,6 +25,14 @@ def drop_expired(tx: Transaction, graph: Graph, triggers: Sequence[str], now_ms:
     """Drop the tasks that have waited longer than their triggers allow; return whether there were any."""
     is_any = False
     for spec in (graph.triggers[name] for name in triggers if name in graph.triggers):
+        if (
+            spec.discard_after_s is not None
+        ):  # else a clock that was put back gives them that time, too
+            latest = now_ms + round(1000 * spec.discard_after_s)
+            tx.execute(
+                "UPDATE motion_tasks SET expires_ms = ? WHERE trigger = ? AND expires_ms IS NOT NULL AND expires_ms > ?",
+                (latest, spec.name, latest),
+            )
         while spec.discard_after_s is not None and (found := _expired(tx, spec, now_ms)):
             _drop(tx, graph, spec, found)
             is_any = True

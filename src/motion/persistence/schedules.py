@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -26,20 +27,25 @@ def keep(tx: Transaction, wanted: Mapping[str, Schedule]) -> None:
             )
 
 
-def next_ms(tx: Transaction, names: Sequence[str]) -> int | None:
-    """Return when the first of these occurs, in milliseconds since the epoch, UTC; None where none has a schedule."""
-    if not names:
-        return None
-    places = ", ".join("?" * len(names))
-    sql = f"SELECT MIN(next_ms) FROM motion_schedules WHERE name IN ({places})"
-    found = tx.execute(sql, tuple(names)).fetchone()[0]
-    return None if found is None else int(found)
+def next_ms(tx: Transaction, names: Sequence[str], now_ms: int) -> int | None:
+    """Return when the first of these is to be looked at, in milliseconds since the epoch, UTC: when it occurs, or now, where
+    the clock was put back; None where none has a schedule."""
+    return min(
+        (
+            now_ms if _is_ahead(schedule, now_ms, at_ms) else at_ms
+            for _, schedule, at_ms in _kept(tx, names)
+        ),
+        default=None,
+    )
 
 
 def due(tx: Transaction, names: Sequence[str], now_ms: int) -> list[str]:
-    """Return those of these that are due."""
-    sql = "SELECT 1 FROM motion_schedules WHERE name = ? AND next_ms <= ?"
-    return [name for name in names if tx.execute(sql, (name, now_ms)).fetchone()]
+    """Return those of these that are due, or to be put right."""
+    return [
+        name
+        for name, schedule, at_ms in _kept(tx, names)
+        if at_ms <= now_ms or _is_ahead(schedule, now_ms, at_ms)
+    ]
 
 
 def any_due(tx: Transaction, now_ms: int) -> bool:
@@ -49,22 +55,39 @@ def any_due(tx: Transaction, now_ms: int) -> bool:
 
 
 def take_due(tx: Transaction, names: Sequence[str], now_ms: int) -> dict[str, int]:
-    """Take what is due of these, and set when each occurs next, after `now_ms`.
+    """Take what is due of these, and set when each occurs next, after `now_ms`; also of those that were found when the
+    clock was ahead.
 
     Returns:
         name -> the first occurrence that is taken. However many were missed, they are one.
     """
     taken = {}
-    for name in names:
-        found = tx.execute(
-            "SELECT schedule, next_ms FROM motion_schedules WHERE name = ? AND next_ms <= ?",
-            (name, now_ms),
-        ).fetchone()
-        if found is not None:
-            schedule = msgspec.json.decode(found[0], type=Schedule)
-            tx.execute(
-                "UPDATE motion_schedules SET next_ms = ? WHERE name = ?",
-                (schedule.next_ms(now_ms, found[1]), name),
-            )
-            taken[name] = int(found[1])
+    for name, schedule, at_ms in _kept(tx, names):
+        if at_ms <= now_ms:
+            taken[name] = at_ms
+            following = schedule.next_ms(now_ms, at_ms)
+        else:
+            following = schedule.put_right_ms(now_ms, at_ms)
+        if following != at_ms:
+            tx.execute("UPDATE motion_schedules SET next_ms = ? WHERE name = ?", (following, name))
     return taken
+
+
+def _is_ahead(schedule: Schedule, now_ms: int, next_ms: int) -> bool:
+    return next_ms > now_ms and schedule.put_right_ms(now_ms, next_ms) != next_ms
+
+
+def _kept(tx: Transaction, names: Sequence[str]) -> list[tuple[str, Schedule, int]]:
+    if not names:
+        return []
+    places = ", ".join("?" * len(names))
+    sql = f"SELECT name, schedule, next_ms FROM motion_schedules WHERE name IN ({places})"
+    found = {row[0]: row for row in tx.execute(sql, tuple(names))}
+    return [
+        (name, _schedule_of(found[name][1]), int(found[name][2])) for name in names if name in found
+    ]
+
+
+@lru_cache(maxsize=1000)
+def _schedule_of(text: str) -> Schedule:
+    return msgspec.json.decode(text, type=Schedule)
