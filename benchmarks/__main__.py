@@ -33,6 +33,7 @@ FIGURES: list[Callable[[], Figure | list[Figure]]] = [
     processes.across,
     scale.long_queue,
     scale.large_table,
+    scale.pruned,
     search.nearest,
     search.filtered,
     search.fresh,

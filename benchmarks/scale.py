@@ -74,6 +74,48 @@ def large_table() -> list[Figure]:
     ]  # fmt: skip
 
 
+def pruned() -> list[Figure]:
+    """Remove a million rows by `set_many(prune=)`, and set one row again and again beside it; limit: what is allowed."""
+    took_s, longest_ms, alone_ms = _pruned(MANY_TASKS)
+    return [
+        Figure(
+            f"{MANY_TASKS:,} rows removed by `prune=`", took_s, "s", 10, took_s / 10, "of what is allowed", "≤ 10 s", ""
+        ),
+        Figure(
+            f"a `set` beside it ({alone_ms:.1f} ms alone)", longest_ms, "ms, the longest", 50, longest_ms / 50,
+            "of what is allowed", "≤ 50 ms", "",
+        ),
+    ]  # fmt: skip
+
+
+def _pruned(count: int) -> tuple[float, float, float]:
+    """Return how long it took, and how long the longest `set` took beside it and, at the median, before it."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        store(f"sqlite:///{folder}/store", run=False) as opened,
+    ):
+        opened.set_many("entry", ({"number": 1} for _ in range(count)))
+        kept = opened.set("entry", number=2).id
+        alone_ms = _median_ms(lambda: opened.set("entry", id=kept, double=time.perf_counter_ns()))
+        taken_s, is_over = [0.0], threading.Event()
+
+        def set_on() -> None:
+            while not is_over.wait(0.002):
+                started = time.perf_counter()
+                opened.set("entry", id=kept, double=time.perf_counter_ns())
+                taken_s.append(time.perf_counter() - started)
+
+        setting = threading.Thread(target=set_on)
+        setting.start()
+        started = time.perf_counter()
+        opened.set_many("entry", [{"number": 1}], prune="number")
+        took_s = time.perf_counter() - started
+        is_over.set()
+        setting.join()
+        assert len(opened.rows("entry")) == 2, "what was given is left, and what has another value"
+    return took_s, 1000 * max(taken_s), alone_ms
+
+
 def _set_and_get_ms(count: int) -> tuple[float, float]:
     ids = Random(7)
     with (

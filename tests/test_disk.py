@@ -10,6 +10,7 @@ import resource
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 
 import motion
 from motion import clock
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, pause
 from tests.test_faults import SPAWN
 
 
@@ -164,3 +165,47 @@ def test_rows_and_ids_are_in_order_though_the_clock_is_put_back(open_store: Open
     assert (first.id or 0) < (second.id or 0)
     assert first.key < second.key
     assert [row.loud for row in store.rows("doc")] == ["A", "B"]
+
+
+# -- the log --
+
+
+@dataclass
+class Line:
+    id: int
+    text: str
+
+
+@pytest.fixture
+def lines(open_store: OpenStore) -> motion.Store:
+    return open_store("lines", schemas={"line": Line})
+
+
+def log_bytes(store: motion.Store) -> int:
+    return (store._database.backend.folder / "store.sqlite-wal").stat().st_size
+
+
+def write_much(store: motion.Store) -> None:
+    """Write 60 MB in one transaction."""
+    store.set_many("line", ({"text": "x" * 20_000} for _ in range(3_000)), commit_every=3_000)
+
+
+def test_the_log_is_cut_after_a_large_transaction(lines: motion.Store) -> None:
+    write_much(lines)
+    assert log_bytes(lines) < 2**25
+    assert len(lines.rows("line", limit=5_000)) == 3_000
+
+
+def test_the_log_is_cut_once_nobody_reads_what_was_before_it(lines: motion.Store) -> None:
+    lines.set("line", text="first")
+    with lines._database.backend.read() as snapshot:
+        snapshot.execute("SELECT 1 FROM motion_clock").fetchone()
+        with ThreadPoolExecutor(1) as other:
+            other.submit(write_much, lines).result()
+        assert log_bytes(lines) > 2**25
+    deadline = clock.monotonic_s() + 30
+    while log_bytes(lines) > 2**25:
+        assert clock.monotonic_s() < deadline
+        lines.set("line", text="more")
+        pause()
+    assert lines.sql("pragma integrity_check").column(0).to_pylist() == ["ok"]

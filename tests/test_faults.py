@@ -167,6 +167,11 @@ def delete_one(store: motion.Store) -> None:
     store.delete("doc", 3)
 
 
+def load_and_prune(store: motion.Store) -> None:
+    store.wait(timeout=60)
+    store.set_many("doc", [{"id": 11, "text": "t2"}, {"id": 35, "text": "t1"}], prune="text")
+
+
 def override(store: motion.Store) -> None:
     store.wait(timeout=60)
     store.set("doc", id=4, loud="by a user")
@@ -285,6 +290,7 @@ STORIES = {
             change_several,
             set_in_a_crowd,
             delete_one,
+            load_and_prune,
             override,
             backfill,
         ],

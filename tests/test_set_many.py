@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import motion
+from motion import faults
 from tests.conftest import Garment, OpenStore, Size
 
 pd = pytest.importorskip("pandas")
@@ -426,3 +428,71 @@ def test_nothing_is_removed_when_a_bad_row_stops_the_load(catalog: motion.Store)
     with pytest.raises(motion.BadRows):
         prune(catalog, [{"url": "a1", "shop": "a"}, {"url": "a2", "shop": 5}], commit_every=1)
     assert left(catalog) == ["a1", "a2", "b1", "b2"]
+
+
+def test_many_rows_are_removed_part_by_part_and_others_write_between(
+    products: motion.Store,
+) -> None:
+    products.set_many("product", ({"url": f"a{i}", "shop": "a"} for i in range(3_000)))
+    products.set_many("product", ({"url": f"b{i}", "shop": "b"} for i in range(50)))
+    seen: list[int] = []
+
+    def look(point: str) -> None:
+        if point == "load.pruned":
+            faults.arm(None)
+            writer = threading.Thread(target=products.set, args=("product",), kwargs={"url": "new"})
+            writer.start()
+            writer.join(30)
+            sql = "select count(*) n from product where shop = 'a'"
+            seen.append(products.sql(sql).to_pylist()[0]["n"])
+            faults.arm(look)
+
+    faults.arm(look)
+    try:
+        given = [{"url": "a7", "shop": "a"}, {"url": "b7", "shop": "b"}]
+        products.set_many("product", given, by="url", prune="shop").wait(timeout=30)
+    finally:
+        faults.arm(None)
+    assert seen == sorted(seen, reverse=True)
+    assert len(set(seen)) > 2
+    assert sorted(set(left(products))) == ["a7", "b7", "new"]
+
+
+def test_what_is_set_while_others_are_removed_is_kept_where_it_was_given(
+    products: motion.Store,
+) -> None:
+    products.set_many("product", ({"id": i, "url": str(i), "shop": "a"} for i in range(1, 1_000)))
+    given = [{"id": i, "shop": "a"} for i in range(1, 1_000, 7)]
+    products.set_many("product", given, prune="shop", commit_every=10)
+    assert [row.id for row in products.rows("product")] == list(range(1, 1_000, 7))
+
+
+def test_rows_of_many_values_are_removed_by_one_load(products: motion.Store) -> None:
+    rows = [{"url": f"{shop} {i}", "shop": str(shop)} for shop in range(1_300) for i in range(2)]
+    products.set_many("product", rows)
+    products.set_many("product", rows[::2], by="url", prune="shop")
+    assert left(products) == sorted(row["url"] for row in rows[::2])
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_rows_are_removed_whatever_their_ids_are(open_store: OpenStore, kind: type) -> None:
+    table = make_dataclass("Thing", [("id", kind), ("shop", str), ("at_page", int)])
+    store = open_store("things", schemas={"thing": table})
+    ids = [-5, 0, *range(7, 700)] if kind is int else ["", "é", "a\0b", *map(str, range(700))]
+    store.set_many("thing", [{"id": i, "shop": "a", "at_page": p} for i in ids for p in (0, 1)])
+    store.set_many("thing", [{"id": ids[0], "shop": "a"}], prune="shop")
+    assert {(row.id, row.at_page) for row in store.rows("thing")} == {(ids[0], 0), (ids[0], 1)}
+
+
+def test_many_deletes_of_a_transaction_are_made_in_order(products: motion.Store) -> None:
+    products.set_many("product", ({"id": i, "url": str(i)} for i in range(1, 500)))
+    with products.transaction() as tx:
+        for i in range(1, 300):
+            tx.delete("product", i)
+            tx.delete("product", i)
+        tx.set("product", id=5, url="again")
+        tx.set("product", id=6, url="again")
+        tx.delete("product", 6)
+        for i in range(300, 500):
+            tx.delete("product", i)
+    assert [(row.id, row.url) for row in products.rows("product")] == [(5, "again")]

@@ -19,6 +19,7 @@ POINTS: Mapping[str, str] = {
     "set.fired": "the row and the tasks that it causes are written",
     "delete.made": "rows and what was made from them are deleted",
     "load.chunk": "one chunk of several is committed",
+    "load.pruned": "a part of the rows that were not given is deleted, and others are left",
     "backfill.marked": "rows are due again, and their tasks are not there yet",
     "backfill.enqueued": "a part of a backfill is tasks, and not committed",
     # a task's life

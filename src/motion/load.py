@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from motion import clock
 from motion.backends.base import Transaction
 from motion.change import Change, RejectedRow
 from motion.codecs import Stored
@@ -18,6 +19,7 @@ from motion.errors import (
 from motion.faults import reach
 from motion.given_ids import GivenIds
 from motion.intake import (
+    COMMIT_EVERY,
     Chunk,
     bad_rows,
     chunks_of,
@@ -37,6 +39,14 @@ from motion.persistence.writes import (
     named_columns,
 )
 from motion.schema import Table
+
+FIRST_PART, PART_S = 200, 0.008
+"""Rows that are pruned in the first transaction, and what each is meant to take: another writer waits for one at most."""
+
+VALUES_AT_ONCE = 500
+"""Values whose rows are looked for in one transaction, where most of them have none to be pruned."""
+
+GIVE_WAY_S = 0.0005
 
 Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
 """Does what a function gives from what it sees in the transaction."""
@@ -72,8 +82,7 @@ class Load:
         try:
             for chunk in chunks_of(self._table, rows, self._commit_every):
                 self._write(chunk)
-            if self._pruned:
-                self._changes.append(self._commit(self._deletions).number)
+            self._delete_others()
         finally:
             if self._prune is not None:
                 self._database.backend.write(self._kept.forget)
@@ -148,13 +157,57 @@ class Load:
         else:
             self._fresh.update(named)
 
-    def _deletions(self, tx: Transaction) -> list[Operation]:
+    def _delete_others(self) -> None:
+        """Delete the rows that were not given, part by part: each is a short transaction of its own, so that other writers
+        wait for a part at most, and what a crash leaves is deleted by the same load made again."""
+        values = [value for value in self._pruned if value is not None]
+        place, rows = _Place(0, None), FIRST_PART
+        while place.value < len(values):
+            part = _Part(place, [])
+
+            def deletions(tx: Transaction) -> list[Operation]:
+                nonlocal part
+                self._kept.add(tx, self._fresh)
+                part = self._part_from(tx, values, place, rows)  # noqa: B023 - it is called in this round
+                return [DeleteOperation(self._table.name, part.ids)] if part.ids else []
+
+            started = clock.monotonic_s()
+            self._changes.append(self._commit(deletions).number)
+            took_s = clock.monotonic_s() - started
+            reach("load.pruned")
+            self._fresh, place = set(), part.following
+            rows = int(
+                min(max(rows * PART_S / max(took_s, 1e-6), FIRST_PART), 2 * rows, COMMIT_EVERY)
+            )
+            clock.sleep(GIVE_WAY_S)  # a lock that is let go and taken at once is nobody else's
+
+    def _part_from(
+        self, tx: Transaction, values: Sequence[Stored], place: _Place, rows: int
+    ) -> _Part:
+        """Return the next ids to delete, at most so many, and where the part after that begins."""
         assert self._prune is not None
-        layout = self._database.layouts[self._table.name]
-        self._kept.add(tx, self._fresh)
-        gone = [
-            self._kept.others(tx, layout, self._prune, value)
-            for value in self._pruned
-            if value is not None
-        ]
-        return [DeleteOperation(self._table.name, ids) for ids in gone if ids]
+        layout, ids = self._database.layouts[self._table.name], list[Stored]()
+        for at in range(place.value, min(place.value + VALUES_AT_ONCE, len(values))):
+            after = place.after if at == place.value else None
+            wanted = rows - len(ids)
+            found = self._kept.others(tx, layout, self._prune, values[at], after, wanted)
+            ids += found
+            if len(found) == wanted:
+                return _Part(_Place(at, found[-1]), ids)
+        return _Part(_Place(at + 1, None), ids)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in what is to be pruned: a value's position, and the id of it after which to go on."""
+
+    value: int
+    after: Stored
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Ids to delete in one transaction, and where the next part begins."""
+
+    following: _Place
+    ids: Sequence[Stored]

@@ -192,7 +192,9 @@ class Store(Reader):
             commit_every: rows in one transaction.
             errors: "raise" stops at the first bad row; "collect" goes on and returns bad rows in `Change.rejected`.
             by: match rows by this key instead of id: one with an equal value is updated, otherwise made.
-            prune: among the values of this key that were given, remove the rows that were not given.
+            prune: among the values of this key that were given, remove the rows that were not given. That begins when
+                all given rows are in, and goes part by part, each a short transaction of its own: readers see rows go,
+                and others write meanwhile. What is left by a crash is removed by the same load made again.
 
         Raises:
             BadRows: a row is bad; says which, and how many rows are in.

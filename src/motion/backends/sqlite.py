@@ -7,6 +7,7 @@ who opens the file with `sqlite3` beside an open store must not lose commits.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sqlite3
 import sys
@@ -36,6 +37,8 @@ from motion.errors import (
 from motion.faults import reach
 from motion.locks import let_go
 from motion.words import words
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Durability = Literal["full", "normal"]
@@ -68,6 +71,10 @@ READER_CACHE_KIB = 16_384
 """Pages that a reading connection keeps: there is one for each thread that ever read at once, and each commit empties
 them all. A row beyond costs 5 µs more, read from the system's memory."""
 
+LOG_KEPT_BYTES = 16 * 2**20
+"""What the log keeps on disk after a transaction that was larger: it is cut when it begins anew, after a checkpoint."""
+
+TRIM_EVERY_S = 1.0
 GATHER_S = 0.001
 """How long what other processes tell is gathered before the next is passed on: they may commit thousands of times a second."""
 
@@ -83,6 +90,7 @@ class SqliteBackend:
             )
         self.name, self.folder = name, folder
         self._path = _prepare(folder)
+        self._log, self._trimmed_s = f"{self._path}-wal", -TRIM_EVERY_S
         self._file = _identity(self._path)
         self._local = threading.local()
         self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
@@ -206,7 +214,25 @@ class SqliteBackend:
         if connection is self._durable:
             self.committed.give()
             self._tell(COMMITTED)
+        self._trim_log(connection)
         return result
+
+    def _trim_log(self, connection: _Connection) -> None:
+        """Cut a log that has grown, where nobody reads from it: by itself it would keep its largest size for ever."""
+        if clock.monotonic_s() < self._trimmed_s + TRIM_EVERY_S:
+            return
+        try:
+            if os.stat(self._log).st_size <= 2 * LOG_KEPT_BYTES:
+                return
+        except OSError:
+            return
+        self._trimmed_s = clock.monotonic_s()
+        try:
+            connection.execute("PRAGMA busy_timeout = 0")  # readers are not waited for
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        except sqlite3.Error as exc:
+            logger.debug("the log of store %r is not cut now: %s", self.name, exc)
 
     def _commit_all(self, requests: Sequence[_Request]) -> None:
         """Apply what callers want in one transaction, each whole or not at all: together, as hardly any ever raises;
@@ -467,6 +493,7 @@ class SqliteBackend:
                 connection.execute("PRAGMA cache_size = -65536")
                 connection.execute("PRAGMA temp_store = MEMORY")
                 _know_words(connection)
+                connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
             except sqlite3.Error:
                 connection.close()
                 raise

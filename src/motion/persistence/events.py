@@ -33,7 +33,7 @@ def copy_rows(
     for part in parts_of(rows):
         copied = tx.execute(
             f"INSERT INTO {target.base} ({target.row_column}, {names}, {changed_column('id')}) "
-            f"SELECT ? + ROW_NUMBER() OVER (ORDER BY {source.row}), {values}, ? FROM {source.joined(keys)} "
+            f"SELECT ? + ROW_NUMBER() OVER (ORDER BY +{source.row}), {values}, ? FROM {source.joined(keys)} "
             f"WHERE {in_ranges(source.row, part)}",
             (following - 1, number),
         )

@@ -26,14 +26,26 @@ class KeptIds:
             f"INSERT OR IGNORE INTO {self._table} (id) VALUES (?)", [(each,) for each in ids]
         )
 
-    def others(self, tx: Transaction, layout: Layout, key: str, value: Stored) -> list[Stored]:
-        """Return the ids of the rows whose stored key has this value, and which are not among these."""
+    def others(
+        self,
+        tx: Transaction,
+        layout: Layout,
+        key: str,
+        value: Stored,
+        after: Stored = None,
+        limit: int = -1,
+    ) -> list[Stored]:
+        """Return the first ids, in their order and after one of them, of the rows whose stored key has this value, and
+        which are not among these."""
         # The plus takes the type off the table's id: compared as a number, it would not be looked up.
-        sql = (
-            f"SELECT DISTINCT id FROM {layout.stored()} s WHERE {quoted(key)} = ? "
-            f"AND NOT EXISTS (SELECT 1 FROM {self._table} k WHERE k.id = +s.id)"
+        beyond, values = (
+            ("", (value, limit)) if after is None else ("AND s.id > ? ", (value, after, limit))
         )
-        return [row[0] for row in tx.execute(sql, (value,))]
+        sql = (
+            f"SELECT DISTINCT id FROM {layout.stored()} s WHERE {quoted(key)} = ? {beyond}"
+            f"AND NOT EXISTS (SELECT 1 FROM {self._table} k WHERE k.id = +s.id) ORDER BY id LIMIT ?"
+        )
+        return [row[0] for row in tx.execute(sql, values)]
 
     def forget(self, tx: Transaction) -> None:
         tx.execute(f"DROP TABLE IF EXISTS {self._table}")

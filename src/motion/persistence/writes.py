@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Any
 
 from motion.backends.base import Transaction
@@ -91,7 +91,7 @@ def apply_operations(
     """
     ids: list[list[Any]] = []
     tasks = 0
-    for operation in _each(tx, layouts, operations):
+    for operation in _each(tx, layouts, _joined(operations)):
         own = replace(cause, number=next_number(tx)) if ids else cause
         found, fired = _apply(tx, layouts, operation, own)
         ids.append(found)
@@ -99,8 +99,24 @@ def apply_operations(
     return Applied(cause.change, ids, tasks)
 
 
+def _joined(operations: Sequence[Operation]) -> Iterator[Operation]:
+    """Give operations in order; deletes of one table that follow each other as one, as each costs what a hundred rows do."""
+    for table, group in groupby(operations, _deleted_from):
+        several = list(group)
+        if table is None or len(several) == 1:
+            yield from several
+        else:
+            deletes = (each for each in several if isinstance(each, DeleteOperation))
+            ids = dict.fromkeys(row_id for each in deletes for row_id in each.ids)
+            yield DeleteOperation(table, tuple(ids))
+
+
+def _deleted_from(operation: Operation) -> str | None:
+    return operation.table if isinstance(operation, DeleteOperation) else None
+
+
 def _each(
-    tx: Transaction, layouts: Layouts, operations: Sequence[Operation]
+    tx: Transaction, layouts: Layouts, operations: Iterable[Operation]
 ) -> Iterator[SetOperation | DeleteOperation]:
     """Give operations one by one, each that matches rows as what it comes to once those before it are done."""
     for operation in operations:
