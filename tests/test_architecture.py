@@ -26,7 +26,7 @@ LEVELS: Mapping[str, int] = {
             "backends executors vectors",
             "persistence",
             "database awaiting growing given_ids streams search view change intake load aio store "
-            "scheduler shares builds dispatch pace pressure claims commit memo inline recompute remaining explanation status snapshot capacity parts runs under_way crew begin commits worker leases event_loop owners "
+            "scheduler shares suspects builds dispatch pace pressure claims commit memo inline recompute remaining explanation status snapshot capacity parts runs under_way crew begin commits worker leases event_loop owners "
             "fitting gate switches jobs promotion model",
             "config runtime cli server dashboard testing __main__",
             "__init__",

@@ -655,3 +655,45 @@ def test_a_store_that_is_opened_again_with_a_new_key_disturbs_nobody(open_store:
         writer.join()
     store.wait(timeout=60)
     assert (errors, store.errors()) == ([], [])
+
+
+def test_triggers_that_are_replaced_while_they_run_fail_no_row_and_leave_none_behind(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def trigger(version: int) -> Any:
+        @motion.trigger(
+            on="item.value", sets="item.double", name="run", version=str(version), inline=False
+        )
+        def run(value: int) -> int:
+            return 2 * value
+
+        return run
+
+    @motion.trigger(on="item.double", sets="item.who", version="1", inline=False)
+    def follow(double: int) -> str:
+        return f"{double}"
+
+    def opened(triggers: list[Any]) -> motion.Store:
+        return open_store("shared", schemas={"item": Item}, triggers=triggers, run=True)
+
+    store, is_over = opened([trigger(0), follow]), threading.Event()
+    written = itertools.count(1)
+
+    def write() -> None:
+        while not is_over.is_set():
+            store.set("item", id=next(written), value=1)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for version in range(1, 13):
+        before = next(written)
+        until(store, lambda before=before: next(written) > before + 20)  # type: ignore[misc]  # a default binds it
+        opened([[trigger(version), follow], [follow], [trigger(version)], []][version % 4])
+    opened([trigger(99), follow])
+    is_over.set()
+    for writer in writers:
+        writer.join()
+    store.wait(timeout=60)
+    assert (store.errors(), store.status().tasks, store.status().orphaned) == ([], {}, 0)
+    assert [each.message for each in caplog.records if each.exc_info] == []

@@ -45,7 +45,7 @@ class Beginner:
         if blocked:
             reach("task.blocked")
             self._database.write(
-                lambda tx: queue.block(tx, blocked, self._database.graph.upstream(claim.spec)),
+                lambda tx: queue.block(tx, blocked, claim.graph.upstream(claim.spec)),
                 is_durable=False,
             )
         if not own:
@@ -86,8 +86,12 @@ class Beginner:
     def _prepared(self, claimed: Claimed) -> Claim | None:
         """Find the code, the state version and the chain of a claim; None where it cannot run now."""
         tasks = Tasks(claimed.tasks)
-        code = self._database.code.triggers
-        spec = code[tasks[0].trigger].spec
+        layouts, code = self._database.layouts, self._database.code.triggers
+        known = code.get(tasks[0].trigger)
+        if known is None or not layouts.graph.still_has(known.spec):  # since it was claimed
+            self._leave_to_others(tasks)
+            return None
+        spec = known.spec
         pins: dict[str, int] = {}
         for component in spec.components:
             built = tasks[0].version if component == spec.component else None
@@ -96,11 +100,18 @@ class Beginner:
                 return None
             pins[component] = version
         specs = [spec, *self._dispatcher.fuse(claimed, spec)]
-        chain = Chain(self._database.layouts[spec.table], tuple(specs), pins)
+        if not all(each.name in code and layouts.graph.still_has(each) for each in specs):
+            self._leave_to_others(tasks)
+            return None
+        chain = Chain(layouts[spec.table], tuple(specs), pins)
         triggers = [code[each.name] for each in specs]
         if spec.rate is not None:
             triggers[0] = replace(triggers[0], turns=claimed.turns or Turns(spec.rate, ()))
         return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
+
+    def _leave_to_others(self, tasks: Tasks) -> None:
+        """Give tasks back: their trigger was replaced since they were claimed."""
+        self._database.write_plainly(lambda tx: queue.release(tx, tasks))
 
     def _live(self, tasks: Tasks, component: str) -> int | None:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
@@ -124,7 +135,7 @@ class Beginner:
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
         """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
-        names = self._database.graph.upstream(claim.spec)
+        names = claim.graph.upstream(claim.spec)
         if not names or not queue.has_any(tx, names):
             return [], set()
         blocked = [
@@ -137,17 +148,21 @@ class Beginner:
 
     def _fail_all(self, tasks: Tasks, error: str) -> None:
         def work(tx: Transaction) -> None:
-            if queue.still_claimed(tx, tasks):
+            graph = self._database.graph
+            spec = graph.triggers.get(tasks[0].trigger)
+            if spec is None:
+                queue.release(tx, tasks)
+            elif queue.still_claimed(tx, tasks):
                 for task in tasks:
                     fail(
                         tx,
-                        self._database.graph.triggers[task.trigger],
+                        spec,
                         task.task,
                         task.attempts,
                         error,
                         "",
                         f"rows {task.low} to {task.high}",
                     )
-                queue.wake(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
+                queue.wake(tx, tasks, graph.downstream(spec.name))
 
         self._database.write(work)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import bisect
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
 from typing import Any
 
 from motion.codecs import Stored
 from motion.derive import Outcomes
+from motion.graph import Graph
+from motion.persistence.cascade import Layouts
 from motion.persistence.inputs import Chain, Inputs
 from motion.persistence.layout import Pins
 from motion.persistence.writes import Operation
@@ -73,6 +75,20 @@ class Claim:
     @property
     def is_candidate(self) -> bool:
         return self.tasks[0].version is not None
+
+    @property
+    def graph(self) -> Graph:
+        """The graph under which it was begun."""
+        return self.chain.layout.graph
+
+    def under(self, layouts: Layouts) -> Claim | None:
+        """Return the claim under the graph now in force, where a commit must fit that; None where its triggers are not
+        there any more, or are on other keys."""
+        if layouts.graph is self.graph:
+            return self
+        if not all(map(layouts.graph.still_has, self.chain.specs)):
+            return None
+        return replace(self, chain=replace(self.chain, layout=layouts[self.spec.table]))
 
     def cause(self, row: int, number: int) -> Cause:
         """Return why something is written for a row, in a commit with this number."""

@@ -71,8 +71,12 @@ class Commit:
         self.rest = None
         if not queue.still_claimed(tx, self.tasks):
             return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
+        claim = self.claim.under(self.database.layouts)
+        if claim is None:
+            queue.release(tx, self.tasks)
+            return
         done, self.rest = queue.part(tx, self.tasks, self.left)
-        replace(self, claim=replace(self.claim, tasks=Tasks(done)))._apply(tx)
+        replace(self, claim=replace(claim, tasks=Tasks(done)))._apply(tx)
 
     def _apply(self, tx: Transaction) -> None:
         if not self._is_version_current(tx):

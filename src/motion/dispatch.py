@@ -24,7 +24,8 @@ from motion.persistence.discards import drop_expired
 from motion.runs import Runs
 from motion.scheduler import Scheduler
 from motion.shares import Shares
-from motion.tasks import RANGE_LIMIT, Lane
+from motion.suspects import Suspects
+from motion.tasks import RANGE_LIMIT, Lane, Task
 from motion.triggers import NOTHING, TriggerSpec
 from motion.under_way import Claimed
 
@@ -70,13 +71,14 @@ class Dispatcher:
         self._counting = threading.Lock()
         self._calls: Counter[Lane] = Counter()
         self._full: set[Lane] = set()
+        self._suspects = Suspects()
 
     def idle_s(self) -> float:
         """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
         last look for work saw; or until a build has rested."""
         idle_s, due = self._scheduler.idle_s(), self._due_ms
-        if (rest_s := self._builds.rest_s()) > 0:
-            idle_s = min(idle_s, rest_s)
+        for rest_s in (self._builds.rest_s(), self._suspects.rest_s()):
+            idle_s = min(idle_s, rest_s or idle_s)
         return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
 
     def next_claim(self, *, is_called: bool = False) -> Claimed | None:
@@ -88,6 +90,8 @@ class Dispatcher:
         """
         self._scheduler.fire_due()
         with self._lock:
+            if self._suspects.is_alone:
+                return None
             rooms = self._rooms()
             if not (is_called and self._was_called_well) and not self._has_work(rooms):
                 return None
@@ -99,6 +103,7 @@ class Dispatcher:
                 self._database.backend.committed.give()
             if claimed is not None:
                 reach("task.claimed")
+                self._suspects.begin(claimed.tasks)
                 self._count(claimed, calls)
                 if not claimed.lane.is_build:
                     self._builds.note_live()
@@ -124,7 +129,9 @@ class Dispatcher:
         a call of theirs may begin now."""
         chosen: list[TriggerSpec] = []
         costs = self._database.costs
-        for each in self._database.graph.fused_with(spec) if claimed.is_quick else ():
+        # What follows a suspect stands for itself, so that the one which ends the process is named.
+        may_fuse = claimed.is_quick and not claimed.tasks[0].among
+        for each in self._database.graph.fused_with(spec) if may_fuse else ():
             each_s, lane = costs.seconds_each(each.name), Lane(each.name, False)
             is_quick = each_s is not None and each_s < FUSED_S and self._database.has_code(each)
             with self._counting:
@@ -156,6 +163,8 @@ class Dispatcher:
     def end(self, claimed: Claimed) -> None:
         """Take in that a claim has ended, in whichever way."""
         seconds = clock.monotonic_s() - claimed.began_s
+        if self._suspects.end(claimed.tasks):
+            self._database.backend.called.give()
         if claimed.is_quick:
             self._shares.note(claimed.lane.trigger, seconds)
         self._count(claimed, -claimed.calls)
@@ -213,7 +222,7 @@ class Dispatcher:
         has_dropped = drop_expired(tx, graph, names, clock.now_ms())
         queue.ripen(tx, names)
         limits, _ = self._limits(tx, rooms)
-        tasks = queue.claim(tx, self._owner.name, limits, self._shares.choose)
+        tasks = self._claimed(tx, limits)
         if not tasks:
             return None, 0, has_dropped, False
         lane, rows = tasks[0].lane, sum(task.size for task in tasks)
@@ -229,6 +238,16 @@ class Dispatcher:
                 self._full.add(lane)
             beside = [each for each in limits if each != lane or self._room(spec, lane) - calls > 0]
         return claimed, calls, has_dropped, backlog.any_ready(tx, beside)
+
+    def _claimed(self, tx: Transaction, limits: Mapping[Lane, int]) -> list[Task]:
+        """Claim tasks: suspects, or those of the trigger whose turn it is; none while suspects wait to be alone."""
+        suspect = queue.suspect_of(tx, limits)
+        may_begin = self._suspects.may_begin(are_any=suspect is not None)
+        if suspect is not None and may_begin:
+            return queue.claim_suspects(tx, self._owner.name, suspect, limits)
+        if self._suspects.are_waiting:
+            return []
+        return queue.claim(tx, self._owner.name, limits, self._shares.choose)
 
     def _limits(
         self, tx: Transaction, rooms: Mapping[Lane, Room]

@@ -140,6 +140,11 @@ class Graph:
         keys |= {key for _, window in self.windowed.get(table, ()) for key in window.held_keys}
         return tuple(name for name in self.tables.get(table).keys if name in keys)
 
+    def still_has(self, spec: TriggerSpec) -> bool:
+        """Whether a trigger of another graph is here too, on the same keys and with the same outputs, whatever its code."""
+        mine = self.triggers.get(spec.name)
+        return mine is not None and _place_of(mine) == _place_of(spec)
+
     def row_level(self, spec: TriggerSpec) -> frozenset[str]:
         """Return the page keys that tell apart the rows that a trigger runs on."""
         return self._row_levels[spec.name]
@@ -302,3 +307,7 @@ def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:
 def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:
     position = table.page_keys.index(page)
     return all(table.page_keys.index(other) < position for other in others)
+
+
+def _place_of(spec: TriggerSpec) -> tuple[object, ...]:
+    return spec.table, spec.on, spec.sets, spec.sets_table, spec.page, spec.refresh, spec.component

@@ -6,16 +6,24 @@ killed process's tasks may wait.
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 
 from motion.backends.base import Transaction
 from motion.database import Database
-from motion.errors import StoreUnavailable
+from motion.errors import StoreUnavailable, shortened
 from motion.faults import reach
 from motion.guard import going_on
 from motion.owners import Owner
 from motion.persistence import backlog, labels, queue
+from motion.persistence.reading import rows_by_number
+from motion.tasks import LOSSES_ALLOWED, Task
+
+logger = logging.getLogger(__name__)
+
+ENDED = f"{LOSSES_ALLOWED} processes ended while they ran this task, the last ones while they ran nothing else."
 
 LOOK_S = 0.5
 """How often it is looked who has ended."""
@@ -53,8 +61,29 @@ class Leases:
         with self._database.backend.read() as tx:
             gone = [owner for owner in backlog.owners(tx) if self._owner.is_gone(owner)]
         if gone:
-            self._database.write_plainly(lambda tx: queue.take_over(tx, gone))
+            self._database.write_plainly(lambda tx: self._take_from(tx, gone))
             reach("task.taken")
+
+    def _take_from(self, tx: Transaction, gone: Sequence[str]) -> None:
+        for task in queue.take_over(tx, gone):
+            queue.bury(tx, task.task, task.attempts, ENDED, self._inputs_of(tx, task))
+            logger.warning(
+                "trigger %s gave up on a row, see store.errors(): %s", task.trigger, ENDED
+            )
+
+    def _inputs_of(self, tx: Transaction, task: Task) -> str:
+        """Return what a trigger would be called with on a task's row, as text."""
+        try:
+            graph = self._database.graph
+            spec, layout = (
+                graph.triggers[task.trigger],
+                self._database.layouts[graph.triggers[task.trigger].table],
+            )
+            row = rows_by_number(tx, layout, [task.low])[task.low]
+            given = {key: getattr(row, key) for key in spec.inputs if key in layout.table.keys}
+            return ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
+        except Exception:  # noqa: BLE001 - a row that is gone or cannot be read, of whatever trigger, keeps no task held
+            return ""
 
     def _give_back(self, tx: Transaction) -> None:
         queue.release_all(tx, self._owner.name)

@@ -402,7 +402,7 @@ class Store(Reader):
 
         Args:
             trigger: its name or function.
-            where: only on rows that this condition holds for, on the values that they show.
+            where: only on rows that this condition on stored values holds for.
             force: also where its outputs are current. Values that users gave are never touched.
 
         Raises:

@@ -86,6 +86,7 @@ class Task:
     Attributes:
         task: its number, which no other task ever has.
         claim: how often it was claimed: with its number, this names the claim under which somebody holds it.
+        among: of a suspect: the rows that were held when its process ended, one of which has ended it. 0: it is none.
     """
 
     task: int
@@ -100,6 +101,7 @@ class Task:
     attempts: int
     losses: int
     claim: int
+    among: int
 
     @property
     def size(self) -> int:

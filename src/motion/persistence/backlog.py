@@ -8,7 +8,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.persistence.layout import quoted
-from motion.persistence.queue import LIVE_SQL, head_of
+from motion.persistence.queue import LIVE_SQL, head_of, suspect_of
 from motion.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.tracebacks import last_line
 
@@ -176,7 +176,10 @@ def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> st
 
 def any_ready(tx: Transaction, lanes: Iterable[Lane]) -> bool:
     """Whether a task of these triggers is ready: a look that takes no lock."""
-    return has_ready(tx) and any(head_of(tx, lane) is not None for lane in lanes)
+    lanes = list(lanes)
+    return has_ready(tx) and (
+        any(head_of(tx, lane) is not None for lane in lanes) or suspect_of(tx, lanes) is not None
+    )
 
 
 def has_ready(tx: Transaction) -> bool:
@@ -187,7 +190,7 @@ def has_ready(tx: Transaction) -> bool:
 
 def has_ready_of(tx: Transaction, lane: Lane) -> bool:
     """Whether a task of one trigger could be claimed now, of its live work or of a candidate's outputs."""
-    return head_of(tx, lane) is not None
+    return any_ready(tx, [lane])
 
 
 def held_up(tx: Transaction, trigger: str, limit: int) -> int:

@@ -71,7 +71,8 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     losses INTEGER NOT NULL DEFAULT 0,                -- processes that ended while they held it
     expires_ms INTEGER,                               -- milliseconds since the epoch, after which it is dropped
     owner TEXT, error TEXT, inputs TEXT,
-    claim INTEGER NOT NULL DEFAULT 0                  -- how often it was claimed: task and claim name who holds it
+    claim INTEGER NOT NULL DEFAULT 0,                 -- how often it was claimed: task and claim name who holds it
+    among INTEGER NOT NULL DEFAULT 0                  -- rows that were held when its process ended; 0: it is no suspect
 );
 CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, attempts, task);
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
@@ -80,6 +81,7 @@ CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_
 CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
+CREATE INDEX IF NOT EXISTS motion_tasks_suspects ON motion_tasks (losses, task) WHERE among > 0;
 CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
     task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)
 ) WITHOUT ROWID;
@@ -345,6 +347,7 @@ def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
 
 
 def _open_system(tx: Transaction) -> None:
+    _bring_up(tx)
     for statement in SYSTEM_TABLES.split(";\n"):
         if statement.strip():
             tx.execute(statement)
@@ -352,6 +355,13 @@ def _open_system(tx: Transaction) -> None:
         "INSERT OR IGNORE INTO motion_clock (one, format, number, graph) VALUES (1, ?, ?, 0)",
         (FORMAT, UNNUMBERED),
     )
+
+
+def _bring_up(tx: Transaction) -> None:
+    """Bring a store that is there to the present format."""
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_clock'"
+    if tx.execute(sql).fetchone() is None:
+        return
     found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
     if found > FORMAT:
         raise StoreUnavailable(
@@ -371,6 +381,7 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_clock", "last_task"),
         ("motion_tables", "last_row"),
         ("motion_tasks", "claim"),
+        ("motion_tasks", "among"),
         ("motion_parts", "number"),
         ("motion_backfills", "number"),
         ("motion_backfills", "again"),

@@ -26,11 +26,12 @@ from motion.tasks import (
 from motion.triggers import TriggerSpec
 
 COLUMNS = (
-    "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim"
+    "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim, "
+    "among"
 )
 LIKENESS = (
     "trigger, number, version, change, path, priority, status, attempts, not_before, losses, expires_ms, owner, error, "
-    "inputs, claim"
+    "inputs, claim, among"
 )
 """All columns but those that tell tasks apart. Who holds a claim on a task holds the same one on a copy."""
 
@@ -67,7 +68,7 @@ def enqueue(
             ended += [(low, high)] if is_dead else []
             tx.execute(
                 "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
-                f"status = {TaskStatus.READY:d}, attempts = 0, error = NULL, inputs = NULL, losses = 0, "
+                f"status = {TaskStatus.READY:d}, attempts = 0, error = NULL, inputs = NULL, losses = 0, among = 0, "
                 "expires_ms = ? WHERE task = ?",
                 (cause.number, cause.change, cause.path, level, expires_ms, task),
             )
@@ -194,6 +195,7 @@ class Head:
     version: int | None
     attempts: int
     losses: int
+    among: int
 
     @property
     def lane(self) -> Lane:
@@ -218,20 +220,26 @@ def claim(
     if not heads:
         return []
     head = choose(heads)
-    # A row that ends processes soon stands alone.
-    limit = max(limits[head.lane] >> head.losses, 1)
+    return _claim_like(tx, owner, head, max(limits[head.lane] >> head.losses, 1))
+
+
+def claim_suspects(
+    tx: Transaction, owner: str, head: Head, limits: Mapping[Lane, int]
+) -> list[Task]:
+    """Claim half of the rows, at most, one of which has ended its process: so it soon stands alone."""
+    return _claim_like(tx, owner, head, max(min(head.among // 2, limits[head.lane]), 1))
+
+
+def _claim_like(tx: Transaction, owner: str, head: Head, limit: int) -> list[Task]:
+    """Claim a trigger's next tasks that are of a kind with the first, up to so many rows."""
     rows = tx.execute(
         f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
-        "AND priority = ? AND attempts = ? AND losses = ? ORDER BY task LIMIT ?",
+        "AND priority = ? AND attempts = ? AND losses = ? AND among = ? ORDER BY task LIMIT ?",
         (
-            head.trigger,
-            head.version,
-            head.priority,
-            head.attempts,
-            head.losses,
+            head.trigger, head.version, head.priority, head.attempts, head.losses, head.among,
             min(limit, 1000),
         ),
-    ).fetchall()
+    ).fetchall()  # fmt: skip
     tasks = _within([Task(*row) for row in rows], limit)
     if tasks[0].size > limit:
         tasks = [split_off(tx, tasks[0], limit)]
@@ -257,16 +265,31 @@ def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     )
 
 
+HEAD = "trigger, task, priority, version, attempts, losses, among"
+
+
 def head_of(tx: Transaction, lane: Lane) -> Head | None:
     """Return a trigger's next task: the most urgent one, those that failed before behind fresh ones, as what made them
-    fail may last. One index look-up, however long the queue: builds are below all else."""
+    fail may last; no suspect. One index look-up, however long the queue: builds are below all else."""
     beneath = f"AND priority <= {BUILD_PRIORITY} " if lane.is_build else ""
     found = tx.execute(
-        f"SELECT trigger, task, priority, version, attempts, losses FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
-        f"AND trigger = ? {beneath}ORDER BY priority DESC, attempts, task LIMIT 1",
+        f"SELECT {HEAD} FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
+        f"AND trigger = ? AND among = 0 {beneath}ORDER BY priority DESC, attempts, task LIMIT 1",
         (lane.trigger,),
     ).fetchone()
     return None if found is None or (found[3] is not None) != lane.is_build else Head(*found)
+
+
+def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
+    """Return the next suspect of these triggers, those that were lost the least often first: most of them are innocent."""
+    lanes = set(lanes)
+    names = sorted({lane.trigger for lane in lanes})
+    found = tx.execute(
+        f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "
+        f"AND trigger IN ({', '.join('?' * len(names))}) ORDER BY losses, task",
+        names,
+    )
+    return next((head for row in found if (head := Head(*row)).lane in lanes), None)
 
 
 def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
@@ -515,21 +538,34 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
     return {row for first, last in found for row in range(first, last + 1)}
 
 
-def take_over(tx: Transaction, owners: Sequence[str]) -> None:
-    """Give the tasks of owners that are gone back to the queue; those that were lost too often are set aside."""
+def take_over(tx: Transaction, owners: Sequence[str]) -> list[Task]:
+    """Give the tasks of owners that are gone back to the queue. Where it happened to a task before, one of the rows that
+    were held has perhaps ended the process, and all of them are suspects until it stands alone: the suspects among them,
+    if there were any.
+
+    Returns:
+        Those that were lost too often, to be set aside.
+    """
     held = f"status = {TaskStatus.CLAIMED:d} AND owner = ?"
-    error = f"{LOSSES_ALLOWED} processes ended while they ran this task."
+    sizes = "SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE"
+    aside: list[Task] = []
     for owner in owners:
-        tx.execute(
-            f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, losses = losses + 1, error = ?, "
-            f"inputs = '' WHERE {held} AND losses + 1 >= ?",
-            (error, owner, LOSSES_ALLOWED),
+        rows, suspects = (
+            int(tx.execute(f"{sizes} {held} {which}", (owner,)).fetchone()[0])
+            for which in ("", "AND among > 0")
         )
+        if suspects == 1:
+            sql = (
+                f"SELECT {COLUMNS} FROM motion_tasks WHERE {held} AND among > 0 AND losses + 1 >= ?"
+            )
+            aside += [Task(*row) for row in tx.execute(sql, (owner, LOSSES_ALLOWED))]
         tx.execute(
-            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, losses = losses + 1 WHERE {held}",
-            (owner,),
+            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, losses = losses + 1, "
+            f"among = CASE WHEN among > 0 THEN ? WHEN losses > 0 THEN ? ELSE 0 END WHERE {held}",
+            (suspects, rows, owner),
         )
     wake_all(tx)
+    return aside
 
 
 def release_all(tx: Transaction, owner: str) -> None:
@@ -551,7 +587,7 @@ def free(tx: Transaction) -> None:
 def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, Cause]]:
     """Let dead letters be tried again from their first attempt; return the trigger, rows and cause of each."""
     tx.executemany(
-        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0 "
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0, among = 0 "
         f"WHERE task = ? AND status = {TaskStatus.DEAD:d}",
         [(task,) for task in tasks],
     )
