@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import motion
+from motion.testing import Stepper
 from tests.conftest import OpenStore, pause, until
 
 MANY = 6
@@ -296,6 +297,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import motion
+from motion.testing import Stepper
 from tests import test_calls as t
 
 held = t.Held(Path(sys.argv[2]))
@@ -380,3 +382,36 @@ def test_what_cannot_be_committed_fails_its_row_and_is_not_called_again(
     store.set_many("doc", [row for row in texts(40) if row["id"] != 7]).wait(timeout=LONG_S)
     store.set_many("doc", texts(40, "u")).wait(timeout=LONG_S)
     assert set(calls.values()) == {1}
+
+
+# -- how much of it --
+
+
+@dataclass
+class Photo:
+    id: int
+    image: bytes
+    size: int
+
+
+def of_the_image(image: bytes) -> int:
+    return len(image)
+
+
+def of_the_row(row: Photo) -> int:
+    return len(row.image)
+
+
+@pytest.mark.parametrize("measure", [of_the_image, of_the_row])
+def test_p12_a_claim_holds_so_many_bytes_and_not_only_so_many_rows(
+    open_store: OpenStore, measure: Callable[..., int]
+) -> None:
+    marked = motion.trigger(on="photo.image", sets="photo.size", name="measure", inline=False)
+    store = open_store(schemas={"photo": Photo}, triggers=[marked(measure)], run=False)
+    store.set_many("photo", [{"id": i, "image": bytes(2**22 + i)} for i in range(1, 17)])
+    with Stepper(store) as worker:
+        assert worker.step()
+        done = len(store.rows("photo", where="size IS NOT NULL"))
+        assert 1 <= done < 16
+        worker.run_until_idle()
+    assert [row.size for row in store.rows("photo")] == [2**22 + i for i in range(1, 17)]

@@ -48,6 +48,9 @@ class Beginner:
                 lambda tx: queue.block(tx, blocked, claim.graph.upstream(claim.spec)),
                 is_durable=False,
             )
+        if inputs.unread is not None:
+            own = self._without_unread(own, inputs.unread)
+            self._dispatcher.note_heavy(claimed, len(inputs.rows))
         if not own:
             return None
         superseded = own.superseded(inputs)
@@ -60,6 +63,19 @@ class Beginner:
         if not claimed.is_quick:
             self._dispatcher.fewer_calls(claimed, calls)
         return run
+
+    def _without_unread(self, tasks: Tasks, unread: int) -> Tasks:
+        """Give back what was not read, and return the tasks of the rows that were."""
+        rows = range(unread, tasks[-1].high + 1)
+        mine: list[Task] = []
+
+        def work(tx: Transaction) -> None:
+            nonlocal mine
+            mine, others = queue.part(tx, queue.held(tx, tasks), rows)
+            queue.release(tx, others)
+
+        self._database.write(work, is_durable=False)
+        return Tasks(mine)
 
     def _asked(self, run: UnderWay, inputs: Inputs) -> Asked:
         """Return the calls that rows need. Those that cannot be read fail alone: what is stored may be damaged, or a

@@ -70,6 +70,7 @@ class Dispatcher:
         self._builds = Builds()
         self._counting = threading.Lock()
         self._calls: Counter[Lane] = Counter()
+        self._most_rows: dict[str, int] = {}
         self._full: set[Lane] = set()
         self._suspects = Suspects()
 
@@ -141,6 +142,11 @@ class Dispatcher:
             chosen.append(each)
         claimed.fused = chosen
         return chosen
+
+    def note_heavy(self, claimed: Claimed, rows: int) -> None:
+        """Take in that a claim's rows are so heavy that only so many could be read."""
+        with self._counting:
+            self._most_rows[claimed.lane.trigger] = max(rows, 1)
 
     def fewer_calls(self, claimed: Claimed, calls: int) -> None:
         """Take in that a claim needs only so many calls."""
@@ -236,6 +242,8 @@ class Dispatcher:
         with self._counting:
             if rows >= limits[lane]:  # perhaps there is more
                 self._full.add(lane)
+                if lane.trigger in self._most_rows:  # perhaps these are not as heavy
+                    self._most_rows[lane.trigger] += 1 + rows // 8
             beside = [each for each in limits if each != lane or self._room(spec, lane) - calls > 0]
         return claimed, calls, has_dropped, backlog.any_ready(tx, beside)
 
@@ -295,7 +303,9 @@ class Dispatcher:
                     lane = Lane(spec.name, is_build)
                     calls = self._room(spec, lane)
                     if calls > 0:
-                        found[lane] = self._room_of(spec, calls)
+                        room = self._room_of(spec, calls)
+                        most = self._most_rows.get(spec.name, room.rows)
+                        found[lane] = room._replace(rows=min(room.rows, most))
                     else:
                         self._full.add(lane)
         return found

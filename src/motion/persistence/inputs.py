@@ -16,6 +16,9 @@ from motion.windows import BY_SQL, Window
 
 Fence = tuple[Any, ...]
 
+MOST_BYTES = 2**25
+"""Bytes of inputs that one claim holds, but for the last row: however large rows are, memory does not grow with the queue."""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -102,6 +105,7 @@ class Inputs:
         fences: each row's fence as read.
         keys: key, or lookup or window by its column -> stored values.
         outputs: key -> stored values before.
+        unread: from which row on nothing was read, as what was read is heavy; None where all was.
     """
 
     chain: Chain
@@ -111,6 +115,7 @@ class Inputs:
     fences: list[Fence]
     keys: Mapping[str, Sequence[Any]]
     outputs: Mapping[str, Sequence[Any]]
+    unread: int | None = None
 
     def chosen(self, positions: Sequence[int]) -> Inputs:
         """Return the inputs of some of the rows."""
@@ -128,7 +133,7 @@ class Inputs:
 
 
 def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
-    """Read the rows of tasks on which the chain's first trigger is due."""
+    """Read the rows of tasks on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
     layout, first = chain.layout, chain.specs[0]
     names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
     fence = chain.fence_columns()
@@ -137,18 +142,27 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     computed = [each for each in chain.windows if each.agg in BY_SQL]
     keys += [layout.window_value(each) for each in computed]
     outputs = [layout.value(key) for key in chain.outputs]
-    columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs]
+    beside = layout.length_of_row() if first.reads_row else "0"
+    columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs, beside]
     sql = (
         f"SELECT {', '.join(columns)} FROM {chain.source()} "
         f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}"
     )
     found: list[tuple[Any, ...]] = []
+    unread, size = None, 0
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
-        found += tx.execute(sql.format(in_ranges(layout.row, part))).fetchall()
+        for row in tx.execute(sql.format(in_ranges(layout.row, part))):
+            if size > MOST_BYTES:
+                unread = int(row[0])
+                break
+            found.append(row)
+            size += row[-1] + sum([len(each) for each in row if type(each) in (bytes, str)])
+        if unread is not None:
+            break
     elsewhere: list[Lookup | Window] = [*chain.lookups, *computed]
     names_of_keys = (*chain.keys, *(each.column for each in elsewhere))
     turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
-    ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]
+    ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]  # and what is beside
     starts = [sum(ends[: i + 1]) for i in range(len(ends))]
     return Inputs(
         chain,
@@ -159,6 +173,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
         dict(zip(names_of_keys, turned[starts[3] : starts[4]], strict=True))
         | _lists(tx, chain, list(turned[0])),
         dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
+        unread,
     )
 
 

@@ -142,6 +142,11 @@ class Layout:
 
     # -- expressions over the aliases r (the row), o<n> (its versioned outputs) and p<n> (its page 0 rows) --
 
+    def length_of_row(self) -> str:
+        """Return the expression for how much a row holds, in bytes or characters; a look at each value's header."""
+        keys = [key for key in self.table.value_keys if key not in self.versioned]
+        return " + ".join(["0", *(f"COALESCE(LENGTH(r.{quoted(key)}), 0)" for key in keys)])
+
     def value(self, key: str, alias: str = "r") -> str:
         """Return the expression of a key's own stored value."""
         if key in self.versioned:
