@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 
 import motion
@@ -77,3 +81,80 @@ def test_the_log_of_a_retry_names_row_and_error(
         "gave up on 1 row(s), see store.errors(); the first: doc id=7: ValueError: no boots"
         in caplog.text
     )
+
+
+class Size(Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+@dataclass
+class Part:
+    name: str
+
+
+@dataclass
+class Offer:
+    id: int
+    query: str
+    at: datetime
+    day: date
+    size: Size
+    word: Literal["a", "b"]
+    number: Literal[1, 2]
+    home_page: Annotated[str, motion.Key(page=False)]
+    parts: list[Part]
+    facts: dict[str, int]
+    raw: bytes
+    array: np.ndarray
+    vector: Annotated[np.ndarray, motion.Vector(2)]
+    idea: str
+    idea_page: int
+    score: float
+    good: bool
+
+
+def test_rows_are_read_without_their_dataclass(open_store: OpenStore) -> None:
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    values: dict[str, Any] = {
+        "query": "boots", "at": at, "day": date(2024, 1, 1), "size": Size.LARGE, "word": "b", "number": 2, "home_page": "x",
+        "parts": [Part("heel")], "facts": {"b": 1, "a": 2}, "raw": b"\0", "array": np.arange(6).reshape(2, 3),
+        "vector": np.ones(2), "idea": "brown", "score": 0.5, "good": True,
+    }  # fmt: skip
+    with open_store(schemas={"offer": Offer}) as store:
+        store.set("offer", id=1, **values)
+        store.set("offer", id=1, idea_page=1, idea="black")
+        store.set("offer", id=2, query="dress", size=Size.SMALL)
+    other = open_store()
+    first, second, third = other.rows("offer")
+    assert (first.id, first.query, first.at, first.day) == (1, "boots", at, date(2024, 1, 1))
+    assert (first.size, first.word, first.number, first.home_page) == ("LARGE", "b", 2, "x")
+    assert (first.parts, first.facts, first.raw) == ([{"name": "heel"}], {"a": 2, "b": 1}, b"\0")
+    assert first.array.shape == (2, 3)
+    assert first.vector.tolist() == [1, 1]
+    assert (first.score, first.good) == (0.5, True)
+    assert (second.idea_page, second.idea, second.query) == (1, "black", "boots")  # inherited
+    assert other.get("offer", 1, idea_page=1, inherit=False).query is None
+    assert repr(other.get("offer", 2)) == repr(third)
+    assert other.get("offer", 3) is None
+    assert [row.id for row in other.rows("offer", where={"size": "SMALL"})] == [2]
+    found = other.rows(
+        "offer", id=1, where="idea = ?", params=["black"], order_by="id desc", limit=1
+    )
+    assert [row.idea_page for row in found] == [1]
+    assert other.rows("offer", where={"facts": {"a": 2, "b": 1}, "vector": np.ones(2)}) != []
+
+
+def test_what_is_no_table_or_no_key_is_told_without_dataclasses_too(open_store: OpenStore) -> None:
+    open_store(schemas={"doc": Doc}).close()
+    other = open_store()
+    with pytest.raises(motion.UnknownTable):
+        other.rows("dock")
+    with pytest.raises(motion.UnknownKey):
+        other.rows("doc", where={"txt": "a"})
+    with pytest.raises(motion.UnknownKey):
+        other.get("doc", 1, idea_page=1)
+    with pytest.raises(motion.SqlError):
+        other.rows("doc", where="txt = 1")
+    with pytest.raises(motion.UnknownTable, match="rows, get and sql read any table"):
+        other.set("doc", text="a")

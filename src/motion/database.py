@@ -49,6 +49,7 @@ from motion.persistence import (
     labels,
     moments,
     moves,
+    noted,
     numbers,
     reading,
     states,
@@ -397,17 +398,19 @@ class Database:
     def get(
         self, table: TableName, row_id: Any, pages: Mapping[str, int], pins: Pins, inherit: bool
     ) -> Any:
-        layout = self.layout(table)
+        known = self._noted(table)
+        found = known or self.layout(table).table
         for page in pages:
-            if page not in layout.table.page_keys:
-                layout.table.key(page)
-                raise SchemaError(
-                    f"{layout.table.name}.{page} is no page key, so it does not name a row."
-                )
-        stored = id_of(layout.table, row_id)
-        values = [
-            layout.table.keys[page].encode(pages.get(page, 0)) for page in layout.table.page_keys
-        ]
+            if page not in found.page_keys:
+                found.key(page)
+                raise SchemaError(f"{found.name}.{page} is no page key, so it does not name a row.")
+        stored = id_of(found, row_id)
+        values = [found.keys[page].encode(pages.get(page, 0)) for page in found.page_keys]
+        if known is not None:
+            name = dict(zip(known.primary_key, (stored, *values), strict=True))
+            with self.backend.read() as tx:
+                return next(iter(noted.read(tx, known, name, inherit=inherit)), None)
+        layout = self.layout(table)
         with self.backend.read() as tx:
             return reading.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
 
@@ -423,15 +426,30 @@ class Database:
         inherit: bool,
         pins: Pins,
     ) -> list[Any]:
+        _check_limit("rows(limit=)", limit)
+        known = self._noted(table)
+        if known is not None:
+            named = {} if row_id is None else {"id": row_id}
+            named |= dict(where) if isinstance(where, Mapping) else {}
+            wanted = {name: known.key(name).encode(value) for name, value in named.items()}
+            sql = where if isinstance(where, str) else None
+            with self.backend.read() as tx:
+                return noted.read(tx, known, wanted, sql, params, order_by, limit, inherit=inherit)
         layout = self.layout(table)
         condition, values = condition_of(layout, where, params)
         stored = layout.table.keys["id"].encode(row_id)
-        _check_limit("rows(limit=)", limit)
         with self.backend.read() as tx:
             return reading.read_rows(
                 tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
                 inherit=inherit, pins=pins,
             )  # fmt: skip
+
+    def _noted(self, table: TableName) -> Table | None:
+        """Return a table that the store has and this process no schema for, as the store has noted it."""
+        if not isinstance(table, str) or table in self.tables:
+            return None
+        with self.backend.read() as tx:
+            return noted.noted_table(tx, table)
 
     def sql(
         self, query: str, params: Sequence[Any], timeout: float | None, limit: int | None

@@ -65,7 +65,7 @@ class UnknownTable(SchemaError, LookupError):
         if self.is_stored:
             return (
                 f"table {self.table!r} is in the store, but the store was opened without its schema: pass its dataclass "
-                f"in schemas={{{self.table!r}: ...}}. Opened are {listed(self.known)}; store.sql reads any table."
+                f"in schemas={{{self.table!r}: ...}}. Opened are {listed(self.known)}; rows, get and sql read any table."
             )
         return (
             f"the store has no table {self.table!r}; it has {listed(self.known)}."

@@ -423,7 +423,7 @@ class Store(Reader):
             raise InvalidArgument(
                 "model()",
                 shortened(component),
-                f"the name of a component that the store has, of which there are {listed(sorted(known))}"
+                f"the name of a component of the store, which has {listed(sorted(known))}"
                 f" (pass instances of them in triggers=)",
             )
         return Model(self._database, component, self._engine.start)
