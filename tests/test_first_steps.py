@@ -94,9 +94,10 @@ def test_rows_that_a_trigger_gives_up_on_are_said_aloud(
         store.set_many("doc", [{"text": t} for t in "abc"])
         store.wait(timeout=30)
     said = [record.getMessage() for record in caplog.records]
-    assert said == [
-        "trigger count gave up on 3 row(s), see store.errors(); the first: doc id=1 page=0: ValueError: boom"
-    ]
+    counts = [int(line.split(" gave up on ")[1].split()[0]) for line in said]  # one for each commit
+    assert sum(counts) == 3
+    assert said[0].startswith("trigger count gave up on ")
+    assert said[0].endswith("see store.errors(); the first: doc id=1 page=0: ValueError: boom")
 
 
 def test_a_result_of_the_wrong_type_is_one_line_not_a_traceback(open_store: OpenStore) -> None:
