@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -295,3 +296,53 @@ def test_what_is_no_function_of_its_parameters_alone_is_refused(
     given = {"on": "doc.text", "sets": "doc.loud", "name": "memo", "memo": True, **options}
     with pytest.raises(motion.TriggerError, match=said):
         opened(open_store, motion.trigger(**given)(function))
+
+
+def memos_of(store: motion.Store) -> int:
+    return len(store.sql("select 1 from motion_memos"))
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_result_goes_with_the_last_row_it_is_of_also_while_its_trigger_is_away(
+    open_store: OpenStore, is_away: bool
+) -> None:
+    calls: Calls = Counter()
+    store = opened(open_store, shouting(calls))
+    store.set_many("doc", [{"id": 1, "text": "diary"}, {"id": 2, "text": "both"}])
+    store.wait(timeout=30)
+    store.set("doc", id=1, text="both").wait()  # what it was before is of it, too
+    store.set("doc", id=3, text="other").wait()
+    assert memos_of(store) == 3
+    if is_away:
+        store.close()
+        store = open_store(schemas=SCHEMAS, triggers=[], run=False)
+    store.delete("doc", 1).wait()
+    assert memos_of(store) == 2  # row 2 shares one
+    store.delete("doc", 2).wait()
+    assert memos_of(store) == 1
+    assert len(store.sql("select 1 from motion_memo_rows")) == 1
+    store.close()
+    store = opened(open_store, shouting(calls))
+    store.set_many("doc", [{"id": 4, "text": "diary"}, {"id": 5, "text": "other"}])
+    store.wait(timeout=30)
+    assert calls == {"diary": 2, "both": 1, "other": 1}
+
+
+def test_nothing_is_kept_of_a_row_that_was_deleted_while_its_function_ran(
+    open_store: OpenStore,
+) -> None:
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", memo=True, version="1", inline=False)
+    def shout(text: str) -> str:
+        has_begun.set()
+        assert may_go_on.wait(30)
+        return text.upper()
+
+    store = opened(open_store, shout)
+    store.set("doc", id=1, text="diary")
+    assert has_begun.wait(30)
+    store.delete("doc", 1)
+    may_go_on.set()
+    store.wait(timeout=30)
+    assert memos_of(store) == 0

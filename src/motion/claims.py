@@ -108,6 +108,7 @@ class Step:
         writes: what the user's code left with its view, each with the places in `outcomes` of the rows it is from.
         errors: row -> traceback.
         fresh: results to keep for equal inputs, by what names them.
+        named: row -> what names its result, for rows whose results are kept.
         lost: the rows among those with errors whose processes ended: they use up no attempt.
     """
 
@@ -119,6 +120,7 @@ class Step:
     writes: Sequence[tuple[range, Sequence[Operation]]] = ()
     errors: dict[int, str] = field(default_factory=dict)
     fresh: Mapping[bytes, Any] = field(default_factory=dict)
+    named: Mapping[int, bytes] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -159,6 +161,7 @@ class Step:
             writes,
             {new[i]: error for i, error in self.errors.items() if i in new},
             self.fresh,
+            {new[i]: digest for i, digest in self.named.items() if i in new},
             {new[i] for i in self.lost if i in new},
         )
 

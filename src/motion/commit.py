@@ -96,7 +96,7 @@ class Commit:
         else:
             self._write_items(tx, kept, number)
         self._write_freely(tx, kept)
-        memos.write(tx, self.claim.spec.name, self.steps[0].fresh)
+        self._write_memos(tx)
         reach("task.effects")
         self._end(tx, kept, number)
         reach("task.completed")
@@ -112,6 +112,16 @@ class Commit:
             and triggers[step.spec.name].fingerprint != step.spec.fingerprint
         ]
         return any(queue.has_others_on(tx, name, self.tasks) for name in replaced)
+
+    def _write_memos(self, tx: Transaction) -> None:
+        first = self.steps[0]
+        if first.named:
+            rows = {
+                self.inputs.rows[i]: digest
+                for i, digest in first.named.items()
+                if i not in first.errors
+            }
+            memos.write(tx, self.claim.chain.layout, first.spec, first.fresh, rows)
 
     def _is_candidate(self, tx: Transaction) -> bool:
         """Whether the version that the outputs are for is still on its way to be live."""

@@ -346,7 +346,8 @@ class Asked:
         recall = self.recall.part([k for k, i in enumerate(self.called) if i in place_of])
         lost = {called[place] for place in recall.sharing(given.lost)}
         whole = recall.whole(given.outcomes, given.writes)
-        return step(whole, fresh=recall.fresh(given.outcomes), lost=lost)
+        named = dict(zip(called, recall.digests, strict=True))
+        return step(whole, fresh=recall.fresh(given.outcomes), named=named, lost=lost)
 
 
 def _keys_of(spec: TriggerSpec, values: Columns, rows: Sequence[int]) -> Columns:

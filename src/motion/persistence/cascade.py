@@ -9,7 +9,7 @@ from motion.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.graph import Graph
 from motion.lookups import Lookup
-from motion.persistence import events, labels, parts, queue
+from motion.persistence import events, labels, memos, parts, queue
 from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
 from motion.persistence.followers import Changed, followed, take_left
@@ -211,6 +211,7 @@ def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> N
     former = former_triggers(tx, table)
     for spec in (*graph.of_table(table), *former):
         queue.forget_dead(tx, spec.name, rows)
+        memos.forget(tx, spec.name, rows)
         for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
             queue.forget_dead(tx, spec.name, rows, version)
         if spec.grows_text:

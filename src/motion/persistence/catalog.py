@@ -183,6 +183,10 @@ CREATE TABLE IF NOT EXISTS motion_memos (  -- results of triggers with memo=True
     inputs BLOB NOT NULL,                         -- digest of the code, the state versions and the inputs
     result BLOB NOT NULL, UNIQUE (trigger, inputs)
 );
+CREATE TABLE IF NOT EXISTS motion_memo_rows (  -- of which rows a result is, so that it goes with the last of them
+    trigger TEXT NOT NULL, row INTEGER NOT NULL, inputs BLOB NOT NULL, PRIMARY KEY (trigger, row, inputs)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS motion_memo_rows_inputs ON motion_memo_rows (trigger, inputs);
 CREATE TABLE IF NOT EXISTS motion_vector_log (  -- rows whose vectors changed: what an index must catch up with
     entry INTEGER PRIMARY KEY, key TEXT NOT NULL, slot INTEGER NOT NULL
 );
