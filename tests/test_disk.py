@@ -5,6 +5,7 @@ In each case an error that says what happened, nothing lost, and work that goes 
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 import motion
-from motion import clock
+from motion import clock, faults
 from tests.conftest import OpenStore, pause
 from tests.test_faults import SPAWN
 
@@ -55,7 +56,11 @@ def answer_of(function: Any, *arguments: Any) -> Any:
 def fill_the_disk(answer: Any, folder: str) -> None:
     """Write while no file may grow, as on a full disk; then make room and go on."""
     said: list[str] = []
+    told: list[tuple[str, bool]] = []
     acknowledged = []
+    listening = logging.Handler()
+    listening.emit = lambda record: told.append((record.getMessage(), record.exc_info is not None))  # type: ignore[method-assign]
+    logging.getLogger("motion").addHandler(listening)
     with motion.create_store("disk", schemas={"doc": Doc}, triggers=[shout], url=folder) as store:
         store.set("doc", id=1, text="before").wait()
         place = Path(folder.removeprefix("sqlite:///"))
@@ -68,18 +73,19 @@ def fill_the_disk(answer: Any, folder: str) -> None:
             except motion.StoreUnavailable as exc:
                 said.append(str(exc))
         readable = store.get("doc", 1).text
+        threading.Event().wait(2.5)  # several rounds of each loop in the background
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         store.set("doc", id=100, text="after")
         store.wait(timeout=30)
         rows = [(row.id, row.loud == row.text.upper()) for row in store.rows("doc")]
         check = store.sql("PRAGMA integrity_check").column(0).to_pylist()
-        answer.send((said, acknowledged, readable, rows, store.errors(), check))
+        answer.send((said, acknowledged, readable, rows, store.errors(), check, told))
 
 
 def test_a_full_disk_is_said_loses_nothing_and_work_goes_on_when_there_is_room(
     tmp_path: Path,
 ) -> None:
-    said, acknowledged, readable, rows, errors, check = answer_of(
+    said, acknowledged, readable, rows, errors, check, told = answer_of(
         fill_the_disk, f"sqlite:///{tmp_path / 'disk'}"
     )
     assert said, "the disk was never full"
@@ -87,6 +93,61 @@ def test_a_full_disk_is_said_loses_nothing_and_work_goes_on_when_there_is_room(
     assert readable == "before"
     assert rows == [(id, True) for id in (1, *acknowledged, 100)]
     assert (errors, check) == ([], ["ok"])
+    assert sum("can be written again" in message for message, _ in told) <= 1
+    assert len(told) <= 8, told
+    assert not any(has_trace for _, has_trace in told), told
+
+
+def test_that_the_store_can_be_written_again_is_said_once(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store("full_for_a_while", schemas={"doc": Doc})
+
+    def at(point: str) -> None:
+        if point == "write.applied":
+            raise motion.StoreUnavailable("here", "the disk is full")
+
+    faults.arm(at)
+    for id in (1, 2, 3):
+        with pytest.raises(motion.StoreUnavailable):
+            store.set("doc", id=id, text="a")
+    faults.arm(None)
+    for id in (1, 2, 3):
+        store.set("doc", id=id, text="a")
+    assert sum("can be written again" in each.getMessage() for each in caplog.records) == 1
+
+
+def test_a_generators_row_is_put_off_while_its_items_cannot_be_written(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="doc.text", sets="doc.part", page="part_page")
+    def parts(text: str) -> Iterator[str]:
+        yield from (f"{text} {i}" for i in range(3))
+
+    @dataclass
+    class Paged:
+        id: int
+        text: str
+        part: str
+        part_page: int
+
+    failures = [2]
+
+    def at(point: str) -> None:
+        if point == "item.written" and failures[0]:
+            failures[0] -= 1
+            raise motion.StoreUnavailable("here", "the disk is full")
+
+    store = open_store(schemas={"doc": Paged}, triggers=[parts])
+    faults.arm(at)
+    try:
+        store.set("doc", id=1, text="red")
+        store.wait(timeout=30)
+    finally:
+        faults.arm(None)
+    assert failures == [0]
+    assert store.errors() == []
+    assert [row.part for row in store.rows("doc")] == ["red 0", "red 1", "red 2"]
 
 
 # -- a folder that cannot be written --

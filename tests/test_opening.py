@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -22,7 +23,8 @@ import numpy as np
 import pytest
 
 import motion
-from tests.conftest import Garment, OpenStore
+from motion import clock
+from tests.conftest import Garment, OpenStore, pause
 
 Field = tuple[Any, ...]
 
@@ -521,6 +523,7 @@ def test_a_value_that_does_not_read_is_told_with_its_type(open_store: OpenStore)
 SCRIPT = """
 from dataclasses import dataclass
 import motion
+from motion import clock
 
 @dataclass
 class Tag:
@@ -570,3 +573,36 @@ def test_a_new_store_is_opened_when_who_makes_the_same_one_is_done(tmp_path: Pat
     other.close()
     assert len(opened) == 1
     opened[0].close()
+
+
+def test_a_store_in_memory_that_nobody_holds_any_more_stops_and_leaves_nothing() -> None:
+    @motion.trigger(on="garment.name", sets="garment.shop", inline=False)
+    def derive(name: str) -> str:
+        return name.upper()
+
+    def opened() -> motion.Store:
+        return motion.create_store(
+            "dropped", schemas={"garment": Garment}, triggers=[derive], url=":memory:"
+        )
+
+    before = set(threading.enumerate())
+
+    def threads() -> list[str]:
+        more = set(threading.enumerate()) - before
+        return [each.name for each in more if each.name.startswith("motion-")]
+
+    change = opened().set("garment", id=1, name="coat")  # it is held by what was asked of it
+    assert change.wait(timeout=30).rows()[0].shop == "COAT"
+    folder = change._database.backend.folder
+    del change
+    gc.collect()
+    deadline = clock.monotonic_s() + 30
+    while threads() or folder.exists():
+        assert clock.monotonic_s() < deadline, threads()
+        pause()
+    held = [
+        os.readlink(f"/proc/self/fd/{each}")
+        for each in os.listdir("/proc/self/fd")
+        if Path(f"/proc/self/fd/{each}").exists()
+    ]
+    assert not any(str(folder) in each for each in held)

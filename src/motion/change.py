@@ -95,6 +95,12 @@ class Change:
         self.count = count
         self.id = self._ids[0] if len(self._ids) == 1 and count == 1 else None
         self.rejected = list(rejected)
+        self._kept: object = None
+
+    def keeping(self, store: object) -> Change:
+        """Return this, which keeps what it came from: a store that nobody can reach any more is closed."""
+        self._kept = store
+        return self
 
     def __repr__(self) -> str:
         return f"Change(key={self.key}, table={self._table!r}, id={self.id!r}, count={self.count})"

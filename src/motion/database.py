@@ -34,12 +34,14 @@ from motion.errors import (
     SchemaError,
     SchemaMismatch,
     StoreNameTaken,
+    StoreUnavailable,
     TriggerError,
     UnknownVersion,
     shortened,
 )
 from motion.graph import Graph
 from motion.growing import GrowingTexts
+from motion.guard import is_new
 from motion.kept_keys import keepers
 from motion.persistence import (
     backfills,
@@ -68,6 +70,8 @@ from motion.persistence.writes import (
 from motion.schema import Table, Tables, differing_in_case
 from motion.tasks import Cause
 from motion.triggers import DECLARATION, Trigger, TriggerSpec, bind
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +186,7 @@ class Database:
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()
         self._graph_number = -1
+        self._unavailable_since_s: float | None = None
         self._noted_ms = 0  # when this process last noted the time beside a change
         self.layouts = Layouts(Graph(self.tables, ()))
         self._states: dict[tuple[str, int], Any] = {}
@@ -341,11 +346,27 @@ class Database:
         while True:
             tables = self.tables
             try:
-                return self._write_once(work, is_durable=is_durable)
+                result = self._write_once(work, is_durable=is_durable)
+                self._tell_whether_available(is_available=True)
+                return result
+            except StoreUnavailable:
+                self._tell_whether_available(is_available=False)
+                raise
             except SchemaMismatch:
                 with self._opening:
                     if tables is self.tables:
                         raise
+
+    def _tell_whether_available(self, *, is_available: bool) -> None:
+        """Say when what made writes fail, such as a full disk, is over. That it is there is said by those it holds up."""
+        since_s = self._unavailable_since_s
+        if not is_available and since_s is None:
+            self._unavailable_since_s = clock.monotonic_s()
+        elif is_available and since_s is not None:
+            self._unavailable_since_s = None
+            if is_new(f"store {self.name!r}", "available"):
+                seconds = clock.monotonic_s() - since_s
+                logger.warning("store %r can be written again, after %.1f s", self.name, seconds)
 
     def _write_once(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
         """Run `work` in a write transaction; now and then one that also notes when this is, and what calls have taken."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from motion import clock
-from motion.errors import StoreClosed, StoreDeleted
+from motion.errors import StoreClosed, StoreDeleted, StoreUnavailable
 from motion.tracebacks import reason_of
 
 logger = logging.getLogger(__name__)
@@ -37,12 +37,14 @@ def going_on(stop: threading.Event, who: str) -> Iterator[None]:
             logger.error("%s ends: %s", who, exc)
     except BaseException as exc:  # also `SystemExit`, which would end the thread without a word
         if not stop.is_set():
-            if _is_new(who, reason_of(exc)):
-                logger.exception("%s met an error and goes on", who)
+            if is_new(who, reason_of(exc)):
+                # The disk's trouble is no fault of the code: where it was met says nothing.
+                trace = None if isinstance(exc, StoreUnavailable) else exc
+                logger.error("%s met an error and goes on: %s", who, reason_of(exc), exc_info=trace)
             stop.wait(PAUSE_S)
 
 
-def _is_new(who: str, reason: str) -> bool:
+def is_new(who: str, reason: str) -> bool:
     """Whether this has not been told for a while: a disk that is full stays so for many rounds."""
     now_s = clock.monotonic_s()
     with _telling:

@@ -136,7 +136,7 @@ class Model:
     def _begun(self, change: int, count: int = 0) -> Change:
         self._start()
         self._database.backend.call()
-        return Change(self._database, change, count=count)
+        return Change(self._database, change, count=count).keeping(self)
 
     @property
     def progress(self) -> Progress | None:

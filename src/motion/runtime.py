@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet, finalize
 
 from motion import forks
 from motion.backends.sqlite import Durability, SqliteBackend
@@ -48,6 +49,7 @@ GRACE_S, END_S = 1.5, 0.5
 """What closing waits for runs to end by themselves, and then for each kind of them to notice that it must."""
 
 _open_stores: dict[tuple[str, Path], _Open] = {}
+_temporary_stores: WeakSet[_Open] = WeakSet()
 _open_lock = threading.RLock()
 
 
@@ -220,9 +222,24 @@ def _open(wanted: _Wanted) -> Store:
         if wanted.folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
-    store = Store(_engine(wanted, place, prepare, clean))
-    _open_stores[name, place] = _Open(store, wanted, place)
+    engine = _engine(wanted, place, prepare, clean)
+    store = Store(engine)
+    opened = _Open(store, wanted, place)
+    if wanted.folder is None:  # nobody can open it again: it ends with its last reference
+        store._kept_known = opened
+        _temporary_stores.add(opened)
+        finalize(store, _stop_dropped, os.getpid(), engine.stop).atexit = False
+    else:
+        _open_stores[name, place] = opened
     return store
+
+
+def _stop_dropped(process: int, stop: Callable[[], None]) -> None:
+    """Stop, in the process that opened it, what is behind a store that was dropped without being closed; not in the thread
+    that happened to drop it, which may be one of the store's."""
+    if os.getpid() == process:
+        with suppress(RuntimeError):  # the process ends
+            threading.Thread(target=stop, name="motion-closing", daemon=True).start()
 
 
 def _engine(
@@ -240,10 +257,12 @@ def _engine(
         clean()
         raise
     running = _Running(name, place, database, wanted.config)
-    stopping = threading.Lock()
+    stopping, is_stopped = threading.Lock(), threading.Event()
 
     def stop() -> None:
         with stopping:  # who closes it again, having been interrupted, waits for the end
+            if is_stopped.is_set():
+                return
             with _open_lock:
                 opened = _open_stores.get((name, place))
                 if opened is not None and opened.store._behind is engine:
@@ -251,6 +270,7 @@ def _engine(
             running.stop()
             database.close()
             clean()
+            is_stopped.set()
 
     inline = InlineRuns(database)
 
@@ -448,7 +468,7 @@ class _Running:
 
 
 def _close_all() -> None:
-    for opened in list(_open_stores.values()):
+    for opened in [*_open_stores.values(), *_temporary_stores]:
         opened.store.close()
 
 

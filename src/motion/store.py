@@ -81,6 +81,7 @@ class Store(Reader):
         self._reopen: Callable[[], Engine] | None = None
         self._is_closed = self._is_stopped = False
         self._openings, self._blocks, self._sharing = 1, 0, threading.Lock()
+        self._kept_known: object = None  # what is to be there as long as the store is
         self._stale = StaleCounts()
         self.aio = AsyncStore(self)
 
@@ -220,7 +221,7 @@ class Store(Reader):
             by,
             prune,
         )
-        return load.run(rows)
+        return load.run(rows).keeping(self)
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> Change:
         """Delete a row with its pages, what was derived from it, its vectors and its labels.
@@ -264,7 +265,10 @@ class Store(Reader):
             count=count,
             has_work=applied.tasks > 0,
             commits=-1 if deletes else commits + 1,
-        )
+        ).keeping(self)
+
+    def _start(self) -> None:
+        self._engine.start()
 
     def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         self._check_open()
@@ -336,7 +340,7 @@ class Store(Reader):
         if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= last:
             given = f"{shortened(key)} ({type(key).__name__})"
             raise InvalidArgument("change(key)", given, f"the key of a change, an int up to {last}")
-        return Change(self._database, key)
+        return Change(self._database, key).keeping(self)
 
     def status(self) -> Status:
         """Return what the store is doing: what is to be done, how fast it goes, and what changed code has left stale."""
@@ -412,7 +416,7 @@ class Store(Reader):
         name = _trigger_name(trigger)
         change = recompute.backfill(self._database, name, where, params, force=force)
         self._engine.start()
-        return change
+        return change.keeping(self)
 
     def model(self, component: str) -> Model:
         """Return a component's state versions, and what can be done with them."""
@@ -426,7 +430,7 @@ class Store(Reader):
                 f"the name of a component of the store, which has {listed(sorted(known))}"
                 f" (pass instances of them in triggers=)",
             )
-        return Model(self._database, component, self._engine.start)
+        return Model(self._database, component, self._start)
 
     def snapshot(self, folder: str | Path) -> None:
         """Copy the store as it is at one moment, with model states and unfinished work, while it goes on.

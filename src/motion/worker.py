@@ -24,7 +24,7 @@ from motion.database import Database
 from motion.dispatch import Dispatcher
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.event_loop import EventLoop
-from motion.guard import going_on
+from motion.guard import going_on, is_new
 from motion.owners import Owner
 from motion.persistence import queue
 from motion.runs import Runs
@@ -235,9 +235,9 @@ class Worker:
                 "the store closed during a run; its tasks are taken over at the next start"
             )
         except StoreUnavailable as exc:
-            logger.warning(
-                "%d task(s) are given back when the store can be written: %s", len(tasks), exc
-            )
+            if is_new(f"giving back of store {self._database.name!r}", str(exc)):
+                message = "%d task(s) are given back when the store can be written: %s"
+                logger.warning(message, len(tasks), exc)
 
     def _settle(self) -> None:
         """Give back what is owed: nobody takes over the tasks of a process that lives, so none may be forgotten."""
