@@ -64,6 +64,15 @@ def plans(draw: st.DrawFn) -> Plan:
         if draw(st.booleans()):
             style = draw(st.sampled_from(STYLES))
             rules.append(_drawn(draw, "make_o", ("n",), ("o",), 0, {"n": 0}, style, table="part"))
+    for i in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        on = draw(on_keys([key for key in levels if key != "k"]))
+        style = draw(st.sampled_from(["plain", "batch", "async"]))
+        rules.append(_drawn(draw, f"make_tags{i}", on, (), 0, levels, style, owned="tag"))
+    if any(rule.owned == "tag" for rule in rules) and draw(st.booleans()):
+        style = draw(st.sampled_from(STYLES))
+        on = draw(st.sampled_from([("n",), ("m",), ("n", "m")]))
+        tags = {"n": 0, "m": 0}
+        rules.append(_drawn(draw, "make_u", on, ("u",), 0, tags, style, table="tag"))
     return Plan(pages, tuple(rules))
 
 
@@ -92,12 +101,12 @@ def _drawn(
         reads=("k",) if "k" in levels and draw(st.integers(0, 3)) == 0 else (),
         optional=on[1] if len(on) == 2 and draw(st.integers(0, 2)) == 0 else None,
         factor=draw(st.integers(1, 6)),
-        none_at=draw(rarely) if len(sets) == 1 and not more.get("page") else None,
+        none_at=draw(rarely) if len(sets) < 2 and not more.get("page") else None,
         when_not=draw(st.sampled_from([None, None, 0, 1])) if not is_batch else None,
         fails_at=draw(rarely),
         is_flaky=draw(st.integers(0, 4)) == 0,
         inline=draw(st.sampled_from([None, None, True, False])),
-        knows_id=more.get("table") != "part" and draw(st.integers(0, 2)) > 0,
+        knows_id="table" not in more and draw(st.integers(0, 2)) > 0,
         **more,
     )
 
@@ -160,9 +169,17 @@ def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     inside = st.lists(st.one_of(touches, touches, write, step), min_size=1, max_size=4)
     hook = st.tuples(st.just("hook"), st.sampled_from(plan.rules), inside)
     others = st.sampled_from([("settle",), ("settle",), ("break",), ("break",), ("reopen",)])
-    return st.lists(
-        st.one_of(write, write, write, step, step, hook, hook, others), min_size=5, max_size=24
-    )
+    usual = [write, write, write, step, step, hook, hook, others]
+    if any(rule.owned == "tag" for rule in plan.rules):
+        tag = st.sampled_from(["vote", "correct", "correct", "delete_tag"])
+        usual.append(st.tuples(tag, st.integers(1, 5), numbers).map(_of_tag))
+    if any(rule.page for rule in plan.rules):
+        usual.append(st.tuples(st.just("correct_page"), st.integers(0, 5), numbers))
+    return st.lists(st.one_of(usual), min_size=5, max_size=24)
+
+
+def _of_tag(op: tuple[Any, ...]) -> tuple[Any, ...]:
+    return op[:2] if op[0] == "delete_tag" else op
 
 
 @st.composite

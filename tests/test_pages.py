@@ -221,16 +221,23 @@ def test_a_failed_fan_out_leaves_the_pages_of_the_last_run(open_store: OpenStore
     assert pages(store, "idea") == {0: "red", 1: "green"}
 
 
+@pytest.mark.parametrize("is_generator", [False, True])
 def test_a_users_value_of_a_page_beats_a_run_under_way_and_the_other_pages_are_made(
-    open_store: OpenStore,
+    open_store: OpenStore, is_generator: bool
 ) -> None:
     meanwhile: list[str] = []
 
-    @motion.trigger(on="query.text", sets="query.idea", page="idea_page", inline=False)
-    def ideas_of(text: str) -> list[str]:
+    def listed(text: str) -> list[str]:
         while meanwhile:
             set_outside(store, 1, meanwhile.pop())
         return text.split()
+
+    def generated(text: str) -> Iterator[str]:
+        yield from listed(text)
+
+    ideas_of = motion.trigger(
+        on="query.text", sets="query.idea", page="idea_page", name="ideas_of", inline=False
+    )(generated if is_generator else listed)
 
     store = open_store(schemas={"query": Query}, triggers=[ideas_of], run=False)
     with Stepper(store) as worker:

@@ -82,12 +82,20 @@ class Rule:
         number = self.number(inputs)
         if self.page is not None:
             return [(number * 3 + i) % MOD for i in range(number % 4)]
+        if self.owned == "tag":
+            return [self._tag(number, i) for i in range(number % 4)]
         if self.owned is not None:
             made = {"source": row[0], "source_page": page_number(row)}
             items = range(number % 4)
             return [{**made, "item": i, "n": (number + 2 * i) % MOD} for i in items]
         first = None if number == self.none_at else number
         return first if len(self.sets) == 1 else (first, (number + 3) % MOD)
+
+    def _tag(self, number: int, i: int) -> dict[str, int | None]:
+        """Return an item under an id that others give too, with a key that may be None, and one that may be left out."""
+        n = (number + 2 * i) % MOD
+        item = {"id": (number + i * self.factor) % 4 + 1, "n": None if n == self.none_at else n}
+        return item | ({"m": number * i % MOD} if (number + i) % 3 else {})
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,23 @@ class Plan:
             names += [key for key, own in self.levels.items() if own == level]
         node = make_dataclass("Node", [(name, int) for name in names])
         parts = ("id", "source", "source_page", "item", "n", *self.part_keys)
-        return {"node": node, "part": make_dataclass("Part", [(name, int) for name in parts])}
+        tags = ("id", "n", "m", "vote", *self.derived_of("tag"))
+        made = {"part": parts, "tag": tags}
+        return {"node": node} | {
+            table: make_dataclass(table.title(), [(name, int) for name in keys])
+            for table, keys in made.items()
+        }
 
     @cached_property
     def part_keys(self) -> tuple[str, ...]:
-        return tuple(key for rule in self.rules if rule.table == "part" for key in rule.sets)
+        return self.derived_of("part")
+
+    def derived_of(self, table: str) -> tuple[str, ...]:
+        return tuple(key for rule in self.rules if rule.table == table for key in rule.sets)
+
+    @cached_property
+    def tag_makers(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.owned == "tag")
 
     def level_of(self, rule: Rule) -> int:
         """Return how many page keys tell apart the rows that a rule runs on."""
@@ -152,11 +172,13 @@ class Model:
     Attributes:
         given: what users set, by row.
         overridden: (row, rule) -> the users' values for what the rule would give.
+        votes: the rows of "tag" that users made, with what they set there.
     """
 
     plan: Plan
     given: dict[Row, dict[str, int | None]] = field(default_factory=dict)
     overridden: dict[tuple[Row, str], dict[str, int | None]] = field(default_factory=dict)
+    votes: dict[int, int] = field(default_factory=dict)
 
     def set(self, row: Row, values: dict[str, int | None], *, force: bool = False) -> None:
         own = self.given.setdefault(row, {})
@@ -184,12 +206,15 @@ class Expected:
     Attributes:
         nodes: row -> key -> value.
         parts: the owned rows by what made them: (rule, source, page, item) -> values.
+        tags: the rows that several runs may make, by id: what each gives, by (rule, source, item).
         dead: (rule, id) of rows that a rule gave up on.
         unknown: (key or rule, id) of what depends on those: as it was at some time before.
     """
 
     nodes: dict[Row, dict[str, int | None]] = field(default_factory=dict)
     parts: dict[tuple[Any, ...], dict[str, int | None]] = field(default_factory=dict)
+    tags: dict[int, dict[tuple[str, Row, int], dict[str, int | None]]] = field(default_factory=dict)
+    derived: dict[int, dict[str, int | None]] = field(default_factory=dict)
     dead: set[tuple[str, int]] = field(default_factory=set)
     unknown: set[tuple[str, int]] = field(default_factory=set)
 
@@ -207,6 +232,8 @@ def expected_of(model: Model, *, is_broken: bool) -> Expected:
     for rule in plan.rules:
         if rule.table == "part":
             _derive_parts(found, rule, is_broken=is_broken)
+        elif rule.table == "tag":
+            _derive_tags(model, found, rule, is_broken=is_broken)
         else:
             _derive_nodes(model, found, rule, is_broken=is_broken)
     return found
@@ -235,6 +262,10 @@ def _derive_nodes(model: Model, found: Expected, rule: Rule, *, is_broken: bool)
             for i, item in enumerate(result or ()):
                 made = (*row[:position], i, *row[position + 1 :])
                 found.nodes.setdefault(made, {})[rule.sets[0]] = item
+        elif rule.owned == "tag":
+            for i, item in enumerate(result or ()):
+                given = {key: value for key, value in item.items() if key != "id"}
+                found.tags.setdefault(item["id"], {})[rule.name, row, i] = given
         elif rule.owned is not None:
             for item in result or ():
                 found.parts[rule.name, row[0], page_number(row), item["item"]] = {"n": item["n"]}
@@ -256,6 +287,30 @@ def _derive_parts(found: Expected, rule: Rule, *, is_broken: bool) -> None:
         else:
             values = (None,) * len(rule.sets) if result is None else _tuple(rule, result)
             part |= dict(zip(rule.sets, values, strict=True))
+
+
+def tag_of(model: Model, found: Expected, id: int) -> dict[str, int | None]:
+    """Return what a row of "tag" shows: of each rule the first that gives it, and of these, key by key, the first."""
+    values: dict[str, int | None] = {"n": None, "m": None, "vote": model.votes.get(id)}
+    first: dict[str, dict[str, int | None]] = {}
+    for (rule, *_), given in sorted(found.tags.get(id, {}).items()):
+        first.setdefault(rule, given)
+    for given in first.values():
+        for key, value in given.items():
+            values[key] = value if values[key] is None else values[key]
+    return values | found.derived.get(id, {})
+
+
+def _derive_tags(model: Model, found: Expected, rule: Rule, *, is_broken: bool) -> None:
+    for id in {*found.tags, *model.votes}:
+        tag = tag_of(model, found, id)
+        result, is_dead = _outcome(rule, [tag.get(key) for key in rule.on], (), is_broken=is_broken)
+        if is_dead:
+            found.dead.add((rule.name, id))
+            found.unknown |= {(name, id) for name in (rule.name, *rule.sets)}
+        else:
+            values = (None,) * len(rule.sets) if result is None else _tuple(rule, result)
+            found.derived.setdefault(id, {}).update(zip(rule.sets, values, strict=True))
 
 
 def _tuple(rule: Rule, result: Any) -> tuple[Any, ...]:
@@ -476,6 +531,94 @@ class World:
         self.model.set(at, beside)
         self.model.override(at, rule, own)
 
+    def _do_vote(self, id: int, value: int) -> None:
+        """Make a row that runs may make too, if none does so far; it stays, with what was set."""
+        if self._depth:
+            return
+        self.settle()
+        if self.store.get("tag", id) is None:
+            self._wrote(self.store.set("tag", id=id, vote=value))
+            self.model.votes[id] = value
+
+    def _do_correct(self, id: int, value: int) -> None:
+        """Give another value for what runs gave a row, see that it stays, and let these runs be due again."""
+        expected = self._expected_at_rest()
+        if expected is None or not expected.tags.get(id):
+            return
+        if tag_of(self.model, expected, id)["n"] is None:
+            return  # not given, so a user's value there is a user's
+        makers = [at for at in expected.tags[id] if self._can_force(at[0])]
+        if len(makers) < len(expected.tags[id]):
+            return
+        self.store.set("tag", id=id, n=value)
+        self._make_all_again()
+        row = self.store.get("tag", id)
+        assert row is not None
+        assert row.n == value, f"a user's value of tag {id} is gone"
+        for rule, source, _ in makers:
+            self._force(rule, source)
+        self.settle()
+
+    def _do_correct_page(self, place: int, value: int) -> None:
+        """The same with a page of a fan-out."""
+        fans = [rule for rule in self.plan.rules if rule.page and self._can_force(rule.name)]
+        expected = self._expected_at_rest()
+        if expected is None or not fans:
+            return
+        rule = fans[place % len(fans)]
+        level, position = self.plan.level_of(rule), PAGES.index(str(rule.page)) + 1
+        rows = [at for at in sorted(expected.nodes) if not any(at[1 + position :])]
+        rows = [at for at in rows if expected.nodes[at].get(rule.sets[0]) is not None]
+        if not rows:
+            return
+        at = rows[place % len(rows)]
+        given: dict[str, Any] = {rule.sets[0]: value}
+        self.store.set("node", **self._named(at), **given)
+        self._make_all_again()
+        row = self.store.get(
+            "node", at[0], **{k: v for k, v in self._named(at).items() if k != "id"}
+        )
+        assert row is not None
+        assert getattr(row, rule.sets[0]) == value, f"a user's value of page {at} is gone"
+        self._force(rule.name, cut(at, level))
+        self.settle()
+
+    def _do_delete_tag(self, id: int) -> None:
+        """Delete a row that runs make: it is gone until they run again."""
+        if self._expected_at_rest() is None:
+            return
+        self.store.delete("tag", id)
+        self.model.votes.pop(id, None)
+        self.settle()
+        assert self.store.get("tag", id) is None
+        self._make_all_again()
+
+    def _expected_at_rest(self) -> Expected | None:
+        """Return what must be there, None where that is not known: something failed, or a function is being called."""
+        if self._depth or self.is_broken:
+            return None
+        self.settle()
+        self._is_quiet = False
+        return expected_of(self.model, is_broken=False)
+
+    def _can_force(self, name: str) -> bool:
+        rule = next(rule for rule in self.plan.rules if rule.name == name)
+        return any(key in self.plan.sources for key in rule.on)
+
+    def _force(self, name: str, source: Row) -> None:
+        """Let a run be due as if an `on` key had changed."""
+        rule = next(rule for rule in self.plan.rules if rule.name == name)
+        key = next(key for key in rule.on if key in self.plan.sources)
+        at = cut(source, self.plan.levels[key])
+        self._do_set(at, {key: self.model.given.get(at, {}).get(key)}, force=True)
+
+    def _make_all_again(self) -> None:
+        """Run all rules again that make rows: users' values stay."""
+        for rule in self.plan.rules:
+            if rule.page or rule.owned:
+                self.store.backfill(rule.name, force=True)
+        self.settle()
+
     def _do_complete(self, id: int, value: int) -> None:
         """Give the key that some rules read, once."""
         own = self.model.given.get((id, 0, 0), {})
@@ -541,6 +684,7 @@ class World:
         self._check_errors(expected)
         self._check_nodes(expected)
         self._check_parts(expected)
+        self._check_tags(expected)
         states = {state for counts in self.store.status().tasks.values() for state in counts}
         assert states <= {"dead"}, states
         for change in self._changes:
@@ -604,6 +748,21 @@ class World:
             shown(place[1:], own) for place, own in expected.parts.items() if place[1] not in murky
         ]
         assert sorted(found) == sorted(wanted)
+
+    def _check_tags(self, expected: Expected) -> None:
+        makers = {rule.name for rule in self.plan.rules if rule.owned or rule.page}
+        if any(name in makers for name, _ in expected.unknown):
+            return  # any row may have been made by what is not known
+        keys = ("n", "m", "vote", *self.plan.derived_of("tag"))
+        found = {row.id: [getattr(row, key) for key in keys] for row in self.store.rows("tag")}
+        wanted = {}
+        for id in {*expected.tags, *self.model.votes}:
+            tag = tag_of(self.model, expected, id)
+            wanted[id] = [tag.get(key) for key in keys]
+        murky = {id for name, id in expected.unknown if name in self.plan.derived_of("tag")}
+        for id in murky & found.keys() & wanted.keys():  # what was given up on is as it was
+            found[id], wanted[id] = found[id][:3], wanted[id][:3]
+        assert found == wanted
 
 
 class Clock:

@@ -268,7 +268,9 @@ class Runs:
                     return
                 source = Source(row, inputs.names[i], inputs.on_numbers[i])
                 if page == 0:
-                    written = replace_pages(tx, layouts, claim.spec, source, [item], cause)
+                    written = replace_pages(
+                        tx, layouts, claim.spec, source, [item], cause, is_whole=False
+                    )
                 else:
                     written = write_pages(
                         tx, layouts[claim.spec.table], claim.spec, source, page, [item], cause

@@ -153,12 +153,20 @@ def replace_pages(
     source: Source,
     items: Sequence[tuple[Stored, ...]],
     cause: Cause,
+    *,
+    is_whole: bool = True,
 ) -> Written:
-    """Make a fan-out's pages exactly `items`."""
+    """Make a fan-out's pages exactly `items`.
+
+    Args:
+        is_whole: not the first of more: then pages whose value a user has given since stay, as they may yet be made.
+    """
     layout = layouts[spec.table]
     before = _pages_before(tx, layout, spec, source)
     written = write_pages(tx, layout, spec, source, 0, items, cause)
     spare = {page: old for page, old in before.items() if page >= len(items)}
+    if not is_whole:
+        spare = {page: old for page, old in spare.items() if old.own <= source.number}
     own = {old.number for page, old in spare.items() if page > 0 and _is_made_by(old, spec)}
     others = _made_by_others_too(tx, layout, spec, sorted(own))
     for row, other in others.items():
