@@ -4,9 +4,10 @@ is made; everything else works like any other name."""
 from __future__ import annotations
 
 import keyword
-from dataclasses import make_dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 
 import motion
@@ -47,6 +48,17 @@ def test_a_key_that_cannot_be_called_so_is_refused_with_the_reason(
         return
     with pytest.raises(motion.SchemaError, match=why):
         open_store(schemas={"t": table(name)})
+
+
+def test_an_option_of_set_is_taken_for_no_key(open_store: OpenStore) -> None:
+    store = open_store(schemas={"t": table("text")})
+    for option in ("force", "if_unchanged"):
+        values: dict[str, Any] = {"text": "a", option: 9.5}
+        with pytest.raises(motion.InvalidArgument, match=f"{option}=. takes True or False"):
+            store.set("t", **values)
+        with store.transaction() as tx, pytest.raises(motion.InvalidArgument):
+            tx.set("t", **values)
+    assert store.rows("t") == []
 
 
 def test_a_page_key_is_not_called_like_a_parameter_of_get(open_store: OpenStore) -> None:
@@ -192,3 +204,20 @@ def test_the_largest_id_is_an_id_and_none_comes_after_it(open_store: OpenStore) 
     assert [(row.id, row.a) for row in store.rows("t")] == [(each, "A") for each in ids]
     with pytest.raises(motion.InvalidValue, match="64 bits"):
         store.set("t", id=2**63)
+
+
+@dataclass
+class Doc:
+    id: int
+    text: str
+    vector: Annotated[np.ndarray, motion.Vector(2)]
+
+
+@pytest.mark.parametrize("k", [2**31, 2**63, 10**30])
+def test_a_search_may_ask_for_more_than_there_can_be(open_store: OpenStore, k: int) -> None:
+    store = open_store(schemas={"doc": Doc})
+    store.set_many("doc", [{"id": 1, "text": "a b", "vector": np.ones(2)}, {"id": 2, "text": "b"}])
+    assert [hit.id for hit in store.search("doc.text", text="a b", k=k)] == [1, 2]
+    assert [hit.id for hit in store.search("doc.vector", np.ones(2), k=k)] == [1]
+    assert len(store.search(["doc.vector", "doc.text"], np.ones(2), text="b", k=k)) == 2
+    assert [hit.id for hit in store.search("doc.text", text="b", k=k, where={"id": 2})] == [2]

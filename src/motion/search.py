@@ -199,6 +199,10 @@ def _counted(queries: Sequence[Any] | FloatArray, is_batch: bool) -> str:
     return f"a batch of {len(queries)}" if is_batch else "one"
 
 
+MORE_THAN_ANY = 2**53
+"""More rows than any store has: a larger `k` asks for all of them, by a number that SQL and NumPy take."""
+
+
 def _checked_k(k: Any) -> int:
     try:
         found = operator.index(k)
@@ -206,7 +210,7 @@ def _checked_k(k: Any) -> int:
         found = 0
     if found < 1:
         raise SearchError(f"search(k=) takes an int of at least 1, but was given {k!r}.")
-    return found
+    return min(found, MORE_THAN_ANY)
 
 
 # -- answering --

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from motion.database import Database, TableName, Where, delete_operation, set_operation
 from motion.derive import CURRENT
-from motion.errors import InvalidArgument, WaitInsideRun
+from motion.errors import InvalidArgument, WaitInsideRun, shortened
 from motion.intake import COMMIT_EVERY, chunks_of, match_of, operations_of
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation, SetOperation
@@ -288,6 +288,9 @@ def one_set(
 ) -> SetOperation:
     """Return the write of one row, named by its table and id or by the row as it was read."""
     table, key = named_row(database, given)
+    for option, value in (("force", force), ("if_unchanged", if_unchanged)):
+        if not isinstance(value, bool):  # it was meant as a key's, and no key is called so
+            raise InvalidArgument(f"set({option}=)", shortened(value), "True or False")
     if if_unchanged and not key:
         expected = "False, or a row that was read as the first argument: store.set(row, n=2, if_unchanged=True)"
         raise InvalidArgument("set(if_unchanged=)", "True", expected)
