@@ -433,7 +433,7 @@ def test_nothing_is_removed_when_a_bad_row_stops_the_load(catalog: motion.Store)
 def test_many_rows_are_removed_part_by_part_and_others_write_between(
     products: motion.Store,
 ) -> None:
-    products.set_many("product", ({"url": f"a{i}", "shop": "a"} for i in range(3_000)))
+    products.set_many("product", ({"url": f"a{i}", "shop": "a"} for i in range(12_000)))
     products.set_many("product", ({"url": f"b{i}", "shop": "b"} for i in range(50)))
     seen: list[int] = []
 

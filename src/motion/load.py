@@ -40,8 +40,8 @@ from motion.persistence.writes import (
 )
 from motion.schema import Table
 
-FIRST_PART, PART_S = 200, 0.008
-"""Rows that are pruned in the first transaction, and what each is meant to take: another writer waits for one at most."""
+FIRST_PART, PART_S = 1_000, 0.008
+"""Rows that are pruned in one transaction at least, and what each is meant to take: another writer waits for one at most."""
 
 VALUES_AT_ONCE = 500
 """Values whose rows are looked for in one transaction, where most of them have none to be pruned."""
