@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import motion
+from tests.conftest import Garment, OpenStore
 
 
 @dataclass
@@ -278,3 +279,36 @@ def test_a_page_that_gives_its_own_value_up_derives_from_the_inherited_one(inlin
         store.set("paged", id=1, hit_page=2, text=None).wait(timeout=20)
         found = store.sql("SELECT upper FROM paged WHERE hit_page = 2").to_pylist()
     assert found == [{"upper": "A"}]
+
+
+def test_a_load_into_a_new_store_measures_on_its_first_rows(open_store: OpenStore) -> None:
+    here, inline = threading.current_thread(), 0
+
+    @motion.trigger(on="garment.name", sets="garment.shop")
+    def shop(name: str) -> str:
+        nonlocal inline
+        inline += threading.current_thread() is here
+        return name.upper()
+
+    for attempt in range(
+        5
+    ):  # a busy machine may hold up the first calls for so long that they do not seem cheap
+        store = open_store(f"new{attempt}", schemas={"garment": Garment}, triggers=[shop])
+        given = [{"id": i, "name": f"n{i}"} for i in range(1, 5_001)]
+        store.set_many("garment", given, commit_every=5_000).wait(timeout=60)
+        assert [row.shop for row in store.rows("garment")] == [f"N{i}" for i in range(1, 5_001)]
+        if inline:
+            break
+    assert inline == 4_800
+
+
+def test_a_load_of_one_chunk_is_one_commit_in_a_new_store_too(open_store: OpenStore) -> None:
+    @motion.trigger(on="garment.name", sets="garment.shop")
+    def shop(name: str) -> str:
+        return name.upper()
+
+    store = open_store(schemas={"garment": Garment}, triggers=[shop])
+    given: list[dict[str, Any]] = [{"id": i, "name": f"n{i}"} for i in range(1, 1_000)]
+    with pytest.raises(motion.BadRows):
+        store.set_many("garment", [*given, {"id": 1_000, "name": 7}])
+    assert store.rows("garment") == []

@@ -54,17 +54,18 @@ class Costs:
         self._recent: dict[str, _Recent] = {}
 
     def note(self, code: CodeName, seconds: float, calls: int) -> None:
-        """Take in that some calls took so long together. It takes repeated measurements to change a verdict."""
+        """Take in that some calls took so long together. It takes several calls to change a verdict."""
         trigger, each = code[0], seconds / max(calls, 1)
         with self._lock:
-            self._each[trigger] = each
+            # One quick call, such as one that found its answer in a cache, says little of the next thousand.
+            self._each[trigger] = max(each, self._each.get(trigger, 0.0) / 8)
             sums = self._unkept.setdefault(code, [0, 0.0])
             sums[0] += calls
             sums[1] += seconds
             self._is_any_new = True
             self._recent.setdefault(trigger, _Recent()).add(calls)
             streak = self._streaks.get(trigger, 0)
-            streak = max(streak, 0) + 1 if each < CHEAP_S else min(streak, 0) - 1
+            streak = max(streak, 0) + calls if each < CHEAP_S else min(streak, 0) - calls
             self._streaks[trigger] = streak
             if streak >= REPEATS:
                 self._cheap.add(trigger)
@@ -82,11 +83,15 @@ class Costs:
             self._cheap.discard(trigger)
 
     def seconds_each(self, trigger: str) -> float | None:
-        """Return what one call took when last measured, None where it has not run."""
+        """Return what one call is expected to take, None where it has not run."""
         return self._each.get(trigger)
 
     def is_cheap(self, trigger: str) -> bool:
         return trigger in self._cheap
+
+    def is_judged(self, trigger: str) -> bool:
+        """Whether enough calls were measured to tell whether a trigger is cheap."""
+        return abs(self._streaks.get(trigger, 0)) >= REPEATS
 
     # -- for the store to keep --
 

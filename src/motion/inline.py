@@ -6,7 +6,7 @@ writes through the store is left to a task, by not being there: the write makes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -67,6 +67,16 @@ class InlineRuns:
                 chain.append(spec)
                 have.update(spec.sets)
         return chain
+
+    def unjudged(self, table: str, given: Iterable[str]) -> list[str]:
+        """Return the triggers that would run on these keys if they were known to be cheap, of which that is not known."""
+        have, found = set(given), []
+        for spec, needed in self._eligible_of(table):
+            if needed <= have and self._database.has_code(spec):
+                have.update(spec.sets)
+                if spec.inline is None and not self._database.costs.is_judged(spec.name):
+                    found.append(spec.name)
+        return found
 
     def _may_run_now(self, spec: TriggerSpec) -> bool:
         is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)

@@ -43,6 +43,12 @@ class Chunk:
     columns: Mapping[str, Sequence[Any]]
     given: Sequence[Any] = field(default_factory=list)
 
+    def part(self, rows: range) -> Chunk:
+        """Return some of its rows."""
+        columns = {name: values[rows.start : rows.stop] for name, values in self.columns.items()}
+        given = [self.given[i] for i in rows]
+        return Chunk(self.start + rows.start, len(rows), columns, given)
+
 
 def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
     """Read a source of rows in chunks of at most `size`, holding one at a time.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from motion.errors import (
 )
 from motion.faults import reach
 from motion.given_ids import GivenIds
+from motion.inline import InlineRuns
 from motion.intake import (
     COMMIT_EVERY,
     Chunk,
@@ -47,6 +48,9 @@ VALUES_AT_ONCE = 500
 """Values whose rows are looked for in one transaction, where most of them have none to be pruned."""
 
 GIVE_WAY_S = 0.0005
+
+MEASURED_ROWS, PATIENCE_S = 200, 0.1
+"""The rows of a first part that measures, and how long a load waits for what they tell."""
 
 Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
 """Does what a function gives from what it sees in the transaction."""
@@ -81,7 +85,8 @@ class Load:
     def run(self, rows: Any) -> Change:
         try:
             for chunk in chunks_of(self._table, rows, self._commit_every):
-                self._write(chunk)
+                for part in self._parts_of(chunk):
+                    self._write(part)
             self._delete_others()
         finally:
             if self._prune is not None:
@@ -91,6 +96,25 @@ class Load:
             self._database, last, table=self._table.name, ids=self._ids, count=self._written,
             rejected=self._rejected, further=further,
         )  # fmt: skip
+
+    def _parts_of(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Begin a load of several chunks with a small one, where it is not known yet which triggers are so cheap that they
+        run with the write: by the time for the rest, it is."""
+        is_one_of_several = chunk.start == 0 and chunk.count == self._commit_every
+        runs = InlineRuns(self._database)
+        if not (
+            is_one_of_several
+            and chunk.count > 2 * MEASURED_ROWS
+            and self._database.runs_code
+            and runs.unjudged(self._table.name, chunk.columns)
+        ):
+            yield chunk
+            return
+        yield chunk.part(range(MEASURED_ROWS))
+        ends_s = clock.monotonic_s() + PATIENCE_S
+        while clock.monotonic_s() < ends_s and runs.unjudged(self._table.name, chunk.columns):
+            clock.sleep(PATIENCE_S / 50)
+        yield chunk.part(range(MEASURED_ROWS, chunk.count))
 
     def _write(self, chunk: Chunk) -> None:
         columns, count = self._checked(chunk)
