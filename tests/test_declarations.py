@@ -4,7 +4,7 @@ and what a parameter's type says of None is understood in every form in which pe
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, make_dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
@@ -59,10 +59,6 @@ def numbers(text: str) -> Iterator[int]:
     yield len(text)
 
 
-async def streams(text: str) -> AsyncIterator[str]:
-    yield text
-
-
 async def is_wanted(row: Any) -> bool:
     return False
 
@@ -83,7 +79,6 @@ class Shop:
         (with_default, {}, "default 'en'.*never be used"),
         (two_texts, {"sets": ("note.out", "note.lang")}, "one key of type str"),
         (numbers, {"sets": "note.size"}, "one key of type str"),
-        (streams, {}, "async generator"),
         (Shop().upper, {}, "marks a function"),
         (len, {}, "marks a function"),
         (Shop(), {}, "no name"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,24 @@ def ideas(text: str) -> Iterator[str]:
     yield from parts_and_fail(text)
 
 
+async def parts_and_fail_later(text: str) -> AsyncIterator[str]:
+    for part in parts_and_fail(text):
+        await asyncio.sleep(0)
+        yield part
+
+
+@motion.trigger(on="ask.text", sets="ask.answer")
+async def answer_later(text: str) -> AsyncIterator[str]:
+    async for part in parts_and_fail_later(text):
+        yield part
+
+
+@motion.trigger(on="ask.text", sets="ask.idea", page="idea_page")
+async def ideas_later(text: str) -> AsyncIterator[str]:
+    async for part in parts_and_fail_later(text):
+        yield part
+
+
 @motion.trigger(on="ask.text", sets="ask.idea", page="idea_page")
 def listed(text: str) -> list[str]:
     return list(parts_and_fail(text))
@@ -97,10 +115,11 @@ both = pytest.mark.parametrize("read", READERS, ids=["thread", "loop"])
 
 
 @both
+@pytest.mark.parametrize("trigger", [answer, answer_later])
 def test_a_stream_of_parts_raises_after_the_parts_that_came(
-    open_store: OpenStore, read: Reader
+    open_store: OpenStore, read: Reader, trigger: Any
 ) -> None:
-    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    store = open_store(schemas=SCHEMAS, triggers=[trigger])
     change = store.set("ask", id=1, text="a b bad c")
     assert read(change.stream("answer", parts=True)) == (["a", "b"], "TaskFailed")
 
@@ -120,6 +139,48 @@ def test_who_reads_late_gets_the_parts_of_a_run_that_failed_and_not_those_of_ano
     assert read(third.stream("answer", parts=True)) == (["cd"], "")
 
 
+def test_texts_of_async_generators_grow_at_once_and_are_whole_at_the_end(
+    open_store: OpenStore,
+) -> None:
+    begun, closed = [], []
+
+    @motion.trigger(on="ask.text", sets="ask.answer", timeout=20, concurrency=3)
+    async def together(text: str) -> AsyncIterator[str]:
+        begun.append(text)
+        try:
+            yield text
+            while len(begun) < 3:
+                await asyncio.sleep(0.001)
+            yield "!"
+        finally:
+            closed.append(text)
+
+    store = open_store(schemas=SCHEMAS, triggers=[together])
+    changes = [store.set("ask", id=id, text=text) for id, text in enumerate("abc", 1)]
+    found = ["".join(change.stream("answer", parts=True)) for change in changes]
+    assert found == ["a!", "b!", "c!"]
+    assert [row.answer for row in store.rows("ask")] == ["a!", "b!", "c!"]
+    assert sorted(closed) == ["a", "b", "c"]
+
+
+def test_an_async_generator_that_takes_too_long_fails_and_is_closed(open_store: OpenStore) -> None:
+    closed = threading.Event()
+
+    @motion.trigger(on="ask.text", sets="ask.answer", timeout=0.1)
+    async def slow(text: str) -> AsyncIterator[str]:
+        try:
+            yield text
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    store = open_store(schemas=SCHEMAS, triggers=[slow])
+    change = store.set("ask", id=1, text="a")
+    assert taken(change.stream("answer", parts=True)) == (["a"], "TaskFailed")
+    assert "CallTimeout" in change.errors[0].error
+    assert closed.wait(20)
+
+
 def test_parts_of_a_run_that_failed_are_read_by_another_process(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[answer])
     key = store.set("ask", id=1, text="a b bad").wait(raise_errors=False).key
@@ -130,16 +191,17 @@ def test_parts_of_a_run_that_failed_are_read_by_another_process(open_store: Open
 
 
 @both
+@pytest.mark.parametrize("trigger", [ideas, ideas_later])
 def test_a_stream_of_pages_raises_after_the_pages_that_came(
-    open_store: OpenStore, read: Reader
+    open_store: OpenStore, read: Reader, trigger: Any
 ) -> None:
-    store = open_store(schemas=SCHEMAS, triggers=[ideas])
+    store = open_store(schemas=SCHEMAS, triggers=[trigger])
     store.set("ask", id=1, text="x y z").wait()
     found, error = read(store.set("ask", id=1, text="a b bad").stream("idea"))
     assert ([row.idea for row in found], error) == (["a", "b"], "TaskFailed")
 
 
-@pytest.mark.parametrize("trigger", [ideas, listed])
+@pytest.mark.parametrize("trigger", [ideas, ideas_later, listed])
 def test_pages_of_the_last_run_are_not_given_for_those_of_a_new_one(
     open_store: OpenStore, trigger: Any
 ) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Protocol
@@ -231,7 +232,7 @@ class Calls:
         columns = [] if trigger.spec.batch else _argument_columns(trigger.spec, batch)
         self._columns = [list(column) for column in columns]
         self._read = (
-            _generator_reader(trigger.spec, target, on_item) if trigger.spec.is_generator else None
+            _GeneratorReader(trigger.spec, target, on_item) if trigger.spec.is_generator else None
         )
 
     def make(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
@@ -264,7 +265,7 @@ class Calls:
         try:
             given = self._function(*arguments)
             if self._read is not None:
-                given = self._read(rows.start, given)
+                given = self._read.now(rows.start, given)
             return _one_each(self._spec, rows, given) if self._spec.batch else [given]
         except _NotPassedOn as exc:  # the store's error: the row is put off
             raise exc.__cause__ or exc from None
@@ -292,8 +293,11 @@ class Calls:
             await asyncio.sleep(self._turns.wait_s())
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                given = await self._function(*self._arguments(rows))
+                given = self._function(*self._arguments(rows))
+                given = await (given if self._read is None else self._read.later(rows.start, given))
             return _one_each(self._spec, rows, given) if self._spec.batch else [given]
+        except _NotPassedOn as exc:  # the store's error: the row is put off
+            raise exc.__cause__ or exc from None
         except TimeoutError as exc:  # its own, or one of the function's
             halves = _halves(rows, CallTimeout(timeout_s or 0) if limit.expired() else exc)
         except BaseException as exc:
@@ -446,37 +450,44 @@ class _NotPassedOn(Exception):
     """An item could not be passed on, for which its row is not to blame."""
 
 
-def _generator_reader(
-    spec: TriggerSpec, target: Table, on_item: OnItem | None
-) -> Callable[[int, Any], Any]:
-    """Return what reads a generator to its end: its pages as a list, or its parts as one text."""
+class _GeneratorReader:
+    """Reads generators to their end, and passes on what they give: their pages as a list, or their parts as one text."""
 
-    def pass_on(index: int, place: int, item: tuple[Stored, ...]) -> None:
-        if on_item is not None:
+    def __init__(self, spec: TriggerSpec, target: Table, on_item: OnItem | None) -> None:
+        self._spec, self._target, self._on_item = spec, target, on_item
+
+    def now(self, index: int, generator: Any) -> Any:
+        items: list[Any] = []
+        for item in generator:
+            self._pass_on(index, items, item)
+        return self._whole(items)
+
+    async def later(self, index: int, generator: Any) -> Any:
+        """Do the same with an asynchronous one. Passing on may write, so a thread does it: the event loop goes on."""
+        items: list[Any] = []
+        async with aclosing(generator):
+            async for item in generator:
+                await asyncio.to_thread(self._pass_on, index, items, item)
+        return self._whole(items)
+
+    def _pass_on(self, index: int, items: list[Any], item: Any) -> None:
+        place = len(items)
+        if self._spec.page is None:
+            items.append(item)
+            stored: tuple[Stored, ...] = (item,)
+            if not isinstance(item, str):
+                return
+        else:
+            items.append(taken(item))
+            stored = _page(self._spec, self._target, item)
+        if self._on_item is not None:
             try:
-                on_item(index, place, item)
+                self._on_item(index, place, stored)
             except BaseException as exc:
                 raise _NotPassedOn from exc
 
-    def joined(index: int, generator: Any) -> str:
-        parts = []
-        for part, text in enumerate(generator):
-            parts.append(text)
-            if isinstance(text, str):
-                pass_on(index, part, (text,))
-        return "".join(parts)
-
-    if spec.page is None:
-        return joined
-
-    def read(index: int, generator: Any) -> list[Any]:
-        items = []
-        for page, item in enumerate(generator):
-            items.append(taken(item))
-            pass_on(index, page, _page(spec, target, item))
-        return items
-
-    return read
+    def _whole(self, items: list[Any]) -> Any:
+        return items if self._spec.page else "".join(items)
 
 
 # -- reading results --

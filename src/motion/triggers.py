@@ -472,12 +472,8 @@ def bind(
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
     parameters = _parameters(name, function, table, tables, components, component)
-    is_async = is_async_function(function)
-    if inspect.isasyncgenfunction(function):
-        raise TriggerError(
-            f"trigger {name!r}: it is an async generator, which triggers are not so far; await a list, or write a plain "
-            f"generator."
-        )
+    is_async_generator = inspect.isasyncgenfunction(function)
+    is_async = is_async_generator or is_async_function(function)
     spec = TriggerSpec(
         name=name,
         table=table.name,
@@ -494,7 +490,7 @@ def bind(
         ),
         batch=declaration.batch,
         is_async=is_async,
-        is_generator=inspect.isgeneratorfunction(function),
+        is_generator=is_async_generator or inspect.isgeneratorfunction(function),
         retries=declaration.retries,
         discard_after_s=declaration.discard_after_s,
         discard_beyond=declaration.discard_beyond,
