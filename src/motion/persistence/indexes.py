@@ -159,7 +159,7 @@ class VectorIndexes:
                     pass
             except StoreClosed:
                 return
-            except Exception:
+            except BaseException:  # whatever it is, the thread goes on
                 logger.exception("an index could not be improved; searches go on without")
 
     def _tend_some(self) -> bool:
