@@ -132,6 +132,19 @@ def test_a_parameter_that_sql_has_nothing_for_is_refused(
             ask()
 
 
+@pytest.mark.parametrize("params", ["a", {"a": 1}, {"a"}, b"a", 5])
+def test_parameters_are_a_list_of_values(store: motion.Store, params: Any) -> None:
+    store.set("thing", id=1, text="a")
+    for ask in (
+        lambda: store.rows("thing", where="text = ?", params=params),
+        lambda: store.sql("select ?", params),
+        lambda: store.search("thing.text", text="a", where="text = ?", params=params),
+    ):
+        with pytest.raises(motion.InvalidArgument, match="a list with a value for each"):
+            ask()
+    assert len(store.rows("thing", where="text = ?", params=("a",))) == 1
+
+
 def test_a_condition_may_end_with_a_comment(store: motion.Store) -> None:
     store.set("thing", id=1, text="a")
     assert len(store.rows("thing", where="text = 'a' -- the one")) == 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -454,6 +454,7 @@ class Database:
             named |= dict(where) if isinstance(where, Mapping) else {}
             wanted = {name: known.key(name).encode(value) for name, value in named.items()}
             sql = where if isinstance(where, str) else None
+            _check_params(params)
             with self.backend.read() as tx:
                 return noted.read(tx, known, wanted, sql, params, order_by, limit, inherit=inherit)
         layout = self.layout(table)
@@ -478,6 +479,7 @@ class Database:
         if timeout is not None and not (_is_number(timeout) and timeout > 0):
             raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
         _check_limit("sql(limit=)", limit)
+        _check_params(params)
         enums = frozenset().union(*(table.enums for table in self.tables))
         given = [encode_parameter(value, enums) for value in params]
         names, found = self.backend.query(query, given, timeout_s=timeout, limit=limit)
@@ -575,6 +577,7 @@ def condition_of(
     layout: Layout, where: Where, params: Sequence[Any]
 ) -> tuple[str | None, Sequence[Any]]:
     """Return `where` as SQL with its parameters; a dict is a conjunction of equalities of what rows show."""
+    _check_params(params)
     if where is None or isinstance(where, str):
         return where, params
     if params:
@@ -590,6 +593,13 @@ def condition_of(
         parts.append("(" + " OR ".join([f"({condition})"] * len(alike)) + ")")
         values += [each for each in alike for _ in range(times)]
     return " AND ".join(parts), values
+
+
+def _check_params(params: Any) -> None:
+    """Refuse what is no list of values: of a dict SQL would get the keys, and of a text its letters."""
+    if isinstance(params, str | bytes | Mapping | Set) or not isinstance(params, Iterable):
+        given = f"{shortened(params)} ({type(params).__name__})"
+        raise InvalidArgument("params=", given, "a list with a value for each ?")
 
 
 def _check_limit(argument: str, limit: Any) -> None:
