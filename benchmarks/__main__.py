@@ -36,6 +36,7 @@ FIGURES: list[Callable[[], Figure | list[Figure]]] = [
     scale.pruned,
     search.nearest,
     search.filtered,
+    search.churned,
     search.fresh,
     search.opening,
     search.promotion,

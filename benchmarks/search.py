@@ -185,6 +185,50 @@ def fresh(count: int = 100) -> Figure:
     return Figure(work, 1000 * p50, "ms p50", 1000 * limit, p50 / limit, "times", "≤ 2 ms", "")
 
 
+def churned() -> list[Figure]:
+    """The ten nearest after a fifth of the rows got other vectors, a tenth one and the same, and the nearest hundred to each
+    of ten queries were deleted; limit: the bare call of usearch, on what is then there."""
+    from usearch.index import Index
+
+    count, queries = 6 * COUNT // 10, vectors(QUERIES, 3)
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as opened:
+        held = vectors(count, 2)
+        rows = ({"id": i, "tenth": i % 10, "embedding": v} for i, v in enumerate(held))
+        opened.set_many(SCHEMA, rows)
+        opened.search(SEARCHED, held[0])
+        until_kept(Path(folder))
+        held[: count // 5] = vectors(count // 5, 6)
+        held[count // 5 : 3 * count // 10] = vectors(1, 7)
+        opened.set_many(SCHEMA, ({"id": i, "embedding": held[i]} for i in range(3 * count // 10)))
+        gone = {int(i) for q in queries[:10] for i in np.argsort(-(held @ q))[:100]}
+        for i in gone:
+            opened.delete(SCHEMA, i)
+        left = np.array([i for i in range(count) if i not in gone])
+        bare = Index(ndim=DIM, metric="cos")
+        bare.add(left, held[left])
+        value, limit, right, library = [], [], 0, 0
+        for query in queries:
+            started = time.perf_counter()
+            keys = bare.search(query, 10, threads=1).keys
+            limit.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            hits = opened.search(SEARCHED, query, k=10)
+            value.append(time.perf_counter() - started)
+            scores = held @ query
+            edge = np.sort(scores[left])[-10] - 1e-6
+            right += sum(scores[hit.id] >= edge for hit in hits)
+            library += int((scores[keys] >= edge).sum())
+    p50, of_bare = 1000 * statistics.median(value), 1000 * statistics.median(limit)
+    work = f"10 nearest of {count:,} × {DIM}, right after churn"
+    total = 10 * QUERIES
+    return [
+        Figure(work, p50, "ms p50", of_bare, p50 / of_bare, "times", "", ""),
+        Figure(
+            "the same: recall of the true ten", right / total, "", library / total, right / total, "", "≥ 0.98", "1",
+        ),
+    ]  # fmt: skip
+
+
 def opening() -> list[Figure]:
     """Opening the store with its index, and its first search."""
     all_of = filled()

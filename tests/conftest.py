@@ -15,6 +15,7 @@ import pytest
 
 import motion
 from motion import clock
+from motion.vectors import hnsw, widths
 
 OpenStore = Callable[..., motion.Store]
 
@@ -67,6 +68,16 @@ def _system_time() -> Iterator[None]:
     """Give the time back that a test has moved."""
     yield
     clock.reset()
+
+
+@pytest.fixture
+def graph_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search few vectors by a graph too, whether that is faster or not."""
+    monkeypatch.setattr(hnsw, "SMALL", 0)
+    monkeypatch.setattr(hnsw, "FEW", 100)
+    monkeypatch.setattr(hnsw, "LEFT_FRESH", 20)
+    monkeypatch.setattr(hnsw, "SPENT_AT_LEAST", 100)
+    monkeypatch.setattr(widths, "WORK", 0)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 COUNT = 2_500
 PATH = "spot.at"
 
+pytestmark = pytest.mark.usefixtures("graph_at_any_size")
+
 
 @dataclass
 class Spot:

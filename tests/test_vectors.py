@@ -22,6 +22,8 @@ DIM = 16
 METRICS: list[Metric] = ["cosine", "dot", "l2"]
 Make = Callable[[int, Metric], VectorIndex]
 
+pytestmark = pytest.mark.usefixtures("graph_at_any_size")
+
 
 def settled(dim: int, metric: Metric) -> VectorIndex:
     """An approximate index that is tended after every change, so that its graph is always whole."""

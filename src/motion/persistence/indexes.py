@@ -30,6 +30,9 @@ from motion.vectors.base import FloatArray, Found, IntArray, VectorIndex
 
 logger = logging.getLogger(__name__)
 
+FORM = "measured graph"
+"""Of what index files hold. One of another form is not read, and written over: the index is made again from the rows."""
+
 LOADED_AT_ONCE = 10_000
 VERSIONS_HELD = 3
 KEPT_AFTER = 2_000
@@ -233,7 +236,7 @@ class Follower:
 
     @property
     def _of(self) -> str:
-        return f"{self._path} version {self.version}, {self.key.metric} of {self.key.dim}"
+        return f"{FORM} of {self._path} version {self.version}, {self.key.metric} of {self.key.dim}"
 
     # -- following the rows --
 
@@ -263,7 +266,12 @@ class Follower:
             count, dim = parts["matrix"].shape
             index = self._new_index(dim, count)
             index.restore(parts)
-        except (KeyError, ValueError, RuntimeError):  # another version of the library, for one
+        except (
+            KeyError,
+            ValueError,
+            IndexError,
+            RuntimeError,
+        ):  # another version of the library, for one
             self._files.note_damage(self._file)
             return
         self._index, self.position = index, position

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from motion.schema import IndexKind, Metric
-from motion.vectors import hnsw
 from motion.vectors.base import VectorIndex
 from motion.vectors.exact import ExactIndex
+from motion.vectors.graph import is_available, usearch_index
+from motion.vectors.hnsw import HnswIndex
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +27,12 @@ def make_index(path: str, dim: int, metric: Metric, kind: IndexKind, count: int)
         MissingPackage: "hnsw" is asked for and usearch is not installed.
     """
     if kind == "hnsw":
-        hnsw.usearch_index(dim, metric)
-        return hnsw.HnswIndex(dim, metric, 0)
+        usearch_index(dim, metric)
+        return HnswIndex(dim, metric, 0)
     if kind == "exact" or metric == "dot":
         return ExactIndex(dim, metric)
-    if hnsw.is_available():
-        return hnsw.HnswIndex(dim, metric, APPROXIMATE_FROM)
+    if is_available():
+        return HnswIndex(dim, metric, APPROXIMATE_FROM)
     if count > APPROXIMATE_FROM:
         logger.warning(
             "%s holds %d vectors and is searched exactly; an approximate index is many times faster from %d on: "

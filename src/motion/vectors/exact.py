@@ -9,17 +9,14 @@ import numpy as np
 from motion.locks import SharedLock
 from motion.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
+from motion.vectors.compare import candidates, prepared, scores, scores_at, settled
 
 FIRST_CAPACITY = 256
-TINY = 1e-20
 QUERIES_AT_ONCE = 32
 """Queries compared in one product: what they score with every vector is in memory at once."""
 
-CHOSEN_AT_ONCE = 512
-"""Vectors copied together and compared while they are in the cache, where only some rows are."""
-
-SORTED_WHOLE = 256
-"""Scores that are all sorted, as looking for the best of them first takes longer."""
+LOOKED_UP = 2_000
+"""Rows up to which each is looked up by itself; beyond, all that are there are looked through at once."""
 
 
 class ExactIndex:
@@ -40,7 +37,7 @@ class ExactIndex:
         return len(self._place)
 
     def put(self, rows: Sequence[int], vectors: FloatArray) -> None:
-        vectors = self.prepared(vectors)
+        vectors = prepared(self.metric, vectors)
         fresh = [i for i, row in enumerate(rows) if row not in self._place]
         if len(fresh) < len(rows):
             for i, row in enumerate(rows):
@@ -54,9 +51,7 @@ class ExactIndex:
         self.remove_moving(rows)
 
     def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
-        return self.nearest(
-            self.prepared(queries), k, None if among is None else self.places(among)
-        )
+        return self.nearest(prepared(self.metric, queries), k, among)
 
     def tend(self, lock: SharedLock) -> bool:
         return False
@@ -88,7 +83,9 @@ class ExactIndex:
         return self._matrix[places]
 
     def places(self, rows: Iterable[int]) -> IntArray:
-        """Return where the vectors of rows lie, of those that are there, in the order of the rows."""
+        """Return where the vectors of rows lie, of those that are there."""
+        if isinstance(rows, np.ndarray) and len(rows) > LOOKED_UP:
+            return np.flatnonzero(np.isin(self.rows, rows, assume_unique=True))
         place = self._place
         numbers = rows.tolist() if isinstance(rows, np.ndarray) else rows
         return np.array([place[row] for row in numbers if row in place], np.int64)
@@ -108,55 +105,32 @@ class ExactIndex:
                 self._place[mover] = moved[mover] = place
         return moved
 
-    def nearest(self, prepared: FloatArray, k: int, places: IntArray | None = None) -> list[Found]:
-        """Do as `search` does, with prepared queries, among the vectors at `places`."""
-        rows = self.rows if places is None else self._rows[places]
+    def nearest(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
+        """Do as `search` does, with prepared queries."""
+        places = None if among is None else self.places(among)
         found: list[Found] = []
-        for start in range(0, len(prepared), QUERIES_AT_ONCE):
-            part = prepared[start : start + QUERIES_AT_ONCE]
-            scores = self._scores(self.matrix, part) if places is None else self._of(places, part)
-            found += [_best(rows, each, k) for each in scores]
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            part = queries[start : start + QUERIES_AT_ONCE]
+            found += self._of(part, k, places)
         return found
 
-    def prepared(self, vectors: FloatArray) -> FloatArray:
-        """Return vectors as they are compared: of unit length for the cosine."""
-        if self.metric != "cosine":
-            return np.asarray(vectors, np.float32)
-        vectors = np.asarray(vectors, np.float32)
-        squares: FloatArray = np.einsum("ij,ij->i", vectors, vectors)
-        if not all(TINY < square < np.inf for square in _ends(squares)):
-            # Squares of tiny numbers vanish in float32, those of huge ones are infinite.
-            largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-            vectors = np.asarray(vectors / np.where(largest > 0, largest, 1), np.float32)
-            squares = np.einsum("ij,ij->i", vectors, vectors)
-            squares[squares == 0] = 1
-        return np.asarray(vectors / np.sqrt(squares)[:, None], np.float32)
+    def nearest_at(self, query: FloatArray, k: int, places: IntArray) -> Found:
+        """Return the nearest of the vectors at places to one prepared query."""
+        return self._of(query[None], k, places)[0]
 
-    def _scores(self, matrix: FloatArray, prepared: FloatArray) -> FloatArray:
-        """Return the score of each query with each vector."""
-        if self.metric == "l2":
-            distances = [np.linalg.norm(matrix - query, axis=1) for query in prepared]
-            return -np.array(distances, np.float32).reshape(len(prepared), len(matrix))
-        if len(prepared) == 1:
-            # One thread, as fast as a product by several: it waits for memory. To wake others takes milliseconds when
-            # they are busy.
-            scores = np.einsum("ij,j->i", matrix, prepared[0])[None]
-        elif len(matrix) <= CHOSEN_AT_ONCE:
-            scores = np.einsum("ij,qj->qi", matrix, prepared)
+    def _of(self, queries: FloatArray, k: int, places: IntArray | None) -> list[Found]:
+        at = np.arange(len(self)) if places is None else places
+        rows = self._rows[at]
+        if places is None:
+            scored = scores(self.metric, self.matrix, queries)
         else:
-            scores = prepared @ matrix.T
-        # Rounding can take a cosine past 1.
-        return np.asarray(scores.clip(-1, 1) if self.metric == "cosine" else scores, np.float32)
-
-    def _of(self, places: IntArray, prepared: FloatArray) -> FloatArray:
-        """Return the score of each query with each of the vectors at these places."""
-        if len(places) <= CHOSEN_AT_ONCE:
-            return self._scores(self._matrix[places], prepared)
-        parts = [
-            self._scores(self._matrix[places[start : start + CHOSEN_AT_ONCE]], prepared)
-            for start in range(0, len(places), CHOSEN_AT_ONCE)
-        ]
-        return np.concatenate(parts, axis=1)
+            scored = scores_at(self.metric, self._matrix, places, queries)
+        found: list[Found] = []
+        for query, each in zip(queries, scored, strict=True):
+            best = candidates(self.metric, rows, each, k)
+            beside = rows[best], each[best]
+            found.append(settled(self.metric, query, beside, self._matrix[at[best]], k))
+        return found
 
     def _append(self, rows: Sequence[int], vectors: FloatArray) -> None:
         start, end = len(self._place), len(self._place) + len(rows)
@@ -172,19 +146,3 @@ class ExactIndex:
         rows = np.empty(capacity, np.int64)
         matrix[:count], rows[:count] = self._matrix[:count], self._rows[:count]
         self._matrix, self._rows = matrix, rows
-
-
-def _ends(values: FloatArray) -> list[float]:
-    """Return the smallest and the largest of values; of one, as of a single query, without asking NumPy, whose calls take
-    longer than their work."""
-    return values.tolist() if len(values) <= 1 else [float(values.min()), float(values.max())]
-
-
-def _best(rows: IntArray, scores: FloatArray, k: int) -> Found:
-    if max(k, SORTED_WHOLE) < len(scores):
-        # Ties at the edge are kept, so that which of them is returned does not depend on their place.
-        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-        best = np.flatnonzero(scores >= edge)
-        rows, scores = rows[best], scores[best]
-    order = np.lexsort((rows, -scores))[:k]
-    return rows[order], scores[order]
