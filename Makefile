@@ -45,7 +45,7 @@ types: setup ## mypy --strict, the tests and the example too
 crash: setup ## the long crash run: kill processes at many points, reopen, compare
 	@$(BIN)/python -m pytest -q -m crash --timeout 1800 $(PYTEST_ARGS)
 
-bench: setup ## the measurements behind every figure in the docs (BENCH_ARGS="--help")
+bench: setup ## the measurements behind every figure in the docs (BENCH_ARGS="load set" takes some, "--help" lists them)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 lock: ## constraints.txt anew, from the newest releases that pyproject.toml allows

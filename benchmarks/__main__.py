@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,50 +13,74 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import cascades, executors, machine, models, processes, scale, search, versions
+from benchmarks import (
+    cascades,
+    executors,
+    machine,
+    models,
+    processes,
+    scale,
+    search,
+    slow,
+    versions,
+)
 from benchmarks.machine import Figure
 
 RESULTS = Path(".benchmarks/latest.json")
 
-FIGURES: list[Callable[[], Figure | list[Figure]]] = [
-    lambda: cascades.bulk(100_000, repeats=3),
-    lambda: cascades.bulk(10_000),
-    lambda: cascades.one_row("one `set`, three chained triggers", None, "full", 1, "≤ 2", "1.3"),
-    lambda: cascades.one_row("the same as tasks, `inline=False`", False, "full", 2, "≤ 3", "1.5"),
-    lambda: cascades.one_row(
+FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
+    "load": lambda: cascades.bulk(100_000, repeats=3),
+    "small-load": lambda: cascades.bulk(10_000),
+    "set": lambda: cascades.one_row(
+        "one `set`, three chained triggers", None, "full", 1, "≤ 2", "1.3"
+    ),
+    "set-tasks": lambda: cascades.one_row(
+        "the same as tasks, `inline=False`", False, "full", 2, "≤ 3", "1.5"
+    ),
+    "set-normal": lambda: cascades.one_row(
         'the first with `durability="normal"`', None, "normal", 1, "≤ 0.3 ms", "0.1 ms"
     ),
-    cascades.threads,
-    models.batches,
-    models.waiting,
-    cascades.changed_code,
-    cascades.nothing_listens,
-    processes.across,
-    scale.long_queue,
-    scale.large_table,
-    scale.pruned,
-    search.nearest,
-    search.filtered,
-    search.churned,
-    search.fresh,
-    search.opening,
-    search.promotion,
-    versions.reembedding,
-    versions.during_a_fit,
-    executors.thread,
-    lambda: executors.process(1, "≤ 0.4"),
-    lambda: executors.process(executors.ROWS, "≤ 1"),
-    executors.timed_process,
-]
+    "threads": cascades.threads,
+    "batches": models.batches,
+    "waiting": models.waiting,
+    "slow-calls": slow.calls,
+    "streams": slow.streams,
+    "killed": slow.killed,
+    "awaits": slow.awaits,
+    "changed-code": cascades.changed_code,
+    "nothing-listens": cascades.nothing_listens,
+    "across": processes.across,
+    "long-queue": scale.long_queue,
+    "large-table": scale.large_table,
+    "pruned": scale.pruned,
+    "nearest": search.nearest,
+    "filtered": search.filtered,
+    "churned": search.churned,
+    "fresh": search.fresh,
+    "opening": search.opening,
+    "promotion": search.promotion,
+    "reembedding": versions.reembedding,
+    "during-a-fit": versions.during_a_fit,
+    "thread": executors.thread,
+    "process": lambda: executors.process(1, "≤ 0.4"),
+    "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),
+    "timed-process": executors.timed_process,
+}
 
 
 def main() -> None:
-    """Measure, show a table, and write the figures to a file."""
+    """Measure what is named, all where nothing is; show a table, and write the figures to a file."""
+    parser = ArgumentParser(prog="make bench", description=__doc__)
+    names = ", ".join(FIGURES)
+    parser.add_argument("name", nargs="*", help=f'only these, as in BENCH_ARGS="load set": {names}')
+    chosen = parser.parse_args().name or list(FIGURES)
+    if unknown := set(chosen) - set(FIGURES):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {names}")
     console = Console()
     about = machine.description()
     figures: list[Figure] = []
-    for measure in track(FIGURES, "measuring", console=console):
-        given = measure()
+    for name in track(chosen, "measuring", console=console):
+        given = FIGURES[name]()
         figures += given if isinstance(given, list) else [given]
     console.print(table_of(about, figures))
     RESULTS.parent.mkdir(exist_ok=True)
