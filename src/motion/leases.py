@@ -19,11 +19,9 @@ from motion.guard import going_on
 from motion.owners import Owner
 from motion.persistence import backlog, labels, queue
 from motion.persistence.reading import rows_by_number
-from motion.tasks import LOSSES_ALLOWED, Task
+from motion.tasks import Task
 
 logger = logging.getLogger(__name__)
-
-ENDED = f"{LOSSES_ALLOWED} processes ended while they ran this task, the last ones while they ran nothing else."
 
 LOOK_S = 0.5
 """How often it is looked who has ended."""
@@ -66,9 +64,10 @@ class Leases:
 
     def _take_from(self, tx: Transaction, gone: Sequence[str]) -> None:
         for task in queue.take_over(tx, gone):
-            queue.bury(tx, task.task, task.attempts, ENDED, self._inputs_of(tx, task))
+            error = f"{task.losses + 1} processes ended while they ran this task, the last one while it ran nothing beside."
+            queue.bury(tx, task.task, task.attempts, error, self._inputs_of(tx, task))
             logger.warning(
-                "trigger %s gave up on a row, see store.errors(): %s", task.trigger, ENDED
+                "trigger %s gave up on a row, see store.errors(): %s", task.trigger, error
             )
 
     def _inputs_of(self, tx: Transaction, task: Task) -> str:
