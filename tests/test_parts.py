@@ -153,15 +153,21 @@ def test_a_text_that_comes_out_different_begins_anew(open_store: OpenStore) -> N
     assert "".join(parts[begins:]) == store.get("chat", 1).answer == "attempt 2 whole"
 
 
-def test_what_a_failed_text_had_said_is_gone(chats: motion.Store, speaker: Speaker) -> None:
-    change = chats.set("chat", prompt="one fail")
+def test_what_a_failed_text_had_said_is_gone_when_it_is_made_again(
+    chats: motion.Store, speaker: Speaker
+) -> None:
+    change = chats.set("chat", id=1, prompt="one fail")
     stream = change.stream("answer", parts=True, timeout=6)
     speaker.go_on()
     assert next(stream) == "one "
     speaker.go_on()
-    assert list(stream) == []
+    with pytest.raises(motion.TaskFailed):
+        next(stream)
     assert len(change.errors) == 1
-    assert chats.sql("select count(*) as n from motion_parts").to_pylist() == [{"n": 0}]
+    again = chats.set("chat", id=1, prompt="two")
+    speaker.go_on()
+    assert "".join(again.stream("answer", parts=True, timeout=6)) == "two "
+    assert kept_parts(chats) == []
 
 
 TALKER = """
