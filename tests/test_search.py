@@ -279,7 +279,7 @@ def test_what_is_no_vector_of_finite_numbers_is_refused(items: motion.Store, vec
         items.search(COSINE, vector)
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None])
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, True])
 def test_k_is_at_least_1(items: motion.Store, k: Any) -> None:
     with pytest.raises(motion.SearchError, match="at least 1"):
         items.search(COSINE, [1, 0], k=k)
@@ -298,6 +298,53 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(items: motion.Store) ->
 def test_a_key_is_written_with_its_table(items: motion.Store) -> None:
     with pytest.raises(motion.SchemaError, match=r"'table\.key'"):
         items.search("cosine", [1, 0])
+
+
+ODD_VECTORS = [
+    [], [[]], np.empty((0, 0)), np.empty((2, 0)), ["1", "2"], np.array([1 + 2j, 0]), [10**400, 1],
+    np.ma.array([1, 2], mask=[False, True]), np.array(["2020-01-01", "2020-01-02"], "M8[D]"), {1, 2}, [None, 1],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("vector", ODD_VECTORS, ids=str)
+def test_what_is_no_vector_of_numbers_is_refused_by_every_key(
+    items: motion.Store, vector: Any
+) -> None:
+    fill(items, [[1, 0]])
+    for path in (COSINE, DOT, L2, "item.loose"):
+        with pytest.raises(motion.SearchError, match=path):
+            items.search(path, vector)
+
+
+@pytest.mark.parametrize("where", [lambda row: row.id == 1, 5, True, ["id = 1"], b"id = 1"])
+def test_a_filter_of_another_kind_is_refused_with_what_is_allowed(
+    items: motion.Store, where: Any
+) -> None:
+    with pytest.raises(motion.InvalidArgument, match="dict of equalities"):
+        items.search(COSINE, [1, 0], where=where)
+    with pytest.raises(motion.InvalidArgument, match="dict of equalities"):
+        items.rows("item", where=where)
+
+
+def test_huge_vectors_and_a_huge_k_are_no_errors(items: motion.Store) -> None:
+    fill(items, [[3e38, -3e38], [1, 0]])
+    for path in (COSINE, DOT, L2):
+        assert len(items.search(path, [3e38, 3e38], k=10**30)) == 2
+    items.set("item", id=0, group="dress")
+    assert ids(items.search("item.group", text="dress", k=2**70)) == [0]
+
+
+def test_an_emptied_table_may_be_asked_for_vectors_of_another_length(items: motion.Store) -> None:
+    items.set("item", id=1, loose=np.ones(4))
+    items.search("item.loose", np.ones(4))
+    items.delete("item", 1)
+    assert items.search("item.loose", np.ones(8)) == []
+
+
+def test_arrays_of_two_dimensions_are_refused_for_what_they_are(items: motion.Store) -> None:
+    items.set("item", id=1, loose=np.ones((2, 3)))
+    with pytest.raises(motion.SearchError, match=r"shape \(2, 3\), and only those of one"):
+        items.search("item.loose", np.ones(6))
 
 
 # -- brute force --

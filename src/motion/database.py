@@ -580,6 +580,9 @@ def condition_of(
     _check_params(params)
     if where is None or isinstance(where, str):
         return where, params
+    if not isinstance(where, Mapping):
+        expected = "SQL with ? for values, or a dict of equalities"
+        raise InvalidArgument("where=", shortened(where), expected)
     if params:
         expected = "values for the ? of SQL; where= is a dict, which has its values itself"
         raise InvalidArgument("params=", shortened(params), expected)

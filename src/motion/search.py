@@ -158,12 +158,17 @@ def _vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[FloatArray
         return np.empty((0, 0), np.float32), False
     try:
         query = _as_floats(vector)
-    except (TypeError, ValueError, RuntimeError) as exc:  # the last: a tensor that has a gradient
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        RuntimeError,
+    ) as exc:  # the last: a tensor that has a gradient
         raise SearchError(f"the query for {arrays[0]} is no vector of numbers: {exc}") from exc
     is_finite = np.isfinite(query).all()
-    if query.ndim not in (1, 2) or not is_finite:
+    if query.ndim not in (1, 2) or not query.shape[-1] or not is_finite:
         raise SearchError(
-            f"the query for {arrays[0]} must be one vector of finite numbers, or one a row; it has shape {query.shape}"
+            f"the query for {arrays[0]} must be one vector of at least one finite number, or one a row; it has shape {query.shape}"
             f"{'' if is_finite else ' and holds NaN or infinity'}."
         )
     return query.reshape(-1, query.shape[-1]), query.ndim == 2
@@ -172,8 +177,17 @@ def _vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[FloatArray
 def _as_floats(vector: Any) -> FloatArray:
     if isinstance(vector, np.ndarray) and vector.dtype == np.float32:
         return vector
+    array = np.asarray(vector)
+    if array.dtype.kind not in "biufO" or (array.dtype.kind == "O" and _has_text(array)):
+        raise TypeError(f"it holds {array.dtype}")
+    if np.ma.is_masked(vector):
+        raise TypeError("some of its numbers are masked")
     with np.errstate(over="ignore"):
-        return np.asarray(vector, np.float32)
+        return np.asarray(array, np.float32)
+
+
+def _has_text(array: np.ndarray[Any, Any]) -> bool:
+    return any(isinstance(each, str | bytes) for each in array.flat)
 
 
 def _texts(keys: Sequence[tuple[Table, Key]], text: Any) -> tuple[tuple[str, ...], bool]:
@@ -189,9 +203,11 @@ def _texts(keys: Sequence[tuple[Table, Key]], text: Any) -> tuple[tuple[str, ...
         )
     is_batch = isinstance(text, list | tuple)
     texts = tuple(text) if is_batch else (text,)
-    wrong = next((each for each in texts if not isinstance(each, str)), None)
-    if wrong is not None:
-        raise SearchError(f"search(text=) takes a str, or a list of them, not {shortened(wrong)}.")
+    for each in texts:
+        if not isinstance(each, str):
+            raise SearchError(
+                f"search(text=) takes a str, or a list of them, not {shortened(each)}."
+            )
     return texts, is_batch
 
 
@@ -208,7 +224,7 @@ def _checked_k(k: Any) -> int:
         found = operator.index(k)
     except TypeError:
         found = 0
-    if found < 1:
+    if found < 1 or isinstance(k, bool):
         raise SearchError(f"search(k=) takes an int of at least 1, but was given {k!r}.")
     return min(found, MORE_THAN_ANY)
 

@@ -203,12 +203,16 @@ class Follower:
 
     def search(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
         """Return for each query the rows of the nearest vectors and their scores; inside `caught_up`."""
-        dim = self.key.dim if self._index is None else self._index.dim
+        # What was emptied may be filled with vectors of another length.
+        dim = self._index.dim if self._index is not None and len(self._index) else self.key.dim
         if dim is not None and queries.shape[1] != dim:
             raise DimensionMismatch(self._path, queries.shape[1], dim)
-        if self._index is None:
+        if self._index is None or not len(self._index):
             return [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
-        return self._index.search(queries, k, among)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # of huge numbers: the distance is infinite
+            return self._index.search(queries, k, among)
 
     # -- in the background --
 
@@ -314,6 +318,12 @@ class Follower:
             vectors = [vector for i, vector in enumerate(vectors) if i not in unusable]
         if not rows:
             return
+        flat = next((vector for vector in vectors if vector.ndim != 1), None)
+        if flat is not None:
+            raise SearchError(
+                f"{self._path} holds arrays of shape {flat.shape}, and only those of one dimension can be compared. "
+                f"Keep them flat: Annotated[np.ndarray, motion.Vector(dim)]."
+            )
         if self._index is None:
             self._index = self._new_index(vectors[0].size, len(rows))
         if (
