@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import (
     calibration,
@@ -156,8 +156,10 @@ def shown(value: Any) -> Any:
     return (type(value).__name__, value.tolist() if isinstance(value, np.ndarray) else value)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(whole=nested)
+@example(whole={"a": {"b": np.zeros(2)}, "a.b": np.ones(2), "a.b#2": np.full(2, 2.0)})
+@example(whole={"a": [b"0"], "a[0]": b"1"})
 def test_keys_that_look_alike_do_not_replace_one_another(
     tmp_path_factory: pytest.TempPathFactory, whole: Any
 ) -> None:
