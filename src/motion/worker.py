@@ -54,7 +54,7 @@ class Worker:
         self._commits = Commits(database, runs, dispatcher, self._crew)
         self._owed: deque[Sequence[Task]] = deque()
         self._seen = -1
-        self._is_called = False
+        self._is_called, self._may_be_more = False, True
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -103,12 +103,20 @@ class Worker:
         try:
             while claimed is None and not self._stop.is_set():
                 with self._guarded():
-                    claimed = self._dispatcher.next_claim(is_called=self._is_called)
-                    self._is_called = False
-                    if claimed is None and not recompute.hand_over(self._database):
+                    if self._may_be_more:
+                        claimed = self._look()
+                    else:
                         self._is_called = self._await_work()
+                        self._may_be_more = True
         finally:
             self._crew.step_down(is_busy=claimed is not None)
+        return claimed
+
+    def _look(self) -> Claimed | None:
+        """Claim what may run now. Whether there is more beside it is told by a call, so nobody looks twice."""
+        claimed = self._dispatcher.next_claim(is_called=self._is_called)
+        self._is_called = False
+        self._may_be_more = claimed is None and recompute.hand_over(self._database)
         return claimed
 
     def _begin(self, claimed: Claimed) -> None:
