@@ -210,8 +210,11 @@ def test_pages_of_the_last_run_are_not_given_for_those_of_a_new_one(
         store.set("ask", id=1, text="x y z")
         worker.run_until_idle()
         stream = store.set("ask", id=1, text="a y").stream("idea")
-        threading.Timer(0.01, worker.run_until_idle).start()
-        assert sorted(row.idea for row in stream) == ["a", "y"]
+        runs = threading.Thread(target=worker.run_until_idle)
+        runs.start()
+        found = sorted(row.idea for row in stream)
+        runs.join()
+    assert found == ["a", "y"]
 
 
 @both
