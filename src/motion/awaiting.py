@@ -10,6 +10,7 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Backend, Transaction
+from motion.errors import StoreClosed
 
 IsDone = Callable[[Transaction], bool]
 
@@ -69,10 +70,18 @@ class Awaiting:
                         if is_done(tx):
                             _tell(wait, None)
                     except BaseException as exc:  # noqa: BLE001 - it is that wait's
-                        _tell(wait, exc)
+                        _tell(wait, self._reason(exc))
         except BaseException as exc:  # noqa: BLE001 - the store is closed, or cannot be read: nobody waits on
             for wait in waits:
-                _tell(wait, exc)
+                _tell(wait, self._reason(exc))
+
+    def _reason(self, error: BaseException) -> BaseException:
+        """Return why a look failed: a store that was closed meanwhile ends what is being read with errors of its own."""
+        try:
+            self._backend.check_open()
+        except StoreClosed as closed:
+            return closed
+        return error
 
 
 def _tell(wait: asyncio.Future[Any], error: BaseException | None) -> None:
