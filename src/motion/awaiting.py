@@ -68,12 +68,18 @@ class Awaiting:
                 for wait, is_done in waits.items():
                     try:
                         if is_done(tx):
-                            _tell(wait, None)
+                            self._end(wait, None)
                     except BaseException as exc:  # noqa: BLE001 - it is that wait's
-                        _tell(wait, self._reason(exc))
+                        self._end(wait, self._reason(exc))
         except BaseException as exc:  # noqa: BLE001 - the store is closed, or cannot be read: nobody waits on
             for wait in waits:
-                _tell(wait, self._reason(exc))
+                self._end(wait, self._reason(exc))
+
+    def _end(self, wait: asyncio.Future[None], error: BaseException | None) -> None:
+        """Tell a wait, which is not asked again, even before its loop has heard of it."""
+        with self._lock:
+            self._waits.pop(wait, None)
+        _tell(wait, error)
 
     def _reason(self, error: BaseException) -> BaseException:
         """Return why a look failed: a store that was closed meanwhile ends what is being read with errors of its own."""

@@ -190,19 +190,19 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
     def __next__(self) -> Any:
         while not self._fresh:
             if self._is_over:
+                self._raise_errors()
                 raise StopIteration
             with self._database.backend.read() as tx:
                 found = self._look(tx)
             if not found:
                 left_s = self._left_s()
                 self._database.backend.committed.wait(self._commits, min(left_s, LONGEST_WAIT_S))
-            elif self._is_over:
-                self._raise_errors()
         return self._given()
 
     async def __anext__(self) -> Any:
         while not self._fresh:
             if self._is_over:
+                await asyncio.to_thread(self._raise_errors)
                 raise StopAsyncIteration
             try:
                 async with asyncio.timeout(self._left_s()):
@@ -210,8 +210,6 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
             except TimeoutError:
                 self._left_s()
                 raise
-            if self._is_over:
-                await asyncio.to_thread(self._raise_errors)
         return self._given()
 
     def _given(self) -> Any:
@@ -243,5 +241,7 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         return self._is_over
 
     def _raise_errors(self) -> None:
-        for first in self._errors():
+        """Raise a failure, once."""
+        errors, self._errors = self._errors, list
+        for first in errors():
             raise TaskFailed(first.trigger, first.table, first.row, first.attempts, first.error)
