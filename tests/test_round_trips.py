@@ -51,6 +51,7 @@ class Part:
     weight: float
     kind: Kind
     at: datetime | None = None
+    seen: datetime | None = None
     parts: list[Part] = dataclasses.field(default_factory=list)
 
 
@@ -65,15 +66,11 @@ plain_json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
-flat_parts = st.builds(Part, texts, finite, st.sampled_from(Kind), st.none() | moments, st.just([]))
-parts = st.builds(
-    Part,
-    texts,
-    finite,
-    st.sampled_from(Kind),
-    st.none() | moments,
-    st.lists(flat_parts, max_size=2),
-)
+aware = st.builds(lambda at, zone: at.replace(tzinfo=zone), moments, zones)
+kinds, maybe_moments, maybe_aware = st.sampled_from(Kind), st.none() | moments, st.none() | aware
+flat_parts = st.builds(Part, texts, finite, kinds, maybe_moments, maybe_aware, st.just([]))
+some_parts = st.lists(flat_parts, max_size=2)
+parts = st.builds(Part, texts, finite, kinds, maybe_moments, maybe_aware, some_parts)
 arrays = hnp.arrays(
     st.sampled_from(["f4", "f8", ">f8", "i2", "u8", "?", "c16", "U3", "M8[ns]"]),
     hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),
@@ -87,7 +84,7 @@ KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "text": (str, texts | st.sampled_from([Kind.SHOE, np.str_("x")])),
     "raw": (bytes, st.binary(max_size=8) | st.binary(max_size=3).map(bytearray)),
     "at": (datetime, moments),
-    "seen": (datetime, st.builds(lambda at, zone: at.replace(tzinfo=zone), moments, zones)),
+    "seen": (datetime, aware),
     "day": (date, st.dates()),
     "size": (Size, st.sampled_from(Size) | st.sampled_from(["SMALL", "BIG"])),
     "kind": (Kind, st.sampled_from(Kind)),
@@ -378,7 +375,7 @@ ROW: dict[str, Any] = {
     "at": datetime(2024, 2, 29, 1, 2, 3, 4), "seen": datetime(2024, 1, 1, tzinfo=UTC),  # noqa: DTZ001
     "day": date(1, 1, 1), "size": "BIG", "kind": Kind.BOOT, "word": "b c", "many": [1, {"b": None, "a": [True]}],
     "facts": {"z": 1, "a": {"y": 1.5}}, "prices": [1, 2.5], "counts": {3: (1, "x")},
-    "part": Part("a", 1, Kind.SHOE, None, [Part("b", 2.0, Kind.BOOT)]), "parts": [Part("c", 0.5, Kind.BOOT)],
+    "part": Part("a", 1, Kind.SHOE, None, None, [Part("b", 2.0, Kind.BOOT)]), "parts": [Part("c", 0.5, Kind.BOOT)],
     "array": np.arange(6, dtype=">i2").reshape(2, 3), "vector": np.array([1, 2, 3]),
 }  # fmt: skip
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, make_dataclass
+from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum, IntEnum
 from typing import Annotated, Any
 
@@ -255,6 +255,19 @@ def test_an_alias_that_an_older_version_stored_is_found(store: motion.Store) -> 
 
 
 # -- JSON --
+
+
+def test_a_moment_within_a_list_is_the_same_in_whatever_zone(open_store: OpenStore) -> None:
+    schema = make_dataclass("Visit", [("id", int), ("times", list[datetime])])
+    store = open_store(schemas={"visit": schema})
+    noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
+    elsewhere = noon.astimezone(timezone(timedelta(hours=2)))
+    naive = datetime(2024, 1, 1, 12)  # noqa: DTZ001 - which stays so
+    store.set("visit", id=1, times=[elsewhere, naive])
+    assert store.get("visit", 1).times == [noon, naive]
+    assert len(store.rows("visit", where={"times": [noon, naive]})) == 1
+    with pytest.raises(motion.InvalidValue, match="9999"):
+        store.set("visit", id=2, times=[datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))])
 
 
 def test_a_nested_dataclass_may_be_given_as_a_dict_with_its_fields(store: motion.Store) -> None:

@@ -322,6 +322,7 @@ class JsonCodec(Codec):
         self.kind, self.expected = kind, name
         self._shape = shape_of(kind)
         self._decoder = decoder_of(kind)
+        self._has_moments = '"datetime"' in msgspec.json.encode(self._shape).decode()
 
     @property
     def signature(self) -> str:
@@ -350,6 +351,8 @@ class JsonCodec(Codec):
             raise Refused(f"{self.expected} that JSON can hold without loss ({reason})")
         # As plain data once more: sorting takes no keys but texts, and a dataclass may have others.
         plain = msgspec.json.decode(msgspec.json.encode(back))
+        if self._has_moments:
+            plain = _in_utc(msgspec.to_builtins(back, builtin_types=(datetime,), str_keys=True))
         text = msgspec.json.encode(plain, order="sorted")
         _check_size(len(text))
         return text.decode()
@@ -359,6 +362,19 @@ class JsonCodec(Codec):
             return self._decoder.decode(stored)
         except (ValueError, TypeError, RecursionError) as exc:
             raise UnreadableValue(self.expected, shortened(stored), str(exc)) from exc
+
+
+def _in_utc(value: Any) -> Any:
+    """Return plain data with its aware datetimes in UTC, as those that are no part of anything are kept."""
+    if isinstance(value, dict):
+        return {key: _in_utc(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_utc(each) for each in value]
+    is_aware = isinstance(value, datetime) and value.tzinfo is not None
+    try:
+        return value.astimezone(UTC) if is_aware else value
+    except OverflowError:
+        raise Refused("datetimes between the years 1 and 9999 in UTC") from None
 
 
 def _bare(name: str) -> str:
