@@ -142,7 +142,8 @@ def test_what_a_fit_offers_waits_for_a_promotion_that_is_being_built(
     store.set("row", id=1, text="a").wait()
     learn(store, 5, "Slow")
     model = store.model("Slow")
-    store.set("row", id=2, label=99)
+    # What it makes, 3, is better than the version to go back to, 0, and worse than the one that is live, 5.
+    store.set_many("row", [{"id": 2, "label": 99}, {"id": 3, "label": -101}])
     asked = model.fit()
     until(store, lambda: gate.has_begun("fit"), 60)
     IS_SLOW.set()
