@@ -415,3 +415,30 @@ def test_p12_a_claim_holds_so_many_bytes_and_not_only_so_many_rows(
         assert 1 <= done < 16
         worker.run_until_idle()
     assert [row.size for row in store.rows("photo")] == [2**22 + i for i in range(1, 17)]
+
+
+# -- awaiting it --
+
+
+def test_awaits_beside_thousands_of_others_end_with_their_own_work_and_take_no_thread_each(
+    open_store: OpenStore, held: Held
+) -> None:
+    @motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
+    def other(other: str) -> str:
+        return other.upper()
+
+    store = open_store(schemas=SCHEMAS, triggers=[coroutines(held), other])
+
+    async def run() -> None:
+        first = store.set_many("doc", texts(20))
+        again = store.set_many("doc", texts(20, "u"))  # for rows that wait, one task serves both
+        waits = [asyncio.ensure_future(each) for each in (first, again) for _ in range(1_500)]
+        for i in range(100, 110):
+            await asyncio.wait_for(store.set("doc", id=i, other="a"), LONG_S)
+        assert not any(wait.done() for wait in waits)
+        assert threading.active_count() < 60
+        held.end_all()
+        await asyncio.wait_for(asyncio.gather(*waits), LONG_S)
+
+    asyncio.run(run())
+    assert louds(store) == [f"U{i}" for i in range(1, 21)]

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from motion import clock
 from motion.backends.base import Backend, Transaction
 from motion.errors import StoreClosed
+from motion.persistence import backlog
 
 IsDone = Callable[[Transaction], bool]
 
 LONGEST_WAIT_S = 1.0
 
-SHARE = 0.5
-"""How much of the time may go into looking, where very many wait for a store that is written to without pause."""
+SHARE, NEWEST = 0.2, 200
+"""How much of the time may go into looking for all, where very many wait for a store that is written to without pause; and
+how many are looked for after each commit in any case: most waits are short."""
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """What one waits for.
+
+    Attributes:
+        changes: while tasks of these are left, `is_done` need not be asked.
+    """
+
+    is_done: IsDone
+    changes: Sequence[int]
 
 
 class Awaiting:
@@ -26,14 +42,18 @@ class Awaiting:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()
-        self._waits: dict[asyncio.Future[None], IsDone] = {}
+        self._waits: dict[asyncio.Future[None], _Wait] = {}
         self._thread: threading.Thread | None = None
 
-    async def until(self, is_done: IsDone) -> None:
-        """Return when a condition on committed data holds; it is asked by one thread at a time."""
+    async def until(self, is_done: IsDone, changes: Sequence[int] = ()) -> None:
+        """Return when a condition on committed data holds; it is asked by one thread at a time.
+
+        Args:
+            changes: the condition does not hold while tasks of these are left.
+        """
         wait = asyncio.get_running_loop().create_future()
         with self._lock:
-            self._waits[wait] = is_done
+            self._waits[wait] = _Wait(is_done, changes)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._look_again_and_again, name="motion-awaiting", daemon=True
@@ -48,32 +68,40 @@ class Awaiting:
                 self._waits.pop(wait, None)
 
     def _look_again_and_again(self) -> None:
+        all_at_s = clock.monotonic_s()
         while True:
             commits, started = self._backend.committed.count, clock.monotonic_s()
+            is_for_all = started >= all_at_s
             with self._lock:
-                waits = dict(self._waits)
-                if not waits:
+                if not self._waits:
                     self._thread = None
                     return
-            self._look(waits)
-            took_s = clock.monotonic_s() - started
-            clock.sleep(took_s * (1 - SHARE) / SHARE)
+                newest = reversed(self._waits.items())
+                waits = list(newest if is_for_all else islice(newest, NEWEST))
+            for start in range(0, len(waits), NEWEST):
+                self._look(dict(waits[start : start + NEWEST]))
+            if is_for_all:
+                now = clock.monotonic_s()
+                all_at_s = now + (now - started) * (1 - SHARE) / SHARE
+            longest_s = LONGEST_WAIT_S if is_for_all else max(all_at_s - clock.monotonic_s(), 0.0)
             with suppress(Exception):  # it is closed: the next look tells them
-                self._backend.committed.wait(commits, LONGEST_WAIT_S)
+                self._backend.committed.wait(commits, longest_s)
 
-    def _look(self, waits: dict[asyncio.Future[None], IsDone]) -> None:
+    def _look(self, waits: Mapping[asyncio.Future[None], _Wait]) -> None:
         """Tell those whose condition holds, or cannot be asked any more."""
         try:
             with self._backend.read() as tx:
-                for wait, is_done in waits.items():
+                changes = [change for wait in waits.values() for change in wait.changes]
+                left = backlog.changes_with_work(tx, changes)
+                for future, wait in waits.items():
                     try:
-                        if is_done(tx):
-                            self._end(wait, None)
+                        if left.isdisjoint(wait.changes) and wait.is_done(tx):
+                            self._end(future, None)
                     except BaseException as exc:  # noqa: BLE001 - it is that wait's
-                        self._end(wait, self._reason(exc))
+                        self._end(future, self._reason(exc))
         except BaseException as exc:  # noqa: BLE001 - the store is closed, or cannot be read: nobody waits on
-            for wait in waits:
-                self._end(wait, self._reason(exc))
+            for future in waits:
+                self._end(future, self._reason(exc))
 
     def _end(self, wait: asyncio.Future[None], error: BaseException | None) -> None:
         """Tell a wait, which is not asked again, even before its loop has heard of it."""

@@ -176,7 +176,9 @@ class Change:
         if self._has_work:
             try:
                 async with asyncio.timeout(DEFAULT_TIMEOUT_S) as limit:
-                    await self._database.awaiting.until(lambda tx: self._remaining(tx) == 0)
+                    await self._database.awaiting.until(
+                        lambda tx: self._remaining(tx) == 0, self._keys
+                    )
             except TimeoutError as exc:
                 if not limit.expired():
                     raise

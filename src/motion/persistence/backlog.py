@@ -16,6 +16,9 @@ ACTIVE = "trigger IN (SELECT name FROM motion_triggers WHERE is_active = 1)"
 """A condition on tasks: their trigger exists."""
 
 
+CHANGES_AT_ONCE = 500
+
+
 def owners(tx: Transaction) -> list[str]:
     """Return who holds claims."""
     sql = f"SELECT DISTINCT owner FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d}"
@@ -34,6 +37,24 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
     mine = "SELECT task FROM motion_tasks WHERE change = ?1 UNION SELECT task FROM motion_task_changes WHERE change = ?1"
     sql = f"SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE +status IN {LIVE_SQL} AND task IN ({mine})"
     return int(tx.execute(sql, (change,)).fetchone()[0])
+
+
+def changes_with_work(tx: Transaction, changes: Sequence[int]) -> set[int]:
+    """Return those of some changes that live tasks are left of: a look for many at once."""
+    found: set[int] = set()
+    for start in range(0, len(changes), CHANGES_AT_ONCE):
+        part = changes[start : start + CHANGES_AT_ONCE]
+        places = ", ".join("?" * len(part))
+        own = (
+            f"SELECT change FROM motion_tasks WHERE change IN ({places}) AND +status IN {LIVE_SQL}"
+        )
+        others = (
+            "SELECT c.change FROM motion_task_changes c JOIN motion_tasks t ON t.task = c.task "
+            f"WHERE c.change IN ({places}) AND +t.status IN {LIVE_SQL}"
+        )
+        for sql in (own, others):
+            found.update(int(change) for (change,) in tx.execute(sql, part))
+    return found
 
 
 def live_tasks(tx: Transaction) -> int:
