@@ -92,7 +92,8 @@ def create_store(
             may be of many rows.
 
     Returns:
-        The store. For a name and place that are open in this process, that store, with schemas and triggers replaced.
+        The store. For a name and a folder that are open in this process, that store, with schemas and triggers replaced; each
+        ":memory:" is one of its own.
 
     Raises:
         SchemaError, TriggerError: a schema or a trigger cannot be; nothing was changed.

@@ -406,7 +406,7 @@ class Store(Reader):
 
         Args:
             trigger: its name or function.
-            where: only on rows that this condition on stored values holds for.
+            where: only on rows that this condition holds for, on the values that they show.
             force: also where its outputs are current. Values that users gave are never touched.
 
         Raises:
