@@ -13,10 +13,10 @@ from typing import Any
 from motion.codecs import Stored
 from motion.derive import Outcomes
 from motion.graph import Graph
+from motion.isolation import Left
 from motion.persistence.cascade import Layouts
 from motion.persistence.inputs import Chain, Inputs
 from motion.persistence.layout import Pins
-from motion.persistence.writes import Operation
 from motion.tasks import Cause, Task
 from motion.triggers import Trigger, TriggerSpec
 
@@ -105,7 +105,7 @@ class Step:
     Attributes:
         called: the rows that the function was called on, in the order of `outcomes`.
         unset: the rows whose outputs are unset: an `on` key is, or `when` is false.
-        writes: what the user's code left with its view, each with the places in `outcomes` of the rows it is from.
+        writes: what the user's code left with its view, each by the places in `outcomes` of the rows it is from.
         errors: row -> traceback.
         fresh: results to keep for equal inputs, by what names them.
         named: row -> what names its result, for rows whose results are kept.
@@ -117,7 +117,7 @@ class Step:
     called: list[int]
     unset: list[int]
     outcomes: Outcomes
-    writes: Sequence[tuple[range, Sequence[Operation]]] = ()
+    writes: Sequence[Left] = ()
     errors: dict[int, str] = field(default_factory=dict)
     fresh: Mapping[bytes, Any] = field(default_factory=dict)
     named: Mapping[int, bytes] = field(default_factory=dict)
@@ -134,8 +134,8 @@ class Step:
     def groups(self) -> list[list[int]]:
         """The rows, those together that wrote something together."""
         of = {i: i for i in range(len(self.inputs.rows))}
-        for places, _ in self.writes:
-            of |= {self.called[place]: self.called[places.start] for place in places}
+        for left in self.writes:
+            of |= {self.called[place]: self.called[left.rows.start] for place in left.rows}
         found: dict[int, list[int]] = {}
         for i, first in of.items():
             found.setdefault(first, []).append(i)
@@ -148,9 +148,9 @@ class Step:
         places = [place for place, i in enumerate(self.called) if i in new]
         place_of = {place: position for position, place in enumerate(places)}
         writes = [
-            (range(place_of[span.start], place_of[span.start] + len(span)), left)
-            for span, left in self.writes
-            if span.start in place_of
+            left._replace(rows=range(start, start + len(left.rows)))
+            for left in self.writes
+            if (start := place_of.get(left.rows.start)) is not None
         ]
         return Step(
             self.trigger,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
 from motion.claims import Claim, Step, Tasks
 from motion.database import Database
-from motion.errors import CascadeTooDeep, shortened
+from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
+from motion.isolation import Check, Left, told
 from motion.persistence import events, memos, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import origin_of
+from motion.persistence.discards import note_called_again
+from motion.persistence.exact import Question, ask
 from motion.persistence.inputs import Inputs, read_fences
 from motion.persistence.layout import mark_of
 from motion.persistence.numbers import last_number, next_number
@@ -30,8 +33,16 @@ from motion.persistence.results import (
     write_versioned,
 )
 from motion.persistence.rows import Written
-from motion.persistence.writes import Operation, apply_operations
-from motion.tasks import LOSSES_ALLOWED, MAX_DEPTH, Cause, Task, pause_ms, ranges_of
+from motion.persistence.writes import Operation, apply_operations, merged
+from motion.tasks import (
+    CONFLICTS_ALLOWED,
+    LOSSES_ALLOWED,
+    MAX_DEPTH,
+    Cause,
+    Task,
+    pause_ms,
+    ranges_of,
+)
 from motion.tracebacks import last_line
 from motion.triggers import TriggerSpec
 
@@ -61,6 +72,8 @@ class Commit:
     steps: Sequence[Step]
     left: Sequence[int] = ()
     rest: Sequence[Task] | None = None
+    lost: Mapping[int, str] = field(default_factory=dict)
+    """Rows that are called again, by their position among the inputs, with what they would not read as they did."""
 
     @property
     def tasks(self) -> Tasks:
@@ -68,7 +81,7 @@ class Commit:
 
     def apply(self, tx: Transaction) -> None:
         """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
-        self.rest = None
+        self.rest, self.lost = None, {}
         if not queue.still_claimed(tx, self.tasks):
             return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
         claim = self.claim.under(self.database.layouts)
@@ -76,7 +89,9 @@ class Commit:
             queue.release(tx, self.tasks)
             return
         done, self.rest = queue.part(tx, self.tasks, self.left)
-        replace(self, claim=replace(claim, tasks=Tasks(done)))._apply(tx)
+        part = replace(self, claim=replace(claim, tasks=Tasks(done)))
+        part._apply(tx)
+        self.lost = part.lost
 
     def _apply(self, tx: Transaction) -> None:
         if not self._is_version_current(tx):
@@ -87,7 +102,7 @@ class Commit:
             else:
                 queue.release(tx, self.tasks)
             return
-        kept = self._kept(tx)
+        kept = self._isolated(tx, self._kept(tx))
         reach("task.fenced")
         number = next_number(tx)
         self._leave(tx, self.superseded, number)
@@ -147,13 +162,39 @@ class Commit:
             i for i, row in enumerate(self.inputs.rows) if now.get(row) != self.inputs.fences[i]
         }
         for step in self.steps:
-            for (
-                places,
-                _,
-            ) in step.writes:  # what rows of one batch wrote together holds for all of them or none
-                together = {step.called[place] for place in places}
+            for left in step.writes:  # what rows of one batch left holds for all of them or none
+                together = {step.called[place] for place in left.rows}
                 moved |= together if together & moved else set()
         return [i for i in range(len(self.inputs.rows)) if i not in moved]
+
+    def _isolated(self, tx: Transaction, kept: Sequence[int]) -> Sequence[int]:
+        """Return those of the rows that would read the same now, after the runs before them; note the others."""
+        step, spec = self.steps[0], self.claim.spec
+        if not step.writes or self.claim.is_candidate:
+            return kept
+        is_same = last_number(tx) == self.read_at
+        layouts, still = self.database.layouts, set(kept)
+        check = Check(None if is_same else lambda asked: ask(tx, layouts[asked.table], asked))
+        lefts = {step.called[left.rows.start]: left for left in step.writes}
+        lost: dict[int, str] = {}
+        for i in range(len(self.inputs.rows)):
+            rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
+            if rows and rows <= still - step.errors.keys():
+                why = self._lost_by(check, spec, lefts[i])
+                if why is None:
+                    check.commit(lefts[i])
+                else:
+                    lost |= dict.fromkeys(rows, told(why))
+                    still -= rows
+            if i in still and i not in step.errors and (spec.sets or spec.sets_table):
+                row_id = None if spec.sets_table else self.inputs.names[i][0]
+                check.give(spec.sets_table or spec.table, row_id)
+        self.lost = lost
+        return kept if not lost else sorted(still)
+
+    def _lost_by(self, check: Check, spec: TriggerSpec, left: Left) -> Question | str | None:
+        is_isolated = spec.isolated if spec.isolated is not None else bool(left.operations)
+        return check.lost_by(left.reads) if is_isolated else None
 
     # -- values --
 
@@ -229,15 +270,21 @@ class Commit:
         """Make the writes that the user's code left with its view."""
         if self.claim.is_candidate:
             return
+        still = set(kept)
         for step in self.steps:
-            for places, operations in step.writes:
-                whose = {step.called[place] for place in places} & step.met & set(kept)
-                if (
-                    whose
-                ):  # a number of its own: what was written for the rows is not derived from it
-                    cause = self.claim.cause(self.inputs.rows[min(whose)], next_number(tx))
-                    reach("task.written")
-                    self._apply_freely(tx, cause.through(step.spec.name), operations)
+            of_task: dict[int, list[Operation]] = {}
+            for left in step.writes:
+                whose = {step.called[place] for place in left.rows} & step.met & still
+                if whose and left.operations:
+                    task = self.tasks.of(self.inputs.rows[min(whose)])
+                    of_task.setdefault(task.low, []).extend(left.operations)
+            for low, operations in of_task.items():
+                # A number of its own: what was written for the rows is not derived from it.
+                cause = self.claim.cause(low, next_number(tx))
+                reach("task.written")
+                self._apply_freely(
+                    tx, cause.through(step.spec.name), merged(self.database.layouts, operations)
+                )
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
         if len(cause.chain) > MAX_DEPTH:
@@ -260,15 +307,31 @@ class Commit:
             if given_up:
                 message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
                 logger.warning(message, step.spec.name, len(given_up), given_up[0])
-        self._go_on(
-            tx,
-            [self.inputs.rows[i] for i in range(len(self.inputs.rows)) if i not in still],
-            number,
-        )
+        gone = [i for i in range(len(self.inputs.rows)) if i not in still and i not in self.lost]
+        self._go_on(tx, [self.inputs.rows[i] for i in gone], number)
+        self._call_again(tx, number)
         woken = {
             name for step in self.steps for name in self.database.graph.downstream(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
+
+    def _call_again(self, tx: Transaction, number: int) -> None:
+        """Let rows be called again that would not read the same; those that this has happened to too often are set aside."""
+        spec = self.claim.spec
+        for i, why in self.lost.items():
+            row = self.inputs.rows[i]
+            task = self.tasks.of(row)
+            alone = queue.add_alone(tx, spec, row, self.claim.cause(row, number), task.version)
+            conflicts = task.conflicts + 1
+            if conflicts < CONFLICTS_ALLOWED:
+                queue.call_again(tx, alone, conflicts, task.attempts)
+            else:
+                error = str(AlwaysChanged(spec.name, why, conflicts))
+                queue.bury(
+                    tx, alone, task.attempts, f"AlwaysChanged: {error}", self._shown(spec, i)
+                )
+        if self.lost:
+            note_called_again(tx, spec.name, len(self.lost))
 
     def _end_texts(self, tx: Transaction, kept: Sequence[int]) -> None:
         name, inputs = self.claim.spec.name, self.inputs
@@ -308,12 +371,16 @@ class Commit:
         alone = queue.add_alone(
             tx, spec, row, self.claim.cause(row, number), task.version if is_first else None
         )
-        given = {key: self.inputs.keys[key][i] for key in spec.arguments if key in self.inputs.keys}
-        shown = ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
+        shown = self._shown(spec, i)
         if i in step.lost:
             return lose(tx, alone, task if is_first else None, error, shown)
         before = task.attempts if is_first else 0
         return fail(tx, spec, alone, before, error, shown, self._named(i))
+
+    def _shown(self, spec: TriggerSpec, i: int) -> str:
+        """Return what a trigger was given for a row, as dead letters tell it."""
+        given = {key: self.inputs.keys[key][i] for key in spec.arguments if key in self.inputs.keys}
+        return ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
 
     def _named(self, i: int) -> str:
         """Return a row as logs name it."""

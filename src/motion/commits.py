@@ -118,6 +118,7 @@ class Commits:
         reach("task.called")
         try:
             self._commit(run, self._steps(run, run.step(taken)))
+            run.asked.calls.settle(taken.made)
         except (StoreClosed, StoreUnavailable):
             run.put_back(taken)
             raise
@@ -157,6 +158,8 @@ class Commits:
         else:
             self._database.write(commit.apply)
         run.note(commit)
+        if commit.lost:
+            self._dispatcher.slow_down(run.spec)
 
     def _write_built(self, commit: Commit) -> None:
         """Commit outputs of a candidate: the switch makes them durable, and who waits for that is told here. Nobody is

@@ -240,6 +240,7 @@ def infer(
     rate: str | None = None,
     batch_wait: float | None = None,
     memo: bool = False,
+    isolated: bool | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
@@ -258,6 +259,7 @@ def infer(
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
         memo=memo,
+        isolated=isolated,
         executor=executor, resources=resources,
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ class Crew:
     def _room(self, run: UnderWay) -> int:
         if run.is_quick and run.callers and not run.spec.is_async:
             return 0
-        most = run.spec.concurrency - self._callers[run.claimed.lane]
+        most = run.claimed.at_once - self._callers[run.claimed.lane]
         return max(min(run.waiting, most), 0)
 
     # -- threads --

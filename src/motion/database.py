@@ -57,6 +57,7 @@ from motion.persistence import (
     states,
 )
 from motion.persistence.cascade import Layouts
+from motion.persistence.exact import Found, Question, ask
 from motion.persistence.filters import FilterLists
 from motion.persistence.indexes import MakeIndex, VectorIndexes
 from motion.persistence.layout import Layout, Pins, quoted
@@ -435,6 +436,11 @@ class Database:
         with self.backend.read() as tx:
             return reading.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
 
+    def ask(self, question: Question) -> list[Found]:
+        """Answer a question about rows with what is committed."""
+        with self.backend.read() as tx:
+            return ask(tx, self.layout(question.table), question)
+
     def rows(
         self,
         table: TableName,
@@ -447,7 +453,7 @@ class Database:
         inherit: bool,
         pins: Pins,
     ) -> list[Any]:
-        _check_limit("rows(limit=)", limit)
+        check_limit("rows(limit=)", limit)
         known = self._noted(table)
         if known is not None:
             named = {} if row_id is None else {"id": row_id}
@@ -478,7 +484,7 @@ class Database:
     ) -> pa.Table:
         if timeout is not None and not (_is_number(timeout) and timeout > 0):
             raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
-        _check_limit("sql(limit=)", limit)
+        check_limit("sql(limit=)", limit)
         _check_params(params)
         enums = frozenset().union(*(table.enums for table in self.tables))
         given = [encode_parameter(value, enums) for value in params]
@@ -573,6 +579,15 @@ def id_of(table: Table, given: Any) -> Stored:
     return key.encode(given)
 
 
+def page_values(table: Table, pages: Mapping[str, int]) -> list[Stored]:
+    """Return the page keys' values that name a row, 0 where left out."""
+    for page in pages:
+        if page not in table.page_keys:
+            table.key(page)
+            raise SchemaError(f"{table.name}.{page} is no page key, so it does not name a row.")
+    return [table.keys[page].encode(pages.get(page, 0)) for page in table.page_keys]
+
+
 def condition_of(
     layout: Layout, where: Where, params: Sequence[Any]
 ) -> tuple[str | None, Sequence[Any]]:
@@ -605,7 +620,7 @@ def _check_params(params: Any) -> None:
         raise InvalidArgument("params=", given, "a list with a value for each ?")
 
 
-def _check_limit(argument: str, limit: Any) -> None:
+def check_limit(argument: str, limit: Any) -> None:
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidArgument(argument, shortened(limit), "an int of at least 0, or None")
 

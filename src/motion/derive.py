@@ -49,6 +49,12 @@ class Run(Protocol):
     def begin(self, rows: range) -> None:
         """Give rows that are handed over together one view, their first row's, and forget what was left with it."""
 
+    def watch(self, results: Sequence[Any]) -> None:
+        """Take in where the results of rows that are called one after the other go."""
+
+    def finish(self, rows: range, failed: Sequence[bool]) -> None:
+        """Take in that rows have been called, and which of them failed."""
+
 
 class At:
     """The row that a call under way is about, where several of one run may be."""
@@ -75,6 +81,12 @@ class At:
 
     def begin(self, rows: range) -> None:
         self.run.begin(rows)
+
+    def watch(self, results: Sequence[Any]) -> None:
+        self.run.watch(results)
+
+    def finish(self, rows: range, failed: Sequence[bool]) -> None:
+        self.run.finish(rows, failed)
 
 
 CURRENT: ContextVar[Run | None] = ContextVar("motion_run", default=None)
@@ -249,6 +261,7 @@ class Calls:
                     results = self._results(at, rows)
                     if self._is_child():
                         break
+                    self._finish(rows, results)
                     add((rows, results))
         finally:
             CURRENT.reset(token)
@@ -284,7 +297,11 @@ class Calls:
                 results = await self._results_async(rows)
                 if self._is_child():
                     break
+                self._finish(rows, results)
                 add((rows, results))
+
+    def _finish(self, rows: range, results: Sequence[Any]) -> None:
+        self._batch.run.finish(rows, [type(each) is Failed for each in results])
 
     async def _results_async(self, rows: range) -> list[Any]:
         CURRENT.set(At(self._batch.run, rows.start))
@@ -366,6 +383,7 @@ def call_plain(
     """Call a function on each row. The loop is `extend`'s: it costs a third of one written out."""
     results: list[Any] = []
     batch.run.now = results.__len__  # the row under way is the one whose result comes next
+    batch.run.watch(results)
     rest = map(function, *columns) if columns else itertools.starmap(function, [()] * batch.count)
     while len(results) < batch.count:
         try:

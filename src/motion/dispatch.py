@@ -41,6 +41,9 @@ CLAIM_S = 0.02
 MEMO_ROWS = 16
 """Rows in a claim of a trigger with memos at least: equal ones among them share a call."""
 
+CONTENDED_S = 1.0
+"""How long runs of a trigger are called one at a time after one had to be called again."""
+
 AHEAD_S = 0.1
 """Rows are claimed ahead whose calls would begin within this time, so that no call waits for a claim."""
 
@@ -73,6 +76,17 @@ class Dispatcher:
         self._most_rows: dict[str, int] = {}
         self._full: set[Lane] = set()
         self._suspects = Suspects()
+        self._contended: dict[str, float] = {}
+
+    def slow_down(self, spec: TriggerSpec) -> None:
+        """Take in that runs of a trigger have to be called again: for a while, they are called one at a time."""
+        with self._counting:
+            self._contended[spec.name] = clock.monotonic_s() + CONTENDED_S
+
+    def _at_once(self, spec: TriggerSpec) -> int:
+        """Return how many calls of a trigger may be under way at once now."""
+        until_s = self._contended.get(spec.name)
+        return spec.concurrency if until_s is None or clock.monotonic_s() > until_s else 1
 
     def idle_s(self) -> float:
         """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
@@ -227,6 +241,8 @@ class Dispatcher:
         names = list({lane.trigger for lane in rooms})
         has_dropped = drop_expired(tx, graph, names, clock.now_ms())
         queue.ripen(tx, names)
+        if queue.is_alone(tx):
+            rooms = {lane: room for lane, room in rooms.items() if not room.spec.writes_freely}
         limits, _ = self._limits(tx, rooms)
         tasks = self._claimed(tx, limits)
         if not tasks:
@@ -235,7 +251,7 @@ class Dispatcher:
         spec, room = graph.triggers[lane.trigger], rooms[lane]
         calls = 1 if room.is_quick else -(-rows // (spec.batch or 1))
         turns = self._pace.take(tx, spec, tasks)
-        claimed = Claimed(tasks, room.is_quick, turns)
+        claimed = Claimed(tasks, room.is_quick, self._at_once(spec), turns)
         if lane.is_build:
             has_more = backfills.is_building(tx, [lane.trigger])
             self._builds.note_claim(is_last=not has_more and not backlog.any_ready(tx, [lane]))
@@ -314,7 +330,9 @@ class Dispatcher:
         """Return how many calls may be claimed. One claim at a time is built for a candidate."""
         if lane.is_build and self._calls[lane]:
             return 0
-        most = min(spec.concurrency + self._ahead(spec), self._runs.room(spec))
+        at_once = self._at_once(spec)
+        ahead = self._ahead(spec) if at_once == spec.concurrency else 0
+        most = min(at_once + ahead, self._runs.room(spec))
         return self._capacity.room(spec.resources, max(int(most) - self._calls[lane], 0))
 
     def _ahead(self, spec: TriggerSpec) -> int:

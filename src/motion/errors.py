@@ -236,6 +236,21 @@ class QueueFull(MotionError, TimeoutError):
         )
 
 
+class AlwaysChanged(MotionError, RuntimeError):
+    """A run was called again and again, as what it had read had changed each time before it could commit."""
+
+    def __init__(self, trigger: str, read: str, times: int) -> None:
+        super().__init__(trigger, read, times)
+        self.trigger, self.read, self.times = trigger, read, times
+
+    def __str__(self) -> str:
+        return (
+            f"trigger {self.trigger!r} was called {self.times} times, and each time something else had written what it had "
+            f"read before it could commit, the last time {self.read}. store.retry() calls it again; keys= narrows what a "
+            f"read depends on, and isolated=False on the trigger lets it commit what it made of old values."
+        )
+
+
 class RowChanged(MotionError, RuntimeError):
     """A row was to be set only if it was as it was read, and it was not. Nothing of the write was made.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from motion.derive import Outcomes
-from motion.persistence.writes import Operation
+from motion.isolation import Left
 from motion.triggers import TriggerSpec
 
 WROTE = (
@@ -61,15 +61,13 @@ class Recall:
             if place not in given.errors
         }
 
-    def whole(
-        self, given: Outcomes, writes: Sequence[tuple[range, Sequence[Operation]]]
-    ) -> Outcomes:
+    def whole(self, given: Outcomes, writes: Sequence[Left]) -> Outcomes:
         """Return the outcomes of all rows, from those of the calls: rows with equal inputs share one, errors too.
 
         Args:
             writes: what the calls left with the store. Those that did have failed.
         """
-        given.errors |= {place: WROTE for places, _ in writes for place in places}
+        given.errors |= {place: WROTE for left in writes if left.operations for place in left.rows}
         results, whole = {**self.known, **self.fresh(given)}, Outcomes()
         found = [results.get(digest) for digest in self.digests]
         whole.errors = {

@@ -25,8 +25,8 @@ from motion.errors import (
     StoreUnavailable,
     Unpicklable,
 )
+from motion.isolation import Left
 from motion.persistence.layout import Pins
-from motion.persistence.writes import Operation
 from motion.schema import Table
 from motion.tracebacks import reason_of, text_of
 from motion.triggers import Failed, Trigger, TriggerSpec
@@ -69,7 +69,7 @@ class Given:
     """
 
     outcomes: Outcomes
-    writes: Sequence[tuple[range, Sequence[Operation]]] = ()
+    writes: Sequence[Left] = ()
     lost: frozenset[int] = field(default_factory=frozenset)
 
 
@@ -130,7 +130,7 @@ def together(spec: TriggerSpec, done: Sequence[Part]) -> Given:
     if len(done) == 1:
         return done[0][1]
     whole = Outcomes(columns=[[] for _ in done[0][1].outcomes.columns])
-    writes: list[tuple[range, Sequence[Operation]]] = []
+    writes: list[Left] = []
     lost: set[int] = set()
     first = 0
     for places, given in sorted(done, key=lambda part: part[0].start):
@@ -138,10 +138,15 @@ def together(spec: TriggerSpec, done: Sequence[Part]) -> Given:
             column += more
         whole.items += given.outcomes.items
         whole.errors |= {first + place: text for place, text in given.outcomes.errors.items()}
-        writes += [(range(first + r.start, first + r.stop), made) for r, made in given.writes]
+        writes += [_from(left, first) for left in given.writes]
         lost |= {first + place for place in given.lost}
         first += len(places)
     return Given(whole, writes, frozenset(lost))
+
+
+def _from(left: Left, first: int) -> Left:
+    """Return what a run left with its rows' places counted from another one on."""
+    return left._replace(rows=range(first + left.rows.start, first + left.rows.stop))
 
 
 class Passing:
@@ -177,7 +182,7 @@ class Here:
     def __init__(
         self, database: Database, trigger: Trigger, rows: Rows, on_item: OnItem | None
     ) -> None:
-        self._spec, self._run = trigger.spec, TaskRun(database, rows.pins)
+        self._spec, self._run = trigger.spec, _run_of(database, trigger, rows)
         self._target, self._derived = _target(database, trigger.spec)
         states = {name: database.state(name, rows.pins[name]) for name in trigger.spec.components}
         batch = Batch(rows.count, rows.keys, self._run, rows.whole, states)
@@ -188,15 +193,22 @@ class Here:
         """Return a call that could not be made as what it gave."""
         return rows, [Failed(error)] * len(rows)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether a call has written something that is not committed."""
+        return self._run.has_left
+
+    def settle(self, made: Sequence[Made]) -> None:
+        """Take in that what some of the calls left is committed, or dropped."""
+        self._run.settle(place for rows, _ in made for place in rows)
+
     def given(self, made: Sequence[Made]) -> Given:
         """Return what some of the calls gave, in the order of their rows, as if there were no others."""
         results: list[Any] = []
-        writes: list[tuple[range, Sequence[Operation]]] = []
+        writes: list[Left] = []
         for rows, given in sorted(made, key=lambda call: call[0].start):
             first = len(results) - rows.start
-            writes += [
-                (range(first + r.start, first + r.stop), left) for r, left in self._run.left(rows)
-            ]
+            writes += [_from(left, first) for left in self._run.left(rows)]
             results += given
         outcomes = outcomes_of(self._spec, self._target, results, derived=self._derived)
         return Given(outcomes, writes)
@@ -225,6 +237,11 @@ class Apart:
     def failed(self, rows: range, error: BaseException) -> Made:
         """Return a call that could not be made as what it gave."""
         return rows, [_failed(self._spec, len(rows), text_of(error))]
+
+    has_left = False
+
+    def settle(self, made: Sequence[Made]) -> None:
+        """Each call has surroundings of its own."""
 
     def given(self, made: Sequence[Made]) -> Given:
         return together(self._spec, [(rows, given) for rows, (given,) in made])
@@ -268,7 +285,7 @@ def _given(
     on_item: OnItem | None,
 ) -> Given:
     """Run a trigger on rows. Each run has views of its own: what a call that timed out writes later goes nowhere."""
-    run = TaskRun(database, rows.pins)
+    run = _run_of(database, trigger, rows)
     target, derived = _target(database, trigger.spec)
     batch = Batch(rows.count, rows.keys, run, rows.whole, states)
     token = CURRENT.set(run)
@@ -277,7 +294,11 @@ def _given(
             outcomes = derive(trigger, target, batch, on_item=on_item, derived=derived)
     finally:
         CURRENT.reset(token)
-    return Given(outcomes, list(run.writes()))
+    return Given(outcomes, run.all_left())
+
+
+def _run_of(database: Database, trigger: Trigger, rows: Rows) -> TaskRun:
+    return TaskRun(database, rows.pins, keeps_reads=trigger.spec.isolated is True)
 
 
 def _target(database: Database, spec: TriggerSpec) -> tuple[Table, frozenset[str]]:

@@ -51,7 +51,7 @@ NO_KEYS = {
 }
 """Names that cannot be used for keys, each with the reason."""
 
-NO_PAGES = dict.fromkeys(("table", "id", "key", "inherit"), "is a parameter of get()")
+NO_PAGES = dict.fromkeys(("table", "id", "key", "keys", "inherit"), "is a parameter of get()")
 
 STORED = "__stored"
 """Ends the name by which SQL reads a table without what its rows inherit."""

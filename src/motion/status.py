@@ -12,7 +12,7 @@ from motion.components import Progress
 from motion.database import Database
 from motion.explanation import duration
 from motion.persistence import backfills, backlog, catalog, labels, moments, provenance, states
-from motion.persistence.discards import discarded
+from motion.persistence.discards import called_again, discarded
 from motion.persistence.numbers import last_number
 from motion.tasks import TaskStatus
 from motion.triggers import TriggerSpec
@@ -80,6 +80,7 @@ class Status:
         versions: component -> its live version, None where it has none yet.
         fit_progress: component -> what its running fit told last by `motion.progress`.
         last_change: the number of the last change.
+        called_again: trigger -> rows that were called again, ever, as what they had read through `store` had changed.
         discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
     """
 
@@ -93,6 +94,7 @@ class Status:
     fit_progress: Mapping[str, Progress]
     last_change: int
     discarded: Mapping[str, int]
+    called_again: Mapping[str, int]
 
     @property
     def tasks(self) -> dict[str, Mapping[str, int]]:
@@ -115,6 +117,10 @@ class Status:
             running = f", running: {', '.join(self.running_fits)}" if self.running_fits else ""
             lines.append(f"{self.fits} fit(s) asked for{running}")
         lines += [f"{name}: its fit is at {told}" for name, told in self.fit_progress.items()]
+        for trigger, rows in self.called_again.items():
+            lines.append(
+                f"{trigger}: {rows} row(s) were called again, as what they had read had changed"
+            )
         for trigger, rows in self.discarded.items():
             lines.append(f"{trigger}: {rows} row(s) were discarded, as its policy says")
         if self.orphaned:
@@ -215,6 +221,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
             },
             last_change=last_number(tx),
             discarded=discarded(tx),
+            called_again=called_again(tx),
         )
 
 

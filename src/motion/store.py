@@ -37,6 +37,7 @@ from motion.interrupts import uninterrupted
 from motion.load import Load
 from motion.model import Model
 from motion.persistence import catalog
+from motion.persistence.exact import Found, Question
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.numbers import last_number
 from motion.persistence.writes import Applied, Operation, SetOperation
@@ -286,6 +287,14 @@ class Store(Reader):
     def _pending(self, count: int) -> Change:
         """Return what stands for a write that commits with the run it was made in."""
         return Change(self._database, 0, count=count)
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._view() is not None
+
+    def _answer(self, question: Question) -> list[Found]:
+        view = self._view()
+        return super()._answer(question) if view is None else view._answer(question)
 
     def _seen(self) -> Pins:
         """Return the live versions, or, inside a run, the versions of the run."""

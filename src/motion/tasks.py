@@ -21,6 +21,12 @@ RANGE_LIMIT = 10_000
 """Rows in one task at most: a unit of work that is claimed, run and committed at once."""
 
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 200, 60_000
+CONFLICTS_ALLOWED = 10
+"""Times that a run is called again as what it has read has changed, before it is set aside."""
+
+ALONE_AFTER = 3
+"""Such times after which a run is called while no other begins that writes through its store."""
+
 LOSSES_ALLOWED = 10
 """Processes that may end while they hold a task, before it is set aside."""
 
@@ -87,6 +93,7 @@ class Task:
         task: its number, which no other task ever has.
         claim: how often it was claimed: with its number, this names the claim under which somebody holds it.
         among: of a suspect: the rows that were held when its process ended, one of which has ended it. 0: it is none.
+        conflicts: how often it was called again, as what it has read had changed.
     """
 
     task: int
@@ -102,6 +109,7 @@ class Task:
     losses: int
     claim: int
     among: int
+    conflicts: int = 0
 
     @property
     def size(self) -> int:

@@ -93,6 +93,7 @@ class Declaration:
     rate: str | None = None
     batch_wait_s: float | None = None
     memo: bool = False
+    isolated: bool | None = None
     executor: Place | None = None
     resources: Resources | None = None
 
@@ -150,6 +151,7 @@ class TriggerSpec:
     rate: Rate | None = None
     batch_wait_s: float | None = None
     memo: bool = False
+    isolated: bool | None = None
     executor: Place | None = None
     resources: Resources = NOTHING
 
@@ -222,6 +224,11 @@ class TriggerSpec:
         return any(parameter.kind == "store" for parameter in self.parameters)
 
     @cached_property
+    def writes_freely(self) -> bool:
+        """Whether it may write through a store: by its view, or, as nobody can tell, by one that it reaches otherwise."""
+        return self.uses_store or not (self.sets or self.sets_table)
+
+    @cached_property
     def is_columnar(self) -> bool:
         """Whether it gives one value per output key of its own row: such triggers fuse and commit by column."""
         return self.page is None and self.sets_table is None and bool(self.sets)
@@ -286,6 +293,7 @@ def trigger(
     rate: str | None = None,
     batch_wait: float | None = None,
     memo: bool = False,
+    isolated: bool | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
@@ -328,6 +336,8 @@ def trigger(
         memo: keep results in the store, and take them for equal inputs, on whichever row, made by the same code and the
             same state versions. The last 100,000 results of the trigger are kept, or 256 MiB of them. It is for functions
             of their parameters alone.
+        isolated: whether a run is called again where what it has read through `store` has changed by its commit: None,
+            if it writes through `store`; True, also if it only gives its `sets`; False, never.
         executor: where it runs: "thread", in this process, as also where left out; "process", in another process of
             this machine, which leaves the interpreter of this one free and may crash.
         resources: what one run takes of the machine; one core in a process and nothing in a thread where left out.
@@ -339,7 +349,7 @@ def trigger(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
-        memo=memo,
+        memo=memo, isolated=isolated,
         executor=executor, resources=resources,
     )  # fmt: skip
 
@@ -414,6 +424,12 @@ def _check_kinds(given: Declaration) -> None:
         ),
         ("inline", given.inline, "True, False or None", given.inline in (True, False, None)),
         ("memo", given.memo, "True or False", given.memo in (True, False)),
+        (
+            "isolated",
+            given.isolated,
+            "True, False or None",
+            any(given.isolated is each for each in (True, False, None)),
+        ),
     ):
         if not is_right:
             raise TriggerError(f"{option}= takes {expected}, but was given {value!r}.")
@@ -507,6 +523,7 @@ def bind(
         rate=None if declaration.rate is None else rate_of(declaration.rate),
         batch_wait_s=declaration.batch_wait_s,
         memo=declaration.memo,
+        isolated=declaration.isolated,
         executor=declaration.executor,
         resources=declaration.resources
         or (Resources() if declaration.executor == "process" else NOTHING),

@@ -34,6 +34,7 @@ class Claimed:
 
     Attributes:
         is_quick: its calls are so quick that one thread makes them all.
+        at_once: how many calls of its trigger may be under way at once.
         turns: of its calls, where something limits their rate.
         calls: how many of its trigger's calls at once it takes up now; kept by the dispatcher.
         fused: the triggers that may run in memory behind it; each has a call taken up for this.
@@ -41,6 +42,7 @@ class Claimed:
 
     tasks: Sequence[Task]
     is_quick: bool
+    at_once: int
     turns: Turns | None = None
     calls: int = 0
     fused: Sequence[TriggerSpec] = ()

@@ -3,19 +3,33 @@ with its task or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 import pyarrow as pa
 
-from motion.database import Database, TableName, Where, delete_operation, set_operation
+from motion.database import (
+    Database,
+    TableName,
+    Where,
+    check_limit,
+    condition_of,
+    delete_operation,
+    id_of,
+    page_values,
+    set_operation,
+)
 from motion.derive import CURRENT
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
 from motion.intake import COMMIT_EVERY, chunks_of, match_of, operations_of
+from motion.isolation import ClaimReads, Left
+from motion.persistence.exact import Found, Question, names_needed, order_of, shown
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation, SetOperation
 from motion.schema import Table
 from motion.search import search
+from motion.triggers import Failed
 
 Row = TypeVar("Row")
 
@@ -37,22 +51,82 @@ class Reader:
 
     @overload
     def get(
-        self, table: type[Row], id: Any, *, inherit: bool = True, **pages: int
+        self,
+        table: type[Row],
+        id: Any,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
     ) -> Row | None: ...
 
     @overload
-    def get(self, table: str, id: Any, *, inherit: bool = True, **pages: int) -> Any: ...
+    def get(
+        self,
+        table: str,
+        id: Any,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
+    ) -> Any: ...
 
-    def get(self, table: TableName, id: Any, *, inherit: bool = True, **pages: int) -> Any:
+    def get(
+        self,
+        table: TableName,
+        id: Any,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
+    ) -> Any:
         """Return one row as an instance of its dataclass, or None.
 
         Args:
             table: a table's name or its schema class.
             id: the row's id.
+            keys: the only ones to read beside id and page keys; others are unset. In a run, only their change has it
+                called again.
             inherit: fill unset keys from page 0 of the page keys that do not tell them apart.
             **pages: page keys; 0 where left out.
         """
-        return self._database.get(table, id, pages, self._seen(), inherit)
+        if keys is None and not self._is_exact:
+            return self._database.get(table, id, pages, self._seen(), inherit)
+        layout = self._database.layout(table)
+        name = page_values(layout.table, pages)
+        question = self._question(
+            layout.table, keys, id=id_of(layout.table, id), pages=names_needed(layout, name)
+        )
+        return shown(layout, self._answer(question), name, inherit=inherit)
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether reads are answered one by one, so that they can be asked again."""
+        return False
+
+    def _answer(self, question: Question) -> list[Found]:
+        return self._database.ask(question)
+
+    def _shown(self, question: Question, row: Found, rows: Sequence[Found], inherit: bool) -> Any:
+        """Return a found row as an instance; a page takes what it inherits from other pages, which are read for it."""
+        layout, (row_id, *name) = self._database.layout(question.table), row.name
+        if inherit and any(name) and row_id is not None and question.id is None:
+            above = replace(
+                question,
+                id=row_id,
+                pages=names_needed(layout, name),
+                equal=(),
+                order=(),
+                limit=None,
+            )
+            rows = self._answer(above)
+        elif question.id is None:
+            rows = [row]
+        return shown(layout, rows, name, inherit=inherit)
+
+    def _question(self, table: Table, keys: Sequence[str] | None, **asked: Any) -> Question:
+        chosen = None if keys is None else tuple(table.key(key).name for key in keys)
+        return Question(table.name, keys=chosen, pins=tuple(self._seen().items()), **asked)
 
     @overload
     def rows(
@@ -64,6 +138,7 @@ class Reader:
         params: Sequence[Any] = (),
         order_by: str | None = None,
         limit: int | None = None,
+        keys: Sequence[str] | None = None,
         inherit: bool = True,
     ) -> list[Row]: ...
 
@@ -77,6 +152,7 @@ class Reader:
         params: Sequence[Any] = (),
         order_by: str | None = None,
         limit: int | None = None,
+        keys: Sequence[str] | None = None,
         inherit: bool = True,
     ) -> list[Any]: ...
 
@@ -89,17 +165,52 @@ class Reader:
         params: Sequence[Any] = (),
         order_by: str | None = None,
         limit: int | None = None,
+        keys: Sequence[str] | None = None,
         inherit: bool = True,
     ) -> list[Any]:
-        """Return rows as instances: all, all pages of an id, or those that a condition on what they show holds for.
+        """Return rows as instances: all, all pages of an id, or those that a condition on stored values holds for.
 
         Args:
             where: SQL with `?` for `params`, or a dict of equalities.
-            order_by: SQL; by id and page keys where left out.
+            order_by: keys with commas between them, each with DESC or not, or other SQL; by id and page keys where
+                left out.
+            keys: the only ones to read beside id and page keys; others are unset.
 
         Raises:
             SqlError: the condition is wrong.
         """
+        if keys is None and not self._is_exact:
+            return self._read_open(table, id, where, params, order_by, limit, inherit)
+        named = self._database.tables.get(table)
+        check_limit("rows(limit=)", limit)
+        condition_of(self._database.layout(named.name), where, params)
+        order = order_of(named, order_by)
+        if isinstance(where, str) or order is None:
+            if keys is not None:
+                raise InvalidArgument(
+                    "rows(keys=)", shortened(list(keys)), "None where where= or order_by= is SQL"
+                )
+            return self._read_open(table, id, where, params, order_by, limit, inherit)
+        equal = [(name, named.key(name).encode(value)) for name, value in (where or {}).items()]
+        stored = named.keys["id"].encode(id)
+        if stored is not None and (equal or order or limit is not None):
+            equal, stored = [("id", stored), *equal], None
+        question = self._question(
+            named, keys, id=stored, equal=tuple(equal), order=order, limit=limit
+        )
+        rows = self._answer(question)
+        return [self._shown(question, row, rows, inherit) for row in rows]
+
+    def _read_open(
+        self,
+        table: TableName,
+        id: Any,
+        where: Where,
+        params: Sequence[Any],
+        order_by: str | None,
+        limit: int | None,
+        inherit: bool,
+    ) -> list[Any]:
         return self._database.rows(
             table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
             pins=self._seen(),
@@ -148,7 +259,7 @@ class Reader:
             text: words: rows with any of them are found, those with more and rarer ones first; a list is a batch. No
                 character has a meaning of its own. The first search makes the key's index; it is kept from then on.
             k: at least 1; exactly this many where as many exist.
-            where: only among rows that this condition on what they show holds for.
+            where: only among rows that this condition on stored values holds for.
 
         Returns:
             A list of `Hit`; for a batch a list of such lists.
@@ -211,7 +322,31 @@ class Writer(Reader):
 
 
 class View(Writer):
-    """The store inside a run: annotate a parameter `store: motion.View` to receive it."""
+    """The store inside a run: annotate a parameter `store: motion.View` to receive it.
+
+    `get`, `rows(id=)` and `rows(where={...})`, sorted by keys, are exact: they see committed data and the run's own writes,
+    and a run that writes commits only if they would still give the same. Everything else is open.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        operations: list[Operation],
+        pins: Pins = NO_PINS,
+        run: TaskRun | None = None,
+        index: int = 0,
+    ) -> None:
+        super().__init__(database, operations, pins)
+        self._run, self._index = run, index
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._run is not None
+
+    def _answer(self, question: Question) -> list[Found]:
+        if self._run is None:
+            return super()._answer(question)
+        return self._run.answer(question, self._index, self._operations)
 
     def set(
         self,
@@ -242,41 +377,84 @@ class TransactionWriter(Writer):
 
 
 class TaskRun:
-    """The surroundings of the rows of one batch: a view for each, over the versions that it runs with."""
+    """The surroundings of the rows of one batch: a view for each, over the versions that it runs with.
 
-    def __init__(self, database: Database, pins: Pins) -> None:
+    Args:
+        keeps_reads: what runs have read is kept also where they write nothing.
+    """
+
+    def __init__(self, database: Database, pins: Pins, *, keeps_reads: bool = False) -> None:
         self.now: Callable[[], int] = int  # 0, until rows are called one by one
-        self._database, self.pins = database, pins
+        self._database, self.pins, self._keeps_reads = database, pins, keeps_reads
         self.outer = CURRENT.get()
         self._operations: dict[int, list[Operation]] = {}
         self._spans: dict[int, range] = {}
+        self._reads = ClaimReads(database.ask, database.layout)
+        self._results: Sequence[Any] = ()
+        self._seen = 0
 
     def is_on(self, database: Database) -> bool:
         """Whether it is a run on this store, however that was opened."""
         return not self._database.backend.is_left and database.is_same(self._database)
 
     def view(self, index: int) -> View:
-        return View(self._database, self._operations.setdefault(index, []), self.pins)
+        operations = self._operations.setdefault(index, [])
+        return View(self._database, operations, self.pins, self, index)
 
     def begin(self, rows: range) -> None:
         self._spans[rows.start] = rows
         self._operations.pop(rows.start, None)
+        self._reads.forget(rows.start)
+
+    def watch(self, results: Sequence[Any]) -> None:
+        """Take in where the results of rows that are called one after the other go."""
+        self._results, self._seen = results, 0
+
+    def finish(self, rows: range, failed: Sequence[bool]) -> None:
+        """Take in that rows have been called: what they wrote is seen by those after them, unless it failed."""
+        for index in rows:
+            operations = self._operations.get(index)
+            span = self._spans.get(index, range(index, index + 1))
+            if operations and not any(failed[i - rows.start] for i in span if i in rows):
+                self._reads.finish(operations, index)
+
+    def answer(
+        self, question: Question, index: int, operations: Sequence[Operation]
+    ) -> list[Found]:
+        """Answer an exact read of a run."""
+        if self._seen < len(self._results):
+            rows = range(self._seen, len(self._results))
+            self._seen = rows.stop
+            self.finish(rows, [type(self._results[i]) is Failed for i in rows])
+        return self._reads.answer(question, index, operations)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether finished rows have written something that is not settled."""
+        return self._reads.has_finished
+
+    def settle(self, rows: Iterable[int]) -> None:
+        """Take in that what these rows left is committed, or dropped."""
+        self._reads.settle(rows)
 
     @property
     def has_writes(self) -> bool:
         return any(self._operations.values())
 
-    def left(self, rows: range) -> Iterator[tuple[range, Sequence[Operation]]]:
-        """Give the writes that the calls on some rows left, as `writes` does for all."""
+    def left(self, rows: Iterable[int]) -> Iterator[Left]:
+        """Give what the calls on some rows left, each with the rows whose run left it."""
         for index in rows:
-            if operations := self._operations.get(index):
-                yield self._spans.get(index, range(index, index + 1)), operations
+            operations = self._operations.get(index)
+            if operations is None:
+                continue
+            reads = self._reads.reads(index)
+            if operations or (self._keeps_reads and reads.asked):
+                span = self._spans.get(index, range(index, index + 1))
+                yield Left(span, operations, self._reads.name(index), reads)
 
-    def writes(self) -> Iterator[tuple[range, Sequence[Operation]]]:
-        """Give the writes that were left, each with the rows whose run left them, in the order of the rows."""
-        for index, operations in sorted(self._operations.items(), key=lambda item: item[0]):
-            if operations:
-                yield self._spans.get(index, range(index, index + 1)), operations
+    def all_left(self) -> list[Left]:
+        """Return the same for all rows, in their order."""
+        return list(self.left(sorted(self._operations)))
 
 
 def one_set(

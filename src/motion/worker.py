@@ -186,6 +186,9 @@ class Worker:
             self._dispatcher.end_call(run.claimed)
 
     def _end_call(self, run: UnderWay) -> None:
+        is_alone = not run.spec.is_async or run.claimed.at_once < run.spec.concurrency
+        if is_alone and not run.is_quick and run.asked.calls.has_left:
+            self._commits.commit(run)  # so that the next call reads what this one has written
         if not run.claimed.is_quick:
             self._dispatcher.end_call(run.claimed)
 
@@ -226,7 +229,7 @@ class Worker:
 
     def _make_all(self, run: UnderWay) -> None:
         async def make() -> None:
-            callers = min(run.spec.concurrency, run.waiting)
+            callers = min(run.claimed.at_once, run.waiting)
             await asyncio.gather(*(run.make_async(lambda: None) for _ in range(callers)))
 
         if run.spec.is_async:

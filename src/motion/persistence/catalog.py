@@ -69,6 +69,7 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     priority INTEGER NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch, of one that is postponed
     losses INTEGER NOT NULL DEFAULT 0,                -- processes that ended while they held it
+    conflicts INTEGER NOT NULL DEFAULT 0,             -- times that it was called again, as what it had read had changed
     expires_ms INTEGER,                               -- milliseconds since the epoch, after which it is dropped
     owner TEXT, error TEXT, inputs TEXT,
     claim INTEGER NOT NULL DEFAULT 0,                 -- how often it was claimed: task and claim name who holds it
@@ -80,6 +81,7 @@ CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHER
 CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE status = 4;
 CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version NOT NULL;
+CREATE INDEX IF NOT EXISTS motion_tasks_conflicts ON motion_tasks (status) WHERE conflicts >= 3;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
 CREATE INDEX IF NOT EXISTS motion_tasks_suspects ON motion_tasks (losses, task) WHERE among > 0;
 CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
@@ -88,6 +90,7 @@ CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait f
 CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task);
 CREATE TABLE IF NOT EXISTS motion_discards (
     trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0,  -- how many it has dropped
+    again INTEGER NOT NULL DEFAULT 0,  -- how often it was called again, as what it had read had changed
     waiting INTEGER NOT NULL DEFAULT 0  -- of a trigger with discard_beyond: so many rows wait at most
 );
 CREATE TABLE IF NOT EXISTS motion_components (
@@ -386,6 +389,8 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_tables", "last_row"),
         ("motion_tasks", "claim"),
         ("motion_tasks", "among"),
+        ("motion_tasks", "conflicts"),
+        ("motion_discards", "again"),
         ("motion_parts", "number"),
         ("motion_backfills", "number"),
         ("motion_backfills", "again"),

@@ -84,6 +84,19 @@ def discarded(tx: Transaction) -> dict[str, int]:
     return dict(tx.execute("SELECT trigger, rows FROM motion_discards WHERE rows > 0").fetchall())
 
 
+def note_called_again(tx: Transaction, trigger: str, rows: int) -> None:
+    """Count rows that are called again as what they had read had changed."""
+    tx.execute(
+        "INSERT INTO motion_discards (trigger, again) VALUES (?1, ?2) ON CONFLICT (trigger) DO UPDATE SET again = again + ?2",
+        (trigger, rows),
+    )
+
+
+def called_again(tx: Transaction) -> dict[str, int]:
+    """Return trigger -> how many rows were called again, ever."""
+    return dict(tx.execute("SELECT trigger, again FROM motion_discards WHERE again > 0").fetchall())
+
+
 def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task]) -> None:
     if tasks:
         queue.complete(tx, tasks, graph.downstream(spec.name))

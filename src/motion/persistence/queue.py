@@ -10,6 +10,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.persistence.numbers import next_tasks
 from motion.tasks import (
+    ALONE_AFTER,
     BACKFILL_PRIORITY,
     BUILD_PRIORITY,
     LIVE,
@@ -27,11 +28,11 @@ from motion.triggers import TriggerSpec
 
 COLUMNS = (
     "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim, "
-    "among"
+    "among, conflicts"
 )
 LIKENESS = (
     "trigger, number, version, change, path, priority, status, attempts, not_before, losses, expires_ms, owner, error, "
-    "inputs, claim, among"
+    "inputs, claim, among, conflicts"
 )
 """All columns but those that tell tasks apart. Who holds a claim on a task holds the same one on a copy."""
 
@@ -470,6 +471,18 @@ def lose(
     """Let a task whose process ended wait for being run again."""
     postpone(tx, task, attempts, error, not_before)
     tx.execute("UPDATE motion_tasks SET losses = ? WHERE task = ?", (losses, task))
+
+
+def call_again(tx: Transaction, task: int, conflicts: int, attempts: int) -> None:
+    """Let a task be run again as what it has read had changed, which uses up no attempt."""
+    sql = "UPDATE motion_tasks SET conflicts = ?, attempts = ? WHERE task = ?"
+    tx.execute(sql, (conflicts, attempts, task))
+
+
+def is_alone(tx: Transaction) -> bool:
+    """Whether a run is under way that was called again so often that no other may begin beside it which writes freely."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE conflicts >= {ALONE_AFTER} AND status = {TaskStatus.CLAIMED:d} LIMIT 1"
+    return tx.execute(sql).fetchone() is not None
 
 
 def has_work_on(

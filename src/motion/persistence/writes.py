@@ -82,6 +82,34 @@ class Applied:
     tasks: int
 
 
+def merged(layouts: Layouts, operations: Sequence[Operation]) -> list[Operation]:
+    """Return operations with neighbours that set the same keys of one row each put together: of several that set one row,
+    the last counts."""
+    whole: list[Operation] = []
+    for like, group in groupby(operations, _likeness):
+        alike = list(group)
+        sets = [each for each in alike if isinstance(each, SetOperation)]
+        if like is None or len(sets) < 2:
+            whole += alike
+            continue
+        table, keys = like
+        names = [key for key in layouts[table].table.primary_key if key in keys]
+        rows = {tuple(each.columns[key][0] for key in names): each for each in sets}
+        columns = {key: [each.columns[key][0] for each in rows.values()] for key in keys}
+        whole.append(SetOperation(table, columns, len(rows)))
+    return whole
+
+
+def _likeness(operation: Operation) -> tuple[str, tuple[str, ...]] | None:
+    """Return what operations have in common that can be put together; None of one that stands alone."""
+    if not isinstance(operation, SetOperation) or operation.count != 1:
+        return None
+    stands_alone = operation.is_forced or operation.inlined or operation.expected is not None
+    if stands_alone or operation.columns.get("id", (None,))[0] is None:
+        return None
+    return operation.table, tuple(operation.columns)
+
+
 def apply_operations(
     tx: Transaction, layouts: Layouts, operations: Sequence[Operation], cause: Cause
 ) -> Applied:
