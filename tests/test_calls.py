@@ -134,9 +134,6 @@ def processes(held: Held, **options: Any) -> Any:
 Kind = Callable[..., Any]
 KINDS = [plain, limited, batches, generators, coroutines, processes]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
-in_this_process = pytest.mark.parametrize(
-    "kind", KINDS[:-1], ids=[kind.__name__ for kind in KINDS[:-1]]
-)
 
 
 def texts(count: int, prefix: str = "t") -> list[dict[str, Any]]:
@@ -238,7 +235,7 @@ def test_a_result_is_there_while_other_calls_of_the_same_claim_are_held(
     assert louds(store) == ["T1", "T2", "T3", "T4"]
 
 
-@in_this_process
+@kinds
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_a_call_that_lasts_holds_up_no_results_of_the_quick_ones_before_it(
     open_store: OpenStore, held: Held, kind: Kind, concurrency: int

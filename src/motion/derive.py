@@ -227,10 +227,10 @@ Made = tuple[range, list[Any]]
 """The rows of one call, and for each of them what the call gave, or how it failed."""
 
 
-def calls_of(spec: TriggerSpec, count: int, size: int = 1) -> list[range]:
-    """Return the rows of each call that `count` rows need; of each piece of `size` calls, where these go together."""
-    rows = (spec.batch or 1) * size
-    return [range(i, min(i + rows, count)) for i in range(0, count, rows)]
+def calls_of(spec: TriggerSpec, count: int) -> list[range]:
+    """Return the rows of each call that `count` rows need."""
+    size = spec.batch or 1
+    return [range(i, min(i + size, count)) for i in range(0, count, size)]
 
 
 class Calls:

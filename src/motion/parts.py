@@ -76,16 +76,15 @@ class Given:
 Part = tuple[range, Given]
 
 
-def given_in_parts(
-    spec: TriggerSpec, places: range, size: int, run: Callable[[range], Given]
-) -> Given:
-    """Run parts of up to `size` rows, and put together what they gave.
+def given_in_parts(spec: TriggerSpec, run: Callable[[range], Given], places: range) -> Given:
+    """Run a call on some rows, or on parts of them where it takes too long or ends its process, and put together what they
+    gave.
 
     A function may take many rows at once and each of them may end its process. So that not every row costs a process,
     rows are told apart only until enough processes were lost to find one of them, or two: once more for each that is
     found while others gave something, so that these are never set aside with it.
     """
-    waiting = deque(places[i : i + size] for i in range(0, len(places), size))
+    waiting = deque([places])
     losses_left = most = 2 * len(places).bit_length()
     done: list[Part] = []
     has_given = False
@@ -177,8 +176,6 @@ class Here:
     The states that it needs are loaded by then.
     """
 
-    goes_together = False
-
     def __init__(
         self, database: Database, trigger: Trigger, rows: Rows, on_item: OnItem | None
     ) -> None:
@@ -219,13 +216,10 @@ class Apart:
 
     Args:
         run: makes those calls whose rows these are.
-        goes_together: quick ones are to be made by one `run`, as each of these costs something.
     """
 
-    def __init__(
-        self, spec: TriggerSpec, run: Callable[[range], Given], *, goes_together: bool
-    ) -> None:
-        self._spec, self._run, self.goes_together = spec, run, goes_together
+    def __init__(self, spec: TriggerSpec, run: Callable[[range], Given]) -> None:
+        self._spec, self._run = spec, run
 
     def make(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
         for rows in source:

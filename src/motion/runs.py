@@ -160,28 +160,22 @@ class Runs:
     # -- by an executor --
 
     def _calls(self, trigger: Trigger, rows: Rows, on_item: OnItem | None) -> Here | Apart:
-        """Return what makes the calls, call by call where each may take a limited time, or has its turn elsewhere."""
+        """Return what makes the calls: here, or elsewhere where each may take a limited time or runs in a process."""
         spec, turns = trigger.spec, trigger.turns
         is_there = spec.executor == "process"
         if rows.count and not (is_there or spec.may_be_abandoned):
             return Here(self._database, trigger, rows, on_item)
-        by_call = spec.timeout_s is not None or spec.rate is not None
-        if by_call:
-            trigger = replace(trigger, turns=None)
+        trigger = replace(trigger, turns=None)
 
         def run(places: range) -> Given:
-            if by_call and turns is not None:
+            if turns is not None:
                 clock.sleep(turns.wait_s())  # here, where no time-out counts it
             part = rows.part(places)
             if is_there:
                 return self._run_there(trigger, part)
             return self._run_here(trigger, part, places.start, on_item)
 
-        def run_all(places: range) -> Given:
-            size = spec.batch or 1 if by_call else len(places)
-            return given_in_parts(spec, places, size, run)
-
-        return Apart(spec, run_all, goes_together=not by_call)
+        return Apart(spec, partial(given_in_parts, spec, run))
 
     def _run_here(self, trigger: Trigger, rows: Rows, first: int, on_item: OnItem | None) -> Given:
         spec = trigger.spec

@@ -91,10 +91,9 @@ class UnderWay:
         self._returned: list[range] = []
 
     def ask(self, asked: Asked) -> int:
-        """Take in which calls it needs, and return how many. Quick ones that are made elsewhere go there together."""
+        """Take in which calls it needs, and return how many."""
         self.asked = asked
-        size = len(asked.asked) or 1 if self.is_quick and asked.calls.goes_together else 1
-        calls = calls_of(self.spec, len(asked.asked), size)
+        calls = calls_of(self.spec, len(asked.asked))
         self._source = iter(calls)
         self._has_known = bool(asked.known) or not calls
         return len(calls)
