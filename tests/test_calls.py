@@ -191,30 +191,28 @@ def test_rows_that_come_later_begin_at_once_while_fewer_are_under_way(
 
 
 def test_a_trigger_that_runs_behind_another_keeps_to_its_own_concurrency(
-    open_store: OpenStore,
+    open_store: OpenStore, held: Held
 ) -> None:
-    lock, under_way, most = threading.Lock(), 0, 0
-
     @motion.trigger(on="doc.text", sets="doc.loud", concurrency=4, inline=False)
     def first(text: str) -> str:
-        return text.upper()
+        return text
 
     @motion.trigger(on="doc.loud", sets="doc.size", inline=False)
     def second(loud: str) -> int:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        pause()
-        with lock:
-            under_way -= 1
-        return len(loud)
+        return len(held(loud))
 
     store = open_store(schemas=SCHEMAS, triggers=[first, second])
-    for start in range(0, 200, 10):
-        store.set_many("doc", [{"id": start + i, "text": "a"} for i in range(10)])
+    for _ in range(3):  # measured to be quick: now one runs in memory behind the other
+        store.set_many("doc", texts(200, "quick")).wait(timeout=LONG_S)
+        store.set_many("doc", texts(200, "quick-again")).wait(timeout=LONG_S)
+    count = len(held.begun)
+    for i in range(301, 305):
+        store.set("doc", id=i, text=f"t{i}")
+    until(store, lambda: len(store.rows("doc", where="loud LIKE 't%'")) >= 3, LONG_S)
+    assert len(held.begun) == count + 1
+    held.end_all()
     store.wait(timeout=LONG_S)
-    assert most == 1
+    assert len(store.rows("doc", where="size IS NOT NULL")) == 204
 
 
 # -- what a call gave is there at once --
