@@ -280,6 +280,54 @@ def test_a_change_in_the_middle_of_a_sweep_is_followed_by_the_rows_before_it_too
     assert {row.link for row in store.rows(Query)} == {"c"}
 
 
+def test_a_row_that_is_looked_up_by_two_keys_is_followed_by_both(open_store: OpenStore) -> None:
+    @dataclass
+    class Trip:
+        id: int
+        start: int
+        end: int
+        line: str
+
+    @motion.trigger(on=("trip.start", "trip.end"), sets="trip.line")
+    def line(
+        start_url: Annotated[str, motion.Lookup("product.url", by="start")],
+        end_url: Annotated[str, motion.Lookup("product.url", by="end")],
+    ) -> str:
+        return f"{start_url}-{end_url}"
+
+    store = open_store(schemas={"trip": Trip, "product": Product}, triggers=[line])
+    store.set_many("product", [{"id": 7, "url": "a"}, {"id": 8, "url": "x"}])
+    trips = [{"start": i % 2 + 7, "end": 8 - i % 2} for i in range(1_200)]
+    store.set_many("trip", trips).wait(timeout=60)
+    store.set("product", id=7, url="b").wait(timeout=60)
+    assert {row.line for row in store.rows(Trip)} == {"b-x", "x-b"}
+
+
+def test_pages_of_one_row_hide_no_other_row_that_is_looked_up(open_store: OpenStore) -> None:
+    @dataclass
+    class Leaf:
+        id: int
+        url: str
+        part: str
+        part_page: int
+
+    @motion.trigger(on="query.img_id", sets="query.link")
+    def recommend(url: Annotated[str, motion.Lookup("leaf.url", by="img_id")]) -> str:
+        return url
+
+    def load(url: str) -> None:
+        pages = [{"id": 7, "part_page": page, "url": url} for page in range(4)]
+        store.set_many("leaf", [*pages, {"id": 8, "part_page": 0, "url": url}])
+
+    store = open_store(schemas={"query": Query, "leaf": Leaf}, triggers=[recommend])
+    load("a")
+    store.set_many("query", [{"img_id": 8 if i % 9 == 0 else 7} for i in range(900)])
+    store.wait(timeout=60)
+    load("b")
+    store.wait(timeout=60)
+    assert {row.link for row in store.rows("query")} == {"b"}
+
+
 def test_many_changes_in_one_write_are_followed(shop: motion.Store) -> None:
     shop.set_many("product", [{"id": i, "url": "a"} for i in range(100)])
     shop.set_many("query", [{"img_id": i % 100} for i in range(2000)])

@@ -237,6 +237,11 @@ def test_a_store_of_format_1_goes_on_where_it_was(tmp_path: Path, open_store: Op
     folder.mkdir()
     file = sqlite3.connect(folder / "store.sqlite")
     file.executescript(FORMAT_1.read_text())
+    file.execute(  # a forced backfill that is under way: the first row is made again
+        "INSERT INTO motion_backfills VALUES (12, 'Taste.measure', 'backfill', 1, 1, 1, 1, NULL, x'90', 1)"
+    )
+    file.execute("UPDATE motion_rows_note SET length = 0 WHERE length = 3")
+    file.commit()
     file.close()
     store = open_store(schemas=SCHEMAS, triggers=[Taste(), mourn])
     store.wait(timeout=30)

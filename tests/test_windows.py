@@ -185,6 +185,27 @@ def test_more_rows_than_one_write_makes_due_follow_too(open_store: OpenStore) ->
     assert [row.total for row in of_a] == list(range(len(of_a)))
 
 
+def test_more_rows_of_several_entities_than_one_write_makes_due_follow_too(
+    open_store: OpenStore,
+) -> None:
+    @dataclass
+    class Sale:
+        id: int
+        shop: int
+        amount: int
+        before: Annotated[int, motion.Window("sale.amount", by="shop", agg="sum")]
+
+    store = open_store(schemas={"sale": Sale}, run=True)
+    rows = [{"id": i, "shop": i % 3, "amount": 1} for i in range(1, 1_801)]
+    store.set_many("sale", rows).wait(timeout=60)
+    with store.transaction() as tx:
+        for row in (1, 2, 3):  # the first of each shop
+            tx.set("sale", id=row, amount=100)
+    store.wait(timeout=60)
+    expected = {i: 0 if i <= 3 else 99 + (i - 1) // 3 for i in range(1, 1_801)}
+    assert {row.id: row.before for row in store.rows(Sale)} == expected
+
+
 # -- against a recompute by hand --
 
 

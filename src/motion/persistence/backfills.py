@@ -54,6 +54,7 @@ COLUMNS = (
     "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind, number"
 )
 UNFINISHED = "next <= last"
+THIS = "change = ? AND trigger = ? AND parameters = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class Backfill:
         last: the last row it is about; below `next` when all its rows are tasks.
         total: the rows to make as counted when it began, or the most that there can be.
         remaining: how many of these are not yet made tasks.
-        condition: SQL on what rows show, None for all rows; of a sweep the key by which they look up.
+        condition: SQL on what rows show, None for all rows.
+        parameters: of the condition, as a list; of a sweep the key by which rows look up, and, if not all of them are
+            meant, its value.
         is_forced: outputs of present code are made again too.
         number: of a sweep: the change that its rows are to be newer than.
     """
@@ -86,6 +89,11 @@ class Backfill:
     @property
     def lane(self) -> Lane:
         return Lane(self.trigger, self.kind == "build")
+
+    @property
+    def named(self) -> tuple[int, str, bytes]:
+        """What tells it apart."""
+        return self.change, self.trigger, self.parameters
 
     @property
     def chosen(self) -> tuple[str, Sequence[Any]] | None:
@@ -296,9 +304,8 @@ def hand_over(
 ) -> None:
     """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
     candidate: then nothing is done."""
-    named = (backfill.change, backfill.trigger)
-    sql = f"SELECT next FROM motion_backfills WHERE change = ? AND trigger = ? AND {UNFINISHED}"
-    found = tx.execute(sql, named).fetchone()
+    sql = f"SELECT next FROM motion_backfills WHERE {THIS} AND {UNFINISHED}"
+    found = tx.execute(sql, backfill.named).fetchone()
     if found is None or found[0] != backfill.next:
         return
     _make_tasks(tx, layout, spec, backfill, part)
@@ -343,17 +350,17 @@ def _move(tx: Transaction, layout: Layout, backfill: Backfill, part: Part) -> No
     """Move a backfill past a part. One that is over is kept where it can be cancelled."""
     is_over = part.next > backfill.last
     if is_over and backfill.kind == "sweep":
-        sweeps.end_round(tx, layout, backfill.change, backfill.trigger)
+        sweeps.end_round(tx, layout, *backfill.named)
         return
     if is_over and backfill.kind != "backfill":
         end(tx, [backfill.trigger], backfill.kind)
         return
     ahead = min(backfill.remaining - len(part.rows), backfill.last - part.next + 1)
-    sql = "UPDATE motion_backfills SET next = ?, last = ?, remaining = ? WHERE change = ? AND trigger = ?"
+    sql = f"UPDATE motion_backfills SET next = ?, last = ?, remaining = ? WHERE {THIS}"
     following = min(part.next, INT64_MAX)  # after the largest number that there is comes none
     last = following - 1 if is_over else backfill.last
     left = 0 if is_over else max(ahead, 1)
-    tx.execute(sql, (following, last, left, backfill.change, backfill.trigger))
+    tx.execute(sql, (following, last, left, *backfill.named))
 
 
 def remaining(tx: Transaction, change: int | None = None) -> int:
@@ -412,10 +419,11 @@ def _wanted(
     else:
         source = provenance.to_remake(tx, layout, spec, everything=asked.is_forced)
     sql = f"{source} AND {layout.row} BETWEEN {asked.next} AND {asked.last}"
+    if asked.kind == "sweep":
+        by, *value = msgspec.msgpack.decode(asked.parameters)
+        return (f"{sql} AND {layout.inherited_value(by)} = ?" if value else sql), value
     if asked.chosen is None:
         return sql, ()
     condition, values = asked.chosen
-    if asked.kind == "sweep":
-        return (f"{sql} AND {layout.inherited_value(condition)} = ?" if values else sql), values
     stored = f'SELECT 1 FROM {layout.shown()} s WHERE s.":row" = {layout.row} AND ({condition}\n)'
     return f"{sql} AND EXISTS ({stored})", values

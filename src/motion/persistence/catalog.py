@@ -165,10 +165,10 @@ CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole tabl
                          -- sweep: what looks up something that has changed; joined: waits for a sweep
     next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last
     total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks
-    condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL,
+    condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL,  -- of a sweep: key and value
     number INTEGER NOT NULL DEFAULT 0,                -- of a sweep: the change that its rows are to be newer than
     again INTEGER NOT NULL DEFAULT 0,                 -- of a sweep: it goes round once more, as another has joined it
-    PRIMARY KEY (change, trigger)
+    PRIMARY KEY (change, trigger, parameters)  -- one change may leave several sweeps of a trigger
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until the numbers of their changes are put right
     trigger TEXT PRIMARY KEY, component TEXT NOT NULL, change INTEGER NOT NULL,
@@ -392,8 +392,6 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_tasks", "conflicts"),
         ("motion_discards", "again"),
         ("motion_parts", "number"),
-        ("motion_backfills", "number"),
-        ("motion_backfills", "again"),
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     tx.execute("ALTER TABLE motion_clock ADD COLUMN name TEXT")
@@ -406,6 +404,7 @@ def _bring_to_2(tx: Transaction) -> None:
     tx.execute("ALTER TABLE motion_fit_requests ADD COLUMN seen INTEGER")
     tx.execute("ALTER TABLE motion_labels ADD COLUMN is_old INTEGER NOT NULL DEFAULT 0")
     part_notes(tx)
+    _make_anew(tx, "motion_backfills")
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"
     events = {name for (name,) in tx.execute(named)} - {
         f"motion_rows_{table}" for table in _stored_tables(tx)
@@ -414,6 +413,16 @@ def _bring_to_2(tx: Transaction) -> None:
     for column, table in used:
         largest = f"SELECT COALESCE(MAX({column}), 0) FROM {table}"
         tx.execute(f"UPDATE motion_clock SET last_task = MAX(last_task, ({largest}))")
+
+
+def _make_anew(tx: Transaction, table: str) -> None:
+    """Make a system table again in its present form, with the rows that it has."""
+    tx.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
+    created = f"CREATE TABLE IF NOT EXISTS {table} "
+    tx.execute(next(each for each in SYSTEM_TABLES.split(";\n") if created in each))
+    columns = ", ".join(str(row[1]) for row in tx.execute(f"PRAGMA table_info({table}_1)"))
+    tx.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table}_1")
+    tx.execute(f"DROP TABLE {table}_1")
 
 
 def take_sizes(tx: Transaction, tables: Tables, specs: Iterable[TriggerSpec]) -> None:

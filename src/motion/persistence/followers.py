@@ -77,11 +77,15 @@ def _looking_up(
 
 
 def _ids(tx: Transaction, target: Layout, rows: Sequence[int]) -> list[Stored]:
-    """Return the ids of changed rows, two at most."""
+    """Return the ids of changed rows; of many that there are several."""
     found: dict[Stored, None] = {}
-    for part in parts_of(rows[:3]):
-        sql = f"SELECT r.id FROM {target.base} r WHERE {in_ranges(target.row, part)}"
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT DISTINCT r.id FROM {target.base} r WHERE {in_ranges(target.row, part)} LIMIT 2"
+        )
         found |= dict.fromkeys(row[0] for row in tx.execute(sql))
+        if len(found) > 1:
+            break
     return list(found)
 
 

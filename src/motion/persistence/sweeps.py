@@ -37,9 +37,9 @@ def begin(
         number: of the change that the rows are to be newer than.
     """
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
-    parameters = msgspec.msgpack.encode([] if value is None else [value])
-    named: tuple[Any, ...] = (spec.name, by, parameters)
-    like = "trigger = ? AND condition = ? AND parameters = ?"
+    parameters = msgspec.msgpack.encode([by] if value is None else [by, value])
+    named: tuple[Any, ...] = (spec.name, parameters)
+    like = "trigger = ? AND parameters = ?"
     sql = f"SELECT change, next FROM motion_backfills WHERE kind = 'sweep' AND {like}"
     under_way = tx.execute(sql, named).fetchone()
     first = 0
@@ -52,38 +52,37 @@ def begin(
             f"FROM motion_backfills WHERE kind = 'joined' AND {like} ORDER BY change DESC LIMIT 1 OFFSET ?)"
         )
         tx.execute(sql, (*named, *named, JOINED_AT_MOST))
-    tx.execute("DELETE FROM motion_backfills WHERE change = ? AND trigger = ?", (change, spec.name))
+    tx.execute(f"DELETE FROM motion_backfills WHERE change = ? AND {like}", (change, *named))
     tx.execute(
-        "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, condition, parameters, "
-        "is_forced, kind, number, again) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 'sweep', ?, ?)",
+        "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, parameters, is_forced, kind, "
+        "number, again) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 'sweep', ?, ?)",
         (
-            change, spec.name, first, last, last, max(last - first, 1), by, parameters, number,
+            change, spec.name, first, last, last, max(last - first, 1), parameters, number,
             int(under_way is not None),
         ),
     )  # fmt: skip
 
 
-def end_round(tx: Transaction, layout: Layout, change: int, trigger: str) -> None:
+def end_round(
+    tx: Transaction, layout: Layout, change: int, trigger: str, parameters: bytes
+) -> None:
     """Take in that a sweep has come to the last row: it goes round again if another has joined it, or is over."""
-    named = (change, trigger)
-    sql = (
-        "SELECT again, condition, parameters FROM motion_backfills WHERE change = ? AND trigger = ?"
-    )
-    again, by, parameters = tx.execute(sql, named).fetchone()
+    this, like = "change = ? AND trigger = ? AND parameters = ?", "trigger = ? AND parameters = ?"
+    named, alike = (change, trigger, parameters), (trigger, parameters)
+    again = tx.execute(f"SELECT again FROM motion_backfills WHERE {this}", named).fetchone()[0]
     if again:
         last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
-        sql = "UPDATE motion_backfills SET next = 0, last = ?, remaining = ?, again = 0 WHERE change = ? AND trigger = ?"
+        sql = (
+            f"UPDATE motion_backfills SET next = 0, last = ?, remaining = ?, again = 0 WHERE {this}"
+        )
         tx.execute(sql, (last, max(last, 1), *named))
         return
     tx.execute(  # those that were joined wait for the last tasks, too
         "INSERT INTO motion_task_changes (task, change) SELECT t.task, b.change "
         "FROM motion_tasks t CROSS JOIN motion_backfills b "
-        "WHERE t.change = ? AND t.trigger = ? AND b.kind = 'joined' AND b.trigger = ? AND b.condition = ? "
-        "AND b.parameters = ? ON CONFLICT (change, task) DO NOTHING",
-        (change, trigger, trigger, by, parameters),
+        "WHERE t.change = ? AND t.trigger = ? AND b.kind = 'joined' AND b.trigger = ? AND b.parameters = ? "
+        "ON CONFLICT (change, task) DO NOTHING",
+        (change, trigger, *alike),
     )
-    sql = (
-        "DELETE FROM motion_backfills WHERE trigger = ? AND condition = ? AND parameters = ? "
-        "AND kind IN ('sweep', 'joined')"
-    )
-    tx.execute(sql, (trigger, by, parameters))
+    sql = f"DELETE FROM motion_backfills WHERE {like} AND kind IN ('sweep', 'joined')"
+    tx.execute(sql, alike)
