@@ -328,7 +328,8 @@ class Database:
 
         def refreshed(tx: Transaction) -> tuple[T, bool]:
             self._refresh(tx, numbers.graph_number(tx))
-            return work(tx), calls and backlog.has_ready(tx)
+            result = work(tx)
+            return result, calls and (backlog.has_ready(tx) or backfills.is_any_waiting(tx))
 
         result, has_work = self._write_noted(refreshed, is_durable=is_durable)
         if has_work:

@@ -241,6 +241,12 @@ def unfinished(tx: Transaction) -> list[Backfill]:
     return [Backfill(*row) for row in tx.execute(sql)]
 
 
+def is_any_waiting(tx: Transaction) -> bool:
+    """Whether the next part of a backfill waits for the last one to be taken. A build rests when it is time for it."""
+    sql = f"SELECT 1 FROM motion_backfills WHERE {UNFINISHED} AND kind NOT IN ('build', 'joined') LIMIT 1"
+    return tx.execute(sql).fetchone() is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The next rows that a backfill takes, ascending, and the row that it goes on from.
