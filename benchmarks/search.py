@@ -150,7 +150,7 @@ def filtered() -> list[Figure]:
     ):
         numbers = np.random.default_rng(4).permutation(COUNT) % values
 
-        def ask(i: int, key: str = key, values: int = values) -> list[motion.Hit]:
+        def ask(i: int, key: str = key, values: int = values) -> list[motion.Hit[Any]]:
             query = all_of.queries[i]
             return all_of.store.search(SEARCHED, query, k=10, where={key: 37 * i % values})
 

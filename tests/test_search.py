@@ -51,7 +51,7 @@ def fill(store: motion.Store, vectors: list[Any], **values: Any) -> None:
     )
 
 
-def ids(hits: list[motion.Hit]) -> list[Any]:
+def ids(hits: list[motion.Hit[Any]]) -> list[Any]:
     return [hit.id for hit in hits]
 
 
@@ -67,6 +67,22 @@ def test_a_hit_has_the_whole_row(items: motion.Store) -> None:
     fill(items, [[1, 0]], group="a")
     hit = items.search(COSINE, [1, 0])[0]
     assert (type(hit.row), hit.row.id, hit.row.group) == (Item, 0, "a")
+
+
+def test_keys_need_not_name_a_table_that_is_given(items: motion.Store) -> None:
+    fill(items, [[0, 1], [1, 0]], group="a")
+    for table in (Item, "item"):
+        assert ids(items.search("cosine", [1, 0], table=table, k=1)) == [1]
+        assert ids(items.search(COSINE, [1, 0], table=table, k=1)) == [1]
+        assert ids(items.search(["cosine", "group"], [1, 0], text="a", table=table)) == [0, 1]
+
+
+def test_keys_of_another_table_than_the_one_given_are_refused(open_store: OpenStore) -> None:
+    store = open_store(schemas={"item": Item, "shot": Shot})
+    with pytest.raises(motion.SearchError, match="one table, but was given keys of item, shot"):
+        store.search("shot.embedding", [1, 0], table=Item)
+    with pytest.raises(motion.UnknownKey, match="cosine"):
+        store.search("cosin", [1, 0], table=Item)
 
 
 def test_a_hit_names_its_page(open_store: OpenStore) -> None:

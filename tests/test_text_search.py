@@ -47,7 +47,7 @@ def fill(store: motion.Store, texts: list[str | None], **values: Any) -> None:
     store.set_many("offer", [{"id": i, "text": text, **values} for i, text in enumerate(texts)])
 
 
-def ids(hits: list[motion.Hit]) -> list[Any]:
+def ids(hits: list[motion.Hit[Any]]) -> list[Any]:
     return [hit.id for hit in hits]
 
 
@@ -450,10 +450,8 @@ def test_fused_scores_are_sums_of_reciprocal_ranks(offers: motion.Store) -> None
     offers.set("offer", id=1, text="dress", embedding=np.array([1.0, 0]))
     offers.set("offer", id=2, embedding=np.array([0, 1.0]))
     hits = offers.search([VECTORS, WORDS], [1, 0], text="dress")
-    assert [(hit.id, hit.score) for hit in hits] == [
-        (1, pytest.approx(2 / 61)),
-        (2, pytest.approx(1 / 62)),
-    ]
+    assert ids(hits) == [1, 2]
+    assert [hit.score for hit in hits] == pytest.approx([2 / 61, 1 / 62])
 
 
 def test_two_texts_are_searched_together(offers: motion.Store) -> None:

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 from motion import clock
 from motion.components import Component, Progress
-from motion.database import Database, Where, condition_of
+from motion.database import Database, TableName, Where, condition_of
 from motion.errors import FitFailed, MotionError, shortened
 from motion.executors.base import Executor
 from motion.persistence import forms, labels, states
 from motion.persistence.layout import Pins
+from motion.search import keys_of
 from motion.tracebacks import reason_of, text_of
 from motion.view import View
 
@@ -212,23 +213,24 @@ class SampleView(View):
         key: str | Sequence[str],
         vector: Any = None,
         *,
+        table: TableName | None = None,
         text: str | Sequence[str] | None = None,
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
     ) -> list[Any]:
-        keys = [key] if isinstance(key, str) else list(key)
-        layout = self._database.layout(self._database.tables.key(keys[0]).table)
+        found = keys_of(self._database, key, table)
+        layout = self._database.layout(found[0][0].name)
         specs = {
             layout.versioned[name]
-            for name in (path.partition(".")[2] for path in keys)
+            for name in (each.name for _, each in found)
             if name in layout.versioned and layout.versioned[name].component in self._pins
         }
         condition, values = condition_of(layout, where, params)
         parts = [states.has_output(spec, self._like) for spec in specs]
         parts += [f"({condition})"] if condition is not None else []
         both = " AND ".join(parts) or None
-        return super().search(key, vector, text=text, k=k, where=both, params=values)
+        return super().search(key, vector, table=table, text=text, k=k, where=both, params=values)
 
 
 # -- progress --

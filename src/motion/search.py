@@ -6,13 +6,13 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from motion.backends.base import Transaction
 from motion.codecs import StrCodec
-from motion.database import Database, Where, condition_of
+from motion.database import Database, TableName, Where, condition_of
 from motion.errors import SearchError, listed, shortened
 from motion.interrupts import uninterrupted
 from motion.persistence import fulltext, reading, spaces, states
@@ -32,9 +32,15 @@ PROBED = 256
 Ranking = list[tuple[int, float]]
 """Row numbers and scores, best first."""
 
+Row = TypeVar("Row")
+
+OneVector = Sequence[float] | np.ndarray[tuple[int], Any]
+ManyVectors = Sequence[OneVector] | np.ndarray[tuple[int, int], Any]
+ManyTexts = list[str] | tuple[str, ...]
+
 
 @dataclass(frozen=True)
-class Hit:
+class Hit(Generic[Row]):
     """One result of a search.
 
     Attributes:
@@ -48,7 +54,7 @@ class Hit:
     id: Any
     pages: dict[str, int]
     score: float
-    row: Any
+    row: Row
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,10 @@ def search(
     where: Where,
     params: Sequence[Any],
     pins: Pins,
+    table: TableName | None = None,
 ) -> list[Any]:
     """See `Reader.search`."""
-    keys = _keys(database, key)
+    keys = keys_of(database, key, table)
     if vector is not None and not any(each.is_array for _, each in keys):
         hint = " Say what to look for with text=." if isinstance(vector, str) else ""
         raise SearchError(
@@ -119,14 +126,24 @@ def search(
 # -- what is asked, checked --
 
 
-def _keys(database: Database, given: str | Sequence[str]) -> list[tuple[Table, Key]]:
+def keys_of(
+    database: Database, given: str | Sequence[str], of: TableName | None
+) -> list[tuple[Table, Key]]:
     paths = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
-    keys = [database.tables.key(path) for path in paths]
-    if not keys or any(key.table != keys[0].table for key in keys):
+    tables = database.tables
+    named = None if of is None else tables.get(of)
+    keys = [
+        named.key(path)
+        if named is not None and isinstance(path, str) and "." not in path
+        else tables.key(path)
+        for path in paths
+    ]
+    concerned = sorted({key.table for key in keys} | ({named.name} if named is not None else set()))
+    if not keys or len(concerned) > 1:
         raise SearchError(
-            f"one search is about one table, but was given keys of {listed(sorted({key.table for key in keys}))}."
+            f"one search is about one table, but was given keys of {listed(concerned)}."
         )
-    table = database.tables.get(keys[0].table)
+    table = tables.get(keys[0].table)
     for key in keys:
         if not key.is_array and not isinstance(key.codec, StrCodec):
             raise SearchError(
@@ -234,7 +251,7 @@ def _checked_k(k: Any) -> int:
 
 def _answers(
     database: Database, question: Question, condition: str | None, values: Sequence[Any], pins: Pins
-) -> list[list[Hit]]:
+) -> list[list[Hit[Any]]]:
     layout = database.layouts[question.table.name]
     _make_text_indexes(database, layout, question.text_keys)
     versions = _versions(database, layout, question, pins)
@@ -362,7 +379,7 @@ def _fused(rankings: Sequence[Ranking], k: int) -> Ranking:
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
 
 
-def _hits(table: Table, ranking: Ranking, found: Mapping[int, Any]) -> list[Hit]:
+def _hits(table: Table, ranking: Ranking, found: Mapping[int, Any]) -> list[Hit[Any]]:
     pages = table.page_keys
     pairs = [(found[row], score) for row, score in ranking if row in found]
     return [

@@ -28,7 +28,7 @@ from motion.persistence.exact import Found, Question, names_needed, order_of, sh
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.writes import Operation, SetOperation
 from motion.schema import Table
-from motion.search import search
+from motion.search import Hit, ManyTexts, ManyVectors, OneVector, search
 from motion.triggers import Failed
 
 Row = TypeVar("Row")
@@ -240,11 +240,103 @@ class Reader:
         """
         return self._database.sql(query, params, timeout, limit)
 
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: OneVector | None = None,
+        *,
+        table: type[Row],
+        text: str | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Hit[Row]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: ManyVectors,
+        *,
+        table: type[Row],
+        text: ManyTexts | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Row]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: None = None,
+        *,
+        table: type[Row],
+        text: ManyTexts,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Row]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: OneVector | None = None,
+        *,
+        table: str | None = None,
+        text: str | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Hit[Any]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: ManyVectors,
+        *,
+        table: str | None = None,
+        text: ManyTexts | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Any]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: None = None,
+        *,
+        table: str | None = None,
+        text: ManyTexts,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Any]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: Any,
+        *,
+        table: TableName | None = None,
+        text: str | Sequence[str] | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Any]: ...
+
     def search(
         self,
         key: str | Sequence[str],
         vector: Any = None,
         *,
+        table: TableName | None = None,
         text: str | Sequence[str] | None = None,
         k: int = 10,
         where: Where = None,
@@ -255,6 +347,8 @@ class Reader:
         Args:
             key: "table.key" of an array key, which `vector` is compared with, or of a `str` key, in which `text` is
                 looked for; or several keys of one table, whose rankings are fused (reciprocal rank fusion).
+            table: the table, so that keys need not name it; its schema class also tells type checkers of what class
+                the hits' rows are.
             vector: as many numbers as the stored vectors have; a 2-D array is a batch of queries.
             text: words: rows with any of them are found, those with more and rarer ones first; a list is a batch. No
                 character has a meaning of its own. The first search makes the key's index; it is kept from then on.
@@ -268,7 +362,7 @@ class Reader:
             SearchError, DimensionMismatch: a key cannot be searched so, or holds vectors of another length.
             MissingPackage: the key's index is "hnsw" and usearch is not installed.
         """
-        return search(self._database, key, vector, text, k, where, params, self._seen())
+        return search(self._database, key, vector, text, k, where, params, self._seen(), table)
 
 
 class Writer(Reader):
