@@ -507,6 +507,7 @@ def test_a_batch_of_both_goes_pairwise(offers: motion.Store) -> None:
         ("offer.id", None, "dress", r"offer\.id holds int; searchable are .*by text= offer\.text"),
         (WORDS, None, 5, "takes a str"),
         (WORDS, None, ["a", 5], "takes a str"),
+        (WORDS, None, ["dress", None], "takes a str, or a list of them, not None"),
         ([WORDS, "note.part"], None, "dress", "about one table"),
         ([], None, "dress", "about one table"),
         ([VECTORS, WORDS], [1, 0], ["a", "b"], "one and a batch of 2"),
