@@ -206,9 +206,10 @@ def test_a_trigger_that_runs_behind_another_keeps_to_its_own_concurrency(
         store.set_many("doc", texts(200, "quick")).wait(timeout=LONG_S)
         store.set_many("doc", texts(200, "quick-again")).wait(timeout=LONG_S)
     count = len(held.begun)
-    for i in range(301, 305):
-        store.set("doc", id=i, text=f"t{i}")
-    until(store, lambda: len(store.rows("doc", where="loud LIKE 't%'")) >= 3, LONG_S)
+    store.set("doc", id=301, text="t301")
+    held.await_begun(count + 1)
+    for i in range(302, 305):
+        store.set("doc", id=i, text=f"t{i}").wait("loud", timeout=LONG_S)
     assert len(held.begun) == count + 1
     held.end_all()
     store.wait(timeout=LONG_S)

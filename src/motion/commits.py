@@ -88,6 +88,10 @@ class Commits:
             run.be_slow()
             self._dispatcher.more_calls(run.claimed, self._crew.spread(run))
         if (is_old or run.is_urgent) and (run.has_made or run.has_returned):
+            if (
+                run.committing.locked()
+            ):  # perhaps for long: what follows in memory is the user's code, too
+                return
             run.is_urgent = False
             self.commit(run)
 
