@@ -205,6 +205,28 @@ def test_vectors_of_a_polars_frame_are_taken(store: motion.Store) -> None:
     assert store.get("garment", 1).embedding.tolist() == [1, 1, 1]
 
 
+def test_objects_of_a_polars_frame_are_taken_as_they_are(open_store: OpenStore) -> None:
+    @dataclass
+    class File:
+        id: int
+        raw: bytes
+
+    store = open_store(schemas={"file": File})
+    frames = [
+        pl.DataFrame({"id": [i], "raw": pl.Series([value], dtype=pl.Object)})
+        for i, value in enumerate([bytearray(b"ab"), None, b"c"])
+    ]
+    store.set_many("file", pl.concat(frames, rechunk=False), commit_every=2)
+    assert [row.raw for row in store.rows(File)] == [b"ab", None, b"c"]
+    with pytest.raises(motion.BadRows, match=r"takes bytes, but was given \{1, 2\} \(set\)"):
+        store.set_many("file", frames[0].with_columns(pl.Series("raw", [{1, 2}], dtype=pl.Object)))
+
+
+def test_a_query_that_has_not_run_is_no_table(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidArgument, match=r"Polars table.*given.*LazyFrame"):
+        store.set_many("garment", pl.DataFrame(ROWS).lazy())
+
+
 # -- chunks --
 
 

@@ -190,6 +190,18 @@ def test_nanoseconds_are_refused_and_not_cut(store: motion.Store) -> None:
     assert kept(store, "at", at.floor("us")) == at.floor("us")
 
 
+def test_a_moment_that_only_pandas_has_is_refused(store: motion.Store) -> None:
+    west = timezone(timedelta(hours=-5))
+    for at in (
+        pd.Series([datetime.max.replace(tzinfo=west)])[0],
+        pd.Timestamp(np.datetime64("12000-01-01", "s")),
+        pd.Timestamp(np.datetime64("-0044-03-15", "s")),
+    ):
+        assert "between the years 1 and 9999" in refusal(store, "at", at)
+        change = store.set_many("thing", pd.DataFrame({"id": [2], "at": [at]}), errors="collect")
+        assert len(change.rejected) == 1
+
+
 def test_a_value_that_no_database_takes_is_refused(store: motion.Store) -> None:
     assert "512 MiB" in refusal(store, "raw", bytes(2**29 + 1))
     with pytest.raises(motion.BadRows, match="512 MiB"):

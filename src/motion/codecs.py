@@ -17,7 +17,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
@@ -215,6 +215,9 @@ def _check_sizes(values: Sequence[Any]) -> None:
     _check_size(max(map(len, filter(None, values)), default=0))
 
 
+WITHIN_YEARS = "a datetime between the years 1 and 9999 in UTC"
+
+
 class DatetimeCodec(Codec):
     expected, sql_type, is_plain = "datetime", "DATETIME_TEXT", False
 
@@ -226,7 +229,9 @@ class DatetimeCodec(Codec):
         try:
             moment = value.astimezone(UTC) if value.tzinfo is not None else value
         except OverflowError:
-            raise Refused("a datetime between the years 1 and 9999 in UTC") from None
+            raise Refused(WITHIN_YEARS) from None
+        if not MINYEAR <= moment.year <= MAXYEAR:  # of pandas
+            raise Refused(WITHIN_YEARS)
         return moment.isoformat(timespec="microseconds")
 
     def decode(self, stored: Any) -> datetime:

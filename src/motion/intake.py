@@ -61,9 +61,8 @@ def chunks_of(table: Table, rows: Any, size: int) -> Iterator[Chunk]:
     """
     if isinstance(rows, Mapping | table.cls):
         rows = [rows]
-    if isinstance(rows, str | bytes) or not (
-        _is_frame(type(rows)) or any(hasattr(rows, way) for way in ("__iter__", "__getitem__"))
-    ):
+    can_be_read = _is_frame(type(rows)) or hasattr(rows, "__iter__") or hasattr(rows, "__len__")
+    if isinstance(rows, str | bytes) or not can_be_read:
         expected = f"dicts, instances of {table.cls.__name__}, an Arrow, pandas or Polars table, or an iterable of those"
         raise InvalidArgument(
             "set_many(rows)", f"{shortened(rows)} ({type(rows).__name__})", expected
@@ -118,14 +117,27 @@ def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
         raise InvalidArgument("set_many(rows)", given, "a table that Arrow can read") from exc
     names = [name for name in reader.schema.names if not PANDAS_INDEX.fullmatch(name)]
     _check_names(names)
+    objects, at = _objects_of_polars(source), 0
     for batch in reader:
         for start in range(0, batch.num_rows, size):
             part = batch.slice(start, size)
             columns = {
-                name: _python_values(part.column(name), is_array=_is_array(table, name))
+                name: objects[name][at : at + part.num_rows]
+                if name in objects
+                else _python_values(part.column(name), is_array=_is_array(table, name))
                 for name in names
             }
+            at += part.num_rows
             yield Chunk(0, part.num_rows, columns, _Rows(columns, part.num_rows))
+
+
+def _objects_of_polars(source: Any) -> dict[str, list[Any]]:
+    """Return the columns of a Polars frame that hold Python objects: Arrow is given their addresses in memory."""
+    if not (type(source).__module__.startswith("polars") and hasattr(source, "lazy")):
+        return {}
+    frame = source.lazy()
+    names = [name for name, kind in frame.collect_schema().items() if kind.is_object()]
+    return frame.select(names).collect().to_dict(as_series=False) if names else {}
 
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
