@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import motion
 from tests.conftest import OpenStore
@@ -391,6 +393,62 @@ def test_a_plan_counts_rows_without_what_they_look_up_as_none_to_make(shop: moti
     shop.wait(timeout=60)
     plan = shop.plan("recommend")
     assert (plan.current, plan.stale, plan.missing) == (1, 0, 0)
+
+
+# -- against a recompute by hand --
+
+
+@motion.trigger(on="product.slug", sets="product.url")
+def address(slug: str) -> str:
+    return f"/{slug}"
+
+
+@motion.trigger(on="query.link", sets="query.note")
+def shout(link: str) -> str:
+    return link.upper()
+
+
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("product"), st.integers(1, 3), st.sampled_from(["a", "b", None])),
+        st.tuples(st.just("query"), st.integers(1, 4), st.sampled_from([1, 2, 3, None])),
+        st.tuples(st.sampled_from(["no product", "no query"]), st.integers(1, 3), st.none()),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(CHANGES, st.booleans(), st.booleans())
+def test_what_is_looked_up_is_what_a_recompute_gives_after_any_changes(
+    open_store: OpenStore, changes: list[tuple[str, int, Any]], waits: bool, as_tasks: bool
+) -> None:
+    inline = False if as_tasks else None
+    first = motion.trigger(on="product.slug", sets="product.url", inline=inline)(address)
+    last = motion.trigger(on="query.link", sets="query.note", inline=inline)(shout)
+    store = open_store(schemas=SCHEMAS, triggers=[first, recommend, last], url=":memory:")
+    try:
+        for kind, row, value in changes:
+            if kind == "product":
+                store.set("product", id=row, slug=value)
+            elif kind == "query":
+                store.set("query", id=row, img_id=value)
+            else:
+                store.delete(kind.removeprefix("no "), row)
+            if waits:
+                store.wait(timeout=60)
+        store.wait(timeout=60)
+        assert not store.errors()
+        slugs = {row.id: row.slug for row in store.rows(Product)}
+        for row in store.rows("query"):
+            slug = slugs.get(row.img_id)
+            assert row.link == (None if slug is None else f"see /{slug}"), row
+            assert row.note == (None if slug is None else f"SEE /{slug.upper()}"), row
+    finally:
+        store.close()
 
 
 # -- keys that are lookups --
