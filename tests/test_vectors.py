@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from motion.locks import SharedLock
 from motion.schema import Metric
+from motion.vectors import graph, widths
 from motion.vectors.base import VectorIndex
 from motion.vectors.exact import ExactIndex
+from motion.vectors.graph import SPENT
 from motion.vectors.hnsw import HnswIndex
 
 DIM = 16
@@ -321,6 +323,71 @@ def test_an_exact_index_is_not_worth_keeping(metric: Metric) -> None:
     index = ExactIndex(DIM, metric)
     index.put([1], clustered(1))
     assert index.saved() is None
+
+
+# -- each guard of the approximate one, alone: with a graph that is believed, whatever is measured --
+
+
+@pytest.fixture
+def believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(widths, "WANTED_RECALL", 0)
+    monkeypatch.setattr(widths, "WANTED_WORST", 0)
+
+
+@pytest.mark.usefixtures("believed")
+def test_rows_with_equal_vectors_are_one_node_and_hide_no_others() -> None:
+    index, vectors = settled(DIM, "l2"), clustered(2_000)
+    vectors[:1_800] = 0.5
+    index.put(range(2_000), vectors)
+    parts = index.saved()
+    assert parts is not None
+    assert len(set(parts["nodes"].tolist()) - {SPENT}) <= 201
+    found = [rows[0] for rows, _ in index.search(vectors[1_800:], 1)]
+    assert found == list(range(1_800, 2_000))
+
+
+@pytest.mark.usefixtures("believed")
+def test_rows_that_a_graph_does_not_find_are_found_on_the_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph, "CONNECTIVITY", 6)  # so that some nodes cannot be reached
+    monkeypatch.setattr(graph, "EXPANSION_ADD", 4)
+    index, vectors = settled(DIM, "l2"), clustered(2_000)
+    index.put(range(2_000), vectors)
+    parts = index.saved()
+    assert parts is not None
+    assert len(parts["lost"])
+    lost = parts["lost"].tolist()
+    assert [rows[0] for rows, _ in index.search(vectors[lost], 1)] == lost
+
+
+@pytest.mark.usefixtures("believed")
+def test_nodes_that_stand_for_no_row_do_not_count_as_neighbours() -> None:
+    index, vectors = HnswIndex(DIM, "l2", 0), clustered(2_000)
+    index.put(range(2_000), vectors)
+    tend(index)
+    near = np.argsort(-scores_of("l2", vectors, vectors[0]))
+    index.remove(near[:60].tolist())  # more than are asked for at first
+    ((rows, _),) = index.search(vectors[:1], 5)
+    assert rows.tolist() == near[60:65].tolist()
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_graph_is_measured_again_after_many_queries_or_changes() -> None:
+    index, lock, vectors = HnswIndex(DIM, "l2", 0), SharedLock(), clustered(2_000)
+    index.put(range(2_000), vectors)
+    tend(index)
+    assert not index.needs_tending
+    for asked in (256, 1_024):  # four times as many, as nothing was found to be wrong
+        index.search(vectors[np.arange(asked - 1) % 2_000], 1)
+        assert not index.needs_tending
+        index.search(vectors[:1], 1)
+        assert index.needs_tending
+        assert index.tend(lock)
+        tend(index)
+        assert not index.needs_tending
+    index.remove(range(201))
+    assert index.needs_tending
 
 
 # -- the lock that guards one --
