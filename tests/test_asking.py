@@ -206,7 +206,8 @@ def held(open_store: OpenStore) -> Any:
     for label in (1, 2):
         learn(store, label, "Held")
     store.wait(timeout=60)
-    yield store
+    store.close()  # which ends once the outputs of before are deleted, as they are after the switch
+    yield opened(open_store, Held())
     Held.may_go_on.set()
 
 

@@ -57,10 +57,12 @@ def closing_over(value: Any) -> Any:
 
 
 def with_default(value: str) -> Any:
-    def upper(text: str) -> str:
-        return text
+    def helped(text: str, suffix: str = value) -> str:
+        return text + suffix
 
-    upper.__defaults__ = (value,)
+    def upper(text: str) -> str:
+        return helped(text)
+
     return on_text(upper)
 
 
@@ -135,7 +137,7 @@ CHANGES = {
         closing_over(Options(Mode.SHORT, date(2026, 1, 2))),
     ),
     "a path": (closing_over(Path("a")), closing_over(Path("b"))),
-    "a default": (with_default("a"), with_default("b")),
+    "a default of a helper": (with_default("a"), with_default("b")),
     "code without source": (
         made_of("def upper(text): return text + 'a'"),
         made_of("def upper(text): return text + 'b'"),

@@ -431,7 +431,8 @@ def test_an_id_that_leaves_no_room_for_a_version_is_refused(
     ]
     for write in writes:
         with pytest.raises(
-            motion.InvalidValue, match=r"from 0 to 1099511627775 as long as Eye.see"
+            (motion.InvalidValue, motion.BadRows),
+            match=r"from 0 to 1099511627775 as long as Eye.see",
         ):
             write()
     assert store.rows("photo") == []
