@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -111,6 +112,25 @@ def test_an_argument_that_a_call_does_not_take_is_refused_by_name(
 ) -> None:
     with pytest.raises(motion.InvalidArgument, match=told):
         call(store)
+
+
+@pytest.mark.parametrize("mark", [motion.trigger, motion.infer, motion.fit])
+def test_a_mark_without_its_brackets_says_what_goes_into_them(mark: Any) -> None:
+    with pytest.raises(motion.TriggerError, match=rf"@motion\.{mark.__name__}\(on='table\.key'\)"):
+        mark(count)
+
+
+def test_a_store_that_cannot_be_called_or_live_so_says_what_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(motion.SchemaError, match="at most 200 long"):
+        motion.create_store("x" * 300, schemas={"doc": Doc}, url=":memory:")
+    for url in (5, tmp_path):
+        with pytest.raises(motion.MotionError, match="'sqlite:///some/folder'"):
+            motion.create_store("docs", schemas={"doc": Doc}, url=url)  # type: ignore[arg-type]  # a mistake
+
+
+def test_sql_that_is_no_text_is_refused(store: motion.Store) -> None:
+    with pytest.raises(motion.InvalidArgument, match=r"sql\(query\).*None"):
+        store.sql(None)  # type: ignore[arg-type]  # a mistake
 
 
 def test_a_version_is_promoted_by_its_number_and_not_by_its_text(open_store: OpenStore) -> None:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 from motion.errors import TriggerError
 from motion.events import Event
 from motion.fingerprints import fingerprint_of
+from motion.options import in_brackets
 from motion.schedules import Schedule
 from motion.schema import Tables
 from motion.triggers import (
@@ -221,6 +222,7 @@ class FitDeclaration:
     gate_on: int | None
 
 
+@in_brackets
 def infer(
     *,
     on: str | Sequence[str] | Event,
@@ -273,6 +275,7 @@ def infer(
 Every = int | Schedule
 
 
+@in_brackets
 def fit(
     *,
     on: str | Sequence[str],

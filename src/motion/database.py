@@ -483,6 +483,8 @@ class Database:
     def sql(
         self, query: str, params: Sequence[Any], timeout: float | None, limit: int | None
     ) -> pa.Table:
+        if not isinstance(query, str):
+            raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
         if timeout is not None and not (_is_number(timeout) and timeout > 0):
             raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
         check_limit("sql(limit=)", limit)

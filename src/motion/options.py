@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LONGEST_S = 10 * 365 * 86_400
 
@@ -26,6 +31,22 @@ def check_number(option: str, value: Any, least: int) -> None:
         raise TriggerError(
             f"a trigger's {name} is at most {LONGEST_S} s, not {value!r}; leave it out for no limit."
         )
+
+
+def in_brackets(decorator: Callable[P, R]) -> Callable[P, R]:
+    """Let a decorator that takes options say so where it is written without any."""
+
+    @functools.wraps(decorator)
+    def checked(*given: P.args, **options: P.kwargs) -> R:
+        if given:
+            name = f"@motion.{decorator.__name__}"
+            raise TriggerError(
+                f"{name} takes what it is about by name, in brackets, such as {name}(on='table.key'); "
+                f"it was given {shortened(given[0])}."
+            )
+        return decorator(*given, **options)
+
+    return checked
 
 
 def is_name(name: object) -> bool:

@@ -24,7 +24,14 @@ from motion.components import Component, declared_methods
 from motion.config import Config
 from motion.database import Database
 from motion.dispatch import Dispatcher
-from motion.errors import MotionError, SchemaError, StoreDeleted, StoreUnavailable, TriggerError
+from motion.errors import (
+    MotionError,
+    SchemaError,
+    StoreDeleted,
+    StoreUnavailable,
+    TriggerError,
+    shortened,
+)
 from motion.event_loop import EventLoop
 from motion.executors import processes
 from motion.executors.base import Executors, send_along
@@ -100,9 +107,10 @@ def create_store(
         SchemaMismatch: the stored tables differ in a way that would lose or reinterpret data.
         StoreUnavailable: the folder cannot be used.
     """
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise SchemaError(
-            f"a store's name has letters, digits and underscores and begins with a letter; not {name!r}."
+            f"a store's name has letters, digits and underscores, begins with a letter and is at most {LONGEST_NAME} long; "
+            f"not {shortened(name)}."
         )
     _check_given(schemas, triggers)
     if not isinstance(queue_limit, int) or queue_limit < 1:
@@ -196,13 +204,17 @@ def _schemas_of(store: Store) -> dict[str, type]:
     return {table.name: table.cls for table in store._database.tables}
 
 
+LONGEST_NAME = 200
+"""Letters of a store's name, which is a folder's too."""
+
+
 def _folder_of(name: str, url: str | None) -> Path | None:
     """Return the folder that a URL names, None for a temporary one."""
     if url is None:
         return (Path.cwd() / f"{name}.motion").resolve()
     if url == ":memory:":
         return None
-    if url.startswith("sqlite:///"):
+    if isinstance(url, str) and url.startswith("sqlite:///"):
         return Path(url.removeprefix("sqlite:///")).expanduser().resolve()
     raise MotionError(
         f"a store cannot live at {url!r}; allowed are None (a folder in the working directory), "

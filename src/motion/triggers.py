@@ -19,7 +19,7 @@ from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
 from motion.lookups import Lookup, lookup_of
-from motion.options import check_number, is_name, takes_a_row
+from motion.options import check_number, in_brackets, is_name, takes_a_row
 from motion.parameters import check_parameter, hints_of, signature_of, takes_none
 from motion.parameters import is_async as is_async_function
 from motion.rates import Rate, Turns, rate_of
@@ -273,6 +273,7 @@ class Trigger:
     """In a claim, where it has a rate: when its calls may begin."""
 
 
+@in_brackets
 def trigger(
     *,
     on: str | Sequence[str] | Event,
