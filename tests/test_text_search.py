@@ -185,6 +185,14 @@ def test_composed_and_decomposed_forms_and_cases_are_alike_in_every_script(
         ("price: 3,50\u20ac", "3,50"),
         ("\u0440\u043e\u0437\u043e\u0432\u043e\u0435 dress\u8fde\u8863\u88d9", "\u8fde\u8863\u88d9"),
         ("dress\u8fde\u8863\u88d9", "dress"),
+        ("Sm\u00f8rrebr\u00f8d fra K\u00f8ge", "smorrebrod"),
+        ("smorrebrod", "SM\u00d8RREBR\u00d8D"),
+        ("\u0141\u00f3d\u017a", "lodz"),
+        ("\u0153uvre", "oeuvre"),
+        ("\u00c6gir", "aegir"),
+        ("\u0131s\u0131", "isi"),
+        ("\u0663\u0664\u0665", "345"),
+        ("10cm", "\u0967\u0966 cm"),
     ],
 )  # fmt: skip
 def test_ways_of_writing_the_same_find_each_other(

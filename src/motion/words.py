@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby
 
-FORM = f"words 1 of Unicode {unicodedata.unidata_version}"
+FORM = f"words 2 of Unicode {unicodedata.unidata_version}"
 """What indexes of words are named by: those of another form are made again."""
 
 PAIRED = re.compile(
@@ -39,6 +39,14 @@ POINTED = re.compile(
 
 ACCENTS = re.compile("(?<![\u0418\u0438\u0423\u0443])[\u0300-\u036f]|[\u0300-\u0305\u0307-\u036f]")
 """Those of the Latin, Greek and Cyrillic scripts; the breve makes letters of their own of two Cyrillic ones."""
+
+DRAWN = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)  # fmt: skip
+"""Latin letters that have no accent for Unicode, and are typed without what is drawn on them where keyboards lack them."""
+
+OTHER_DIGITS = re.compile(r"[^\D0-9]")
+"""Digits of other scripts, as the Arabic and Indian ones."""
 
 PLAIN = re.compile(r"[\t-\r -~]*")
 MIXED = re.compile(r"[0-9][A-Za-z]|[A-Za-z][0-9]")
@@ -149,4 +157,7 @@ def _normal(text: str) -> str:
     plain = text.encode("utf-8", "ignore").decode().replace("\0", " ")
     apart = unicodedata.normalize("NFKD", UNSEEN.sub("", plain))
     bare = POINTED.sub("", ACCENTS.sub("", apart))
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
+    return OTHER_DIGITS.sub(
+        lambda digit: str(unicodedata.decimal(digit[0])), folded.translate(DRAWN)
+    )
