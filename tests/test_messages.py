@@ -120,6 +120,24 @@ def test_a_mark_without_its_brackets_says_what_goes_into_them(mark: Any) -> None
         mark(count)
 
 
+@pytest.mark.parametrize(
+    ("extras", "says"),
+    [
+        ([motion.Vector], r"motion\.Vector needs its values, such as motion\.Vector\(512\)"),
+        ([motion.Key], r"motion\.Key needs its values"),
+        ([motion.Vector(2), motion.Vector(3)], r"more than one motion\.Vector"),
+    ],
+)
+def test_no_annotation_of_a_key_is_passed_over(
+    open_store: OpenStore, extras: list[Any], says: str
+) -> None:
+    kind = np.ndarray
+    for extra in extras:
+        kind = Annotated[kind, extra]  # type: ignore[assignment]  # made as the program runs
+    with pytest.raises(motion.SchemaError, match=says):
+        open_store(schemas={"doc": dataclasses.make_dataclass("Doc", [("id", int), ("at", kind)])})
+
+
 def test_a_store_that_cannot_be_called_or_live_so_says_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(motion.SchemaError, match="at most 200 long"):
         motion.create_store("x" * 300, schemas={"doc": Doc}, url=":memory:")

@@ -471,8 +471,23 @@ def differing_in_case(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def _check_extras(table: str, name: str, extras: tuple[Any, ...]) -> None:
+    """Refuse what would be passed over: a class in place of an instance, and a second instance."""
+    for kind, called in ((Vector, "Vector"), (KeyOptions, "Key")):
+        if any(extra is kind for extra in extras):
+            raise SchemaError(
+                f"table {table!r}, key {name!r}: motion.{called} needs its values, such as "
+                f"motion.{called}({'512' if kind is Vector else 'page=False'})."
+            )
+        if sum(isinstance(extra, kind) for extra in extras) > 1:
+            raise SchemaError(
+                f"table {table!r}, key {name!r}: it has more than one motion.{called}; keep one of them."
+            )
+
+
 def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
     kind, extras = _without_extras(hint)
+    _check_extras(table, field.name, extras)
     vector = next((extra for extra in extras if isinstance(extra, Vector)), None)
     options = next((extra for extra in extras if isinstance(extra, KeyOptions)), KeyOptions())
     reason = ""
