@@ -342,7 +342,7 @@ class SqliteBackend:
 
     def _start_watcher(self) -> None:
         with self._queueing:
-            if self._watcher is None and not self._is_closed:
+            if self._watcher is None and not self._closing.is_set():
                 self._watcher = threading.Thread(
                     target=self._look_out, name="motion-watcher", daemon=True
                 )
@@ -412,11 +412,13 @@ class SqliteBackend:
     def close(self) -> None:
         if self.is_left:
             return
-        self._closing.set()
-        if self._watcher is not None:
+        with self._queueing:  # so that no thread is between being made and started
+            self._closing.set()
+            watcher = self._watcher
+        if watcher is not None:
             if self._wakeups is not None:
                 self._wakeups.end()
-            self._watcher.join()
+            watcher.join()
         with self._writing:
             self._is_closed = True
             self._durable.close()

@@ -66,6 +66,8 @@ def add_version(
         notes: what is said of it beside its metrics.
         fit: the name of the fit that made it, None for `setup`.
     """
+    # One that only holds a model, with no trigger, has no row yet.
+    tx.execute("INSERT OR IGNORE INTO motion_components (name) VALUES (?)", (component,))
     sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM motion_states WHERE component = ?"
     number = int(tx.execute(sql, (component,)).fetchone()[0])
     tx.execute(
