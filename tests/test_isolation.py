@@ -112,8 +112,24 @@ def test_a_store_reached_in_any_other_way_is_isolated_too(open_store: OpenStore)
     assert total(store) == 50
 
 
+def test_runs_whose_writes_are_known_at_their_commit_only_are_counted_too(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="event.text")
+    def count_by_note(text: str, store: motion.View) -> None:
+        rows = store.rows("total", where={"note": "all"})
+        store.set_many("total", [{"note": "all", "n": rows[0].n + 1 if rows else 1}], by="note")
+
+    store = open_store(schemas=SCHEMAS, triggers=[count_by_note])
+    store.set_many("event", events(40)).wait(timeout=60)
+    assert not store.errors()
+    assert [row.n for row in store.rows("total")] == [40]
+
+
 @pytest.mark.parametrize(
-    "options", [{"concurrency": 4}, {"batch": 8}, {"executor": "process"}], ids=str
+    "options",
+    [{"concurrency": 4}, {"batch": 8}, {"executor": "process"}, {"timeout": 60}],
+    ids=str,
 )
 def test_increments_are_all_counted_however_they_run(
     open_store: OpenStore, options: dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from motion import clock
 from motion.backends.base import Transaction
@@ -241,7 +242,7 @@ def _claim_like(tx: Transaction, owner: str, head: Head, limit: int) -> list[Tas
             min(limit, 1000),
         ),
     ).fetchall()  # fmt: skip
-    tasks = _within([Task(*row) for row in rows], limit)
+    tasks = _beside(_within([Task(*row) for row in rows], limit))
     if tasks[0].size > limit:
         tasks = [split_off(tx, tasks[0], limit)]
     tx.executemany(
@@ -291,6 +292,14 @@ def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
         names,
     )
     return next((head for row in found if (head := Head(*row)).lane in lanes), None)
+
+
+def _beside(tasks: list[Task]) -> list[Task]:
+    """Return the first tasks that may be in one claim. A task that is to be alone is so among these too: calls that are
+    made in processes, or with a time-out, do not see what those before them have written until it is committed."""
+    if tasks[0].conflicts >= ALONE_AFTER:
+        return tasks[:1]
+    return list(takewhile(lambda task: task.conflicts < ALONE_AFTER, tasks))
 
 
 def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
