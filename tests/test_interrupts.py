@@ -345,6 +345,8 @@ def write_among_signals(open_store: OpenStore, seconds: float, seed: int) -> int
     return interrupts
 
 
+# What falls into a callback of a weak reference is dropped by Python, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_real_signals_harm_no_write_of_any_thread(open_store: OpenStore) -> None:
     assert write_among_signals(open_store, 1.5, seed=1) > 5
 

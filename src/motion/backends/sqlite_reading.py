@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from motion import clock
+from motion.interrupts import uninterrupted
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
@@ -141,6 +142,8 @@ class Watch:
         self.raised: BaseException | None = None
         looks = self._looks()
         next(looks)
+        if self.raised is not None:  # it came just now, and nothing is to be stopped
+            raise self.raised
         # Python handles signals where it goes on with its own code: here, between two looks, where what a handler
         # raises is met. In a function it would be raised before the first line, and SQLite's module would drop it.
         self.look: Callable[[], int] = looks.__next__
@@ -237,14 +240,18 @@ class Readers(Generic[C]):
         return reader
 
     def _made(self) -> Reader[C]:
-        with self._making:
-            reader = Reader(self._connect(), Limits(transactions=self._transactions))
-            self._all.add(reader)
+        reader = uninterrupted(self._make)  # who leaves half way would keep the lock
         try:
             self._check_open()  # it may have been closed meanwhile, without this one
         except BaseException:
             self.give_back(reader)
             raise
+        return reader
+
+    def _make(self) -> Reader[C]:
+        with self._making:
+            reader = Reader(self._connect(), Limits(transactions=self._transactions))
+            self._all.add(reader)
         return reader
 
     def give_back(self, reader: Reader[C]) -> None:
