@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from dataclasses import dataclass
-from typing import Any
 
 from motion.errors import TriggerError
 
@@ -60,13 +57,3 @@ class Lookup:
     def column(self) -> str:
         """What its values are found under among the inputs of a run; no key has such a name."""
         return f"{self.key} by {self.by}"
-
-
-def lookup_of(hint: Any) -> Lookup | None:
-    """Return the lookup that stands beside a parameter's type, also where that is `Annotated[...] | None`."""
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return next((each for each in hint.__metadata__ if isinstance(each, Lookup)), None)
-    if origin in (typing.Union, types.UnionType):
-        return next(filter(None, map(lookup_of, typing.get_args(hint))), None)
-    return None

@@ -7,9 +7,11 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from motion.errors import TriggerError
+
+T = TypeVar("T")
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -57,6 +59,17 @@ def hints_of(function: Callable[..., Any], components: dict[type, str]) -> dict[
         except (NameError, TypeError, AttributeError, SyntaxError):
             hints[name] = hint
     return hints
+
+
+def beside(hint: Any, kind: type[T]) -> T | None:
+    """Return what of a kind stands beside a type in `Annotated`, also where that is `Annotated[...] | None`."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return next((each for each in hint.__metadata__ if isinstance(each, kind)), None)
+    if origin in (typing.Union, types.UnionType):
+        found = (beside(each, kind) for each in typing.get_args(hint))
+        return next((each for each in found if each is not None), None)
+    return None
 
 
 def takes_none(hint: Any) -> bool:

@@ -32,9 +32,10 @@ from motion.codecs import (
     codec_for,
 )
 from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
-from motion.lookups import Lookup, lookup_of
+from motion.lookups import Lookup
 from motion.nested import Unsupported
-from motion.windows import Window, window_of
+from motion.parameters import beside
+from motion.windows import Window
 
 Metric = Literal["cosine", "dot", "l2"]
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
@@ -510,8 +511,8 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
         metric=vector.metric if vector else "cosine",
         index=vector.index if vector else "auto",
         dim=vector.dim if vector else None,
-        lookup=lookup_of(hint),
-        window=window_of(hint),
+        lookup=beside(hint, Lookup),
+        window=beside(hint, Window),
         level=options.level,
         make_default=_default_of(field),
     )

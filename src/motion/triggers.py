@@ -18,14 +18,14 @@ from motion.elsewhere import check_lookup, checked_window
 from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
-from motion.lookups import Lookup, lookup_of
+from motion.lookups import Lookup
 from motion.options import check_number, in_brackets, is_name, takes_a_row
-from motion.parameters import check_parameter, hints_of, signature_of, takes_none
+from motion.parameters import beside, check_parameter, hints_of, signature_of, takes_none
 from motion.parameters import is_async as is_async_function
 from motion.rates import Rate, Turns, rate_of
 from motion.schedules import Schedule
 from motion.schema import Table, Tables
-from motion.windows import Window, window_of
+from motion.windows import Window
 
 DECLARATION = "__motion_trigger__"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -637,7 +637,7 @@ def _parameters(
     for position, parameter in enumerate(signature_of(name, function).parameters.values()):
         check_parameter(name, parameter)
         hint = hints.get(parameter.name)
-        lookup = lookup_of(hint)
+        lookup = beside(hint, Lookup)
         if lookup is not None:
             try:
                 check_lookup(lookup, table, tables)
@@ -648,7 +648,7 @@ def _parameters(
             may_be_unset = takes_none(hint) or parameter.default is None
             found.append(Parameter(parameter.name, "lookup", may_be_unset, lookup=lookup))
             continue
-        window = window_of(hint)
+        window = beside(hint, Window)
         if window is not None:
             try:
                 window = checked_window(window, table, tables)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from motion.errors import TriggerError
 
@@ -122,13 +120,3 @@ class Window:
         """What its values are found under among the inputs of a run; no key has such a name."""
         bounds = f"within {self.within_ms} rows {self.rows} itself {self.itself}"
         return f"{self.agg} of {self.key} by {self.by} {bounds}"
-
-
-def window_of(hint: Any) -> Window | None:
-    """Return the window that stands beside a type, also where that is `Annotated[...] | None`."""
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return next((each for each in hint.__metadata__ if isinstance(each, Window)), None)
-    if origin in (typing.Union, types.UnionType):
-        return next(filter(None, map(window_of, typing.get_args(hint))), None)
-    return None
