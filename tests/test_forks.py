@@ -396,6 +396,21 @@ store.close()
 # -- a fork in the midst of work --
 
 
+def test_a_pool_that_is_first_used_while_the_process_forks_makes_no_complaint(tmp_path: Path) -> None:
+    said = run(
+        """
+def pooled():
+    from concurrent.futures import ThreadPoolExecutor
+os.register_at_fork(before=pooled)
+store = opened(triggers=[size])
+say(in_child(lambda: store.set("doc", text="child").id))
+store.close()
+""",
+        tmp_path,
+    )
+    assert said == ["1"]
+
+
 def test_children_that_are_made_while_other_threads_write_and_read_neither_hang_nor_lose(
     tmp_path: Path,
 ) -> None:
