@@ -306,6 +306,27 @@ store.close()
     assert said == ["[90, 90, 30, 91, 30]", "true"]
 
 
+def test_a_pool_of_children_runs_triggers_in_processes_of_their_own(tmp_path: Path) -> None:
+    said = run(
+        """
+import multiprocessing
+size = motion.trigger(on="doc.text", sets="doc.size", executor="process", version="1", inline=False)(length)
+store = opened(triggers=[size])
+
+def work(n):
+    store.set("doc", id=n, text="x" * n).wait(timeout=60)
+    return store.get("doc", n).size
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    say(pool.map(work, range(1, 7)))
+say([letter.error for letter in store.errors()])
+store.close()
+""",
+        tmp_path,
+    )
+    assert said == ["[1, 2, 3, 4, 5, 6]", "[]"]
+
+
 def test_children_of_a_server_that_opened_the_store_before_work_when_it_does_not(
     tmp_path: Path,
 ) -> None:

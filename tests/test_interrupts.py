@@ -265,6 +265,46 @@ def test_a_read_that_was_interrupted_does_not_hold_later_reads_to_its_moment(
         del kept
 
 
+class Alarm(Exception):
+    """What a program's own handler raises, to end what takes too long."""
+
+
+class Signal(Interrupt):
+    """Sends a real signal instead, whose handler raises `Alarm`."""
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        try:
+            return super()._trace(frame, event, argument)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGUSR1)
+
+
+def test_what_a_handler_raises_in_a_read_is_no_fault_of_its_condition(
+    open_store: OpenStore,
+) -> None:
+    def ring(*_: object) -> None:
+        raise Alarm
+
+    store = open_store(schemas={"doc": Doc})
+    store.set("doc", id=1, text="a")
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        rung, n, is_over = 0, 1, False
+        store.rows(Doc, where="text = 'a'")
+        while not is_over:
+            alarm = Signal(n)
+            try:
+                is_over = not alarm.during(lambda: store.rows(Doc, where="text = 'a'"))
+                is_over = is_over and alarm.steps < n
+            except Alarm:
+                rung += 1
+            n += 1
+        assert rung > 100
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert store.rows(Doc, where="text = 'a'")
+
+
 # -- real signals --
 
 

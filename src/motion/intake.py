@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from motion.codecs import Stored
 from motion.errors import InvalidArgument, InvalidValue, MotionError, SchemaError, shortened
+from motion.interrupts import is_of_handler
 from motion.lending import taken
 from motion.persistence.rows import Columns
 from motion.persistence.writes import MatchOperation, SetOperation, chosen_rows, pattern_of
@@ -113,6 +114,8 @@ def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
     try:
         reader = pa.RecordBatchReader.from_stream(source)
     except Exception as exc:
+        if is_of_handler(exc):
+            raise
         given = f"{type(source).__name__} that is none ({exc})"
         raise InvalidArgument("set_many(rows)", given, "a table that Arrow can read") from exc
     names = [name for name in reader.schema.names if not PANDAS_INDEX.fullmatch(name)]

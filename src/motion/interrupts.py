@@ -35,10 +35,17 @@ def is_from_outside(error: BaseException, function: Callable[..., Any], caller: 
     """
     if not may_come():
         return False
-    steps = _steps(error.__traceback__)
-    if not _handlers().isdisjoint(step.tb_frame.f_code for step in steps):
+    if is_of_handler(error):
         return True
+    steps = _steps(error.__traceback__)
     return isinstance(error, KeyboardInterrupt) and not _is_raised_in(steps, function, caller)
+
+
+def is_of_handler(error: BaseException) -> bool:
+    """Return whether a signal's handler raised an error: it is nothing that failed where it was raised."""
+    if not may_come():
+        return False
+    return not _handlers().isdisjoint(step.tb_frame.f_code for step in _steps(error.__traceback__))
 
 
 def _is_raised_in(

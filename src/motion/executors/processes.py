@@ -13,8 +13,8 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 # Its handler at exit waits for children. It has to be registered before ours, which ends them: the last runs first.
 from multiprocessing.connection import Connection
@@ -128,7 +128,8 @@ class _Process:
         self._lock = threading.Lock()
         self._known: dict[str, str] = {}
         self._process: Any = context.Process(target=serve, args=(there, watched, IDLE_S))
-        self._process.start()
+        with _may_start():
+            self._process.start()
         there.close()
         watched.close()
         self.is_alive = True
@@ -208,6 +209,30 @@ class _Process:
             self._connection.close()
             self._lifeline.close()
         multiprocessing.process._children.discard(self._process)  # type: ignore[attr-defined]  # else it is waited for at exit
+
+
+@contextmanager
+def _may_start() -> Iterator[None]:
+    """Let a process that ends with its parent, such as one of a pool, start processes, as those here end with it."""
+    config = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    with _starting:
+        is_daemon = config.pop("daemon", False)
+        try:
+            yield
+        finally:
+            if is_daemon:
+                config["daemon"] = True
+
+
+_starting = threading.Lock()
+
+
+def _renew_starting() -> None:
+    global _starting
+    _starting = threading.Lock()
+
+
+forks.renew_in_child(_renew_starting)
 
 
 class _Answer:

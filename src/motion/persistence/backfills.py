@@ -27,6 +27,7 @@ from motion.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
 from motion.graph import Graph
+from motion.interrupts import is_of_handler
 from motion.persistence import backlog, outputs, provenance, queue, states, sweeps
 from motion.persistence.cascade import Layouts, candidates, enqueue_rows
 from motion.persistence.layout import Layout, quoted
@@ -120,7 +121,7 @@ def counted(tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill)
     try:
         count = int(tx.execute(f"SELECT COUNT(*) {condition}", values).fetchone()[0])
     except Exception as exc:
-        if asked.condition is None:
+        if asked.condition is None or is_of_handler(exc):
             raise
         raise SqlError(asked.condition, str(exc)) from exc
     return replace(asked, total=count, remaining=count)

@@ -8,6 +8,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.codecs import Stored, encode_parameter
 from motion.errors import SqlError, listed
+from motion.interrupts import is_of_handler
 from motion.persistence.layout import (
     NAMED_AT_ONCE,
     NO_PINS,
@@ -148,6 +149,8 @@ def user_query(
     try:
         return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
     except Exception as exc:
+        if is_of_handler(exc):
+            raise
         has = f"; table {table.name!r} has {listed(table.keys)}" if "column" in str(exc) else ""
         raise SqlError(given, f"{exc}{has}{_only_reads(exc)}") from exc
 
