@@ -417,7 +417,9 @@ store.close()
 # -- a fork in the midst of work --
 
 
-def test_a_pool_that_is_first_used_while_the_process_forks_makes_no_complaint(tmp_path: Path) -> None:
+def test_a_pool_that_is_first_used_while_the_process_forks_makes_no_complaint(
+    tmp_path: Path,
+) -> None:
     said = run(
         """
 def pooled():
