@@ -232,9 +232,10 @@ def evaluate(
     Example: python -m fashion_search evaluate --catalog a.parquet --catalog b.parquet --queries q.jsonl --json
     """
     asked = _queries(queries)
-    # A store that is there is measured as it is; drawn catalogs are for one that is not.
-    is_there = catalog is None and store is not None and _is_store(store)
-    products = iter(()) if is_there else _products(catalog)
+    # A store is measured as it is; drawn catalogs are for a temporary one, never written where somebody keeps products.
+    if catalog is None and store is not None:
+        _check_store(store)
+    products = iter(()) if catalog is None and store is not None else _products(catalog)
     if store is not None:
         _check_clip(clip, store)
     from fashion_search.evaluation import evaluate as evaluated

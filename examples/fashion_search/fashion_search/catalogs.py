@@ -57,7 +57,7 @@ MIN_SIDE_PX = 16  # smaller is a tracking pixel or a spacer, not a product
 MAX_PIXELS = 50_000_000
 _ROWS_AT_A_TIME = 64  # pictures of some MB each must fit
 _MAX_CSV_FIELD_BYTES = 64 * 1024 * 1024  # a picture in base64
-_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 _TABLE_SUFFIXES = (".parquet", ".csv", ".tsv")
 
 # What a decoder raises when it is fed with something else than a whole picture.

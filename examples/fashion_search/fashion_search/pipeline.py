@@ -10,10 +10,9 @@ query:     query ──suggest (text model)──> text_suggestion, a page each
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +24,10 @@ from fashion_search.ideas import EmbeddedIdeas, EndpointIdeas, Ideas
 from fashion_search.pages import read_page, summarise
 from fashion_search.places import DEFAULT_STORE
 from fashion_search.retrieval import pair_retrieval
+from fashion_search.tables import QuerySchema as QuerySchema
+from fashion_search.tables import QuerySource as QuerySource
+from fashion_search.tables import Retailer as Retailer
+from fashion_search.tables import RetailerSchema as RetailerSchema
 
 FIT_EVERY = 24
 """Judged pictures after which CLIP is fine-tuned by itself."""
@@ -43,56 +46,6 @@ FIT_PAIRS, GATE_PAIRS = 600, 500
 GENTLE = Tuning(epochs=4, rate=3e-4, text_share=0.0)
 """How a fit learns. Texts keep their vectors: an idea still meets the summaries that it met before, and pictures move
 towards theirs. Letting a few hundred pairs move the texts gains no more on held-out pairs, and costs right types."""
-
-
-class Retailer(Enum):
-    NORDSTROM = 0
-    REVOLVE = 1
-    BLOOMINGDALES = 2
-
-
-class QuerySource(Enum):
-    OFFLINE = 0  # the nightly evaluation batch
-    ONLINE = 1  # somebody is waiting: goes first
-
-
-@dataclass
-class RetailerSchema:
-    """A product: what a shop shows of it, and what the pipeline makes of that."""
-
-    # What is filtered by comes before pages and pictures: a condition then reads the beginning of a row only.
-    id: int
-    ts: int
-    retailer: Retailer
-    sku: Annotated[str, motion.Index]  # "retailer/the shop's id": what an ingest matches rows by
-    source: Annotated[str, motion.Index]  # the collection of photos it comes from
-    source_id: str  # the shop's id
-    img_url: str
-    link: str
-    title: str
-    labels: dict[str, str]  # ground truth, for measuring only: no trigger reads it
-    img_desc: str
-    img_summary: str
-    img_html: str
-    image: bytes
-    img_embedding: np.ndarray[Any, Any]
-
-
-@dataclass
-class QuerySchema:
-    """A request, its ideas (first page key) and the pictures found for each idea (second page key)."""
-
-    id: int
-    ts: int
-    src: QuerySource
-    query: str
-    text_suggestion: str
-    text_suggestion_page: int
-    img_id: int
-    img_score: int
-    img_id_page: int
-    link: str
-    feedback: bool
 
 
 @motion.trigger(on="retailer.img_html", sets=("retailer.img_desc", "retailer.img_summary"))

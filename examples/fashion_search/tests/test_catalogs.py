@@ -112,7 +112,15 @@ def test_a_row_becomes_a_product(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "format_"),
-    [("CMYK", "JPEG"), ("L", "JPEG"), ("RGBA", "PNG"), ("P", "GIF"), ("RGB", "WEBP"), ("1", "PNG")],
+    [
+        ("CMYK", "JPEG"),
+        ("L", "JPEG"),
+        ("RGBA", "PNG"),
+        ("P", "GIF"),
+        ("RGB", "WEBP"),
+        ("RGB", "AVIF"),
+        ("1", "PNG"),
+    ],
 )
 def test_a_picture_of_any_usual_kind_is_kept_byte_for_byte(
     mode: str, format_: str, tmp_path: Path

@@ -293,6 +293,14 @@ def test_motion_lists_the_versions_of_a_store_that_is_in_the_folder(
     assert [each["status"] for each in json.loads(found.stdout)] == ["live"]
 
 
+def test_evaluate_makes_no_store_where_none_is(tmp_path: Path, queries: Path) -> None:
+    store = tmp_path / "typo.motion"
+    assert "there is no store in" in the_error(
+        run("evaluate", "--queries", queries, "--store", store)
+    )
+    assert not store.exists()
+
+
 def test_evaluate_prints_a_table_for_people(shop: Path, queries: Path) -> None:
     lines = run("evaluate", "--catalog", shop, "--queries", queries).stdout.splitlines()
     assert [line.split() for line in lines] == [

@@ -1,0 +1,83 @@
+"""The tables: what is kept of a product, and of a request with its answers. No trigger, and nothing that needs a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any
+
+import numpy as np
+
+import motion
+
+
+class Retailer(Enum):
+    NORDSTROM = 0
+    REVOLVE = 1
+    BLOOMINGDALES = 2
+
+
+class QuerySource(Enum):
+    OFFLINE = 0  # the nightly evaluation batch
+    ONLINE = 1  # somebody is waiting: goes first
+
+
+@dataclass
+class Variant:
+    """One way to buy a product: a colour, a size, or both, with its own price and stock. None: the shop does not say."""
+
+    colour: str | None = None
+    size: str | None = None
+    price: float | None = None
+    in_stock: bool | None = None
+    img_url: str | None = None
+
+
+@dataclass
+class RetailerSchema:
+    """A product: what a shop shows of it, and what the pipeline makes of that."""
+
+    # What is filtered by comes before pages and pictures: a condition then reads the beginning of a row only.
+    id: int
+    ts: int
+    retailer: Retailer
+    sku: Annotated[str, motion.Index]  # "retailer/the shop's id": what an ingest matches rows by
+    source: Annotated[str, motion.Index]  # the collection of photos it comes from
+    source_id: str  # the shop's id
+    img_url: str
+    link: str
+    title: str
+    brand: str
+    price: float  # the lowest that is asked for it today
+    currency: str
+    in_stock: bool
+    sizes: list[str]
+    colours: list[str]
+    variants: list[Variant]
+    img_urls: list[str]  # all pictures that the shop shows, the one in `img_url` first
+    found_on: Annotated[
+        str, motion.Index
+    ]  # the address or file that tells of it: what a whole feed replaces
+    labels: dict[str, str]  # ground truth, for measuring only: no trigger reads it
+    img_desc: str
+    img_summary: str
+    img_html: str
+    image: bytes
+    img_embedding: np.ndarray[Any, Any]
+
+
+@dataclass
+class QuerySchema:
+    """A request, its ideas (first page key) and the pictures found for each idea (second page key)."""
+
+    id: int
+    ts: int
+    src: QuerySource
+    query: str
+    text_suggestion: str
+    text_suggestion_page: int
+    img_id: int
+    img_score: int
+    img_id_page: int
+    link: str
+    feedback: bool
