@@ -47,6 +47,7 @@ from motion.growing import Part
 from motion.jobs import progress
 from motion.lookups import Lookup
 from motion.model import Model
+from motion.pipeline import Edge, Pipeline, RowCount
 from motion.recompute import Plan
 from motion.runtime import create_store
 from motion.schedules import Schedule, cron, every
@@ -66,6 +67,7 @@ __all__ = [
     "Component",
     "DeadLetter",
     "DimensionMismatch",
+    "Edge",
     "Explanation",
     "Failed",
     "FolderNotEmpty",
@@ -80,12 +82,14 @@ __all__ = [
     "Model",
     "MotionError",
     "Part",
+    "Pipeline",
     "Plan",
     "Progress",
     "QueueFull",
     "RejectedRow",
     "Resources",
     "RowChanged",
+    "RowCount",
     "Schedule",
     "SchemaError",
     "SchemaMismatch",

@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from motion.change import Change
+from motion.pipeline import Pipeline, RowCount
+from motion.tasks import DeadLetter
 
 
 class AsyncStore:
@@ -33,3 +35,19 @@ class AsyncStore:
     async def search(self, *args: Any, **options: Any) -> list[Any]:
         """`Store.search`."""
         return await asyncio.to_thread(self._store.search, *args, **options)
+
+    async def errors(self, *args: Any, **options: Any) -> list[DeadLetter]:
+        """`Store.errors`."""
+        return await asyncio.to_thread(self._store.errors, *args, **options)
+
+    async def retry(self, *args: Any) -> int:
+        """`Store.retry`."""
+        return await asyncio.to_thread(self._store.retry, *args)
+
+    async def pipeline(self) -> Pipeline:
+        """`Store.pipeline`."""
+        return await asyncio.to_thread(self._store.pipeline)
+
+    async def row_count(self, *args: Any) -> RowCount:
+        """`Store.row_count`."""
+        return await asyncio.to_thread(self._store.row_count, *args)

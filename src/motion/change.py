@@ -326,7 +326,13 @@ def wait_until(
 
 
 def dead_letters(
-    database: Database, tx: Transaction, *, change: int | None = None, trigger: str | None = None
+    database: Database,
+    tx: Transaction,
+    *,
+    change: int | None = None,
+    trigger: str | None = None,
+    limit: int | None = None,
+    after: int | None = None,
 ) -> list[DeadLetter]:
     """Return dead letters with their rows named by id and page keys."""
     tables = {}
@@ -334,4 +340,6 @@ def dead_letters(
         layout = database.layouts[spec.table]
         shown = backlog.row_expression(layout.base, layout.row_column, layout.table.primary_key)
         tables[spec.name] = (spec.source, shown)
-    return backlog.dead_letters(tx, tables, change=change, trigger=trigger)
+    return backlog.dead_letters(
+        tx, tables, change=change, trigger=trigger, limit=limit, after=after
+    )

@@ -453,6 +453,7 @@ class Database:
         limit: int | None,
         inherit: bool,
         pins: Pins,
+        keys: Sequence[str] | None = None,
     ) -> list[Any]:
         check_limit("rows(limit=)", limit)
         known = self._noted(table)
@@ -463,14 +464,16 @@ class Database:
             sql = where if isinstance(where, str) else None
             _check_params(params)
             with self.backend.read() as tx:
-                return noted.read(tx, known, wanted, sql, params, order_by, limit, inherit=inherit)
+                return noted.read(
+                    tx, known, wanted, sql, params, order_by, limit, inherit=inherit, keys=_chosen(known, keys)
+                )  # fmt: skip
         layout = self.layout(table)
         condition, values = condition_of(layout, where, params)
         stored = layout.table.keys["id"].encode(row_id)
         with self.backend.read() as tx:
             return reading.read_rows(
                 tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
-                inherit=inherit, pins=pins,
+                inherit=inherit, pins=pins, keys=_chosen(layout.table, keys),
             )  # fmt: skip
 
     def _noted(self, table: TableName) -> Table | None:
@@ -589,6 +592,13 @@ def page_values(table: Table, pages: Mapping[str, int]) -> list[Stored]:
             table.key(page)
             raise SchemaError(f"{table.name}.{page} is no page key, so it does not name a row.")
     return [table.keys[page].encode(pages.get(page, 0)) for page in table.page_keys]
+
+
+def _chosen(table: Table, keys: Sequence[str] | None) -> frozenset[str] | None:
+    """Return the keys to read, id and page keys among them; None: all."""
+    if keys is None:
+        return None
+    return frozenset((*table.primary_key, *(table.key(key).name for key in keys)))
 
 
 def condition_of(

@@ -52,6 +52,20 @@ def fingerprint_of(
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def functions_used(function: Callable[..., Any]) -> list[Any]:
+    """Return a function, and those of its own package that it names, or, as a method, of its object's class."""
+    plain = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
+    plain = getattr(plain, "__func__", plain)
+    if not inspect.isfunction(plain):
+        return []
+    held = _names_held(plain)
+    owner = getattr(function, "__self__", None)
+    if owner is not None:
+        held |= _members_used(plain, type(owner))
+    others = [each for each in held.values() if inspect.isfunction(each)]
+    return [plain, *(each for each in others if _is_own(each.__module__, plain))]
+
+
 def _parts(function: Callable[..., Any], seen: frozenset[Any] = frozenset()) -> list[str]:
     if isinstance(function, functools.partial):
         given = [_value(function.args), _value(function.keywords)]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.change import Change
 from motion.database import Database, Where, condition_of
-from motion.errors import TriggerError, nearest
+from motion.errors import InvalidArgument, TriggerError, nearest, shortened
 from motion.persistence import backfills, backlog, events, moments, provenance, queue
 from motion.persistence.backfills import Backfill
 from motion.persistence.cascade import revive
 from motion.persistence.catalog import known_triggers
 from motion.persistence.numbers import last_task
+from motion.tasks import DeadLetter
 from motion.triggers import TriggerSpec
 
 RETRIED_AT_ONCE = 2_000
@@ -96,6 +98,24 @@ def retry(database: Database, trigger: str | None) -> int:
     while tasks := database.write(work):
         count, after = count + len(tasks), tasks[-1]
     return count
+
+
+def retry_letters(database: Database, letters: DeadLetter | Sequence[DeadLetter]) -> int:
+    """Let the rows of some dead letters be tried again, as far as they still are; return how many."""
+    given = [letters] if isinstance(letters, DeadLetter) else list(letters)
+    if not all(isinstance(each, DeadLetter) for each in given):
+        raise InvalidArgument(
+            "retry(what)", shortened(letters), "a trigger's name, or what store.errors() returned"
+        )
+    names, tasks = list(database.graph.triggers), sorted({each.task for each in given})
+
+    def work(tx: Transaction, part: Sequence[int]) -> int:
+        dead = backlog.still_dead(tx, names, part)
+        revive(tx, database.layouts, dead)
+        return len(dead)
+
+    parts = (tasks[at : at + RETRIED_AT_ONCE] for at in range(0, len(tasks), RETRIED_AT_ONCE))
+    return sum(database.write(partial(work, part=part)) for part in parts)
 
 
 def drop(database: Database, trigger: str | None) -> int:

@@ -18,6 +18,7 @@ from motion.database import (
     Database,
     TableName,
     Where,
+    check_limit,
     delete_operation,
 )
 from motion.derive import run_on
@@ -41,6 +42,7 @@ from motion.persistence.exact import Found, Question
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.numbers import last_number
 from motion.persistence.writes import Applied, Operation, SetOperation
+from motion.pipeline import Pipeline, RowCount, pipeline_of, row_count
 from motion.pressure import QueueLimit
 from motion.recompute import Plan
 from motion.remaining import has_work, shown_progress, work_left
@@ -356,26 +358,46 @@ class Store(Reader):
         self._check_open()
         return uninterrupted(partial(status_of, self._database, self._stale))
 
-    def errors(self, trigger: str | None = None) -> list[DeadLetter]:
-        """Return the rows that triggers gave up on, with tracebacks and inputs.
+    def errors(
+        self,
+        trigger: str | None = None,
+        *,
+        limit: int | None = None,
+        after: DeadLetter | None = None,
+    ) -> list[DeadLetter]:
+        """Return the rows that triggers gave up on, with tracebacks and inputs, in the order of their tasks.
+
+        Args:
+            trigger: only this one's.
+            limit: so many at most, with no more read than these. `store.status()` counts them all.
+            after: go on behind this one, the last that was returned before.
 
         Raises:
             TriggerError: the store has no such trigger.
         """
         self._check_open()
+        check_limit("errors(limit=)", limit)
         if trigger is not None:
             recompute.spec_of(self._database, trigger)
+        last = None if after is None else after.task
         with self._database.backend.read() as tx:
-            return dead_letters(self._database, tx, trigger=trigger)
+            return dead_letters(self._database, tx, trigger=trigger, limit=limit, after=last)
 
-    def retry(self, trigger: str | None = None) -> int:
-        """Try the rows again that triggers (one, or all) gave up on; return how many.
+    def retry(self, what: str | DeadLetter | Sequence[DeadLetter] | None = None, /) -> int:
+        """Try rows again that triggers gave up on, with the same inputs; return how many.
+
+        Args:
+            what: all rows of this trigger, by its name; one dead letter, or several; None: all there are. Of letters, those
+                that were tried again or superseded since are passed over.
 
         Raises:
             TriggerError: the store has no such trigger.
         """
         self._check_open()
-        count = recompute.retry(self._database, trigger)
+        if what is None or isinstance(what, str):
+            count = recompute.retry(self._database, what)
+        else:
+            count = recompute.retry_letters(self._database, what)
         self._engine.start()
         return count
 
@@ -388,6 +410,25 @@ class Store(Reader):
         """
         self._check_open()
         return recompute.drop(self._database, trigger)
+
+    def pipeline(self) -> Pipeline:
+        """Return what the store is made of, and what feeds what: tables, keys, triggers, fits and components, and what is
+        read by search. It needs no user's code, and takes the same time however many rows there are."""
+        self._check_open()
+        return pipeline_of(self._database)
+
+    def row_count(self, table: TableName) -> RowCount:
+        """Return about how many rows, pages among them, a table has, in a time that does not grow with it.
+
+        Up to 10,000 rows it is exact; for more, it is measured at 64 places, which is a few per cent off where rows were
+        deleted here and there. Where ids were given that lie in a few far clusters it may be well off;
+        `store.sql("select count(*) from t")` counts them.
+
+        Raises:
+            UnknownTable: the store has no such table.
+        """
+        self._check_open()
+        return row_count(self._database, table)
 
     def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
         """Return where a value came from: its trigger, code and state version, and the same of its inputs."""

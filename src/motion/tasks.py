@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -136,6 +137,8 @@ class DeadLetter:
         attempts: how often it was tried.
         error: the traceback.
         inputs: the values that it was called with, shortened.
+        at: when it was given up; None where an older version of Motion did.
+        change: the key of the change that it belongs to: `store.change(key)`.
     """
 
     task: int
@@ -145,6 +148,8 @@ class DeadLetter:
     attempts: int
     error: str
     inputs: str
+    at: datetime | None = None
+    change: int = 0
 
     def __str__(self) -> str:
         return (

@@ -25,6 +25,7 @@ from motion.parameters import is_async as is_async_function
 from motion.rates import Rate, Turns, rate_of
 from motion.schedules import Schedule
 from motion.schema import Table, Tables
+from motion.searched import searched_keys
 from motion.windows import Window
 
 DECLARATION = "__motion_trigger__"
@@ -154,6 +155,7 @@ class TriggerSpec:
     isolated: bool | None = None
     executor: Place | None = None
     resources: Resources = NOTHING
+    searches: tuple[str, ...] = ()
 
     @property
     def event(self) -> Event | None:
@@ -528,6 +530,7 @@ def bind(
         executor=declaration.executor,
         resources=declaration.resources
         or (Resources() if declaration.executor == "process" else NOTHING),
+        searches=searched_keys(function),
     )
     _check_combination(spec)
     _check_text(spec, table)

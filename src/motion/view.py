@@ -174,23 +174,19 @@ class Reader:
             where: SQL with `?` for `params`, or a dict of equalities.
             order_by: keys with commas between them, each with DESC or not, or other SQL; by id and page keys where
                 left out.
-            keys: the only ones to read beside id and page keys; others are unset.
+            keys: the only ones to read beside id and page keys; others are unset, and cost nothing.
 
         Raises:
             SqlError: the condition is wrong.
         """
-        if keys is None and not self._is_exact:
-            return self._read_open(table, id, where, params, order_by, limit, inherit)
+        if not self._is_exact:
+            return self._read_open(table, id, where, params, order_by, limit, inherit, keys)
         named = self._database.tables.get(table)
         check_limit("rows(limit=)", limit)
         condition_of(self._database.layout(named.name), where, params)
         order = order_of(named, order_by)
         if isinstance(where, str) or order is None:
-            if keys is not None:
-                raise InvalidArgument(
-                    "rows(keys=)", shortened(list(keys)), "None where where= or order_by= is SQL"
-                )
-            return self._read_open(table, id, where, params, order_by, limit, inherit)
+            return self._read_open(table, id, where, params, order_by, limit, inherit, keys)
         equal = [(name, named.key(name).encode(value)) for name, value in (where or {}).items()]
         stored = named.keys["id"].encode(id)
         if stored is not None and (equal or order or limit is not None):
@@ -210,10 +206,11 @@ class Reader:
         order_by: str | None,
         limit: int | None,
         inherit: bool,
+        keys: Sequence[str] | None,
     ) -> list[Any]:
         return self._database.rows(
             table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
-            pins=self._seen(),
+            pins=self._seen(), keys=keys,
         )  # fmt: skip
 
     def sql(

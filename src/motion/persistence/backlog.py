@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from motion import clock
@@ -116,31 +117,29 @@ def dead_letters(
     tables: dict[str, tuple[str, str]],
     change: int | None = None,
     trigger: str | None = None,
+    limit: int | None = None,
+    after: int | None = None,
 ) -> list[DeadLetter]:
-    """Return the rows that triggers gave up on.
+    """Return the rows that triggers gave up on, by the numbers of their tasks.
 
     Args:
         tables: trigger -> its table's name and an SQL expression that shows a row of it.
         change: only those that this change waited for.
         trigger: only this trigger's.
+        limit: so many at most.
+        after: only those of tasks with larger numbers.
     """
-    # A change's own tasks are few, so they are looked up first, however many dead letters there are.
-    dead = f"t.status = {TaskStatus.DEAD:d}"
-    conditions, values = [dead if change is None else f"+{dead}"], []
-    if change is not None:
-        conditions.append(
-            "t.task IN (SELECT task FROM motion_tasks WHERE change = ? "
-            "UNION SELECT task FROM motion_task_changes WHERE change = ?)"
-        )
-        values += [change, change]
-    if trigger is not None:
-        conditions.append("t.trigger = ?")
-        values.append(trigger)  # type: ignore[arg-type]  # a list of SQL values
-    sql = (
-        "SELECT t.task, t.trigger, t.low, t.attempts, t.error, t.inputs FROM motion_tasks t "
-        f"WHERE {' AND '.join(conditions)} ORDER BY t.task"
-    )
-    found = tx.execute(sql, values).fetchall()
+    names = sorted(tables) if trigger is None else [trigger]
+    if change is None:  # each trigger's by number, so that no more are read than asked for
+        source = f"t.status = {TaskStatus.DEAD:d} AND t.trigger = ?"
+        found = [each for name in names for each in _dead(tx, source, (name,), limit, after)]
+        found = sorted(found)[: limit if limit is not None else len(found)]
+    else:  # a change's own tasks are few, so they are looked up first, however many dead letters there are
+        mine = "SELECT task FROM motion_tasks WHERE change = ? UNION SELECT task FROM motion_task_changes WHERE change = ?"
+        source = f"+t.status = {TaskStatus.DEAD:d} AND t.task IN ({mine})"
+        found = [
+            each for each in _dead(tx, source, (change, change), limit, after) if each[1] in names
+        ]
     return [
         DeadLetter(
             task,
@@ -150,10 +149,22 @@ def dead_letters(
             attempts,
             error or "",
             inputs or "",
+            datetime.fromtimestamp(at_ms / 1000, UTC) if at_ms else None,
+            number,
         )
-        for task, name, row, attempts, error, inputs in found
+        for task, name, row, attempts, error, inputs, at_ms, number in found
         if name in tables
     ]
+
+
+def _dead(
+    tx: Transaction, chosen: str, values: Sequence[Any], limit: int | None, after: int | None
+) -> list[tuple[Any, ...]]:
+    sql = (
+        "SELECT t.task, t.trigger, t.low, t.attempts, t.error, t.inputs, t.not_before, t.change "
+        f"FROM motion_tasks t WHERE {chosen} AND t.task > ? ORDER BY t.task LIMIT ?"
+    )
+    return list(tx.execute(sql, (*values, after or 0, -1 if limit is None else limit)))
 
 
 def dead_tasks(
@@ -166,6 +177,14 @@ def dead_tasks(
         "AND task > ? AND task <= ? ORDER BY task LIMIT ?"
     )
     return [int(row[0]) for row in tx.execute(sql, (*triggers, after, last, limit))]
+
+
+def still_dead(tx: Transaction, triggers: Sequence[str], tasks: Sequence[int]) -> list[int]:
+    """Return those of some tasks that are dead letters of these triggers."""
+    known = set(triggers)
+    sql = f"SELECT trigger FROM motion_tasks WHERE task = ? AND +status = {TaskStatus.DEAD:d}"
+    found = [(task, tx.execute(sql, (task,)).fetchone()) for task in tasks]
+    return [task for task, row in found if row is not None and row[0] in known]
 
 
 def _shown(tx: Transaction, expression: str, row: int) -> str:

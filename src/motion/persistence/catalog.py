@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     change INTEGER NOT NULL,                          -- the change from outside that caused it
     path TEXT NOT NULL,                               -- the triggers whose free writes led here, one a line
     priority INTEGER NOT NULL, status INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch, of one that is postponed
+    not_before INTEGER NOT NULL DEFAULT 0,            -- milliseconds since the epoch, of one that is postponed; of a dead letter when it was given up
     losses INTEGER NOT NULL DEFAULT 0,                -- processes that ended while they held it
     conflicts INTEGER NOT NULL DEFAULT 0,             -- times that it was called again, as what it had read had changed
     expires_ms INTEGER,                               -- milliseconds since the epoch, after which it is dropped
@@ -82,6 +82,7 @@ CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_
 CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_conflicts ON motion_tasks (status) WHERE conflicts >= 3;
+CREATE INDEX IF NOT EXISTS motion_tasks_dead ON motion_tasks (trigger, task) WHERE status = 2;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
 CREATE INDEX IF NOT EXISTS motion_tasks_suspects ON motion_tasks (losses, task) WHERE among > 0;
 CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait for a task, after coalescing
@@ -216,7 +217,7 @@ def open_catalog(
         StoreUnavailable: the store was made by a newer version of Motion.
     """
     _open_system(tx)
-    stored = _stored_tables(tx)
+    stored = signatures(tx)
     specs = graph.triggers.values() if replace_graph else known_triggers(tx).values()
     take_sizes(tx, tables, specs)
     for table in tables:
@@ -289,9 +290,14 @@ def active_specs(tx: Transaction) -> dict[str, TriggerSpec]:
 
 def active_components(tx: Transaction) -> list[str]:
     """Return the components whose triggers or fits are in force."""
-    fits = _decoded(tx, "SELECT spec FROM motion_fits WHERE is_active = 1", FitSpec)
     found = {spec.component for spec in active_specs(tx).values() if spec.component}
-    return sorted({*found, *(fit.component for fit in fits)})
+    return sorted({*found, *(fit.component for fit in active_fits(tx))})
+
+
+def active_fits(tx: Transaction) -> Sequence[FitSpec]:
+    """Return the fits in force."""
+    sql = "SELECT spec FROM motion_fits WHERE is_active = 1 ORDER BY name"
+    return _decoded(tx, sql, FitSpec)
 
 
 def _check_known(tables: Tables, spec: TriggerSpec) -> None:
@@ -407,7 +413,7 @@ def _bring_to_2(tx: Transaction) -> None:
     _make_anew(tx, "motion_backfills")
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_rows_*'"
     events = {name for (name,) in tx.execute(named)} - {
-        f"motion_rows_{table}" for table in _stored_tables(tx)
+        f"motion_rows_{table}" for table in signatures(tx)
     }
     used = [("task", "motion_tasks"), *((quoted(":row"), quoted(name)) for name in sorted(events))]
     for column, table in used:
@@ -427,7 +433,7 @@ def _make_anew(tx: Transaction, table: str) -> None:
 
 def take_sizes(tx: Transaction, tables: Tables, specs: Iterable[TriggerSpec]) -> None:
     """Take in which lengths the vectors of older state versions have: the size of a vector belongs to the version."""
-    for name, signature in _stored_tables(tx).items():
+    for name, signature in signatures(tx).items():
         for key, kind in signature.items() if name in tables else ():
             codec = tables.get(name).keys[key].codec if key in tables.get(name).keys else None
             if isinstance(codec, VectorCodec) and kind.startswith("vector "):
@@ -455,10 +461,11 @@ def _sizes_kept(
 
 def table_names(tx: Transaction) -> Sequence[str]:
     """Return the names of all tables that the store has, with a schema in this process or without."""
-    return tuple(_stored_tables(tx))
+    return tuple(signatures(tx))
 
 
-def _stored_tables(tx: Transaction) -> dict[str, dict[str, str]]:
+def signatures(tx: Transaction) -> dict[str, dict[str, str]]:
+    """Return table -> key -> what kind of values it has, for all tables of the store."""
     rows = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
     return {name: msgspec.json.decode(signature, type=dict[str, str]) for name, signature in rows}
 

@@ -72,18 +72,21 @@ def read(
     limit: int | None = None,
     *,
     inherit: bool = True,
+    keys: frozenset[str] | None = None,
 ) -> list[Any]:
     """Return rows as instances, in the order asked for, or by id and page keys.
 
     Args:
         conditions: keys that have to have these stored values.
+        keys: the only ones to read; None: all.
     """
     wanted = [f"{quoted(key)} IS ?" for key in conditions] + ([f"({where}\n)"] if where else [])
     values = [*conditions.values(), *(encode_parameter(value) for value in parameters)]
     order = order_by or ", ".join(map(quoted, table.primary_key))
+    columns = [quoted(key) if keys is None or key in keys else "NULL" for key in table.keys]
     source = quoted(table.name if inherit else f"{table.name}__stored")
     sql = (
-        f"SELECT {', '.join(map(quoted, table.keys))} FROM {source}"
+        f"SELECT {', '.join(columns)} FROM {source}"
         f"{' WHERE ' + ' AND '.join(wanted) if wanted else ''} ORDER BY {order}\n"
         f"LIMIT {-1 if limit is None else int(limit)}"
     )

@@ -447,11 +447,11 @@ def _between(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[tupl
 
 
 def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> None:
-    """Set a task aside as a dead letter."""
+    """Set a task aside as a dead letter. What `not_before` is of, is over: it says from now on when this was."""
     tx.execute(
-        f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, attempts = ?, error = ?, inputs = ? "
-        "WHERE task = ?",
-        (attempts, error, inputs, task),
+        f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, attempts = ?, error = ?, inputs = ?, "
+        "not_before = ? WHERE task = ?",
+        (attempts, error, inputs, clock.now_ms(), task),
     )
 
 

@@ -58,8 +58,13 @@ def read_rows(
     limit: int | None = None,
     inherit: bool = True,
     pins: Pins = NO_PINS,
+    keys: frozenset[str] | None = None,
 ) -> list[Any]:
-    """Return rows as instances, in the order asked for, or by id and page keys."""
+    """Return rows as instances, in the order asked for, or by id and page keys.
+
+    Args:
+        keys: the only ones to read; None: all.
+    """
     conditions = ([f"({where}\n)"] if where else []) + (["id = ?"] if row_id is not None else [])
     values = [encode_parameter(value, layout.table.enums) for value in parameters] + (
         [row_id] if row_id is not None else []
@@ -71,7 +76,7 @@ def read_rows(
         f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
         f" ORDER BY {order}\n LIMIT {-1 if limit is None else int(limit)})"
     )
-    sql = f'{_select(layout, inherit, pins)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
+    sql = f'{_select(layout, inherit, pins, keys)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
     found = user_query(tx, sql, values, where or order, layout.table)
     return [decoded(layout.table, each) for each in found]
 
@@ -122,12 +127,14 @@ def decoded(table: Table, stored: Sequence[Any]) -> Any:
     )
 
 
-def _select(layout: Layout, inherit: bool, pins: Pins) -> str:
-    name = (inherit, *pins.items())
+def _select(layout: Layout, inherit: bool, pins: Pins, read: frozenset[str] | None = None) -> str:
+    """Return the statement that reads rows whole, or some keys of them, with NULL in place of the others."""
+    name = (inherit, read, *pins.items())
     sql = layout.statements.get(name)
     if sql is None:
-        keys = layout.table.keys
-        columns = [layout.inherited_value(key) if inherit else layout.value(key) for key in keys]
+        keys = [key for key in layout.table.keys if read is None or key in read]
+        value = layout.inherited_value if inherit else layout.value
+        columns = [value(key) if key in keys else "NULL" for key in layout.table.keys]
         sql = f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
         layout.statements[name] = sql
     return sql
