@@ -327,6 +327,39 @@ store.close()
     assert said == ["[1, 2, 3, 4, 5, 6]", "[]"]
 
 
+@pytest.mark.parametrize("how", ["fork", "forkserver"])
+def test_a_child_that_leaves_its_store_open_does_not_wait_for_the_processes_of_triggers(
+    tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "served.py").write_text(
+        PREAMBLE
+        + """
+size = motion.trigger(on="doc.text", sets="doc.size", executor="process", version="1", inline=False)(length)
+
+def work():
+    from motion.executors import processes
+    processes.IDLE_S = 3600.0
+    store = opened(triggers=[size])
+    store.set("doc", text="xx").wait(timeout=60)
+    print(store.get("doc", 1).size, flush=True)
+"""
+    )
+    said = run(
+        f"""
+import multiprocessing
+sys.path.insert(0, {str(tmp_path)!r})
+import served
+child = multiprocessing.get_context({how!r}).Process(target=served.work)
+child.start()
+child.join(60)
+say(child.exitcode)
+child.kill()
+""",
+        tmp_path,
+    )
+    assert said == ["2", "0"]
+
+
 def test_children_of_a_server_that_opened_the_store_before_work_when_it_does_not(
     tmp_path: Path,
 ) -> None:

@@ -133,3 +133,16 @@ def test_a_process_with_thousands_of_files_open_is_told_as_any_other(tmp_path: P
         for file in held:
             os.close(file)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_who_tells_while_the_store_closes_meets_no_file_that_is_gone(tmp_path: Path) -> None:
+    wakeups = Wakeups(tmp_path)
+    wakeups.tell(WORK)
+    wakeups.close()
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(16)]  # the numbers are used again
+    try:
+        wakeups.tell(WORK)
+    finally:
+        for file in others:
+            os.close(file)
+    wakeups.tell(WORK)

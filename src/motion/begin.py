@@ -58,7 +58,8 @@ class Beginner:
         if left:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
         own_claim = replace(claim, tasks=own)
-        run = UnderWay(self._database, claimed, own_claim, inputs, read_at, superseded)
+        shared = self._runs.shared
+        run = UnderWay(self._database, claimed, own_claim, inputs, read_at, superseded, shared)
         calls = run.ask(self._asked(run, inputs))
         if not claimed.is_quick:
             self._dispatcher.fewer_calls(claimed, calls)
@@ -97,7 +98,7 @@ class Beginner:
 
     def _asked_of(self, run: UnderWay, inputs: Inputs, bad: Mapping[int, str]) -> Asked:
         on_item = self._runs.on_item(run.claim, inputs, run.cause_of)
-        return self._runs.asked(run.claim, inputs, on_item, bad)
+        return self._runs.asked(run.claim, inputs, on_item, bad, maker=run.claimed)
 
     def _prepared(self, claimed: Claimed) -> Claim | None:
         """Find the code, the state version and the chain of a claim; None where it cannot run now."""

@@ -183,6 +183,7 @@ class Dispatcher:
     def end(self, claimed: Claimed) -> None:
         """Take in that a claim has ended, in whichever way."""
         seconds = clock.monotonic_s() - claimed.began_s
+        self._runs.shared.end(claimed)
         if self._suspects.end(claimed.tasks):
             self._database.backend.called.give()
         if claimed.is_quick:

@@ -5,7 +5,7 @@ Owns what is derived from what, in which order and where; what a function's resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -19,7 +19,7 @@ from motion.database import Database
 from motion.derive import CURRENT, Made, OnItem
 from motion.executors.base import Constant, Executors
 from motion.faults import reach
-from motion.memo import Recall
+from motion.memo import Recall, SharedCalls
 from motion.parts import (
     Apart,
     Given,
@@ -70,18 +70,25 @@ class Runs:
         self._stores: dict[Tables, Constant] = {}
         self._code: dict[str, tuple[Callable[..., Any], Constant]] = {}
         self._classes: dict[tuple[tuple[Component, int], ...], Constant] = {}
+        self.shared = SharedCalls()
 
     def room(self, spec: TriggerSpec) -> float:
         """Return how many calls of a trigger may be begun now."""
         return self._executors.of(spec).room
 
     def asked(
-        self, claim: Claim, inputs: Inputs, on_item: OnItem | None, bad: Mapping[int, str]
+        self,
+        claim: Claim,
+        inputs: Inputs,
+        on_item: OnItem | None,
+        bad: Mapping[int, str],
+        maker: object,
     ) -> Asked:
         """Return the calls that a claim's first trigger needs on the rows, none of them made.
 
         Args:
             bad: row -> traceback, for rows that have failed already.
+            maker: stands for the claim among those that share calls.
         """
         stored = inputs.keys
         if bad:
@@ -103,7 +110,7 @@ class Runs:
             rows = {i: found[inputs.rows[i]] for i in called if inputs.rows[i] in found}
             called, declined, failed = self._decided(claim, trigger, rows)
             unset, errors = unset + declined, errors | failed
-        recall = self._recall(claim, spec, inputs, called) if spec.memo else None
+        recall = self._recall(claim, spec, inputs, called, maker) if spec.memo else None
         places = range(len(called)) if recall is None else recall.asked
         chosen = [called[place] for place in places]
         batch = Rows(
@@ -140,13 +147,22 @@ class Runs:
         return steps
 
     def _recall(
-        self, claim: Claim, spec: TriggerSpec, inputs: Inputs, called: Sequence[int]
+        self,
+        claim: Claim,
+        spec: TriggerSpec,
+        inputs: Inputs,
+        called: Sequence[int],
+        maker: object,
     ) -> Recall:
         """Look up what is known of rows: a trigger with memos is the first of its chain, so their inputs are stored."""
         stored = [[inputs.keys[key][i] for key in spec.arguments] for i in called]
         digests = memos.digests_of(spec, claim.pins, stored)
+        # In this order: a call that has ended meanwhile is one whose result is found.
+        elsewhere = self.shared.begin(maker, spec.name, digests)
         with self._database.backend.read() as tx:
-            return Recall(spec, digests, memos.read(tx, spec.name, digests))
+            known = memos.read(tx, spec.name, digests)
+        self.shared.end(maker, but_for=set(digests) - known.keys())
+        return Recall(spec, digests, known, elsewhere - known.keys())
 
     def _decided(
         self, claim: Claim, trigger: Trigger, rows: Mapping[int, Any]
@@ -312,8 +328,21 @@ class Asked:
     @cached_property
     def known(self) -> list[int]:
         """The rows that no call is waited for."""
-        by_calls = set(self._of_calls(range(len(self.asked))))
+        by_calls = {*self._of_calls(range(len(self.asked))), *self.awaited}
         return [i for i in range(len(self.inputs.rows)) if i not in by_calls]
+
+    @cached_property
+    def awaited(self) -> Mapping[int, bytes]:
+        """The rows that another claim makes the call of, with what names it."""
+        recall = self.recall
+        return {} if recall is None else {self.called[i]: recall.digests[i] for i in recall.awaited}
+
+    def digests_of(self, rows: Set[int]) -> set[bytes]:
+        """Return what names the results of rows, by their numbers."""
+        if self.recall is None:
+            return set()
+        named = zip(self.called, self.recall.digests, strict=True)
+        return {digest for i, digest in named if self.inputs.rows[i] in rows}
 
     def rows_of(self, made: Iterable[Made]) -> list[int]:
         """Return the rows that have their outcome by some of the calls."""

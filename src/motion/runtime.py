@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet, finalize
@@ -259,6 +260,7 @@ def _engine(
     wanted: _Wanted, place: Path, prepare: Callable[[Database], None], clean: Callable[[], None]
 ) -> Engine:
     """Return what stands behind a store, at work already where it has code."""
+    _close_all_in_children(os.getpid())
     name, backend = wanted.name, None
     try:
         backend = SqliteBackend(name, place, wanted.durability)
@@ -483,6 +485,13 @@ class _Running:
 def _close_all() -> None:
     for opened in [*_open_stores.values(), *_temporary_stores]:
         opened.store.close()
+
+
+@lru_cache(maxsize=1)
+def _close_all_in_children(process: int) -> None:
+    """Close all stores at the end of this process, once, should it be one that `multiprocessing` made: these do nothing of
+    what `atexit` was told, and wait for the processes that they have started, which only a store's end ends at once."""
+    Finalize(None, _close_all, exitpriority=0)
 
 
 def _sent(store: Store) -> tuple[Any, ...]:

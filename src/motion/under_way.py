@@ -20,6 +20,7 @@ from motion.commit import Commit
 from motion.database import Database
 from motion.derive import Made, calls_of
 from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
+from motion.memo import SharedCalls
 from motion.persistence import queue
 from motion.persistence.inputs import Inputs
 from motion.rates import Turns
@@ -78,8 +79,9 @@ class UnderWay:
         inputs: Inputs,
         read_at: int,
         superseded: Mapping[int, int],
+        shared: SharedCalls,
     ) -> None:
-        self._database = database
+        self._database, self._shared = database, shared
         self.claimed, self.claim, self.spec = claimed, claim, claim.spec
         self._read_at, self._superseded = read_at, dict(superseded)
         self.callers, self.is_quick = 0, claimed.is_quick
@@ -89,14 +91,17 @@ class UnderWay:
         self._rows, self._left = inputs.rows, list(inputs.rows)
         self._made: list[Made] = []
         self._returned: list[range] = []
+        self._awaited: dict[int, bytes] = {}
+        self._is_patient = True
 
     def ask(self, asked: Asked) -> int:
-        """Take in which calls it needs, and return how many."""
+        """Take in which calls it needs, and return how many; those that others make are waited for in the place of one."""
         self.asked = asked
         calls = calls_of(self.spec, len(asked.asked))
         self._source = iter(calls)
-        self._has_known = bool(asked.known) or not calls
-        return len(calls)
+        self._awaited = dict(asked.awaited)
+        self._has_known = bool(asked.known) or not (calls or self._awaited)
+        return len(calls) + bool(self._awaited)
 
     def cause_of(self, row: int, number: int) -> Cause | None:
         """Return why something is written for a row, in a commit with this number; None where it is not held any more."""
@@ -168,8 +173,9 @@ class UnderWay:
         self._note(clock.monotonic_s() - self.since_s, max(rows, 1))
 
     def drop_waiting(self) -> None:
-        """Begin no further call: the rows of those that nobody has begun are given back."""
+        """Begin no further call, and wait for none: the rows of those that nobody has begun are given back."""
         self._returned += list(self._source)
+        self._is_patient = False
 
     # -- what they gave; for who holds `committing` --
 
@@ -180,8 +186,8 @@ class UnderWay:
 
     @property
     def has_returned(self) -> bool:
-        """Whether rows of calls that will not be made are to be given back."""
-        return bool(self._returned)
+        """Whether rows are to be given back: of calls that will not be made, or that another claim has made."""
+        return bool(self._returned or self._answered())
 
     def is_whole(self, step: Step) -> bool:
         """Whether a step is of all rows."""
@@ -225,16 +231,28 @@ class UnderWay:
         self._end(commit.tasks, commit.left, commit.rest)
 
     def give_back(self) -> None:
-        """Give the rows of calls back that will not be made."""
-        returned = list(self._returned)
-        rows = [self._rows[i] for i in self.asked.rows_of((places, []) for places in returned)]
-        self._release(rows)
+        """Give the rows of calls back that will not be made, or that another claim has made: what that gave is found when
+        they are claimed again."""
+        returned, answered = list(self._returned), self._answered()
+        places = [*self.asked.rows_of((places, []) for places in returned), *answered]
+        self._release([self._rows[i] for i in places])
         del self._returned[: len(returned)]
+        for i in answered:
+            self._awaited.pop(i, None)
+
+    def _answered(self) -> list[int]:
+        """Return the rows whose calls another claim made, and makes no more."""
+        return [
+            i
+            for i, digest in list(self._awaited.items())
+            if not (self._is_patient and self._shared.is_made(self.spec.name, digest))
+        ]
 
     def give_all_back(self) -> None:
         """Give all of it back that is held: what is under way goes nowhere."""
         self.drop_waiting()
         self._returned, self._made, self._has_known = [], [], False
+        self._awaited = {}
         self._release(self._rows)
 
     def _release(self, rows: Sequence[int]) -> None:
@@ -266,6 +284,7 @@ class UnderWay:
         gone = {task.task for task in tasks}
         others = [task for task in self.claim.tasks if task.task not in gone]
         self.claim = replace(self.claim, tasks=Tasks([*others, *(rest or ())]))
+        self._shared.end(self.claimed, but_for=self.asked.digests_of(set(self._left)))
         if rest is None:  # whatever its other calls give goes nowhere
             self.drop_waiting()
 

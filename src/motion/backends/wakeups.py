@@ -27,7 +27,8 @@ Message = bytes
 
 
 class Wakeups:
-    """One process's ear and voice. `tell` may be called from any thread, the rest from the one that listens.
+    """One process's ear and voice. `tell` may be called from any thread, also after the end; the rest from the one that
+    listens.
 
     Raises:
         OSError: the system or the folder has no room for sockets.
@@ -70,8 +71,12 @@ class Wakeups:
         return told
 
     def tell(self, message: Message) -> None:
-        """Tell every other process that listens."""
-        for name in self._listeners():
+        """Tell every other process that listens; nobody where it was closed meanwhile."""
+        try:
+            names = self._listeners()
+        except OSError:
+            return
+        for name in names:
             self._send(name, message)
 
     def end(self) -> None:
@@ -82,15 +87,19 @@ class Wakeups:
         if self._ear is not None:
             self._ear.close()
             (self._folder / self._name).unlink(missing_ok=True)
-        self._voice.close()
-        os.close(self._directory)
+        self._let_go()
 
     def leave(self) -> None:
         """Let go, in a forked child, of what its parent goes on listening with."""
         if self._ear is not None:
             self._ear.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._voice.close()
-        os.close(self._directory)
+        # Of no file before it is closed: its number may be another's at once, whom `tell` must not take for the folder.
+        directory, self._directory = self._directory, -1
+        os.close(directory)
 
     def _listeners(self) -> tuple[str, ...]:
         """Return who listens; the folder is read only when it has changed."""
