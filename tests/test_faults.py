@@ -123,6 +123,11 @@ def journal(id: int, text: str, store: motion.View) -> None:
     store.set("note", doc=id, text=text)
 
 
+@motion.trigger(on="doc.text", once=True)
+def greet(id: int, store: motion.View) -> None:
+    store.set("note", doc=id, text="hello")
+
+
 @dataclass
 class Loop:
     id: int
@@ -276,7 +281,7 @@ class Story:
 
 
 DATA = [
-    shout, measure, count_later, join, shake, break_some, words, stretch, cut, shout_chunk, journal,
+    shout, measure, count_later, join, shake, break_some, words, stretch, cut, shout_chunk, journal, greet,
     turn,
 ]  # fmt: skip
 STORIES = {

@@ -42,7 +42,7 @@ from motion.errors import (
     WaitTimeout,
 )
 from motion.events import deleted
-from motion.explanation import Explanation
+from motion.explanation import Effect, Explanation
 from motion.growing import Part
 from motion.jobs import progress
 from motion.lookups import Lookup
@@ -68,6 +68,7 @@ __all__ = [
     "DeadLetter",
     "DimensionMismatch",
     "Edge",
+    "Effect",
     "Explanation",
     "Failed",
     "FolderNotEmpty",

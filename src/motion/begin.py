@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from motion.backends.base import Transaction
 from motion.claims import Claim, Tasks
@@ -15,14 +16,20 @@ from motion.dispatch import Dispatcher
 from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.fitting import ensure_live
-from motion.persistence import queue, states
-from motion.persistence.inputs import Chain, Inputs, read_inputs
-from motion.persistence.numbers import last_number
+from motion.persistence import once, queue, states
+from motion.persistence.inputs import Chain, Inputs, read_fences, read_inputs
+from motion.persistence.numbers import last_number, next_tasks
 from motion.rates import Turns
 from motion.runs import Asked, Runs
-from motion.tasks import Task
+from motion.tasks import Task, TaskStatus
 from motion.tracebacks import text_of
 from motion.under_way import Claimed, UnderWay
+
+BEGUN = (
+    "CallBegun: a call for this row was begun, and its end was never noted: the process ended meanwhile, or the call failed. "
+    "Whether it had its effect is not known, and once='at_most' does not call it again by itself. Look on the other side; if "
+    "it had none, store.retry() calls it."
+)
 
 
 class Beginner:
@@ -41,6 +48,7 @@ class Beginner:
             own = claim.tasks.without(blocked)
             read_at = last_number(tx)
             inputs = read_inputs(tx, claim.chain, own)
+            begun = self._begun(tx, claim, inputs)
         reach("task.read")
         if blocked:
             reach("task.blocked")
@@ -57,10 +65,17 @@ class Beginner:
         left = excluded | superseded.keys()
         if left:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
+        bad = {i: BEGUN for i, row in enumerate(inputs.rows) if row in begun}
         own_claim = replace(claim, tasks=own)
         shared = self._runs.shared
         run = UnderWay(self._database, claimed, own_claim, inputs, read_at, superseded, shared)
-        calls = run.ask(self._asked(run, inputs))
+        calls = run.ask(self._asked(run, inputs, bad))
+        if claim.spec.once and not self._database.write(
+            partial(self._begin_once, run, inputs), is_durable=claim.spec.once == "at_most"
+        ):
+            return None
+        if claim.spec.once:
+            reach("once.begun")
         if not claimed.is_quick:
             self._dispatcher.fewer_calls(claimed, calls)
         return run
@@ -78,15 +93,46 @@ class Beginner:
         self._database.write(work, is_durable=False)
         return Tasks(mine)
 
-    def _asked(self, run: UnderWay, inputs: Inputs) -> Asked:
+    def _begun(self, tx: Transaction, claim: Claim, inputs: Inputs) -> set[int]:
+        """Return the rows that are not to be called, as a call was begun that may have had its effect."""
+        if claim.spec.once != "at_most":
+            return set()
+        return once.begun(tx, claim.chain.layout, claim.spec, inputs.rows)
+
+    def _begin_once(self, run: UnderWay, inputs: Inputs, tx: Transaction) -> bool:
+        """Note that a run that acts once is about to be called on its rows. Where another one is under way on one of them,
+        this one waits for it; where one is not as it was read, all is read again.
+
+        Returns:
+            Whether it may be called; otherwise its tasks are given back.
+        """
+        tasks, spec, layout = run.claim.tasks, run.spec, run.claim.chain.layout
+        if not queue.still_claimed(tx, tasks):
+            return False
+        begun = once.begun(tx, layout, spec, inputs.rows)
+        waiting = once.held_by_others(tx, spec, tasks, begun)
+        called = [inputs.rows[i] for i in run.asked.asked]
+        now = read_fences(tx, run.claim.chain, called)
+        is_same = all(now.get(inputs.rows[i]) == inputs.fences[i] for i in run.asked.asked)
+        if spec.once == "at_most" and not begun.isdisjoint(called):
+            is_same = False
+        if waiting or not is_same:
+            queue.release(tx, waiting, TaskStatus.BLOCKED)
+            queue.release(tx, tasks.without(waiting))
+            return False
+        run.once = next_tasks(tx)
+        once.begin(tx, layout, spec, called, run.once)
+        return True
+
+    def _asked(self, run: UnderWay, inputs: Inputs, begun: Mapping[int, str]) -> Asked:
         """Return the calls that rows need. Those that cannot be read fail alone: what is stored may be damaged, or a
         user's `load` raise."""
         try:
-            return self._asked_of(run, inputs, {})
+            return self._asked_of(run, inputs, begun)
         except (StoreClosed, StoreUnavailable, SchemaMismatch):
             raise
         except BaseException:  # noqa: BLE001 - of some rows, whatever its class
-            bad: dict[int, str] = {}
+            bad = dict(begun)
             for i in range(len(inputs.rows)):
                 try:
                     self._asked_of(run, inputs.chosen([i]), {})
@@ -148,7 +194,7 @@ class Beginner:
         if states.live_version(tx, component) is not None:
             queue.release(tx, tasks)
         elif queue.still_claimed(tx, tasks):
-            queue.complete(tx, tasks, self._database.graph.downstream(tasks[0].trigger))
+            queue.complete(tx, tasks, self._database.graph.woken_by(tasks[0].trigger))
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
         """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
@@ -180,6 +226,6 @@ class Beginner:
                         "",
                         f"rows {task.low} to {task.high}",
                     )
-                queue.wake(tx, tasks, graph.downstream(spec.name))
+                queue.wake(tx, tasks, graph.woken_by(spec.name))
 
         self._database.write(work)

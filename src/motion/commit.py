@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from motion.database import Database
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
 from motion.isolation import Check, Left, told
-from motion.persistence import events, memos, queue, states
+from motion.persistence import events, memos, once, queue, states
 from motion.persistence.cascade import fire
 from motion.persistence.catalog import origin_of
 from motion.persistence.discards import note_called_again
@@ -74,6 +74,8 @@ class Commit:
     rest: Sequence[Task] | None = None
     lost: Mapping[int, str] = field(default_factory=dict)
     """Rows that are called again, by their position among the inputs, with what they would not read as they did."""
+    once: int = 0
+    """Of a trigger that acts once on a row: the number under which the run is noted there."""
 
     @property
     def tasks(self) -> Tasks:
@@ -86,6 +88,8 @@ class Commit:
             return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
         claim = self.claim.under(self.database.layouts)
         if claim is None:
+            if self.once:
+                self._note_success(tx, next_number(tx))
             queue.release(tx, self.tasks)
             return
         done, self.rest = queue.part(tx, self.tasks, self.left)
@@ -94,7 +98,7 @@ class Commit:
         self.lost = part.lost
 
     def _apply(self, tx: Transaction) -> None:
-        if not self._is_version_current(tx):
+        if not (self.once or self._is_version_current(tx)):
             if self.claim.is_candidate and not self._is_candidate(tx):
                 queue.remove(
                     tx, [task.task for task in self.tasks]
@@ -152,7 +156,10 @@ class Commit:
         return True
 
     def _kept(self, tx: Transaction) -> Sequence[int]:
-        """Return the rows that are as they were when they were read; none where other code is to make these outputs."""
+        """Return the rows that are as they were when they were read; none where other code is to make these outputs. What
+        was done outside of the store stands, whatever has changed since, unless the row is gone."""
+        if self.once:
+            return self._still_there(tx)
         if self._is_left_to_other_code(tx):
             return ()
         if last_number(tx) == self.read_at:
@@ -166,6 +173,35 @@ class Commit:
                 together = {step.called[place] for place in left.rows}
                 moved |= together if together & moved else set()
         return [i for i in range(len(self.inputs.rows)) if i not in moved]
+
+    def _still_there(self, tx: Transaction) -> Sequence[int]:
+        """Return the rows that a call was begun on and that are still the same rows, with those that no call is needed for
+        and that are as they were."""
+        rows, called = self.inputs.rows, set(self.steps[0].called)
+        mine = self._held(tx, called)
+        now = read_fences(tx, self.claim.chain, rows)
+        is_same = [
+            now.get(row) == fence for row, fence in zip(rows, self.inputs.fences, strict=True)
+        ]
+        return [i for i in range(len(rows)) if (i in mine if i in called else is_same[i])]
+
+    def _held(self, tx: Transaction, of: Iterable[int]) -> set[int]:
+        """Return those of rows that are the very rows that the run was begun on."""
+        layout, rows = self.claim.chain.layout, {self.inputs.rows[i]: i for i in of}
+        return {
+            rows[row] for row in once.held(tx, layout, self.claim.spec, sorted(rows), self.once)
+        }
+
+    def _note_success(self, tx: Transaction, number: int) -> None:
+        """Note on which rows it has done what it does once, of those that are still the same."""
+        step = self.steps[0]
+        acted = self._held(
+            tx, [i for i in step.called if i not in step.errors and i not in self.lost]
+        )
+        if acted:
+            mark = mark_of(number, origin_of(tx, self.claim.spec, self.claim.version))
+            rows = sorted(self.inputs.rows[i] for i in acted)
+            once.end(tx, self.claim.chain.layout, self.claim.spec, rows, mark)
 
     def _isolated(self, tx: Transaction, kept: Sequence[int]) -> Sequence[int]:
         """Return those of the rows that would read the same now, after the runs before them; note the others."""
@@ -249,6 +285,8 @@ class Commit:
             events.end(tx, spec.table, met)
             return
         origin = origin_of(tx, spec, self.claim.version)
+        if self.once:
+            self._note_success(tx, number)
         for i in kept:
             if i not in step.met:
                 continue
@@ -311,7 +349,7 @@ class Commit:
         self._go_on(tx, [self.inputs.rows[i] for i in gone], number)
         self._call_again(tx, number)
         woken = {
-            name for step in self.steps for name in self.database.graph.downstream(step.spec.name)
+            name for step in self.steps for name in self.database.graph.woken_by(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
 
@@ -323,7 +361,7 @@ class Commit:
             task = self.tasks.of(row)
             alone = queue.add_alone(tx, spec, row, self.claim.cause(row, number), task.version)
             conflicts = task.conflicts + 1
-            if conflicts < CONFLICTS_ALLOWED:
+            if conflicts < CONFLICTS_ALLOWED and spec.once != "at_most":
                 queue.call_again(tx, alone, conflicts, task.attempts)
             else:
                 error = str(AlwaysChanged(spec.name, why, conflicts))

@@ -26,6 +26,7 @@ from motion.triggers import (
     DECLARATION,
     Declaration,
     Function,
+    Once,
     OnChange,
     Place,
     Refresh,
@@ -243,6 +244,7 @@ def infer(
     batch_wait: float | None = None,
     memo: bool = False,
     isolated: bool | None = None,
+    once: Once = False,
     executor: Place | None = None,
     resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
@@ -261,7 +263,7 @@ def infer(
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
         memo=memo,
-        isolated=isolated,
+        isolated=isolated, once=once,
         executor=executor, resources=resources,
     )  # fmt: skip
 

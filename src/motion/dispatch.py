@@ -347,6 +347,10 @@ class Dispatcher:
 
     def _room_of(self, spec: TriggerSpec, calls: int) -> Room:
         """Return how many rows one claim may hold, by what calls have been measured to take."""
+        if (
+            spec.once == "at_most"
+        ):  # what is noted as begun is one call: no other is in doubt when it ends the process
+            return Room(spec, 1, is_quick=False)
         costs, batch, room = self._database.costs, spec.batch or 1, self._runs.room(spec)
         each_s = costs.seconds_each(spec.name)
         if each_s is None or each_s * batch >= QUICK_S:

@@ -11,13 +11,38 @@ from motion.backends.base import Transaction
 from motion.components import FitSpec, Label
 from motion.database import Database, TableName, id_of
 from motion.lookups import Lookup
-from motion.persistence import labels, makers, moments, provenance, states
+from motion.persistence import labels, makers, moments, once, provenance, states
 from motion.persistence.layout import Layout
 from motion.triggers import TriggerSpec
 
 SHOWN = 60
 
 LABELS_KEPT, LABELS_NAMED = 100, 5
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a trigger with `once=` has done about a row.
+
+    Attributes:
+        is_done: whether it has succeeded; False: a call was begun, and its end is not known.
+        change: the number of the change that notes it; None where it is not done.
+        at: when that was, as an explanation tells it.
+        fingerprint, version: of the code, and the state version, that did it.
+    """
+
+    trigger: str
+    is_done: bool
+    change: int | None = None
+    at: datetime | None = None
+    fingerprint: str | None = None
+    version: int | None = None
+
+    def __str__(self) -> str:
+        if not self.is_done:
+            return f"{self.trigger} was called about it, and its end is not known"
+        at = "" if self.at is None else f", {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self.trigger} has acted on it once and for all{at}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +67,7 @@ class Explanation:
         inputs: the same of the keys that it was derived from, as they are today.
         has_changed: of an input, whether it has become another since the value was made from it: what it was then is not
             kept. Where outputs are kept for each state version, this is told of `on` keys only.
+        effects: what triggers with `once=` that run on the key have done about the row.
     """
 
     table: str
@@ -61,6 +87,7 @@ class Explanation:
     inputs: tuple[Explanation, ...] = ()
     is_row: bool = True
     has_changed: bool = False
+    effects: tuple[Effect, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
@@ -73,9 +100,8 @@ class Explanation:
         return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
 
     def _facts(self) -> list[str]:
-        return self._origin() + (
-            ["CHANGED SINCE: it was made from another"] if self.has_changed else []
-        )
+        changed = ["CHANGED SINCE: it was made from another"] if self.has_changed else []
+        return [*self._origin(), *changed, *map(str, self.effects)]
 
     def _origin(self) -> list[str]:
         if not self.is_row:
@@ -149,6 +175,10 @@ class _Explainer:
         plain = Explanation(self._table, key, row_id, dict(pages), value)
         if row is None:
             return replace(plain, is_row=False)
+        return self._of_row(replace(plain, effects=self._effects(key, row_id, pages)))
+
+    def _of_row(self, plain: Explanation) -> Explanation:
+        key, row_id, pages = plain.key, plain.id, plain.pages
         producer = self._database.graph.producers.get((self._table, key))
         if producer is not None:
             return self._derived(plain, self._database.graph.triggers[producer])
@@ -158,6 +188,24 @@ class _Explainer:
         if owner is not None and spec is not None and spec.sets_table is not None:
             return self._owned(plain, spec, owner[1])
         return self._given(plain)
+
+    def _effects(self, key: str, row_id: Any, pages: Mapping[str, int]) -> tuple[Effect, ...]:
+        """Return what triggers that act once have done about a row, of those that run on a key."""
+        listeners = self._database.graph.listeners.get((self._table, key), ())
+        noted = ((spec, self._noted(spec, row_id, pages)) for spec in listeners if spec.once)
+        return tuple(self._effect(spec, note) for spec, note in noted if note)
+
+    def _noted(self, spec: TriggerSpec, row_id: Any, pages: Mapping[str, int]) -> int:
+        stored, numbers = self._name(row_id, pages)
+        return once.note_of(self._tx, self._layout, spec, stored, numbers)
+
+    def _effect(self, spec: TriggerSpec, note: int) -> Effect:
+        if note < 0:
+            return Effect(spec.name, is_done=False)
+        origin = provenance.origin_of_mark(self._tx, note)
+        at = moments.time_of(self._tx, origin.number)
+        version = origin.version or None
+        return Effect(spec.name, True, origin.number, at, origin.fingerprint, version)
 
     def _given(self, plain: Explanation) -> Explanation:
         """Explain a value from outside."""

@@ -25,6 +25,7 @@ POINTS: Mapping[str, str] = {
     # a task's life
     "task.claimed": "the claim is committed and nothing is read",
     "task.read": "the inputs are read",
+    "once.begun": "it is noted that a call which acts once is begun, and it is not made",
     "task.called": "the function has returned, and no transaction is open",
     "task.fenced": "it is known which results still hold",
     "task.written": "the results are written, and not what the code left with its view",

@@ -160,6 +160,12 @@ class Graph:
         """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
         return self._upstream[spec.name]
 
+    def woken_by(self, name: str) -> tuple[str, ...]:
+        """Return the triggers whose work may wait for the end of a trigger's: those downstream, and itself, where it acts
+        once on a row."""
+        spec = self.triggers.get(name)
+        return (*self.downstream(name), *([name] if spec is not None and spec.once else []))
+
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the triggers that have `name` upstream."""
         return tuple(other for other in self.order if name in self._upstream[other])
@@ -310,4 +316,5 @@ def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:
 
 
 def _place_of(spec: TriggerSpec) -> tuple[object, ...]:
-    return spec.table, spec.on, spec.sets, spec.sets_table, spec.page, spec.refresh, spec.component
+    where = spec.table, spec.on, spec.sets, spec.sets_table, spec.page
+    return *where, spec.refresh, spec.component, spec.once

@@ -11,7 +11,16 @@ from motion.backends.base import Transaction
 from motion.components import Progress
 from motion.database import Database
 from motion.explanation import duration
-from motion.persistence import backfills, backlog, catalog, labels, moments, provenance, states
+from motion.persistence import (
+    backfills,
+    backlog,
+    catalog,
+    labels,
+    moments,
+    once,
+    provenance,
+    states,
+)
 from motion.persistence.discards import called_again, discarded
 from motion.persistence.numbers import last_number
 from motion.tasks import TaskStatus
@@ -81,6 +90,7 @@ class Status:
         fit_progress: component -> what its running fit told last by `motion.progress`.
         last_change: the number of the last change.
         called_again: trigger -> rows that were called again, ever, as what they had read through `store` had changed.
+        done_once: trigger -> on how many rows it has succeeded, ever, of those with `once=`.
         discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
     """
 
@@ -95,6 +105,7 @@ class Status:
     last_change: int
     discarded: Mapping[str, int]
     called_again: Mapping[str, int]
+    done_once: Mapping[str, int]
 
     @property
     def tasks(self) -> dict[str, Mapping[str, int]]:
@@ -121,6 +132,8 @@ class Status:
             lines.append(
                 f"{trigger}: {rows} row(s) were called again, as what they had read had changed"
             )
+        for trigger, rows in self.done_once.items():
+            lines.append(f"{trigger}: {rows} row(s) are done, once and for all")
         for trigger, rows in self.discarded.items():
             lines.append(f"{trigger}: {rows} row(s) were discarded, as its policy says")
         if self.orphaned:
@@ -222,6 +235,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
             last_change=last_number(tx),
             discarded=discarded(tx),
             called_again=called_again(tx),
+            done_once=once.done(tx),
         )
 
 

@@ -19,7 +19,13 @@ from motion.errors import SchemaError, TriggerError, nearest
 from motion.events import Deleted, Event, Occurrence, event_table
 from motion.fingerprints import fingerprint_of
 from motion.lookups import Lookup
-from motion.options import check_number, in_brackets, is_name, takes_a_row
+from motion.options import (
+    check_kinds,
+    check_number,
+    check_once,
+    in_brackets,
+    paths,
+)
 from motion.parameters import beside, check_parameter, hints_of, signature_of, takes_none
 from motion.parameters import is_async as is_async_function
 from motion.rates import Rate, Turns, rate_of
@@ -33,6 +39,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Refresh = Literal["never", "before", "after"]
 OnChange = Literal["backfill"]
 REFRESHES: tuple[Refresh, ...] = ("never", "before", "after")
+
+Once = bool | Literal["at_most"]
 
 Place = Literal["thread", "process"]
 PLACES: tuple[Place, ...] = ("thread", "process")
@@ -95,6 +103,7 @@ class Declaration:
     batch_wait_s: float | None = None
     memo: bool = False
     isolated: bool | None = None
+    once: Once = False
     executor: Place | None = None
     resources: Resources | None = None
 
@@ -153,6 +162,7 @@ class TriggerSpec:
     batch_wait_s: float | None = None
     memo: bool = False
     isolated: bool | None = None
+    once: Once = False
     executor: Place | None = None
     resources: Resources = NOTHING
     searches: tuple[str, ...] = ()
@@ -297,6 +307,7 @@ def trigger(
     batch_wait: float | None = None,
     memo: bool = False,
     isolated: bool | None = None,
+    once: Once = False,
     executor: Place | None = None,
     resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
@@ -341,6 +352,10 @@ def trigger(
             of their parameters alone.
         isolated: whether a run is called again where what it has read through `store` has changed by its commit: None,
             if it writes through `store`; True, also if it only gives its `sets`; False, never.
+        once: for effects outside of the store. True: after it has succeeded for a row it never runs there again, whatever
+            changes, until the row is deleted; what ends its process before that is noted calls it again, so hand the
+            row's id to the other side as idempotency key. "at_most": that a call begins is noted first, and what ends
+            the process meanwhile leaves a dead letter, as does an error; only `store.retry` calls it again.
         executor: where it runs: "thread", in this process, as also where left out; "process", in another process of
             this machine, which leaves the interpreter of this one free and may crash.
         resources: what one run takes of the machine; one core in a process and nothing in a thread where left out.
@@ -352,7 +367,7 @@ def trigger(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
-        memo=memo, isolated=isolated,
+        memo=memo, isolated=isolated, once=once,
         executor=executor, resources=resources,
     )  # fmt: skip
 
@@ -373,9 +388,9 @@ def declare(
     on: str | Sequence[str] | Event, sets: str | Sequence[str], **options: Any
 ) -> Declaration:
     """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
-    runs_on = on if isinstance(on, Schedule | Deleted) else _paths("on", on)
-    declaration = Declaration(on=runs_on, sets=_paths("sets", sets), **options)
-    _check_kinds(declaration)
+    runs_on = on if isinstance(on, Schedule | Deleted) else paths("on", on)
+    declaration = Declaration(on=runs_on, sets=paths("sets", sets), **options)
+    check_kinds(declaration)
     for option, least in (
         ("batch", 1),
         ("concurrency", 1),
@@ -396,48 +411,6 @@ def declare(
     return declaration
 
 
-def _check_kinds(given: Declaration) -> None:
-    """Refuse options of another type: they would be taken for true, or fail on the first row."""
-    for option, value, expected, is_right in (
-        ("page", given.page, "the name of a page key", isinstance(given.page, str | None)),
-        (
-            "name",
-            given.name,
-            "a str of 1 to 200 printable characters",
-            given.name is None or is_name(given.name),
-        ),
-        (
-            "version",
-            given.version,
-            f"a str, such as version='{given.version}'",
-            isinstance(given.version, str | None),
-        ),
-        (
-            "when",
-            given.when,
-            "a function of the row, and no async one",
-            given.when is None or takes_a_row(given.when),
-        ),
-        (
-            "priority",
-            given.priority,
-            "an int of at most 32 bits or the name of a key",
-            isinstance(given.priority, str | None)
-            or (type(given.priority) is int and abs(given.priority) < 2**31),
-        ),
-        ("inline", given.inline, "True, False or None", given.inline in (True, False, None)),
-        ("memo", given.memo, "True or False", given.memo in (True, False)),
-        (
-            "isolated",
-            given.isolated,
-            "True, False or None",
-            any(given.isolated is each for each in (True, False, None)),
-        ),
-    ):
-        if not is_right:
-            raise TriggerError(f"{option}= takes {expected}, but was given {value!r}.")
-
-
 def _check_place(declaration: Declaration) -> None:
     given: str | None = declaration.executor
     if given == "ray":
@@ -450,16 +423,6 @@ def _check_place(declaration: Declaration) -> None:
         raise TriggerError(
             f"resources= takes motion.Resources(cpus=1), not {declaration.resources!r}."
         )
-
-
-def _paths(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
-    paths = (given,) if isinstance(given, str) else given
-    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) for path in paths):
-        also = ", a schedule or motion.deleted(...)" if option == "on" else ""
-        raise TriggerError(
-            f"{option}= takes a key, such as 'query.query', or several in a tuple{also}, but was given {given!r}."
-        )
-    return tuple(paths)
 
 
 def bind(
@@ -527,6 +490,7 @@ def bind(
         batch_wait_s=declaration.batch_wait_s,
         memo=declaration.memo,
         isolated=declaration.isolated,
+        once=declaration.once,
         executor=declaration.executor,
         resources=declaration.resources
         or (Resources() if declaration.executor == "process" else NOTHING),
@@ -749,6 +713,9 @@ def _check_combination(spec: TriggerSpec) -> None:
         refuse(
             "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."
         )
+    if spec.once:
+        again = spec.once == "at_most" and (spec.retries or spec.batch)
+        check_once(refuse, spec.sets or spec.sets_table, spec.event, spec.on_change, again)
     if spec.batch_wait_s is not None and not spec.batch:
         refuse("batch_wait= is how long a batch may take to fill, so it needs batch=.")
     if spec.memo and not (spec.sets or spec.sets_table):

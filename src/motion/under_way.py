@@ -69,6 +69,7 @@ class UnderWay:
         since_s: when it began, or a part of it was last committed.
         is_urgent: nobody is left who would commit what its calls gave, and nothing would come by waiting.
         is_ended: nothing of it is held any more, as is known.
+        once: of a trigger that acts once on a row: the number under which the run is noted there.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class UnderWay:
     def ask(self, asked: Asked) -> int:
         """Take in which calls it needs, and return how many; those that others make are waited for in the place of one."""
         self.asked = asked
+        self.once = 0
         calls = calls_of(self.spec, len(asked.asked))
         self._source = iter(calls)
         self._awaited = dict(asked.awaited)
@@ -222,7 +224,9 @@ class UnderWay:
         tasks, left = self._split_by(inputs.rows)
         claim = replace(self.claim, tasks=Tasks(tasks))
         superseded = {row: on for row, on in self._superseded.items() if _is_in(row, tasks)}
-        return Commit(self._database, claim, inputs, self._read_at, superseded, steps, left)
+        return Commit(
+            self._database, claim, inputs, self._read_at, superseded, steps, left, once=self.once
+        )
 
     def note(self, commit: Commit) -> None:
         """Take in that a part has been committed."""

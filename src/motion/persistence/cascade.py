@@ -9,7 +9,7 @@ from motion.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.graph import Graph
 from motion.lookups import Lookup
-from motion.persistence import events, labels, memos, parts, queue
+from motion.persistence import events, labels, memos, once, parts, queue
 from motion.persistence.catalog import former_fits, former_triggers
 from motion.persistence.discards import drop_beyond
 from motion.persistence.followers import Changed, followed, take_left
@@ -269,7 +269,9 @@ def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
     """Let dead letters be tried again, and behind them what was not run because of them."""
     graph = layouts.graph
     for trigger, low, high, cause in queue.revive(tx, tasks):
-        layout = layouts[graph.triggers[trigger].table]
+        spec = graph.triggers[trigger]
+        layout = layouts[spec.table]
+        once.let_go(tx, layout, spec, range(low, high + 1))
         _run_what_waited(tx, layout, trigger, [(low, high)], cause)
 
 

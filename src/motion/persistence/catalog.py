@@ -92,6 +92,7 @@ CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task
 CREATE TABLE IF NOT EXISTS motion_discards (
     trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0,  -- how many it has dropped
     again INTEGER NOT NULL DEFAULT 0,  -- how often it was called again, as what it had read had changed
+    done INTEGER NOT NULL DEFAULT 0,   -- of one that acts once on a row: on how many it has succeeded
     waiting INTEGER NOT NULL DEFAULT 0  -- of a trigger with discard_beyond: so many rows wait at most
 );
 CREATE TABLE IF NOT EXISTS motion_components (
@@ -397,6 +398,7 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_tasks", "among"),
         ("motion_tasks", "conflicts"),
         ("motion_discards", "again"),
+        ("motion_discards", "done"),
         ("motion_parts", "number"),
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")

@@ -68,6 +68,12 @@ def done_column(trigger: str) -> str:
     return quoted(f"{trigger}:done")
 
 
+def once_column(trigger: str) -> str:
+    """Where a trigger that acts once on a row notes it: above 0 the mark of the run that succeeded, below 0 the number of
+    the one that was begun last."""
+    return quoted(f"{trigger}:once")
+
+
 def outputs_table(trigger: str) -> str:
     return quoted(f"motion_outputs_{trigger}")
 
@@ -288,8 +294,13 @@ class Layout:
         return f"{self._output_alias(spec)}.slot NOT NULL"
 
     def is_due(self, spec: TriggerSpec) -> str:
-        """Return the condition that a trigger has not yet met the last change of its `on` keys."""
-        return f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
+        """Return the condition that a trigger has not yet met the last change of its `on` keys, and is to."""
+        is_due = f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
+        return f"({is_due} AND {self.is_open(spec)})" if spec.once else is_due
+
+    def is_open(self, spec: TriggerSpec) -> str:
+        """Return the condition that a trigger which acts once on a row has not succeeded there."""
+        return f"COALESCE(r.{once_column(spec.name)}, 0) <= 0" if spec.once else "1"
 
     def is_row_of(self, spec: TriggerSpec) -> str:
         """Return the condition that a row is one that a trigger runs on: page 0 of what does not tell its keys apart, or
@@ -461,6 +472,7 @@ class Layout:
             for spec in self.graph.of_table(self.table.name)
             if not spec.is_versioned
         ]
+        marks += [once_column(s.name) for s in self.graph.of_table(self.table.name) if s.once]
         numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
         made = [quoted(":made_keys"), quoted(":own")] if self.has_makers else []
         return [*numbers, *marks, *made]

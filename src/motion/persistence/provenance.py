@@ -171,8 +171,12 @@ def origin_of_row(
     found = tx.execute(sql, values).fetchone()
     if found is None:
         return None
-    mark, is_due = int(found[0]), bool(found[1])
-    return replace(_origin(tx, mark & ORIGIN_MASK, mark >> ORIGIN_BITS), is_due=is_due)
+    return replace(origin_of_mark(tx, int(found[0])), is_due=bool(found[1]))
+
+
+def origin_of_mark(tx: Transaction, mark: int) -> Origin:
+    """Return what a mark says."""
+    return _origin(tx, mark & ORIGIN_MASK, mark >> ORIGIN_BITS)
 
 
 def rows_with(
@@ -259,4 +263,4 @@ def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
     keys = [f"{layout.inherited_value(key)} NOT NULL" for key in spec.required]
     needed = [p.lookup for p in spec.parameters if p.lookup and not p.is_optional]
     keys += [f"{layout.looked_up(spec, each)} NOT NULL" for each in needed]
-    return " AND ".join([layout.is_row_of(spec), *keys])
+    return " AND ".join([layout.is_row_of(spec), layout.is_open(spec), *keys])
