@@ -22,12 +22,12 @@ LEVELS: Mapping[str, int] = {
     unit: level
     for level, units in enumerate(
         (
-            "errors words guard clock forks lookups windows faults interrupts tracebacks schedules events rates locks schema codecs nested lending searched options parameters elsewhere triggers kept_keys components graph fingerprints tasks costs derive",
+            "errors words guard clock forks lookups windows faults interrupts tracebacks schedules events rates locks schema codecs nested lending searched options parameters elsewhere triggers kept_keys components graph plain fingerprints tasks costs derive",
             "backends executors vectors",
             "persistence",
             "database awaiting growing given_ids streams search isolation view change intake load aio store "
             "scheduler shares suspects builds dispatch pace pressure claims commit memo inline recompute remaining pipeline explanation status snapshot capacity parts runs under_way crew begin commits worker leases event_loop owners "
-            "fitting gate switches jobs promotion model",
+            "fitting gate switches jobs promotion model transfer drawing",
             "config runtime cli server dashboard testing __main__",
             "__init__",
         )

@@ -120,11 +120,11 @@ def test_a_fit_that_raises_says_why_and_fails_the_command(shop: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["versions", "shop"], 2, "'shop' names no store; say module:name"),
+        (["versions", "shop"], 2, "'shop' names no store: there is no such folder here, and it is not module:name"),
         (["versions", "shopp:opened"], 2, "there is no module 'shopp' here"),
         (["versions", "shop:open"], 2, "module 'shop' has no 'open'; stores in it: none. Did you mean 'opened'?"),
         (["versions", "shop:nothing"], 2, "shop:nothing is {}, and no store"),
-        (["versions", "shop:opened", "Median"], 2, "no component 'Median'; the store has Mean"),
+        (["versions", "shop:opened"], 1, "there is no such folder. A store is made by the program that opens it first"),
         (["rollback", "shop:opened"], 1, "Mean has no state version to go back to"),
         (["promote", "shop:opened", "7"], 1, "Mean has no state version 7"),
     ],

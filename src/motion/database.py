@@ -200,22 +200,15 @@ class Database:
 
     # -- opening --
 
-    def open(
-        self, schemas: Mapping[str, type], given: Sequence[Any] | None, *, replaces: bool = True
-    ) -> None:
+    def open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
         """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers, and the
-        code that this process has for them.
-
-        Args:
-            replaces: False keeps the stored triggers as they are, whatever code this process is given for them.
-        """
+        code that this process has for them."""
         with self._opening:
-            self._open(schemas, given, given is not None and replaces)
+            self._open(schemas, given)
         self.backend.call()  # there may be code now for tasks that waited for it
 
-    def _open(
-        self, schemas: Mapping[str, type], given: Sequence[Any] | None, replaces: bool
-    ) -> None:
+    def _open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
+        replaces = given is not None
         tables = Tables(schemas)
         kept = self._given if given is None else given
         code = Code.of(kept, tables)
@@ -270,6 +263,13 @@ class Database:
         """Open the store with the schemas and the code that another one of this process, or of its parent, has."""
         self.runs_code, self._given = other.runs_code, other._given
         self.open({table.name: table.cls for table in other.tables}, None)
+
+    def open_noted(self) -> None:
+        """Take a store that exists as it is, with the tables that it has noted and without code. Changes nothing."""
+        with self.backend.read() as tx:
+            self.name = catalog.check_format(tx, str(self.backend.folder)) or self.name
+            self.tables = noted.noted_tables(tx)
+        self.refresh()
 
     def open_reader(self, schemas: Mapping[str, type]) -> None:
         """Read a store that exists, without changing what it is."""

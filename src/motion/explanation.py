@@ -93,11 +93,20 @@ class Explanation:
         return "\n".join(self._lines(0))
 
     def _lines(self, depth: int) -> list[str]:
-        pages = "".join(f", {page}={number}" for page, number in self.pages.items() if number)
-        name = f"{self.table}.{self.key} of id={self.id!r}{pages}" if depth == 0 else self.key
+        value, facts = self.told(is_top=depth == 0)
         indent = "    " * depth
-        lines = [f"{indent}{name} = {_shown(self.value)}", f"{indent}  {', '.join(self._facts())}"]
+        lines = [f"{indent}{value}", f"{indent}  {facts}"]
         return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
+
+    def told(self, *, is_top: bool) -> tuple[str, str]:
+        """Return what the value is, and where it came from, without its inputs; each a line.
+
+        Args:
+            is_top: it is not told as an input of another one, and so names its row.
+        """
+        pages = "".join(f", {page}={number}" for page, number in self.pages.items() if number)
+        name = f"{self.table}.{self.key} of id={self.id!r}{pages}" if is_top else self.key
+        return f"{name} = {_shown(self.value)}", ", ".join(self._facts())
 
     def _facts(self) -> list[str]:
         changed = ["CHANGED SINCE: it was made from another"] if self.has_changed else []

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakSet, finalize
 
 from motion import forks
-from motion.backends.sqlite import Durability, SqliteBackend
+from motion.backends.sqlite import FILE, Durability, SqliteBackend
 from motion.capacity import Capacity
 from motion.components import Component, declared_methods
 from motion.config import Config
@@ -61,18 +61,47 @@ _temporary_stores: WeakSet[_Open] = WeakSet()
 _open_lock = threading.RLock()
 
 
-_looks_only: ContextVar[bool] = ContextVar("motion_looks_only", default=False)
+Opened = Literal["as given", "looking", "working"]
+
+_opened_as: ContextVar[Opened] = ContextVar("motion_opened_as", default="as given")
 
 
 @contextmanager
-def only_looking() -> Iterator[None]:
-    """Open stores within the block as they are: their triggers are neither compared with the code given for them nor
-    replaced or run."""
-    token = _looks_only.set(True)
+def opening(how: Opened) -> Iterator[None]:
+    """Open stores within the block otherwise than their code says.
+
+    Args:
+        how: "looking", as they are: nothing is made, compared with the code given for it, replaced or run; "working",
+            with the work done here, also where the code says `run=False`.
+    """
+    token = _opened_as.set(how)
     try:
         yield
     finally:
-        _looks_only.reset(token)
+        _opened_as.reset(token)
+
+
+def open_noted(folder: Path) -> Store:
+    """Open a store that is there by its folder alone: with the tables that it has noted and its triggers as they are, and
+    without code. That changes nothing.
+
+    Raises:
+        StoreUnavailable: there is no store in the folder, or one of another format.
+    """
+    if not (folder / FILE).is_file():
+        there = "there is no store in it" if folder.is_dir() else "there is no such folder"
+        raise StoreUnavailable(
+            str(folder), f"{there}. A store is made by the program that opens it first."
+        )
+    backend = SqliteBackend(folder.stem, folder, "full")
+    try:
+        database = Database(folder.stem, backend, make_index, tends_indexes=False)
+        database.open_noted()
+    except BaseException:
+        backend.close()
+        raise
+    limit = QueueLimit(database, QUEUE_LIMIT)
+    return Store(Engine(database, _keep, database.close, lambda operation: operation, limit))
 
 
 def create_store(
@@ -120,11 +149,18 @@ def create_store(
     if processes.is_worker:
         # A module that opens the store it is used in: only the store's own process works.
         run, triggers = False, None
-    run = run and not _looks_only.get()
     send_along([*(schemas or {}).values(), *(triggers or ())])
     if run:
         _check_gpus(triggers or (), config.gpus)
-    folder = _folder_of(name, url or config.url)
+    how = _opened_as.get()
+    folder = folder_of(name, url or config.url)
+    if how == "looking":
+        if folder is None:
+            raise StoreUnavailable(
+                "':memory:'", "it is made anew each time, so there is nothing to look at."
+            )
+        return open_noted(folder)
+    run = run or how == "working"
     wanted = _Wanted(
         name=name,
         folder=folder,
@@ -209,7 +245,7 @@ LONGEST_NAME = 200
 """Letters of a store's name, which is a folder's too."""
 
 
-def _folder_of(name: str, url: str | None) -> Path | None:
+def folder_of(name: str, url: str | None) -> Path | None:
     """Return the folder that a URL names, None for a temporary one."""
     if url is None:
         return (Path.cwd() / f"{name}.motion").resolve()
@@ -230,7 +266,7 @@ def _open(wanted: _Wanted) -> Store:
 
     def prepare(database: Database) -> None:
         database.runs_code = wanted.run
-        database.open(wanted.schemas, wanted.triggers, replaces=not _looks_only.get())
+        database.open(wanted.schemas, wanted.triggers)
 
     def clean() -> None:
         if wanted.folder is None:
@@ -328,7 +364,7 @@ class _Open:
         did_run, database.runs_code = database.runs_code, database.runs_code or wanted.run
         try:
             schemas = {**_schemas_of(self.store), **wanted.schemas}
-            database.open(schemas, wanted.triggers, replaces=not _looks_only.get())
+            database.open(schemas, wanted.triggers)
         except BaseException:
             database.runs_code = did_run
             self.store._leave()
@@ -357,7 +393,7 @@ class _Open:
 
 
 def _keep() -> None:
-    """Leave the folder to whom it belongs."""
+    """Do nothing: the folder, or the work, is another's."""
 
 
 _left: list[Engine] = []

@@ -525,6 +525,12 @@ def _default_of(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
     return None if is_none else lambda: field.default
 
 
+def plain_default(cls: type, name: str) -> Any:
+    """Return the default that a dataclass gives a field as a value; None where it gives none, or makes one for each."""
+    default = next(field.default for field in dataclasses.fields(cls) if field.name == name)
+    return None if _is_left_out(default) else default
+
+
 def _is_left_out(default: Any) -> bool:
     """Whether a field has no such default. By type: a class sent to another process brings a `MISSING` of its own."""
     return isinstance(default, type(dataclasses.MISSING))

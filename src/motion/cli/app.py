@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
+import json
+import re
 import sys
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from motion.errors import MotionError, listed, nearest, shortened
+from motion.plain import plain
+from motion.runtime import folder_of, open_noted, opening
 from motion.store import Store
 
 console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
+
+CUT = 120
+"""Characters of a value in a table for people; programs get all of it."""
 
 
 class _OneLineErrors(typer.core.TyperGroup):
@@ -39,27 +47,71 @@ class _OneLineErrors(typer.core.TyperGroup):
 app = typer.Typer(
     name="motion",
     cls=_OneLineErrors,
-    help="Model versions of a Motion store. STORE is module:name, as Python finds it from this folder: `shop:store` is "
-    "the variable `store` of shop.py, or a function there that opens the store and returns it.",
+    help="Look at, repair, run and steer a Motion store. STORE is the folder it lives in (shop.motion), its URL, or "
+    "module:name as Python finds it from this folder: shop:store is the variable `store` of shop.py, or a function there "
+    "that opens the store and returns it. Commands that run the pipeline need the latter.",
     no_args_is_help=True,
-    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
-StoreArgument = Annotated[str, typer.Argument(metavar="STORE", help="module:name, such as shop:store")]  # fmt: skip
+StoreArgument = Annotated[
+    str, typer.Argument(metavar="STORE", help="its folder, its URL, or module:name, such as shop:store")
+]  # fmt: skip
+CodeArgument = Annotated[str, typer.Argument(metavar="STORE", help="module:name, such as shop:store")]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
 # -- the store --
 
 
-def opened_store(target: str) -> Store:
-    """Return the store that "module:name" stands for, its worker ready."""
-    module_name, colon, name = target.partition(":")
-    if not (module_name and colon and name):
+@contextmanager
+def looked_at(target: str) -> Iterator[Store]:
+    """Give the store that a folder, a URL or "module:name" stands for as it is: no code of it is run, nothing changed."""
+    folder = _folder(target)
+    with opening("looking"):
+        store = open_noted(folder) if folder is not None else _of_module(target)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def at_work(target: str) -> Iterator[Store]:
+    """Give the store that "module:name" stands for, with its code, ready to work."""
+    folder = _folder(target)
+    if folder is not None:
         stop(
-            f"{target!r} names no store; say module:name, such as shop:store for the variable `store` of shop.py.",
+            f"{target} is a store's folder, and this command runs its code; say where that is as module:name, such as "
+            f"shop:store for the variable `store` of shop.py.",
             2,
         )
+    with opening("working"):
+        store = _of_module(target)
+    with store:
+        yield store
+
+
+def _folder(target: str) -> Path | None:
+    """Return the folder that a STORE names, None where it is module:name."""
+    if "://" in target:
+        return folder_of("store", target)
+    for path in (Path(target), Path(f"{target}.motion")):
+        if path.exists():
+            return (path if path.is_dir() else path.parent).resolve()
+    module, colon, name = target.partition(":")
+    if colon and re.fullmatch(r"[\w.]+", module) and name.isidentifier():
+        return None
+    stop(
+        f"{target!r} names no store: there is no such folder here, and it is not module:name, such as shop:store for the "
+        f"variable `store` of shop.py. Folders of stores here: {listed(sorted(str(each) for each in Path().glob('*.motion')))}.",
+        2,
+    )
+
+
+def _of_module(target: str) -> Store:
+    """Return the store that "module:name" stands for."""
+    module_name, _, name = target.partition(":")
     module = _module(module_name)
     if not hasattr(module, name):
         stores = [each for each, value in vars(module).items() if isinstance(value, Store)]
@@ -108,24 +160,69 @@ def _module(name: str) -> ModuleType:
 # -- what is shown --
 
 
+def print_json(value: Any) -> None:
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def grid(headings: Sequence[str], right: Sequence[str] = ()) -> Table:
+    """Return an empty table as all commands print them.
+
+    Args:
+        right: the columns of numbers.
+    """
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(shown(heading), justify="right" if heading in right else "left")
+    return table
+
+
+def print_records(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Print rows for people: a column for each name, values in short."""
+    numbers = [name for name in names if records and _is_number(records[0].get(name))]
+    table = grid(names, right=numbers)
+    for record in records:
+        table.add_row(*(shown(short(record.get(name))) for name in names))
+    console.print(table)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def short(value: Any) -> str:
+    """Return a value in a few words, for a cell of a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if isinstance(value, list | tuple) and len(value) > 4 and all(map(_is_number, value)):
+        return f"[{', '.join(f'{each:.3g}' for each in value[:3])}, ... {len(value)} numbers]"
+    text = (
+        value
+        if isinstance(value, str)
+        else f"{value:.6g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+    text = " ".join(text.split())
+    return text if len(text) <= CUT else f"{text[: CUT - 3]}..."
+
+
 def shown(text: str) -> Text:
     """Return a text for the terminal as it is: nothing in it is markup, and no character of it moves the cursor or
     colours what follows. It may be anybody's: an error quotes what it was given."""
-    plain = "".join(
+    return Text(_clean(text))
+
+
+def _clean(text: str) -> str:
+    return "".join(
         each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text
     )
-    return Text(plain)
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: times as ISO 8601, and what is no number as null."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def note(message: str) -> None:
+    """Tell people something beside the answer."""
+    notes.print(shown(message), soft_wrap=True)
 
 
 def stop(message: str, status: int = 1) -> NoReturn:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from motion.cli.app import JsonOption, StoreArgument, app, console, opened_store, plain, shown, stop
+from motion.cli.app import (
+    CodeArgument,
+    JsonOption,
+    StoreArgument,
+    app,
+    at_work,
+    console,
+    grid,
+    looked_at,
+    print_json,
+    shown,
+    stop,
+)
 from motion.components import StateVersion
 from motion.errors import listed
 from motion.model import Model
-from motion.runtime import only_looking
 from motion.store import Store
 
 ComponentArgument = Annotated[
@@ -33,19 +42,19 @@ def versions(
 
     Example: motion versions shop:store ImageRetrieval
     """
-    with only_looking(), opened_store(store) as opened:
+    with looked_at(store) as opened:
         _show(opened.model(_component(opened, component)).versions(), as_json)
 
 
 @app.command()
 def fit(
-    store: StoreArgument, component: ComponentArgument = None, as_json: JsonOption = False
+    store: CodeArgument, component: ComponentArgument = None, as_json: JsonOption = False
 ) -> None:
     """Fit a model on the labels it has not learned from, and wait for the outcome: live, a candidate, refused or failed.
 
     Example: motion fit shop:store ImageRetrieval
     """
-    with opened_store(store) as opened:
+    with at_work(store) as opened:
         model = opened.model(_component(opened, component))
         before = len(model.versions())
         if not model.fit().count:
@@ -60,7 +69,7 @@ def fit(
 
 @app.command()
 def promote(
-    store: StoreArgument,
+    store: CodeArgument,
     number: Annotated[int, typer.Argument(metavar="VERSION", help="the version to make live")],
     component: ComponentOption = None,
     as_json: JsonOption = False,
@@ -69,7 +78,7 @@ def promote(
 
     Example: motion promote shop:store 3
     """
-    with opened_store(store) as opened:
+    with at_work(store) as opened:
         name = _component(opened, component)
         opened.model(name).promote(number)
         _await_live(opened, name, number, as_json)
@@ -77,13 +86,13 @@ def promote(
 
 @app.command()
 def rollback(
-    store: StoreArgument, component: ComponentArgument = None, as_json: JsonOption = False
+    store: CodeArgument, component: ComponentArgument = None, as_json: JsonOption = False
 ) -> None:
     """Make the version that was live before live again. Called again, it goes one further back.
 
     Example: motion rollback shop:store ImageRetrieval
     """
-    with opened_store(store) as opened:
+    with at_work(store) as opened:
         name = _component(opened, component)
         model = opened.model(name)
         before = opened.status().versions[name]
@@ -127,23 +136,13 @@ def _reason(model: Model, number: int) -> str:
 
 def _show(found: Sequence[StateVersion], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([plain(asdict(each)) for each in found], indent=2))
+        print_json(found)
     else:
         console.print(_table(found))
 
 
 def _table(found: Iterable[StateVersion]) -> Table:
-    table = Table(
-        "version",
-        "status",
-        "from",
-        "labels",
-        "made (UTC)",
-        "took",
-        "figures",
-        box=None,
-        pad_edge=False,
-    )
+    table = grid(["version", "status", "from", "labels", "made (UTC)", "took", "figures"])
     for each in found:
         table.add_row(
             str(each.number), each.status, "setup" if each.parent is None else str(each.parent), str(each.rows),

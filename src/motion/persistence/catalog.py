@@ -21,6 +21,7 @@ from motion.persistence import schedules
 from motion.persistence.ids import check_stored_ids
 from motion.persistence.layout import ORIGIN_MASK, Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names, check_width
+from motion.persistence.noted import note_declared
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED, note_new_graph
 from motion.persistence.queue import wake_all
@@ -51,6 +52,9 @@ CREATE TABLE IF NOT EXISTS motion_tables (
     name TEXT PRIMARY KEY, signature TEXT NOT NULL,
     last_id INTEGER NOT NULL DEFAULT 0, -- the largest id that a deleted row had
     last_row INTEGER NOT NULL DEFAULT 0 -- the same of the numbers of rows that are not numbered by their id
+);
+CREATE TABLE IF NOT EXISTS motion_declared (  -- what a table's schema says of its keys beside their types: JSON
+    name TEXT PRIMARY KEY, keys TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
@@ -261,6 +265,33 @@ def take_name(tx: Transaction, name: str) -> str | None:
     return None if found is None else str(found)
 
 
+def check_format(tx: Transaction, place: str) -> str | None:
+    """Return the name of a store that is opened as it is; None: it has none, being a copy that was not opened yet.
+
+    Raises:
+        StoreUnavailable: there is no store, or one of another format.
+    """
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_declared'"
+    clock_there = sql.replace("motion_declared", "motion_clock")
+    if tx.execute(clock_there).fetchone() is None:
+        raise StoreUnavailable(place, "its database is none that Motion has made.")
+    found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
+    if found > FORMAT:
+        raise StoreUnavailable(place, _newer(found))
+    if found < FORMAT or tx.execute(sql).fetchone() is None:
+        raise StoreUnavailable(
+            place,
+            f"an older Motion has made it (format {found}), and looking at a store changes nothing. Open it once with its "
+            f"program, as with 'motion run module:store --until-idle', which brings it up to date.",
+        )
+    name = tx.execute("SELECT name FROM motion_clock").fetchone()[0]
+    return None if name is None else str(name)
+
+
+def _newer(found: int) -> str:
+    return f"it has format {found}, made by a newer Motion; this one reads up to {FORMAT}. Upgrade."
+
+
 def forget_name(tx: Transaction) -> None:
     """Let a copy be opened under any name."""
     tx.execute("UPDATE motion_clock SET name = NULL")
@@ -378,10 +409,7 @@ def _bring_up(tx: Transaction) -> None:
         return
     found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
     if found > FORMAT:
-        raise StoreUnavailable(
-            "this folder",
-            f"it has format {found}, made by a newer Motion; this one reads up to {FORMAT}. Upgrade.",
-        )
+        raise StoreUnavailable("this folder", _newer(found))
     if found < 2:
         _bring_to_2(tx)
     if found < FORMAT:
@@ -517,6 +545,7 @@ def _open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) 
         "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT DO UPDATE SET signature = excluded.signature",
         (layout.table.name, signature),
     )
+    note_declared(tx, layout.table)
 
 
 def _open_leavers(tx: Transaction, layout: Layout) -> None:

@@ -1,0 +1,144 @@
+"""The commands that work: a worker, and recomputing what changed code has left stale."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from motion import clock
+from motion.cli.app import (
+    CodeArgument,
+    JsonOption,
+    StoreArgument,
+    app,
+    at_work,
+    console,
+    looked_at,
+    note,
+    print_json,
+    shown,
+    stop,
+)
+from motion.explanation import duration
+from motion.store import Store
+
+TriggerArgument = Annotated[str, typer.Argument(metavar="TRIGGER")]
+LOOK_S = 0.2
+TELL_EVERY_S = 60.0
+
+
+@app.command()
+def run(
+    store: CodeArgument,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="end when no work is left")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a store's triggers, fits and schedules here, until it is told to stop (Ctrl-C, SIGTERM). What is unfinished then
+    is left to the next start. Any number of processes may run one store.
+
+    Example: motion run shop:store
+    """
+    with at_work(store) as opened:
+        before = len(opened.errors())
+        if until_idle:
+            opened.wait(progress=not as_json)
+        else:
+            _run_until_told(opened)
+        found = opened.status()
+        failed = len(opened.errors()) - before
+        if as_json:
+            print_json(found)
+    if failed > 0:
+        note(f"{failed:,} row(s) were given up; 'motion errors' shows why.")
+    raise typer.Exit(1 if until_idle and failed > 0 else 0)
+
+
+def _run_until_told(opened: Store) -> None:
+    told = threading.Event()
+
+    def stopped(number: int, _: FrameType | None) -> None:
+        if told.is_set():  # a second one does not wait for what runs
+            raise KeyboardInterrupt
+        told.set()
+
+    before = {each: signal.signal(each, stopped) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        opened.status()  # it can be read, and its worker runs
+        opened._start()
+        names = [name for name, each in opened.status().triggers.items() if each.has_code]
+        note(f"store {opened.name}: running {len(names)} trigger(s). Ctrl-C stops.")
+        said_s = clock.monotonic_s()
+        while not told.wait(LOOK_S):
+            if clock.monotonic_s() - said_s > TELL_EVERY_S:
+                said_s = clock.monotonic_s()
+                rows = sum(each.rows for each in opened.status().triggers.values())
+                note(f"store {opened.name}: {rows:,} row(s) to do.")
+        note("stopping; what is unfinished is left to the next start.")
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@app.command()
+def plan(store: StoreArgument, trigger: TriggerArgument, as_json: JsonOption = False) -> None:
+    """Show what recomputing a trigger would touch, and about how long it takes.
+
+    Example: motion plan shop.motion embed
+    """
+    with looked_at(store) as opened:
+        found = opened.plan(trigger)
+    if as_json:
+        print_json(found)
+        return
+    took = (
+        "not known, as no call was measured" if found.seconds is None else duration(found.seconds)
+    )
+    console.print(
+        shown(
+            f"{trigger}: {found.stale:,} row(s) made by other code, {found.missing:,} not made; {found.current:,} are "
+            f"current and {found.by_users:,} given by users, which stay.\nCalls one after the other: {took}."
+        ),
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def backfill(
+    store: StoreArgument,
+    trigger: TriggerArgument,
+    where: Annotated[
+        str | None, typer.Option("--where", help="only rows that this SQL holds for")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="also where outputs are current")] = False,
+    ask: Annotated[
+        bool,
+        typer.Option("--ask", help="leave it to the processes that run the store, and do not wait"),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a trigger again where its outputs are missing or made by other code, below live work, and wait for it. Of a
+    store named by its folder it is asked for only.
+
+    Example: motion backfill shop:store embed --where "shop = 'NORDSTROM'"
+    """
+    with looked_at(store) if ask or ":" not in store else at_work(store) as opened:
+        change = opened.backfill(trigger, where=where, force=force)
+        waits = opened._database.runs_code
+        if waits:
+            change.wait(timeout=float("inf"), raise_errors=False, progress=not as_json)
+        failed = len(change.errors)
+    if as_json:
+        print_json({"change": change.key, "rows": change.count, "failed": failed, "is_done": waits})
+    elif waits:
+        console.print(f"{change.count:,} row(s) of the trigger are made again.")
+    else:
+        console.print(f"{change.count:,} row(s) are to be made again.")
+        note("A process that runs the store does it; 'motion run module:store' is one.")
+    if failed:
+        stop(f"{failed:,} row(s) were given up; 'motion errors' shows why.")
