@@ -1,17 +1,17 @@
 """Motion: ML pipelines on a store and triggers. See `create_store`."""
 
-from motion.change import Change, RejectedRow
-from motion.components import (
-    Component,
-    Label,
-    Progress,
-    StateVersion,
-    always,
-    fit,
-    if_better,
-    infer,
-    manual,
-)
+from motion.definitions.components import Component, infer
+from motion.definitions.events import deleted
+from motion.definitions.fits import always, fit, if_better, manual
+from motion.definitions.lookups import Lookup
+from motion.definitions.schedules import Schedule, cron, every
+from motion.definitions.schema import Index, Vector
+from motion.definitions.schema import KeyOptions as Key
+from motion.definitions.specs import Failed, Resources
+from motion.definitions.tasks import DeadLetter
+from motion.definitions.triggers import trigger
+from motion.definitions.versions import Label, Progress, StateVersion
+from motion.definitions.windows import Window
 from motion.errors import (
     BadRows,
     DimensionMismatch,
@@ -41,25 +41,18 @@ from motion.errors import (
     UnreadableValue,
     WaitTimeout,
 )
-from motion.events import deleted
-from motion.explanation import Effect, Explanation
-from motion.growing import Part
-from motion.jobs import progress
-from motion.lookups import Lookup
-from motion.model import Model
-from motion.pipeline import Edge, Pipeline, RowCount
-from motion.recompute import Plan
+from motion.persistence.tasks.growing_texts import Part
 from motion.runtime import create_store
-from motion.schedules import Schedule, cron, every
-from motion.schema import Index, Vector
-from motion.schema import KeyOptions as Key
-from motion.search import Hit
-from motion.status import Status
-from motion.store import Store
-from motion.tasks import DeadLetter
-from motion.triggers import Failed, Resources, trigger
-from motion.view import View
-from motion.windows import Window
+from motion.search.answer import Hit
+from motion.states.process import progress
+from motion.store.backfill import Plan
+from motion.store.change import Change, RejectedRow
+from motion.store.explain import Effect, Explanation
+from motion.store.model import Model
+from motion.store.pipeline import Edge, Pipeline, RowCount
+from motion.store.status import Status
+from motion.store.store import Store
+from motion.views.view import View
 
 __all__ = [
     "BadRows",

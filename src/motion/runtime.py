@@ -18,13 +18,22 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import WeakSet, finalize
 
-from motion import forks
-from motion.backends.sqlite import FILE, Durability, SqliteBackend
-from motion.capacity import Capacity
-from motion.components import Component, declared_methods
+from motion.backends.sqlite import Durability, SqliteBackend
+from motion.backends.sqlite_file import FILE
+from motion.background import forks
+from motion.background.event_loop import EventLoop
+from motion.background.interrupts import uninterrupted
+from motion.background.owners import Owner
 from motion.config import Config
-from motion.database import Database
-from motion.dispatch import Dispatcher
+from motion.definitions.components import Component, declared_methods
+from motion.definitions.schema import NAME
+from motion.definitions.triggers import DECLARATION
+from motion.engine.chain import Runs
+from motion.engine.dispatch import Dispatcher
+from motion.engine.inline import InlineRuns
+from motion.engine.leases import Leases
+from motion.engine.policies.resources import Capacity
+from motion.engine.worker import Worker
 from motion.errors import (
     MotionError,
     SchemaError,
@@ -33,31 +42,25 @@ from motion.errors import (
     TriggerError,
     shortened,
 )
-from motion.event_loop import EventLoop
 from motion.executors import processes
 from motion.executors.base import Executors, send_along
 from motion.executors.inline import InlineExecutor
 from motion.executors.processes import ProcessExecutor
 from motion.executors.threads import ThreadExecutor
-from motion.fitting import Fitter
-from motion.inline import InlineRuns
-from motion.interrupts import uninterrupted
-from motion.leases import Leases
-from motion.owners import Owner
-from motion.persistence.writes import Operation
-from motion.pressure import QUEUE_LIMIT, QueueLimit
-from motion.runs import Runs
-from motion.schema import NAME
-from motion.store import Engine, Store
-from motion.triggers import DECLARATION
+from motion.persistence.changes.operations import Operation
+from motion.persistence.database import Database
+from motion.states.lifecycle import Fitter
+from motion.store.backpressure import QUEUE_LIMIT, QueueLimit
+from motion.store.store import Engine, Store
 from motion.vectors.choice import make_index
-from motion.worker import Worker
 
 GRACE_S, END_S = 1.5, 0.5
 """What closing waits for runs to end by themselves, and then for each kind of them to notice that it must."""
 
 _open_stores: dict[tuple[str, Path], _Open] = {}
+
 _temporary_stores: WeakSet[_Open] = WeakSet()
+
 _open_lock = threading.RLock()
 
 

@@ -49,6 +49,7 @@ OTHER_DIGITS = re.compile(r"[^\D0-9]")
 """Digits of other scripts, as the Arabic and Indian ones."""
 
 PLAIN = re.compile(r"[\t-\r -~]*")
+
 MIXED = re.compile(r"[0-9][A-Za-z]|[A-Za-z][0-9]")
 
 UNSEEN = re.compile(
@@ -60,6 +61,7 @@ SIGNS = re.compile("[\U0001f1e6-\U0001f1ff]{2}|.", re.DOTALL)
 """Two letters of flags are one."""
 
 APOSTROPHES = frozenset("'\u2019\u02bc\u2018")
+
 NUMBER_OR_LETTERS = re.compile(r"\d+|[^\d]+")
 
 Chunk = tuple[str, str]

@@ -14,16 +14,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
-from motion import clock, forks, interrupts
+from motion import clock
 from motion.backends.base import Signal, Transaction
+from motion.backends.sqlite_file import FILE, identity_of, know_words, prepared
 from motion.backends.sqlite_reading import Reader, Readers
+from motion.backends.sqlite_requests import Request, apply_all, apply_apart, wake_in_turn
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
-from motion.codecs import decode_array, encode_parameter
+from motion.background import forks, interrupts
+from motion.background.locks import let_go
+from motion.definitions.codecs import decode_array, encode_parameter
 from motion.errors import (
     WHOLE_STORE,
     MotionError,
@@ -35,14 +39,15 @@ from motion.errors import (
     StoreUnavailable,
 )
 from motion.faults import reach
-from motion.locks import let_go
-from motion.words import words
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
 Durability = Literal["full", "normal"]
+
 SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
+
 OF_THE_FILE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -55,9 +60,10 @@ OF_THE_FILE = {
 }
 """Errors that say something about the file or the disk, and not about a statement."""
 
-FILE = "store.sqlite"
 BUSY_TIMEOUT_MS = 60_000
+
 BUSY_PAUSE_S = 0.005
+
 LOOK_S = 0.25
 """How often it is looked whether another process has committed and did not say so."""
 
@@ -75,6 +81,7 @@ LOG_KEPT_BYTES = 16 * 2**20
 """What the log keeps on disk after a transaction that was larger: it is cut when it begins anew, after a checkpoint."""
 
 TRIM_EVERY_S = 1.0
+
 GATHER_S = 0.001
 """How long what other processes tell is gathered before the next is passed on: they may commit thousands of times a second."""
 
@@ -89,9 +96,9 @@ class SqliteBackend:
                 f"which survives a crash of the process."
             )
         self.name, self.folder = name, folder
-        self._path = _prepare(folder)
+        self._path = prepared(folder)
         self._log, self._trimmed_s = f"{self._path}-wal", -TRIM_EVERY_S
-        self._file = _identity(self._path)
+        self._file = identity_of(self._path)
         self._local = threading.local()
         self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
         self._queriers = Readers(self._connect_to_query, self.check_open, transactions=False)
@@ -100,7 +107,7 @@ class SqliteBackend:
         self._watcher: threading.Thread | None = None
         self._writing = threading.RLock()
         self._queueing = threading.Lock()
-        self._waiting: list[_Request] = []
+        self._waiting: list[Request] = []
         self._is_led = False
         self._callers = 0  # who wrote at once, when last seen
         self._watching: _Connection | None = None
@@ -113,7 +120,7 @@ class SqliteBackend:
         with self._writing:
             forks.watch(self)
             self._durable = self._connect(SYNCHRONOUS[durability])
-            self._file = _identity(self._path)
+            self._file = identity_of(self._path)
             # No fsync at commit, but one before a checkpoint.
             self._fleeting = self._connect("NORMAL")
         self._wakeups = _wakeups_of(folder)
@@ -130,7 +137,7 @@ class SqliteBackend:
         if not is_durable:
             with self._writing:
                 return self._commit_one(connection, work)
-        request = _Request(work)
+        request = Request(work)
         with self._queueing:
             self._waiting.append(request)
             leads = not self._is_led
@@ -171,7 +178,7 @@ class SqliteBackend:
 
     def _lead(self) -> None:
         """Commit for all who wait now, then let one of those who came meanwhile lead."""
-        requests: list[_Request] = []
+        requests: list[Request] = []
         try:
             with self._writing:
                 self._gather()
@@ -184,7 +191,7 @@ class SqliteBackend:
                 self._is_led = bool(self._waiting)
                 if self._waiting:
                     self._waiting[0].wake()
-            _wake_in_turn(requests[1:])  # the first is the one who has led
+            wake_in_turn(requests[1:])  # the first is the one who has led
 
     def _gather(self) -> None:
         """Let those who wrote at once when last seen come back, as long as they do: a commit costs the same for all."""
@@ -234,11 +241,11 @@ class SqliteBackend:
         except sqlite3.Error as exc:
             logger.debug("the log of store %r is not cut now: %s", self.name, exc)
 
-    def _commit_all(self, requests: Sequence[_Request]) -> None:
+    def _commit_all(self, requests: Sequence[Request]) -> None:
         """Apply what callers want in one transaction, each whole or not at all: together, as hardly any ever raises;
         where one does, again with a savepoint for each."""
         try:
-            self._commit_one(self._durable, lambda tx: _apply_all(tx, requests))
+            self._commit_one(self._durable, lambda tx: apply_all(tx, requests))
         except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
             if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
                 for request in requests:
@@ -249,9 +256,9 @@ class SqliteBackend:
             for request in requests:
                 request.is_done = True
 
-    def _commit_apart(self, requests: Sequence[_Request]) -> None:
+    def _commit_apart(self, requests: Sequence[Request]) -> None:
         try:
-            self._commit_one(self._durable, lambda tx: _apply_apart(tx, requests))
+            self._commit_one(self._durable, lambda tx: apply_apart(tx, requests))
         except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
             for request in requests:
                 request.error = request.error or exc
@@ -406,7 +413,7 @@ class SqliteBackend:
 
     def check_there(self) -> None:
         """Raise `StoreDeleted` where the file is not there any more: SQLite would go on with what has no name."""
-        if _identity(self._path) != self._file:
+        if identity_of(self._path) != self._file:
             raise StoreDeleted(str(self.folder))
 
     def close(self) -> None:
@@ -494,7 +501,7 @@ class SqliteBackend:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 connection.execute("PRAGMA cache_size = -65536")
                 connection.execute("PRAGMA temp_store = MEMORY")
-                _know_words(connection)
+                know_words(connection)
                 connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
             except sqlite3.Error:
                 connection.close()
@@ -512,7 +519,7 @@ class SqliteBackend:
         """Raise an error of ours where SQLite's is about the file, or the store is closed."""
         if self._is_closed:
             raise StoreClosed(self.name) from exc
-        if _identity(self._path) != self._file:
+        if identity_of(self._path) != self._file:
             raise StoreDeleted(str(self.folder)) from exc
         if getattr(exc, "sqlite_errorcode", 0) & 0xFF in OF_THE_FILE:
             raise StoreUnavailable(str(self.folder), f"{exc}. {_advice(exc)}") from exc
@@ -600,66 +607,6 @@ class _Connection(sqlite3.Connection):
         self.execute("BEGIN IMMEDIATE")
 
 
-class _Request:
-    """One caller's work, waiting for whoever commits next."""
-
-    __slots__ = ("_latch", "error", "following", "is_done", "value", "work")
-
-    def __init__(self, work: Callable[[Transaction], Any]) -> None:
-        self.work = work
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self.is_done = False
-        self.following: _Request | None = None
-        self._latch = threading.Lock()  # held until somebody wakes the caller
-        self._latch.acquire()
-
-    def wait(self) -> None:
-        """Return when woken, having woken who follows."""
-        self._latch.acquire()
-        if self.following is not None:
-            self.following.wake()
-
-    def wake(self) -> None:
-        self._latch.release()
-
-    def result(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-
-def _wake_in_turn(requests: Sequence[_Request]) -> None:
-    """Wake callers, each by the one before it: sixty threads woken at once spend more time on competing for the
-    interpreter than on their work."""
-    for request, following in pairwise(requests):
-        request.following = following
-    if requests:
-        requests[0].wake()
-
-
-def _apply_all(tx: Transaction, requests: Sequence[_Request]) -> None:
-    for request in requests:
-        request.value = request.work(tx)
-        if request is not requests[-1]:
-            reach("group.applied")
-
-
-def _apply_apart(tx: Transaction, requests: Sequence[_Request]) -> None:
-    """Apply several callers' work in one transaction, each whole or not at all."""
-    for request in requests:
-        known, left = dict(tx.memo), len(tx.before_commit)
-        tx.execute("SAVEPOINT caller")
-        try:
-            request.value = request.work(tx)
-        except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
-            request.error = exc
-            tx.execute("ROLLBACK TO caller")
-            tx.memo = known  # what it made is gone
-            del tx.before_commit[left:]
-        tx.execute("RELEASE caller")
-
-
 def _wakeups_of(folder: Path) -> Wakeups | None:
     """Return how processes tell each other of commits, None where the system or the folder has no room for sockets."""
     try:
@@ -672,31 +619,8 @@ _unclean: set[tuple[int, int] | None] = set()
 """Files that this process, a forked child, must not open: connections of its parent to them cannot be closed."""
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from one that is put in its place, None where there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _only_reads(refused: str) -> str:
     return f"sql() only reads, and this would {refused}; write with set, set_many or delete, so that triggers run"
-
-
-def _know_words(connection: sqlite3.Connection) -> None:
-    """Let triggers of the database call `motion.words`, whose result full-text indexes hold."""
-    raised: list[BaseException] = getattr(connection, "raised", [])
-
-    def of(value: object) -> str:
-        try:
-            return words(value) if isinstance(value, str) else ""
-        except BaseException as exc:
-            raised.append(exc)
-            raise
-
-    connection.create_function("motion_words", 1, of, deterministic=True)
 
 
 def _use_wal(connection: _Connection) -> None:
@@ -713,16 +637,6 @@ def _use_wal(connection: _Connection) -> None:
             clock.sleep(BUSY_PAUSE_S)
         else:
             return
-
-
-def _prepare(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise StoreUnavailable(
-            str(folder), f"{exc.strerror}. Choose a folder that can be written."
-        ) from exc
-    return folder / FILE
 
 
 def _advice(exc: Exception) -> str:

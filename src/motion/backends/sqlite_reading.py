@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from motion import clock
-from motion.interrupts import uninterrupted
+from motion.background.interrupts import uninterrupted
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
@@ -28,7 +28,9 @@ READS = frozenset(
         sqlite3.SQLITE_RECURSIVE,
     }
 )
+
 REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
+
 ASKING_PRAGMAS = frozenset(
     {
         "collation_list",
@@ -62,15 +64,18 @@ COUNTING_PRAGMAS = frozenset(
         "user_version",
     }
 )
+
 WRITES = {
     sqlite3.SQLITE_INSERT: "insert into",
     sqlite3.SQLITE_UPDATE: "update",
     sqlite3.SQLITE_DELETE: "delete from",
 }
+
 STEPS = 50_000
 """Steps of SQLite's machine between two looks whether to go on: about a millisecond."""
 
 HOLD_LOOK_S = 0.001
+
 CLOSE_S = 1.0
 """How long closing waits for those who read to notice it."""
 

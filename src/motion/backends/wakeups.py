@@ -15,6 +15,7 @@ from pathlib import Path
 from motion import clock
 
 FOLDER = "listeners"
+
 COMMITTED, WORK, OVER = b"c", b"w", b"o"
 
 LONGEST_PATH = 100

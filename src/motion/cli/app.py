@@ -22,12 +22,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from motion.definitions.plain import plain
 from motion.errors import MotionError, listed, nearest, shortened
-from motion.plain import plain
 from motion.runtime import folder_of, open_noted, opening
-from motion.store import Store
+from motion.store.store import Store
 
 console = Console(highlight=False)
+
 notes = Console(stderr=True, highlight=False)
 
 CUT = 120
@@ -57,7 +58,9 @@ app = typer.Typer(
 StoreArgument = Annotated[
     str, typer.Argument(metavar="STORE", help="its folder, its URL, or module:name, such as shop:store")
 ]  # fmt: skip
+
 CodeArgument = Annotated[str, typer.Argument(metavar="STORE", help="module:name, such as shop:store")]  # fmt: skip
+
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

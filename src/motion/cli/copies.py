@@ -19,12 +19,13 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.remaining import shown_progress
-from motion.transfer import export_table, import_table
+from motion.store.progress import shown_progress
+from motion.store.transfer import export_table, import_table
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="a Parquet file", dir_okay=False)
 ]
+
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE")]
 
 

@@ -22,19 +22,21 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.codecs import IntCodec
+from motion.definitions.codecs import IntCodec
+from motion.definitions.plain import plain
+from motion.definitions.tasks import DeadLetter
 from motion.errors import MotionError, listed
-from motion.explanation import Explanation, duration
-from motion.plain import plain
-from motion.status import Status, TriggerStatus
-from motion.store import Store
-from motion.tasks import DeadLetter
+from motion.store.explain import Explanation, duration
+from motion.store.status import Status, TriggerStatus
+from motion.store.store import Store
 from motion.tracebacks import last_line
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE")]
+
 TriggerArgument = Annotated[
     str | None, typer.Argument(metavar="TRIGGER", help="only this one's; all where it is left out")
 ]
+
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=0, help="rows shown at most")]
 
 

@@ -21,14 +21,15 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.components import StateVersion
+from motion.definitions.versions import StateVersion
 from motion.errors import listed
-from motion.model import Model
-from motion.store import Store
+from motion.store.model import Model
+from motion.store.store import Store
 
 ComponentArgument = Annotated[
     str | None, typer.Argument(metavar="COMPONENT", help="may be left out where the store has one")
 ]  # fmt: skip
+
 ComponentOption = Annotated[
     str | None, typer.Option("--component", help="may be left out where the store has one")
 ]

@@ -23,11 +23,13 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.explanation import duration
-from motion.store import Store
+from motion.store.explain import duration
+from motion.store.store import Store
 
 TriggerArgument = Annotated[str, typer.Argument(metavar="TRIGGER")]
+
 LOOK_S = 0.2
+
 TELL_EVERY_S = 60.0
 
 

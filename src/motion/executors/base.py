@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import cloudpickle
 
+from motion.definitions.schema import resolve_types
+from motion.definitions.specs import TriggerSpec
 from motion.errors import Unpicklable
-from motion.schema import resolve_types
-from motion.triggers import TriggerSpec
 
 Prepare = Callable[..., Callable[[], Any]]
 """Gives what is to be called. A time-out does not count what this takes, such as loading a model."""

@@ -15,14 +15,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-
-# Its handler at exit waits for children. It has to be registered before ours, which ends them: the last runs first.
 from multiprocessing.connection import Connection
 from typing import Any
 
 import cloudpickle
 
-from motion import clock, forks
+from motion import clock
+from motion.background import forks
 from motion.errors import CallTimeout, ProcessLost, RemoteError, StoreClosed
 from motion.executors.base import Constant, Prepare, pickled
 from motion.tracebacks import reason_of, text_of
@@ -37,6 +36,7 @@ LOOK_S = 1.0
 """How often it is looked whether a process has ended whose pipe a child of its own holds open."""
 
 BEGUN = b"begun"
+
 is_worker = False
 """Whether this very process is one that runs calls for another: a store opened here leaves all work to that one."""
 

@@ -21,16 +21,19 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from motion.graph import Graph
-from motion.lookups import Lookup
-from motion.schema import STORED, Key, Table
-from motion.tasks import ranges_of
-from motion.triggers import TriggerSpec
-from motion.windows import Window
+from motion.definitions.graph import Graph
+from motion.definitions.lookups import Lookup
+from motion.definitions.schema import STORED, Key, Table
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import ranges_of
+from motion.definitions.windows import Window
 
 ORIGIN_BITS = 20
+
 ORIGIN_MASK = (1 << ORIGIN_BITS) - 1
+
 VERSION_SHIFT = 40
+
 ALL_ROWS = (1 << VERSION_SHIFT) - 1
 """Stands for every row of a state version, in the vector log."""
 

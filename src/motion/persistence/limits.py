@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from motion.backends.base import Transaction
+from motion.definitions.graph import Graph
+from motion.definitions.schema import Table, differing_in_case
 from motion.errors import SchemaError, TriggerError
-from motion.graph import Graph
-from motion.schema import Table, differing_in_case
 
 MOST_COLUMNS = 2_000
 """Of SQLite."""

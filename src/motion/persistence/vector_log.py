@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from motion.backends.base import Transaction
 
 LOG_TRIMMED_EVERY = 50_000
+
 LOG_KEPT = 200_000
 """Entries of the vector log that are kept; an index further behind is rebuilt from the rows."""
 

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from motion.locks import SharedLock
+from motion.background.locks import SharedLock
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
 Found = tuple[IntArray, FloatArray]
 """Row numbers and their scores, best first."""
 

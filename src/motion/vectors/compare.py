@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from motion.schema import Metric
+from motion.definitions.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray
 
 TINY = 1e-20
+
 COMPARED_APART = 512
 """Vectors up to which a batch of queries is compared with them in a loop: to wake other threads takes longer."""
 

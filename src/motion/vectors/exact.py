@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from motion.locks import SharedLock
-from motion.schema import Metric
+from motion.background.locks import SharedLock
+from motion.definitions.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
 from motion.vectors.compare import candidates, prepared, scores, scores_at, settled
 
 FIRST_CAPACITY = 256
+
 QUERIES_AT_ONCE = 32
 """Queries compared in one product: what they score with every vector is in memory at once."""
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from motion.definitions.schema import Metric
 from motion.errors import MissingPackage
-from motion.schema import Metric
 from motion.vectors.base import FloatArray, IntArray, Parts
 from motion.vectors.compare import is_among
 from motion.vectors.exact import ExactIndex
 
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 64
+
 SPENT, SEVERAL = -1, -2
 """In place of where a node's row lies: it stands for none, or for several."""
 

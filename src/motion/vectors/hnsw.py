@@ -14,8 +14,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from motion.locks import SharedLock
-from motion.schema import Metric
+from motion.background.locks import SharedLock
+from motion.definitions.schema import Metric
 from motion.vectors import widths
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
 from motion.vectors.compare import is_among, prepared
@@ -46,7 +46,9 @@ LEFT_FRESH = 256
 """Fresh rows that are left so: comparing them costs less than moving them one by one under the lock."""
 
 GROWN_AT_ONCE, GROWN_WHILE_SEARCHED = 1_024, 16
+
 SPENT_SHARE, SPENT_AT_LEAST = 0.3, 1_000
+
 MEASURED = 96
 """Queries of each kind that a search is measured with."""
 

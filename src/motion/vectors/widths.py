@@ -11,6 +11,7 @@ import numpy as np
 from motion.vectors.base import FloatArray, Found, IntArray
 
 WIDTHS = (40, 64, 96, 128, 192, 256, 384, 512, 768)
+
 NEIGHBOURS = 11
 """Of a query that are looked for: ten, and itself where it is a stored vector."""
 

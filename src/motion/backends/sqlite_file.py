@@ -1,0 +1,45 @@
+"""The file of a store in SQLite: where it lies, that it is the same, and what it is told of our words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from motion.errors import StoreUnavailable
+from motion.words import words
+
+FILE = "store.sqlite"
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that is put in its place, None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def know_words(connection: sqlite3.Connection) -> None:
+    """Let triggers of the database call `motion.words`, whose result full-text indexes hold."""
+    raised: list[BaseException] = getattr(connection, "raised", [])
+
+    def of(value: object) -> str:
+        try:
+            return words(value) if isinstance(value, str) else ""
+        except BaseException as exc:
+            raised.append(exc)
+            raise
+
+    connection.create_function("motion_words", 1, of, deterministic=True)
+
+
+def prepared(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StoreUnavailable(
+            str(folder), f"{exc.strerror}. Choose a folder that can be written."
+        ) from exc
+    return folder / FILE

@@ -1,0 +1,370 @@
+"""Binding: what a declaration means for the tables of a store, with all that can be wrong about it refused."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from motion.definitions.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
+from motion.definitions.elsewhere import check_lookup, checked_window
+from motion.definitions.events import Deleted, Occurrence, event_table
+from motion.definitions.fingerprints import fingerprint_of
+from motion.definitions.lookups import Lookup
+from motion.definitions.options import check_once
+from motion.definitions.parameters import (
+    beside,
+    check_parameter,
+    hints_of,
+    signature_of,
+    takes_none,
+)
+from motion.definitions.parameters import is_async as is_async_function
+from motion.definitions.rates import rate_of
+from motion.definitions.schedules import Schedule
+from motion.definitions.schema import Table, Tables
+from motion.definitions.searched import searched_keys
+from motion.definitions.specs import (
+    NOTHING,
+    REFRESHES,
+    Parameter,
+    Refresh,
+    Resources,
+    Trigger,
+    TriggerSpec,
+    elsewhere_of,
+)
+from motion.definitions.triggers import Declaration
+from motion.definitions.windows import Window
+from motion.errors import SchemaError, TriggerError, nearest
+
+ASYNC_CONCURRENCY = 32
+"""Calls of an async trigger that may be under way at once, where `concurrency=` says nothing."""
+
+
+def bind(
+    function: Callable[..., Any],
+    declaration: Declaration,
+    tables: Tables,
+    *,
+    components: dict[type, str],
+    component: str | None = None,
+) -> Trigger:
+    """Hold a declaration against the tables.
+
+    Args:
+        function: what to call; for a component's method the bound method.
+        components: the classes whose live state a parameter may ask for, with their names.
+        component: the component that the function is a method of; its first parameter is the state.
+
+    Raises:
+        TriggerError, SchemaError: naming the trigger, what does not fit, and the nearest name.
+    """
+    name = str(declaration.name or getattr(function, "__name__", "") or "")
+    if not name:
+        raise TriggerError(f"{function!r} has no name; give its trigger one with name=.")
+    name = f"{component}.{name}" if component else name
+    event = declaration.on if isinstance(declaration.on, Schedule | Deleted) else None
+    try:
+        table, on = _source(name, declaration, tables)
+        sets_table, sets = _outputs(declaration, table, tables)
+    except SchemaError as exc:
+        raise TriggerError(f"trigger {name!r}: {exc}") from exc
+    parameters = _parameters(name, function, table, tables, components, component)
+    is_async_generator = inspect.isasyncgenfunction(function)
+    is_async = is_async_generator or is_async_function(function)
+    spec = TriggerSpec(
+        name=name,
+        table=table.name,
+        on=on,
+        parameters=parameters,
+        sets=sets,
+        sets_table=sets_table,
+        page=_page_of(name, declaration, table),
+        fingerprint=fingerprint_of(
+            function,
+            declaration.version,
+            repr((on, sets, sets_table, declaration.page, component, *elsewhere_of(parameters))),
+            declaration.when,
+        ),
+        batch=declaration.batch,
+        is_async=is_async,
+        is_generator=is_async_generator or inspect.isgeneratorfunction(function),
+        retries=declaration.retries,
+        discard_after_s=declaration.discard_after_s,
+        discard_beyond=declaration.discard_beyond,
+        timeout_s=declaration.timeout_s,
+        concurrency=declaration.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
+        priority=_priority_of(name, declaration.priority, table),
+        component=component,
+        refresh=_refresh_of(declaration, component, table, sets),
+        has_when=declaration.when is not None,
+        inline=declaration.inline,
+        schedule=event if isinstance(event, Schedule) else None,
+        deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
+        on_change=declaration.on_change,
+        rate=None if declaration.rate is None else rate_of(declaration.rate),
+        batch_wait_s=declaration.batch_wait_s,
+        memo=declaration.memo,
+        isolated=declaration.isolated,
+        once=declaration.once,
+        executor=declaration.executor,
+        resources=declaration.resources
+        or (Resources() if declaration.executor == "process" else NOTHING),
+        searches=searched_keys(function),
+    )
+    _check_combination(spec)
+    _check_text(spec, table)
+    return Trigger(spec, function, declaration.when)
+
+
+def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
+    """Return the table whose rows it runs on, and the keys whose change runs it."""
+    if isinstance(declaration.on, Schedule | Deleted):
+        return event_table(name, declaration.on, tables), ("id",)
+    return _keys_of_one_table(declaration.on, tables, "on")
+
+
+def _keys_of_one_table(
+    paths: Sequence[str], tables: Tables, option: str
+) -> tuple[Table, tuple[str, ...]]:
+    keys = [tables.key(path) for path in paths]
+    if len({(key.table, key.name) for key in keys}) < len(keys):
+        raise SchemaError(f"{option}= names a key twice: {', '.join(paths)}.")
+    if len({key.table for key in keys}) > 1:
+        raise SchemaError(
+            f"{option}= names keys of several tables ({', '.join(paths)}); they must be of one."
+        )
+    for key in keys:
+        if key.name == "id" or key.is_page:
+            raise SchemaError(
+                f"{option}= names {key.table}.{key.name}, which is part of the primary key."
+            )
+    return tables.get(keys[0].table), tuple(key.name for key in keys)
+
+
+def _outputs(
+    declaration: Declaration, table: Table, tables: Tables
+) -> tuple[str | None, tuple[str, ...]]:
+    if not declaration.sets:
+        return None, ()
+    if table.is_event:
+        raise SchemaError(
+            "on= names an event, which has no row for a result, so sets= does not go with it: take a parameter "
+            "'store: motion.View' and write through it."
+        )
+    if len(declaration.sets) == 1 and "." not in declaration.sets[0]:
+        return tables.get(declaration.sets[0]).name, ()
+    target, sets = _keys_of_one_table(declaration.sets, tables, "sets")
+    if target is not table:
+        raise SchemaError(
+            f"sets= names {', '.join(declaration.sets)}, but a result goes to the row of table {table.name!r} "
+            f"that on= names. To make rows of {target.name!r}, write sets={target.name!r} and return rows."
+        )
+    return None, sets
+
+
+def _page_of(name: str, declaration: Declaration, table: Table) -> str | None:
+    if declaration.page is None:
+        return None
+    page = declaration.page.removeprefix(f"{table.name}.")
+    if page not in table.page_keys:
+        raise TriggerError(
+            f"trigger {name!r}: page={declaration.page!r} is no page key of table {table.name!r}; it has "
+            f"{', '.join(table.page_keys) or 'none'}.{nearest(page, table.page_keys)}"
+        )
+    return page
+
+
+def _refresh_of(
+    declaration: Declaration, component: str | None, table: Table, sets: Sequence[str]
+) -> Refresh:
+    """Return what happens to the outputs when a new state version comes. Where nothing was said, vectors that are there
+    to be searched are remade beside the live ones if they can be, and all else stays as it was answered."""
+    if declaration.refresh is not None:
+        return declaration.refresh
+    is_searched = any(table.keys[key].dim is not None for key in sets)
+    is_whole = declaration.page is None and declaration.discard_after_s is None
+    can_be = component is not None and is_whole and declaration.discard_beyond is None
+    return "before" if is_searched and can_be else "never"
+
+
+def _priority_of(name: str, priority: int | str | None, table: Table) -> int | str | None:
+    if not isinstance(priority, str):
+        return priority
+    try:
+        key = table.key(priority.removeprefix(f"{table.name}."))
+    except SchemaError as exc:
+        raise TriggerError(f"trigger {name!r}: priority={priority!r}: {exc}") from exc
+    if not isinstance(key.codec, IntCodec | FloatCodec | BoolCodec | EnumCodec):
+        raise TriggerError(
+            f"trigger {name!r}: priority={priority!r} is {key.codec.expected}, and not a number or an Enum of numbers."
+        )
+    return key.name
+
+
+def _parameters(
+    name: str,
+    function: Callable[..., Any],
+    table: Table,
+    tables: Tables,
+    components: dict[type, str],
+    component: str | None,
+) -> tuple[Parameter, ...]:
+    hints = hints_of(function, components)
+    found = []
+    for position, parameter in enumerate(signature_of(name, function).parameters.values()):
+        check_parameter(name, parameter)
+        hint = hints.get(parameter.name)
+        lookup = beside(hint, Lookup)
+        if lookup is not None:
+            try:
+                check_lookup(lookup, table, tables)
+            except SchemaError as exc:
+                raise TriggerError(
+                    f"trigger {name!r}, parameter {parameter.name!r}: {exc}"
+                ) from exc
+            may_be_unset = takes_none(hint) or parameter.default is None
+            found.append(Parameter(parameter.name, "lookup", may_be_unset, lookup=lookup))
+            continue
+        window = beside(hint, Window)
+        if window is not None:
+            try:
+                window = checked_window(window, table, tables)
+            except SchemaError as exc:
+                raise TriggerError(
+                    f"trigger {name!r}, parameter {parameter.name!r}: {exc}"
+                ) from exc
+            may_be_unset = takes_none(hint) or parameter.default is None
+            found.append(Parameter(parameter.name, "window", may_be_unset, window=window))
+            continue
+        if component is not None and position == 0 and parameter.name in table.keys:
+            raise TriggerError(
+                f"{name}: the first parameter after self receives the component's state, but is called "
+                f"{parameter.name!r} like a key; write (self, state, {parameter.name}, ...)."
+            )
+        if component is not None and position == 0:
+            found.append(Parameter(parameter.name, "state", component=component))
+        else:
+            found.append(_parameter(name, parameter.name, hint, table, components))
+            if parameter.default is None and found[-1].kind == "key":
+                found[-1] = replace(found[-1], is_optional=True)
+    return tuple(found)
+
+
+def _parameter(
+    trigger: str, name: str, hint: Any, table: Table, components: dict[type, str]
+) -> Parameter:
+    if name in ("row", "store") and name not in table.keys:
+        return Parameter(name, typing.cast('Literal["row", "store"]', name))
+    if isinstance(hint, type) and hint in components:
+        if not components[hint]:
+            raise TriggerError(
+                f"trigger {trigger!r}: parameter {name!r} asks for the state of {hint.__name__}, but triggers= has several "
+                f"of them. Make a subclass for each, and annotate with that."
+            )
+        return Parameter(name, "state", component=components[hint])
+    if name not in table.keys and table.cls is Occurrence:
+        raise TriggerError(
+            f"trigger {trigger!r}: it runs on a schedule, so there is no row, and parameter {name!r} has no value: its "
+            f"parameters are 'store: motion.View' and components."
+        )
+    if name not in table.keys:
+        raise TriggerError(
+            f"trigger {trigger!r}: parameter {name!r} is no key of table {table.name!r}, which has "
+            f"{', '.join(table.keys)}; 'row', 'store', and a component of triggers=, by its class as annotation, "
+            f"may be asked for too.{nearest(name, table.keys)}"
+        )
+    # What a deleted row lacks never comes, and cleaning up after it must not wait for that.
+    return Parameter(name, "key", is_optional=table.is_event or takes_none(hint))
+
+
+def _check_text(spec: TriggerSpec, table: Table) -> None:
+    if not spec.grows_text:
+        return
+    if len(spec.sets) != 1 or table.keys[spec.sets[0]].codec.expected != "str":
+        raise TriggerError(
+            f"trigger {spec.name!r}: a generator without page= gives the parts of one text, so sets= is one key of type "
+            f"str, not {', '.join(spec.sets)}. For items say page=, or return a list."
+        )
+
+
+MOST_KEYS = 100
+"""A trigger's `on` keys: SQLite's functions take 127 values."""
+
+
+def _check_combination(spec: TriggerSpec) -> None:
+    def refuse(reason: str) -> None:
+        raise TriggerError(f"trigger {spec.name!r}: {reason}")
+
+    if spec.schedule and not all(p.kind in ("store", "state") for p in spec.parameters):
+        refuse(
+            "it runs on a schedule, so there is no row: its parameters are 'store: motion.View' and components."
+        )
+    if spec.schedule and (spec.batch or spec.has_when):
+        refuse("it runs on a schedule, so there is no row: batch= and when= do not go with it.")
+    if spec.event and spec.refresh != "never":
+        refuse("it runs on an event, which is over: refresh= has nothing to refresh.")
+    if spec.page and not spec.sets:
+        refuse("page= lays out the result over pages, so sets= must name the key it goes to.")
+    if spec.refresh not in REFRESHES:
+        refuse(f"refresh={spec.refresh!r} is none of {', '.join(REFRESHES)}.")
+    if spec.on_change not in (None, "backfill"):
+        refuse(f"on_change={spec.on_change!r} is neither 'backfill' nor None.")
+    if spec.on_change and spec.event:
+        refuse("on_change= goes with keys: what ran on a schedule or a deletion is not run again.")
+    if spec.is_versioned and not spec.is_columnar:
+        refuse("refresh='before' needs sets= with keys of the same row, without page=.")
+    if spec.is_versioned and (spec.discard_after_s is not None or spec.discard_beyond):
+        refuse("refresh='before' needs every row's output, so none may be discarded.")
+    if spec.is_versioned and "slot" in map(str.lower, spec.sets):
+        refuse(
+            "refresh='before' keeps outputs by a number called slot; give that key another name."
+        )
+    if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):
+        refuse(
+            "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."
+        )
+    if spec.once:
+        again = spec.once == "at_most" and (spec.retries or spec.batch)
+        check_once(refuse, spec.sets or spec.sets_table, spec.event, spec.on_change, again)
+    if spec.batch_wait_s is not None and not spec.batch:
+        refuse("batch_wait= is how long a batch may take to fill, so it needs batch=.")
+    if spec.memo and not (spec.sets or spec.sets_table):
+        refuse("memo=True keeps results, so sets= must say where they go.")
+    if spec.memo and (any(p.kind in ("row", "store") for p in spec.parameters)):
+        refuse(
+            "memo=True takes a result for equal parameters, which 'row' and 'store' are not; take the keys that it needs."
+        )
+    if (spec.lookups or spec.windows) and spec.event:
+        refuse(
+            "it runs on an event, which has no row that lookups and windows could be followed for; take 'store'."
+        )
+    if spec.memo and spec.is_generator:
+        refuse("memo=True does not go with a generator, whose items go out as they come.")
+    if spec.batch and spec.reads_row:
+        refuse("batch= hands over columns, so 'row' and when= do not go with it.")
+    if spec.executor == "process" and spec.is_async:
+        refuse("executor='process' does not go with an async function, which waits beside others.")
+    if spec.executor == "process" and spec.is_generator:
+        refuse(
+            "executor='process' does not go with a generator, whose items are passed on as they come; return a list."
+        )
+    if spec.inline and not spec.is_fusable:
+        refuse(
+            "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "
+            "batch=, async, retries, timeout, rate=, memo=, executor=, resources= or state."
+        )
+    overlap = set(spec.on) & set(spec.sets)
+    if overlap:
+        refuse(f"it would set {', '.join(sorted(overlap))}, which it runs on.")
+    own = set(spec.inputs) & set(spec.sets)
+    if own:
+        refuse(
+            f"it takes {', '.join(sorted(own))}, which it sets: what a run gives would depend on how often it ran. Keep "
+            f"what it starts from in a key of its own, or read it with 'store: motion.View'."
+        )
+    if len(spec.on) > MOST_KEYS:
+        refuse(f"on= names {len(spec.on)} keys, and takes at most {MOST_KEYS}.")

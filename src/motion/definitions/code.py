@@ -1,0 +1,96 @@
+"""The code that a process has opened a store with: its triggers, components and fits, found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion.definitions.binding import bind
+from motion.definitions.components import Component, bind_component, bind_fits, check_name
+from motion.definitions.fits import Fit
+from motion.definitions.kept_keys import keepers
+from motion.definitions.schema import Tables, differing_in_case
+from motion.definitions.specs import Trigger
+from motion.definitions.triggers import DECLARATION
+from motion.errors import TriggerError
+
+
+@dataclass(frozen=True)
+class Code:
+    """What this process can run: triggers, components and fits, checked against the tables."""
+
+    triggers: Mapping[str, Trigger]
+    components: Mapping[str, Component]
+    fits: Mapping[str, Fit]
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self.triggers or self.components)
+
+    @staticmethod
+    def of(given: Iterable[Any], tables: Tables) -> Code:
+        """Check functions marked with `trigger`, and components, against the tables.
+
+        Raises:
+            TriggerError: one of them is neither, or does not fit.
+        """
+        given = list(given)
+        components = _by_name([each for each in given if isinstance(each, Component)])
+        classes = _by_class(components)
+        triggers = keepers(tables)
+        for each in given:
+            if isinstance(each, Component):
+                triggers += bind_component(each, tables, classes)
+            elif hasattr(each, DECLARATION):
+                triggers.append(bind(each, getattr(each, DECLARATION), tables, components=classes))
+            else:
+                raise TriggerError(
+                    f"triggers= takes functions marked with @motion.trigger and components, but was given {each!r}"
+                    f"{' (make an instance of it)' if isinstance(each, type) else ''}."
+                )
+        names = [trigger.spec.name for trigger in triggers]
+        for what, known in (("triggers", names), ("components", list(components))):
+            twin = differing_in_case(known)
+            if twin:
+                raise TriggerError(
+                    f"{what} {twin[0]!r} and {twin[1]!r} differ in case only, which a database does not tell apart; call one "
+                    f"of them otherwise."
+                )
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise TriggerError(
+                f"two triggers are called {sorted(twice)[0]!r}; give one of them name=."
+            )
+        fits = [fit for component in components.values() for fit in bind_fits(component, tables)]
+        return Code(
+            {trigger.spec.name: trigger for trigger in triggers},
+            components,
+            {f.spec.name: f for f in fits},
+        )
+
+
+def _by_name(given: Sequence[Component]) -> dict[str, Component]:
+    found: dict[str, Component] = {}
+    for each in given:
+        check_name(each)
+        if each.name in found:
+            kinds = f"{type(found[each.name]).__name__} and {type(each).__name__}"
+            raise TriggerError(
+                f"two components are called {each.name!r} ({kinds}), but the store keeps versions by this name. Give one "
+                f"another: class {type(each).__name__}(motion.Component, name=...), or self.name = ... in __init__."
+            )
+        found[each.name] = each
+    return found
+
+
+def _by_class(components: Mapping[str, Component]) -> dict[type, str]:
+    """Return the name by which an annotation with a class asks for its state; of several instances none is meant."""
+    kinds = [type(each) for each in components.values()]
+    return {
+        type(each): name if kinds.count(type(each)) == 1 else ""
+        for name, each in components.items()
+    }
+
+
+NO_CODE = Code({}, {}, {})

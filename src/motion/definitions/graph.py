@@ -1,0 +1,320 @@
+"""The graph: what feeds what, over plain data.
+
+Owns the rules about several triggers at once: one trigger for each output key, no cycles, which page keys tell a
+key apart, in which order triggers run, and which may run fused. It holds no code of users, so a process that cannot
+run a trigger still fires it.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from motion.definitions.events import event_table
+from motion.definitions.fits import FitSpec
+from motion.definitions.lookups import Lookup
+from motion.definitions.schema import Table, Tables
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.windows import Window
+from motion.errors import TriggerCycle, TriggerError
+
+Levels = Mapping[str, Mapping[str, frozenset[str]]]
+
+
+class Graph:
+    """The triggers and fits of a store. Immutable; opening a store with other triggers makes a new one.
+
+    Raises:
+        TriggerError, TriggerCycle: the triggers do not go together.
+    """
+
+    def __init__(
+        self, tables: Tables, specs: Iterable[TriggerSpec], fits: Iterable[FitSpec] = ()
+    ) -> None:
+        self.triggers: dict[str, TriggerSpec] = {}
+        for spec in specs:
+            if spec.name in self.triggers:
+                raise TriggerError(
+                    f"two triggers are called {spec.name!r}; give one of them name=."
+                )
+            self.triggers[spec.name] = spec
+        self.tables = tables.joined(
+            event_table(spec.name, spec.event, tables)
+            for spec in self.triggers.values()
+            if spec.event
+        )
+        self.fits = {fit.name: fit for fit in fits}
+        self.producers = self._producers()
+        self.order = self._order()
+        self.rank = {name: position for position, name in enumerate(self.order)}
+        self.levels: Levels = self._levels()
+        self._check_pages()
+        self._check_lookups()
+
+    def of_table(self, table: str) -> Sequence[TriggerSpec]:
+        """Return the triggers that run on a table's rows, in the order in which they feed each other."""
+        return self._of_tables[table]
+
+    @cached_property
+    def _of_tables(self) -> Mapping[str, Sequence[TriggerSpec]]:
+        ordered = [self.triggers[name] for name in self.order]
+        return {
+            table.name: tuple(spec for spec in ordered if spec.table == table.name)
+            for table in self.tables
+        }
+
+    @cached_property
+    def listeners(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        """The triggers that a change of a key runs, by (table, key)."""
+        return self._by_key(lambda spec: (*spec.on, *spec.looked_up_by))
+
+    @cached_property
+    def followers(self) -> Mapping[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]]:
+        """The triggers that a change of a key runs on the rows that look it up, by (table, key)."""
+        found: dict[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]] = {}
+        for name in self.order:
+            spec = self.triggers[name]
+            for lookup in spec.lookups:
+                if lookup.follow:
+                    key = lookup.table, lookup.name
+                    found[key] = (*found.get(key, ()), (spec, lookup))
+        return found
+
+    @cached_property
+    def mourners(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The triggers that run on deletions, by the table whose rows go."""
+        found: dict[str, tuple[TriggerSpec, ...]] = {}
+        for spec in self.triggers.values():
+            if spec.deleted:
+                found[spec.deleted] = (*found.get(spec.deleted, ()), spec)
+        return found
+
+    @cached_property
+    def readers(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        """The triggers that read a key they do not run on: they may be waiting for its first value."""
+        return self._by_key(lambda spec: [name for name in spec.required if name not in spec.on])
+
+    @cached_property
+    def openers(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The triggers that may run on a page that sets none of their keys, by table: all that they need is inherited."""
+        found: dict[str, tuple[TriggerSpec, ...]] = {}
+        for spec in self.triggers.values():
+            levels = self.levels[spec.table]
+            if self.row_level(spec) != frozenset().union(*(levels[key] for key in spec.required)):
+                found[spec.table] = (*found.get(spec.table, ()), spec)
+        return found
+
+    @cached_property
+    def labelled(self) -> Mapping[tuple[str, str], tuple[FitSpec, ...]]:
+        """The fits that a key's setting makes labels for, by (table, key)."""
+        found: dict[tuple[str, str], tuple[FitSpec, ...]] = {}
+        for fit in self.fits.values():
+            for key in fit.on:
+                found[fit.table, key] = (*found.get((fit.table, key), ()), fit)
+        return found
+
+    @cached_property
+    def windowed(self) -> Mapping[str, tuple[tuple[TriggerSpec, Window], ...]]:
+        """The triggers with windows over rows of a table, by that table."""
+        found: dict[str, tuple[tuple[TriggerSpec, Window], ...]] = {}
+        for name in self.order:
+            for window in self.triggers[name].windows:
+                pair = self.triggers[name], window
+                found[window.table] = (*found.get(window.table, ()), pair)
+        return found
+
+    def followers_of(self, table: str) -> tuple[tuple[TriggerSpec, Lookup], ...]:
+        """Return the triggers that run on rows which look up any key of a table."""
+        pairs = (pair for (of, _), found in self.followers.items() if of == table for pair in found)
+        return tuple(dict.fromkeys(pairs))
+
+    def numbered_keys(self, table: str) -> tuple[str, ...]:
+        """Return the keys of a table whose changes are numbered: those that triggers run on, or that are looked up; those
+        that they take, so that a value can say whether it was made from what is there; and pages of generators, which
+        come before their run ends."""
+        specs = [spec for spec in self.triggers.values() if spec.table == table]
+        keys = {key for spec in specs for key in (*spec.on, *spec.looked_up_by, *spec.inputs)}
+        keys |= {key for spec in specs if spec.page and spec.is_generator for key in spec.sets}
+        keys |= {name for other, name in self.followers if other == table}
+        keys |= {key for _, window in self.windowed.get(table, ()) for key in window.held_keys}
+        return tuple(name for name in self.tables.get(table).keys if name in keys)
+
+    def still_has(self, spec: TriggerSpec) -> bool:
+        """Whether a trigger of another graph is here too, on the same keys and with the same outputs, whatever its code."""
+        mine = self.triggers.get(spec.name)
+        return mine is not None and _place_of(mine) == _place_of(spec)
+
+    def row_level(self, spec: TriggerSpec) -> frozenset[str]:
+        """Return the page keys that tell apart the rows that a trigger runs on."""
+        return self._row_levels[spec.name]
+
+    @cached_property
+    def _row_levels(self) -> Mapping[str, frozenset[str]]:
+        return {
+            name: frozenset().union(*(self.levels[spec.table][key] for key in _needed(spec)))
+            for name, spec in self.triggers.items()
+        }
+
+    def upstream(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
+        return self._upstream[spec.name]
+
+    def woken_by(self, name: str) -> tuple[str, ...]:
+        """Return the triggers whose work may wait for the end of a trigger's: those downstream, and itself, where it acts
+        once on a row."""
+        spec = self.triggers.get(name)
+        return (*self.downstream(name), *([name] if spec is not None and spec.once else []))
+
+    def downstream(self, name: str) -> tuple[str, ...]:
+        """Return the triggers that have `name` upstream."""
+        return tuple(other for other in self.order if name in self._upstream[other])
+
+    @cached_property
+    def _upstream(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self.order:
+            spec = self.triggers[name]
+            names = {self.producers.get((spec.table, key)) for key in _needed(spec)}
+            direct = [
+                other for other in names if other and other in found
+            ]  # so it is earlier in the order
+            found[name] = tuple(
+                dict.fromkeys(each for other in direct for each in (*found[other], other))
+            )
+        return found
+
+    def fused_with(self, spec: TriggerSpec) -> tuple[TriggerSpec, ...]:
+        """Return the triggers that may run in memory right behind `spec`, on the same rows, in order.
+
+        One that reads a key which another trigger outside of this chain sets must wait for that trigger, so it
+        becomes a task of its own.
+        """
+        chain: list[TriggerSpec] = []
+        if not spec.is_columnar or spec.is_versioned:
+            return ()
+        made = set(spec.sets)
+        for other in self.of_table(spec.table):
+            foreign = {
+                key
+                for key in _needed(other)
+                if key not in made and (other.table, key) in self.producers
+            }
+            if (
+                other.is_fusable
+                and made & set(other.on)
+                and not foreign
+                and self.row_level(other) == self.row_level(spec)
+            ):
+                chain.append(other)
+                made.update(other.sets)
+        return tuple(chain)
+
+    def _by_key(
+        self, keys_of: Callable[[TriggerSpec], Iterable[str]]
+    ) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        found: dict[tuple[str, str], tuple[TriggerSpec, ...]] = {}
+        for name in self.order:
+            spec = self.triggers[name]
+            for key in keys_of(spec):
+                found[spec.table, key] = (*found.get((spec.table, key), ()), spec)
+        return found
+
+    def _producers(self) -> dict[tuple[str, str], str]:
+        producers: dict[tuple[str, str], str] = {}
+        for spec in self.triggers.values():
+            for key in spec.sets:
+                other = producers.setdefault((spec.table, key), spec.name)
+                if other != spec.name:
+                    raise TriggerError(
+                        f"triggers {other!r} and {spec.name!r} both set {spec.table}.{key}; each key has one trigger."
+                    )
+        return producers
+
+    def _order(self) -> tuple[str, ...]:
+        """Sort the triggers so that each comes after those that feed it, and, where no loop forbids it, after those
+        that set what it only reads."""
+        specs = self.triggers.values()
+        fed_by = {
+            other.name: {spec.name for spec in specs if _feeds(spec, other)} for other in specs
+        }
+        try:
+            order = tuple(graphlib.TopologicalSorter(fed_by).static_order())
+        except graphlib.CycleError as exc:
+            raise TriggerCycle(self._loop(exc.args[1])) from exc
+        for other in specs:
+            for name in {self.producers.get((other.table, key)) for key in other.inputs}:
+                if name and name != other.name and not _comes_from(fed_by, name, other.name):
+                    fed_by[other.name].add(name)
+        return tuple(graphlib.TopologicalSorter(fed_by).static_order()) if order else ()
+
+    def _loop(self, names: Sequence[str]) -> list[str]:
+        """Show a loop of triggers with the keys they set: a -> query.x -> b -> ..."""
+        loop: list[str] = []
+        for name in names:
+            spec = self.triggers[name]
+            loop += [name, spec.sets_table or ", ".join(f"{spec.table}.{key}" for key in spec.sets)]
+        return loop[:-1]
+
+    def _levels(self) -> Levels:
+        levels = {table.name: table.declared_levels() for table in self.tables}
+        for name in self.order:
+            spec = self.triggers[name]
+            own = levels[spec.table]
+            inputs = frozenset().union(*(own[key] for key in _needed(spec)))
+            for key in spec.sets:
+                if self.tables.get(spec.table).keys[key].level is None:
+                    own[key] = own[key] | inputs | ({spec.page} if spec.page else frozenset())
+        return levels
+
+    def _check_lookups(self) -> None:
+        for spec in self.triggers.values():
+            for lookup in spec.elsewhere:
+                maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
+                if maker is not None and maker.is_versioned:
+                    raise TriggerError(
+                        f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and "
+                        f"such a key cannot be looked up so far; read it through 'store'."
+                    )
+
+    def _check_pages(self) -> None:
+        for spec in self.triggers.values():
+            table = self.tables.get(spec.table)
+            if spec.page and not _is_after(table, spec.page, self.row_level(spec)):
+                raise TriggerError(
+                    f"trigger {spec.name!r}: page={spec.page!r} must come after the page keys of its inputs "
+                    f"({', '.join(sorted(self.row_level(spec)))}), as each row it runs on gets pages of its own."
+                )
+
+
+def _needed(spec: TriggerSpec) -> tuple[str, ...]:
+    """Return the keys of its own row that a trigger runs on or takes."""
+    return (*spec.on, *spec.inputs, *spec.looked_up_by)
+
+
+def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
+    if spec.sets_table is not None:
+        looked_up = {lookup.table for lookup in other.lookups if lookup.follow}
+        looked_up |= {window.table for window in other.windows}
+        return spec.sets_table == other.table or spec.sets_table in looked_up
+    looked_up = {lookup.key for lookup in other.lookups if lookup.follow}
+    looked_up |= {f"{each.table}.{key}" for each in other.windows for key in each.held_keys}
+    if looked_up.intersection(f"{spec.table}.{key}" for key in spec.sets):
+        return True
+    runs_on = {*other.on, *other.looked_up_by}
+    return spec.table == other.table and bool(set(spec.sets) & runs_on)
+
+
+def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:
+    """Whether a trigger is fed by another, directly or by way of others."""
+    return name == source or any(_comes_from(fed_by, each, source) for each in fed_by[name])
+
+
+def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:
+    position = table.page_keys.index(page)
+    return all(table.page_keys.index(other) < position for other in others)
+
+
+def _place_of(spec: TriggerSpec) -> tuple[object, ...]:
+    where = spec.table, spec.on, spec.sets, spec.sets_table, spec.page
+    return *where, spec.refresh, spec.component, spec.once

@@ -1,0 +1,232 @@
+"""Beginning: what is between a claim and its calls. Finds the code, the state version and the rows of claimed tasks, and
+sees to tasks that cannot run now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from motion.backends.base import Transaction
+from motion.definitions.rates import Turns
+from motion.definitions.tasks import Task, TaskStatus
+from motion.engine.chain import Asked, Runs
+from motion.engine.dispatch import Dispatcher
+from motion.engine.under_way import Claimed, UnderWay
+from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
+from motion.faults import reach
+from motion.persistence.changes.claims import Claim, Tasks
+from motion.persistence.changes.failures import fail
+from motion.persistence.database import Database
+from motion.persistence.numbers import last_number, next_tasks
+from motion.persistence.rows.inputs import Chain, Inputs, read_fences, read_inputs
+from motion.persistence.states import versions
+from motion.persistence.tasks import leases, once, queue
+from motion.states.lifecycle import ensure_live
+from motion.tracebacks import text_of
+
+BEGUN = (
+    "CallBegun: a call for this row was begun, and its end was never noted: the process ended meanwhile, or the call failed. "
+    "Whether it had its effect is not known, and once='at_most' does not call it again by itself. Look on the other side; if "
+    "it had none, store.retry() calls it."
+)
+
+
+class Beginner:
+    """Begins the claims of one worker. Thread-safe."""
+
+    def __init__(self, database: Database, runs: Runs, dispatcher: Dispatcher) -> None:
+        self._database, self._runs, self._dispatcher = database, runs, dispatcher
+
+    def begin(self, claimed: Claimed) -> UnderWay | None:
+        """Return a claim with its rows and the calls that it needs; None where nothing is to be called."""
+        claim = self._prepared(claimed)
+        if claim is None:
+            return None
+        with self._database.backend.read() as tx:
+            blocked, excluded = self._upstream(tx, claim)
+            own = claim.tasks.without(blocked)
+            read_at = last_number(tx)
+            inputs = read_inputs(tx, claim.chain, own)
+            begun = self._begun(tx, claim, inputs)
+        reach("task.read")
+        if blocked:
+            reach("task.blocked")
+            self._database.write(
+                lambda tx: queue.block(tx, blocked, claim.graph.upstream(claim.spec)),
+                is_durable=False,
+            )
+        if inputs.unread is not None:
+            own = self._without_unread(own, inputs.unread)
+            self._dispatcher.note_heavy(claimed, len(inputs.rows))
+        if not own:
+            return None
+        superseded = own.superseded(inputs)
+        left = excluded | superseded.keys()
+        if left:
+            inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
+        bad = {i: BEGUN for i, row in enumerate(inputs.rows) if row in begun}
+        own_claim = replace(claim, tasks=own)
+        shared = self._runs.shared
+        run = UnderWay(self._database, claimed, own_claim, inputs, read_at, superseded, shared)
+        calls = run.ask(self._asked(run, inputs, bad))
+        if claim.spec.once and not self._database.write(
+            partial(self._begin_once, run, inputs), is_durable=claim.spec.once == "at_most"
+        ):
+            return None
+        if claim.spec.once:
+            reach("once.begun")
+        if not claimed.is_quick:
+            self._dispatcher.fewer_calls(claimed, calls)
+        return run
+
+    def _without_unread(self, tasks: Tasks, unread: int) -> Tasks:
+        """Give back what was not read, and return the tasks of the rows that were."""
+        rows = range(unread, tasks[-1].high + 1)
+        mine: list[Task] = []
+
+        def work(tx: Transaction) -> None:
+            nonlocal mine
+            mine, others = queue.part(tx, leases.held(tx, tasks), rows)
+            queue.release(tx, others)
+
+        self._database.write(work, is_durable=False)
+        return Tasks(mine)
+
+    def _begun(self, tx: Transaction, claim: Claim, inputs: Inputs) -> set[int]:
+        """Return the rows that are not to be called, as a call was begun that may have had its effect."""
+        if claim.spec.once != "at_most":
+            return set()
+        return once.begun(tx, claim.chain.layout, claim.spec, inputs.rows)
+
+    def _begin_once(self, run: UnderWay, inputs: Inputs, tx: Transaction) -> bool:
+        """Note that a run that acts once is about to be called on its rows. Where another one is under way on one of them,
+        this one waits for it; where one is not as it was read, all is read again.
+
+        Returns:
+            Whether it may be called; otherwise its tasks are given back.
+        """
+        tasks, spec, layout = run.claim.tasks, run.spec, run.claim.chain.layout
+        if not leases.still_claimed(tx, tasks):
+            return False
+        begun = once.begun(tx, layout, spec, inputs.rows)
+        waiting = once.held_by_others(tx, spec, tasks, begun)
+        called = [inputs.rows[i] for i in run.asked.asked]
+        now = read_fences(tx, run.claim.chain, called)
+        is_same = all(now.get(inputs.rows[i]) == inputs.fences[i] for i in run.asked.asked)
+        if spec.once == "at_most" and not begun.isdisjoint(called):
+            is_same = False
+        if waiting or not is_same:
+            queue.release(tx, waiting, TaskStatus.BLOCKED)
+            queue.release(tx, tasks.without(waiting))
+            return False
+        run.once = next_tasks(tx)
+        once.begin(tx, layout, spec, called, run.once)
+        return True
+
+    def _asked(self, run: UnderWay, inputs: Inputs, begun: Mapping[int, str]) -> Asked:
+        """Return the calls that rows need. Those that cannot be read fail alone: what is stored may be damaged, or a
+        user's `load` raise."""
+        try:
+            return self._asked_of(run, inputs, begun)
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
+            raise
+        except BaseException:  # noqa: BLE001 - of some rows, whatever its class
+            bad = dict(begun)
+            for i in range(len(inputs.rows)):
+                try:
+                    self._asked_of(run, inputs.chosen([i]), {})
+                except (StoreClosed, StoreUnavailable, SchemaMismatch):
+                    raise
+                except BaseException as exc:  # noqa: BLE001 - the row's, of whatever class
+                    bad[i] = text_of(exc)
+            return self._asked_of(run, inputs, bad)
+
+    def _asked_of(self, run: UnderWay, inputs: Inputs, bad: Mapping[int, str]) -> Asked:
+        on_item = self._runs.on_item(run.claim, inputs, run.cause_of)
+        return self._runs.asked(run.claim, inputs, on_item, bad, maker=run.claimed)
+
+    def _prepared(self, claimed: Claimed) -> Claim | None:
+        """Find the code, the state version and the chain of a claim; None where it cannot run now."""
+        tasks = Tasks(claimed.tasks)
+        layouts, code = self._database.layouts, self._database.code.triggers
+        known = code.get(tasks[0].trigger)
+        if known is None or not layouts.graph.still_has(known.spec):  # since it was claimed
+            self._leave_to_others(tasks)
+            return None
+        spec = known.spec
+        pins: dict[str, int] = {}
+        for component in spec.components:
+            built = tasks[0].version if component == spec.component else None
+            version = built or self._live(tasks, component)
+            if version is None:
+                return None
+            pins[component] = version
+        specs = [spec, *self._dispatcher.fuse(claimed, spec)]
+        if not all(each.name in code and layouts.graph.still_has(each) for each in specs):
+            self._leave_to_others(tasks)
+            return None
+        chain = Chain(layouts[spec.table], tuple(specs), pins)
+        triggers = [code[each.name] for each in specs]
+        if spec.rate is not None:
+            triggers[0] = replace(triggers[0], turns=claimed.turns or Turns(spec.rate, ()))
+        return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
+
+    def _leave_to_others(self, tasks: Tasks) -> None:
+        """Give tasks back: their trigger was replaced since they were claimed."""
+        self._database.write_plainly(lambda tx: queue.release(tx, tasks))
+
+    def _live(self, tasks: Tasks, component: str) -> int | None:
+        """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
+        try:
+            version = ensure_live(self._database, component)
+        except (StoreClosed, StoreUnavailable, SchemaMismatch):
+            raise
+        except BaseException as exc:  # noqa: BLE001 - what comes out of the user's setup, of whatever class
+            self._fail_all(tasks, text_of(exc))
+            return None
+        if version is None:
+            self._database.write(lambda tx: self._leave_to_first_fit(tx, tasks, component))
+        return version
+
+    def _leave_to_first_fit(self, tx: Transaction, tasks: Tasks, component: str) -> None:
+        """End tasks that have no state to run with: their rows stay due, and run when the first version goes live."""
+        if versions.live_version(tx, component) is not None:
+            queue.release(tx, tasks)
+        elif leases.still_claimed(tx, tasks):
+            queue.complete(tx, tasks, self._database.graph.woken_by(tasks[0].trigger))
+
+    def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
+        """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
+        names = claim.graph.upstream(claim.spec)
+        if not names or not queue.has_any(tx, names):
+            return [], set()
+        blocked = [
+            task
+            for task in claim.tasks
+            if queue.has_work_on(tx, names, task.low, task.high, task.version)
+        ]
+        dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
+        return blocked, set().union(*dead)
+
+    def _fail_all(self, tasks: Tasks, error: str) -> None:
+        def work(tx: Transaction) -> None:
+            graph = self._database.graph
+            spec = graph.triggers.get(tasks[0].trigger)
+            if spec is None:
+                queue.release(tx, tasks)
+            elif leases.still_claimed(tx, tasks):
+                for task in tasks:
+                    fail(
+                        tx,
+                        spec,
+                        task.task,
+                        task.attempts,
+                        error,
+                        "",
+                        f"rows {task.low} to {task.high}",
+                    )
+                queue.wake(tx, tasks, graph.woken_by(spec.name))
+
+        self._database.write(work)

@@ -1,0 +1,183 @@
+"""The crew: the threads of one worker. One leads, that is looks for work; the others make calls. Made as needed.
+
+A call may last for minutes, so no number of threads is enough: whoever begins one leaves somebody behind who leads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from motion import clock
+from motion.definitions.tasks import Lane
+from motion.engine.under_way import UnderWay
+
+IDLE_S = 10.0
+"""A thread that has had nothing to do for so long ends, unless it is one of the last two."""
+
+
+class Crew:
+    """Threads and the claims under way whose calls they make. Thread-safe.
+
+    Args:
+        serve: what each thread runs: `take`, and what that gives, over and over.
+    """
+
+    def __init__(self, serve: Callable[[], None]) -> None:
+        self._serve = serve
+        self._changed = threading.Condition(threading.Lock())
+        self._threads: set[threading.Thread] = set()
+        self._free = 0
+        self._is_led = self._is_ended = False
+        self._runs: list[UnderWay] = []
+        self._callers: Counter[Lane] = Counter()
+
+    # -- claims under way --
+
+    @property
+    def runs(self) -> list[UnderWay]:
+        """The claims under way."""
+        with self._changed:
+            return list(self._runs)
+
+    def add(self, run: UnderWay) -> int:
+        """Take in a claim under way, and return how many callers are to be begun for it: of one thread, which is the
+        calling one, or of coroutines. Further threads come by themselves."""
+        with self._changed:
+            self._runs.append(run)
+            callers = self._room(run) if run.spec.is_async else min(self._room(run), 1)
+            self._join(run, callers)
+            self._invite(run)
+            return callers
+
+    def spread(self, run: UnderWay) -> int:
+        """Let as many threads as it may have make calls of a claim whose calls are not quick; return how many more."""
+        with self._changed:
+            return self._invite(run)
+
+    def _invite(self, run: UnderWay) -> int:
+        wanted = 0 if run.spec.is_async else self._room(run)
+        if wanted:
+            self._changed.notify(wanted)
+            self._make_free(wanted + 1)
+        return wanted
+
+    def remove(self, run: UnderWay) -> None:
+        with self._changed:
+            if run in self._runs:
+                self._runs.remove(run)
+
+    def leave(self, run: UnderWay) -> None:
+        """Take in that a caller has found no call of a claim left to begin."""
+        with self._changed:
+            self._join(run, -1)
+            if self._is_ended:
+                self._changed.notify_all()
+
+    def next_of(self, run: UnderWay) -> UnderWay | None:
+        """Return a claim of the same trigger that a caller goes on with; None: there is none that needs it."""
+        with self._changed:
+            for other in self._runs:
+                if other.claimed.lane == run.claimed.lane and self._room(other):
+                    self._join(other, 1)
+                    return other
+        return None
+
+    def _join(self, run: UnderWay, callers: int) -> None:
+        run.callers += callers
+        self._callers[run.claimed.lane] += callers
+
+    def _room(self, run: UnderWay) -> int:
+        if run.is_quick and run.callers and not run.spec.is_async:
+            return 0
+        most = run.claimed.at_once - self._callers[run.claimed.lane]
+        return max(min(run.waiting, most), 0)
+
+    # -- threads --
+
+    def start(self) -> None:
+        with self._changed:
+            self._make_free(1)
+
+    def take(self) -> UnderWay | None:
+        """Return a claim whose calls the thread is to make; None: that it leads, until it steps down.
+
+        Raises:
+            Dismissed: the thread is to end.
+        """
+        idle_since_s = clock.monotonic_s()
+        with self._changed:
+            while True:
+                if self._is_ended or self._is_surplus(idle_since_s):
+                    self._free -= 1
+                    raise Dismissed
+                for run in self._runs:
+                    if not run.spec.is_async and self._room(run):
+                        self._join(run, 1)
+                        self._free -= 1
+                        return run
+                if not self._is_led:
+                    self._is_led = True
+                    return None
+                self._changed.wait(IDLE_S)
+
+    def step_down(self, *, is_busy: bool) -> None:
+        """Let another thread lead.
+
+        Args:
+            is_busy: this one begins something that may last, and comes back later.
+        """
+        with self._changed:
+            self._is_led = False
+            if is_busy:
+                self._free -= 1
+                self._make_free(1)
+                self._changed.notify()
+
+    def come_back(self) -> None:
+        """Take in that a thread has ended what it began."""
+        with self._changed:
+            self._free += 1
+
+    def end(self, timeout_s: float) -> bool:
+        """Dismiss all threads, and return whether they have ended in time."""
+        with self._changed:
+            self._is_ended = True
+            self._changed.notify_all()
+            threads = list(self._threads)
+        deadline = clock.monotonic_s() + timeout_s
+        for thread in threads:
+            thread.join(max(deadline - clock.monotonic_s(), 0))
+        with self._changed:  # coroutines
+            self._changed.wait_for(
+                lambda: not any(self._callers.values()), max(deadline - clock.monotonic_s(), 0)
+            )
+            return not any(self._callers.values()) and not any(
+                thread.is_alive() for thread in threads
+            )
+
+    def _is_surplus(self, idle_since_s: float) -> bool:
+        return self._free > 2 and clock.monotonic_s() - idle_since_s >= IDLE_S
+
+    def _make_free(self, wanted: int) -> None:
+        for _ in range(wanted - self._free):
+            if self._is_ended:
+                return
+            thread = threading.Thread(target=self._run, name="motion-worker", daemon=True)
+            self._threads.add(thread)
+            self._free += 1
+            thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Dismissed:
+            pass
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+
+
+class Dismissed(Exception):
+    """A thread of the crew is to end."""

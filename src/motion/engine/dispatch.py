@@ -1,0 +1,372 @@
+"""Dispatch: what a worker does next: which trigger's tasks, and how many of their rows.
+
+A trigger may run whose code this process has, that is not held back by its pace, its concurrency or what it needs of
+the machine; among those, the most urgent does, and among equals those take turns.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.background.owners import Owner
+from motion.definitions.specs import NOTHING, TriggerSpec
+from motion.definitions.tasks import RANGE_LIMIT, Lane, Task
+from motion.engine.chain import Runs
+from motion.engine.policies.build_throttle import Builds
+from motion.engine.policies.fairness import Shares
+from motion.engine.policies.rate_limits import Pace
+from motion.engine.policies.resources import Capacity
+from motion.engine.policies.suspects import Suspects
+from motion.engine.scheduler import Scheduler
+from motion.engine.under_way import Claimed
+from motion.faults import reach
+from motion.persistence.database import Database
+from motion.persistence.recompute import backfills
+from motion.persistence.tasks import backlog, claim, queue
+from motion.persistence.tasks.discards import drop_expired
+
+FUSED_S = 1e-3
+"""A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
+
+QUICK_S = 5e-3
+"""A call that has been measured to take less is made by the thread that claimed it, with others of the same claim."""
+
+CLAIM_S = 0.02
+"""How long the quick calls of one claim are meant to take together: their results are committed together, after the last."""
+
+MEMO_ROWS = 16
+"""Rows in a claim of a trigger with memos at least: equal ones among them share a call."""
+
+CONTENDED_S = 1.0
+"""How long runs of a trigger are called one at a time after one had to be called again."""
+
+AHEAD_S = 0.1
+"""Rows are claimed ahead whose calls would begin within this time, so that no call waits for a claim."""
+
+
+class Dispatcher:
+    """Claims tasks for one worker. Thread-safe.
+
+    Args:
+        least_rows: rows in a claim of a trigger that has not been measured, where one thread makes its calls anyhow.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        owner: Owner,
+        runs: Runs,
+        capacity: Capacity,
+        *,
+        least_rows: int = 1,
+    ) -> None:
+        self._database, self._owner = database, owner
+        self._runs, self._capacity, self._least_rows = runs, capacity, least_rows
+        self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
+        self._lock = threading.Lock()
+        self._due_ms: int | None = None
+        self._was_called_well = True
+        self._builds = Builds()
+        self._counting = threading.Lock()
+        self._calls: Counter[Lane] = Counter()
+        self._most_rows: dict[str, int] = {}
+        self._full: set[Lane] = set()
+        self._suspects = Suspects()
+        self._contended: dict[str, float] = {}
+
+    def slow_down(self, spec: TriggerSpec) -> None:
+        """Take in that runs of a trigger have to be called again: for a while, they are called one at a time."""
+        with self._counting:
+            self._contended[spec.name] = clock.monotonic_s() + CONTENDED_S
+
+    def _at_once(self, spec: TriggerSpec) -> int:
+        """Return how many calls of a trigger may be under way at once now."""
+        until_s = self._contended.get(spec.name)
+        return spec.concurrency if until_s is None or clock.monotonic_s() > until_s else 1
+
+    def idle_s(self) -> float:
+        """Return how long to wait at most: until the next occurrence of a schedule, or the next postponed task that the
+        last look for work saw; or until a build has rested."""
+        idle_s, due = self._scheduler.idle_s(), self._due_ms
+        for rest_s in (self._builds.rest_s(), self._suspects.rest_s()):
+            idle_s = min(idle_s, rest_s or idle_s)
+        return idle_s if due is None else min(idle_s, max(due - clock.now_ms(), 1) / 1000)
+
+    def next_claim(self, *, is_called: bool = False) -> Claimed | None:
+        """Claim the tasks whose turn it is, None where none may run now. Each claim is to be told the end of.
+
+        Args:
+            is_called: there is work, as somebody has just said. It is looked for, before a lock is taken, only where
+                nobody said so, or the last call was for work that may not run now.
+        """
+        self._scheduler.fire_due()
+        with self._lock:
+            if self._suspects.is_alone:
+                return None
+            rooms = self._rooms()
+            if not (is_called and self._was_called_well) and not self._has_work(rooms):
+                return None
+            claimed, calls, has_dropped, is_more = self._database.write(
+                lambda tx: self._taken(tx, rooms), is_durable=False, calls=False
+            )
+            self._was_called_well = claimed is not None
+            if has_dropped:  # those who wait for a change are not told of what is not durable
+                self._database.backend.committed.give()
+            if claimed is not None:
+                reach("task.claimed")
+                self._suspects.begin(claimed.tasks)
+                self._count(claimed, calls)
+                if not claimed.lane.is_build:
+                    self._builds.note_live()
+            if is_more:
+                self._database.backend.called.give()
+            return claimed
+
+    def _has_work(self, rooms: Mapping[Lane, Room]) -> bool:
+        """Whether anything may be claimed now; if not, when that changes is noted."""
+        with self._database.backend.read() as tx:
+            limits, held_ms = self._limits(tx, rooms)
+            due_ms = backlog.next_due_ms(tx, list({lane.trigger for lane in rooms}))
+            is_due = due_ms is not None and due_ms <= clock.now_ms()
+            if is_due or backlog.any_ready(tx, limits):
+                return True
+        self._note_due(min(filter(None, (due_ms, held_ms)), default=None))
+        return False
+
+    # -- the life of a claim --
+
+    def fuse(self, claimed: Claimed, spec: TriggerSpec) -> Sequence[TriggerSpec]:
+        """Return the triggers that run in memory right behind a claim's, as far as they have been measured to be quick, and
+        a call of theirs may begin now."""
+        chosen: list[TriggerSpec] = []
+        costs = self._database.costs
+        # What follows a suspect stands for itself, so that the one which ends the process is named.
+        may_fuse = claimed.is_quick and not claimed.tasks[0].among
+        for each in self._database.graph.fused_with(spec) if may_fuse else ():
+            each_s, lane = costs.seconds_each(each.name), Lane(each.name, False)
+            is_quick = each_s is not None and each_s < FUSED_S and self._database.has_code(each)
+            with self._counting:
+                if not is_quick or self._calls[lane] >= each.concurrency:
+                    break
+                self._calls[lane] += 1
+            chosen.append(each)
+        claimed.fused = chosen
+        return chosen
+
+    def note_heavy(self, claimed: Claimed, rows: int) -> None:
+        """Take in that a claim's rows are so heavy that only so many could be read."""
+        with self._counting:
+            self._most_rows[claimed.lane.trigger] = max(rows, 1)
+
+    def fewer_calls(self, claimed: Claimed, calls: int) -> None:
+        """Take in that a claim needs only so many calls."""
+        if calls < claimed.calls:
+            self._count(claimed, calls - claimed.calls)
+
+    def more_calls(self, claimed: Claimed, calls: int) -> None:
+        """Take in that so many more calls of a claim are made at once."""
+        self._count(claimed, calls)
+
+    def end_call(self, claimed: Claimed) -> None:
+        """Take in that one call of a claim has ended."""
+        if claimed.turns is not None and claimed.turns.beyond:
+            self._settle(
+                claimed, claimed.turns.take_beyond(), ()
+            )  # before the next call's turn is taken
+        if claimed.calls:
+            self._count(claimed, -1)
+
+    def end(self, claimed: Claimed) -> None:
+        """Take in that a claim has ended, in whichever way."""
+        seconds = clock.monotonic_s() - claimed.began_s
+        self._runs.shared.end(claimed)
+        if self._suspects.end(claimed.tasks):
+            self._database.backend.called.give()
+        if claimed.is_quick:
+            self._shares.note(claimed.lane.trigger, seconds)
+        self._count(claimed, -claimed.calls)
+        with self._counting:
+            for spec in claimed.fused:
+                self._calls[Lane(spec.name, False)] -= 1
+            claimed.fused = ()
+        if claimed.lane.is_build:
+            with self._lock:
+                self._builds.note_end(claimed.lane.trigger, claimed.rows, seconds)
+        if claimed.turns is not None:
+            self._settle(claimed, claimed.turns.take_beyond(), claimed.turns.left)
+
+    def _settle(self, claimed: Claimed, beyond: int, left: Sequence[float]) -> None:
+        spec = self._database.graph.triggers.get(claimed.lane.trigger)
+        if spec is not None and (beyond or left):
+            self._database.write(
+                lambda tx: self._pace.settle(tx, spec, beyond, left), is_durable=False
+            )
+
+    def _count(self, claimed: Claimed, calls: int) -> None:
+        """Count calls that a claim takes up, or does not any more; call who claims where that leaves room for more."""
+        lane = claimed.lane
+        spec = self._database.graph.triggers.get(lane.trigger)
+        with self._counting:
+            claimed.calls += calls
+            self._calls[lane] += calls
+            if spec is None:
+                return
+            if spec.resources != NOTHING:
+                self._capacity.take(spec.resources, calls)
+            is_room = lane in self._full and self._room(spec, lane) > self._ahead(spec) // 2
+            if calls < 0 and is_room:
+                self._full.discard(lane)
+        if calls < 0 and (is_room or spec.resources != NOTHING):
+            self._database.backend.called.give()
+
+    def note_built(self, seconds: float) -> None:
+        """Take in how long the commit of a candidate's outputs has taken."""
+        with self._lock:
+            self._builds.note_commit(seconds)
+
+    def _taken(
+        self, tx: Transaction, rooms: Mapping[Lane, Room]
+    ) -> tuple[Claimed | None, int, bool, bool]:
+        """Claim tasks, and the turns of their calls; return how many calls at once they take up, whether others were dropped as they had waited too long, and
+        whether there is more that may run beside these."""
+        graph = self._database.graph  # as it is now: another process may have replaced it since
+        rooms = {
+            lane: room
+            for lane, room in rooms.items()
+            if graph.triggers.get(lane.trigger) == room.spec
+        }
+        names = list({lane.trigger for lane in rooms})
+        has_dropped = drop_expired(tx, graph, names, clock.now_ms())
+        claim.ripen(tx, names)
+        if queue.is_alone(tx):
+            rooms = {lane: room for lane, room in rooms.items() if not room.spec.writes_freely}
+        limits, _ = self._limits(tx, rooms)
+        tasks = self._claimed(tx, limits)
+        if not tasks:
+            return None, 0, has_dropped, False
+        lane, rows = tasks[0].lane, sum(task.size for task in tasks)
+        spec, room = graph.triggers[lane.trigger], rooms[lane]
+        calls = 1 if room.is_quick else -(-rows // (spec.batch or 1))
+        turns = self._pace.take(tx, spec, tasks)
+        claimed = Claimed(tasks, room.is_quick, self._at_once(spec), turns)
+        if lane.is_build:
+            has_more = backfills.is_building(tx, [lane.trigger])
+            self._builds.note_claim(is_last=not has_more and not backlog.any_ready(tx, [lane]))
+        with self._counting:
+            if rows >= limits[lane]:  # perhaps there is more
+                self._full.add(lane)
+                if lane.trigger in self._most_rows:  # perhaps these are not as heavy
+                    self._most_rows[lane.trigger] += 1 + rows // 8
+            beside = [each for each in limits if each != lane or self._room(spec, lane) - calls > 0]
+        return claimed, calls, has_dropped, backlog.any_ready(tx, beside)
+
+    def _claimed(self, tx: Transaction, limits: Mapping[Lane, int]) -> list[Task]:
+        """Claim tasks: suspects, or those of the trigger whose turn it is; none while suspects wait to be alone."""
+        suspect = claim.suspect_of(tx, limits)
+        may_begin = self._suspects.may_begin(are_any=suspect is not None)
+        if suspect is not None and may_begin:
+            return claim.claim_suspects(tx, self._owner.name, suspect, limits)
+        if self._suspects.are_waiting:
+            return []
+        return claim.claim(tx, self._owner.name, limits, self._shares.choose)
+
+    def _limits(
+        self, tx: Transaction, rooms: Mapping[Lane, Room]
+    ) -> tuple[dict[Lane, int], int | None]:
+        """Return the lanes whose work may be claimed now, with the rows that one claim may hold; and when one that its
+        pace holds back may be looked at again."""
+        graph = self._database.graph
+        most = {
+            lane.trigger: max(rooms[each].rows for each in rooms if each.trigger == lane.trigger)
+            for lane in rooms
+        }
+        limited, held_ms = self._pace.limited(
+            tx, [(graph.triggers[name], rows) for name, rows in most.items()]
+        )
+        allowed = dict(limited)
+        limits = {
+            lane: min(allowed[lane.trigger], room.rows)
+            for lane, room in rooms.items()
+            if lane.trigger in allowed
+        }
+        for lane in limits:
+            if lane.is_build:
+                spec = graph.triggers[lane.trigger]
+                least = (spec.batch or 1) * spec.concurrency
+                limits[lane] = max(self._builds.rows(spec, limits[lane]), min(limits[lane], least))
+        return limits, held_ms
+
+    def _note_due(self, due_ms: int | None) -> None:
+        """Remember when the next postponed task is due; who waits for work by now must not sleep beyond it."""
+        is_new, self._due_ms = due_ms not in (None, self._due_ms), due_ms
+        if is_new:
+            self._database.backend.called.give()
+
+    # -- how much of it --
+
+    def _rooms(self) -> dict[Lane, Room]:
+        """Return the lanes in which calls may begin now: what is built for a candidate takes no place from the live work."""
+        found: dict[Lane, Room] = {}
+        with self._counting:
+            for spec in self._database.graph.triggers.values():
+                if not self._database.has_code(spec):
+                    continue
+                may_build = spec.is_versioned and not self._builds.rest_s()
+                for is_build in (False, True) if may_build else (False,):
+                    lane = Lane(spec.name, is_build)
+                    calls = self._room(spec, lane)
+                    if calls > 0:
+                        room = self._room_of(spec, calls)
+                        most = self._most_rows.get(spec.name, room.rows)
+                        found[lane] = room._replace(rows=min(room.rows, most))
+                    else:
+                        self._full.add(lane)
+        return found
+
+    def _room(self, spec: TriggerSpec, lane: Lane) -> int:
+        """Return how many calls may be claimed. One claim at a time is built for a candidate."""
+        if lane.is_build and self._calls[lane]:
+            return 0
+        at_once = self._at_once(spec)
+        ahead = self._ahead(spec) if at_once == spec.concurrency else 0
+        most = min(at_once + ahead, self._runs.room(spec))
+        return self._capacity.room(spec.resources, max(int(most) - self._calls[lane], 0))
+
+    def _ahead(self, spec: TriggerSpec) -> int:
+        """Return how many calls may be claimed before their time: none that would hold something meanwhile."""
+        each_s = self._database.costs.seconds_each(spec.name)
+        is_limited = spec.rate is not None or spec.resources != NOTHING or spec.may_be_abandoned
+        if each_s is None or is_limited:
+            return 0
+        call_s = each_s * (spec.batch or 1)
+        return 0 if call_s < QUICK_S else int(spec.concurrency * AHEAD_S / call_s)
+
+    def _room_of(self, spec: TriggerSpec, calls: int) -> Room:
+        """Return how many rows one claim may hold, by what calls have been measured to take."""
+        if (
+            spec.once == "at_most"
+        ):  # what is noted as begun is one call: no other is in doubt when it ends the process
+            return Room(spec, 1, is_quick=False)
+        costs, batch, room = self._database.costs, spec.batch or 1, self._runs.room(spec)
+        each_s = costs.seconds_each(spec.name)
+        if each_s is None or each_s * batch >= QUICK_S:
+            least = MEMO_ROWS if spec.memo else self._least_rows
+            return Room(spec, max(min(calls * batch, RANGE_LIMIT), least), is_quick=False)
+        each_s += sum(
+            costs.seconds_each(e.name) or 0 for e in self._database.graph.fused_with(spec)
+        )
+        rows = min(int(CLAIM_S / max(each_s, 1e-9)), RANGE_LIMIT, room * batch)
+        return Room(spec, max(int(rows) // batch * batch, batch), is_quick=True)
+
+
+class Room(NamedTuple):
+    """How many rows a claim of a trigger may hold, and whether their calls are so quick that one thread makes them."""
+
+    spec: TriggerSpec
+    rows: int
+    is_quick: bool

@@ -1,0 +1,168 @@
+"""Inline runs: cheap triggers run in memory before the write that they follow from, and are written with it.
+
+They run on what the write itself gives, so nothing is read and no fence is needed. What raises, lacks an input, or
+writes through the store is left to a task, by not being there: the write makes it due as it always would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from motion import clock
+from motion.background import forks
+from motion.background.interrupts import is_from_outside
+from motion.definitions.codecs import Stored
+from motion.definitions.graph import Graph
+from motion.definitions.schema import Table
+from motion.definitions.specs import TriggerSpec
+from motion.engine.derive import Batch, call_plain, derive
+from motion.persistence.changes.claims import rows_with_inputs
+from motion.persistence.changes.operations import Operation, SetOperation
+from motion.persistence.database import Database
+from motion.persistence.rows.written import Inlined
+from motion.views.run import CURRENT
+from motion.views.view import TaskRun
+
+
+@dataclass(frozen=True)
+class _Eligible:
+    """The triggers of a table that could run inline under one graph, in order, each with the keys that it needs."""
+
+    graph: Graph
+    specs: Sequence[tuple[TriggerSpec, frozenset[str]]]
+
+
+class InlineRuns:
+    """Adds what cheap triggers give to writes from outside. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._eligible: dict[str, _Eligible] = {}
+
+    def added_to(self, operation: Operation) -> Operation:
+        """Return a write, with the results of the triggers that may run on it now."""
+        if not isinstance(operation, SetOperation) or not self._database.code.triggers:
+            return operation
+        chain = self._chain(operation.table, operation.columns)
+        if not chain:
+            return operation
+        # In a context of its own: it ends with the call, also where a Ctrl-C comes at any place of it.
+        try:
+            results = copy_context().run(self._results, chain, operation)
+        except BaseException:
+            self._database.costs.let_go()
+            raise
+        return replace(operation, inlined=results)
+
+    def _chain(self, table: str, given: Mapping[str, Sequence[Stored]]) -> list[TriggerSpec]:
+        """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
+        have = set(given)
+        if self._database.tables.get(table).page_keys:  # an unset key may be inherited
+            have -= {key for key, column in given.items() if None in column}
+        chain = []
+        for spec, needed in self._eligible_of(table):
+            if needed <= have and given.keys().isdisjoint(spec.sets) and self._may_run_now(spec):
+                chain.append(spec)
+                have.update(spec.sets)
+        return chain
+
+    def unjudged(self, table: str, given: Iterable[str]) -> list[str]:
+        """Return the triggers that would run on these keys if they were known to be cheap, of which that is not known."""
+        have, found = set(given), []
+        for spec, needed in self._eligible_of(table):
+            if needed <= have and self._database.has_code(spec):
+                have.update(spec.sets)
+                if spec.inline is None and not self._database.costs.is_judged(spec.name):
+                    found.append(spec.name)
+        return found
+
+    def _may_run_now(self, spec: TriggerSpec) -> bool:
+        is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)
+        return is_wanted and self._database.has_code(spec)
+
+    def _eligible_of(self, table: str) -> Sequence[tuple[TriggerSpec, frozenset[str]]]:
+        graph, found = self._database.graph, self._eligible.get(table)
+        if found is None or found.graph is not graph:
+            keys = self._database.tables.get(table).keys
+            specs = [
+                (spec, frozenset((*spec.on, *spec.inputs)))
+                for spec in graph.of_table(table)
+                if spec.is_fusable
+                and spec.inline is not False
+                and not any(keys[key].make_default for key in spec.sets)
+                and _is_of_row(graph, spec)
+            ]
+            found = self._eligible[table] = _Eligible(graph, specs)
+        return found.specs
+
+    def _results(self, chain: Sequence[TriggerSpec], operation: SetOperation) -> list[Inlined]:
+        """Run triggers in order, each on the rows on which those before it have an outcome."""
+        run = TaskRun(self._database, {})
+        CURRENT.set(run)
+        table = self._database.tables.get(operation.table)
+        keys = table.keys
+        values = {
+            name: keys[name].codec.decode_column(column)
+            for name, column in operation.columns.items()
+        }
+        absent: frozenset[int] = frozenset()
+        inlined: list[Inlined] = []
+        for spec in chain:
+            result, absent = self._run(spec, table, values, operation.count, absent, run)
+            if run.has_writes:
+                self._database.costs.forget(spec.name)  # only a task may write
+                break
+            inlined.append(result)
+            if table.page_keys and any(None in column for column in result.columns):
+                break  # what comes next would have this key from page 0
+            if spec is not chain[-1]:
+                columns = zip(spec.sets, result.columns, strict=True)
+                values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
+        return inlined
+
+    def _run(
+        self,
+        spec: TriggerSpec,
+        table: Table,
+        values: Mapping[str, Sequence[Any]],
+        count: int,
+        absent: frozenset[int],
+        run: TaskRun,
+    ) -> tuple[Inlined, frozenset[int]]:
+        """Run one trigger on the rows that have its inputs; return its results, and the rows without an outcome.
+
+        Args:
+            absent: rows on which a trigger before it has no outcome.
+        """
+        due = range(count) if not absent else [i for i in range(count) if i not in absent]
+        called, unset = rows_with_inputs(spec, values, due)
+        whole = len(called) == count
+        keys = {
+            key: values[key] if whole else [values[key][i] for i in called] for key in spec.inputs
+        }
+        trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
+        # A Ctrl-C is for who writes, and no row's error.
+        is_users = partial(is_from_outside, function=trigger.function, caller=call_plain.__code__)
+        batch = Batch(len(called), keys, run, lets_pass=is_users)
+        with forks.user_code():
+            outcomes = derive(trigger, table, batch)
+        code = (spec.name, spec.fingerprint, 0)
+        self._database.costs.note(code, clock.monotonic_s() - started, len(called))
+        if whole and not outcomes.errors:
+            return Inlined(spec, outcomes.columns), absent
+        met = {i for place, i in enumerate(called) if place not in outcomes.errors} | set(unset)
+        columns: list[list[Stored]] = [[None] * count for _ in spec.sets]
+        for full, given in zip(columns, outcomes.columns, strict=True):
+            for place, value in enumerate(given):
+                full[called[place]] = value
+        return Inlined(spec, columns, frozenset(met)), frozenset(range(count)) - met
+
+
+def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:
+    """Whether a change of each of its `on` keys concerns that row only, not the rows of further pages."""
+    levels = graph.levels[spec.table]
+    return all(levels[key] >= graph.row_level(spec) for key in spec.on)

@@ -1,0 +1,40 @@
+"""Capacity: how much of this machine the calls of one process take, so that they wait for each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from motion.definitions.specs import NOTHING, Resources
+
+
+class Capacity:
+    """What calls may take together, and what they take now. Its caller keeps threads apart.
+
+    Args:
+        cpus, gpus: how many there are.
+    """
+
+    def __init__(self, cpus: float, gpus: float) -> None:
+        self._all = Resources(cpus, gpus)
+        self._taken: Counter[Resources] = Counter()
+
+    def room(self, wanted: Resources, most: int) -> int:
+        """Return how many calls may begin, `most` at most. One that wants more than there is begins when no other holds
+        any."""
+        if wanted == NOTHING:
+            return most
+        cpus = sum(each.cpus * calls for each, calls in self._taken.items())
+        gpus = sum(each.gpus * calls for each, calls in self._taken.items())
+        for calls in range(most):
+            fits_cpus = _fits(wanted.cpus, cpus + calls * wanted.cpus, self._all.cpus)
+            if not (fits_cpus and _fits(wanted.gpus, gpus + calls * wanted.gpus, self._all.gpus)):
+                return calls
+        return most
+
+    def take(self, wanted: Resources, calls: int) -> None:
+        self._taken[wanted] += calls
+
+
+def _fits(wanted: float, taken: float, there_is: float) -> bool:
+    rounding = 1e-9  # three thirds of a GPU are one
+    return not wanted or not taken or taken + wanted <= there_is + rounding

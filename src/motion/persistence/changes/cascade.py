@@ -1,0 +1,313 @@
+"""Cascades: what a write causes, in the same transaction. The one place where a change becomes tasks and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import EnumCodec
+from motion.definitions.graph import Graph
+from motion.definitions.lookups import Lookup
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
+from motion.errors import SchemaError
+from motion.persistence.changes.followers import Changed, followed, take_left
+from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
+from motion.persistence.layouts import Layouts
+from motion.persistence.rows.made import unmake
+from motion.persistence.rows.provenance import make_due
+from motion.persistence.rows.writing import delete_rows
+from motion.persistence.rows.written import Written
+from motion.persistence.states import labels
+from motion.persistence.stored_graph import former_fits, former_triggers
+from motion.persistence.tasks import events, growing_texts, memos, once, queue
+from motion.persistence.tasks.discards import drop_beyond
+from motion.persistence.vector_log import log_vectors
+
+
+def fire(
+    tx: Transaction,
+    layouts: Layouts,
+    written: Written,
+    cause: Cause,
+    *,
+    except_for: Iterable[str] = (),
+) -> int:
+    """Enqueue what a write made due, note its labels, and log its vectors.
+
+    Args:
+        except_for: triggers that have met this change already (they ran fused with the write).
+
+    Returns:
+        How many tasks it made due.
+    """
+    graph, layout = layouts.graph, written.layout
+    table = layout.table.name
+    done = set(except_for)
+    due: dict[str, set[int]] = {}
+    for key, rows in written.changed.items():
+        for spec in graph.listeners.get((table, key), ()):
+            if spec.name not in done:
+                left = _not_in(rows, written.met.get(spec.name, ()))
+                if left:
+                    found = _rows_below(tx, layout, spec, key, left)
+                    due.setdefault(spec.name, set()).update(found)
+        for fit in graph.labelled.get((table, key), ()):
+            labels.note_labels(tx, layout, fit, rows, cause.number)
+    for key, rows in written.arrived.items():
+        for spec in graph.readers.get((table, key), ()):
+            waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
+            due.setdefault(spec.name, set()).update(waiting)
+    tasks = 0
+    for key, rows in written.changed.items():
+        for spec, lookup in graph.followers.get((table, key), ()):
+            tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause)
+    tasks += _hold(tx, layouts, written, cause)
+    for spec in graph.openers.get(table, ()) if written.made else ():
+        due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
+    for name, met in written.met_again.items():
+        tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
+    for name, chosen in due.items():
+        tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
+        drop_beyond(tx, graph, graph.triggers[name], len(chosen))
+    _log_vectors(tx, layout, written)
+    return tasks
+
+
+def _follow(
+    tx: Transaction,
+    layouts: Layouts,
+    target: Layout,
+    spec: TriggerSpec,
+    lookup: Lookup,
+    rows: Sequence[int],
+    cause: Cause,
+    *,
+    are_gone: bool = False,
+) -> int:
+    """Make a trigger due on the rows that look up changed rows; return how many tasks that makes, at least.
+
+    Args:
+        are_gone: the rows are about to be deleted, so that afterwards nothing tells by itself that it is due.
+    """
+    layout = layouts[spec.table]
+    found = followed(
+        tx, target, layout, spec, lookup, rows, cause,
+        lambda own: _rows_below(tx, layout, spec, lookup.by, own),
+    )  # fmt: skip
+    if are_gone:
+        make_due(tx, layout, spec, found.rows)
+    return enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
+
+
+def _hold(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> int:
+    """Make triggers due on the rows whose windows hold, or held, rows that have changed; return how many tasks that
+    makes, at least."""
+    target, tasks = written.layout, 0
+    windowed = layouts.graph.windowed.get(target.table.name, ())
+    if not windowed:
+        return 0
+    changed = Changed(tx, target, written.changed, take_left(tx, target.table.name))
+    for spec, window in windowed:
+        layout = layouts[spec.table]
+        made = _run_of(written.made) if spec.table == target.table.name else range(0)
+        found = changed.holding(layout, spec, window, made, cause)
+        make_due(tx, layout, spec, found.rows)
+        tasks += enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
+    return tasks
+
+
+def _run_of(rows: Sequence[int]) -> range:
+    """Return rows as a range, where they are one; none otherwise."""
+    if not rows or max(rows) - min(rows) + 1 != len(rows):
+        return range(0)
+    return range(min(rows), max(rows) + 1)
+
+
+def enqueue_rows(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
+) -> int:
+    """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version. Return how
+    many tasks that makes."""
+    tasks = 0
+    rows = list(rows)
+    for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
+        ranges = ranges_of(chosen)
+        tasks += len(ranges)
+        ended = queue.enqueue(tx, spec, ranges, cause, priority=priority)
+        tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
+    for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
+        # Nobody sees them before the switch: they come after live work, and no change waits for them.
+        beside, ranges = Cause(cause.number, 0, cause.path, BUILD_PRIORITY), ranges_of(rows)
+        tasks += len(ranges)
+        queue.enqueue(tx, spec, ranges, beside, version=version)
+    return tasks
+
+
+def _run_what_waited(
+    tx: Transaction, layout: Layout, trigger: str, ended: Iterable[tuple[int, int]], cause: Cause
+) -> int:
+    """Enqueue what was not run because a trigger upstream had given up on these rows; return how many tasks."""
+    rows, tasks = [row for low, high in ended for row in range(low, high + 1)], 0
+    for name in layout.graph.downstream(trigger) if rows else ():
+        spec = layout.graph.triggers[name]
+        tasks += enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, rows), cause)
+    return tasks
+
+
+def candidates(tx: Transaction, component: str) -> list[int]:
+    """Return the version of a component that is being built beside the live one, if any."""
+    sql = "SELECT candidate FROM motion_components WHERE name = ? AND candidate NOT NULL"
+    return [int(row[0]) for row in tx.execute(sql, (component,))]
+
+
+def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> None:
+    """Delete rows, and what triggers made from them, and what was made from that."""
+    layout, rows = written.layout, written.rows
+    if not rows:
+        return
+    for spec in layouts.graph.of_table(layout.table.name):
+        target = spec.sets_table or spec.table
+        if target not in layouts.graph.tables:
+            raise SchemaError(
+                f"deleting a row of {spec.table!r} also deletes the rows of {target!r} that trigger {spec.name!r} made "
+                f"from it, but this process was opened without that table: pass its schema in schemas=."
+            )
+        made_in = layouts[target]
+        if spec.page or spec.sets_table:
+            remade = unmake(tx, made_in, spec.name, rows, cause.number)
+            known = set(rows) if made_in is layout else set()
+            remaining = [row for row in remade.gone if row not in known]
+            fire(tx, layouts, remade.written, cause)
+            delete(tx, layouts, Written(made_in, remaining), cause)
+    for spec in layouts.graph.mourners.get(layout.table.name, ()):
+        event_layout = layouts[spec.table]
+        copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
+        enqueue_rows(tx, event_layout, spec, copies, cause)
+        drop_beyond(tx, layouts.graph, spec, len(copies))
+    for spec, lookup in layouts.graph.followers_of(layout.table.name):
+        _follow(tx, layouts, layout, spec, lookup, rows, cause, are_gone=True)
+    _forget(tx, layouts.graph, layout.table.name, rows)
+    delete_rows(tx, layout, rows)
+    _hold(tx, layouts, Written(layout), cause)
+    for key in layout.array_keys:
+        _log(tx, layout, key.name, _slots_of(tx, layout, key.name, rows))
+
+
+def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> None:
+    """Forget what is known of deleted rows by their numbers, also for triggers and fits that are not there any more: they
+    may come back, and a row be made under the same id."""
+    former = former_triggers(tx, table)
+    for spec in (*graph.of_table(table), *former):
+        queue.forget_dead(tx, spec.name, rows)
+        memos.forget(tx, spec.name, rows)
+        for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
+            queue.forget_dead(tx, spec.name, rows, version)
+        if spec.grows_text:
+            growing_texts.forget(tx, spec.name, rows)
+    labels.forget_rows(tx, table, (*graph.fits.values(), *former_fits(tx)), rows)
+
+
+def _slots_of(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:
+    """Return the slots at which rows' vectors are: one for each state version where they are kept by version."""
+    spec = layout.versioned.get(key)
+    if spec is None:
+        return rows
+    sql = "SELECT number FROM motion_states WHERE component = ?"
+    versions = {1, *(int(found[0]) for found in tx.execute(sql, (spec.component,)))}
+    return [slot_of(version, row) for version in versions for row in rows]
+
+
+def _not_in(rows: Sequence[int], met: Sequence[int]) -> Sequence[int]:
+    """Return the rows that a trigger has not met yet."""
+    if not met or len(met) == len(rows):
+        return () if met else rows
+    known = set(met)
+    return [row for row in rows if row not in known]
+
+
+def _rows_below(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]
+) -> Sequence[int]:
+    """Return the rows on which a trigger meets a change of `key`: those rows, or, where other inputs of it are told
+    apart by more page keys, the rows of all their pages."""
+    further = layout.graph.row_level(spec) - layout.graph.levels[layout.table.name][key]
+    if not further:
+        return rows
+    level = layout.graph.row_level(spec)
+    found: set[int] = set()
+    for page in layout.table.page_keys:
+        assert page not in further or page in level
+    matched = [
+        f"x.{quoted(page)} = r.{quoted(page)}"
+        if page in level - further
+        else f"x.{quoted(page)} = 0"
+        for page in layout.table.page_keys
+        if page not in further
+    ]
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x "
+            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {in_ranges(layout.row, part)}"
+        )
+        found.update(int(row[0]) for row in tx.execute(sql))
+    return sorted(found)
+
+
+def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
+    """Let dead letters be tried again, and behind them what was not run because of them."""
+    graph = layouts.graph
+    for trigger, low, high, cause in queue.revive(tx, tasks):
+        spec = graph.triggers[trigger]
+        layout = layouts[spec.table]
+        once.let_go(tx, layout, spec, range(low, high + 1))
+        _run_what_waited(tx, layout, trigger, [(low, high)], cause)
+
+
+def _due_among(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> list[int]:
+    """Return those of the rows on which a trigger has been waiting: its `on` keys changed and it has not run."""
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
+            f"WHERE {in_ranges(layout.row, part)} AND {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
+        )
+        found += [int(row[0]) for row in tx.execute(sql)]
+    return found
+
+
+def _by_priority(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
+) -> dict[int, list[int]]:
+    """Group rows by the priority of their tasks: the trigger's number, a key's value, or what the cascade inherits."""
+    rows, is_background = list(rows), cause.is_background
+    if spec.priority is None:
+        return {cause.priority: rows}
+    if not isinstance(spec.priority, str):
+        return {level_of(spec.priority, is_background=is_background): rows}
+    key = layout.table.keys[spec.priority]
+    groups: dict[int, list[int]] = {}
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row}, {layout.inherited_value(key.name)} FROM {layout.joined([key.name])} "
+            f"WHERE {in_ranges(layout.row, part)}"
+        )
+        for row, stored in tx.execute(sql):
+            value = key.decode(stored)
+            value = value.value if isinstance(key.codec, EnumCodec) and value is not None else value
+            given = value if isinstance(value, int | float) else 0
+            level = level_of(given, is_background=is_background)
+            groups.setdefault(level, []).append(row)
+    return groups
+
+
+def _log_vectors(tx: Transaction, layout: Layout, written: Written) -> None:
+    for key in layout.array_keys:
+        if key.name in written.changed and key.name not in layout.versioned:
+            _log(tx, layout, key.name, written.changed[key.name])
+
+
+def _log(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> None:
+    log_vectors(tx, f"{layout.table.name}.{key}", rows)

@@ -1,0 +1,426 @@
+"""The transaction that ends a claim: results, what they cause, and the tasks' completion. All of it, or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, ranges_of
+from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
+from motion.faults import reach
+from motion.persistence.changes.cascade import fire
+from motion.persistence.changes.claims import Claim, Step, Tasks
+from motion.persistence.changes.failures import fail, lose
+from motion.persistence.changes.isolation import Check, Left, told
+from motion.persistence.changes.operations import Operation, apply_operations, merged
+from motion.persistence.changes.results import (
+    Derived,
+    Source,
+    replace_pages,
+    replace_rows,
+    set_mark,
+    write_values,
+    write_versioned,
+)
+from motion.persistence.database import Database
+from motion.persistence.layout import mark_of
+from motion.persistence.numbers import last_number, next_number
+from motion.persistence.rows.exact import Question, ask
+from motion.persistence.rows.inputs import Inputs, read_fences
+from motion.persistence.rows.written import Written
+from motion.persistence.states import versions
+from motion.persistence.stored_graph import origin_of
+from motion.persistence.tasks import events, leases, memos, once, queue
+from motion.persistence.tasks.discards import note_called_again
+from motion.persistence.tasks.growing_texts import Grows
+from motion.tracebacks import last_line
+
+logger = logging.getLogger(__name__)
+
+SHOWN_CHAIN = 6
+
+
+@dataclass
+class Commit:
+    """The end of a claim, ready to be applied in a transaction.
+
+    Attributes:
+        claim: of the tasks that hold the rows.
+        inputs: the rows whose outcome it is.
+        read_at: the number of the last change when the inputs were read: if it still is, no fence can have moved.
+        superseded: row -> number of rows left to a newer change's task.
+        left: rows of the same tasks that are still to be done, ascending: they stay claimed.
+        rest: their tasks, after `apply`; None where the claim is not held any more.
+    """
+
+    database: Database
+    claim: Claim
+    inputs: Inputs
+    read_at: int
+    superseded: Mapping[int, int]
+    steps: Sequence[Step]
+    left: Sequence[int] = ()
+    rest: Sequence[Task] | None = None
+    lost: Mapping[int, str] = field(default_factory=dict)
+    """Rows that are called again, by their position among the inputs, with what they would not read as they did."""
+    once: int = 0
+    """Of a trigger that acts once on a row: the number under which the run is noted there."""
+
+    @property
+    def tasks(self) -> Tasks:
+        return self.claim.tasks
+
+    def apply(self, tx: Transaction) -> None:
+        """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
+        self.rest, self.lost = None, {}
+        if not leases.still_claimed(tx, self.tasks):
+            return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
+        claim = self.claim.under(self.database.layouts)
+        if claim is None:
+            if self.once:
+                self._note_success(tx, next_number(tx))
+            queue.release(tx, self.tasks)
+            return
+        done, self.rest = queue.part(tx, self.tasks, self.left)
+        part = replace(self, claim=replace(claim, tasks=Tasks(done)))
+        part._apply(tx)
+        self.lost = part.lost
+
+    def _apply(self, tx: Transaction) -> None:
+        if not (self.once or self._is_version_current(tx)):
+            if self.claim.is_candidate and not self._is_candidate(tx):
+                queue.remove(
+                    tx, [task.task for task in self.tasks]
+                )  # parts of a task that was dropped
+            else:
+                queue.release(tx, self.tasks)
+            return
+        kept = self._isolated(tx, self._kept(tx))
+        reach("task.fenced")
+        number = next_number(tx)
+        self._leave(tx, self.superseded, number)
+        if self.claim.spec.is_columnar:
+            self._write_columns(tx, kept, number)
+        else:
+            self._write_items(tx, kept, number)
+        self._write_freely(tx, kept)
+        self._write_memos(tx)
+        reach("task.effects")
+        self._end(tx, kept, number)
+        reach("task.completed")
+
+    def _is_left_to_other_code(self, tx: Transaction) -> bool:
+        """Whether a trigger of the chain has been replaced since, and its new code is to make these outputs: what the old
+        code gave would stand for it. Otherwise that counts as the old code's, and as stale."""
+        triggers = self.database.graph.triggers
+        replaced = [
+            step.spec.name
+            for step in self.steps
+            if step.spec.name in triggers
+            and triggers[step.spec.name].fingerprint != step.spec.fingerprint
+        ]
+        return any(queue.has_others_on(tx, name, self.tasks) for name in replaced)
+
+    def _write_memos(self, tx: Transaction) -> None:
+        first = self.steps[0]
+        if first.named:
+            rows = {
+                self.inputs.rows[i]: digest
+                for i, digest in first.named.items()
+                if i not in first.errors
+            }
+            memos.write(tx, self.claim.chain.layout, first.spec, first.fresh, rows)
+
+    def _is_candidate(self, tx: Transaction) -> bool:
+        """Whether the version that the outputs are for is still on its way to be live."""
+        component = self.claim.spec.component or ""
+        return bool(versions.candidate_version(tx, component) == self.tasks[0].version)
+
+    def _is_version_current(self, tx: Transaction) -> bool:
+        for component, version in self.claim.pins.items():
+            is_built = self.claim.is_candidate and component == self.claim.spec.component
+            current = (versions.candidate_version if is_built else versions.live_version)(
+                tx, component
+            )
+            if current != version:
+                return False
+        return True
+
+    def _kept(self, tx: Transaction) -> Sequence[int]:
+        """Return the rows that are as they were when they were read; none where other code is to make these outputs. What
+        was done outside of the store stands, whatever has changed since, unless the row is gone."""
+        if self.once:
+            return self._still_there(tx)
+        if self._is_left_to_other_code(tx):
+            return ()
+        if last_number(tx) == self.read_at:
+            return range(len(self.inputs.rows))
+        now = read_fences(tx, self.claim.chain, self.inputs.rows)
+        moved = {
+            i for i, row in enumerate(self.inputs.rows) if now.get(row) != self.inputs.fences[i]
+        }
+        for step in self.steps:
+            for left in step.writes:  # what rows of one batch left holds for all of them or none
+                together = {step.called[place] for place in left.rows}
+                moved |= together if together & moved else set()
+        return [i for i in range(len(self.inputs.rows)) if i not in moved]
+
+    def _still_there(self, tx: Transaction) -> Sequence[int]:
+        """Return the rows that a call was begun on and that are still the same rows, with those that no call is needed for
+        and that are as they were."""
+        rows, called = self.inputs.rows, set(self.steps[0].called)
+        mine = self._held(tx, called)
+        now = read_fences(tx, self.claim.chain, rows)
+        is_same = [
+            now.get(row) == fence for row, fence in zip(rows, self.inputs.fences, strict=True)
+        ]
+        return [i for i in range(len(rows)) if (i in mine if i in called else is_same[i])]
+
+    def _held(self, tx: Transaction, of: Iterable[int]) -> set[int]:
+        """Return those of rows that are the very rows that the run was begun on."""
+        layout, rows = self.claim.chain.layout, {self.inputs.rows[i]: i for i in of}
+        return {
+            rows[row] for row in once.held(tx, layout, self.claim.spec, sorted(rows), self.once)
+        }
+
+    def _note_success(self, tx: Transaction, number: int) -> None:
+        """Note on which rows it has done what it does once, of those that are still the same."""
+        step = self.steps[0]
+        acted = self._held(
+            tx, [i for i in step.called if i not in step.errors and i not in self.lost]
+        )
+        if acted:
+            mark = mark_of(number, origin_of(tx, self.claim.spec, self.claim.version))
+            rows = sorted(self.inputs.rows[i] for i in acted)
+            once.end(tx, self.claim.chain.layout, self.claim.spec, rows, mark)
+
+    def _isolated(self, tx: Transaction, kept: Sequence[int]) -> Sequence[int]:
+        """Return those of the rows that would read the same now, after the runs before them; note the others."""
+        step, spec = self.steps[0], self.claim.spec
+        if not step.writes or self.claim.is_candidate:
+            return kept
+        is_same = last_number(tx) == self.read_at
+        layouts, still = self.database.layouts, set(kept)
+        check = Check(None if is_same else lambda asked: ask(tx, layouts[asked.table], asked))
+        lefts = {step.called[left.rows.start]: left for left in step.writes}
+        lost: dict[int, str] = {}
+        for i in range(len(self.inputs.rows)):
+            rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
+            if rows and rows <= still - step.errors.keys():
+                why = self._lost_by(check, spec, lefts[i])
+                if why is None:
+                    check.commit(lefts[i])
+                else:
+                    lost |= dict.fromkeys(rows, told(why))
+                    still -= rows
+            if i in still and i not in step.errors and (spec.sets or spec.sets_table):
+                row_id = None if spec.sets_table else self.inputs.names[i][0]
+                check.give(spec.sets_table or spec.table, row_id)
+        self.lost = lost
+        return kept if not lost else sorted(still)
+
+    def _lost_by(self, check: Check, spec: TriggerSpec, left: Left) -> Question | str | None:
+        is_isolated = spec.isolated if spec.isolated is not None else bool(left.operations)
+        return check.lost_by(left.reads) if is_isolated else None
+
+    # -- values --
+
+    def _write_columns(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        layout = self.claim.chain.layout
+        rows = _chosen(self.inputs.rows, kept)
+        derived = [self._derived(tx, position, kept, number) for position in range(len(self.steps))]
+        if self.claim.spec.is_versioned:
+            written = write_versioned(tx, layout, rows, derived[0], self.claim.version, number)
+            if self.claim.is_candidate:
+                return  # nobody sees these before the switch, so nothing follows from them yet
+        else:
+            written = write_values(tx, layout, rows, derived, number)
+        names = [step.spec.name for step in self.steps]
+        for part in self._by_task(written):
+            row = next(iter(part.changed.values()))[0]
+            fire(tx, self.database.layouts, part, self.claim.cause(row, number), except_for=names)
+
+    def _derived(self, tx: Transaction, position: int, kept: Sequence[int], number: int) -> Derived:
+        step, spec = self.steps[position], self.steps[position].spec
+        origin = origin_of(tx, spec, self.claim.version)
+        place = len(self.claim.chain.fenced) + position
+        before = [fence[place] for fence in self.inputs.fences]
+        if spec.is_versioned:  # compared with the marks of other versions, so as of its input
+            after = [mark_of(on, origin) for on in self.inputs.on_numbers]
+        else:  # the fence holds, so no change of an `on` key is newer; and this number has a time
+            after = [mark_of(number, origin)] * len(before)
+        if len(step.met) < len(before):
+            after = [mark if i in step.met else before[i] for i, mark in enumerate(after)]
+        columns = [_chosen(column, kept) for column in step.columns]
+        old = [_chosen(self.inputs.outputs[key], kept) for key in spec.sets]
+        return Derived(spec, columns, old, _chosen(after, kept))
+
+    def _by_task(self, written: Written) -> list[Written]:
+        """Split what was written by the task that each row belongs to, so that each change waits for its own work."""
+        if len(self.tasks) == 1 or not written.changed:
+            return [written] if written.changed else []
+        parts: dict[int, Written] = {}
+        for noted, kind in ((written.changed, "changed"), (written.arrived, "arrived")):
+            for key, rows in noted.items():
+                for row in rows:
+                    part = parts.setdefault(self.tasks.of(row).task, Written(written.layout))
+                    getattr(part, kind).setdefault(key, []).append(row)
+        return list(parts.values())
+
+    # -- pages, rows of another table, free writes --
+
+    def _write_items(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        step, spec, layouts = self.steps[0], self.claim.spec, self.database.layouts
+        if spec.event:
+            met = [self.inputs.rows[i] for i in kept if i in step.met]
+            events.end(tx, spec.table, met)
+            return
+        origin = origin_of(tx, spec, self.claim.version)
+        if self.once:
+            self._note_success(tx, number)
+        for i in kept:
+            if i not in step.met:
+                continue
+            row = self.inputs.rows[i]
+            cause = self.claim.cause(row, number)
+            items = (
+                step.outcomes.items[step.places[i]]
+                if i in step.places and step.outcomes.items
+                else []
+            )
+            source = Source(row, self.inputs.names[i], self.inputs.on_numbers[i])
+            if spec.page:
+                fire(tx, layouts, replace_pages(tx, layouts, spec, source, items, cause), cause)
+            elif spec.sets_table:
+                fire(tx, layouts, replace_rows(tx, layouts, spec, source, items, cause), cause)
+            set_mark(tx, self.claim.chain.layout, spec, row, mark_of(number, origin))
+
+    def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
+        """Make the writes that the user's code left with its view."""
+        if self.claim.is_candidate:
+            return
+        still = set(kept)
+        for step in self.steps:
+            of_task: dict[int, list[Operation]] = {}
+            for left in step.writes:
+                whose = {step.called[place] for place in left.rows} & step.met & still
+                if whose and left.operations:
+                    task = self.tasks.of(self.inputs.rows[min(whose)])
+                    of_task.setdefault(task.low, []).extend(left.operations)
+            for low, operations in of_task.items():
+                # A number of its own: what was written for the rows is not derived from it.
+                cause = self.claim.cause(low, next_number(tx))
+                reach("task.written")
+                self._apply_freely(
+                    tx, cause.through(step.spec.name), merged(self.database.layouts, operations)
+                )
+
+    def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
+        if len(cause.chain) > MAX_DEPTH:
+            raise CascadeTooDeep(cause.chain[-SHOWN_CHAIN:], MAX_DEPTH)
+        apply_operations(tx, self.database.layouts, operations, cause)
+
+    # -- the tasks' end --
+
+    def _end(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        """Complete the tasks; rows that failed, or were superseded meanwhile, go on as tasks of their own."""
+        still = set(kept)
+        if self.claim.spec.grows_text:
+            self._end_texts(tx, kept)
+        for step in self.steps:
+            given_up = [
+                f"{self._named(i)}: {last_line(error)}"
+                for i, error in step.errors.items()
+                if i in still and self._set_aside(tx, step, i, error, number)
+            ]
+            if given_up:
+                message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
+                logger.warning(message, step.spec.name, len(given_up), given_up[0])
+        gone = [i for i in range(len(self.inputs.rows)) if i not in still and i not in self.lost]
+        self._go_on(tx, [self.inputs.rows[i] for i in gone], number)
+        self._call_again(tx, number)
+        woken = {
+            name for step in self.steps for name in self.database.graph.woken_by(step.spec.name)
+        }
+        queue.complete(tx, self.tasks, sorted(woken))
+
+    def _call_again(self, tx: Transaction, number: int) -> None:
+        """Let rows be called again that would not read the same; those that this has happened to too often are set aside."""
+        spec = self.claim.spec
+        for i, why in self.lost.items():
+            row = self.inputs.rows[i]
+            task = self.tasks.of(row)
+            alone = queue.add_alone(tx, spec, row, self.claim.cause(row, number), task.version)
+            conflicts = task.conflicts + 1
+            if conflicts < CONFLICTS_ALLOWED and spec.once != "at_most":
+                queue.call_again(tx, alone, conflicts, task.attempts)
+            else:
+                error = str(AlwaysChanged(spec.name, why, conflicts))
+                queue.bury(
+                    tx, alone, task.attempts, f"AlwaysChanged: {error}", self._shown(spec, i)
+                )
+        if self.lost:
+            note_called_again(tx, spec.name, len(self.lost))
+
+    def _end_texts(self, tx: Transaction, kept: Sequence[int]) -> None:
+        name, inputs = self.claim.spec.name, self.inputs
+        texts = {i: Grows(name, inputs.rows[i], inputs.on_numbers[i]) for i in kept}
+        failed = [text for i, text in texts.items() if i in self.steps[0].errors]
+        self.database.growing.settle(tx, texts.values(), failed)
+
+    def _go_on(self, tx: Transaction, rows: Sequence[int], number: int) -> None:
+        """See to rows that were superseded meanwhile; those that are deleted need nothing."""
+        chain = self.claim.chain
+        places = [chain.fenced.index(key) for key in self.claim.spec.on]
+        fences = read_fences(tx, chain, rows) if rows else {}
+        newest = {row: max(fence[place] for place in places) for row, fence in fences.items()}
+        self._leave(tx, newest, number)
+
+    def _leave(self, tx: Transaction, newest: Mapping[int, int], number: int) -> None:
+        """Leave rows to the task of the change that has superseded this one. Where there is none, as the change has not
+        made its tasks yet (a switch makes them part by part), or is not newer, they run once more as tasks of their own.
+
+        Args:
+            newest: row -> the number of that change.
+        """
+        alone: dict[int, list[int]] = {}
+        for row, newer in newest.items():
+            task = self.tasks.of(row)
+            if newer <= task.number or not queue.link_newer(tx, task, row, newer):
+                alone.setdefault(task.task, []).append(row)
+        for rows in alone.values():
+            cause, version = self.claim.cause(rows[0], number), self.tasks.of(rows[0]).version
+            queue.enqueue(tx, self.claim.spec, ranges_of(rows), cause, version=version)
+
+    def _set_aside(self, tx: Transaction, step: Step, i: int, error: str, number: int) -> bool:
+        """Let a failed row go its own way; return whether the trigger gives up on it."""
+        row, spec = self.inputs.rows[i], step.spec
+        task = self.tasks.of(row)
+        is_first = step is self.steps[0]
+        alone = queue.add_alone(
+            tx, spec, row, self.claim.cause(row, number), task.version if is_first else None
+        )
+        shown = self._shown(spec, i)
+        if i in step.lost:
+            return lose(tx, alone, task if is_first else None, error, shown)
+        before = task.attempts if is_first else 0
+        return fail(tx, spec, alone, before, error, shown, self._named(i))
+
+    def _shown(self, spec: TriggerSpec, i: int) -> str:
+        """Return what a trigger was given for a row, as dead letters tell it."""
+        given = {key: self.inputs.keys[key][i] for key in spec.arguments if key in self.inputs.keys}
+        return ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
+
+    def _named(self, i: int) -> str:
+        """Return a row as logs name it."""
+        table = self.claim.chain.layout.table
+        name = zip(table.primary_key, self.inputs.names[i], strict=True)
+        return f"{table.name} {' '.join(f'{key}={shortened(value)}' for key, value in name)}"
+
+
+def _chosen(values: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:
+    return values if len(kept) == len(values) else [values[i] for i in kept]

@@ -1,0 +1,205 @@
+"""Followers: the rows that look up, or hold in a window, what changes in another row, found by the keys that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.lookups import Lookup
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import Cause
+from motion.definitions.windows import Window
+from motion.persistence.changes import sweeps
+from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
+
+AT_ONCE = 500
+"""Rows that are made due in the write that changes what they look up; more are left to a sweep."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a change makes due in one trigger's table.
+
+    Attributes:
+        rows: those that are few enough to be made due at once.
+        is_swept: whether more are left to a sweep.
+    """
+
+    rows: Sequence[int]
+    is_swept: bool = False
+
+
+def followed(
+    tx: Transaction,
+    target: Layout,
+    layout: Layout,
+    spec: TriggerSpec,
+    lookup: Lookup,
+    rows: Sequence[int],
+    cause: Cause,
+    below: Callable[[Sequence[int]], Sequence[int]],
+) -> Followed:
+    """Find the rows of a trigger that look up rows which have changed, or begin a sweep over them.
+
+    Args:
+        target: of the rows that have changed.
+        below: returns the rows that inherit the key by which those given look up.
+    """
+    found = _looking_up(tx, target, layout, lookup, rows)
+    if found is not None:
+        found = list(below(found))
+    if found is not None and len(found) <= AT_ONCE:
+        return Followed(found)
+    ids = _ids(tx, target, rows)
+    value: Stored = ids[0] if len(ids) == 1 else None
+    sweeps.begin(tx, layout, spec, lookup.by, value, cause.change, cause.number)
+    return Followed((), is_swept=True)
+
+
+def _looking_up(
+    tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int]
+) -> list[int] | None:
+    """Return the rows that hold the ids of changed rows themselves; None where they are too many."""
+    is_first = "".join(f" AND r.{quoted(page)} = 0" for page in target.table.page_keys)
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.id "
+            f"WHERE {in_ranges(target.row, part)}{is_first} LIMIT ?"
+        )
+        found += [int(row[0]) for row in tx.execute(sql, (AT_ONCE + 1 - len(found),))]
+        if len(found) > AT_ONCE:
+            return None
+    return found
+
+
+def _ids(tx: Transaction, target: Layout, rows: Sequence[int]) -> list[Stored]:
+    """Return the ids of changed rows; of many that there are several."""
+    found: dict[Stored, None] = {}
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT DISTINCT r.id FROM {target.base} r WHERE {in_ranges(target.row, part)} LIMIT 2"
+        )
+        found |= dict.fromkeys(row[0] for row in tx.execute(sql))
+        if len(found) > 1:
+            break
+    return list(found)
+
+
+# -- windows --
+
+Place = tuple[Stored, Stored, Stored]
+"""An entity, and the first and the last place in its order where something has changed."""
+
+
+def take_left(tx: Transaction, table: str) -> dict[str, list[Place]]:
+    """Return the places that rows of a table have left since this was asked last, by the key that tells entities apart."""
+    sql = "SELECT key, value, MIN(place), MAX(place) FROM motion_left WHERE source = ? GROUP BY key, value"
+    found: dict[str, list[Place]] = {}
+    for key, entity, first, last in tx.execute(sql, (table,)).fetchall():
+        found.setdefault(key, []).append((entity, first, last))
+    if found:
+        tx.execute("DELETE FROM motion_left WHERE source = ?", (table,))
+    return found
+
+
+class Changed:
+    """Rows of a table that have changed, and the rows whose windows hold them, or held them where they were.
+
+    Args:
+        changed: key -> the rows in which it has changed.
+        left: key that tells entities apart -> the places that rows have left.
+    """
+
+    def __init__(
+        self,
+        tx: Transaction,
+        target: Layout,
+        changed: Mapping[str, Sequence[int]],
+        left: Mapping[str, Sequence[Place]],
+    ) -> None:
+        self._tx, self._target, self._changed, self._left = tx, target, changed, left
+        self._known: dict[Any, Any] = {}
+
+    def holding(
+        self, layout: Layout, spec: TriggerSpec, window: Window, made: range, cause: Cause
+    ) -> Followed:
+        """Find the rows of a trigger whose windows hold a change, or begin sweeps over them.
+
+        Args:
+            made: rows that are new, which are due by themselves.
+        """
+        keys = tuple(key for key in window.held_keys if key in self._changed)
+        where = keys, window.other_by, window.other_order
+        if where not in self._known:
+            self._known[where] = self._places(keys, window)
+        like = (
+            where,
+            layout.table.name,
+            window.own_by,
+            window.own_order,
+            window.within_ms,
+            window.rows,
+        )
+        if like not in self._known:
+            self._known[like] = _holding_any(self._tx, layout, window, self._known[where], made)
+        rows, swept = self._known[like]
+        for entity in swept:
+            sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause.change, cause.number)
+        return Followed(rows, bool(swept))
+
+    def _places(self, keys: Sequence[str], window: Window) -> list[Place]:
+        """Return where changes are, for each entity."""
+        by, at = f"r.{quoted(window.other_by)}", f"r.{quoted(window.other_order)}"
+        rows = self._changed[keys[0]] if len(keys) == 1 else ()
+        if len(keys) > 1:
+            rows = sorted(set().union(*(self._changed[key] for key in keys)))
+        found: dict[Stored, tuple[Any, Any]] = {}
+        for part in parts_of(rows):
+            sql = (
+                f"SELECT {by}, MIN({at}), MAX({at}) FROM {self._target.base} r WHERE {in_ranges(self._target.row, part)} "
+                f"AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by}"
+            )
+            for entity, first, last in self._tx.execute(sql):
+                known = found.get(entity, (first, last))
+                found[entity] = min(known[0], first), max(known[1], last)
+        places: list[Place] = [(each, first, last) for each, (first, last) in found.items()]
+        return [*places, *self._left.get(window.other_by, ())]
+
+
+def _holding_any(
+    tx: Transaction, layout: Layout, window: Window, places: Sequence[Place], made: range
+) -> tuple[list[int], list[Stored]]:
+    """Return the rows whose windows may hold any of these places, and the entities that have too many of them."""
+    rows: list[int] = []
+    swept: list[Stored] = []
+    for place in places:
+        found = _holding(tx, layout, window, place, made)
+        if len(found) > AT_ONCE:
+            swept.append(place[0])
+        else:
+            rows += found
+    return rows, swept
+
+
+def _holding(
+    tx: Transaction, layout: Layout, window: Window, place: Place, made: range
+) -> list[int]:
+    """Return the rows whose windows may hold a place, one more than are made due at once at most."""
+    at = f"r.{quoted(window.own_order)}"
+    until = "" if window.within_ms is None else f" AND {at} < ? + {window.within_ms}"
+    entity, first, last = place
+    values = [entity, first, *([last] if until else []), made.start, made.stop]
+    limit = AT_ONCE + 1
+    if window.rows is not None and first == last:  # the next ones, behind those at the same place
+        own = f"r.{quoted(window.own_by)} = ? AND {at} = ?"
+        ties = tx.execute(f"SELECT COUNT(*) FROM {layout.base} r WHERE {own}", (entity, first))
+        limit = min(limit, window.rows + int(ties.fetchone()[0]))
+    sql = (
+        f"SELECT {layout.row} FROM {layout.base} r WHERE r.{quoted(window.own_by)} = ? AND {at} >= ?{until} "
+        f"AND NOT ({layout.row} >= ? AND {layout.row} < ?) ORDER BY {at}, r.id LIMIT ?"
+    )
+    return [int(row[0]) for row in tx.execute(sql, (*values, limit))]

@@ -1,0 +1,286 @@
+"""Writes from outside a trigger's result: `set`, `set_many`, `delete`, alone, in a transaction or inside a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.graph import Graph
+from motion.definitions.schema import Table
+from motion.definitions.tasks import Cause
+from motion.errors import RowChanged
+from motion.faults import reach
+from motion.persistence.changes.cascade import delete, fire
+from motion.persistence.layout import Layout
+from motion.persistence.layouts import Layouts
+from motion.persistence.numbers import next_number
+from motion.persistence.rows.ids import filled_ids
+from motion.persistence.rows.kept_ids import KeptIds
+from motion.persistence.rows.reading import ids_by_value, row_numbers, shown_values
+from motion.persistence.rows.writing import write_rows
+from motion.persistence.rows.written import Columns, Inlined, Written
+
+
+@dataclass(frozen=True)
+class SetOperation:
+    """Rows of one table that give values for the same keys, encoded and checked.
+
+    Attributes:
+        expected: of one row: what it is to show of each key, or nothing is written; None: whatever.
+    """
+
+    table: str
+    columns: Columns
+    count: int
+    is_forced: bool = False
+    inlined: Sequence[Inlined] = ()
+    expected: Mapping[str, Stored] | None = None
+
+
+@dataclass(frozen=True)
+class DeleteOperation:
+    """Rows, each with all its pages."""
+
+    table: str
+    ids: Sequence[Stored]
+
+
+@dataclass(frozen=True)
+class MatchOperation:
+    """Rows that are named by another key than the id, and the removal of those that were not given: which rows these are
+    is seen when the write is made.
+
+    Attributes:
+        parts: columns, and how many rows they have.
+        by: the key that names a row; None: the id.
+        prune: among the given values of this key, rows that were not given go; None: none do.
+    """
+
+    table: str
+    parts: Sequence[tuple[Columns, int]]
+    by: str | None = None
+    prune: str | None = None
+
+
+Operation = SetOperation | DeleteOperation | MatchOperation
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What operations did.
+
+    Attributes:
+        number: of the change.
+        ids: the ids of each operation's rows.
+        tasks: how many tasks follow from them; 0: the change is done.
+    """
+
+    number: int
+    ids: list[list[Any]]
+    tasks: int
+
+
+def merged(layouts: Layouts, operations: Sequence[Operation]) -> list[Operation]:
+    """Return operations with neighbours that set the same keys of one row each put together: of several that set one row,
+    the last counts."""
+    whole: list[Operation] = []
+    for like, group in groupby(operations, _likeness):
+        alike = list(group)
+        sets = [each for each in alike if isinstance(each, SetOperation)]
+        if like is None or len(sets) < 2:
+            whole += alike
+            continue
+        table, keys = like
+        names = [key for key in layouts[table].table.primary_key if key in keys]
+        rows = {tuple(each.columns[key][0] for key in names): each for each in sets}
+        columns = {key: [each.columns[key][0] for each in rows.values()] for key in keys}
+        whole.append(SetOperation(table, columns, len(rows)))
+    return whole
+
+
+def _likeness(operation: Operation) -> tuple[str, tuple[str, ...]] | None:
+    """Return what operations have in common that can be put together; None of one that stands alone."""
+    if not isinstance(operation, SetOperation) or operation.count != 1:
+        return None
+    stands_alone = operation.is_forced or operation.inlined or operation.expected is not None
+    if stands_alone or operation.columns.get("id", (None,))[0] is None:
+        return None
+    return operation.table, tuple(operation.columns)
+
+
+def apply_operations(
+    tx: Transaction, layouts: Layouts, operations: Sequence[Operation], cause: Cause
+) -> Applied:
+    """Do operations in order, with all that they cause.
+
+    Each has a number of its own: what was derived from one does not count as derived from the next.
+    """
+    ids: list[list[Any]] = []
+    tasks = 0
+    for operation in _each(tx, layouts, _joined(operations)):
+        own = replace(cause, number=next_number(tx)) if ids else cause
+        found, fired = _apply(tx, layouts, operation, own)
+        ids.append(found)
+        tasks += fired
+    return Applied(cause.change, ids, tasks)
+
+
+def _joined(operations: Sequence[Operation]) -> Iterator[Operation]:
+    """Give operations in order; deletes of one table that follow each other as one, as each costs what a hundred rows do."""
+    for table, group in groupby(operations, _deleted_from):
+        several = list(group)
+        if table is None or len(several) == 1:
+            yield from several
+        else:
+            deletes = (each for each in several if isinstance(each, DeleteOperation))
+            ids = dict.fromkeys(row_id for each in deletes for row_id in each.ids)
+            yield DeleteOperation(table, tuple(ids))
+
+
+def _deleted_from(operation: Operation) -> str | None:
+    return operation.table if isinstance(operation, DeleteOperation) else None
+
+
+def _each(
+    tx: Transaction, layouts: Layouts, operations: Iterable[Operation]
+) -> Iterator[SetOperation | DeleteOperation]:
+    """Give operations one by one, each that matches rows as what it comes to once those before it are done."""
+    for operation in operations:
+        if isinstance(operation, MatchOperation):
+            yield from _matched(tx, layouts[operation.table], operation)
+        else:
+            yield operation
+
+
+def _matched(
+    tx: Transaction, layout: Layout, operation: MatchOperation
+) -> Iterator[SetOperation | DeleteOperation]:
+    kept = KeptIds()
+    values: set[Stored] = set()
+    for columns, count in operation.parts:
+        named = named_columns(tx, layout, columns, count, operation.by)
+        if "id" not in named:
+            named = {**named, "id": filled_ids(tx, layout, None, count)}
+        yield from by_pattern(layout.table, named, count)
+        if operation.prune is not None:
+            kept.add(tx, named["id"])
+            values.update(columns.get(operation.prune, ()))
+    if operation.prune is None:
+        return
+    for value in values - {None}:
+        gone = kept.others(tx, layout, operation.prune, value)
+        if gone:
+            yield DeleteOperation(operation.table, gone)
+    kept.forget(tx)
+
+
+def named_columns(
+    tx: Transaction, layout: Layout, columns: Columns, count: int, by: str | None
+) -> Columns:
+    """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be lost, as rows
+    that give different keys are written apart."""
+    if by is not None:
+        values = columns[by]
+        known = ids_by_value(tx, layout, by, values)
+        fresh = [value for value in dict.fromkeys(values) if value not in known]
+        made = filled_ids(tx, layout, None, len(fresh))
+        known |= dict(zip(fresh, made, strict=True))
+        return {**columns, "id": [known[value] for value in values]}
+    if any(None in values for key, values in columns.items() if key != "id"):
+        return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
+    return columns
+
+
+def by_pattern(table: Table, columns: Columns, count: int) -> list[SetOperation]:
+    """Return the writes of rows of which each has an id: one for each set of keys that they give.
+
+    Rows with the same name are written in the order given.
+    """
+    if not any(None in column for column in columns.values()):
+        return [SetOperation(table.name, columns, count)]
+    names = _repeated_names(table, columns, count)
+    operations: list[SetOperation] = []
+    groups: dict[tuple[str, ...], list[int]] = {}
+    written_as: dict[Any, tuple[str, ...]] = {}
+    for i in range(count):
+        pattern = pattern_of(columns, i)
+        if names and written_as.get(names[i], pattern) != pattern:
+            operations += [chosen_rows(table, columns, *group) for group in groups.items()]
+            groups, written_as = {}, {}
+        if names:
+            written_as[names[i]] = pattern
+        groups.setdefault(pattern, []).append(i)
+    return operations + [chosen_rows(table, columns, *group) for group in groups.items()]
+
+
+def pattern_of(columns: Columns, i: int) -> tuple[str, ...]:
+    """Return the keys that a row gives."""
+    return tuple([name for name, values in columns.items() if values[i] is not None])
+
+
+def chosen_rows(
+    table: Table, columns: Columns, pattern: Sequence[str], rows: Sequence[int]
+) -> SetOperation:
+    if len(rows) == 1:
+        return SetOperation(table.name, {name: (columns[name][rows[0]],) for name in pattern}, 1)
+    chosen = {name: [columns[name][i] for i in rows] for name in pattern}
+    return SetOperation(table.name, chosen, len(rows))
+
+
+def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[Stored, ...]]:
+    """Return the rows' names, id and page keys, if some row is named twice; otherwise nothing."""
+    pages = [columns.get(page, [None] * count) for page in table.page_keys]
+    shown = [[value or 0 for value in page] for page in pages]
+    names = list(zip(columns["id"], *shown, strict=True))
+    return names if len(set(names)) < count else []
+
+
+def _apply(
+    tx: Transaction, layouts: Layouts, operation: SetOperation | DeleteOperation, cause: Cause
+) -> tuple[list[Any], int]:
+    layout = layouts[operation.table]
+    if isinstance(operation, DeleteOperation):
+        rows = row_numbers(tx, layout, operation.ids)
+        delete(tx, layouts, Written(layout, rows), cause)
+        reach("delete.made")
+        return list(operation.ids), 1  # or more, or none: deletions are not followed so far
+    if operation.expected is not None:
+        _check_unchanged(tx, layout, operation.expected)
+    written = write_rows(
+        tx,
+        layout,
+        operation.columns,
+        operation.count,
+        cause.number,
+        is_forced=operation.is_forced,
+        inlined=_in_force(layouts.graph, operation.inlined) if operation.inlined else (),
+        since=cause.change if cause.task is None else cause.number,
+    )
+    reach("set.written")
+    tasks = fire(tx, layouts, written, cause)
+    reach("set.fired")
+    return written.ids, tasks
+
+
+def _check_unchanged(tx: Transaction, layout: Layout, expected: Mapping[str, Stored]) -> None:
+    """Raise `RowChanged` where a row does not show what it is expected to."""
+    name = [expected[key] for key in layout.table.primary_key]
+    found = shown_values(tx, layout, name)
+    changed = [key for key, value in (found or {}).items() if value != expected[key]]
+    if found is None or changed:
+        table = layout.table
+        named = zip(table.primary_key, name, strict=True)
+        shown = {key: table.keys[key].decode(value) for key, value in named}
+        raise RowChanged(table.name, shown, changed)
+
+
+def _in_force(graph: Graph, inlined: Sequence[Inlined]) -> Sequence[Inlined]:
+    """Return what was given by triggers as the store has them: another process may have replaced some meanwhile, and
+    what follows from those is left to tasks too."""
+    specs = (graph.triggers.get(each.spec.name) for each in inlined)
+    pairs = zip(inlined, specs, strict=True)
+    return [each for each, _ in takewhile(lambda pair: pair[0].spec == pair[1], pairs)]

@@ -1,0 +1,88 @@
+"""Sweeps: rows that a change elsewhere makes due, where they are too many for the write that changes it.
+
+A sweep is a backfill of its own kind (`persistence.backfills` hands it over part by part). A newer change of what the same
+rows look up joins the one that is under way: it takes its place, and goes round once more behind it, so that there is
+one at a time however often that changes, and no row is older than two rounds. The changes that were joined wait for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import Layout
+
+JOINED_AT_MOST = 100
+"""Changes that wait for one sweep; of more, those that came first are not waited for any more."""
+
+
+def begin(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    by: str,
+    value: Stored,
+    change: int,
+    number: int,
+) -> None:
+    """Keep that the rows that look up by a key are due, where they are older than a change.
+
+    Args:
+        value: of the key; None: all rows.
+        change: from outside, which waits for it.
+        number: of the change that the rows are to be newer than.
+    """
+    last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
+    parameters = msgspec.msgpack.encode([by] if value is None else [by, value])
+    named: tuple[Any, ...] = (spec.name, parameters)
+    like = "trigger = ? AND parameters = ?"
+    sql = f"SELECT change, next FROM motion_backfills WHERE kind = 'sweep' AND {like}"
+    under_way = tx.execute(sql, named).fetchone()
+    first = 0
+    if under_way is not None:
+        first = under_way[1]
+        sql = f"UPDATE motion_backfills SET kind = 'joined' WHERE kind = 'sweep' AND {like}"
+        tx.execute(sql, named)
+        sql = (
+            f"DELETE FROM motion_backfills WHERE kind = 'joined' AND {like} AND change <= (SELECT change "
+            f"FROM motion_backfills WHERE kind = 'joined' AND {like} ORDER BY change DESC LIMIT 1 OFFSET ?)"
+        )
+        tx.execute(sql, (*named, *named, JOINED_AT_MOST))
+    tx.execute(f"DELETE FROM motion_backfills WHERE change = ? AND {like}", (change, *named))
+    tx.execute(
+        "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, parameters, is_forced, kind, "
+        "number, again) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 'sweep', ?, ?)",
+        (
+            change, spec.name, first, last, last, max(last - first, 1), parameters, number,
+            int(under_way is not None),
+        ),
+    )  # fmt: skip
+
+
+def end_round(
+    tx: Transaction, layout: Layout, change: int, trigger: str, parameters: bytes
+) -> None:
+    """Take in that a sweep has come to the last row: it goes round again if another has joined it, or is over."""
+    this, like = "change = ? AND trigger = ? AND parameters = ?", "trigger = ? AND parameters = ?"
+    named, alike = (change, trigger, parameters), (trigger, parameters)
+    again = tx.execute(f"SELECT again FROM motion_backfills WHERE {this}", named).fetchone()[0]
+    if again:
+        last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
+        sql = (
+            f"UPDATE motion_backfills SET next = 0, last = ?, remaining = ?, again = 0 WHERE {this}"
+        )
+        tx.execute(sql, (last, max(last, 1), *named))
+        return
+    tx.execute(  # those that were joined wait for the last tasks, too
+        "INSERT INTO motion_task_changes (task, change) SELECT t.task, b.change "
+        "FROM motion_tasks t CROSS JOIN motion_backfills b "
+        "WHERE t.change = ? AND t.trigger = ? AND b.kind = 'joined' AND b.trigger = ? AND b.parameters = ? "
+        "ON CONFLICT (change, task) DO NOTHING",
+        (change, trigger, *alike),
+    )
+    sql = f"DELETE FROM motion_backfills WHERE {like} AND kind IN ('sweep', 'joined')"
+    tx.execute(sql, alike)

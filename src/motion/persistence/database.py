@@ -1,0 +1,564 @@
+"""The database of one store, as its parts see it: tables, graph, layouts, indexes and states over one backend.
+
+Owns no rule of its own beyond keeping these together: the store, a view and a worker all read and write through here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from motion import clock
+from motion.backends.base import Backend, Transaction
+from motion.background.loops import is_new
+from motion.definitions.code import NO_CODE, Code
+from motion.definitions.codecs import Stored, encode_parameter
+from motion.definitions.components import Component, setup_fingerprint
+from motion.definitions.graph import Graph
+from motion.definitions.kept_keys import keepers
+from motion.definitions.schema import Table, TableName, Tables
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import Cause
+from motion.errors import (
+    InvalidArgument,
+    InvalidValue,
+    MotionError,
+    SchemaError,
+    SchemaMismatch,
+    StoreNameTaken,
+    StoreUnavailable,
+    UnknownVersion,
+    shortened,
+)
+from motion.persistence import catalog, ddl, numbers, stored_graph
+from motion.persistence.changes.operations import (
+    Applied,
+    DeleteOperation,
+    Operation,
+    SetOperation,
+    apply_operations,
+)
+from motion.persistence.layout import Layout, Pins, quoted
+from motion.persistence.layouts import Layouts
+from motion.persistence.recompute import backfills, relocation
+from motion.persistence.rows import noted, reading
+from motion.persistence.rows.exact import Found, Question, ask
+from motion.persistence.search.filters import FilterLists
+from motion.persistence.search.indexes import MakeIndex, VectorIndexes
+from motion.persistence.states import format, labels, versions
+from motion.persistence.tasks import backlog, timeline
+from motion.persistence.tasks.awaiting import Awaiting
+from motion.persistence.tasks.costs import CodeName, Cost, Costs
+from motion.persistence.tasks.growing_texts import GrowingTexts
+
+logger = logging.getLogger(__name__)
+
+
+T = TypeVar("T")
+
+Where = str | Mapping[str, Any] | None
+
+
+MISSING = object()
+
+
+class Database:
+    """One store's data. Thread-safe."""
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        make_index: MakeIndex,
+        *,
+        tends_indexes: bool = True,
+        is_named: bool = True,
+    ) -> None:
+        self.runs_code = False
+        """Whether this process runs triggers and fits."""
+
+        self._is_named = is_named
+        self.name, self.backend = name, backend
+        self.tables = Tables({})
+        self.code = NO_CODE
+        self._given: Sequence[Any] = ()
+        self.costs = Costs()
+        self.growing, self.awaiting = GrowingTexts(backend), Awaiting(backend)
+        self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
+        self.filter_lists = FilterLists()
+        self._graph_number = -1
+        self._unavailable_since_s: float | None = None
+        self._noted_ms = 0  # when this process last noted the time beside a change
+        self.layouts = Layouts(Graph(self.tables, ()))
+        self._states: dict[tuple[str, int], Any] = {}
+        self.classes: Mapping[str, type] = {}  # of another process's script, that its states name
+        self._states_lock = threading.Lock()
+        self._opening = (
+            threading.RLock()
+        )  # held while a store is opened, until all here go by what was opened
+        self._taking_in = threading.Lock()
+
+    # -- opening --
+
+    def open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
+        """Make the stored tables and triggers fit what is given; `given=None` keeps the stored triggers, and the
+        code that this process has for them."""
+        with self._opening:
+            self._open(schemas, given)
+        self.backend.call()  # there may be code now for tasks that waited for it
+
+    def _open(self, schemas: Mapping[str, type], given: Sequence[Any] | None) -> None:
+        replaces = given is not None
+        tables = Tables(schemas)
+        kept = self._given if given is None else given
+        code = Code.of(kept, tables)
+        specs = [trigger.spec for trigger in code.triggers.values()]
+        graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
+        looked_up = [trigger.spec for trigger in keepers(tables)]
+
+        def work(tx: Transaction) -> tuple[Graph, int]:
+            before = stored_graph.known_triggers(tx)
+            self._check_name(tx, [spec.name for spec in specs] if replaces else None)
+            found = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
+            tables.stored = stored_graph.table_names(tx)
+            timeline.thin(tx, clock.now_ms())
+            relocation.move_outputs(tx, Layouts(found), before)
+            backfills.begin_where_code_changed(tx, Layouts(found), before)
+            self.indexes.forget_files_ahead(tx)
+            if self.runs_code and replaces:
+                setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
+                labels.request_setups(tx, setups, numbers.last_number(tx))
+            return found, numbers.graph_number(tx)
+
+        found, number = self.backend.write(work)
+        for name, trigger in code.triggers.items():
+            before = self.code.triggers.get(name)
+            if before is not None and before.spec.fingerprint != trigger.spec.fingerprint:
+                self.costs.forget(name)
+        self._forget_states_of(code)
+        with self._taking_in:
+            self.layouts = Layouts(found)
+            self.tables, self.code, self._graph_number = tables, code, number
+            self._given = kept
+
+    def _check_name(self, tx: Transaction, triggers: Sequence[str] | None) -> None:
+        """A folder holds one store: what another one of other code has there is not replaced unsaid.
+
+        Raises:
+            StoreNameTaken: it was put there by what the environment says, which may be said to several.
+        """
+        owner = catalog.take_name(tx, self.name)
+        if owner in (None, self.name) or triggers is None:
+            return
+        if not self._is_named:
+            raise StoreNameTaken(self.name, str(self.backend.folder), str(owner))
+        replaced = sorted(set(stored_graph.active_triggers(tx)) - set(triggers))
+        if replaced:
+            logger.warning(
+                "store %r is opened in the folder of store %r, %s, and replaces its triggers %s",
+                self.name, owner, self.backend.folder, ", ".join(replaced),
+            )  # fmt: skip
+
+    def open_like(self, other: Database) -> None:
+        """Open the store with the schemas and the code that another one of this process, or of its parent, has."""
+        self.runs_code, self._given = other.runs_code, other._given
+        self.open({table.name: table.cls for table in other.tables}, None)
+
+    def open_noted(self) -> None:
+        """Take a store that exists as it is, with the tables that it has noted and without code. Changes nothing."""
+        with self.backend.read() as tx:
+            self.name = ddl.check_format(tx, str(self.backend.folder)) or self.name
+            self.tables = noted.noted_tables(tx)
+        self.refresh()
+
+    def open_reader(self, schemas: Mapping[str, type]) -> None:
+        """Read a store that exists, without changing what it is."""
+        self.tables = Tables(schemas)
+        self.refresh()
+
+    def close(self) -> None:
+        """Keep what is worth keeping, and release all files."""
+        self.indexes.close()
+        self.backend.close()
+
+    def is_same(self, other: Database) -> bool:
+        """Whether both are of the same store, which may be open twice."""
+        return self.backend.folder == other.backend.folder
+
+    def _refresh(self, tx: Transaction, number: int) -> None:
+        """Notice by the graph's number that another process has replaced the triggers."""
+        if number == self._graph_number:
+            return
+        tables = self.tables
+        layouts = Layouts(stored_graph.read_graph(tx, tables))
+        catalog.take_sizes(tx, tables, layouts.graph.triggers.values())
+        with self._taking_in:
+            if (
+                tables is self.tables
+            ):  # else the store was opened again here meanwhile, which has taken it in
+                self.layouts, self._graph_number = layouts, number
+
+    def refresh(self) -> None:
+        """Notice what other processes have changed. For one that only reads: `write` does it by itself."""
+        with self.backend.read() as tx:
+            self._refresh(tx, numbers.graph_number(tx))
+
+    @property
+    def graph(self) -> Graph:
+        return self.layouts.graph
+
+    def layout(self, table: TableName) -> Layout:
+        return self.layouts[self.tables.get(table).name]
+
+    def has_code(self, spec: TriggerSpec) -> bool:
+        """Whether this process has a trigger's code, by its fingerprint: only then may it run it."""
+        code = self.code.triggers.get(spec.name)
+        return code is not None and code.spec.fingerprint == spec.fingerprint
+
+    # -- writing --
+
+    def write(
+        self, work: Callable[[Transaction], T], *, is_durable: bool = True, calls: bool = True
+    ) -> T:
+        """Run `work` in a write transaction, under the graph now in force.
+
+        Args:
+            calls: call who works if there is work.
+        """
+
+        def refreshed(tx: Transaction) -> tuple[T, bool]:
+            self._refresh(tx, numbers.graph_number(tx))
+            result = work(tx)
+            return result, calls and (backlog.has_ready(tx) or backfills.is_any_waiting(tx))
+
+        result, has_work = self._write_noted(refreshed, is_durable=is_durable)
+        if has_work:
+            self.backend.call()
+        return result
+
+    def write_plainly(self, work: Callable[[Transaction], Any]) -> None:
+        """Run `work` in a write transaction under whatever graph: who holds a claim has nothing to do with it, and a
+        process whose schemas are too old to write rows must not keep what it holds."""
+        self.backend.write(work, is_durable=False)
+        self.backend.call()
+
+    def _write_noted(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        """Run `work` in a write transaction. Where it meets triggers on keys that this process is just being told of, as
+        the store is opened again in it, that is waited for, and `work` is run once more."""
+        while True:
+            tables = self.tables
+            try:
+                result = self._write_once(work, is_durable=is_durable)
+                self._tell_whether_available(is_available=True)
+                return result
+            except StoreUnavailable:
+                self._tell_whether_available(is_available=False)
+                raise
+            except SchemaMismatch:
+                with self._opening:
+                    if tables is self.tables:
+                        raise
+
+    def _tell_whether_available(self, *, is_available: bool) -> None:
+        """Say when what made writes fail, such as a full disk, is over. That it is there is said by those it holds up."""
+        since_s = self._unavailable_since_s
+        if not is_available and since_s is None:
+            self._unavailable_since_s = clock.monotonic_s()
+        elif is_available and since_s is not None:
+            self._unavailable_since_s = None
+            if is_new(f"store {self.name!r}", "available"):
+                seconds = clock.monotonic_s() - since_s
+                logger.warning("store %r can be written again, after %.1f s", self.name, seconds)
+
+    def _write_once(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+        """Run `work` in a write transaction; now and then one that also notes when this is, and what calls have taken."""
+        now = clock.now_ms()
+        if abs(now - self._noted_ms) < timeline.RESOLUTION_MS:
+            return self.backend.write(work, is_durable=is_durable)
+        unkept: Mapping[CodeName, Cost] = {}
+
+        def noted(tx: Transaction) -> tuple[T, bool, Mapping[CodeName, Cost]]:
+            before = numbers.last_number(tx)
+            result = work(tx)
+            left = timeline.add_costs(tx, unkept)
+            return result, timeline.note(tx, before, numbers.last_number(tx), now), left
+
+        try:
+            unkept = self.costs.take_unkept()
+            result, is_noted, left = self.backend.write(noted, is_durable=is_durable)
+            self.costs.put_back(left)
+        except BaseException:
+            self.costs.let_go()
+            self.costs.put_back(unkept)
+            raise
+        if is_noted:
+            self._noted_ms = now
+        return result
+
+    def keep_costs(self) -> None:
+        """Keep what calls have taken in this process, where no write has done so: at rest, and at the end."""
+        unkept = self.costs.take_unkept()
+        if unkept:
+            self.costs.put_back(
+                self.backend.write(lambda tx: timeline.add_costs(tx, unkept), is_durable=False)
+            )
+
+    def apply(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
+        """Do what `make` gives from what it sees in the transaction, and call who works if it made work."""
+
+        def work(tx: Transaction) -> Applied:
+            number, graph = numbers.begin_change(tx)
+            self._refresh(tx, graph)
+            return apply_operations(tx, self.layouts, make(tx), Cause(number, number))
+
+        applied = self._write_noted(work)
+        if applied.tasks:
+            self.backend.call()
+        return applied
+
+    # -- reading --
+
+    def get(
+        self, table: TableName, row_id: Any, pages: Mapping[str, int], pins: Pins, inherit: bool
+    ) -> Any:
+        known = self._noted(table)
+        found = known or self.layout(table).table
+        for page in pages:
+            if page not in found.page_keys:
+                found.key(page)
+                raise SchemaError(f"{found.name}.{page} is no page key, so it does not name a row.")
+        stored = id_of(found, row_id)
+        values = [found.keys[page].encode(pages.get(page, 0)) for page in found.page_keys]
+        if known is not None:
+            name = dict(zip(known.primary_key, (stored, *values), strict=True))
+            with self.backend.read() as tx:
+                return next(iter(noted.read(tx, known, name, inherit=inherit)), None)
+        layout = self.layout(table)
+        with self.backend.read() as tx:
+            return reading.read_one(tx, layout, stored, values, inherit=inherit, pins=pins)
+
+    def ask(self, question: Question) -> list[Found]:
+        """Answer a question about rows with what is committed."""
+        with self.backend.read() as tx:
+            return ask(tx, self.layout(question.table), question)
+
+    def rows(
+        self,
+        table: TableName,
+        *,
+        row_id: Any,
+        where: Where,
+        params: Sequence[Any],
+        order_by: str | None,
+        limit: int | None,
+        inherit: bool,
+        pins: Pins,
+        keys: Sequence[str] | None = None,
+    ) -> list[Any]:
+        check_limit("rows(limit=)", limit)
+        known = self._noted(table)
+        if known is not None:
+            named = {} if row_id is None else {"id": row_id}
+            named |= dict(where) if isinstance(where, Mapping) else {}
+            wanted = {name: known.key(name).encode(value) for name, value in named.items()}
+            sql = where if isinstance(where, str) else None
+            _check_params(params)
+            with self.backend.read() as tx:
+                return noted.read(
+                    tx, known, wanted, sql, params, order_by, limit, inherit=inherit, keys=_chosen(known, keys)
+                )  # fmt: skip
+        layout = self.layout(table)
+        condition, values = condition_of(layout, where, params)
+        stored = layout.table.keys["id"].encode(row_id)
+        with self.backend.read() as tx:
+            return reading.read_rows(
+                tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
+                inherit=inherit, pins=pins, keys=_chosen(layout.table, keys),
+            )  # fmt: skip
+
+    def _noted(self, table: TableName) -> Table | None:
+        """Return a table that the store has and this process no schema for, as the store has noted it."""
+        if not isinstance(table, str) or table in self.tables:
+            return None
+        with self.backend.read() as tx:
+            return noted.noted_table(tx, table)
+
+    def sql(
+        self, query: str, params: Sequence[Any], timeout: float | None, limit: int | None
+    ) -> pa.Table:
+        if not isinstance(query, str):
+            raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
+        if timeout is not None and not (_is_number(timeout) and timeout > 0):
+            raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
+        check_limit("sql(limit=)", limit)
+        _check_params(params)
+        enums = frozenset().union(*(table.enums for table in self.tables))
+        given = [encode_parameter(value, enums) for value in params]
+        names, found = self.backend.query(query, given, timeout_s=timeout, limit=limit)
+        columns = list(zip(*found, strict=True)) if found else [()] * len(names)
+        return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
+
+    # -- states --
+
+    def state(self, component: str, version: int) -> Any:
+        """Return a state version's value; loaded once, and shared by all who use it."""
+        found = self._states.get((component, version), MISSING)
+        if found is not MISSING:  # so that loading a version never holds up who uses another
+            return found
+        with self._states_lock:
+            if (component, version) not in self._states:
+                with self.backend.read() as tx:
+                    manifest = versions.manifest_of(tx, component, version)
+                    known = [each.number for each in versions.versions(tx, component)]
+                if manifest is None:
+                    raise UnknownVersion(component, version, known)
+                self._states[component, version] = format.load_state(
+                    self.backend.folder, self._component(component), manifest, self.classes
+                )
+                self._forget_old_states(component)
+            return self._states[component, version]
+
+    def classes_of(self, pins: Pins) -> Mapping[str, type]:
+        """Return the classes that states name and that only this process can find: those of its script."""
+        with self.backend.read() as tx:
+            kept = {name: versions.manifest_of(tx, name, version) for name, version in pins.items()}
+        found: dict[str, type] = {}
+        for name, manifest in kept.items():
+            if manifest is not None:
+                found |= format.classes_of(manifest, self._component(name))
+        return found
+
+    def _component(self, name: str) -> Component:
+        if name not in self.code.components:
+            raise MotionError(
+                f"this process was opened without component {name!r}; pass it in triggers=."
+            )
+        return self.code.components[name]
+
+    def _forget_states_of(self, code: Code) -> None:
+        """Forget the loaded states of components that are given anew: they are values of the classes that were."""
+        with self._states_lock:
+            for name, version in list(self._states):
+                if code.components.get(name) is not self.code.components.get(name):
+                    del self._states[name, version]
+
+    def _forget_old_states(self, component: str) -> None:
+        """Keep those that were loaded last: after a rollback that is an old version."""
+        held = [version for name, version in self._states if name == component]
+        for version in held[:-3]:
+            del self._states[component, version]
+
+
+# -- what users write, checked --
+
+
+def set_operation(
+    table: Table, values: Mapping[str, Any], *, force: bool = False, read: Any = None
+) -> SetOperation:
+    """Check one row's values and return the write of them.
+
+    Args:
+        read: the row as it was read, where it is written only if it still is so.
+
+    Raises:
+        UnknownKey, InvalidValue: naming the key, what was given, and what it takes.
+    """
+    columns = {name: (table.key(name).encode(value),) for name, value in values.items()}
+    for page in table.page_keys:
+        if page in columns and columns[page][0] is None:
+            del columns[page]
+    expected = None
+    if read is not None:
+        expected = {name: key.encode(getattr(read, name)) for name, key in table.keys.items()}
+    return SetOperation(table.name, columns, 1, force, expected=expected)
+
+
+def delete_operation(table: Table, row_id: Any) -> DeleteOperation:
+    return DeleteOperation(table.name, (id_of(table, row_id),))
+
+
+def id_of(table: Table, given: Any) -> Stored:
+    """Return the stored form of an id that must be there."""
+    key = table.keys["id"]
+    if given is None:
+        raise InvalidValue(table.name, "id", "None", key.codec.expected)
+    return key.encode(given)
+
+
+def page_values(table: Table, pages: Mapping[str, int]) -> list[Stored]:
+    """Return the page keys' values that name a row, 0 where left out."""
+    for page in pages:
+        if page not in table.page_keys:
+            table.key(page)
+            raise SchemaError(f"{table.name}.{page} is no page key, so it does not name a row.")
+    return [table.keys[page].encode(pages.get(page, 0)) for page in table.page_keys]
+
+
+def _chosen(table: Table, keys: Sequence[str] | None) -> frozenset[str] | None:
+    """Return the keys to read, id and page keys among them; None: all."""
+    if keys is None:
+        return None
+    return frozenset((*table.primary_key, *(table.key(key).name for key in keys)))
+
+
+def condition_of(
+    layout: Layout, where: Where, params: Sequence[Any]
+) -> tuple[str | None, Sequence[Any]]:
+    """Return `where` as SQL with its parameters; a dict is a conjunction of equalities of what rows show."""
+    _check_params(params)
+    if where is None or isinstance(where, str):
+        return where, params
+    if not isinstance(where, Mapping):
+        expected = "SQL with ? for values, or a dict of equalities"
+        raise InvalidArgument("where=", shortened(where), expected)
+    if params:
+        expected = "values for the ? of SQL; where= is a dict, which has its values itself"
+        raise InvalidArgument("params=", shortened(params), expected)
+    parts: list[str] = ["1 = 1"]
+    values: list[Stored] = []
+    for name, value in where.items():
+        key = layout.table.key(name)
+        stored = key.encode(value)
+        condition, times = layout.shows(name, quoted(name), "id", is_set=stored is not None)
+        alike = (None,) if stored is None else key.codec.equals(stored)
+        parts.append("(" + " OR ".join([f"({condition})"] * len(alike)) + ")")
+        values += [each for each in alike for _ in range(times)]
+    return " AND ".join(parts), values
+
+
+def _check_params(params: Any) -> None:
+    """Refuse what is no list of values: of a dict SQL would get the keys, and of a text its letters."""
+    if isinstance(params, str | bytes | Mapping | Set) or not isinstance(params, Iterable):
+        given = f"{shortened(params)} ({type(params).__name__})"
+        raise InvalidArgument("params=", given, "a list with a value for each ?")
+
+
+def check_limit(argument: str, limit: Any) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise InvalidArgument(argument, shortened(limit), "an int of at least 0, or None")
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
+
+
+def _arrow(column: Sequence[Any]) -> pa.Array:
+    """Return a result column as Arrow; arrays as lists of their numbers."""
+    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in column]
+    dtypes = {value.dtype for value in column if isinstance(value, np.ndarray) and value.ndim == 1}
+    kinds = {type(value) for value in column} - {type(None), np.ndarray}
+    if len(dtypes) == 1 and not kinds:
+        return pa.array(plain, pa.list_(pa.from_numpy_dtype(dtypes.pop())))
+    try:
+        return pa.array(plain)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # SQLite lets one column hold several types
+        return pa.array([None if value is None else str(value) for value in plain])
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    return [name if names.index(name) == i else f"{name}_{i}" for i, name in enumerate(names)]

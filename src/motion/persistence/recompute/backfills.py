@@ -1,0 +1,442 @@
+"""Backfills: decisions about a trigger's outputs in bulk, kept until their rows are tasks.
+
+A backfill is one row, written in one transaction, however many rows it is about. Workers hand it over part by part: a
+part becomes tasks, and the backfill moves past it, in one transaction, so a crash in between leaves nothing half done,
+and neither the queue nor memory ever holds more than a part. A row is judged (is it stale, does the condition hold)
+when the backfill comes to it; rows added since it began are not its concern, as they are met anyway. There are four
+kinds:
+
+* `backfill`: outputs that other code made are made again, as somebody asked for;
+* `build`: a candidate version's outputs are made beside the live ones;
+* `refresh`: what a switch of versions leaves to do: triggers that derive from what was switched, and outputs with
+  `refresh="after"`;
+* `sweep`: what looks up something that has changed, where those are many rows (`persistence.sweeps`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import msgspec
+
+from motion.backends.base import Transaction
+from motion.background.interrupts import is_of_handler
+from motion.definitions.codecs import INT64_MAX, encode_parameter
+from motion.definitions.graph import Graph
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, Lane, ranges_of
+from motion.errors import SqlError
+from motion.faults import reach
+from motion.persistence.changes import sweeps
+from motion.persistence.changes.cascade import candidates, enqueue_rows
+from motion.persistence.layout import Layout, quoted
+from motion.persistence.layouts import Layouts
+from motion.persistence.numbers import next_number
+from motion.persistence.rows import outputs, provenance
+from motion.persistence.states import versions
+from motion.persistence.tasks import backlog, queue
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["backfill", "build", "refresh", "sweep", "joined"]
+
+ROWS_AT_ONCE = 2_000
+"""Rows in one part: live writes wait while a part is made tasks, and while the results of one are committed."""
+
+RANGES_AT_ONCE = 500
+"""Tasks in one part at most: where the rows lie scattered, each is a task."""
+
+HELD_UP_ALLOWED = 1_000
+"""Tasks of a trigger that may wait for another attempt or for work upstream while a backfill goes on."""
+
+SPREAD = "({row} & 2147483647) * 2654435761 % 4294967296"
+"""Orders rows by chance, always the same: the first ones are a sample spread over all."""
+
+COLUMNS = (
+    "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind, number"
+)
+
+UNFINISHED = "next <= last"
+
+THIS = "change = ? AND trigger = ? AND parameters = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A decision about a trigger's outputs.
+
+    Attributes:
+        change: the number of the change that it is.
+        next: the first row it has not come to.
+        last: the last row it is about; below `next` when all its rows are tasks.
+        total: the rows to make as counted when it began, or the most that there can be.
+        remaining: how many of these are not yet made tasks.
+        condition: SQL on what rows show, None for all rows.
+        parameters: of the condition, as a list; of a sweep the key by which rows look up, and, if not all of them are
+            meant, its value.
+        is_forced: outputs of present code are made again too.
+        number: of a sweep: the change that its rows are to be newer than.
+    """
+
+    change: int
+    trigger: str
+    next: int
+    last: int
+    total: int
+    remaining: int
+    condition: str | None = None
+    parameters: bytes = b"\x90"  # an empty list
+    is_forced: bool = False
+    kind: Kind = "backfill"
+    number: int = 0
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.trigger, self.kind == "build")
+
+    @property
+    def named(self) -> tuple[int, str, bytes]:
+        """What tells it apart."""
+        return self.change, self.trigger, self.parameters
+
+    @property
+    def chosen(self) -> tuple[str, Sequence[Any]] | None:
+        """The condition with the values of its parameters."""
+        if self.condition is None:
+            return None
+        return self.condition, msgspec.msgpack.decode(self.parameters)
+
+
+def packed(parameters: Iterable[Any], enums: frozenset[type]) -> bytes:
+    """Return a condition's parameters in the form in which they are kept."""
+    return msgspec.msgpack.encode([encode_parameter(value, enums) for value in parameters])
+
+
+def counted(tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill) -> Backfill:
+    """Return a backfill with the rows that it is about, counted. Reads the marks of all rows.
+
+    Raises:
+        SqlError: its condition is wrong.
+    """
+    first, last = _all_rows(tx, layout)
+    asked = replace(asked, next=first, last=last)
+    condition, values = _wanted(tx, layout, spec, asked)
+    try:
+        count = int(tx.execute(f"SELECT COUNT(*) {condition}", values).fetchone()[0])
+    except Exception as exc:
+        if asked.condition is None or is_of_handler(exc):
+            raise
+        raise SqlError(asked.condition, str(exc)) from exc
+    return replace(asked, total=count, remaining=count)
+
+
+def begin(tx: Transaction, asked: Backfill) -> int:
+    """Keep a backfill, and return the number of its change."""
+    change = asked.change or next_number(tx)
+    _forget_finished(tx)
+    tx.execute(
+        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            change, asked.trigger, asked.next, asked.last, asked.total, asked.total, asked.condition,
+            asked.parameters, int(asked.is_forced), asked.kind, asked.number,
+        ),
+    )  # fmt: skip
+    return change
+
+
+def begin_build(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, bound: int | None = None
+) -> None:
+    """Keep that the candidate's outputs of a trigger are to be built.
+
+    Args:
+        bound: only of a sample: the rows that `bound_of` has given.
+    """
+    asked = _of_all(tx, layout, spec, "build")
+    if bound is not None:
+        condition = f"{SPREAD.format(row=quoted(':row'))} <= ?"
+        asked = replace(asked, condition=condition, parameters=packed([bound], frozenset()))
+    _begin_anew(tx, asked)
+
+
+def bound_of(tx: Transaction, layout: Layout, spec: TriggerSpec, count: int) -> int | None:
+    """Return up to where in their `SPREAD` so many of the rows lie that a new version lacks outputs for; None where
+    there are no more than these. Reads the marks of all rows."""
+    spread = SPREAD.format(row=layout.row)
+    source = provenance.to_build(layout, spec, 0)
+    sql = f"SELECT {spread} {source} ORDER BY 1 LIMIT 1 OFFSET ?"
+    found = tx.execute(sql, (count - 1,)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def begin_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec, change: int) -> None:
+    """Keep what a switch leaves to do for a trigger; what the one before has left is part of it."""
+    _begin_anew(tx, replace(_of_all(tx, layout, spec, "refresh"), change=change))
+
+
+def _begin_anew(tx: Transaction, asked: Backfill) -> None:
+    end(tx, [asked.trigger], asked.kind)
+    begin(tx, asked)
+
+
+def end(tx: Transaction, triggers: Iterable[str], kind: Kind) -> None:
+    """Forget backfills of one kind."""
+    sql = "DELETE FROM motion_backfills WHERE trigger = ? AND kind = ?"
+    tx.executemany(sql, [(trigger, kind) for trigger in triggers])
+
+
+def is_building(tx: Transaction, triggers: Container[str]) -> bool:
+    """Whether a candidate lacks outputs of these triggers that are not even tasks yet."""
+    return any(each.kind == "build" and each.trigger in triggers for each in unfinished(tx))
+
+
+def _of_all(tx: Transaction, layout: Layout, spec: TriggerSpec, kind: Kind) -> Backfill:
+    """Return a backfill over all rows. They are not counted: that would read the table whole."""
+    first, last = _all_rows(tx, layout)
+    most = last - first + 1
+    return Backfill(0, spec.name, first, last, most, most, kind=kind)
+
+
+def begin_where_code_changed(
+    tx: Transaction, layouts: Layouts, before: Mapping[str, TriggerSpec]
+) -> None:
+    """Keep a backfill for each trigger with `on_change="backfill"` whose code is not what it was. Its rows are not
+    counted: opening a store does not read it whole.
+
+    Args:
+        before: trigger -> as the store knew it before this opening.
+    """
+    for spec in layouts.graph.triggers.values():
+        known = before.get(spec.name, spec)
+        if spec.on_change == "backfill" and known.fingerprint != spec.fingerprint:
+            begin(tx, _of_all(tx, layouts[spec.table], spec, "backfill"))
+
+
+def next_wanted(tx: Transaction, graph: Graph, triggers: Container[str]) -> Backfill | None:
+    """Return the oldest backfill of these triggers whose last part has been taken, if there is one. What is held up
+    counts as taken, up to a part: where every row fails for a while, or waits, the queue does not become the table."""
+    found = unfinished(tx)
+    for each in found:
+        if (
+            each.trigger in triggers
+            and not backlog.has_ready_of(tx, each.lane)
+            and backlog.held_up(tx, each.trigger, HELD_UP_ALLOWED) < HELD_UP_ALLOWED
+            and not _is_early(tx, graph, each, found)
+        ):
+            return each
+    return None
+
+
+def _is_early(
+    tx: Transaction, graph: Graph, backfill: Backfill, others: Iterable[Backfill]
+) -> bool:
+    """Whether rows cannot be judged yet: those of a trigger upstream are not all tasks, behind which these would wait,
+    or it is not known which of its outputs a switch has changed."""
+    if backfill.kind in ("backfill", "sweep"):
+        return False
+    upstream = graph.upstream(graph.triggers[backfill.trigger])
+    is_behind = any(each.kind == backfill.kind and each.trigger in upstream for each in others)
+    return is_behind or not versions.are_numbered(tx, upstream)
+
+
+def unfinished(tx: Transaction) -> list[Backfill]:
+    """Return the backfills with rows that are not yet made tasks, the oldest first."""
+    sql = f"SELECT {COLUMNS} FROM motion_backfills WHERE {UNFINISHED} AND kind <> 'joined' ORDER BY change"
+    return [Backfill(*row) for row in tx.execute(sql)]
+
+
+def is_any_waiting(tx: Transaction) -> bool:
+    """Whether the next part of a backfill waits for the last one to be taken. A build rests when it is time for it."""
+    sql = f"SELECT 1 FROM motion_backfills WHERE {UNFINISHED} AND kind NOT IN ('build', 'joined') LIMIT 1"
+    return tx.execute(sql).fetchone() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The next rows that a backfill takes, ascending, and the row that it goes on from.
+
+    Attributes:
+        failed: rows on which its condition cannot be answered, with the error.
+    """
+
+    rows: Sequence[int]
+    next: int
+    failed: Mapping[int, str] = field(default_factory=dict)
+
+
+def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
+    """Return the next part of a backfill."""
+    condition, values = _wanted(tx, layout, spec, backfill)
+    sql = f"SELECT {layout.row} {condition} ORDER BY {layout.row} LIMIT {ROWS_AT_ONCE}"
+    try:
+        rows = [int(row[0]) for row in tx.execute(sql, values)]
+    except Exception as exc:
+        if backfill.chosen is None:
+            raise
+        logger.debug("a condition of a backfill is asked row by row: %s", exc)
+        return _judged_alone(tx, layout, spec, backfill)
+    ranges = ranges_of(rows)
+    if len(ranges) > RANGES_AT_ONCE:
+        end = ranges[RANGES_AT_ONCE - 1][1]
+        return Part([row for row in rows if row <= end], end + 1)
+    return Part(rows, rows[-1] + 1 if len(rows) == ROWS_AT_ONCE else backfill.last + 1)
+
+
+def _judged_alone(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
+    """Return the next part of a backfill whose condition fails on some of its rows, such as `json_extract` on a text that
+    was set since and is no JSON: that is these rows' failure, and the others go on. A condition that fails whatever the
+    row ends its backfill, as the failure of the first."""
+    anyhow, _ = _wanted(tx, layout, spec, replace(backfill, condition=None))
+    sql = f"SELECT {layout.row} {anyhow} ORDER BY {layout.row} LIMIT {RANGES_AT_ONCE}"
+    asked = [int(row[0]) for row in tx.execute(sql)]
+    condition, values = _wanted(tx, layout, spec, backfill)
+    one = f"SELECT 1 {condition} AND {layout.row} = CAST(? AS INTEGER)"
+    try:
+        tx.execute(f"EXPLAIN {one}", (*values, 0)).fetchall()
+    except Exception as exc:  # noqa: BLE001 - it is told as the row's
+        return Part([], backfill.last + 1, {row: _said_of(exc) for row in asked[:1]})
+    rows, failed = [], {}
+    for row in asked:
+        try:
+            if tx.execute(one, (*values, row)).fetchone() is not None:
+                rows.append(row)
+        except Exception as exc:  # noqa: BLE001 - of a user's condition: anything may come out
+            failed[row] = _said_of(exc)
+    return Part(rows, asked[-1] + 1 if len(asked) == RANGES_AT_ONCE else backfill.last + 1, failed)
+
+
+def _said_of(exc: Exception) -> str:
+    return f"SqlError: the condition of a backfill cannot be answered for this row: {exc}"
+
+
+def hand_over(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
+) -> None:
+    """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
+    candidate: then nothing is done."""
+    sql = f"SELECT next FROM motion_backfills WHERE {THIS} AND {UNFINISHED}"
+    found = tx.execute(sql, backfill.named).fetchone()
+    if found is None or found[0] != backfill.next:
+        return
+    _make_tasks(tx, layout, spec, backfill, part)
+    for row, error in part.failed.items():
+        cause = Cause(next_number(tx), backfill.change, priority=BACKFILL_PRIORITY)
+        queue.bury(tx, queue.add_alone(tx, spec, row, cause, None), 0, error, "")
+    _move(tx, layout, backfill, part)
+
+
+def _make_tasks(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
+) -> None:
+    if not part.rows:
+        return
+    number = next_number(tx)
+    if backfill.kind == "build":
+        _build(tx, layout, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
+        return
+    if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
+        provenance.make_due(tx, layout, spec, part.rows)
+        reach("backfill.marked")
+    cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
+    enqueue_rows(tx, layout, spec, part.rows, cause)
+    reach("backfill.enqueued")
+
+
+def _build(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+) -> None:
+    """Enqueue outputs of the candidate: below live work, and nothing that a change waits for. Users' values it takes
+    over."""
+    live = versions.live_version(tx, spec.component or "") or 1
+    own = set(outputs.users_rows(tx, layout, spec, rows))
+    for version in candidates(tx, spec.component or ""):
+        outputs.copy_outputs(tx, layout, spec, sorted(own), live, version)
+        left = [row for row in rows if row not in own]
+        queue.enqueue(tx, spec, ranges_of(left), cause, version=version)
+    reach("candidate.enqueued")
+
+
+def _move(tx: Transaction, layout: Layout, backfill: Backfill, part: Part) -> None:
+    """Move a backfill past a part. One that is over is kept where it can be cancelled."""
+    is_over = part.next > backfill.last
+    if is_over and backfill.kind == "sweep":
+        sweeps.end_round(tx, layout, *backfill.named)
+        return
+    if is_over and backfill.kind != "backfill":
+        end(tx, [backfill.trigger], backfill.kind)
+        return
+    ahead = min(backfill.remaining - len(part.rows), backfill.last - part.next + 1)
+    sql = f"UPDATE motion_backfills SET next = ?, last = ?, remaining = ? WHERE {THIS}"
+    following = min(part.next, INT64_MAX)  # after the largest number that there is comes none
+    last = following - 1 if is_over else backfill.last
+    left = 0 if is_over else max(ahead, 1)
+    tx.execute(sql, (following, last, left, *backfill.named))
+
+
+def remaining(tx: Transaction, change: int | None = None) -> int:
+    """Return how many rows are not yet made tasks: of one change's backfill, or of all triggers that exist."""
+    chosen = (
+        "change = ?"
+        if change is not None
+        else "trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
+    )
+    sql = (
+        f"SELECT COALESCE(SUM(remaining), 0) FROM motion_backfills WHERE {UNFINISHED} AND {chosen}"
+    )
+    return int(tx.execute(sql, () if change is None else (change,)).fetchone()[0])
+
+
+def cancel(tx: Transaction, changes: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Drop the work of changes that has not begun. Of a backfill only its own: what follows from the rows that it has
+    remade goes on, so that they fit together. Return the trigger and the rows of each dropped task."""
+    dropped: list[tuple[str, int, int]] = []
+    for change in changes:
+        sql = (
+            "DELETE FROM motion_backfills WHERE change = ? AND kind = 'backfill' RETURNING trigger"
+        )
+        found = tx.execute(sql, (change,)).fetchone()
+        dropped += queue.cancel(tx, [change], trigger=found and found[0])
+    return dropped
+
+
+def _forget_finished(tx: Transaction) -> None:
+    tx.execute(
+        f"DELETE FROM motion_backfills WHERE NOT ({UNFINISHED}) "
+        "AND NOT EXISTS (SELECT 1 FROM motion_tasks t WHERE t.change = motion_backfills.change)"
+    )
+
+
+def _all_rows(tx: Transaction, layout: Layout) -> tuple[int, int]:
+    """Return the first and the last row of a table: two look-ups."""
+    ends = [
+        tx.execute(f"SELECT {which}({layout.row_column}) FROM {layout.base}").fetchone()[0]
+        for which in ("MIN", "MAX")
+    ]
+    return int(ends[0] or 0), int(ends[1] or 0)
+
+
+def _wanted(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill
+) -> tuple[str, Sequence[Any]]:
+    """Return the rest of a query over the rows `r` that a backfill has yet to take, and its parameters."""
+    if asked.kind == "build":
+        version = versions.candidate_version(tx, spec.component or "")
+        source = provenance.to_build(layout, spec, version or 0)
+    elif asked.kind == "sweep":
+        source = provenance.to_sweep(layout, spec, asked.number)
+    elif asked.kind == "refresh":
+        source = provenance.to_refresh(tx, layout, spec)
+    else:
+        source = provenance.to_remake(tx, layout, spec, everything=asked.is_forced)
+    sql = f"{source} AND {layout.row} BETWEEN {asked.next} AND {asked.last}"
+    if asked.kind == "sweep":
+        by, *value = msgspec.msgpack.decode(asked.parameters)
+        return (f"{sql} AND {layout.inherited_value(by)} = ?" if value else sql), value
+    if asked.chosen is None:
+        return sql, ()
+    condition, values = asked.chosen
+    stored = f'SELECT 1 FROM {layout.shown()} s WHERE s.":row" = {layout.row} AND ({condition}\n)'
+    return f"{sql} AND EXISTS ({stored})", values

@@ -1,0 +1,209 @@
+"""Inputs: what a task needs to know of its rows, read in one statement, and the fence that its results must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Codec
+from motion.definitions.lookups import Lookup
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import Task
+from motion.definitions.windows import BY_SQL, Window
+from motion.persistence.layout import Layout, Pins, in_ranges, parts_of, quoted
+
+Fence = tuple[Any, ...]
+
+MOST_BYTES = 2**25
+"""Bytes of inputs that one claim holds, but for the last row: however large rows are, memory does not grow with the queue."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A trigger and those that run fused behind it, with the columns that they need of a row.
+
+    Attributes:
+        specs: the trigger first, then what follows it in memory.
+        keys: the keys to read: inputs, and required keys that are no parameters.
+        lookups, windows: what the first trigger takes of other rows.
+        outputs: the keys that the chain sets on the row itself, whose old values tell what a result changes.
+        fenced: what makes a result stale by its change: the `on` keys that the chain does not set itself, the keys that
+            say which other rows to take values of, what is looked up and followed, and what windows hold.
+    """
+
+    layout: Layout
+    specs: tuple[TriggerSpec, ...]
+    pins: Pins = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(key for spec in self.specs if spec.is_columnar for key in spec.sets)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        needed = dict.fromkeys(key for spec in self.specs for key in (*spec.on, *spec.inputs))
+        made = set(self.outputs)
+        return tuple(key for key in needed if key not in made)
+
+    @property
+    def fenced(self) -> tuple[str, ...]:
+        made = set(self.outputs)
+        on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
+        followed = [each.column for each in self.lookups if each.follow]
+        followed += [each.column for each in self.windows]
+        return tuple(dict.fromkeys([*(key for key in on if key not in made), *followed]))
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        return self.specs[0].lookups
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.specs[0].windows
+
+    def fence_columns(self) -> list[str]:
+        layout, first = self.layout, self.specs[0]
+        followed = {each.column: layout.looked_up_number(first, each) for each in self.lookups}
+        followed |= {each.column: layout.window_fence(each) for each in self.windows}
+        numbers = [
+            followed[name] if name in followed else layout.changed(name) for name in self.fenced
+        ]
+        return [*numbers, *(layout.mark(spec) for spec in self.specs)]
+
+    def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return columns of inputs, keys, lookups and windows, as values."""
+        tables, keys = self.layout.graph.tables, {**self.layout.table.keys}
+        for each in self.specs[0].elsewhere:
+            keys[each.column] = tables.get(each.table).keys[each.name]
+        aggregates = {each.column: each.agg for each in self.windows}
+        return {
+            name: _decoded(keys[name].codec, aggregates.get(name), column)
+            for name, column in stored.items()
+        }
+
+    def source(self) -> str:
+        return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
+
+
+def _decoded(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column as values: of a window's sums and counts, which are numbers, as it is."""
+    if aggregate == "list":
+        return [codec.decode_column(values) for values in column]
+    return column if aggregate in ("count", "sum", "mean") else codec.decode_column(column)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The due rows of some tasks.
+
+    Attributes:
+        rows: their numbers, ascending.
+        on_numbers: the number at which the first trigger's `on` keys last changed, for each row.
+        names: each row's id and page keys.
+        fences: each row's fence as read.
+        keys: key, or lookup or window by its column -> stored values.
+        outputs: key -> stored values before.
+        unread: from which row on nothing was read, as what was read is heavy; None where all was.
+    """
+
+    chain: Chain
+    rows: list[int]
+    on_numbers: list[int]
+    names: list[tuple[Any, ...]]
+    fences: list[Fence]
+    keys: Mapping[str, Sequence[Any]]
+    outputs: Mapping[str, Sequence[Any]]
+    unread: int | None = None
+
+    def chosen(self, positions: Sequence[int]) -> Inputs:
+        """Return the inputs of some of the rows."""
+        if len(positions) == len(self.rows):
+            return self
+        return Inputs(
+            self.chain,
+            [self.rows[i] for i in positions],
+            [self.on_numbers[i] for i in positions],
+            [self.names[i] for i in positions],
+            [self.fences[i] for i in positions],
+            {key: [values[i] for i in positions] for key, values in self.keys.items()},
+            {key: [values[i] for i in positions] for key, values in self.outputs.items()},
+        )
+
+
+def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
+    """Read the rows of tasks on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
+    layout, first = chain.layout, chain.specs[0]
+    names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
+    fence = chain.fence_columns()
+    keys = [layout.inherited_value(key) for key in chain.keys]
+    keys += [layout.looked_up(first, each) for each in chain.lookups]
+    computed = [each for each in chain.windows if each.agg in BY_SQL]
+    keys += [layout.window_value(each) for each in computed]
+    outputs = [layout.value(key) for key in chain.outputs]
+    beside = layout.length_of_row() if first.reads_row else "0"
+    columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs, beside]
+    sql = (
+        f"SELECT {', '.join(columns)} FROM {chain.source()} "
+        f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}"
+    )
+    found: list[tuple[Any, ...]] = []
+    unread, size = None, 0
+    for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
+        for row in tx.execute(sql.format(in_ranges(layout.row, part))):
+            if size > MOST_BYTES:
+                unread = int(row[0])
+                break
+            found.append(row)
+            size += row[-1] + sum([len(each) for each in row if type(each) in (bytes, str)])
+        if unread is not None:
+            break
+    elsewhere: list[Lookup | Window] = [*chain.lookups, *computed]
+    names_of_keys = (*chain.keys, *(each.column for each in elsewhere))
+    turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
+    ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]  # and what is beside
+    starts = [sum(ends[: i + 1]) for i in range(len(ends))]
+    return Inputs(
+        chain,
+        list(turned[0]),
+        list(turned[1]),
+        list(zip(*turned[starts[1] : starts[2]], strict=True)),
+        list(zip(*turned[starts[2] : starts[3]], strict=True)),
+        dict(zip(names_of_keys, turned[starts[3] : starts[4]], strict=True))
+        | _lists(tx, chain, list(turned[0])),
+        dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
+        unread,
+    )
+
+
+def _lists(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[str, Sequence[list[Any]]]:
+    """Return the values that windows hold of which lists are made, by the window's column."""
+    layout = chain.layout
+    found: dict[str, Sequence[list[Any]]] = {}
+    for window in (each for each in chain.windows if each.agg not in BY_SQL):
+        held: dict[int, list[Any]] = {row: [] for row in rows}
+        place = f"w.{quoted(window.other_order)}, w.id"
+        sql = (
+            f"SELECT {layout.row}, w.{quoted(window.name)} FROM {layout.base} r "
+            f"CROSS JOIN {layout.held_table(window)} w WHERE {{}} AND {layout.is_held(window)} "
+            f"ORDER BY {layout.row}, {place}"
+        )
+        for part in parts_of(rows):
+            for row, value in tx.execute(sql.format(in_ranges(layout.row, part))):
+                held[row].append(value)
+        found[window.column] = [values[-(window.rows or 0) :] for values in held.values()]
+    return found
+
+
+def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int, Fence]:
+    """Read the fences of rows as they are now; rows that are gone are left out."""
+    columns = ", ".join([chain.layout.row, *chain.fence_columns()])
+    sql = f"SELECT {columns} FROM {chain.source()} WHERE "
+    found: dict[int, Fence] = {}
+    for part in parts_of(rows):
+        found.update(
+            (row, tuple(fence))
+            for row, *fence in tx.execute(sql + in_ranges(chain.layout.row, part))
+        )
+    return found

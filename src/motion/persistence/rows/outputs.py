@@ -1,0 +1,135 @@
+"""Outputs that are kept once for each state version: what users give for them, in every version alike.
+
+A user's value lies in the slot of each version, as outputs do, so that whoever reads a version finds it there: it is
+written for the live one, and copied to those that are kept beside it; a version that is built later, or gone back to,
+takes it over instead of being called for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import (
+    ALL_ROWS,
+    ORIGIN_MASK,
+    VERSION_SHIFT,
+    Layout,
+    changed_column,
+    in_ranges,
+    mark_of,
+    outputs_table,
+    parts_of,
+    quoted,
+    slot_of,
+)
+from motion.persistence.vector_log import log_vectors
+
+
+def write_users(
+    tx: Transaction,
+    layout: Layout,
+    key: str,
+    rows: Sequence[int],
+    values: Sequence[Stored],
+    number: int,
+    is_forced: bool,
+) -> list[tuple[int, Stored]]:
+    """Write users' values of a key for the live version (1 where none is yet); return the rows in which it is another
+    than before, with what it was."""
+    spec = layout.versioned[key]
+    version, _ = _live_and_candidate(tx, spec)
+    table, changed = outputs_table(spec.name), changed_column(key)
+    changes: list[tuple[int, Stored]] = []
+    for row, value in zip(rows, values, strict=True):
+        slot = slot_of(version, row)
+        sql = f"SELECT {quoted(key)}, {changed} FROM {table} WHERE slot = ?"
+        was, last = tx.execute(sql, (slot,)).fetchone() or (None, None)
+        if is_forced or was != value:
+            changes.append((row, was))
+            last = number
+        tx.execute(
+            f'INSERT INTO {table} (slot, ":done", {changed}, {quoted(key)}) VALUES (?, ?, ?, ?) '
+            f'ON CONFLICT (slot) DO UPDATE SET ":done" = excluded.":done", {changed} = excluded.{changed}, '
+            f"{quoted(key)} = excluded.{quoted(key)}",
+            (slot, mark_of(number, 0), last, value),
+        )
+    if layout.table.keys[key].is_array:
+        log_vectors(tx, f"{layout.table.name}.{key}", [slot_of(version, row) for row, _ in changes])
+    return changes
+
+
+def share_users(tx: Transaction, layout: Layout, keys: Container[str], rows: Sequence[int]) -> None:
+    """Copy what users have just given for the live version to the others that are kept."""
+    for spec in layout.versioned_specs:
+        if any(key in keys for key in spec.sets):
+            live, candidate = _live_and_candidate(tx, spec)
+            for version in {*_kept_versions(tx, spec), candidate or live} - {live}:
+                copy_outputs(tx, layout, spec, rows, live, version)
+
+
+def copy_outputs(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    source: int,
+    target: int,
+) -> None:
+    """Let a version have the outputs of rows that another has."""
+    columns = [quoted(":done")]
+    for key in spec.sets:
+        columns += [quoted(key), changed_column(key)]
+    names, sets = ", ".join(columns), ", ".join(f"{name} = excluded.{name}" for name in columns)
+    for part in parts_of(rows):
+        slots = [(slot_of(source, low), slot_of(source, high)) for low, high in part]
+        tx.execute(
+            f"INSERT INTO {outputs_table(spec.name)} (slot, {names}) "
+            f"SELECT slot + ?, {names} FROM {outputs_table(spec.name)} WHERE {in_ranges('slot', slots)} "
+            f"ON CONFLICT (slot) DO UPDATE SET {sets}",
+            (slot_of(target, 0) - slot_of(source, 0),),
+        )
+    for key in spec.sets:
+        if layout.table.keys[key].is_array:
+            log_vectors(tx, f"{spec.table}.{key}", [slot_of(target, row) for row in rows])
+
+
+def users_rows(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> list[int]:
+    """Return those of the rows whose live outputs users gave, and for no other `on` values than they have."""
+    mark = layout.mark(spec)
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {in_ranges(layout.row, part)} "
+            f"AND {mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND NOT {layout.is_due(spec)}"
+        )
+        found += [int(row[0]) for row in tx.execute(sql)]
+    return found
+
+
+def move_first(tx: Transaction, layout: Layout, spec: TriggerSpec, version: int) -> None:
+    """Let the first version that goes live have what users gave before there was one."""
+    sql = f'SELECT slot FROM {outputs_table(spec.name)} WHERE slot BETWEEN ? AND ? AND ":done" & {ORIGIN_MASK} = 0'
+    found = tx.execute(sql, (slot_of(1, 0), slot_of(1, ALL_ROWS)))
+    copy_outputs(tx, layout, spec, [int(slot) & ALL_ROWS for (slot,) in found], 1, version)
+
+
+def _live_and_candidate(tx: Transaction, spec: TriggerSpec) -> tuple[int, int | None]:
+    sql = "SELECT live, candidate FROM motion_components WHERE name = ?"
+    live, candidate = tx.execute(sql, (spec.component,)).fetchone() or (None, None)
+    return live or 1, candidate
+
+
+def _kept_versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    """Return the versions that have outputs: a look-up for each."""
+    found: list[int] = []
+    sql = f"SELECT MIN(slot) FROM {outputs_table(spec.name)} WHERE slot >= ?"
+    while (
+        slot := tx.execute(sql, (slot_of(found[-1] + 1 if found else 0, 0),)).fetchone()[0]
+    ) is not None:
+        found.append(int(slot) >> VERSION_SHIFT)
+    return found

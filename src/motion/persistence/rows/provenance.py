@@ -1,0 +1,266 @@
+"""Provenance: where stored values came from, which are stale, and making them due again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import (
+    NO_PINS,
+    ORIGIN_BITS,
+    ORIGIN_MASK,
+    VERSION_SHIFT,
+    Layout,
+    changed_column,
+    done_column,
+    in_ranges,
+    outputs_table,
+    parts_of,
+    quoted,
+    slot_of,
+)
+from motion.persistence.numbers import UNNUMBERED
+from motion.persistence.states.versions import live_version
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a row's outputs of one trigger.
+
+    Attributes:
+        number: the change that the outputs are as of; 0 where there are none.
+        fingerprint: of the code that made them; None for a user's value.
+        version: the state version it ran with; 0 for a trigger without one.
+        is_due: whether its `on` keys have changed since, and it has not run again yet.
+    """
+
+    number: int
+    fingerprint: str | None
+    version: int
+    is_due: bool = False
+
+
+def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
+    """Return how many rows that a trigger could run on have outputs of each origin."""
+    mark = layout.mark(spec)
+    found = tx.execute(
+        f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, COUNT(*) FROM {_source(layout, spec)} "
+        f"WHERE {_is_runnable(layout, spec)} GROUP BY 1, 2"
+    ).fetchall()
+    return [(_origin(tx, int(made), number), int(count)) for made, number, count in found]
+
+
+def has_other_code(tx: Transaction, spec: TriggerSpec) -> bool:
+    """Whether other code than a trigger's present one has ever made outputs of it."""
+    sql = "SELECT 1 FROM motion_origins WHERE trigger = ? AND fingerprint != ? LIMIT 1"
+    return tx.execute(sql, (spec.name, spec.fingerprint)).fetchone() is not None
+
+
+def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
+    """Return how many rows have outputs of a trigger that other code made, of those it would run on."""
+    mark, current = layout.mark(spec), _current(tx, spec)
+    sql = (
+        f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {mark} & {ORIGIN_MASK} NOT IN (0, {current}) "
+        f"AND {_is_runnable(layout, spec)}"
+    )
+    return int(tx.execute(sql).fetchone()[0])
+
+
+def _current(tx: Transaction, spec: TriggerSpec) -> str:
+    """Return the origins of a trigger's present code, as they stand in a list; -1 is none."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
+    found = tx.execute(sql, (spec.name, spec.fingerprint)).fetchall()
+    return ", ".join(["-1", *(str(row[0]) for row in found)])
+
+
+def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:
+    """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing or of other code; with
+    `everything`, of all but users' values."""
+    mark = layout.mark(spec)
+    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)})"
+    return (
+        f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
+        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1' if everything else wanted})"
+    )
+
+
+def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
+    """Return the FROM and WHERE of the rows `r` on which a trigger is due, or, with `refresh="after"`, whose outputs
+    another state version than the live one has made."""
+    mark, wanted = layout.mark(spec), layout.is_due(spec)
+    if spec.refresh == "after":
+        wanted = f"({wanted} OR {mark} & {ORIGIN_MASK} NOT IN (0, {_of_live(tx, spec)}))"
+    return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {wanted}"
+
+
+def to_sweep(layout: Layout, spec: TriggerSpec, number: int) -> str:
+    """Return the FROM and WHERE of the rows `r` whose outputs a run has made before a change of what they look up."""
+    mark = layout.mark(spec)
+    is_older = f"{mark} >> {ORIGIN_BITS} < {number} AND {mark} & {ORIGIN_MASK} <> 0"
+    return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {is_older}"
+
+
+def _of_live(tx: Transaction, spec: TriggerSpec) -> str:
+    """Return the origins of a trigger with the live state version, as they stand in a list; -1 is none."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND version = ?"
+    found = tx.execute(sql, (spec.name, live_version(tx, spec.component or ""))).fetchall()
+    return ", ".join(["-1", *(str(row[0]) for row in found)])
+
+
+def to_build(layout: Layout, spec: TriggerSpec, version: int) -> str:
+    """Return the FROM and WHERE of the rows `r` that a state version lacks outputs for: the live one has some for them,
+    as of a newer input, or they are due."""
+    has_live, live, own = layout.has_output(spec), layout.mark(spec), 'COALESCE(v.":done", -1)'
+    lacks = f"{has_live} AND {own} >> {ORIGIN_BITS} < {live} >> {ORIGIN_BITS}"
+    outputs = f"{outputs_table(spec.name)} v ON v.slot = {slot_of(version, 0)} + {layout.row}"
+    return (
+        f"FROM {layout.joined(spec.on, [spec])} LEFT JOIN {outputs} "
+        f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {lacks})"
+    )
+
+
+def make_due(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]) -> None:
+    """Let a trigger be due on rows again, as if its `on` keys had changed. Until it has run, its values stay, and so
+    does the knowledge of who made them: only the change that they are as of is taken from their marks."""
+    for part in parts_of(rows):
+        _clear_marks(tx, layout, spec, part)
+        for key in spec.on:
+            if key not in layout.versioned:
+                ids = f"SELECT id FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
+                tx.execute(
+                    f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE id IN ({ids}) "
+                    f"AND {quoted(key)} NOT NULL AND {changed_column(key)} IS NULL"
+                )
+
+
+def _clear_marks(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, part: Sequence[tuple[int, int]]
+) -> None:
+    if not spec.is_versioned:
+        done = done_column(spec.name)
+        by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
+        condition = f"{in_ranges(layout.row_column, part)} AND NOT ({by_user})"
+        tx.execute(
+            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} NOT NULL"
+        )
+        return
+    live = live_version(tx, spec.component or "")
+    if live is not None:
+        slots = [
+            ((live << VERSION_SHIFT) + low, (live << VERSION_SHIFT) + high) for low, high in part
+        ]
+        tx.execute(
+            f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE {in_ranges("slot", slots)} '
+            f'AND ":done" & {ORIGIN_MASK} != 0'
+        )
+
+
+def origin_of_row(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, row_id: Stored, pages: Sequence[int]
+) -> Origin | None:
+    """Return what made a trigger's outputs for a row, which is marked on the row that the trigger ran on."""
+    level = layout.graph.row_level(spec)
+    keys = zip(layout.table.page_keys, pages, strict=True)
+    values = [row_id, *(page if key in level else 0 for key, page in keys)]
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    sql = f"SELECT {layout.mark(spec)}, {layout.is_due(spec)} FROM {_source(layout, spec)} WHERE {named}"
+    found = tx.execute(sql, values).fetchone()
+    if found is None:
+        return None
+    return replace(origin_of_mark(tx, int(found[0])), is_due=bool(found[1]))
+
+
+def origin_of_mark(tx: Transaction, mark: int) -> Origin:
+    """Return what a mark says."""
+    return _origin(tx, mark & ORIGIN_MASK, mark >> ORIGIN_BITS)
+
+
+def rows_with(
+    tx: Transaction,
+    layout: Layout,
+    key: str,
+    spec: TriggerSpec | None,
+    ids: Sequence[Stored],
+    since: int | None,
+) -> list[int]:
+    """Return the rows of ids, in a table without pages, that have a value of a key.
+
+    Args:
+        spec: the trigger that derives it.
+        since: only values that this trigger's runs, or users, gave as of this change, or a later one; None: those that
+            are as of what they derive from.
+    """
+    condition, values = f"{layout.value(key)} IS NOT NULL", tuple(ids)
+    if since is None and spec is not None:
+        condition += f" AND NOT {layout.is_due(spec)}"
+    elif spec is not None:
+        condition += f" AND ({layout.mark(spec)} >> {ORIGIN_BITS}) >= ?"
+        values = (*values, since)
+    keys, specs = ([key], []) if spec is None else ([key, *spec.on], [spec])
+    sql = (
+        f"SELECT {layout.row} FROM {layout.joined(keys, specs)} "
+        f"WHERE r.id IN ({', '.join('?' * len(ids))}) AND {condition}"
+    )
+    return [int(row[0]) for row in tx.execute(sql, values)]
+
+
+def changed_number(
+    tx: Transaction, layout: Layout, key: str, row_id: Stored, pages: Sequence[int]
+) -> int:
+    """Return the number of the change that last changed a key of a row, 0 where changes of it are not numbered."""
+    if key not in layout.numbered and key not in layout.versioned:
+        return 0
+    named = " AND ".join(f"r.{quoted(name)} = ?" for name in layout.table.primary_key)
+    sql = f"SELECT {layout.changed(key)} FROM {layout.joined([key])} WHERE {named}"
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    number = int(found[0]) if found else 0
+    return 0 if number == UNNUMBERED else number
+
+
+def users_page(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, row_id: Stored, pages: Sequence[int]
+) -> int:
+    """Return the change at which a user gave the value that a fan-out's page has; 0 where the fan-out did."""
+    if spec.page is None:
+        return 0
+    level = layout.graph.row_level(spec)
+    keys = zip(layout.table.page_keys, pages, strict=True)
+    source = [row_id, *(page if key in level else 0 for key, page in keys)]
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    mark = f"{layout.mark(spec)} >> {ORIGIN_BITS}"
+    of_source = (
+        f"SELECT MIN({mark}, {layout.on_number(spec)}) FROM {_source(layout, spec)} WHERE {named}"
+    )
+    own = f'SELECT r.":own" FROM {layout.base} r WHERE {named} AND r.":own" > COALESCE(({of_source}), 0)'
+    found = tx.execute(own, (row_id, *pages, *source)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def name_of_row(tx: Transaction, layout: Layout, row: int) -> tuple[Any, ...] | None:
+    """Return a row's stored id and page keys, None where it is gone."""
+    names = ", ".join(map(quoted, layout.table.primary_key))
+    sql = f"SELECT {names} FROM {layout.base} WHERE {layout.row_column} = ?"
+    found = tx.execute(sql, (row,)).fetchone()
+    return None if found is None else tuple(found)
+
+
+def _origin(tx: Transaction, origin: int, number: int) -> Origin:
+    sql = "SELECT fingerprint, version FROM motion_origins WHERE origin = ?"
+    found: Any = tx.execute(sql, (origin,)).fetchone()
+    return Origin(number, *found) if found else Origin(number, None, 0)
+
+
+def _source(layout: Layout, spec: TriggerSpec) -> str:
+    return layout.joined((*spec.on, *spec.inputs), [spec], NO_PINS)
+
+
+def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
+    """The condition that a row is one the trigger runs on: page 0 of other page keys, with all required keys set."""
+    keys = [f"{layout.inherited_value(key)} NOT NULL" for key in spec.required]
+    needed = [p.lookup for p in spec.parameters if p.lookup and not p.is_optional]
+    keys += [f"{layout.looked_up(spec, each)} NOT NULL" for each in needed]
+    return " AND ".join([layout.is_row_of(spec), layout.is_open(spec), *keys])

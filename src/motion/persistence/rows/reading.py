@@ -1,0 +1,160 @@
+"""Reading rows: as instances of their dataclass, with the keys that they inherit, by name, condition or number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.background.interrupts import is_of_handler
+from motion.definitions.codecs import Stored, encode_parameter
+from motion.definitions.schema import Table
+from motion.errors import SqlError, listed
+from motion.persistence.layout import NAMED_AT_ONCE, NO_PINS, Layout, Pins, quoted
+
+VALUES_AT_ONCE = 10_000
+"""Values looked for in one statement: a key without an index is read whole for each."""
+
+
+def read_one(
+    tx: Transaction,
+    layout: Layout,
+    row_id: Stored,
+    pages: Sequence[Stored],
+    *,
+    inherit: bool = True,
+    pins: Pins = NO_PINS,
+) -> Any | None:
+    """Return the row named by id and page keys as an instance of its dataclass, or None."""
+    named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
+    sql = f"{_select(layout, inherit, pins)} WHERE r.id = ?{named}"
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    return None if found is None else decoded(layout.table, found)
+
+
+def shown_values(
+    tx: Transaction, layout: Layout, name: Sequence[Stored]
+) -> dict[str, Stored] | None:
+    """Return the stored values that a row shows, its own and inherited ones; None where there is no such row."""
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    found = tx.execute(f"{_select(layout, True, NO_PINS)} WHERE {named}", name).fetchone()
+    return None if found is None else dict(zip(layout.table.keys, found, strict=True))
+
+
+def read_rows(
+    tx: Transaction,
+    layout: Layout,
+    *,
+    row_id: Stored = None,
+    where: str | None = None,
+    parameters: Sequence[Any] = (),
+    order_by: str | None = None,
+    limit: int | None = None,
+    inherit: bool = True,
+    pins: Pins = NO_PINS,
+    keys: frozenset[str] | None = None,
+) -> list[Any]:
+    """Return rows as instances, in the order asked for, or by id and page keys.
+
+    Args:
+        keys: the only ones to read; None: all.
+    """
+    conditions = ([f"({where}\n)"] if where else []) + (["id = ?"] if row_id is not None else [])
+    values = [encode_parameter(value, layout.table.enums) for value in parameters] + (
+        [row_id] if row_id is not None else []
+    )
+    order = order_by or ", ".join(map(quoted, layout.table.primary_key))
+    # The rows are numbered after the limit: numbering comes after sorting, and would sort them all.
+    chosen = (
+        f'SELECT ":row", ROW_NUMBER() OVER () AS ":place" FROM (SELECT ":row" FROM {layout.shown(pins)}'
+        f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
+        f" ORDER BY {order}\n LIMIT {-1 if limit is None else int(limit)})"
+    )
+    sql = f'{_select(layout, inherit, pins, keys)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
+    found = user_query(tx, sql, values, where or order, layout.table)
+    return [decoded(layout.table, each) for each in found]
+
+
+def rows_by_number(
+    tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
+) -> dict[int, Any]:
+    """Return rows as instances by their numbers."""
+    found: dict[int, Any] = {}
+    for start in range(0, len(rows), NAMED_AT_ONCE):
+        part = rows[start : start + NAMED_AT_ONCE]
+        read = tx.execute(_select_numbered(layout, pins, len(part)), part)
+        found.update((row[0], decoded(layout.table, row[1:])) for row in read.fetchall())
+    return found
+
+
+def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[int]:
+    """Return the numbers of all pages of ids."""
+    found: list[int] = []
+    for start in range(0, len(ids), VALUES_AT_ONCE):
+        part = ids[start : start + VALUES_AT_ONCE]
+        sql = (
+            f"SELECT {layout.row} FROM {layout.base} r WHERE r.id IN ({', '.join('?' * len(part))})"
+        )
+        found += [int(row[0]) for row in tx.execute(sql, part)]
+    return found
+
+
+def ids_by_value(
+    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]
+) -> dict[Stored, Any]:
+    """Return value -> id for the rows whose stored key has one of these values."""
+    found: dict[Stored, Any] = {}
+    for start in range(0, len(values), VALUES_AT_ONCE):
+        part = [value for value in values[start : start + VALUES_AT_ONCE] if value is not None]
+        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
+        found.update(tx.execute(sql, part))
+    return found
+
+
+def decoded(table: Table, stored: Sequence[Any]) -> Any:
+    """Return a row of stored values, in the order of the keys, as an instance."""
+    return table.instance(
+        [
+            value if value is None or decode is None else decode(value)
+            for value, decode in zip(stored, table.decoders, strict=True)
+        ]
+    )
+
+
+def _select(layout: Layout, inherit: bool, pins: Pins, read: frozenset[str] | None = None) -> str:
+    """Return the statement that reads rows whole, or some keys of them, with NULL in place of the others."""
+    name = (inherit, read, *pins.items())
+    sql = layout.statements.get(name)
+    if sql is None:
+        keys = [key for key in layout.table.keys if read is None or key in read]
+        value = layout.inherited_value if inherit else layout.value
+        columns = [value(key) if key in keys else "NULL" for key in layout.table.keys]
+        sql = f"SELECT {', '.join(columns)} FROM {layout.joined(keys, (), pins, inherit=inherit)}"
+        layout.statements[name] = sql
+    return sql
+
+
+def _select_numbered(layout: Layout, pins: Pins, count: int) -> str:
+    """Return the statement that reads so many rows by their numbers, which come first in what it gives."""
+    name = ("numbered", *pins.items())
+    selected = layout.statements.get(name)
+    if selected is None:
+        selected = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
+        layout.statements[name] = selected
+    return f"{selected} WHERE {layout.row} IN ({', '.join('?' * count)})"
+
+
+def user_query(
+    tx: Transaction, sql: str, values: Sequence[Any], given: str, table: Table
+) -> Iterable[Any]:
+    try:
+        return tx.execute(sql, values).fetchall()  # type: ignore[no-any-return]  # rows of SQLite
+    except Exception as exc:
+        if is_of_handler(exc):
+            raise
+        has = f"; table {table.name!r} has {listed(table.keys)}" if "column" in str(exc) else ""
+        raise SqlError(given, f"{exc}{has}{_only_reads(exc)}") from exc
+
+
+def _only_reads(exc: Exception) -> str:
+    return "; a condition only reads" if "not authorized" in str(exc) else ""

@@ -1,0 +1,448 @@
+"""Rows: reading and writing a table's rows, and telling what a write changed.
+
+A write compares stored forms: setting what is there already changes nothing. Who must run because of a change is
+not decided here, but in `persistence.cascade`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.schema import Table, timestamp_now
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import (
+    Layout,
+    changed_column,
+    done_column,
+    in_ranges,
+    mark_of,
+    outputs_table,
+    parts_of,
+    quoted,
+    slot_of,
+)
+from motion.persistence.rows import makers, outputs
+from motion.persistence.rows.ids import filled_ids, next_row, note_deleted
+from motion.persistence.rows.written import Columns, Inlined, Written
+from motion.persistence.stored_graph import origin_of
+
+# -- writing --
+
+
+def write_rows(
+    tx: Transaction,
+    layout: Layout,
+    columns: Columns,
+    count: int,
+    number: int,
+    *,
+    is_user: bool = True,
+    is_forced: bool = False,
+    inlined: Sequence[Inlined] = (),
+    since: int | None = None,
+) -> Written:
+    """Write encoded values to rows named by id and page keys; rows that are not there are made.
+
+    Args:
+        columns: key -> one stored value for each row; `id` may be left out, or None, for a new one.
+        count: how many rows.
+        number: of this change.
+        is_user: the values come from outside and so override what triggers would give.
+        is_forced: equal values count as changed.
+        inlined: what triggers gave for these values; written where the values do change the row.
+        since: the first change of the same write, where that is not `number`.
+    """
+    if count > 1 and _has_duplicates(layout.table, columns, count):
+        written = Written(layout)
+        for i in range(count):
+            one = {key: [values[i]] for key, values in columns.items()}
+            more = write_rows(
+                tx, layout, one, 1, number, is_user=is_user, is_forced=is_forced, since=since
+            )
+            written.add(more)
+        return written
+    found = _find(tx, layout, columns, count, inlined)
+    fresh = [i for i, old in enumerate(found) if old is None]
+    known = [i for i, old in enumerate(found) if old is not None]
+    written = Written(layout, [0] * count, [None] * count)
+    if fresh:
+        chosen = (
+            columns
+            if not known
+            else {key: [values[i] for i in fresh] for key, values in columns.items()}
+        )
+        _insert(tx, layout, chosen, fresh, number, written, is_user=is_user, inlined=inlined)
+    first = number if since is None else since
+    if is_user and known:
+        rows = [old[0] for old in found if old is not None]
+        makers.note_users_values(tx, layout, columns, rows, number, first)
+    for i in known:
+        old = found[i] or ()
+        _update(tx, layout, columns, i, old, number, written, is_user, is_forced, inlined)
+    for key in [key for key in columns if key in layout.versioned]:
+        changes = outputs.write_users(
+            tx, layout, key, written.rows, columns[key], number, is_forced
+        )
+        written.note(key, [row for row, _ in changes], arrived=False)
+        written.arrived.setdefault(key, []).extend(row for row, was in changes if was is None)
+    outputs.share_users(tx, layout, columns, written.rows)
+    if is_user:
+        _override_pages(tx, layout, columns, written, number, first)
+    return written
+
+
+def _has_duplicates(table: Table, columns: Columns, count: int) -> bool:
+    ids = columns.get("id")
+    if ids is None or len(set(ids)) == count:
+        return False
+    pages = [columns[page] for page in table.page_keys if page in columns]
+    named = [name for name in zip(ids, *pages, strict=True) if name[0] is not None]
+    return len(set(named)) < len(named)
+
+
+def _find(
+    tx: Transaction, layout: Layout, columns: Columns, count: int, inlined: Sequence[Inlined]
+) -> list[tuple[Any, ...] | None]:
+    """Return for each row named its row number and the old values of the keys to be written, or None."""
+    ids = columns.get("id")
+    if ids is None:
+        return [None] * count
+    keys = [
+        key
+        for key in columns
+        if key not in layout.table.primary_key and key not in layout.versioned
+    ]
+    keys += [key for each in inlined for key in each.spec.sets]
+    selected = ", ".join([layout.row, *(f"r.{quoted(key)}" for key in keys)])
+    pages = [columns.get(page) or [0] * count for page in layout.table.page_keys]
+    if count == 1 or (not layout.table.has_int_id and any("\0" in str(each) for each in ids)):
+        # One by one for NUL too, at which SQLite's JSON functions cut a text off.
+        named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
+        sql = f"SELECT {selected} FROM {layout.base} r WHERE r.id = ?{named}"
+        return [
+            tx.execute(sql, (each, *(page[i] or 0 for page in pages))).fetchone()
+            for i, each in enumerate(ids)
+        ]
+    if _is_beyond(tx, layout, ids):
+        return [None] * count
+    return _find_many(tx, layout, selected, ids, pages)
+
+
+def _is_beyond(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> bool:
+    """Whether all ids are larger than any stored, as in every plain load: then none needs to be looked up."""
+    if not layout.table.has_int_id or None in ids:
+        return False
+    largest = tx.execute(f"SELECT MAX(id) FROM {layout.base}").fetchone()[0]
+    return largest is None or bool(min(ids) > largest)  # type: ignore[type-var]  # ints: checked when encoded
+
+
+def _find_many(
+    tx: Transaction,
+    layout: Layout,
+    selected: str,
+    ids: Sequence[Stored],
+    pages: Sequence[Sequence[Stored]],
+) -> list[tuple[Any, ...] | None]:
+    names = [
+        list(name)
+        for name in zip(ids, *([value or 0 for value in page] for page in pages), strict=True)
+    ]
+    matched = " AND ".join(
+        f"r.{quoted(key)} = json_extract(j.value, '$[{i}]')"
+        for i, key in enumerate(layout.table.primary_key)
+    )
+    sql = f"SELECT j.key, {selected} FROM json_each(?) j CROSS JOIN {layout.base} r WHERE {matched}"
+    found: list[tuple[Any, ...] | None] = [None] * len(names)
+    for position, *old in tx.execute(sql, (json.dumps(names),)):
+        found[position] = tuple(old)
+    return found
+
+
+def _insert(
+    tx: Transaction,
+    layout: Layout,
+    columns: Columns,
+    positions: Sequence[int],
+    number: int,
+    written: Written,
+    *,
+    is_user: bool,
+    inlined: Sequence[Inlined],
+) -> None:
+    count = len(positions)
+    filled = _filled(tx, layout, columns, count)
+    insert = _Insert(layout, count, number)
+    for key in filled:
+        if key not in layout.versioned:
+            insert.add_key(key, filled[key])
+    for spec in _overridden(layout, columns) if is_user else ():
+        insert.add_constant(done_column(spec.name), mark_of(number, 0))
+    for each in inlined:
+        for key, column in zip(each.spec.sets, _chosen_of(each.columns, positions), strict=True):
+            insert.add_key(key, column)
+        mark, done = mark_of(number, origin_of(tx, each.spec, 0)), done_column(each.spec.name)
+        if each.met is None:
+            insert.add_constant(done, mark)
+        else:
+            insert.add(done, [mark if i in each.met else None for i in positions])
+    rows = _inserted_rows(tx, layout, insert, filled)
+    for position, row, row_id in zip(positions, rows, filled["id"], strict=True):
+        written.rows[position], written.ids[position] = row, row_id
+    written.made += rows
+    for key, column in insert.keys.items():
+        if key not in layout.table.primary_key:
+            written.note(key, _rows_with_values(rows, column), arrived=True)
+    for each in inlined:
+        met = (
+            rows
+            if each.met is None
+            else [rows[p] for p, i in enumerate(positions) if i in each.met]
+        )
+        written.met.setdefault(each.spec.name, []).extend(met)
+
+
+class _Insert:
+    """An INSERT in the making: what is the same in all rows goes into a bulk statement's text, not into each row."""
+
+    def __init__(self, layout: Layout, count: int, number: int) -> None:
+        self._layout, self._count, self._number = layout, count, number
+        self.keys: dict[str, Sequence[Stored]] = {}
+        self.values: list[Sequence[Stored]] = []
+        self._names: list[str] = []
+        self._places: list[str] = []
+
+    def add_key(self, key: str, column: Sequence[Stored]) -> None:
+        self.keys[key] = column
+        self.add(quoted(key), column)
+        if key not in self._layout.numbered:
+            return
+        if None in column:
+            numbers = [None if value is None else self._number for value in column]
+            self.add(changed_column(key), numbers)
+        else:
+            self.add_constant(changed_column(key), self._number)
+
+    def add(self, name: str, column: Sequence[Stored]) -> None:
+        self._names.append(name)
+        self._places.append("?")
+        self.values.append(column)
+
+    def add_constant(self, name: str, value: int) -> None:
+        if self._count == 1:  # a text that stays the same is compiled once
+            self.add(name, (value,))
+        else:
+            self.add_expression(name, str(value))
+
+    def add_expression(self, name: str, expression: str) -> None:
+        self._names.append(name)
+        self._places.append(expression)
+
+    @property
+    def sql(self) -> str:
+        names, places = ", ".join(self._names), ", ".join(self._places)
+        return f"INSERT INTO {self._layout.base} ({names}) VALUES ({places})"
+
+
+def _rows_with_values(rows: Sequence[int], column: Sequence[Stored]) -> Sequence[int]:
+    if None not in column:
+        return rows
+    return [row for row, value in zip(rows, column, strict=True) if value is not None]
+
+
+def _chosen_of(
+    columns: Sequence[Sequence[Stored]], positions: Sequence[int]
+) -> Sequence[Sequence[Stored]]:
+    if columns and len(positions) == len(columns[0]):
+        return columns
+    return [[column[i] for i in positions] for column in columns]
+
+
+def _inserted_rows(
+    tx: Transaction, layout: Layout, insert: _Insert, filled: Columns
+) -> Sequence[int]:
+    ids = filled["id"]
+    if len(ids) == 1:
+        if not layout.row_is_id:
+            insert.add_expression(layout.row_column, next_row(layout))
+        return [int(tx.execute(insert.sql, [value[0] for value in insert.values]).lastrowid)]
+    rows: Sequence[int] = ids  # type: ignore[assignment]  # ints, where they number the rows
+    if not layout.row_is_id:
+        first = int(tx.execute(f"SELECT {next_row(layout)}").fetchone()[0])
+        rows = range(first, first + len(ids))
+        insert.add(layout.row_column, rows)
+    tx.executemany(insert.sql, zip(*insert.values, strict=True))
+    return rows
+
+
+def _filled(
+    tx: Transaction, layout: Layout, columns: Columns, count: int
+) -> dict[str, Sequence[Stored]]:
+    """Return the columns of new rows with ids, page keys, timestamps and defaults filled in."""
+    table = layout.table
+    filled: dict[str, Sequence[Stored]] = dict(columns)
+    filled["id"] = filled_ids(tx, layout, columns.get("id"), count)
+    for page in table.page_keys:
+        filled[page] = [value or 0 for value in columns[page]] if page in columns else [0] * count
+    stamp = table.timestamp_key
+    if stamp is not None and (stamp.name not in filled or None in filled[stamp.name]):
+        now = timestamp_now(stamp, clock.now_ms(), clock.now())
+        filled[stamp.name] = [
+            now if value is None else value for value in filled.get(stamp.name, [None] * count)
+        ]
+    for key in table.defaults:
+        if key.name not in filled and key.make_default is not None:
+            own = _is_own(layout, key.name, filled, count)
+            filled[key.name] = [key.default() if is_own else None for is_own in own]
+    return filled
+
+
+def default_of(layout: Layout, key: str, pages: Sequence[Stored]) -> Stored:
+    """Return what a key of a row that is made has where it is left out."""
+    own = _is_own(
+        layout, key, dict(zip(layout.table.page_keys, ([page] for page in pages), strict=True)), 1
+    )
+    return layout.table.keys[key].default() if own[0] else None
+
+
+def _is_own(layout: Layout, key: str, filled: Columns, count: int) -> Sequence[bool]:
+    """Whether each row has a value of its own for a key, or takes it from page 0 of other page keys."""
+    level = layout.graph.levels[layout.table.name][key]
+    others = [filled[page] for page in layout.table.page_keys if page not in level]
+    return [not any(pages) for pages in zip(*others, strict=True)] if others else [True] * count
+
+
+def _update(
+    tx: Transaction,
+    layout: Layout,
+    columns: Columns,
+    i: int,
+    old: Sequence[Any],
+    number: int,
+    written: Written,
+    is_user: bool,
+    is_forced: bool,
+    inlined: Sequence[Inlined],
+) -> None:
+    row, before = old[0], old[1:]
+    written.rows[i], written.ids[i] = row, columns["id"][i]
+    keys = [
+        key
+        for key in columns
+        if key not in layout.table.primary_key and key not in layout.versioned
+    ]
+    assignments: dict[str, Stored] = {}
+    changed: set[str] = set()
+    for key, was in zip(keys, before, strict=False):  # the inlined keys' old values come after
+        value = columns[key][i]
+        if value == was and type(value) is type(was) and not is_forced:
+            continue
+        changed.add(key)
+        assignments |= _assigned(layout, key, value, number)
+        written.note(key, [row], arrived=was is None)
+    olds = iter(before[len(keys) :])
+    elsewhere: set[str] = set()  # keys whose value on the row is not the one that was computed
+    for each in inlined:
+        olds_of_each = [next(olds) for _ in each.spec.sets]
+        is_met = each.met is None or i in each.met
+        if (
+            not is_met
+            or changed.isdisjoint(each.spec.on)
+            or elsewhere & {*each.spec.on, *each.spec.inputs}
+        ):
+            computed = zip(each.spec.sets, each.columns, olds_of_each, strict=True)
+            elsewhere.update(key for key, column, was in computed if not is_met or column[i] != was)
+            continue
+        assignments[done_column(each.spec.name)] = mark_of(number, origin_of(tx, each.spec, 0))
+        written.met.setdefault(each.spec.name, []).append(row)
+        written.met_again.setdefault(each.spec.name, []).append(row)
+        for key, column, was in zip(each.spec.sets, each.columns, olds_of_each, strict=True):
+            if column[i] != was:
+                changed.add(key)
+                assignments |= _assigned(layout, key, column[i], number)
+                written.note(key, [row], arrived=was is None)
+    if is_user:
+        given = {key: columns[key] for key in columns if key not in layout.versioned}
+        for spec in _overridden(layout, given):
+            assignments[done_column(spec.name)] = mark_of(number, 0)
+            written.met_again.setdefault(spec.name, []).append(row)
+    if assignments:
+        update_row(tx, layout, row, assignments)
+
+
+def _assigned(layout: Layout, key: str, value: Stored, number: int) -> dict[str, Stored]:
+    numbered = {changed_column(key): number} if key in layout.numbered else {}
+    return {quoted(key): value, **numbered}
+
+
+def update_row(
+    tx: Transaction, layout: Layout, row: int, assignments: Mapping[str, Stored]
+) -> None:
+    sets = ", ".join(f"{column} = ?" for column in assignments)
+    tx.execute(
+        f"UPDATE {layout.base} SET {sets} WHERE {layout.row_column} = ?",
+        (*assignments.values(), row),
+    )
+
+
+def _overridden(layout: Layout, columns: Iterable[str]) -> list[TriggerSpec]:
+    """Return the triggers of whose outputs on the row itself a user gives one."""
+    producers = layout.graph.producers
+    names = {producers.get((layout.table.name, key)) for key in columns}
+    specs = [layout.graph.triggers[name] for name in names if name]
+    return [spec for spec in specs if spec.page is None and not spec.is_versioned]
+
+
+def _override_pages(
+    tx: Transaction, layout: Layout, columns: Columns, written: Written, number: int, since: int
+) -> None:
+    """Note that users give values of pages. They stand for a run that has never been, as imports give pages, and for one
+    that the same write would cause; other runs make the other pages."""
+    producers, table = layout.graph.producers, layout.table
+    specs = {producers.get((table.name, key)) for key in columns} - {None}
+    for spec in (layout.graph.triggers[str(name)] for name in specs):
+        if spec.page is None:
+            continue
+        level = layout.graph.row_level(spec)
+        same = [
+            f"s.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}"
+            for page in table.page_keys
+        ]
+        condition = f"{layout.mark(spec)} = 0 OR {layout.on_number(spec)} >= {since}"
+        for part in parts_of(written.rows):
+            sql = f'UPDATE {layout.base} SET ":own" = ? WHERE {in_ranges(layout.row_column, part)}'
+            tx.execute(sql, (number,))
+            sql = (
+                f"SELECT DISTINCT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
+                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {in_ranges(layout.row, part)}"
+            )
+            sources = [int(row[0]) for row in tx.execute(sql)]
+            makers.replace_runs(tx, layout, spec, sources, number, condition)
+
+
+def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
+    """Delete rows by number, with what is kept beside them."""
+    for part in parts_of(rows):
+        condition = in_ranges(layout.row_column, part)
+        note_deleted(tx, layout, condition)
+        tx.execute(f"DELETE FROM {layout.base} WHERE {condition}")
+        makers.forget(tx, layout, part)
+        for spec in layout.versioned_specs:
+            names = ", ".join(str(version) for version in _versions(tx, spec))
+            for low, high in part:
+                spans = [
+                    f"slot BETWEEN {slot_of(int(v), low)} AND {slot_of(int(v), high)}"
+                    for v in names.split(", ")
+                    if v
+                ]
+                if spans:
+                    tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE {' OR '.join(spans)}")
+
+
+def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    sql = "SELECT number FROM motion_states WHERE component = ?"
+    return sorted({1, *(int(row[0]) for row in tx.execute(sql, (spec.component,)))})

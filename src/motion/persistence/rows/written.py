@@ -1,0 +1,68 @@
+"""What one write of rows is given, and what it has done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from motion.definitions.codecs import Stored
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import Layout
+
+Columns = Mapping[str, Sequence[Stored]]
+
+
+@dataclass
+class Written:
+    """What a write changed.
+
+    Attributes:
+        rows: the row numbers written or found, in the order given.
+        ids: their ids.
+        made: the rows that were not there before.
+        changed: key -> the rows in which its value is another than before.
+        arrived: key -> those of them that had no value before.
+        met: trigger -> the rows whose change it has met already, in the same write.
+        met_again: trigger -> rows that were there before, where it has met its change, or a user's value did for it:
+            what it failed at before is over.
+    """
+
+    layout: Layout
+    rows: list[int] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)
+    made: list[int] = field(default_factory=list)
+    changed: dict[str, list[int]] = field(default_factory=dict)
+    arrived: dict[str, list[int]] = field(default_factory=dict)
+    met: dict[str, list[int]] = field(default_factory=dict)
+    met_again: dict[str, list[int]] = field(default_factory=dict)
+
+    def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
+        if rows:
+            self.changed.setdefault(key, []).extend(rows)
+            if arrived:
+                self.arrived.setdefault(key, []).extend(rows)
+
+    def add(self, other: Written) -> None:
+        """Take in what a further write to the same table changed."""
+        self.rows += other.rows
+        self.ids += other.ids
+        self.made += other.made
+        for key, rows in other.changed.items():
+            self.note(key, rows, arrived=False)
+        for key, rows in other.arrived.items():
+            self.arrived.setdefault(key, []).extend(rows)
+
+
+@dataclass(frozen=True)
+class Inlined:
+    """What a trigger gave for rows in memory, before the write that makes it due.
+
+    Attributes:
+        columns: for each key of `sets`, one stored value for each row.
+        met: the rows that it has an outcome for; None: all.
+    """
+
+    spec: TriggerSpec
+    columns: Sequence[Sequence[Stored]]
+    met: frozenset[int] | None = None

@@ -1,0 +1,65 @@
+"""Spaces: which vectors may be compared with each other, where a key does not keep them once for each state version.
+
+Vectors of two state versions have nothing to do with each other, however alike their numbers look. Keys of
+`refresh="before"` hold those of each version apart. Of any other key that a component's state made, a row has one vector,
+and its trigger's mark tells the version: those of other versions than the one that is searched are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from motion.backends.base import Transaction
+from motion.definitions.graph import Graph
+from motion.definitions.schema import Key
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import ORIGIN_MASK, Pins, done_column, quoted
+from motion.persistence.layouts import Layouts
+from motion.persistence.states.versions import live_version
+
+
+def in_one_space(tx: Transaction, layouts: Layouts, key: Key, pins: Pins) -> str | None:
+    """Return the condition, on a row's `:row`, that its vector may be compared: it was made by the state version that
+    is searched, or by none. None where all may: no vector of the key was ever made by another version."""
+    layout = layouts[key.table]
+    if key.name in layout.versioned:
+        return None
+    conditions = []
+    for spec in _makers(layouts.graph, key):
+        component = spec.components[0]  # the one whose version stands in marks
+        version = pins.get(component) or live_version(tx, component)
+        others = f"FROM motion_origins WHERE trigger = {_text(spec.name)} AND version NOT IN (0, {version})"
+        if version is not None and tx.execute(f"SELECT 1 {others} LIMIT 1").fetchone():
+            conditions.append(_is_not_made(layouts, spec, key, f"SELECT origin {others}"))
+    return " AND ".join(conditions) or None
+
+
+def _makers(graph: Graph, key: Key) -> Iterator[TriggerSpec]:
+    """Yield the triggers with a state that may have made a key's values."""
+    producer = graph.producers.get((key.table, key.name))
+    for spec in graph.triggers.values():
+        if spec.components and (spec.name == producer or spec.sets_table == key.table):
+            yield spec
+
+
+def _is_not_made(layouts: Layouts, spec: TriggerSpec, key: Key, origins: str) -> str:
+    """Return the condition that the trigger has not made a row's value with code and state of these origins."""
+    layout = layouts[key.table]
+    # Its columns have names of their own: an outer `:row` would be taken for that of a table in here.
+    if spec.sets_table:
+        source = layouts[spec.table]
+        joined = f'{source.base} s ON s.{source.row_column} = m.":made_from" AND m.":made_by" = {_text(spec.name)}'
+    else:
+        level = layouts.graph.row_level(spec)
+        pages = [(quoted(page), page in level) for page in layout.table.page_keys]
+        same = [
+            "s.id = m.id",
+            *(f"s.{page} = {f'm.{page}' if told else 0}" for page, told in pages),
+        ]
+        joined = f"{layout.base} s ON {' AND '.join(same)}"
+    made = f"SELECT m.{layout.row_column} AS n, s.{done_column(spec.name)} AS mark FROM {layout.base} m JOIN {joined}"
+    return f'NOT EXISTS (SELECT 1 FROM ({made}) WHERE n = ":row" AND mark & {ORIGIN_MASK} IN ({origins}))'
+
+
+def _text(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"

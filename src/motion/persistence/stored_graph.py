@@ -1,0 +1,127 @@
+"""The stored graph: what is kept of schemas, triggers and fits, by whoever opened the store last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from motion.backends.base import Transaction
+from motion.definitions.fits import FitSpec
+from motion.definitions.graph import Graph
+from motion.definitions.schema import Tables
+from motion.definitions.specs import TriggerSpec
+from motion.errors import SchemaMismatch
+from motion.persistence.layout import ORIGIN_MASK
+
+T = TypeVar("T")
+
+
+def active_triggers(tx: Transaction) -> list[str]:
+    return [str(row[0]) for row in tx.execute("SELECT name FROM motion_triggers WHERE is_active")]
+
+
+def read_graph(tx: Transaction, tables: Tables) -> Graph:
+    """Return the graph kept in the store, as far as it is about `tables`."""
+    specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
+    fits = decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
+    # A trigger whose rows go to a table that is not known here is fired all the same: who knows it runs it.
+    known = [spec for spec in specs if spec.schedule or (spec.deleted or spec.table) in tables]
+    for spec in known:
+        _check_known(tables, spec)
+    return Graph(tables, known, [fit for fit in fits if fit.table in tables])
+
+
+def active_specs(tx: Transaction) -> dict[str, TriggerSpec]:
+    """Return the triggers in force, by name, also those on tables that this process has no schema for."""
+    specs = decoded_specs(
+        tx, "SELECT spec FROM motion_triggers WHERE is_active = 1 ORDER BY name", TriggerSpec
+    )
+    return {spec.name: spec for spec in specs}
+
+
+def active_components(tx: Transaction) -> list[str]:
+    """Return the components whose triggers or fits are in force."""
+    found = {spec.component for spec in active_specs(tx).values() if spec.component}
+    return sorted({*found, *(fit.component for fit in active_fits(tx))})
+
+
+def active_fits(tx: Transaction) -> Sequence[FitSpec]:
+    """Return the fits in force."""
+    sql = "SELECT spec FROM motion_fits WHERE is_active = 1 ORDER BY name"
+    return decoded_specs(tx, sql, FitSpec)
+
+
+def _check_known(tables: Tables, spec: TriggerSpec) -> None:
+    """Refuse a trigger on keys that this process does not know of: writing without it would lose what it does."""
+    if spec.schedule:
+        return
+    keys = {*spec.on, *spec.inputs, *spec.looked_up_by, *(() if spec.sets_table else spec.sets)}
+    missing = sorted(keys - tables.get(spec.source).keys.keys())
+    missing += [
+        each.key
+        for each in spec.elsewhere
+        if each.table not in tables or each.name not in tables.get(each.table).keys
+    ]
+    if missing:
+        uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"
+        raise SchemaMismatch(spec.source, [uses])
+
+
+def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
+    """Return the triggers as the store knows them, by name; also those that are not there any more."""
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_triggers'"
+    if tx.execute(sql).fetchone() is None:  # the store is being made
+        return {}
+    specs = decoded_specs(tx, "SELECT spec FROM motion_triggers", TriggerSpec)
+    return {spec.name: spec for spec in specs}
+
+
+def former_triggers(tx: Transaction, table: str) -> list[TriggerSpec]:
+    """Return the triggers that were on a table and are not there any more."""
+    specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active = 0", TriggerSpec)
+    return [spec for spec in specs if spec.table == table]
+
+
+def former_fits(tx: Transaction) -> Sequence[FitSpec]:
+    """Return the fits that are not there any more."""
+    return decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 0", FitSpec)
+
+
+def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
+    """Return the number that stands in marks for a trigger's code and the state version it ran with."""
+    facts = (spec.name, spec.fingerprint, version)
+    origin = tx.lasting.get(facts) or tx.memo.get(facts)
+    if origin is not None:
+        return int(origin)
+    found = tx.execute(
+        "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?",
+        facts,
+    ).fetchone()
+    if found:
+        tx.lasting[facts] = int(found[0])
+        return int(found[0])
+    sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?)"
+    origin = tx.memo[facts] = int(
+        tx.execute(sql, facts).lastrowid
+    )  # lasting only once it is committed
+    assert origin <= ORIGIN_MASK, (
+        "a store has room for about a million pairs of code and state version"
+    )
+    return origin
+
+
+def table_names(tx: Transaction) -> Sequence[str]:
+    """Return the names of all tables that the store has, with a schema in this process or without."""
+    return tuple(signatures(tx))
+
+
+def signatures(tx: Transaction) -> dict[str, dict[str, str]]:
+    """Return table -> key -> what kind of values it has, for all tables of the store."""
+    rows = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
+    return {name: msgspec.json.decode(signature, type=dict[str, str]) for name, signature in rows}
+
+
+def decoded_specs(tx: Transaction, sql: str, kind: type[T]) -> Sequence[T]:
+    return [msgspec.json.decode(row[0], type=kind) for row in tx.execute(sql)]

@@ -1,0 +1,154 @@
+"""Claims: which tasks a worker takes next, of which trigger, how many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.definitions.tasks import (
+    ALONE_AFTER,
+    BUILD_PRIORITY,
+    LONGEST_PAUSE_MS,
+    Lane,
+    Task,
+    TaskStatus,
+)
+from motion.persistence.tasks.queue import COLUMNS, split_off
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A trigger's next task."""
+
+    trigger: str
+    task: int
+    priority: int
+    version: int | None
+    attempts: int
+    losses: int
+    among: int
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.trigger, self.version is not None)
+
+
+def claim(
+    tx: Transaction,
+    owner: str,
+    limits: Mapping[Lane, int],
+    choose: Callable[[Sequence[Head]], Head],
+) -> list[Task]:
+    """Claim one trigger's next tasks, as many as it may have rows.
+
+    Args:
+        owner: who claims.
+        limits: triggers that may run now, for the live version or to build a candidate's outputs, each with the rows
+            that one claim may hold.
+        choose: says which trigger's turn it is.
+    """
+    heads = [head for lane in limits if (head := head_of(tx, lane)) is not None]
+    if not heads:
+        return []
+    head = choose(heads)
+    return _claim_like(tx, owner, head, max(limits[head.lane] >> head.losses, 1))
+
+
+def claim_suspects(
+    tx: Transaction, owner: str, head: Head, limits: Mapping[Lane, int]
+) -> list[Task]:
+    """Claim half of the rows, at most, one of which has ended its process: so it soon stands alone."""
+    return _claim_like(tx, owner, head, max(min(head.among // 2, limits[head.lane]), 1))
+
+
+def _claim_like(tx: Transaction, owner: str, head: Head, limit: int) -> list[Task]:
+    """Claim a trigger's next tasks that are of a kind with the first, up to so many rows."""
+    rows = tx.execute(
+        f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
+        "AND priority = ? AND attempts = ? AND losses = ? AND among = ? ORDER BY task LIMIT ?",
+        (
+            head.trigger, head.version, head.priority, head.attempts, head.losses, head.among,
+            min(limit, 1000),
+        ),
+    ).fetchall()  # fmt: skip
+    tasks = _beside(_within([Task(*row) for row in rows], limit))
+    if tasks[0].size > limit:
+        tasks = [split_off(tx, tasks[0], limit)]
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ?, claim = claim + 1 WHERE task = ?",
+        [(owner, task.task) for task in tasks],
+    )
+    return [replace(task, claim=task.claim + 1) for task in tasks]
+
+
+def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
+    """Let postponed tasks whose time has come be claimed. No pause is longer than `LONGEST_PAUSE_MS`: what seems to wait
+    for longer was postponed before the clock was put back, and must not wait until it has caught up."""
+    now = clock.now_ms()
+    postponed = (
+        f"SELECT task FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
+        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND not_before"
+    )
+    tx.execute(  # two look-ups by time: of what waits for longer, however many tasks, none is read
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN "
+        f"({postponed} <= ? UNION ALL {postponed} > ?)",
+        (*triggers, now, *triggers, now + LONGEST_PAUSE_MS),
+    )
+
+
+HEAD = "trigger, task, priority, version, attempts, losses, among"
+
+
+def head_of(tx: Transaction, lane: Lane) -> Head | None:
+    """Return a trigger's next task: the most urgent one, those that failed before behind fresh ones, as what made them
+    fail may last; no suspect. One index look-up, however long the queue: builds are below all else."""
+    beneath = f"AND priority <= {BUILD_PRIORITY} " if lane.is_build else ""
+    found = tx.execute(
+        f"SELECT {HEAD} FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
+        f"AND trigger = ? AND among = 0 {beneath}ORDER BY priority DESC, attempts, task LIMIT 1",
+        (lane.trigger,),
+    ).fetchone()
+    return None if found is None or (found[3] is not None) != lane.is_build else Head(*found)
+
+
+def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
+    """Return the next suspect of these triggers, those that were lost the least often first: most of them are innocent."""
+    lanes = set(lanes)
+    names = sorted({lane.trigger for lane in lanes})
+    found = tx.execute(
+        f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "
+        f"AND trigger IN ({', '.join('?' * len(names))}) ORDER BY losses, task",
+        names,
+    )
+    return next((head for row in found if (head := Head(*row)).lane in lanes), None)
+
+
+def _beside(tasks: list[Task]) -> list[Task]:
+    """Return the first tasks that may be in one claim. A task that is to be alone is so among these too: calls that are
+    made in processes, or with a time-out, do not see what those before them have written until it is committed."""
+    if tasks[0].conflicts >= ALONE_AFTER:
+        return tasks[:1]
+    return list(takewhile(lambda task: task.conflicts < ALONE_AFTER, tasks))
+
+
+def _within(tasks: Sequence[Task], limit: int) -> list[Task]:
+    """Return the first tasks that together hold at most `limit` rows, at least one task, no row twice."""
+    chosen: list[Task] = []
+    singles: set[int] = set()
+    spans: list[Task] = []
+    size = 0
+    for task in tasks:
+        overlaps = any(task.low <= span.high and span.low <= task.high for span in spans)
+        overlaps = overlaps or not singles.isdisjoint(range(task.low, task.high + 1))
+        if chosen and (size + task.size > limit or overlaps):
+            break
+        chosen.append(task)
+        size += task.size
+        if task.size == 1:
+            singles.add(task.low)
+        else:
+            spans.append(task)
+    return chosen

@@ -1,0 +1,442 @@
+"""The queue: tasks in the database. Enqueued in the transaction of the write that causes them; claimed by status."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.tasks import (
+    ALONE_AFTER,
+    BACKFILL_PRIORITY,
+    LIVE,
+    RANGE_LIMIT,
+    WAITING,
+    Cause,
+    Task,
+    TaskStatus,
+    ranges_of,
+)
+from motion.persistence.numbers import next_tasks
+
+COLUMNS = (
+    "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim, "
+    "among, conflicts"
+)
+
+LIKENESS = (
+    "trigger, number, version, change, path, priority, status, attempts, not_before, losses, expires_ms, owner, error, "
+    "inputs, claim, among, conflicts"
+)
+"""All columns but those that tell tasks apart. Who holds a claim on a task holds the same one on a copy."""
+
+LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
+
+WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
+
+
+def enqueue(
+    tx: Transaction,
+    spec: TriggerSpec,
+    ranges: Iterable[tuple[int, int]],
+    cause: Cause,
+    *,
+    version: int | None = None,
+    priority: int | None = None,
+) -> list[tuple[int, int]]:
+    """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing).
+
+    Returns:
+        The rows that it had given up on: newer work supersedes their dead letters.
+    """
+    ended: list[tuple[int, int]] = []
+    expires_ms = None
+    if spec.discard_after_s is not None:
+        expires_ms = clock.now_ms() + round(1000 * spec.discard_after_s)
+    for low, high in ranges:
+        waiting = _meet(tx, spec.name, low, high, version)
+        ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting[0])
+        level = cause.priority if priority is None else priority
+        if waiting is None:
+            task = _insert(tx, spec.name, low, high, cause, version, level, expires_ms)
+        else:
+            task, change, is_dead = waiting
+            ended += [(low, high)] if is_dead else []
+            tx.execute(
+                "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
+                f"status = {TaskStatus.READY:d}, attempts = 0, error = NULL, inputs = NULL, losses = 0, among = 0, "
+                "expires_ms = ? WHERE task = ?",
+                (cause.number, cause.change, cause.path, level, expires_ms, task),
+            )
+            if change != cause.change:
+                link(tx, task, change)
+        if cause.task is not None:
+            _inherit_links(tx, cause.task, task)
+    return ended
+
+
+def _insert(
+    tx: Transaction,
+    trigger: str,
+    low: int,
+    high: int,
+    cause: Cause,
+    version: int | None,
+    priority: int,
+    expires_ms: int | None = None,
+) -> int:
+    task = next_tasks(tx)
+    tx.execute(
+        "INSERT INTO motion_tasks (task, trigger, low, high, number, version, change, path, priority, status, "
+        f"expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?)",
+        (
+            task, trigger, low, high, cause.number, version, cause.change, cause.path, priority,
+            expires_ms,
+        ),
+    )  # fmt: skip
+    return task
+
+
+def _meet(
+    tx: Transaction, trigger: str, low: int, high: int, version: int | None
+) -> tuple[int, int, bool] | None:
+    """Return the task for exactly these rows that nobody runs, its change, and whether it is a dead letter."""
+    found = tx.execute(
+        f"SELECT task, change, status = {TaskStatus.DEAD:d} FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
+        f"AND +status != {TaskStatus.CLAIMED:d} AND version IS ? "
+        "ORDER BY task DESC LIMIT 1",
+        (trigger, low, high, version),
+    ).fetchone()
+    return None if found is None else (int(found[0]), int(found[1]), bool(found[2]))
+
+
+def _end_dead(
+    tx: Transaction,
+    trigger: str,
+    low: int,
+    high: int,
+    version: int | None = None,
+    kept: int | None = None,
+) -> list[tuple[int, int]]:
+    """End the dead letters of a range of rows, and only of these; return the rows that had one.
+
+    Args:
+        kept: a task to leave as it is.
+    """
+    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger = ? LIMIT 1"
+    if tx.execute(sql, (trigger,)).fetchone() is None:
+        return []
+    condition = f"+status = {TaskStatus.DEAD:d} AND version IS ?4 AND task IS NOT ?5"
+    found = tx.execute(
+        overlapping("task, low, high", 1, condition), (low, high, trigger, version, kept)
+    ).fetchall()
+    for task, first, last in found:
+        if last > high:
+            _copy(tx, task, high + 1, last)
+        if first < low:
+            tx.execute("UPDATE motion_tasks SET high = ? WHERE task = ?", (low - 1, task))
+        else:
+            remove(tx, [task])
+    return [(max(first, low), min(last, high)) for _, first, last in found]
+
+
+def overlapping(columns: str, triggers: int, condition: str) -> str:
+    """Return the query for the tasks of triggers (parameters 3 and on) that hold rows from ?1 to ?2.
+
+    Those that begin there are found by where they begin; of those that begin before, only tasks of several rows can
+    reach so far, and they have an index of their own: a queue of single rows costs nothing.
+    """
+    named = ", ".join(f"?{3 + i}" for i in range(triggers))
+    begin = f"SELECT {columns} FROM motion_tasks WHERE trigger IN ({named})"
+    return (
+        f"{begin} AND low BETWEEN ?1 AND ?2 AND {condition} UNION ALL "
+        f"{begin} AND high > low AND low BETWEEN ?1 - {RANGE_LIMIT} AND ?1 - 1 AND high >= ?1 AND {condition}"
+    )
+
+
+def link(tx: Transaction, task: int, change: int) -> None:
+    """Let one more change wait for a task."""
+    tx.execute(
+        "INSERT OR IGNORE INTO motion_task_changes (task, change) VALUES (?, ?)", (task, change)
+    )
+
+
+def link_newer(tx: Transaction, task: Task, row: int, number: int) -> bool:
+    """Let the changes of a task wait for the newer work that took over one of its rows; return whether there is any."""
+    newer = tx.execute(
+        overlapping("task", 1, "number >= ?4 AND task != ?5"),
+        (row, row, task.trigger, number, task.task),
+    ).fetchall()
+    for (other,) in newer:
+        link(tx, other, task.change)
+        _inherit_links(tx, task.task, other)
+    return bool(newer)
+
+
+def _inherit_links(tx: Transaction, source: int, target: int) -> None:
+    tx.execute(
+        "INSERT OR IGNORE INTO motion_task_changes (change, task) "
+        "SELECT change, ? FROM motion_task_changes WHERE task = ?",
+        (target, source),
+    )
+
+
+def split_off(tx: Transaction, task: Task, limit: int) -> Task:
+    """Make the first `limit` rows of a task a task of their own, in every other way like it; the rest stays."""
+    head = replace(task, high=task.low + limit - 1)
+    tx.execute("UPDATE motion_tasks SET low = ? WHERE task = ?", (head.high + 1, task.task))
+    number = _copy(tx, task.task, head.low, head.high)
+    _inherit_links(tx, task.task, number)
+    return replace(head, task=number)
+
+
+def _copy(tx: Transaction, task: int, low: int, high: int) -> int:
+    """Make a task for other rows that is like a given one in every other way."""
+    number = next_tasks(tx)
+    tx.execute(
+        f"INSERT INTO motion_tasks (task, low, high, {LIKENESS}) "
+        f"SELECT ?, ?, ?, {LIKENESS} FROM motion_tasks WHERE task = ?",
+        (number, low, high, task),
+    )
+    return number
+
+
+def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
+    """End tasks, and wake what was blocked behind them."""
+    remove(tx, [task.task for task in tasks])
+    wake(tx, tasks, woken)
+
+
+def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
+    """Let blocked tasks of triggers be looked at again, those on rows of tasks that have ended."""
+    blocked = f"status = {TaskStatus.BLOCKED:d}"
+    sql = f"SELECT 1 FROM motion_tasks WHERE {blocked} AND trigger = ? LIMIT 1"
+    waiting = [trigger for trigger in woken if tx.execute(sql, (trigger,)).fetchone()]
+    if waiting:
+        found = overlapping("task", len(waiting), f"+{blocked}")
+        tx.executemany(
+            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
+            [(task.low, task.high, *waiting) for task in tasks],
+        )
+
+
+def wake_all(tx: Transaction) -> None:
+    """Let all blocked tasks be looked at again: what they wait for may have ended otherwise than by being done."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d}"
+    )
+
+
+def remove(tx: Transaction, tasks: Sequence[int]) -> None:
+    tx.executemany("DELETE FROM motion_tasks WHERE task = ?", [(task,) for task in tasks])
+    tx.executemany("DELETE FROM motion_task_changes WHERE task = ?", [(task,) for task in tasks])
+
+
+def release(tx: Transaction, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY) -> None:
+    """Give claimed tasks back untouched; those that are not held any more are left as they are."""
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = ?, owner = NULL WHERE task = ? AND claim = ? "
+        f"AND status = {TaskStatus.CLAIMED:d}",
+        [(int(status), task.task, task.claim) for task in tasks],
+    )
+
+
+def part(
+    tx: Transaction, tasks: Sequence[Task], left: Sequence[int]
+) -> tuple[list[Task], list[Task]]:
+    """Split held tasks, each into those on rows that are left to do and those on the others, under the same claim.
+
+    Args:
+        left: the rows that are left, ascending.
+
+    Returns:
+        The tasks without a row that is left, and those of the rows that are.
+    """
+    done: list[Task] = []
+    rest: list[Task] = []
+    for task in tasks:
+        mine = left[bisect.bisect_left(left, task.low) : bisect.bisect_right(left, task.high)]
+        if not mine:
+            done.append(task)
+            continue
+        spans = ranges_of(mine)
+        gaps = _between(spans, task.low, task.high)
+        pieces = [(span, rest) for span in spans] + [(gap, done) for gap in gaps]
+        for (low, high), kind in pieces[1:]:
+            number = _copy(tx, task.task, low, high)
+            _inherit_links(tx, task.task, number)
+            kind.append(replace(task, task=number, low=low, high=high))
+        (low, high), _ = pieces[0]
+        if gaps:  # what is left keeps the number: who works on it knows it by that
+            tx.execute(
+                "UPDATE motion_tasks SET low = ?, high = ? WHERE task = ?", (low, high, task.task)
+            )
+        rest.append(replace(task, low=low, high=high))
+    return done, rest
+
+
+def _between(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
+    """Return what ranges of rows leave over of the rows from `low` to `high`."""
+    starts = [low, *(last + 1 for _, last in spans)]
+    ends = [*(first - 1 for first, _ in spans), high]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if start <= end]
+
+
+def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> None:
+    """Set a task aside as a dead letter. What `not_before` is of, is over: it says from now on when this was."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, attempts = ?, error = ?, inputs = ?, "
+        "not_before = ? WHERE task = ?",
+        (attempts, error, inputs, clock.now_ms(), task),
+    )
+
+
+def add_alone(
+    tx: Transaction, spec: TriggerSpec, row: int, cause: Cause, version: int | None
+) -> int:
+    """Make a task for one row of a range that has to go its own way, and return it."""
+    task = _insert(tx, spec.name, row, row, cause, version, cause.priority)
+    if cause.task is not None:
+        _inherit_links(tx, cause.task, task)
+    return task
+
+
+def postpone(tx: Transaction, task: int, attempts: int, error: str, not_before: int) -> None:
+    """Let a failed task wait for its next attempt."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.POSTPONED:d}, owner = NULL, attempts = ?, error = ?, not_before = ? "
+        "WHERE task = ?",
+        (attempts, error, not_before, task),
+    )
+
+
+def lose(
+    tx: Transaction, task: int, losses: int, attempts: int, error: str, not_before: int
+) -> None:
+    """Let a task whose process ended wait for being run again."""
+    postpone(tx, task, attempts, error, not_before)
+    tx.execute("UPDATE motion_tasks SET losses = ? WHERE task = ?", (losses, task))
+
+
+def call_again(tx: Transaction, task: int, conflicts: int, attempts: int) -> None:
+    """Let a task be run again as what it has read had changed, which uses up no attempt."""
+    sql = "UPDATE motion_tasks SET conflicts = ?, attempts = ? WHERE task = ?"
+    tx.execute(sql, (conflicts, attempts, task))
+
+
+def is_alone(tx: Transaction) -> bool:
+    """Whether a run is under way that was called again so often that no other may begin beside it which writes freely."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE conflicts >= {ALONE_AFTER} AND status = {TaskStatus.CLAIMED:d} LIMIT 1"
+    return tx.execute(sql).fetchone() is not None
+
+
+def has_work_on(
+    tx: Transaction, triggers: Sequence[str], low: int, high: int, version: int | None = None
+) -> bool:
+    """Whether any of these triggers has live work on a range of rows.
+
+    Args:
+        version: the candidate that the work is for; what is built for another one is nothing to wait for.
+    """
+    if not triggers:
+        return False
+    condition = f"+status IN {LIVE_SQL} AND (version IS NULL OR version = ?{3 + len(triggers)})"
+    sql = f"{overlapping('1', len(triggers), condition)} LIMIT 1"
+    return tx.execute(sql, (low, high, *triggers, version)).fetchone() is not None
+
+
+def has_others_on(tx: Transaction, trigger: str, tasks: Sequence[Task]) -> bool:
+    """Whether a trigger has live work on the rows of tasks beside these."""
+    own = {task.task for task in tasks}
+    sql = overlapping("task", 1, f"+status IN {LIVE_SQL}")
+    return any(
+        number not in own
+        for task in tasks
+        for (number,) in tx.execute(sql, (task.low, task.high, trigger))
+    )
+
+
+def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
+    """Whether there is any task, live or dead, of these triggers."""
+    places = ", ".join("?" * len(triggers))
+    return (
+        tx.execute(
+            f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) LIMIT 1", tuple(triggers)
+        ).fetchone()
+        is not None
+    )
+
+
+def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
+    """Let claimed tasks wait for work upstream; what has ended since they looked does not hold them."""
+    for task in tasks:
+        waits = has_work_on(tx, upstream, task.low, task.high, task.version)
+        release(tx, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
+
+
+def forget_dead(
+    tx: Transaction, trigger: str, rows: Sequence[int], version: int | None = None
+) -> list[tuple[int, int]]:
+    """Drop the dead letters of rows that are gone, or that the trigger has met a newer change of; return those that had
+    one."""
+    return [
+        ended
+        for low, high in ranges_of(rows)
+        for ended in _end_dead(tx, trigger, low, high, version)
+    ]
+
+
+def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> set[int]:
+    """Return the rows of a range on which one of these triggers has given up."""
+    if not triggers:
+        return set()
+    condition = f"+status = {TaskStatus.DEAD:d} AND version IS NULL"
+    sql = overlapping("MAX(low, ?1), MIN(high, ?2)", len(triggers), condition)
+    found = tx.execute(sql, (low, high, *triggers)).fetchall()
+    return {row for first, last in found for row in range(first, last + 1)}
+
+
+def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, Cause]]:
+    """Let dead letters be tried again from their first attempt; return the trigger, rows and cause of each."""
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, attempts = 0, losses = 0, among = 0 "
+        f"WHERE task = ? AND status = {TaskStatus.DEAD:d}",
+        [(task,) for task in tasks],
+    )
+    sql = (
+        "SELECT trigger, low, high, number, change, path, priority FROM motion_tasks WHERE task = ?"
+    )
+    found = [tx.execute(sql, (task,)).fetchone() for task in tasks]
+    return [(*each[:3], Cause(*each[3:])) for each in found if each is not None]
+
+
+def cancel(
+    tx: Transaction, changes: Sequence[int], *, trigger: str | None = None
+) -> list[tuple[str, int, int]]:
+    """Drop the tasks of changes that have not begun; return the trigger and the rows of each.
+
+    Args:
+        trigger: only this one's, and only where no live change waits for the same task: what a backfill has asked for.
+    """
+    dropped: list[tuple[str, int, int]] = []
+    own = f"trigger = ? AND priority <= {BACKFILL_PRIORITY // 2}"
+    for change in changes:
+        waiting = tx.execute(
+            f"SELECT task, trigger, low, high FROM motion_tasks WHERE change = ?1 AND (?2 IS NULL OR {own.replace('?', '?2')}) "
+            f"AND status IN {WAITING_SQL}",
+            (change, trigger),
+        ).fetchall()
+        remove(tx, [task for task, *_ in waiting])
+        dropped += [(trigger, low, high) for _, trigger, low, high in waiting]
+    wake_all(tx)
+    return dropped
+
+
+def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None:
+    """Forget the work of a version that will not go live."""
+    for trigger in triggers:
+        sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL"
+        remove(tx, [task for (task,) in tx.execute(sql, (trigger, version)).fetchall()])

@@ -1,0 +1,283 @@
+"""Search: by vectors, by text, and by several of them together, with a filter, alone or in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from motion.backends.base import Transaction
+from motion.background.interrupts import uninterrupted
+from motion.definitions.codecs import StrCodec
+from motion.definitions.schema import Key, Table, TableName
+from motion.errors import SearchError, listed
+from motion.persistence.database import Database, Where, condition_of
+from motion.persistence.layout import Layout, Pins
+from motion.persistence.rows import reading
+from motion.persistence.search import fulltext, spaces
+from motion.persistence.search.filters import Filter
+from motion.persistence.search.indexes import Follower
+from motion.persistence.states import versions as states
+from motion.search.question import (
+    Question,
+    checked_k,
+    checked_texts,
+    checked_vectors,
+    counted,
+    path_of,
+    searchable,
+)
+from motion.vectors.base import FloatArray
+
+RANK_OFFSET = 60
+"""Of reciprocal rank fusion: a row scores 1 / (60 + its rank) in each ranking. Cormack et al., SIGIR 2009."""
+
+PROBED = 256
+"""Nearest rows that are looked at with a filter in mind, before all rows that it holds for are listed."""
+
+Ranking = list[tuple[int, float]]
+"""Row numbers and scores, best first."""
+
+Row = TypeVar("Row")
+
+OneVector = Sequence[float] | np.ndarray[tuple[int], Any]
+
+ManyVectors = Sequence[OneVector] | np.ndarray[tuple[int, int], Any]
+
+ManyTexts = list[str] | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Hit(Generic[Row]):
+    """One result of a search.
+
+    Attributes:
+        id: the row's id.
+        pages: its page keys, by name.
+        score: larger is better. Of a vector: the cosine in [-1, 1], the dot product, or the negative distance; of a
+            text: its BM25, above 0; of several keys together: the sum of 1 / (60 + rank).
+        row: the whole row, as an instance of its dataclass.
+    """
+
+    id: Any
+    pages: dict[str, int]
+    score: float
+    row: Row
+
+
+def search(
+    database: Database,
+    key: str | Sequence[str],
+    vector: Any,
+    text: str | Sequence[str] | None,
+    k: Any,
+    where: Where,
+    params: Sequence[Any],
+    pins: Pins,
+    table: TableName | None = None,
+) -> list[Any]:
+    """See `Reader.search`."""
+    keys = keys_of(database, key, table)
+    if vector is not None and not any(each.is_array for _, each in keys):
+        hint = " Say what to look for with text=." if isinstance(vector, str) else ""
+        raise SearchError(
+            f"{path_of(keys[0][1])} holds text, not vectors; searchable are {searchable(database)}.{hint}"
+        )
+    queries, is_batch = checked_vectors(keys, vector)
+    texts, is_text_batch = checked_texts(keys, text)
+    if (
+        vector is not None
+        and text is not None
+        and (is_batch, len(queries)) != (is_text_batch, len(texts))
+    ):
+        raise SearchError(
+            f"a search by vector and text takes one of each, or as many texts as vectors; "
+            f"it was given {counted(queries, is_batch)} and {counted(texts, is_text_batch)}."
+        )
+    question = Question(
+        keys[0][0],
+        tuple(each for _, each in keys if each.is_array),
+        tuple(each for _, each in keys if not each.is_array),
+        queries,
+        texts,
+        max(len(queries), len(texts)),
+        checked_k(k),
+    )
+    condition, values = condition_of(database.layout(question.table.name), where, params)
+    # Not to be left half way: a search lets indexes follow the rows.
+    hits = uninterrupted(partial(_answers, database, question, condition, values, pins))
+    return hits if is_batch or is_text_batch else hits[0]
+
+
+# -- what is asked, checked --
+
+
+def keys_of(
+    database: Database, given: str | Sequence[str], of: TableName | None
+) -> list[tuple[Table, Key]]:
+    paths = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
+    tables = database.tables
+    named = None if of is None else tables.get(of)
+    keys = [
+        named.key(path)
+        if named is not None and isinstance(path, str) and "." not in path
+        else tables.key(path)
+        for path in paths
+    ]
+    concerned = sorted({key.table for key in keys} | ({named.name} if named is not None else set()))
+    if not keys or len(concerned) > 1:
+        raise SearchError(
+            f"one search is about one table, but was given keys of {listed(concerned)}."
+        )
+    table = tables.get(keys[0].table)
+    for key in keys:
+        if not key.is_array and not isinstance(key.codec, StrCodec):
+            raise SearchError(
+                f"{path_of(key)} holds {key.codec.expected}; searchable are {searchable(database)}."
+            )
+    return [(table, key) for key in (keys if len(keys) == 1 else dict.fromkeys(keys))]
+
+
+# -- answering --
+
+
+def _answers(
+    database: Database, question: Question, condition: str | None, values: Sequence[Any], pins: Pins
+) -> list[list[Hit[Any]]]:
+    layout = database.layouts[question.table.name]
+    _make_text_indexes(database, layout, question.text_keys)
+    versions = _versions(database, layout, question, pins)
+    if versions is None:
+        return [[] for _ in range(question.count)]
+    pinned = {**pins, **{layout.versioned[key].component or "": v for key, v in versions.items()}}
+
+    among = None if condition is None else Filter.of(layout, condition, values, pinned)
+    asked = [(key, versions.get(key.name, 0)) for key in question.vector_keys]
+    with database.indexes.searching(layout, asked) as (tx, followers):
+
+        def comparable(key: Key) -> Filter | None:
+            space = spaces.in_one_space(tx, database.layouts, key, pins)
+            if space is None:
+                return among
+            holds = space if condition is None else f"({condition}\n) AND {space}"
+            return Filter.of(layout, holds, values, pinned)
+
+        queries, depth = question.queries, question.depth
+        rankings = [
+            _nearest(database, tx, each, queries, depth, comparable(each.key)) for each in followers
+        ] + [
+            [
+                fulltext.search(tx, layout, key, versions.get(key.name, 0), text, depth, among)
+                for text in question.texts
+            ]
+            for key in question.text_keys
+        ]
+        best = [
+            _fused(each, question.k) if question.is_fused else each[0]
+            for each in zip(*rankings, strict=True)
+        ]
+        wanted = dict.fromkeys(row for ranking in best for row, _ in ranking)
+        found = reading.rows_by_number(tx, layout, list(wanted), pinned)
+    return [_hits(question.table, ranking, found) for ranking in best]
+
+
+def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) -> None:
+    """Make the full-text indexes that are not there yet: the first search of a key does it, once in a store's life."""
+    if not keys:
+        return
+    with database.backend.read() as tx:
+        missing = [key for key in keys if not fulltext.is_made(tx, layout, key)]
+    for key in missing:
+        database.write(lambda tx, key=key: fulltext.make(tx, layout, key))  # type: ignore[misc]  # mypy: no type for a default
+
+
+def _versions(
+    database: Database, layout: Layout, question: Question, pins: Pins
+) -> dict[str, int] | None:
+    """Return the state version that is searched for each key that has versions, None where one is not there yet."""
+    versioned = [
+        key for key in (*question.vector_keys, *question.text_keys) if key.name in layout.versioned
+    ]
+    found: dict[str, int] = {}
+    if not versioned:
+        return found
+    with database.backend.read() as tx:
+        for key in versioned:
+            component = layout.versioned[key.name].component or ""
+            version = pins.get(component) or states.live_version(tx, component)
+            if version is None:
+                return None
+            found[key.name] = version
+            candidate = states.candidate_version(tx, component)
+            if candidate is not None and key.is_array and component not in pins:
+                database.indexes.expect(layout, key, candidate)
+    return found
+
+
+def _nearest(
+    database: Database,
+    tx: Transaction,
+    follower: Follower,
+    queries: FloatArray,
+    k: int,
+    among: Filter | None,
+) -> list[Ranking]:
+    """Return for each query its nearest rows among those that a filter holds for."""
+    if among is None:
+        return [_ranking(*found) for found in follower.search(queries, k)]
+    rows = database.filter_lists.known(tx, among)
+    if rows is None and _is_worth_probing(database, follower, k, among):
+        probed: list[Ranking] = []
+        for query in queries:
+            found = _probed(tx, follower, query, k, among)
+            if found is None:
+                break
+            probed.append(found)
+        else:
+            return probed
+    if rows is None:
+        rows = database.filter_lists.listed(tx, among)
+    return [_ranking(*found) for found in follower.search(queries, k, rows)]
+
+
+def _is_worth_probing(database: Database, follower: Follower, k: int, among: Filter) -> bool:
+    """Whether a filter probably holds for enough of the nearest rows, so that it need not be listed."""
+    last = database.filter_lists.last_count(among)
+    is_narrow = last is not None and PROBED * last < 2 * k * len(follower)
+    return 4 * k <= PROBED < len(follower) and not is_narrow
+
+
+def _probed(
+    tx: Transaction, follower: Follower, query: FloatArray, k: int, among: Filter
+) -> Ranking | None:
+    """Return the nearest rows that a filter holds for, if there are enough among the nearest of all. Finding all that
+    it holds for reads the table where no database index helps."""
+    rows, scores = follower.search(query[None], PROBED)[0]
+    kept = among.kept(tx, rows.tolist())
+    ranking = [pair for pair in _ranking(rows, scores) if pair[0] in kept]
+    return ranking[:k] if len(ranking) >= k else None
+
+
+def _ranking(rows: Any, scores: Any) -> Ranking:
+    return list(zip(rows.tolist(), scores.tolist(), strict=True))
+
+
+def _fused(rankings: Sequence[Ranking], k: int) -> Ranking:
+    """Return the best of several rankings together, by reciprocal rank fusion."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, (row, _) in enumerate(ranking, 1):
+            scores[row] = scores.get(row, 0.0) + 1 / (RANK_OFFSET + rank)
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+
+
+def _hits(table: Table, ranking: Ranking, found: Mapping[int, Any]) -> list[Hit[Any]]:
+    pages = table.page_keys
+    pairs = [(found[row], score) for row, score in ranking if row in found]
+    return [
+        Hit(row.id, {page: getattr(row, page) for page in pages} if pages else {}, score, row)
+        for row, score in pairs
+    ]

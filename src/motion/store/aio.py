@@ -1,0 +1,53 @@
+"""The store without blocking an event loop: each call runs in a thread, and nothing else is added."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from motion.definitions.tasks import DeadLetter
+from motion.store.change import Change
+from motion.store.pipeline import Pipeline, RowCount
+
+
+class AsyncStore:
+    """The store's calls without blocking an event loop: each runs in a thread."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    async def set(self, *args: Any, **values: Any) -> Change:
+        """`Store.set`."""
+        return await asyncio.to_thread(self._store.set, *args, **values)
+
+    async def set_many(self, *args: Any, **options: Any) -> Change:
+        """`Store.set_many`."""
+        return await asyncio.to_thread(self._store.set_many, *args, **options)
+
+    async def get(self, *args: Any, **options: Any) -> Any | None:
+        """`Store.get`."""
+        return await asyncio.to_thread(self._store.get, *args, **options)
+
+    async def rows(self, *args: Any, **options: Any) -> list[Any]:
+        """`Store.rows`."""
+        return await asyncio.to_thread(self._store.rows, *args, **options)
+
+    async def search(self, *args: Any, **options: Any) -> list[Any]:
+        """`Store.search`."""
+        return await asyncio.to_thread(self._store.search, *args, **options)
+
+    async def errors(self, *args: Any, **options: Any) -> list[DeadLetter]:
+        """`Store.errors`."""
+        return await asyncio.to_thread(self._store.errors, *args, **options)
+
+    async def retry(self, *args: Any) -> int:
+        """`Store.retry`."""
+        return await asyncio.to_thread(self._store.retry, *args)
+
+    async def pipeline(self) -> Pipeline:
+        """`Store.pipeline`."""
+        return await asyncio.to_thread(self._store.pipeline)
+
+    async def row_count(self, *args: Any) -> RowCount:
+        """`Store.row_count`."""
+        return await asyncio.to_thread(self._store.row_count, *args)

@@ -1,0 +1,226 @@
+"""Loads: what `set_many` does with rows in bulk: chunk by chunk, matched, written, counted and pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.schema import Table
+from motion.engine.inline import InlineRuns
+from motion.errors import BadRows, InvalidValue, SchemaError
+from motion.faults import reach
+from motion.persistence.changes.operations import (
+    Applied,
+    DeleteOperation,
+    Operation,
+    SetOperation,
+    by_pattern,
+    named_columns,
+)
+from motion.persistence.database import Database
+from motion.persistence.rows.ids import check_range
+from motion.persistence.rows.kept_ids import KeptIds
+from motion.persistence.rows.reading import ids_by_value
+from motion.persistence.rows.written import Columns
+from motion.store.change import Change, RejectedRow
+from motion.store.given_ids import GivenIds
+from motion.views.ingest import COMMIT_EVERY, Chunk, bad_rows, chunks_of, encoded_columns, without
+
+FIRST_PART, PART_S = 1_000, 0.008
+"""Rows that are pruned in one transaction at least, and what each is meant to take: another writer waits for one at most."""
+
+VALUES_AT_ONCE = 500
+"""Values whose rows are looked for in one transaction, where most of them have none to be pruned."""
+
+GIVE_WAY_S = 0.0005
+
+MEASURED_ROWS, PATIENCE_S = 200, 0.1
+"""The rows of a first part that measures, and how long a load waits for what they tell."""
+
+Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
+"""Does what a function gives from what it sees in the transaction."""
+
+
+class Load:
+    """One call of `set_many`."""
+
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        commit: Commit,
+        inline: Callable[[Any], Any],
+        commit_every: int,
+        errors: str,
+        by: str | None,
+        prune: str | None,
+    ) -> None:
+        self._database, self._table, self._commit_every = database, table, commit_every
+        self._commit, self._inline = commit, inline
+        self._collects = errors == "collect"
+        self._by = table.key(by).name if by else None
+        self._prune = table.key(prune).name if prune else None
+        self._pruned: set[Stored] = set()
+        self._kept, self._fresh = KeptIds(), set[Any]()  # the ids to keep, and those not there yet
+        self._rejected: list[RejectedRow] = []
+        self._changes: list[int] = []
+        self._ids = GivenIds()
+        self._written = 0
+
+    def run(self, rows: Any) -> Change:
+        try:
+            for chunk in chunks_of(self._table, rows, self._commit_every):
+                for part in self._parts_of(chunk):
+                    self._write(part)
+            self._delete_others()
+        finally:
+            if self._prune is not None:
+                self._database.backend.write(self._kept.forget)
+        *further, last = self._changes or [0]
+        return Change(
+            self._database, last, table=self._table.name, ids=self._ids, count=self._written,
+            rejected=self._rejected, further=further,
+        )  # fmt: skip
+
+    def _parts_of(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Begin a load of several chunks with a small one, where it is not known yet which triggers are so cheap that they
+        run with the write: by the time for the rest, it is."""
+        is_one_of_several = chunk.start == 0 and chunk.count == self._commit_every
+        runs = InlineRuns(self._database)
+        if not (
+            is_one_of_several
+            and chunk.count > 2 * MEASURED_ROWS
+            and self._database.runs_code
+            and runs.unjudged(self._table.name, chunk.columns)
+        ):
+            yield chunk
+            return
+        yield chunk.part(range(MEASURED_ROWS))
+        ends_s = clock.monotonic_s() + PATIENCE_S
+        while clock.monotonic_s() < ends_s and runs.unjudged(self._table.name, chunk.columns):
+            clock.sleep(PATIENCE_S / 50)
+        yield chunk.part(range(MEASURED_ROWS, chunk.count))
+
+    def _write(self, chunk: Chunk) -> None:
+        columns, count = self._checked(chunk)
+        if not count:
+            return
+        ids: Sequence[Any] = ()
+        whole: SetOperation | None = None
+        if not any(None in values for key, values in columns.items() if key != "id"):
+            whole = self._inline(SetOperation(self._table.name, columns, count))
+
+        def operations(tx: Transaction) -> list[SetOperation]:
+            nonlocal ids
+            if self._prune is not None:
+                self._kept.add(tx, self._fresh)
+            layout = self._database.layouts[self._table.name]
+            named = named_columns(tx, layout, columns, count, self._by)
+            ids = named.get("id", ())
+            if whole is not None:
+                return [replace(whole, columns=named)]
+            return by_pattern(self._table, named, count)
+
+        applied = self._commit(operations)
+        reach("load.chunk")
+        self._changes.append(applied.number)
+        self._written += count
+        if len(applied.ids) == 1:
+            ids = applied.ids[0]
+        self._ids.add(ids)
+        if self._prune is not None:
+            self._pruned.update(columns.get(self._prune, ()))
+            self._fresh = set(ids)
+
+    def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
+        """Return a chunk's columns encoded, without the bad rows if these are collected."""
+        try:
+            return encoded_columns(self._table, chunk, self._by, self._check_ids), chunk.count
+        except (InvalidValue, SchemaError) as exc:
+            bad = list(bad_rows(self._table, chunk, self._by, self._check_ids))
+            if not self._collects:
+                place, _, reason = bad[0] if bad else (0, None, exc)
+                raise BadRows(chunk.start + place, self._written, str(reason)) from reason
+            self._rejected += [RejectedRow(chunk.start + i, row, reason) for i, row, reason in bad]
+            if self._prune is not None:
+                self._keep([row for _, row, _ in bad])
+            good = without(chunk, {i for i, _, _ in bad})
+            return encoded_columns(self._table, good), good.count
+
+    def _check_ids(self, ids: Sequence[Stored]) -> None:
+        check_range(self._database.layouts[self._table.name], ids)
+
+    def _keep(self, bad: Sequence[Any]) -> None:
+        """Keep the stored rows of bad ones from being pruned: they were given, though with a wrong value."""
+        key = self._table.keys[self._by or "id"]
+        named: list[Stored] = []
+        for row in bad:
+            try:
+                named.append(key.encode(self._table.values_of(row).get(key.name)))
+            except InvalidValue:
+                continue  # nothing says which row it was
+        if self._by is not None:
+            layout = self._database.layouts[self._table.name]
+            with self._database.backend.read() as tx:
+                self._fresh.update(ids_by_value(tx, layout, self._by, named).values())
+        else:
+            self._fresh.update(named)
+
+    def _delete_others(self) -> None:
+        """Delete the rows that were not given, part by part: each is a short transaction of its own, so that other writers
+        wait for a part at most, and what a crash leaves is deleted by the same load made again."""
+        values = [value for value in self._pruned if value is not None]
+        place, rows = _Place(0, None), FIRST_PART
+        while place.value < len(values):
+            part = _Part(place, [])
+
+            def deletions(tx: Transaction) -> list[Operation]:
+                nonlocal part
+                self._kept.add(tx, self._fresh)
+                part = self._part_from(tx, values, place, rows)  # noqa: B023 - it is called in this round
+                return [DeleteOperation(self._table.name, part.ids)] if part.ids else []
+
+            started = clock.monotonic_s()
+            self._changes.append(self._commit(deletions).number)
+            took_s = clock.monotonic_s() - started
+            reach("load.pruned")
+            self._fresh, place = set(), part.following
+            rows = int(
+                min(max(rows * PART_S / max(took_s, 1e-6), FIRST_PART), 2 * rows, COMMIT_EVERY)
+            )
+            clock.sleep(GIVE_WAY_S)  # a lock that is let go and taken at once is nobody else's
+
+    def _part_from(
+        self, tx: Transaction, values: Sequence[Stored], place: _Place, rows: int
+    ) -> _Part:
+        """Return the next ids to delete, at most so many, and where the part after that begins."""
+        assert self._prune is not None
+        layout, ids = self._database.layouts[self._table.name], list[Stored]()
+        for at in range(place.value, min(place.value + VALUES_AT_ONCE, len(values))):
+            after = place.after if at == place.value else None
+            wanted = rows - len(ids)
+            found = self._kept.others(tx, layout, self._prune, values[at], after, wanted)
+            ids += found
+            if len(found) == wanted:
+                return _Part(_Place(at, found[-1]), ids)
+        return _Part(_Place(at + 1, None), ids)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in what is to be pruned: a value's position, and the id of it after which to go on."""
+
+    value: int
+    after: Stored
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Ids to delete in one transaction, and where the next part begins."""
+
+    following: _Place
+    ids: Sequence[Stored]

@@ -1,0 +1,66 @@
+"""Progress: how much work is left, and showing it while somebody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from motion.backends.base import Transaction
+from motion.persistence.recompute import backfills
+from motion.persistence.states import labels, versions
+from motion.persistence.tasks import backlog, schedules
+
+
+def has_work(tx: Transaction, due_ms: int) -> bool:
+    """Whether a store has work left. Look-ups, however long the queue.
+
+    Args:
+        due_ms: what was due at this time, by a schedule, is work too; later occurrences are not.
+    """
+    return bool(
+        backlog.has_live(tx)
+        or schedules.any_due(tx, due_ms)
+        or backfills.remaining(tx)
+        or labels.fits_pending(tx)
+        or versions.waiting_candidates(tx)
+    )
+
+
+def work_left(tx: Transaction, due_ms: int) -> int:
+    """Return how many rows, fits and candidates a store has still to deal with."""
+    rows = backlog.live_count(tx) + backfills.remaining(tx) + int(schedules.any_due(tx, due_ms))
+    return rows + labels.fits_pending(tx) + versions.waiting_candidates(tx)
+
+
+@contextmanager
+def shown_progress(
+    what: str, is_wanted: bool, total: int = 0
+) -> Iterator[Callable[[int], None] | None]:
+    """Give what shows, told how much remains, how much is done; None where nothing is to be shown.
+
+    Args:
+        what: stands before the bar.
+        total: how much there is, where that is known; otherwise the most that ever remained.
+    """
+    if not is_wanted:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        shown = bar.add_task(what, total=total, visible=total > 0)
+        most = total
+
+        def show(remaining: int) -> None:
+            nonlocal most
+            most = max(most, remaining)
+            bar.update(shown, total=most, completed=most - remaining, visible=most > 0)
+
+        yield show

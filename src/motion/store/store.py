@@ -1,0 +1,506 @@
+"""The store: typed tables as a key-value store, whose writes fire triggers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.background.interrupts import uninterrupted
+from motion.definitions.schema import Table, TableName
+from motion.definitions.tasks import DeadLetter
+from motion.definitions.triggers import DECLARATION
+from motion.errors import InvalidArgument, StoreClosed, WaitTimeout, listed, shortened
+from motion.faults import reach
+from motion.persistence import stored_graph
+from motion.persistence.changes.operations import Applied, Operation, SetOperation
+from motion.persistence.database import Database, Where, check_limit, delete_operation
+from motion.persistence.layout import NO_PINS, Pins
+from motion.persistence.numbers import last_number
+from motion.persistence.rows.exact import Found, Question
+from motion.store import backfill as recompute
+from motion.store.aio import AsyncStore
+from motion.store.backfill import Plan
+from motion.store.backpressure import QueueLimit
+from motion.store.bulk import Load
+from motion.store.change import Change, dead_letters, wait_until
+from motion.store.explain import Explanation, explain
+from motion.store.model import Model
+from motion.store.pipeline import Pipeline, RowCount, pipeline_of, row_count
+from motion.store.progress import has_work, shown_progress, work_left
+from motion.store.snapshot import snapshot
+from motion.store.status import StaleCounts, Status, status_of
+from motion.views.ingest import COMMIT_EVERY
+from motion.views.run import run_on
+from motion.views.view import Reader, TransactionWriter, View, named_row, one_set
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What stands behind an open store.
+
+    Attributes:
+        start: begins to work, where this process does; to be called when there may be work.
+        stop: ends all of it.
+        inline: adds what cheap triggers give to a write.
+        limit: lets writes wait for room in the queue.
+    """
+
+    database: Database
+    start: Callable[[], None]
+    stop: Callable[[], None]
+    inline: Callable[[Operation], Operation]
+    limit: QueueLimit
+
+
+class Store(Reader):
+    """A store. Thread-safe; several processes may open the same one.
+
+    Inside a trigger it acts as that run's view: reads see committed data, writes commit with the run.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.database)
+        self._behind: Engine | None = engine
+        self._reopen: Callable[[], Engine] | None = None
+        self._is_closed = self._is_stopped = False
+        self._openings, self._blocks, self._sharing = 1, 0, threading.Lock()
+        self._kept_known: object = None  # what is to be there as long as the store is
+        self._stale = StaleCounts()
+        self.aio = AsyncStore(self)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._behind is None:  # in a forked child, and used for the first time
+            assert self._reopen is not None
+            with self._sharing:
+                self._behind = self._behind or self._reopen()
+        return self._behind
+
+    @_engine.setter
+    def _engine(self, engine: Engine) -> None:
+        self._behind = engine
+
+    @property
+    def _database(self) -> Database:
+        return self._engine.database
+
+    def _forget_engine(self, reopen: Callable[[], Engine]) -> None:
+        """Forget, in a forked child, what is the parent's; `reopen` is called with the first use."""
+        self._behind, self._reopen = None, reopen
+        self._sharing = threading.Lock()
+        self._stale = StaleCounts()
+
+    @property
+    def name(self) -> str:
+        """The name that the store was created with."""
+        return self._database.name
+
+    def __repr__(self) -> str:
+        return (
+            f"<motion store {self.name!r}: {', '.join(self._database.tables.names) or 'no tables'}>"
+        )
+
+    def __enter__(self) -> Store:
+        with self._sharing:
+            self._blocks += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._sharing:
+            self._blocks -= 1
+        if self._leave() and self._blocks <= 0:
+            self.close()
+
+    def _join(self) -> bool:
+        """Take note that it was opened once more, so that the end of one `with` block does not close it for the others;
+        return whether it is still open."""
+        with self._sharing:
+            self._openings += 1
+        return not self._is_closed
+
+    def _leave(self) -> bool:
+        """Undo one opening; return whether that was the last."""
+        with self._sharing:
+            self._openings -= 1
+            return self._openings <= 0
+
+    # -- writing --
+
+    def set(
+        self,
+        table: TableName | Any,
+        /,
+        *,
+        force: bool = False,
+        if_unchanged: bool = False,
+        **values: Any,
+    ) -> Change:
+        """Write keys of one row and fire triggers.
+
+        Args:
+            table: a table's name, its schema class, or a row read before, whose id and page keys are then used.
+            force: run triggers although the values are the same as before.
+            if_unchanged: only if the row that was read before, given as `table`, is as it was.
+            **values: keys; `id` left out makes a new row, None unsets a key.
+
+        Returns:
+            The change, durable when this returns. Triggers run afterwards; their errors are never raised here.
+
+        Raises:
+            UnknownTable, UnknownKey, InvalidValue: nothing was written.
+            RowChanged: with `if_unchanged`; nothing was written.
+            QueueFull: the queue was full for a minute in which nothing was done; nothing was written.
+        """
+        view = self._view()
+        if view is not None:
+            view.set(table, force=force, if_unchanged=if_unchanged, **values)
+            return self._pending(1)
+        operation = one_set(self._database, table, values, force, if_unchanged)
+        return self._apply([operation], self._database.tables.get(operation.table), 1)
+
+    def set_many(
+        self,
+        table: TableName,
+        rows: Any,
+        *,
+        commit_every: int = COMMIT_EVERY,
+        errors: Literal["raise", "collect"] = "raise",
+        by: str | None = None,
+        prune: str | None = None,
+    ) -> Change:
+        """Write many rows, in atomic chunks and bounded memory.
+
+        Args:
+            rows: dicts, dataclass instances, anything with `__arrow_c_stream__` (Arrow, pandas, Polars, DuckDB), or
+                an iterable of those, also endless. None, null and NaN in a row mean left out.
+            commit_every: rows in one transaction.
+            errors: "raise" stops at the first bad row; "collect" goes on and returns bad rows in `Change.rejected`.
+            by: match rows by this key instead of id: one with an equal value is updated, otherwise made.
+            prune: among the values of this key that were given, remove the rows that were not given. That begins when
+                all given rows are in, and goes part by part, each a short transaction of its own: readers see rows go,
+                and others write meanwhile. What is left by a crash is removed by the same load made again.
+
+        Raises:
+            BadRows: a row is bad; says which, and how many rows are in.
+        """
+        named = self._database.tables.get(table)
+        view = self._view()
+        if view is not None:
+            view.set_many(table, rows, by=by, prune=prune)
+            return self._pending(0)
+        if errors not in ("raise", "collect"):
+            raise InvalidArgument("set_many(errors=)", repr(errors), "'raise' or 'collect'")
+        if not isinstance(commit_every, int) or commit_every < 1:
+            raise InvalidArgument(
+                "set_many(commit_every=)", repr(commit_every), "an int of at least 1"
+            )
+        load = Load(
+            self._database,
+            named,
+            self._commit,
+            self._engine.inline,
+            commit_every,
+            errors,
+            by,
+            prune,
+        )
+        return load.run(rows).keeping(self)
+
+    def delete(self, table: TableName | Any, id: Any = None, /) -> Change:
+        """Delete a row with its pages, what was derived from it, its vectors and its labels.
+
+        Args:
+            table: a table's name or schema class, or a row read before.
+        """
+        view = self._view()
+        if view is not None:
+            view.delete(table, id)
+            return self._pending(0)
+        named, key = named_row(self._database, table)
+        return self._apply([delete_operation(named, key.get("id", id))], named, 0)
+
+    @contextmanager
+    def transaction(self) -> Iterator[TransactionWriter]:
+        """Collect writes across tables and make them whole at the end of the block, or, if it raises, not at all.
+        No lock is held meanwhile; reads through `tx` see what is committed."""
+        self._check_open()
+        view = self._view()
+        operations: list[Operation] = []
+        database = self._database
+        yield TransactionWriter(database, operations)
+        database.backend.check_open()  # else a child that was forked meanwhile would write it too
+        if view is not None:
+            view.take(operations)
+        elif operations:
+            self._apply(operations, None, len(operations))
+
+    def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
+        inlined = [self._engine.inline(each) for each in operations]
+        reach("set.derived")
+        deletes = any(not isinstance(each, SetOperation) for each in operations)  # may make no work
+        commits = self._database.backend.committed.count
+        applied = self._commit(lambda _: inlined)
+        return Change(
+            self._database,
+            applied.number,
+            table=table.name if table else None,
+            ids=applied.ids[0] if count == 1 else (),
+            count=count,
+            has_work=applied.tasks > 0,
+            commits=-1 if deletes else commits + 1,
+        ).keeping(self)
+
+    def _start(self) -> None:
+        self._engine.start()
+
+    def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
+        self._check_open()
+        self._engine.limit.await_room()
+        applied = self._database.apply(make)
+        self._engine.limit.note(applied.tasks)
+        self._engine.start()
+        return applied
+
+    def _view(self) -> View | None:
+        """Return the view of the run that this code belongs to, if any."""
+        run = run_on(self._database)
+        return None if run is None else run.view(run.now())
+
+    def _pending(self, count: int) -> Change:
+        """Return what stands for a write that commits with the run it was made in."""
+        return Change(self._database, 0, count=count)
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._view() is not None
+
+    def _answer(self, question: Question) -> list[Found]:
+        view = self._view()
+        return super()._answer(question) if view is None else view._answer(question)
+
+    def _seen(self) -> Pins:
+        """Return the live versions, or, inside a run, the versions of the run."""
+        self._check_open()
+        run = run_on(self._database)
+        return NO_PINS if run is None else run.pins
+
+    # -- work --
+
+    def wait(self, *, timeout: float | None = None, progress: bool = False) -> None:
+        """Wait until no work is left. Dead letters, unfilled `every=N`, orphaned tasks and what occurs later by a schedule
+        are not work; what is due by now is, also after `motion.clock.advance`.
+
+        Args:
+            timeout: seconds; without end where left out.
+            progress: show a progress bar.
+
+        Raises:
+            WaitTimeout: there is work left; it goes on.
+        """
+        self._check_open()
+        self._engine.start()
+        limit = float("inf") if timeout is None else timeout
+        database, due_ms = self._database, clock.now_ms()
+        database.backend.call()  # what is due by now may have become so without anybody knowing
+        with shown_progress(f"work of {self.name}", progress) as show:
+
+            def is_done(tx: Any) -> bool:
+                if show is None:
+                    return not has_work(tx, due_ms)
+                remaining = work_left(tx, due_ms)
+                show(remaining)
+                return remaining == 0
+
+            wait_until(
+                database,
+                is_done,
+                limit,
+                lambda tx: WaitTimeout(f"store {self.name!r}", limit, work_left(tx, due_ms)),
+            )
+
+    def change(self, key: int) -> Change:
+        """Return the change that a `Change.key` names, made by whichever process. It knows the work, and not the rows
+        that were written: `rows`, `stream` and `wait(key)` are for the change that the write returned.
+
+        Raises:
+            InvalidArgument: it is no number that a change of this store has.
+        """
+        self._check_open()
+        with self._database.backend.read() as tx:
+            last = last_number(tx)
+        if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= last:
+            given = f"{shortened(key)} ({type(key).__name__})"
+            raise InvalidArgument("change(key)", given, f"the key of a change, an int up to {last}")
+        return Change(self._database, key).keeping(self)
+
+    def status(self) -> Status:
+        """Return what the store is doing: what is to be done, how fast it goes, and what changed code has left stale."""
+        self._check_open()
+        return uninterrupted(partial(status_of, self._database, self._stale))
+
+    def errors(
+        self,
+        trigger: str | None = None,
+        *,
+        limit: int | None = None,
+        after: DeadLetter | None = None,
+    ) -> list[DeadLetter]:
+        """Return the rows that triggers gave up on, with tracebacks and inputs, in the order of their tasks.
+
+        Args:
+            trigger: only this one's.
+            limit: so many at most, with no more read than these. `store.status()` counts them all.
+            after: go on behind this one, the last that was returned before.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        check_limit("errors(limit=)", limit)
+        if trigger is not None:
+            recompute.spec_of(self._database, trigger)
+        last = None if after is None else after.task
+        with self._database.backend.read() as tx:
+            return dead_letters(self._database, tx, trigger=trigger, limit=limit, after=last)
+
+    def retry(self, what: str | DeadLetter | Sequence[DeadLetter] | None = None, /) -> int:
+        """Try rows again that triggers gave up on, with the same inputs; return how many.
+
+        Args:
+            what: all rows of this trigger, by its name; one dead letter, or several; None: all there are. Of letters, those
+                that were tried again or superseded since are passed over.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        if what is None or isinstance(what, str):
+            count = recompute.retry(self._database, what)
+        else:
+            count = recompute.retry_letters(self._database, what)
+        self._engine.start()
+        return count
+
+    def drop(self, trigger: str | None = None) -> int:
+        """Drop what is kept for triggers (one, or all) that the store does not have any more: their tasks, which wait for
+        their return, and the rows they gave up on. Return how many rows that were.
+
+        Raises:
+            TriggerError: the store has this trigger.
+        """
+        self._check_open()
+        return recompute.drop(self._database, trigger)
+
+    def pipeline(self) -> Pipeline:
+        """Return what the store is made of, and what feeds what: tables, keys, triggers, fits and components, and what is
+        read by search. It needs no user's code, and takes the same time however many rows there are."""
+        self._check_open()
+        return pipeline_of(self._database)
+
+    def row_count(self, table: TableName) -> RowCount:
+        """Return about how many rows, pages among them, a table has, in a time that does not grow with it.
+
+        Up to 10,000 rows it is exact; for more, it is measured at 64 places, which is a few per cent off where rows were
+        deleted here and there. Where ids were given that lie in a few far clusters it may be well off;
+        `store.sql("select count(*) from t")` counts them.
+
+        Raises:
+            UnknownTable: the store has no such table.
+        """
+        self._check_open()
+        return row_count(self._database, table)
+
+    def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
+        """Return where a value came from: its trigger, code and state version, and the same of its inputs."""
+        self._check_open()
+        return explain(self._database, table, id, key, pages)
+
+    def plan(self, trigger: str | Callable[..., Any]) -> Plan:
+        """Return what recomputing a trigger, given by its name or function, would touch.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        return recompute.plan(self._database, _trigger_name(trigger))
+
+    def backfill(
+        self,
+        trigger: str | Callable[..., Any],
+        *,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        force: bool = False,
+    ) -> Change:
+        """Run a trigger again where its outputs are missing or made by other code, below live work.
+
+        Args:
+            trigger: its name or function.
+            where: only on rows that this condition holds for, on the values that they show.
+            force: also where its outputs are current. Values that users gave are never touched.
+
+        Raises:
+            TriggerError: the store has no such trigger.
+        """
+        self._check_open()
+        name = _trigger_name(trigger)
+        change = recompute.backfill(self._database, name, where, params, force=force)
+        self._engine.start()
+        return change.keeping(self)
+
+    def model(self, component: str) -> Model:
+        """Return a component's state versions, and what can be done with them."""
+        self._check_open()
+        with self._database.backend.read() as tx:
+            known = {*self._database.code.components, *stored_graph.active_components(tx)}
+        if component not in known:
+            raise InvalidArgument(
+                "model()",
+                shortened(component),
+                f"the name of a component of the store, which has {listed(sorted(known))}"
+                f" (pass instances of them in triggers=)",
+            )
+        return Model(self._database, component, self._start)
+
+    def snapshot(self, folder: str | Path) -> None:
+        """Copy the store as it is at one moment, with model states and unfinished work, while it goes on.
+
+        Args:
+            folder: new or empty. `create_store(name, url=f"sqlite:///{folder}")` opens the copy, and goes on with its
+                work; indexes are made from its rows.
+
+        Raises:
+            FolderNotEmpty: there is something in the folder.
+            StoreUnavailable: it cannot be written; nothing is left there.
+        """
+        self._check_open()
+        snapshot(self._database, Path(folder).expanduser().resolve())
+
+    def close(self) -> None:
+        """Stop, for all who have it open in this process, leaving unfinished work for the next start. Closing twice does
+        no harm. The end of a `with` block closes it where nobody else has opened it. Interrupted, by Ctrl-C, it goes on
+        closing in the background."""
+        if not self._is_stopped:
+            self._is_closed = True
+            if self._behind is not None:
+                uninterrupted(self._behind.stop)
+            self._is_stopped = True
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreClosed(self.name)
+
+
+def _trigger_name(trigger: str | Callable[..., Any]) -> str:
+    if isinstance(trigger, str):
+        return trigger
+    declaration = getattr(trigger, DECLARATION, None)
+    given = declaration.name if declaration else None
+    return str(given or getattr(trigger, "__name__", repr(trigger)))

@@ -1,0 +1,574 @@
+"""Views: the store as code inside a run sees it. Reads see committed data; writes are left with the run, and commit
+with its task or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+import pyarrow as pa
+
+from motion.definitions.schema import Table, TableName
+from motion.definitions.specs import Failed
+from motion.errors import InvalidArgument, WaitInsideRun, shortened
+from motion.persistence.changes.isolation import ClaimReads, Left
+from motion.persistence.changes.operations import Operation, SetOperation
+from motion.persistence.database import (
+    Database,
+    Where,
+    check_limit,
+    condition_of,
+    delete_operation,
+    id_of,
+    page_values,
+    set_operation,
+)
+from motion.persistence.layout import NO_PINS, Pins
+from motion.persistence.rows.exact import Found, Question, names_needed, order_of, shown
+from motion.search.answer import Hit, ManyTexts, ManyVectors, OneVector, search
+from motion.views.ingest import COMMIT_EVERY, chunks_of, match_of, operations_of
+from motion.views.run import CURRENT
+
+Row = TypeVar("Row")
+
+
+class Reader:
+    """What can be read from a store, pinned to state versions where it matters."""
+
+    def __init__(self, database: Database, pins: Pins = NO_PINS) -> None:
+        self._opened = database
+        self._pins = pins
+
+    @property
+    def _database(self) -> Database:
+        return self._opened
+
+    def _seen(self) -> Pins:
+        """Return the state versions whose outputs are read."""
+        return self._pins
+
+    @overload
+    def get(
+        self,
+        table: type[Row],
+        id: Any,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
+    ) -> Row | None: ...
+
+    @overload
+    def get(
+        self,
+        table: str,
+        id: Any,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
+    ) -> Any: ...
+
+    def get(
+        self,
+        table: TableName,
+        id: Any,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
+    ) -> Any:
+        """Return one row as an instance of its dataclass, or None.
+
+        Args:
+            table: a table's name or its schema class.
+            id: the row's id.
+            keys: the only ones to read beside id and page keys; others are unset. In a run, only their change has it
+                called again.
+            inherit: fill unset keys from page 0 of the page keys that do not tell them apart.
+            **pages: page keys; 0 where left out.
+        """
+        if keys is None and not self._is_exact:
+            return self._database.get(table, id, pages, self._seen(), inherit)
+        layout = self._database.layout(table)
+        name = page_values(layout.table, pages)
+        question = self._question(
+            layout.table, keys, id=id_of(layout.table, id), pages=names_needed(layout, name)
+        )
+        return shown(layout, self._answer(question), name, inherit=inherit)
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether reads are answered one by one, so that they can be asked again."""
+        return False
+
+    def _answer(self, question: Question) -> list[Found]:
+        return self._database.ask(question)
+
+    def _shown(self, question: Question, row: Found, rows: Sequence[Found], inherit: bool) -> Any:
+        """Return a found row as an instance; a page takes what it inherits from other pages, which are read for it."""
+        layout, (row_id, *name) = self._database.layout(question.table), row.name
+        if inherit and any(name) and row_id is not None and question.id is None:
+            above = replace(
+                question,
+                id=row_id,
+                pages=names_needed(layout, name),
+                equal=(),
+                order=(),
+                limit=None,
+            )
+            rows = self._answer(above)
+        elif question.id is None:
+            rows = [row]
+        return shown(layout, rows, name, inherit=inherit)
+
+    def _question(self, table: Table, keys: Sequence[str] | None, **asked: Any) -> Question:
+        chosen = None if keys is None else tuple(table.key(key).name for key in keys)
+        return Question(table.name, keys=chosen, pins=tuple(self._seen().items()), **asked)
+
+    @overload
+    def rows(
+        self,
+        table: type[Row],
+        *,
+        id: Any = None,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+    ) -> list[Row]: ...
+
+    @overload
+    def rows(
+        self,
+        table: str,
+        *,
+        id: Any = None,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+    ) -> list[Any]: ...
+
+    def rows(
+        self,
+        table: TableName,
+        *,
+        id: Any = None,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+    ) -> list[Any]:
+        """Return rows as instances: all, all pages of an id, or those that a condition on stored values holds for.
+
+        Args:
+            where: SQL with `?` for `params`, or a dict of equalities.
+            order_by: keys with commas between them, each with DESC or not, or other SQL; by id and page keys where
+                left out.
+            keys: the only ones to read beside id and page keys; others are unset, and cost nothing.
+
+        Raises:
+            SqlError: the condition is wrong.
+        """
+        if not self._is_exact:
+            return self._read_open(table, id, where, params, order_by, limit, inherit, keys)
+        named = self._database.tables.get(table)
+        check_limit("rows(limit=)", limit)
+        condition_of(self._database.layout(named.name), where, params)
+        order = order_of(named, order_by)
+        if isinstance(where, str) or order is None:
+            return self._read_open(table, id, where, params, order_by, limit, inherit, keys)
+        equal = [(name, named.key(name).encode(value)) for name, value in (where or {}).items()]
+        stored = named.keys["id"].encode(id)
+        if stored is not None and (equal or order or limit is not None):
+            equal, stored = [("id", stored), *equal], None
+        question = self._question(
+            named, keys, id=stored, equal=tuple(equal), order=order, limit=limit
+        )
+        rows = self._answer(question)
+        return [self._shown(question, row, rows, inherit) for row in rows]
+
+    def _read_open(
+        self,
+        table: TableName,
+        id: Any,
+        where: Where,
+        params: Sequence[Any],
+        order_by: str | None,
+        limit: int | None,
+        inherit: bool,
+        keys: Sequence[str] | None,
+    ) -> list[Any]:
+        return self._database.rows(
+            table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
+            pins=self._seen(), keys=keys,
+        )  # fmt: skip
+
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] = (),
+        *,
+        timeout: float | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """Return the result of SQL that reads as an Arrow table; arrays come back as lists of numbers.
+
+        It may read all that is in the store's file, and do nothing else: what would write, set a pragma, attach a file
+        or begin a transaction is refused.
+
+        Args:
+            params: for each `?` in the query.
+            timeout: seconds, after which it is stopped; without end where left out. `close` and Ctrl-C stop it too.
+            limit: rows at most; those beyond are not computed.
+
+        Raises:
+            SqlError: the query is wrong, or would do more than read.
+            SqlTimeout: it took longer than `timeout`.
+        """
+        return self._database.sql(query, params, timeout, limit)
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: OneVector | None = None,
+        *,
+        table: type[Row],
+        text: str | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Hit[Row]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: ManyVectors,
+        *,
+        table: type[Row],
+        text: ManyTexts | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Row]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: None = None,
+        *,
+        table: type[Row],
+        text: ManyTexts,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Row]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: OneVector | None = None,
+        *,
+        table: str | None = None,
+        text: str | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Hit[Any]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: ManyVectors,
+        *,
+        table: str | None = None,
+        text: ManyTexts | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Any]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: None = None,
+        *,
+        table: str | None = None,
+        text: ManyTexts,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[list[Hit[Any]]]: ...
+
+    @overload
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: Any,
+        *,
+        table: TableName | None = None,
+        text: str | Sequence[str] | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Any]: ...
+
+    def search(
+        self,
+        key: str | Sequence[str],
+        vector: Any = None,
+        *,
+        table: TableName | None = None,
+        text: str | Sequence[str] | None = None,
+        k: int = 10,
+        where: Where = None,
+        params: Sequence[Any] = (),
+    ) -> list[Any]:
+        """Return the `k` rows that fit best, best first; all committed rows are seen.
+
+        Args:
+            key: "table.key" of an array key, which `vector` is compared with, or of a `str` key, in which `text` is
+                looked for; or several keys of one table, whose rankings are fused (reciprocal rank fusion).
+            table: the table, so that keys need not name it; its schema class also tells type checkers of what class
+                the hits' rows are.
+            vector: as many numbers as the stored vectors have; a 2-D array is a batch of queries.
+            text: words: rows with any of them are found, those with more and rarer ones first; a list is a batch. No
+                character has a meaning of its own. The first search makes the key's index; it is kept from then on.
+            k: at least 1; exactly this many where as many exist.
+            where: only among rows that this condition on stored values holds for.
+
+        Returns:
+            A list of `Hit`; for a batch a list of such lists.
+
+        Raises:
+            SearchError, DimensionMismatch: a key cannot be searched so, or holds vectors of another length.
+            MissingPackage: the key's index is "hnsw" and usearch is not installed.
+        """
+        return search(self._database, key, vector, text, k, where, params, self._seen(), table)
+
+
+class Writer(Reader):
+    """A reader that collects writes."""
+
+    def __init__(
+        self, database: Database, operations: list[Operation], pins: Pins = NO_PINS
+    ) -> None:
+        super().__init__(database, pins)
+        self._operations = operations
+
+    def set(
+        self,
+        table: TableName | Any,
+        /,
+        *,
+        force: bool = False,
+        if_unchanged: bool = False,
+        **values: Any,
+    ) -> None:
+        """Write keys of one row when the run or transaction ends. A wrong value is an error now; with `if_unchanged`, a row
+        that is not as it was read is one at the end, and nothing of the transaction is written."""
+        self._add([one_set(self._database, table, values, force, if_unchanged)])
+
+    def set_many(
+        self, table: TableName, rows: Any, *, by: str | None = None, prune: str | None = None
+    ) -> None:
+        """Write many rows when the run or transaction ends, all of them or none. A bad row is an error now.
+
+        Args:
+            rows: as for `Store.set_many`; they are held in memory until then.
+            by: match rows by this key instead of id, as they are then.
+            prune: among the values of this key that were given, remove the rows that were not given.
+        """
+        found = self._database.tables.get(table)
+        chunks = chunks_of(found, rows, COMMIT_EVERY)
+        if by is not None or prune is not None:
+            self._add(match_of(found, chunks, by, prune))
+            return
+        self._add([each for chunk in chunks for each in operations_of(found, chunk)])
+
+    def delete(self, table: TableName | Any, id: Any = None, /) -> None:
+        """Delete a row with its pages when the run or transaction ends."""
+        named, key = named_row(self._database, table)
+        self._add([delete_operation(named, key.get("id", id))])
+
+    def _add(self, operations: Sequence[Operation]) -> None:
+        if self._database.backend.is_left:
+            self._database.backend.check_open()  # in a forked child they would go nowhere
+        self._operations += operations
+
+
+class View(Writer):
+    """The store inside a run: annotate a parameter `store: motion.View` to receive it.
+
+    `get`, `rows(id=)` and `rows(where={...})`, sorted by keys, are exact: they see committed data and the run's own writes,
+    and a run that writes commits only if they would still give the same. Everything else is open.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        operations: list[Operation],
+        pins: Pins = NO_PINS,
+        run: TaskRun | None = None,
+        index: int = 0,
+    ) -> None:
+        super().__init__(database, operations, pins)
+        self._run, self._index = run, index
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._run is not None
+
+    def _answer(self, question: Question) -> list[Found]:
+        if self._run is None:
+            return super()._answer(question)
+        return self._run.answer(question, self._index, self._operations)
+
+    def set(
+        self,
+        table: TableName | Any,
+        /,
+        *,
+        force: bool = False,
+        if_unchanged: bool = False,
+        **values: Any,
+    ) -> None:
+        """Write keys of one row when the run ends. A wrong value is an error now."""
+        if if_unchanged:
+            expected = "False inside a run: what it writes is decided when it commits"
+            raise InvalidArgument("set(if_unchanged=)", "True", expected)
+        super().set(table, force=force, **values)
+
+    def take(self, operations: Sequence[Operation]) -> None:
+        """Take over the writes of a transaction that was opened inside the run."""
+        self._add(operations)
+
+    def wait(self, *_: Any, **__: Any) -> None:
+        """Raise `WaitInsideRun`: a run that waited for work could wait for itself."""
+        raise WaitInsideRun
+
+
+class TransactionWriter(Writer):
+    """What `with store.transaction() as tx` gives: writes that are made together at its end."""
+
+
+class TaskRun:
+    """The surroundings of the rows of one batch: a view for each, over the versions that it runs with.
+
+    Args:
+        keeps_reads: what runs have read is kept also where they write nothing.
+    """
+
+    def __init__(self, database: Database, pins: Pins, *, keeps_reads: bool = False) -> None:
+        self.now: Callable[[], int] = int  # 0, until rows are called one by one
+        self._database, self.pins, self._keeps_reads = database, pins, keeps_reads
+        self.outer = CURRENT.get()
+        self._operations: dict[int, list[Operation]] = {}
+        self._spans: dict[int, range] = {}
+        self._reads = ClaimReads(database.ask, database.layout)
+        self._results: Sequence[Any] = ()
+        self._seen = 0
+
+    def is_on(self, database: Database) -> bool:
+        """Whether it is a run on this store, however that was opened."""
+        return not self._database.backend.is_left and database.is_same(self._database)
+
+    def view(self, index: int) -> View:
+        operations = self._operations.setdefault(index, [])
+        return View(self._database, operations, self.pins, self, index)
+
+    def begin(self, rows: range) -> None:
+        self._spans[rows.start] = rows
+        self._operations.pop(rows.start, None)
+        self._reads.forget(rows.start)
+
+    def watch(self, results: Sequence[Any]) -> None:
+        """Take in where the results of rows that are called one after the other go."""
+        self._results, self._seen = results, 0
+
+    def finish(self, rows: range, failed: Sequence[bool]) -> None:
+        """Take in that rows have been called: what they wrote is seen by those after them, unless it failed."""
+        for index in rows:
+            operations = self._operations.get(index)
+            span = self._spans.get(index, range(index, index + 1))
+            if operations and not any(failed[i - rows.start] for i in span if i in rows):
+                self._reads.finish(operations, index)
+
+    def answer(
+        self, question: Question, index: int, operations: Sequence[Operation]
+    ) -> list[Found]:
+        """Answer an exact read of a run."""
+        if self._seen < len(self._results):
+            rows = range(self._seen, len(self._results))
+            self._seen = rows.stop
+            self.finish(rows, [type(self._results[i]) is Failed for i in rows])
+        return self._reads.answer(question, index, operations)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether finished rows have written something that is not settled."""
+        return self._reads.has_finished
+
+    def settle(self, rows: Iterable[int]) -> None:
+        """Take in that what these rows left is committed, or dropped."""
+        self._reads.settle(rows)
+
+    @property
+    def has_writes(self) -> bool:
+        return any(self._operations.values())
+
+    def left(self, rows: Iterable[int]) -> Iterator[Left]:
+        """Give what the calls on some rows left, each with the rows whose run left it."""
+        for index in rows:
+            operations = self._operations.get(index)
+            if operations is None:
+                continue
+            reads = self._reads.reads(index)
+            if operations or (self._keeps_reads and reads.asked):
+                span = self._spans.get(index, range(index, index + 1))
+                yield Left(span, operations, self._reads.name(index), reads)
+
+    def all_left(self) -> list[Left]:
+        """Return the same for all rows, in their order."""
+        return list(self.left(sorted(self._operations)))
+
+
+def one_set(
+    database: Database,
+    given: TableName | Any,
+    values: Mapping[str, Any],
+    force: bool,
+    if_unchanged: bool,
+) -> SetOperation:
+    """Return the write of one row, named by its table and id or by the row as it was read."""
+    table, key = named_row(database, given)
+    for option, value in (("force", force), ("if_unchanged", if_unchanged)):
+        if not isinstance(value, bool):  # it was meant as a key's, and no key is called so
+            raise InvalidArgument(f"set({option}=)", shortened(value), "True or False")
+    if if_unchanged and not key:
+        expected = "False, or a row that was read as the first argument: store.set(row, n=2, if_unchanged=True)"
+        raise InvalidArgument("set(if_unchanged=)", "True", expected)
+    read = given if if_unchanged else None
+    return set_operation(table, {**key, **values}, force=force, read=read)
+
+
+def named_row(database: Database, given: TableName | Any) -> tuple[Table, Mapping[str, Any]]:
+    """Return the table, and the primary key where a row read before was given instead of a table."""
+    if isinstance(given, str | type):
+        return database.tables.get(given), {}
+    table = database.tables.get(type(given))
+    return table, {name: getattr(given, name) for name in table.primary_key}

@@ -1,0 +1,439 @@
+"""P13: a run that reads and writes other rows commits only if it would read the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motion
+from tests.conftest import OpenStore
+
+
+@dataclass
+class Event:
+    id: int
+    text: str
+    seen: int
+
+
+@dataclass
+class Total:
+    id: int
+    n: int
+    note: str
+
+
+@dataclass
+class Slot:
+    id: int
+    ts: int
+    holder: int
+
+
+SCHEMAS = {"event": Event, "total": Total, "slot": Slot}
+
+
+def increment(store: motion.View, row: int = 1) -> None:
+    total = store.get("total", row)
+    store.set("total", id=row, n=(total.n or 0) + 1 if total else 1)
+
+
+@motion.trigger(on="event.text")
+def count(text: str, store: motion.View) -> None:
+    increment(store)
+
+
+@pytest.fixture
+def counting(open_store: OpenStore) -> motion.Store:
+    return open_store(schemas=SCHEMAS, triggers=[count])
+
+
+def events(count: int) -> list[dict[str, Any]]:
+    return [{"text": str(i)} for i in range(count)]
+
+
+def total(store: motion.Store, row: int = 1) -> int:
+    store.wait(timeout=60)
+    assert not store.errors()
+    return int(store.get("total", row).n)
+
+
+# -- counters --
+
+
+def test_increments_of_one_bulk_write_are_all_counted(counting: motion.Store) -> None:
+    counting.set_many("event", events(100))
+    assert total(counting) == 100
+
+
+def test_increments_of_single_writes_are_all_counted(counting: motion.Store) -> None:
+    for event in events(100):
+        counting.set("event", **event)
+    assert total(counting) == 100
+
+
+def test_increments_of_several_counters_are_all_counted(open_store: OpenStore) -> None:
+    @motion.trigger(on="event.text")
+    def count_ten(text: str, store: motion.View) -> None:
+        increment(store, int(text) % 10)
+
+    store = open_store(schemas=SCHEMAS, triggers=[count_ten])
+    store.set_many("event", events(1000))
+    assert [total(store, row) for row in range(10)] == [100] * 10
+
+
+def test_a_run_sees_its_own_writes(open_store: OpenStore) -> None:
+    @motion.trigger(on="event.text")
+    def count_thrice(text: str, store: motion.View) -> None:
+        for _ in range(3):
+            increment(store)
+
+    store = open_store(schemas=SCHEMAS, triggers=[count_thrice])
+    store.set_many("event", events(10))
+    assert total(store) == 30
+
+
+def test_a_store_reached_in_any_other_way_is_isolated_too(open_store: OpenStore) -> None:
+    @motion.trigger(on="event.text")
+    def count_outside(text: str) -> None:
+        increment(store)  # type: ignore[arg-type]  # a store acts as the view of the run
+
+    store = open_store(schemas=SCHEMAS, triggers=[count_outside])
+    store.set_many("event", events(50))
+    assert total(store) == 50
+
+
+def test_runs_whose_writes_are_known_at_their_commit_only_are_counted_too(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="event.text")
+    def count_by_note(text: str, store: motion.View) -> None:
+        rows = store.rows("total", where={"note": "all"})
+        store.set_many("total", [{"note": "all", "n": rows[0].n + 1 if rows else 1}], by="note")
+
+    store = open_store(schemas=SCHEMAS, triggers=[count_by_note])
+    store.set_many("event", events(40)).wait(timeout=60)
+    assert not store.errors()
+    assert [row.n for row in store.rows("total")] == [40]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"concurrency": 4}, {"batch": 8}, {"executor": "process"}, {"timeout": 60}],
+    ids=str,
+)
+def test_increments_are_all_counted_however_they_run(
+    open_store: OpenStore, options: dict[str, Any]
+) -> None:
+    if "batch" in options:
+
+        @motion.trigger(on="event.text", **options)
+        def counts(text: list[str], store: motion.View) -> list[None]:
+            for _ in text:
+                increment(store)
+            return [None] * len(text)
+
+        triggers: list[Any] = [counts]
+    else:
+        triggers = [motion.trigger(on="event.text", **options)(_count)]
+    store = open_store(schemas=SCHEMAS, triggers=triggers)
+    store.set_many("event", events(40))
+    assert total(store) == 40
+
+
+def _count(text: str, store: motion.View) -> None:
+    increment(store)
+
+
+def test_increments_of_coroutines_are_all_counted(open_store: OpenStore) -> None:
+    @motion.trigger(on="event.text")
+    async def count_async(text: str, store: motion.View) -> None:
+        found = store.get("total", 1)
+        await asyncio.sleep(0)
+        store.set("total", id=1, n=(found.n or 0) + 1 if found else 1)
+
+    store = open_store(schemas=SCHEMAS, triggers=[count_async])
+    store.set_many("event", events(40))
+    assert total(store) == 40
+
+
+def test_what_a_run_gives_and_what_it_writes_are_one(open_store: OpenStore) -> None:
+    @motion.trigger(on="event.text", sets="event.seen")
+    def number(text: str, store: motion.View) -> int:
+        increment(store)
+        return int(store.get("total", 1).n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[number])
+    store.set_many("event", events(50))
+    assert total(store) == 50
+    assert sorted(row.seen for row in store.rows(Event)) == list(range(1, 51))
+
+
+# -- equalities: phantoms, order, limits --
+
+
+@motion.trigger(on="event.text", sets="event.seen")
+def take(text: str, store: motion.View) -> int | None:
+    free = store.rows("slot", where={"holder": None}, order_by="ts", limit=1)
+    if not free:
+        return None
+    store.set(free[0], holder=int(text))
+    return int(free[0].id)
+
+
+def test_the_oldest_free_slot_is_given_once(open_store: OpenStore) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[take])
+    store.set_many("slot", [{"id": i, "ts": 100 - i} for i in range(1, 21)])
+    store.set_many("event", events(25))
+    store.wait(timeout=60)
+    seen: list[int | None] = [row.seen for row in store.rows(Event, order_by="id")]
+    assert sorted(filter(None, seen)) == list(range(1, 21))
+    assert seen[0] == 20  # the oldest went to the first
+    assert seen.count(None) == 5
+
+
+class Held:
+    """A function that has read, and waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.has_read, self.may_go = threading.Event(), threading.Event()
+
+    def hold(self) -> None:
+        self.calls += 1
+        self.has_read.set()
+        assert self.may_go.wait(60)
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.may_go.set()
+
+
+def test_a_run_whose_read_row_has_changed_is_called_again(
+    open_store: OpenStore, held: Held
+) -> None:
+    @motion.trigger(on="event.text")
+    def copy(text: str, store: motion.View) -> None:
+        found = store.get("total", 1)
+        held.hold()
+        store.set("total", id=2, n=found.n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[copy])
+    store.set("total", id=1, n=1)
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.set("total", id=1, n=5)
+    held.may_go.set()
+    assert total(store, 2) == 5
+    assert held.calls == 2
+
+
+def test_a_row_that_comes_into_a_read_counts_as_a_change(open_store: OpenStore, held: Held) -> None:
+    @motion.trigger(on="event.text")
+    def sum_up(text: str, store: motion.View) -> None:
+        found = store.rows("total", where={"note": "x"})
+        held.hold()
+        store.set("total", id=99, n=sum(row.n for row in found))
+
+    store = open_store(schemas=SCHEMAS, triggers=[sum_up])
+    store.set("total", id=1, n=1, note="x")
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.set("total", id=2, n=10, note="x")
+    held.may_go.set()
+    assert total(store, 99) == 11
+
+
+def test_a_row_deleted_and_made_again_with_equal_values_counts_as_a_change(
+    open_store: OpenStore, held: Held
+) -> None:
+    @dataclass
+    class Named:
+        id: str
+        n: int
+
+    @motion.trigger(on="event.text")
+    def copy(text: str, store: motion.View) -> None:
+        store.get("named", "a")
+        held.hold()
+        store.set("named", id="b", n=1)
+
+    store = open_store(schemas={**SCHEMAS, "named": Named}, triggers=[copy])
+    store.set("named", id="a", n=1)
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.delete("named", "a")
+    store.set("named", id="a", n=1)
+    held.may_go.set()
+    store.wait(timeout=60)
+    assert held.calls == 2
+
+
+def test_a_change_of_a_key_that_was_not_asked_for_is_none(
+    open_store: OpenStore, held: Held
+) -> None:
+    @motion.trigger(on="event.text")
+    def copy(text: str, store: motion.View) -> None:
+        found = store.get("total", 1, keys=("n",))
+        assert found.note is None
+        held.hold()
+        store.set("total", id=2, n=found.n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[copy])
+    store.set("total", id=1, n=1, note="x")
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.set("total", id=1, note="y")
+    held.may_go.set()
+    assert total(store, 2) == 1
+    assert held.calls == 1
+
+
+def test_a_slow_call_that_only_reads_is_made_once(open_store: OpenStore, held: Held) -> None:
+    @motion.trigger(on="event.text", sets="event.seen")
+    def look(text: str, store: motion.View) -> int:
+        found = store.get("total", 1)
+        held.hold()
+        return int(found.n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[look])
+    store.set("total", id=1, n=1)
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.set("total", id=1, n=5)
+    held.may_go.set()
+    store.wait(timeout=60)
+    assert (held.calls, store.get("event", 1).seen) == (1, 1)
+
+
+def test_a_run_that_only_reads_is_isolated_where_it_asks_for_it(
+    open_store: OpenStore, held: Held
+) -> None:
+    @motion.trigger(on="event.text", sets="event.seen", isolated=True)
+    def look(text: str, store: motion.View) -> int:
+        found = store.get("total", 1)
+        held.hold()
+        return int(found.n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[look])
+    store.set("total", id=1, n=1)
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.set("total", id=1, n=5)
+    held.may_go.set()
+    store.wait(timeout=60)
+    assert (held.calls, store.get("event", 1).seen) == (2, 5)
+
+
+def test_a_run_that_writes_is_not_isolated_where_it_says_so(
+    open_store: OpenStore, held: Held
+) -> None:
+    @motion.trigger(on="event.text", isolated=False)
+    def copy(text: str, store: motion.View) -> None:
+        found = store.get("total", 1)
+        held.hold()
+        store.set("total", id=2, n=found.n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[copy])
+    store.set("total", id=1, n=1)
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    store.set("total", id=1, n=5)
+    held.may_go.set()
+    assert total(store, 2) == 1
+    assert held.calls == 1
+
+
+def test_a_run_that_always_loses_is_set_aside_with_the_read_that_it_lost_by(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="event.text")
+    def copy(text: str, store: motion.View) -> None:
+        found = store.get("total", 1)
+        outside(found.n + 1)
+        store.set("total", id=2, n=found.n)
+
+    store = open_store(schemas=SCHEMAS, triggers=[copy])
+    store.set("total", id=1, n=1)
+
+    def outside(n: int) -> None:
+        """A set from outside, made in a thread that belongs to no run."""
+        writer = threading.Thread(target=lambda: store.set("total", id=1, n=n))
+        writer.start()
+        writer.join(60)
+
+    store.set("event", id=1, text="a")
+    store.wait(timeout=60)
+    (letter,) = store.errors()
+    assert "total" in letter.error
+    assert "1" in letter.error
+    assert store.get("total", 1).n == 11  # ten calls
+    assert store.get("total", 2) is None
+    assert store.status().called_again == {"copy": 10}
+
+
+# -- two processes, and kills --
+
+WORKER = """
+import sys, motion
+from tests.across_rows.test_isolation import SCHEMAS, count, take
+with motion.create_store("p13", schemas=SCHEMAS, triggers=[count, take], url=sys.argv[1]) as store:
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def worker(url: str) -> subprocess.Popen[str]:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, url],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.slow
+def test_two_processes_lose_no_increment_and_give_no_slot_twice(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store'}"
+    with motion.create_store("p13", schemas=SCHEMAS, triggers=[count, take], url=url) as store:
+        store.set_many("slot", [{"id": i, "ts": i} for i in range(1, 101)])
+        other = worker(url)
+        try:
+            for start in range(0, 100, 10):
+                store.set_many("event", [{"text": str(i)} for i in range(start, start + 10)])
+            assert total(store) == 100
+            assert sorted(row.seen for row in store.rows(Event)) == list(range(1, 101))
+        finally:
+            other.communicate("")
+
+
+@pytest.mark.slow
+def test_kills_lose_no_increment_and_make_none_twice(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store'}"
+    with motion.create_store(
+        "p13", schemas=SCHEMAS, triggers=[count, take], url=url, run=False
+    ) as store:
+        for start in range(0, 300, 100):
+            other = worker(url)
+            for i in range(start, start + 100):
+                store.set("event", text=str(i))
+            other.kill()
+            other.communicate()
+        last = worker(url)
+        assert total(store) == 300
+        last.communicate("")

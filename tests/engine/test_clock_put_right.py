@@ -1,0 +1,146 @@
+"""A machine whose clock was wrong, and is put right while a store is open or closed: nothing stands still for the jump."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import motion
+from motion import clock
+from motion.definitions.rates import Turns, rate_of
+from tests.conftest import OpenStore, until
+
+HOUR_S, DAY_S = 3600.0, 86_400.0
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Doc:
+    id: int
+    text: str
+    loud: str
+    length: int
+
+
+@dataclass
+class Tick:
+    id: int
+    who: str
+
+
+def ticking(on: Any) -> Any:
+    @motion.trigger(on=on, name="ticking")
+    def tick(store: motion.View) -> None:
+        store.set("tick", who="tick")
+
+    return tick
+
+
+SCHEDULES = {"every": motion.every(hours=1), "cron": motion.cron("0 * * * *")}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_schedule_goes_on_within_its_period_when_the_clock_is_put_back(
+    open_store: OpenStore, schedule: str, is_restarted: bool
+) -> None:
+    options = {"schemas": {"tick": Tick}, "triggers": [ticking(SCHEDULES[schedule])]}
+    clock.advance(DAY_S)
+    store = open_store(**options)
+    clock.advance(HOUR_S + 1)
+    until(store, lambda: len(store.rows("tick")) == 1)
+    if is_restarted:
+        store.close()
+    clock.reset()
+    if is_restarted:
+        store = open_store(**options)
+
+    def next_s() -> float:
+        found = store.sql("select next_ms from motion_schedules").to_pylist()
+        return float(found[0]["next_ms"] - clock.now_ms()) / 1000
+
+    until(store, lambda: next_s() <= HOUR_S)
+    clock.advance(HOUR_S + 1)
+    until(store, lambda: len(store.rows("tick")) == 2)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_schedule_occurs_once_when_the_clock_is_put_forward(
+    open_store: OpenStore, schedule: str
+) -> None:
+    store = open_store(schemas={"tick": Tick}, triggers=[ticking(SCHEDULES[schedule])])
+    clock.advance(DAY_S)
+    until(store, lambda: len(store.rows("tick")) == 1)
+    clock.advance(HOUR_S + 1)
+    until(store, lambda: len(store.rows("tick")) == 2)
+
+
+def at_ms(hour: int, minute: int = 0) -> int:
+    return round(datetime(2026, 3, 2, hour, minute, tzinfo=UTC).timestamp() * 1000)
+
+
+def test_a_clock_that_is_corrected_by_seconds_repeats_no_occurrence() -> None:
+    hourly = motion.cron("0 * * * *")
+    just_before = at_ms(9) - 500  # nine o'clock has been taken, and comes again
+    assert hourly.put_right_ms(just_before, at_ms(10)) == at_ms(10)
+    assert hourly.put_right_ms(at_ms(8, 30), at_ms(10)) == at_ms(9)
+    assert hourly.put_right_ms(at_ms(8, 30), at_ms(10) + DAY_MS) == at_ms(9)
+    assert hourly.put_right_ms(at_ms(8, 30), at_ms(9)) == at_ms(9)
+
+
+def test_an_interval_is_waited_for_once_at_most() -> None:
+    every = motion.every(minutes=10)
+    assert every.put_right_ms(at_ms(8), at_ms(8, 5)) == at_ms(8, 5)
+    assert every.put_right_ms(at_ms(8), at_ms(9)) == at_ms(8, 10)
+
+
+def test_a_batch_fills_no_longer_when_the_clock_is_put_back(open_store: OpenStore) -> None:
+    @motion.trigger(on="doc.text", sets="doc.loud", batch=8, batch_wait=2)
+    def shout(text: list[str]) -> list[str]:
+        return [each.upper() for each in text]
+
+    @motion.trigger(on="doc.text", sets="doc.length", inline=False)
+    def length(text: str) -> int:
+        return len(text)
+
+    clock.advance(DAY_S)
+    store = open_store(schemas={"doc": Doc}, triggers=[shout, length])
+    store.set("doc", id=1, text="a").wait("length")  # it has been looked for work of both
+    assert store.get("doc", 1).loud is None
+    clock.reset()
+    store.wait(timeout=20)
+    assert store.get("doc", 1).loud == "A"
+
+
+def test_a_turn_is_waited_for_no_longer_when_the_clock_is_put_back() -> None:
+    clock.advance(DAY_S)
+    turns = Turns(rate_of("10/s"), [clock.now_ms() + 100.0 * i for i in range(3)])
+    clock.reset()
+    assert turns.wait_s() < 1
+    assert turns.wait_s() < 1
+
+
+def test_a_waiting_row_is_dropped_after_its_time_although_the_clock_is_put_back(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="doc.text", sets="doc.loud", rate="1/hour", discard_after=60)
+    def shout(text: str) -> str:
+        return text.upper()
+
+    @motion.trigger(on="doc.text", sets="doc.length", inline=False)
+    def length(text: str) -> int:
+        return len(text)
+
+    clock.advance(DAY_S)
+    store = open_store(schemas={"doc": Doc}, triggers=[shout, length])
+    store.set("doc", id=1, text="first").wait()
+    store.set("doc", id=2, text="waits").wait("length")
+    clock.reset()
+    store.set("doc", id=3, text="looks").wait("length")
+    clock.advance(61)
+    store.set("doc", id=4, text="looks again").wait("length")
+    until(store, lambda: store.status().discarded == {"shout": 2})
+    assert store.get("doc", 2).loud is None
