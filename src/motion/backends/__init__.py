@@ -1,0 +1,1 @@
+"""Back ends: where a store's rows lie. One interface, and what implements it."""

@@ -1,0 +1,1 @@
+"""Triggers at work: claims, calls, chains and commits."""

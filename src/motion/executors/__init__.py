@@ -1,0 +1,1 @@
+"""Executors: where functions of triggers run. One interface, and what implements it."""

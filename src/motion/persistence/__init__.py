@@ -1,0 +1,1 @@
+"""All SQL that is about tables, tasks, states and search: written once, for every back end."""

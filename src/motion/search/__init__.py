@@ -1,0 +1,1 @@
+"""One search: its question, and its answer."""

@@ -1,0 +1,1 @@
+"""Components in time: fits, the gate, promotion, and what is kept."""

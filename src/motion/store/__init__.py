@@ -1,0 +1,1 @@
+"""The store as a user holds it: its verbs, and the handles they return."""

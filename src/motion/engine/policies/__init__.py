@@ -1,0 +1,1 @@
+"""What bounds work: fairness, rates, resources, builds, suspects."""

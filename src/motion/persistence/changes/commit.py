@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from motion.backends.base import Transaction
+from motion.definitions.graph import Graph
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, ranges_of
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
@@ -26,8 +27,8 @@ from motion.persistence.changes.results import (
     write_values,
     write_versioned,
 )
-from motion.persistence.database import Database
 from motion.persistence.layout import mark_of
+from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
 from motion.persistence.rows.exact import Question, ask
 from motion.persistence.rows.inputs import Inputs, read_fences
@@ -36,12 +37,23 @@ from motion.persistence.states import versions
 from motion.persistence.stored_graph import origin_of
 from motion.persistence.tasks import events, leases, memos, once, queue
 from motion.persistence.tasks.discards import note_called_again
-from motion.persistence.tasks.growing_texts import Grows
+from motion.persistence.tasks.growing_texts import GrowingTexts, Grows
 from motion.tracebacks import last_line
 
 logger = logging.getLogger(__name__)
 
 SHOWN_CHAIN = 6
+
+
+class Data(Protocol):
+    """What a commit knows of the database that it is made in, as it is when the transaction has begun."""
+
+    layouts: Layouts
+    growing: GrowingTexts
+
+    @property
+    def graph(self) -> Graph:
+        """The triggers that all processes have opened it with."""
 
 
 @dataclass
@@ -57,7 +69,7 @@ class Commit:
         rest: their tasks, after `apply`; None where the claim is not held any more.
     """
 
-    database: Database
+    database: Data
     claim: Claim
     inputs: Inputs
     read_at: int

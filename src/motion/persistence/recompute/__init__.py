@@ -1,0 +1,1 @@
+"""Backfills: values that are made again in parts."""

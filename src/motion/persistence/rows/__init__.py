@@ -1,0 +1,1 @@
+"""Rows: how they are written, read, made by triggers, and marked with what made them."""

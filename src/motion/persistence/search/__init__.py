@@ -1,0 +1,1 @@
+"""Indexes for vectors and text, filters, and the spaces that one search may mix."""
