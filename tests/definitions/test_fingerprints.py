@@ -43,7 +43,7 @@ def stale_after(tmp_path: Path, before: Any, after: Any) -> int:
     """Return how many of two rows are stale once a trigger is another."""
     options: dict[str, Any] = {"schemas": {"line": Line}, "url": f"sqlite:///{tmp_path}"}
     with motion.create_store("code", triggers=[before], **options) as store:
-        store.set_many("line", [{"text": "a"}, {"text": "b"}]).wait(timeout=30)
+        store.set_many("line", [{"text": "a"}, {"text": "b"}]).wait(timeout=60)
     with motion.create_store("code", triggers=[after], **options) as store:
         (status,) = store.status().triggers.values()
         return status.stale

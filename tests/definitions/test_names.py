@@ -200,7 +200,7 @@ def test_the_largest_id_is_an_id_and_none_comes_after_it(open_store: OpenStore) 
         store.set("t", text="b")
     with pytest.raises((motion.InvalidValue, motion.BadRows), match="none after it"):
         store.set_many("t", [{"text": "b"}])
-    store.backfill("made", force=True).wait(timeout=30)
+    store.backfill("made", force=True).wait(timeout=60)
     assert [(row.id, row.a) for row in store.rows("t")] == [(each, "A") for each in ids]
     with pytest.raises(motion.InvalidValue, match="64 bits"):
         store.set("t", id=2**63)

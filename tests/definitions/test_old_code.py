@@ -91,7 +91,7 @@ class Deployment:
     def left(self) -> tuple[set[str | None], int]:
         """Let the new code do what there is to do; return the values and how many are stale."""
         self.new_worker.run_until_idle()
-        self.new.wait(timeout=20)
+        self.new.wait(timeout=60)
         rows = self.new.rows("part" if self._kind == "owned" else "row")
         key = {"owned": "text", "key": "b"}.get(self._kind, "d")
         return {getattr(row, key) for row in rows}, self.new.status().triggers["make"].stale

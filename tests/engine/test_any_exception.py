@@ -135,7 +135,7 @@ def test_an_exception_of_any_class_fails_its_row_alone(
     with store.transaction() as tx:
         for i, text in enumerate(["good", "bad", "fine"], start=1):
             tx.set("doc", id=i, text=text)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     store.set("doc", id=4, text="later").wait()
     shown = {row.id: row.out or row.part for row in store.rows("doc") if row.out or row.part}
     assert {1, 3, 4} <= shown.keys()
@@ -185,7 +185,7 @@ def test_an_exception_of_any_class_in_setup_or_load_fails_the_rows_that_wait_for
     )
     store.set("doc", id=1, text="a")
     store.set("note", id=1, text="a")
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert {letter.trigger for letter in store.errors()} == {"Broken.infer", "Unloadable.infer"}
     assert all("no weights" in letter.error for letter in store.errors())
 
@@ -249,7 +249,7 @@ def test_an_exception_of_any_class_in_a_fit_is_a_failed_or_refused_version(
     store = open_store(schemas={"doc": Doc}, triggers=[Counter(where)])
     store.set("doc", id=1, text="a")
     ended = ("failed", "refused")
-    until(store, lambda: any(v.status in ended for v in store.model("Counter").versions()), 60)
+    until(store, lambda: any(v.status in ended for v in store.model("Counter").versions()))
     (version,) = [v for v in store.model("Counter").versions() if v.status in ended]
     assert version.metrics["reason"] == f"{error.__name__}: what it says"
     assert store.set("doc", id=2, text="b").wait("out").id == 2
@@ -267,7 +267,7 @@ def test_a_system_exit_in_a_task_that_an_async_function_made_leaves_the_event_lo
 
     store = open_store(schemas={"doc": Doc}, triggers=[derive])
     store.set("doc", id=1, text="bad")
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert store.set("doc", id=2, text="good").wait("out").rows()[0].out == "GOOD"
     assert len(store.errors()) == 1
 
@@ -325,7 +325,7 @@ def test_an_error_is_kept_with_its_text_whatever_that_is(
 
     store = open_store(schemas={"doc": Doc}, triggers=[derive])
     store.set_many("doc", [{"id": 1, "text": "good"}, {"id": 2, "text": "bad"}])
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     (letter,) = store.errors()
     assert shown in letter.error
     assert letter.error.encode("utf-8")
@@ -341,7 +341,7 @@ def test_an_error_as_long_as_a_book_is_kept_with_its_beginning_and_its_end(
 
     store = open_store(schemas={"doc": Doc}, triggers=[derive])
     store.set("doc", id=1, text="a")
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     (letter,) = store.errors()
     assert len(letter.error) < 50_000
     assert "begins" in letter.error
@@ -357,7 +357,7 @@ def test_a_row_that_failed_without_a_reason_is_set_aside_like_any_other(
 
     store = open_store(schemas={"doc": Doc}, triggers=[derive])
     store.set_many("doc", [{"id": 1, "text": "good"}, {"id": 2, "text": "bad"}])
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert [letter.row for letter in store.errors()] == ["id=2 part_page=0"]
     assert store.errors()[0].error
 

@@ -290,7 +290,7 @@ def test_p3_the_free_writes_of_a_stale_run_are_dropped(open_store: OpenStore) ->
     assert gate.has_begun.wait(20)
     store.set("item", id=1, a=2)
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert [row.id for row in store.rows("item")] == [1, 102]
 
 
@@ -309,7 +309,7 @@ def test_p3_one_stale_row_does_not_hold_up_the_others_of_its_run(open_store: Ope
     assert gate.has_begun.wait(20)
     store.set("item", id=2, a=20)
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert [row.b for row in store.rows("item")] == [10, 200, 30]
     assert calls == [[1, 2, 3], [20]]
 
@@ -332,7 +332,7 @@ def test_p3_a_batch_with_a_stale_row_makes_none_of_its_free_writes_twice(
     assert gate.has_begun.wait(20)
     store.set("item", id=1, a=20)
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert sorted(row.c for row in store.rows("item", where="c IS NOT NULL")) == [2, 3, 20]
 
 
@@ -349,7 +349,7 @@ def test_p3_a_result_for_a_deleted_row_is_dropped(open_store: OpenStore) -> None
     assert gate.has_begun.wait(20)
     store.delete("item", 1)
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert store.get("item", 1) is None
 
 
@@ -549,7 +549,7 @@ def test_p4_after_a_retry_what_was_held_back_runs_though_the_value_is_as_before(
     store.set("item", id=1, a=2).wait(raise_errors=False)
     is_mended.set()
     store.retry()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert item(store).c == 207
 
 
@@ -572,10 +572,10 @@ def test_a_retry_takes_all_that_was_given_up_a_part_at_a_time(
 
     store = open_items(open_store, halves, fails)
     store.set_many("item", [{"id": i, "a": i} for i in range(1, 8)])
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     is_mended.set()
     count = store.retry(trigger)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert count == (14 if trigger is None else 7)
     assert (len(store.errors("halves")), len(store.errors("fails"))) == (4, 7)
     assert [row.b for row in store.rows("item")] == [None, 1, None, 2, None, 3, None]
@@ -604,7 +604,7 @@ def test_priority_by_a_key_runs_online_before_offline(open_store: OpenStore) -> 
     for i in range(5, 9):
         store.set("item", id=i, a=i, source=Source.ONLINE)
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert runs == [0, 5, 6, 7, 8, 1, 2, 3, 4]
 
 
@@ -628,7 +628,7 @@ def test_what_follows_inherits_the_priority(open_store: OpenStore) -> None:
     for i, source in ((1, Source.OFFLINE), (2, Source.ONLINE)):
         store.set("item", id=i, a=i, source=source).wait("b")
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert runs == [0, 2, 1]
 
 
@@ -649,7 +649,7 @@ def test_a_larger_number_goes_first(open_store: OpenStore) -> None:
     store.set("item", id=1, a=1)
     store.close()
     store = open_items(open_store, low, high)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert runs == ["high", "low"]
 
 
@@ -802,7 +802,7 @@ def test_p1_a_transaction_is_one_change_with_all_that_it_causes(open_store: Open
     with store.transaction() as tx:
         tx.set("item", id=1, a=1)
         tx.set("item", id=1, e=2)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert (runs, item(store).b) == ([(1, 2)], 3)
 
 
@@ -817,7 +817,7 @@ def test_p1_a_transaction_that_raises_writes_and_causes_nothing(open_store: Open
     store = open_items(open_store, b_of_a)
     with pytest.raises(motion.InvalidValue):
         write_two(store)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert (store.rows("item"), store.status().tasks) == ([], {})
 
 
@@ -826,7 +826,7 @@ def test_p1_tasks_are_durable_with_the_write(open_store: OpenStore) -> None:
     store.set("item", id=1, a=1)
     store.close()
     store = open_items(open_store, b_of_a)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert item(store).b == 2
 
 
@@ -835,7 +835,7 @@ def test_work_left_at_close_goes_on_at_the_next_start(open_store: OpenStore) -> 
     store.set_many("item", [{"id": i, "a": i} for i in range(1, 101)])
     store.close()
     store = open_items(open_store, b_of_a, c_of_b)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert [row.c for row in store.rows("item")] == [(i + 1) * 10 for i in range(1, 101)]
 
 
@@ -851,7 +851,7 @@ def test_p4_a_free_write_is_no_part_of_what_was_derived_beside_it(open_store: Op
 
     store = open_items(open_store, b_and_d, c)
     store.set("item", id=1, a=1, d=0)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert item(store).c == 102
 
 
@@ -872,7 +872,7 @@ def test_p4_what_a_dead_letter_held_back_runs_when_newer_work_ends_it(
     steps: list[dict[str, Any]] = [{"a": 1, "d": 0}, {"a": 2}, {"d": 1}, {"a": 3}]
     for values in steps:
         store.set("item", id=1, **values)
-        store.wait(timeout=20)
+        store.wait(timeout=60)
     assert item(store).e == 8
 
 
@@ -887,11 +887,11 @@ def test_a_deleted_row_takes_its_dead_letters_along(open_store: OpenStore) -> No
 
     store = open_items(open_store, tenth, c)
     store.set("item", id=1, a=0)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     store.delete("item", 1)
     assert store.errors() == []
     store.set("item", id=1, a=2)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert item(store).c == 6
 
 
@@ -917,7 +917,7 @@ def test_work_blocked_behind_a_trigger_that_vanishes_goes_on(open_store: OpenSto
         pass
     open_items(open_store, e)
     gate.may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert item(store, 2).e == 6
 
 

@@ -111,7 +111,7 @@ def test_a_batch_fills_no_longer_when_the_clock_is_put_back(open_store: OpenStor
     store.set("doc", id=1, text="a").wait("length")  # it has been looked for work of both
     assert store.get("doc", 1).loud is None
     clock.reset()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert store.get("doc", 1).loud == "A"
 
 

@@ -134,7 +134,7 @@ def test_when_can_choose_one_page_of_an_id(open_store: OpenStore) -> None:
     store = opened(open_store, ideas, once)
     store.set("ask", id=1, query="a long red dress").wait()
     store.delete("ask", 1).wait()
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert len(store.rows("gone")) == 1
 
 
@@ -157,7 +157,7 @@ def test_rows_that_are_pruned_are_deleted(open_store: OpenStore) -> None:
     rows = [{"id": i, "name": f"n{i}", "shelf": "a"} for i in range(300)]
     store.set_many("shop", rows)
     store.set_many("shop", rows[:100], prune="shelf").wait()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert gone(store) == sorted((f"shop {i}", f"n{i}") for i in range(100, 300))
 
 
@@ -175,7 +175,7 @@ def test_a_batch_trigger_is_handed_many_deletions_at_once(open_store: OpenStore)
     store.set_many("shop", [{"id": 0, "shelf": "a"}], prune="shelf")
     store.close()
     store = opened(open_store, note)
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert len(store.rows("gone")) == 199
     assert max(sizes) == 64
 
@@ -190,7 +190,7 @@ def test_an_event_is_durable_with_its_delete_and_runs_once(open_store: OpenStore
     assert gone(store) == [("shop 7", "Revolve")]
     store.close()
     store = opened(open_store, note_shop)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert gone(store) == [("shop 7", "Revolve")]
 
 
@@ -207,7 +207,7 @@ def test_a_transaction_that_is_undone_deletes_nothing_and_runs_nothing(
 
     with pytest.raises(RuntimeError, match="keep it"):
         changed_their_mind()
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert gone(store) == []
 
 
@@ -219,7 +219,7 @@ def test_a_row_deleted_twice_is_two_events_with_their_own_values(open_store: Ope
     store.set("shop", id=7, name="third")
     store.close()
     store = opened(open_store, note_shop)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert gone(store) == [("shop 7", "first"), ("shop 7", "second")]
 
 
@@ -244,7 +244,7 @@ def test_a_failed_event_is_set_aside_with_the_row_and_can_be_tried_again(
     assert gone(store) == [("ask 1", "dress")]
     is_broken.clear()
     assert store.retry() == 1
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert gone(store) == [("ask 1", "dress"), ("ask 1", "red")]
 
 
@@ -260,7 +260,7 @@ def test_nothing_of_an_event_is_left_when_it_is_over_or_cancelled(open_store: Op
     assert store.sql(copies)["left"].to_pylist() == [2]
     store.close()
     store = opened(open_store, note_shop)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert gone(store) == [("shop 0", "x"), ("shop 2", "x")]
     assert store.sql(copies)["left"].to_pylist() == [0]
 
@@ -278,7 +278,7 @@ def test_events_beyond_what_may_wait_are_over(open_store: OpenStore) -> None:
     assert store.sql(copies)["left"].to_pylist() == [2]
     store.close()
     store = opened(open_store, note)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert sorted(row.what for row in store.rows("gone")) == ["shop 4", "shop 5"]
 
 
@@ -310,7 +310,7 @@ def test_a_key_that_the_schema_gains_is_given_from_then_on(open_store: OpenStore
     store = open_store(schemas={**SCHEMAS, "shop": Grown}, triggers=[note])
     store.set("shop", id=8, city="Paris")
     store.delete("shop", 8).wait()
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert gone(store) == [("shop 7", "no city"), ("shop 8", "Paris")]
 
 

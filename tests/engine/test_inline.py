@@ -108,7 +108,7 @@ def test_other_rows_of_a_bulk_load_are_not_held_up_by_one_that_fails() -> None:
     with opened(chain(inline=True)) as store:
         texts = ["a", "fails", "ccc"]
         store.set_many("line", [{"text": text, "extra": 0} for text in texts])
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         assert [row.total for row in store.rows("line")] == [1, None, 3]
 
 
@@ -143,7 +143,7 @@ def test_a_trigger_that_writes_through_the_store_is_left_to_a_task() -> None:
 
     with opened([upper]) as store:
         store.set("line", text="abc")
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         assert sorted(row.upper for row in store.rows("line")) == ["ABC", "COPY OF ABC"]
 
 
@@ -164,7 +164,7 @@ def test_a_function_that_raises_stop_iteration_fails_its_row_only() -> None:
 
     with opened([upper]) as store:
         store.set_many("line", [{"text": text} for text in ("ab", "", "cd")])
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         assert [row.upper for row in store.rows("line")] == ["A", None, "C"]
 
 
@@ -195,7 +195,7 @@ def test_inline_and_as_tasks_end_alike(writes: list[tuple[int, dict[str, Any]]])
         with opened(chain(inline)) as store:
             for row, keys in writes:
                 store.set("line", id=row, **{k: fitting(k, v) for k, v in keys.items()})
-                store.wait(timeout=30)
+                store.wait(timeout=60)
             return [(r.id, r.text, r.extra, r.upper, r.length, r.total) for r in store.rows("line")]
 
     ends: list[Callable[[], list[Any]]] = [lambda: end(True), lambda: end(False), lambda: end(None)]
@@ -208,7 +208,7 @@ def test_a_row_that_a_transaction_writes_twice_has_values_of_its_last_state() ->
         with store.transaction() as tx:
             tx.set("line", id=1, text="abc", extra=2)
             tx.set("line", id=1, extra=5)
-        store.wait(timeout=20)
+        store.wait(timeout=60)
         assert store.get("line", 1).total == 8
 
 
@@ -228,7 +228,7 @@ def test_a_derived_value_replaces_the_default_of_its_key(inline: bool) -> None:
     with motion.create_store(
         "inline", schemas={"counted": Counted}, triggers=[length], url=":memory:"
     ) as store:
-        store.set("counted", id=1, text="abc").wait(timeout=20)
+        store.set("counted", id=1, text="abc").wait(timeout=60)
         assert store.get("counted", 1).length == 3
 
 
@@ -274,9 +274,9 @@ def test_a_page_that_gives_its_own_value_up_derives_from_the_inherited_one(inlin
     with motion.create_store(
         "inline", schemas={"paged": Paged}, triggers=[upper], url=":memory:"
     ) as store:
-        store.set("paged", id=1, text="a").wait(timeout=20)
-        store.set("paged", id=1, hit_page=2, text="b").wait(timeout=20)
-        store.set("paged", id=1, hit_page=2, text=None).wait(timeout=20)
+        store.set("paged", id=1, text="a").wait(timeout=60)
+        store.set("paged", id=1, hit_page=2, text="b").wait(timeout=60)
+        store.set("paged", id=1, hit_page=2, text=None).wait(timeout=60)
         found = store.sql("SELECT upper FROM paged WHERE hit_page = 2").to_pylist()
     assert found == [{"upper": "A"}]
 

@@ -199,11 +199,11 @@ def test_what_failed_is_not_kept_and_is_one_call_for_equal_inputs(open_store: Op
     store.set_many("doc", [{"text": text} for text in ("bad", "good", "bad")])
     store.close()
     store = opened(open_store, shout)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert louds(store) == [None, "GOOD", None]
     assert len(store.errors()) == 2
     store.retry()
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert louds(store) == ["BAD", "GOOD", "BAD"]
     assert calls == {"bad": 2, "good": 1}
 
@@ -341,7 +341,7 @@ def test_a_function_that_also_writes_through_the_store_is_told_so(open_store: Op
     opened_stores = [opened(open_store, shout)]
     store = opened_stores[0]
     store.set_many("doc", [{"text": text} for text in ("good", "bad")])
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert louds(store) == ["GOOD", None]
     assert store.rows("part") == []
     (letter,) = store.errors()
@@ -378,7 +378,7 @@ def test_a_result_goes_with_the_last_row_it_is_of_also_while_its_trigger_is_away
     calls: Calls = Counter()
     store = opened(open_store, shouting(calls))
     store.set_many("doc", [{"id": 1, "text": "diary"}, {"id": 2, "text": "both"}])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     store.set("doc", id=1, text="both").wait()  # what it was before is of it, too
     store.set("doc", id=3, text="other").wait()
     assert memos_of(store) == 3
@@ -393,7 +393,7 @@ def test_a_result_goes_with_the_last_row_it_is_of_also_while_its_trigger_is_away
     store.close()
     store = opened(open_store, shouting(calls))
     store.set_many("doc", [{"id": 4, "text": "diary"}, {"id": 5, "text": "other"}])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert calls == {"diary": 2, "both": 1, "other": 1}
 
 
@@ -413,5 +413,5 @@ def test_nothing_is_kept_of_a_row_that_was_deleted_while_its_function_ran(
     assert has_begun.wait(30)
     store.delete("doc", 1)
     may_go_on.set()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert memos_of(store) == 0

@@ -91,7 +91,7 @@ def test_a_build_that_is_dropped_while_it_runs_ends_no_other_work(
     store.set("note", id="x", text="next").wait()  # by the thread that has ended the build
     MAY_END_LIVE.set()
     change.wait()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert [row.doubled for row in store.rows("note")] == [*range(40, 40 + 2 * rows, 2), None]
     assert store.status().tasks == {}
 
@@ -202,7 +202,7 @@ def test_a_fit_that_was_taken_over_makes_no_version_when_its_first_process_comes
     for file in (folder / "processes").iterdir():  # as when a machine was asleep for too long
         file.unlink()
     store = open_store("shared", schemas={"item": Shared}, triggers=[Slow()], url=url)
-    until(store, lambda: len(store.model("Slow").versions()) == 2, 60)
+    until(store, lambda: len(store.model("Slow").versions()) == 2)
     store.wait(timeout=60)
     store.close()
     (folder / "go on").touch()
@@ -244,14 +244,14 @@ def test_a_store_of_format_1_goes_on_where_it_was(tmp_path: Path, open_store: Op
     file.commit()
     file.close()
     store = open_store(schemas=SCHEMAS, triggers=[Taste(), mourn])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert [row.length for row in store.rows("note")] == [3, None, 5]
     assert mourned == ["four"]
     assert [letter.trigger for letter in store.errors()] == ["Taste.measure", "mourn"]
     store.retry()
     store.delete("note", "e")
     store.set("note", id="f", text="six six").wait()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert [row.length for row in store.rows("note")] == [3, 2, 7]
     assert sorted(mourned) == ["four", "hold", "waits"]
     assert store.errors() == []

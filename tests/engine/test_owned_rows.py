@@ -289,10 +289,10 @@ def test_p6_what_derives_from_a_shared_row_is_exact_too(open_store: OpenStore) -
     ask(store, "red", 1)
     ask(store, "red", 2)
     store.delete("doc", 1)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     passed_on = [each.word for each in store.rows("chunk")]
     store.delete("doc", 2)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert (passed_on, store.rows("chunk")) == (["red of doc 2"], [])
 
 

@@ -106,7 +106,7 @@ def test_a_call_for_a_batch_is_one_call_and_so_is_each_half_of_one_that_raised(
     store.close()
     since = clock.now_ms()
     store = open_store(schemas=SCHEMAS, triggers=[shout])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert sorted(sizes) == [1, 1, 2, 2, 4, 4, 8, 8]
     assert spread(calls, since, 50)
     assert len(store.errors()) == 1
@@ -177,7 +177,7 @@ def test_a_rate_is_of_all_processes_together(tmp_path: Path, open_store: OpenSto
     store.set_many("doc", [{"text": "a"} for _ in range(30)])
     until(store, lambda: all(row.at for row in store.rows("doc")), timeout_s=30)
     for process in processes:
-        process.communicate("stop\n", timeout=30)
+        process.communicate("stop\n", timeout=60)
     assert spread([row.at for row in store.rows("doc")], since, 50)
 
 
@@ -234,7 +234,7 @@ def test_a_batch_waits_until_it_is_full_and_no_longer_than_it_may(open_store: Op
         return len(sizes) == 2
 
     until(store, is_over)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert sizes == [8, 2]
 
 
@@ -278,7 +278,7 @@ def test_a_method_of_a_component_has_a_rate_and_a_batch_that_fills(open_store: O
     store.set("doc", text="a").wait("length")
     may_run.set()
     store.set("doc", text="b")
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert [row.loud for row in store.rows("doc")] == ["A!", "B!"]
 
 

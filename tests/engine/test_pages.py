@@ -483,7 +483,7 @@ def test_a_generator_that_fails_half_way_leaves_the_pages_that_came_and_says_so(
         seen.append((pages(store, "idea"), store.explain("query", 1, "idea").is_due))
     broken[0] = None
     store.retry()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert seen == [({0: "d", 1: "e"}, True), ({0: "d", 1: "e"}, True)]
     assert (pages(store, "idea"), pages(store, "liked")) == ({0: "g", 1: "h"}, {0: None, 1: None})
 
@@ -589,9 +589,9 @@ def test_deletes_cascade_through_tables(open_store: OpenStore) -> None:
     schemas = {"query": Query, "chunk": Chunk, "mark": Mark}
     store = open_store(schemas=schemas, triggers=[cut, mark])
     ask(store, "a b")
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     ask(store, "b")
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     shrunk = [row.text for row in store.rows("mark")]
     store.delete("query", 1)
     assert (shrunk, store.rows("mark")) == (["b", "b"], [])
@@ -624,7 +624,7 @@ def test_a_row_deleted_while_its_fan_out_runs_leaves_nothing_behind(open_store: 
     assert has_begun.wait(20)
     store.delete("query", 1)
     may_end.set()
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert (store.rows("query"), store.rows("chunk")) == ([], [])
 
 

@@ -70,7 +70,7 @@ def test_a_part_knows_its_row_and_whether_a_text_begins(
     chats: motion.Store, speaker: Speaker
 ) -> None:
     speaker.go_on(2)
-    parts = list(chats.set("chat", id=7, prompt="a b").stream("answer", parts=True, timeout=20))
+    parts = list(chats.set("chat", id=7, prompt="a b").stream("answer", parts=True, timeout=60))
     assert "".join(parts) == "a b "
     assert (parts[0].id, parts[0].pages, parts[0].is_first) == (7, {}, True)
     assert not any(part.is_first for part in parts[1:])
@@ -125,7 +125,7 @@ def test_a_text_that_is_made_again_repeats_nothing(open_store: OpenStore) -> Non
         yield "three"
 
     store = open_store("chats", schemas={"chat": Chat}, triggers=[answer])
-    parts = list(store.set("chat", prompt="go").stream("answer", parts=True, timeout=20))
+    parts = list(store.set("chat", prompt="go").stream("answer", parts=True, timeout=60))
     assert len(attempts) == 2
     assert "".join(parts) == "one two three"
 
@@ -215,11 +215,11 @@ def test_what_was_said_of_an_older_value_or_a_deleted_row_is_passed_on_to_nobody
         yield "and so on"
 
     store = open_store("chats", schemas={"chat": Chat}, triggers=[answer])
-    first = store.set("chat", id=1, prompt="a secret").stream("answer", parts=True, timeout=20)
+    first = store.set("chat", id=1, prompt="a secret").stream("answer", parts=True, timeout=60)
     assert next(first) == "a secret "
     if is_deleted:
         store.delete("chat", 1)
-    second = store.set("chat", id=1, prompt="the weather").stream("answer", parts=True, timeout=20)
+    second = store.set("chat", id=1, prompt="the weather").stream("answer", parts=True, timeout=60)
     may_end.set()
     parts = list(second)
     assert "".join(parts) == "the weather and so on"
@@ -234,7 +234,7 @@ def test_nothing_is_kept_of_a_deleted_row_that_another_process_talks_about(
     talker = start(TALKER)
     assert talker.hear() == "running"
     store = open_store("shared", schemas={"item": Item}, url=url)
-    stream = store.set("item", id=1, value=1).stream("who", parts=True, timeout=20)
+    stream = store.set("item", id=1, value=1).stream("who", parts=True, timeout=60)
     assert (next(stream), talker.hear()) == ("one ", "one")
     store.delete("item", 1)
     assert kept_parts(store) == []

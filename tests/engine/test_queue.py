@@ -88,7 +88,7 @@ def test_work_of_a_higher_priority_goes_first(open_store: OpenStore) -> None:
     store.set_many("job", [{"text": "later"}] * 3)
     store.backfill("gated", force=True)
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert gate.calls[1:4] == ["later"] * 3
 
 
@@ -120,7 +120,7 @@ def test_any_number_is_a_priority_and_none_puts_live_work_behind_a_backfill(
     for text, rank in (("least", -np.inf), ("low", -1e19), ("middle", 0), ("most", np.inf)):
         store.set("ranked", text=text, rank=rank)
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert gate.calls[:3] == ["first", "most", "middle"]
     assert set(gate.calls[3:5]) == {"low", "least"}
     assert gate.calls[5:] == ["old"]
@@ -156,7 +156,7 @@ def test_rows_that_fail_again_and_again_do_not_hold_up_fresh_ones(open_store: Op
     is_down.clear()
     gate.open()
     held.wait()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert calls == ["fresh"] * bad + ["bad"] * bad
 
 
@@ -172,7 +172,7 @@ def test_a_run_that_would_come_too_late_is_dropped_and_counted(open_store: OpenS
     clock.advance(61)
     fresh = store.set("job", text="fresh")
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert late.wait().rows() == late.rows()
     assert [row.done for row in (*first.rows(), *late.rows(), *fresh.rows())] == [
         "first", None, None, None, "fresh",
@@ -189,7 +189,7 @@ def test_what_was_dropped_runs_again_when_its_key_changes(open_store: OpenStore)
     late = store.set("job", text="late")
     clock.advance(61)
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     store.set("job", id=late.id, text="now").wait()
     assert store.get(Job, late.id).done == "now"  # type: ignore[union-attr]  # it is there
 
@@ -209,7 +209,7 @@ def test_of_more_rows_than_may_wait_the_newest_are_kept(
         for row in rows:
             store.set("job", text=row["text"])
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert gate.calls == ["first", "6", "7", "8", "9"]
     assert store.status().discarded == {"gated": 6}
 
@@ -226,7 +226,7 @@ def test_of_many_rows_that_may_wait_never_more_than_a_tenth_too_many_do(
         waiting = store.status().triggers["gated"].tasks.get("ready", 0)
         assert min(i + 1, 40) <= waiting <= 44
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert gate.calls[1:] == [f"{i}" for i in range(200 - waiting, 200)]
     assert store.status().discarded == {"gated": 200 - waiting}
 
@@ -244,7 +244,7 @@ def test_what_follows_from_a_dropped_run_is_not_held_up(open_store: OpenStore) -
     late = store.set("job", text="late", other="x")
     clock.advance(61)
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert store.get(Job, late.id).other_done == "x None"  # type: ignore[union-attr]  # it is there
 
 
@@ -287,7 +287,7 @@ def test_p12_a_full_queue_makes_writes_from_outside_wait(open_store: OpenStore) 
     assert not are_in.is_set()
     gate.open()
     source.join(30)
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert are_in.is_set()
     assert max(most) <= limit + 1
     assert sorted(gate.calls) == sorted(["first", *(f"{i}" for i in range(5 * limit))])
@@ -306,7 +306,7 @@ def test_p12_a_cascade_never_waits_for_room(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[spread, end], queue_limit=1)
     for _ in range(3):
         store.set("job", text="seed")
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert store.sql("SELECT COUNT(other_done) FROM job").column(0)[0].as_py() == 300
 
 
@@ -349,7 +349,7 @@ def test_p12_tasks_of_triggers_that_are_gone_take_no_room_and_can_be_dropped(
     store.close()
     store = open_store(schemas=SCHEMAS, triggers=[gated(gate), mourn])
     gate.open()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert (gate.calls, store.errors()) == ([], [])
 
 

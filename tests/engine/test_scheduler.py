@@ -53,7 +53,7 @@ def test_a_cron_expression_runs_when_its_time_has_come_and_not_before(
 ) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[ticking(motion.cron("0 0 1 1 *"))])
     store.set("tick", who="user")
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert ticks(store) == 1
     clock.advance(366 * 24 * HOUR_S)
     until(store, lambda: ticks(store) == 2)
@@ -69,7 +69,7 @@ def test_what_is_due_after_time_was_moved_is_waited_for(open_store: OpenStore) -
     store = open_store(schemas=SCHEMAS, triggers=[ticking(motion.every(hours=1))])
     for hours in (1, 2, 3):
         clock.advance(HOUR_S + 1)
-        store.wait(timeout=10)
+        store.wait(timeout=60)
         assert ticks(store) == hours
 
 
@@ -87,7 +87,7 @@ def test_a_retry_that_is_due_after_time_was_moved_is_waited_for(open_store: Open
     store.set("tick", id=1, who="user")
     until(store, lambda: "postponed" in store.status().triggers["measure"].tasks)
     clock.advance(HOUR_S)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert store.rows("tick")[0].long == 4
 
 
@@ -97,10 +97,10 @@ def test_occurrences_missed_while_nobody_ran_are_made_up_for_once(open_store: Op
     clock.advance(10.5 * HOUR_S)
     store = open_store(schemas=SCHEMAS, triggers=[trigger])
     until(store, lambda: ticks(store) == 1)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     clock.advance(0.4 * HOUR_S)
     store.set("tick", who="user")
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert ticks(store) == 2  # the schedule is as it was: the eleventh hour is not over yet
     clock.advance(0.2 * HOUR_S)
     until(store, lambda: ticks(store) == 3)
@@ -124,7 +124,7 @@ def test_another_schedule_for_a_trigger_begins_anew(open_store: OpenStore) -> No
     store = open_store(schemas=SCHEMAS, triggers=[ticking(motion.every(hours=2))])
     clock.advance(1.9 * HOUR_S)
     store.set("tick", who="user")
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert ticks(store) == 1
     clock.advance(0.2 * HOUR_S)
     until(store, lambda: ticks(store) == 2)
@@ -151,7 +151,7 @@ def test_occurrences_that_come_during_a_run_wait_for_its_end_and_are_one(
     assert store.status().tasks["slow"] == {"claimed": 1}
     may_end.set()
     until(store, lambda: len(store.rows("tick", where={"who": "slow"})) == 2)
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert [row.long for row in store.rows("tick", where={"who": "slow"})] == [1, 2]
 
 
@@ -194,7 +194,7 @@ def test_an_occurrence_that_was_given_up_can_be_tried_again(open_store: OpenStor
     until(store, lambda: len(store.errors()) == 1)
     is_broken.clear()
     assert store.retry("broken") == 1
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert ticks(store) == 1
 
 
@@ -241,7 +241,7 @@ def test_a_schedule_that_is_gone_does_not_occur(open_store: OpenStore) -> None:
     open_store(schemas=SCHEMAS, triggers=[ticking("tick.long")])
     clock.advance(2 * HOUR_S)
     store.set("tick", who="user")
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert ticks(store) == 1
 
 
@@ -290,7 +290,7 @@ def test_p11_among_several_processes_each_occurrence_runs_once(
     store = open_store("shared", schemas=SCHEMAS, url=url)
     until(store, lambda: ticks(store) >= 8)
     for process in processes:
-        process.communicate("stop\n", timeout=30)
+        process.communicate("stop\n", timeout=60)
         assert process.returncode == 0
     stamps = sorted(row.ts for row in store.rows("tick"))
     assert (
@@ -355,7 +355,7 @@ def test_p2_an_event_whose_process_is_killed_in_its_run_takes_effect_once(
 
     triggers = [ticking(motion.every(hours=1), version="1"), gone]
     store = open_store("shared", schemas=SCHEMAS, triggers=triggers, url=url)
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     expected = {"occurrence": "tick", "deletion": "gone 7"}[event]
     assert [row.who for row in store.rows("tick")] == [expected]
 

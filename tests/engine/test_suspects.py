@@ -187,5 +187,5 @@ def test_a_long_run_that_was_lost_twice_is_made_again_and_holds_up_others_for_a_
     may_end.set()
     until(store, lambda: store.get("item", 1).double == 42)
     may_end_busy.set()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert store.errors() == []

@@ -335,7 +335,7 @@ def test_when_false_keeps_it_from_running(open_store: OpenStore) -> None:
 
     store = open_docs(open_store, long_only)
     store.set_many("doc", [{"id": 1, "text": "a", "words": 1}, {"id": 2, "text": "b", "words": 2}])
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert (doc(store, 1).loud, doc(store, 2).loud) == (None, "B")
 
 
@@ -441,7 +441,7 @@ def test_p10_a_result_that_the_database_cannot_hold_fails_its_row_only(
 
     store = open_docs(open_store, broken)
     store.set_many("doc", [{"id": i, "text": str(i)} for i in range(1, 21)])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert [letter.row for letter in store.errors()] == ["id=7"]
     assert sum(row.loud == row.text for row in store.rows("doc")) == 19
 
@@ -591,7 +591,7 @@ def test_async_batches_are_under_way_at_once(open_store: OpenStore) -> None:
     under_way = 0
     both = asyncio.Event()
 
-    @motion.trigger(on="doc.text", sets="doc.loud", batch=2, concurrency=2, timeout=20)
+    @motion.trigger(on="doc.text", sets="doc.loud", batch=2, concurrency=2, timeout=60)
     async def shout_later(text: list[str]) -> list[str]:
         nonlocal under_way
         under_way += 1
@@ -744,7 +744,7 @@ def test_retry_tries_dead_letters_again(open_store: OpenStore) -> None:
     store.set("doc", id=1, text="a").wait(raise_errors=False)
     is_mended.set()
     assert store.retry() == 1
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert (doc(store).loud, store.errors()) == ("A", [])
 
 
@@ -930,7 +930,7 @@ def test_a_loop_through_free_writes_is_stopped_with_an_error(open_store: OpenSto
 
     store = open_docs(open_store, ping, pong)
     store.set("doc", id=1, words=0)
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     (letter,) = store.errors()
     assert "ping -> pong" in letter.error
 
@@ -973,7 +973,7 @@ def test_a_process_without_the_code_fires_triggers_but_does_not_run_them(
     assert store.status().tasks == {"shout": {"ready": 1}}
     store.close()
     store = open_docs(open_store, shout)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert doc(store).loud == "A"
 
 
@@ -982,7 +982,7 @@ def test_tasks_of_a_trigger_that_vanished_are_no_work(open_store: OpenStore) -> 
     store.set("doc", id=1, text="a")
     store.close()
     store = open_docs(open_store)
-    store.wait(timeout=20)
+    store.wait(timeout=60)
     assert store.status().orphaned == 1
 
 

@@ -303,7 +303,7 @@ def test_a_process_that_ends_counts_whatever_its_exit_code(
 
     store = open_items(open_store, shout)
     change = store.set("item", id=1, text="a")
-    until(store, lambda: "postponed" in store.status().tasks["shout"], 30)
+    until(store, lambda: "postponed" in store.status().tasks["shout"])
     change.cancel()
 
 
@@ -344,7 +344,7 @@ def test_a_call_that_closes_standard_output_gives_its_result(open_store: OpenSto
         return text.upper()
 
     store = open_items(open_store, shout)
-    store.set("item", id=1, text="a").wait(timeout=30)
+    store.set("item", id=1, text="a").wait(timeout=60)
     assert louds(store) == ["A"]
 
 
@@ -384,7 +384,7 @@ def test_rows_that_end_their_process_are_found_and_cost_the_others_nothing(
 
     store = open_items(open_store, shout)
     change = store.set_many("item", [{"id": i, "text": f"{i}"} for i in range(1, 65)])
-    until(store, lambda: louds(store).count(None) == len(deadly), 60)
+    until(store, lambda: louds(store).count(None) == len(deadly))
     tasks = store.sql("select low, high, losses from motion_tasks").to_pylist()
     assert {row for each in tasks for row in range(each["low"], each["high"] + 1)} == deadly
     assert len(deaths.read_text()) < 8 * len(deadly)

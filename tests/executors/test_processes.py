@@ -301,7 +301,7 @@ def test_older_code_does_not_run_inline_once_another_process_has_replaced_it(
     other = start('opened(triggers=[double], run=False); say("replaced")')
     assert other.hear() == "replaced"
     change = store.set("item", id=1, value=1)
-    start('store = opened(triggers=[double]); store.wait(timeout=20); say("done")').hear()
+    start('store = opened(triggers=[double]); store.wait(timeout=60); say("done")').hear()
     assert change.wait().rows()[0].double == 2
 
 
@@ -329,7 +329,7 @@ store = opened(triggers=[doubled])
 store.set("item", id=1, value=1)
 assert is_full.wait(20)
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-store.wait(timeout=20)
+store.wait(timeout=60)
 say(store.get("item", 1).double)
 """
     )
@@ -410,7 +410,7 @@ def test_a_copy_of_the_folder_goes_on_with_the_work_though_the_process_that_had_
     copied = tmp_path / "copied"
     shutil.copytree(tmp_path / "shared", copied, ignore=shutil.ignore_patterns("listeners"))
     copy = open_store("shared", schemas={"item": Item}, triggers=[quick], url=f"sqlite:///{copied}")
-    copy.wait(timeout=20)
+    copy.wait(timeout=60)
     assert copy.get("item", 1).double == 2
     assert claimed.get("item", 1).double is None
 
@@ -438,7 +438,7 @@ def test_a_process_that_knows_only_some_tables_loses_no_cascade(tmp_path: Path) 
         with pytest.raises(motion.SchemaError, match="opened without that table"):
             store.delete("text", 1)
     with motion.create_store("some", schemas=schemas, triggers=[split], url=url) as store:
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         assert sorted(row.word for row in store.rows("word")) == ["one", "three", "two"]
 
 
@@ -605,7 +605,7 @@ threading.Event().wait()
 
     store = open_store("shared", schemas={"item": Wider}, triggers=[double, color], url=url)
     old.tell("go on")
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert store.get("item", 1).double == 42
     for value in range(100, 200):  # each calls the old process too
         store.set("item", id=2, value=value).wait()

@@ -47,7 +47,7 @@ def in_child(function, how=os._exit):
     child = os.fork()
     if child == 0:
         os.close(here)
-        signal.alarm(30)
+        signal.alarm(90)
         try:
             told = function()
         except motion.MotionError as exc:
@@ -67,7 +67,7 @@ def say(told):
 """
 
 
-def run(code: str, folder: Path, *, timeout_s: float = 90) -> list[str]:
+def run(code: str, folder: Path, *, timeout_s: float = 200) -> list[str]:
     """Run lines in a process of their own, whose warnings and complaints at exit are errors; return what it said."""
     done = subprocess.run(
         [
@@ -93,7 +93,7 @@ def start(code: str, folder: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def until_ended(process: int, timeout_s: float = 30) -> None:
+def until_ended(process: int, timeout_s: float = 100) -> None:
     deadline = clock.monotonic_s() + timeout_s
     while is_running(process):
         assert clock.monotonic_s() < deadline
@@ -114,7 +114,7 @@ def test_a_child_that_uses_nothing_takes_nothing_with_it(
     said = run(
         f"""
 store = opened(url={url}, triggers=[size])
-store.set("doc", text="one").wait(timeout=20)
+store.set("doc", text="one").wait(timeout=60)
 folder = store._database.backend.folder
 files = lambda: sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
 before = files()
@@ -122,7 +122,7 @@ def leave(code):
     {end or f"({how})(code)"}
 in_child(lambda: "", leave)
 say(files() == before)
-say(store.set("doc", id=1, text="three").wait(timeout=20).rows()[0].size)
+say(store.set("doc", id=1, text="three").wait(timeout=60).rows()[0].size)
 store.close()
 """,
         tmp_path,
@@ -136,7 +136,7 @@ def test_a_child_keeps_no_file_of_its_parents_open(tmp_path: Path) -> None:
     said = run(
         """
 store = opened(triggers=[size])
-store.set("doc", text="one").wait(timeout=20)
+store.set("doc", text="one").wait(timeout=60)
 store.sql("select 1")
 def open_here():
     names = []
@@ -182,7 +182,7 @@ time.sleep(1000)
         said = run(
             """
 with opened(triggers=[size]) as store:
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     say(store.get("doc", 1).size)
 """,
             tmp_path,
@@ -242,7 +242,7 @@ def test_a_daemon_goes_on_with_the_store_that_it_opened_before(
         [
             sys.executable, "-c", PREAMBLE + f"""
 store = opened(triggers=[size])
-store.set("doc", text="by the parent").wait(timeout=20)
+store.set("doc", text="by the parent").wait(timeout=60)
 here, there = os.pipe()
 if os.fork():
     sys.exit(0)
@@ -254,10 +254,10 @@ os.read(here, 1)  # until the parent has ended
 if {closes_files}:
     os.closerange(3, 1024)
 for i in range(3):
-    store.set("doc", text=f"by the child {{i}}").wait(timeout=30)
+    store.set("doc", text=f"by the child {{i}}").wait(timeout=60)
 with store.transaction() as tx:
     tx.set("doc", text="at last")
-store.wait(timeout=30)
+store.wait(timeout=60)
 store.close()
 print("closed", flush=True)
 """, str(tmp_path),
@@ -279,7 +279,7 @@ def test_a_pool_of_children_and_their_parent_write_at_once(tmp_path: Path, url: 
         f"""
 import multiprocessing
 store = opened(url={url}, triggers=[size])
-store.set("doc", text="before").wait(timeout=20)
+store.set("doc", text="before").wait(timeout=60)
 
 def work(n):
     ids = [store.set("doc", text="x" * n).id for i in range(10)]
@@ -366,7 +366,7 @@ def test_children_of_a_server_that_opened_the_store_before_work_when_it_does_not
     said = run(
         """
 store = opened(triggers=[size])
-store.set("doc", text="one").wait(timeout=20)
+store.set("doc", text="one").wait(timeout=60)
 pipes = []
 for n in range(2):
     ready, go = os.pipe(), os.pipe()
@@ -374,10 +374,10 @@ for n in range(2):
         signal.alarm(60)
         os.write(ready[1], b".")
         os.read(go[0], 1)
-        store.set("doc", text="by" * n).wait(timeout=30)
+        store.set("doc", text="by" * n).wait(timeout=60)
         told = in_child(lambda: store.set("doc", text="a grandchild").id)
         assert isinstance(told, int), told
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         store.close()
         os._exit(0)
     pipes.append((ready[0], go[1]))
@@ -403,7 +403,7 @@ store.set("doc", text="one")
 def again():
     double = motion.trigger(on="doc.text", sets="doc.size", inline=False)(lambda text: 2 * len(text))
     with opened(triggers=[double]) as here:
-        return here.set("doc", text="two").wait(timeout=20).rows()[0].size
+        return here.set("doc", text="two").wait(timeout=60).rows()[0].size
 say(in_child(again))
 say(len(store.rows("doc")))
 store.close()
@@ -417,12 +417,12 @@ def test_a_child_that_leaves_a_block_leaves_the_parents_store_open(tmp_path: Pat
     said = run(
         """
 with opened(triggers=[size]) as store:
-    store.set("doc", text="one").wait(timeout=20)
+    store.set("doc", text="one").wait(timeout=60)
     child = os.fork()
     if child == 0:
         sys.exit(0)
     say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    say(store.set("doc", text="three").wait(timeout=20).rows()[0].size)
+    say(store.set("doc", text="three").wait(timeout=60).rows()[0].size)
 """,
         tmp_path,
     )
@@ -438,7 +438,7 @@ for i in range(5):
     change = store.set("doc", text="one")
     told = subprocess.run(["echo", "ok"], preexec_fn=os.setsid, capture_output=True, text=True).stdout
     assert told == "ok\\n"
-    change.wait(timeout=20)
+    change.wait(timeout=60)
 say(len(store.rows("doc")))
 store.close()
 """,
@@ -508,7 +508,7 @@ def test_a_child_that_is_made_in_the_midst_of_a_long_read_refuses_and_says_what_
     said = run(
         """
 store = opened(triggers=[size])
-store.set("doc", text="one").wait(timeout=20)
+store.set("doc", text="one").wait(timeout=60)
 class Telling(list):
     def __iter__(self):
         begun.set()
@@ -527,7 +527,7 @@ say(in_child(lambda: store.get("doc", 1).text))
 say(in_child(lambda: store.set("doc", text="lost").id))
 say(in_child(lambda: opened().get("doc", 1).text))
 say(in_child(lambda: opened("other_name").get("doc", 1).text))
-say(store.set("doc", text="parent").wait(timeout=20).rows()[0].size)
+say(store.set("doc", text="parent").wait(timeout=60).rows()[0].size)
 store.close()
 thread.join()
 """,
@@ -542,10 +542,10 @@ def test_what_was_made_before_a_fork_is_the_parents(tmp_path: Path) -> None:
     said = run(
         """
 store = opened(triggers=[size])
-change = store.set("doc", text="one").wait(timeout=20)
+change = store.set("doc", text="one").wait(timeout=60)
 say(in_child(lambda: change.wait(timeout=5)))
 say(in_child(lambda: change.rows()))
-say(in_child(lambda: store.change(change.key).wait(timeout=20).key == change.key))
+say(in_child(lambda: store.change(change.key).wait(timeout=60).key == change.key))
 with store.transaction() as tx:
     tx.set("doc", text="once")
     say(in_child(lambda: tx.set("doc", text="twice")))
@@ -577,7 +577,7 @@ store.close()
 FORKING = """
 def forking(text):
     if text.startswith("fork") and os.fork() == 0:
-        signal.alarm(30)
+        signal.alarm(90)
         if text == "fork, exit":
             sys.exit(0)
         if text == "fork, raise":
@@ -608,7 +608,7 @@ size = motion.trigger(on="doc.text", sets="doc.size", name="size", {options})(fo
 texts = ["a", "fork, exit", "bc", "fork, raise", "def", "fork, return", "ghij"]
 with opened(url=":memory:", triggers=[size]) as store:
     for text in texts:
-        store.set("doc", text=text).wait(timeout=30)
+        store.set("doc", text=text).wait(timeout=60)
     store.set_many("doc", [{{"text": text}} for text in texts]).wait(timeout=60)
     say([row.text for row in store.rows("doc") if row.size != len(row.text)])
     say([len(store.rows("doc")), len(store.errors())])
@@ -623,7 +623,7 @@ def test_a_child_of_a_run_writes_for_itself(tmp_path: Path) -> None:
         f"""{FORKING}
 size = motion.trigger(on="doc.text", sets="doc.size", name="size", inline=False)(forking)
 with opened(triggers=[size]) as store:
-    store.set("doc", text="fork, write").wait(timeout=30)
+    store.set("doc", text="fork, write").wait(timeout=60)
     os.wait()
     say([row.text for row in store.rows("note")])
 """,
@@ -645,7 +645,7 @@ def forking(text: str, store: motion.View) -> int:
     return os.waitstatus_to_exitcode(os.wait()[1])
 size = motion.trigger(on="doc.text", sets="doc.size", name="size", inline=False)(forking)
 with opened(triggers=[size]) as store:
-    say(store.set("doc", text="one").wait(timeout=30).rows()[0].size)
+    say(store.set("doc", text="one").wait(timeout=60).rows()[0].size)
 """,
         tmp_path,
     )

@@ -229,7 +229,7 @@ def test_p11_the_task_of_a_killed_process_is_taken_over_by_another(
 ) -> None:
     store = open_store("crash", schemas=SCHEMAS, triggers=[slow])
     holder.kill()
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     row = store.get("doc", 1)
     assert row is not None
     assert (row.loud, len(store.rows("note"))) == ("A B C", 1)
@@ -255,7 +255,7 @@ def test_p11_a_lost_lease_uses_up_no_attempt(
     holder.kill()
     holder.wait()
     store = open_store("crash", schemas=SCHEMAS, triggers=[fails])
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     assert [letter.attempts for letter in store.errors()] == [1]
 
 
@@ -266,7 +266,7 @@ def test_p6_a_generator_killed_half_way_starts_again_and_ends_exactly(
     store = open_store("crash", schemas=SCHEMAS, triggers=[slow_words])
     before = [row.word for row in store.rows("doc")]
     holder.kill()
-    store.wait(timeout=10)
+    store.wait(timeout=60)
     after = [row.word for row in store.rows("doc")]
     assert (before, after) == (["a", "b"], ["a", "b", "c"])
 

@@ -42,7 +42,7 @@ def places(count: int = COUNT, seed: int = 0) -> np.ndarray:
     return np.asarray(near, np.float32)
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 100) -> None:
     pause = threading.Event()
     for _ in range(int(timeout_s / 0.01)):
         if condition():

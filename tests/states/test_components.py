@@ -353,7 +353,7 @@ def test_a_missing_model_file_is_the_rows_error_until_it_is_there(
     assert "FileNotFoundError" in store.errors()[0].error
     (tmp_path / "weights.txt").write_text("4")
     store.retry()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert (item(store).answer, store.errors()) == (4, [])
 
 

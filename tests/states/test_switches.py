@@ -135,7 +135,7 @@ def with_three_versions(folder: Path, count: int) -> Path:
             store.wait(timeout=60)
         store.model("Scale").promote(1)  # supersedes version 3
         sql = 'SELECT 1 FROM "motion_outputs_Scale.embed" WHERE slot >> 40 > 1 LIMIT 1'
-        until(store, lambda: not len(store.sql(sql)), 60)
+        until(store, lambda: not len(store.sql(sql)))
     return folder
 
 
@@ -163,7 +163,7 @@ def live(store: motion.Store) -> int:
 
 def promote(store: motion.Store, version: int) -> None:
     store.model("Scale").promote(version)
-    until(store, lambda: live(store) == version, 60)
+    until(store, lambda: live(store) == version)
 
 
 def assert_as_from_scratch(store: motion.Store) -> None:
@@ -196,7 +196,7 @@ def test_p12_of_a_candidates_outputs_only_a_part_is_tasks_at_once(folder: Path) 
         store.model("Scale").promote(2)
         assert HOLD.has_begun.wait(60)
         during = store.status()
-        store.set("item", id=LAST, text="meanwhile").wait(timeout=30)
+        store.set("item", id=LAST, text="meanwhile").wait(timeout=60)
         HOLD.may_go_on.set()
         assert_as_from_scratch(store)
         (build,) = during.backfills
@@ -268,7 +268,7 @@ def test_a_change_whose_work_waits_behind_a_switch_ends_with_what_the_new_versio
         until(store, lambda: store.status().triggers["describe"].rows == 2)
         promote(store, 2)
         HOLD.may_go_on.set()
-        change.wait(timeout=30)
+        change.wait(timeout=60)
         row = store.get(Item, LAST)
         assert row is not None
         assert (row.about, row.vector.tolist()) == ("2,7", [2, 7])

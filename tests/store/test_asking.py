@@ -108,7 +108,7 @@ def test_a_rollback_is_done_while_the_models_own_code_runs_and_stays_done(
     else:
         store.set("row", id=2, label=99 if meanwhile == "fit" else 72)
         model.fit()
-    until(store, lambda: gate.has_begun(meanwhile), 60)
+    until(store, lambda: gate.has_begun(meanwhile))
     model.rollback().wait(timeout=60)
     assert not (tmp_path / f"{meanwhile}.go").exists()  # what was under way is still
     assert [(each.number, each.status) for each in model.versions()][:2] == [
@@ -145,11 +145,11 @@ def test_what_a_fit_offers_waits_for_a_promotion_that_is_being_built(
     # What it makes, 3, is better than the version to go back to, 0, and worse than the one that is live, 5.
     store.set_many("row", [{"id": 2, "label": 99}, {"id": 3, "label": -101}])
     asked = model.fit()
-    until(store, lambda: gate.has_begun("fit"), 60)
+    until(store, lambda: gate.has_begun("fit"))
     IS_SLOW.set()
     back = model.rollback()
     gate.open("fit")
-    until(store, lambda: len(model.versions()) == 3, 60)
+    until(store, lambda: len(model.versions()) == 3)
     assert statuses(store, "Slow") == ["candidate", "live", "candidate"]
     assert (back.progress.remaining, asked.progress.remaining) == (1, 1)
     MAY_GO_ON.set()
@@ -280,7 +280,7 @@ def test_a_fit_that_is_asked_for_while_one_runs_is_the_next(
     model = store.model("Sum")
     store.set("row", id=1, label=99)
     first = model.fit()
-    until(store, lambda: gate.has_begun("fit"), 60)
+    until(store, lambda: gate.has_begun("fit"))
     store.set("row", id=2, label=7)
     second = model.fit()
     gate.open("fit")
@@ -331,7 +331,7 @@ def test_a_label_that_is_set_again_while_a_fit_learns_from_it_stays_in_its_recor
         "row", [{"id": 1, "label": 99}, {"id": 2, "label": 13 if then == "fails" else 20}]
     )
     asked = model.fit()
-    until(store, lambda: gate.has_begun("fit"), 60)
+    until(store, lambda: gate.has_begun("fit"))
     store.set("row", id=1, label=None if then == "unset" else 98)
     store.set("row", id=2, label=21)
     gate.open("fit")

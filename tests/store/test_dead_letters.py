@@ -70,7 +70,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 def failed(store: motion.Store, count: int) -> None:
     store.set_many("page", [{"id": i, "text": f"t{i}"} for i in range(1, count + 1)])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
 
 
 def test_a_dead_letter_says_when_it_was_given_up_and_of_which_change(opened: Open) -> None:
@@ -112,7 +112,7 @@ def test_one_dead_letter_is_tried_again_and_the_others_stay(opened: Open) -> Non
     state.is_broken = False
     letter = store.errors("measure")[1]
     assert store.retry(letter) == 1
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert [store.get("page", i).length for i in (1, 2, 3)] == [None, 2, None]
     assert len(store.errors("measure")) == 2
     assert len(store.errors("count")) == 3
@@ -124,7 +124,7 @@ def test_several_dead_letters_are_tried_again_together(opened: Open) -> None:
     state.is_broken = False
     letters = [each for each in store.errors() if each.row in ("id=2", "id=3")]
     assert store.retry(letters) == 4
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert {each.row for each in store.errors()} == {"id=1", "id=4"}
 
 
@@ -134,10 +134,10 @@ def test_a_letter_that_is_none_any_more_is_passed_over(opened: Open) -> None:
     state.is_broken = False
     letters = store.errors("measure")
     store.retry(letters[0])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     calls = len(state.seen)
     assert store.retry(letters) == 1
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert len(state.seen) == calls + 1
 
 

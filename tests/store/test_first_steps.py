@@ -77,7 +77,7 @@ def test_a_batch_that_does_not_give_one_result_for_each_row_fails_whole(
 
     store = open_store(schemas={"doc": Doc}, triggers=[count])
     store.set_many("doc", [{"text": t} for t in "abcd"])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert calls == [4]
     assert [said in letter.error for letter in store.errors()] == [True] * 4
 
@@ -92,7 +92,7 @@ def test_rows_that_a_trigger_gives_up_on_are_said_aloud(
     store = open_store(schemas={"doc": Doc}, triggers=[count])
     with caplog.at_level(logging.WARNING, logger="motion"):
         store.set_many("doc", [{"text": t} for t in "abc"])
-        store.wait(timeout=30)
+        store.wait(timeout=60)
     said = [record.getMessage() for record in caplog.records]
     counts = [int(line.split(" gave up on ")[1].split()[0]) for line in said]  # one for each commit
     assert sum(counts) == 3
@@ -108,7 +108,7 @@ def test_a_result_of_the_wrong_type_is_one_line_not_a_traceback(open_store: Open
 
     store = open_store(schemas={"doc": Doc}, triggers=[count])
     store.set("doc", text="a")
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     (letter,) = store.errors()
     assert letter.error.count("\n") == 1
     assert "doc.words takes int, but was given 'many' (str)" in letter.error

@@ -592,11 +592,11 @@ def test_a_store_in_memory_that_nobody_holds_any_more_stops_and_leaves_nothing()
         return [each.name for each in more if each.name.startswith("motion-")]
 
     change = opened().set("garment", id=1, name="coat")  # it is held by what was asked of it
-    assert change.wait(timeout=30).rows()[0].shop == "COAT"
+    assert change.wait(timeout=60).rows()[0].shop == "COAT"
     folder = change._database.backend.folder
     del change
     gc.collect()
-    deadline = clock.monotonic_s() + 30
+    deadline = clock.monotonic_s() + 100
     while threads() or folder.exists():
         assert clock.monotonic_s() < deadline, threads()
         pause()

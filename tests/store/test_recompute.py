@@ -47,7 +47,7 @@ def opened(folder: Path, *triggers: Any) -> motion.Store:
 def filled(folder: Path, *triggers: Any) -> None:
     with opened(folder, *triggers) as store:
         store.set_many("line", [{"id": i, "text": "x" * i} for i in range(1, 6)])
-        store.wait(timeout=30)
+        store.wait(timeout=60)
 
 
 def test_a_plan_counts_what_changed_code_has_left_stale(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_users_value_given_while_a_backfill_chooses_its_rows_stays(tmp_path: P
     filled(tmp_path, upper_with(""), length)
     with opened(tmp_path, upper_with("!"), length) as store:
         during = During([0], lambda: store.set("line", id=2, upper="mine"))
-        store.backfill("upper", where="id > ?", params=during).wait(timeout=30)
+        store.backfill("upper", where="id > ?", params=during).wait(timeout=60)
         assert [row.upper for row in store.rows("line", limit=3)] == ["X!", "mine", "XXX!"]
 
 
@@ -186,7 +186,7 @@ def load(folder: Path, count: int, *triggers: Any) -> None:
     """Make rows with texts "x1", "x2", ..., all of them derived."""
     with opened(folder, *triggers) as store:
         store.set_many("line", [{"id": i, "text": f"x{i}"} for i in range(1, count + 1)])
-        store.wait(timeout=30)
+        store.wait(timeout=60)
 
 
 def uppers(store: motion.Store) -> list[str]:
@@ -206,7 +206,7 @@ def test_a_backfill_is_one_decision_that_a_process_without_the_code_can_make(
         assert other.status().tasks == {}  # ten million rows would not make a longer queue either
         key = change.key
     with opened(tmp_path, upper_with("!")) as store:
-        store.change(key).wait(timeout=30)
+        store.change(key).wait(timeout=60)
         assert uppers(store) == ["X1!", "X2!", "X3!", "X4!", "X5!"]
 
 
@@ -281,7 +281,7 @@ def test_a_cancelled_backfill_leaves_the_rest_stale_and_consistent(tmp_path: Pat
         assert is_half_done.wait(20)
         change.cancel()
         is_cancelled.set()
-        change.wait(timeout=30)
+        change.wait(timeout=60)
         plan = store.plan("upper")
         assert (plan.stale + plan.current, plan.missing) == (9_000, 0)
         assert 2_000 <= plan.current < 9_000
@@ -298,8 +298,8 @@ def test_live_work_goes_before_a_backfill_whatever_priority_its_trigger_has(tmp_
         gate.await_call()
         live = store.set("line", id=1000, text="live")
         gate.open()
-        live.wait(timeout=30)
-        backfill.wait(timeout=30)
+        live.wait(timeout=60)
+        backfill.wait(timeout=60)
         assert len(gate.calls) == 101
         assert gate.calls.index("live") < 100
 
@@ -314,7 +314,7 @@ def test_a_backfill_begins_by_itself_where_it_is_asked_for(tmp_path: Path) -> No
 
     load(tmp_path, 5, made(""), length)
     with opened(tmp_path, made("!"), length) as store:
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         assert uppers(store) == ["X1!", "X2!", "X3!", "X4!", "X5!"]
     with opened(tmp_path, made("!"), length) as store:
         assert store.plan("upper").current == 5
@@ -349,10 +349,10 @@ def test_the_work_of_a_backfill_whose_trigger_vanished_is_kept_and_not_waited_fo
     with motion.create_store("recompute", schemas=schemas, url=url) as other:
         key = other.backfill("upper").key
     with opened(tmp_path, length) as store:
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         assert uppers(store) == ["X1", "X2", "X3"]
     with opened(tmp_path, upper_with("!"), length) as store:
-        store.change(key).wait(timeout=30)
+        store.change(key).wait(timeout=60)
         assert uppers(store) == ["X1!", "X2!", "X3!"]
 
 
@@ -388,7 +388,7 @@ def test_a_value_tells_when_it_was_made_and_given(tmp_path: Path) -> None:
         times = []
         for row in range(1, 4):
             before = clock.now()
-            store.set("line", id=row, text="a").wait(timeout=30)
+            store.set("line", id=row, text="a").wait(timeout=60)
             times.append((before, clock.now()))
             clock.advance(3600)
         for row, (before, after) in enumerate(times, 1):
@@ -402,7 +402,7 @@ def test_a_value_that_is_made_again_tells_the_later_time(tmp_path: Path) -> None
     with opened(tmp_path, upper_with("!")) as store:
         clock.advance(3600)
         before = clock.now()
-        store.backfill("upper").wait(timeout=30)
+        store.backfill("upper").wait(timeout=60)
         found = store.explain("line", 2, "upper")
         assert is_between(before, found.at, clock.now())
         assert found.inputs[0].at is not None
@@ -411,7 +411,7 @@ def test_a_value_that_is_made_again_tells_the_later_time(tmp_path: Path) -> None
 
 def test_a_users_value_of_a_derived_key_tells_when_it_was_given(tmp_path: Path) -> None:
     with opened(tmp_path, upper_with("")) as store:
-        store.set("line", id=1, text="a").wait(timeout=30)
+        store.set("line", id=1, text="a").wait(timeout=60)
         clock.advance(3600)
         before = clock.now()
         store.set("line", id=1, upper="mine")
@@ -424,7 +424,7 @@ def test_a_users_value_of_a_derived_key_tells_when_it_was_given(tmp_path: Path) 
 def test_a_value_given_before_anything_ran_on_its_key_has_no_time(tmp_path: Path) -> None:
     filled(tmp_path)
     with opened(tmp_path, upper_with("")) as store:
-        store.backfill("upper").wait(timeout=30)
+        store.backfill("upper").wait(timeout=60)
         found = store.explain("line", 2, "upper")
         assert found.at is not None
         assert (found.inputs[0].value, found.inputs[0].change, found.inputs[0].at) == (
@@ -439,7 +439,7 @@ def test_moments_long_past_are_told_to_ten_seconds(tmp_path: Path) -> None:
         times = []
         for row in range(1, 41):
             before = clock.now()
-            store.set("line", id=row, text="a").wait(timeout=30)
+            store.set("line", id=row, text="a").wait(timeout=60)
             times.append((before, clock.now()))
             clock.advance(1)
         clock.advance(2 * 3600)
@@ -494,7 +494,7 @@ def test_a_row_that_a_trigger_made_tells_the_row_it_was_made_from(tmp_path: Path
     with motion.create_store(
         "words", schemas={"line": Line, "word": Word}, triggers=[split, measure], url=":memory:"
     ) as store:
-        store.set("line", id=7, text="two words").wait(timeout=30)
+        store.set("line", id=7, text="two words").wait(timeout=60)
         found = store.explain("word", store.rows("word")[1].id, "size")
         assert (found.made_by, found.inputs[0].made_by) == ("measure", "split")
         source = found.inputs[0].inputs[0]
@@ -544,9 +544,9 @@ def test_status_tells_how_many_rows_changed_code_has_left_stale(tmp_path: Path) 
     load(tmp_path, 5, upper_with(""), length)
     with opened(tmp_path, upper_with("!"), length) as store:
         assert [each.stale for each in store.status().triggers.values()] == [5, 0]
-        store.set("line", id=1, text="new").wait(timeout=30)
+        store.set("line", id=1, text="new").wait(timeout=60)
         assert store.status().triggers["upper"].stale == 4
-        store.backfill("upper").wait(timeout=30)
+        store.backfill("upper").wait(timeout=60)
         assert store.status().triggers["upper"].stale == 0
 
 
@@ -577,7 +577,7 @@ def test_status_is_written_to_be_read(tmp_path: Path) -> None:
 
 def test_status_counts_the_calls_of_this_moment(tmp_path: Path) -> None:
     with opened(tmp_path, upper_with("")) as store:
-        store.set_many("line", [{"text": "a"} for _ in range(200)]).wait(timeout=30)
+        store.set_many("line", [{"text": "a"} for _ in range(200)]).wait(timeout=60)
         found = store.status().triggers["upper"]
         assert found.calls == 200
         assert 0 < found.per_second <= 20

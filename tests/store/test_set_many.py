@@ -472,7 +472,7 @@ def test_many_rows_are_removed_part_by_part_and_others_write_between(
     faults.arm(look)
     try:
         given = [{"url": "a7", "shop": "a"}, {"url": "b7", "shop": "b"}]
-        products.set_many("product", given, by="url", prune="shop").wait(timeout=30)
+        products.set_many("product", given, by="url", prune="shop").wait(timeout=60)
     finally:
         faults.arm(None)
     assert seen == sorted(seen, reverse=True)

@@ -43,7 +43,7 @@ WRITES: dict[str, Write] = {
     "set of a table of its own": lambda store, text: store.set("entry", what=text),
     "set_many": lambda store, text: store.set_many("doc", [{"text": text}, {"text": text}]),
     "set_many with by": lambda store, text: store.set_many("doc", [{"text": text}], by="text"),
-    "set that is waited for": lambda store, text: store.set("entry", what=text).wait(timeout=20),
+    "set that is waited for": lambda store, text: store.set("entry", what=text).wait(timeout=60),
 }
 
 
@@ -71,7 +71,7 @@ def test_a_run_writes_to_another_store_as_code_outside_does(
         return len(text)
 
     live = open_store("live", schemas={"doc": Doc}, triggers=[measure])
-    live.set("doc", id=7, text="one").wait(timeout=20)
+    live.set("doc", id=7, text="one").wait(timeout=60)
     assert [(row.id, row.text, row.size) for row in live.rows("doc")] == [(7, "one", 3)]
     assert set(written(journal)) == {"seen one"}
 
@@ -85,11 +85,11 @@ def test_a_run_deletes_in_and_reads_from_another_store(
     def measure(text: str) -> int:
         journal.delete("doc", 7)
         assert journal.get("doc", 7) is None
-        journal.wait(timeout=20)
+        journal.wait(timeout=60)
         return len(journal.rows("doc"))
 
     live = open_store("live", schemas={"doc": Doc}, triggers=[measure])
-    assert live.set("doc", id=7, text="x").wait(timeout=20).rows()[0].size == 1
+    assert live.set("doc", id=7, text="x").wait(timeout=60).rows()[0].size == 1
     assert [row.id for row in journal.rows("doc")] == [8]
     assert [row.id for row in live.rows("doc")] == [7]
 
@@ -104,7 +104,7 @@ def test_an_asynchronous_run_writes_to_the_store_that_it_names(
         return len(text)
 
     live = open_store("live", schemas={"doc": Doc}, triggers=[measure])
-    live.set_many("doc", [{"text": text} for text in "abc"]).wait(timeout=20)
+    live.set_many("doc", [{"text": text} for text in "abc"]).wait(timeout=60)
     assert sorted(written(journal)) == ["a", "b", "c"]
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_another_store_calls_for_sees_both_as_they_are(open_store: Op
 
     stores["first"] = open_store("first", schemas={"doc": Doc}, triggers=[outer])
     stores["second"] = open_store("second", schemas={"entry": Entry}, triggers=[inner])
-    stores["first"].set("doc", id=1, text="abc").wait(timeout=20)
+    stores["first"].set("doc", id=1, text="abc").wait(timeout=60)
     # What it read is another by its end, so it is called again, and sees the row that it had made.
     assert [(row.id, row.size) for row in stores["first"].rows("doc")] == [(1, 2), (99, 5)]
     assert [row.length for row in stores["second"].rows("entry")] == [3]
@@ -218,10 +218,10 @@ def test_a_store_that_was_opened_to_look_at_works_when_it_is_opened_to_work(
     viewer = open_store(schemas={"doc": Doc}, run=False)
     early = viewer.set("doc", text="early")
     store = open_store(schemas={"doc": Doc}, triggers=[measure], run=True)
-    assert store.set("doc", text="one").wait(timeout=20).rows()[0].size == 3
-    assert viewer.set("doc", id=early.id, text="late").wait(timeout=20).rows()[0].size == 4
+    assert store.set("doc", text="one").wait(timeout=60).rows()[0].size == 3
+    assert viewer.set("doc", id=early.id, text="late").wait(timeout=60).rows()[0].size == 4
     open_store(schemas={"doc": Doc}, run=False)  # who works goes on
-    assert store.set("doc", text="three").wait(timeout=20).rows()[0].size == 5
+    assert store.set("doc", text="three").wait(timeout=60).rows()[0].size == 5
 
 
 # -- deleted --
@@ -233,7 +233,7 @@ USES: dict[str, Callable[[motion.Store], Any]] = {
     "get": lambda store: store.get("doc", 1),
     "rows": lambda store: store.rows("doc"),
     "sql": lambda store: store.sql("select 1"),
-    "wait": lambda store: store.wait(timeout=20),
+    "wait": lambda store: store.wait(timeout=60),
     "status": lambda store: store.status(),
     "search": lambda store: store.search("doc.text", text="a"),
 }
@@ -264,11 +264,11 @@ def test_opening_a_store_again_whose_folder_was_deleted_begins_anew(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
     before = open_store(schemas={"doc": Doc}, triggers=[measure])
-    before.set("doc", text="old").wait(timeout=20)
+    before.set("doc", text="old").wait(timeout=60)
     shutil.rmtree(tmp_path / "shop.motion")
     store = open_store(schemas={"doc": Doc}, triggers=[measure])
     assert store.rows("doc") == []
-    assert store.set("doc", text="new").wait(timeout=20).rows()[0].size == 3
+    assert store.set("doc", text="new").wait(timeout=60).rows()[0].size == 3
     with pytest.raises(motion.StoreClosed):
         before.set("doc", text="lost")
     store.close()
@@ -279,7 +279,7 @@ def test_the_worker_of_a_store_whose_folder_was_deleted_ends_with_one_word(
     open_store: OpenStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(schemas={"doc": Doc}, triggers=[measure])
-    store.set("doc", text="a").wait(timeout=20)
+    store.set("doc", text="a").wait(timeout=60)
     other = open_store("other", schemas={"doc": Doc})
     shutil.rmtree(tmp_path / "shop.motion")
     with caplog.at_level(logging.ERROR):
@@ -306,14 +306,14 @@ def test_two_stores_that_the_environment_puts_into_one_folder_are_told_apart(
     with motion.create_store("docs", **docs) as store:
         with pytest.raises(motion.StoreNameTaken, match=r"'entries'.*'docs'.*create_store\(url=\)"):
             motion.create_store("entries", **entries)
-        assert store.set("doc", text="one").wait(timeout=20).rows()[0].size == 3
+        assert store.set("doc", text="one").wait(timeout=60).rows()[0].size == 3
     with pytest.raises(motion.StoreNameTaken):  # as another process would
         motion.create_store("entries", **entries)
     with motion.create_store("docs", **docs) as store:
         assert len(store.rows("doc")) == 1
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere'}"
     with motion.create_store("entries", url=elsewhere, **entries) as other:
-        assert other.set("entry", what="ab").wait(timeout=20).rows()[0].length == 2
+        assert other.set("entry", what="ab").wait(timeout=60).rows()[0].length == 2
 
 
 def test_a_name_that_replaces_the_triggers_of_another_is_told(
@@ -334,7 +334,7 @@ def test_a_snapshot_may_be_opened_under_another_name(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store("docs", schemas={"doc": Doc}, triggers=[measure])
-    store.set("doc", text="one").wait(timeout=20)
+    store.set("doc", text="one").wait(timeout=60)
     store.snapshot(tmp_path / "copy")
     monkeypatch.setenv("MOTION_URL", f"sqlite:///{tmp_path / 'copy'}")
     with motion.create_store("restored", schemas={"doc": Doc}, triggers=[measure]) as copy:

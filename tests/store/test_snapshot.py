@@ -40,7 +40,7 @@ def opened(folder: Path, *triggers: Any, **options: Any) -> motion.Store:
 
 def test_a_snapshot_opens_as_a_store_with_all_that_was_there(tmp_path: Path) -> None:
     with opened(tmp_path / "bank", double) as store:
-        store.set_many("account", [{"balance": i} for i in range(100)]).wait(timeout=30)
+        store.set_many("account", [{"balance": i} for i in range(100)]).wait(timeout=60)
         store.snapshot(tmp_path / "copies" / "monday")
         store.set("account", id=1, balance=-1)
     with opened(tmp_path / "copies" / "monday") as copy:
@@ -91,7 +91,7 @@ def test_work_that_was_not_done_is_done_in_the_copy_too(tmp_path: Path) -> None:
         with opened(tmp_path / "copy", slow) as copy:  # while the store itself goes on with it
             assert has_begun.wait(20)
             may_end.set()
-            copy.wait(timeout=30)
+            copy.wait(timeout=60)
             assert copy.get("account", 1).doubled == 2
 
 
@@ -112,7 +112,7 @@ def test_a_snapshot_has_the_states_and_vectors_of_models(tmp_path: Path) -> None
 
     options: dict[str, Any] = {"schemas": {"item": Item}, "triggers": [Embed()]}
     with motion.create_store("items", url=":memory:", **options) as store:
-        store.set("item", id=1, text="ab").wait(timeout=30)
+        store.set("item", id=1, text="ab").wait(timeout=60)
         store.snapshot(tmp_path / "copy")
     with motion.create_store("items", url=f"sqlite:///{tmp_path / 'copy'}", **options) as copy:
         assert [hit.id for hit in copy.search("item.place", [1.0, 2.0], k=1)] == [1]

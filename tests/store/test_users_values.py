@@ -112,7 +112,7 @@ def opened(open_store: OpenStore, *triggers: Any) -> motion.Store:
 
 def fill(store: motion.Store, *texts: str) -> None:
     store.set_many("note", [{"id": i, "text": text} for i, text in enumerate(texts, 1)])
-    store.wait(timeout=30)
+    store.wait(timeout=60)
 
 
 def model(store: motion.Store) -> motion.Model:
@@ -128,7 +128,7 @@ def await_version(store: motion.Store, number: int) -> None:
 def go_live(store: motion.Store, number: int) -> None:
     await_version(store, number)
     model(store).promote(number)
-    store.wait(timeout=30)
+    store.wait(timeout=60)
 
 
 def live(store: motion.Store) -> int | None:
@@ -160,7 +160,7 @@ def test_a_users_value_stays_through_promotion_rollback_and_backfill(
     store.backfill(f"{kind.__name__}.classify", force=True).wait()
     found.append(shown(store)[1])
     model(store).rollback()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     found.append(shown(store)[1])
     go_live(store, 2)
     found.append(shown(store)[1])
@@ -181,7 +181,7 @@ def test_a_users_value_ends_in_every_version_when_an_on_key_changes(
     store.set("note", id=2, text="c").wait()
     changed = shown(store)
     model(store).rollback()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     back = 2 if kind is Never else 1
     assert changed == [("mine", 0.1, "MINE"), ("2: c", 0.2, "2: C")]
     assert shown(store) == [("mine", 0.1, "MINE"), (f"{back}: c", back / 10, f"{back}: C")]
@@ -200,7 +200,7 @@ def test_a_users_value_given_while_a_candidate_is_built_is_in_it_too(
     assert HAS_BEGUN.wait(30)
     store.set_many("note", [{"id": id, "guess": "mine"} for id in (1, 2)])
     MAY_GO_ON.set()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert live(store) == 2
     assert [each.guess for each in store.rows("note")] == ["mine", "mine"]
 
@@ -218,7 +218,7 @@ def test_a_users_value_given_after_a_promotion_is_in_the_versions_before_too(
         store.set("note", id=1, guess="mine").wait()
         seen = [view.get("note", id).guess for id in (1, 2)]
     model(store).rollback()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert seen == [each.guess for each in store.rows("note")] == ["mine", "1: b"]
 
 
@@ -231,7 +231,7 @@ def test_a_users_value_that_has_ended_is_not_taken_over_by_a_version_that_is_bui
     store = opened(open_store, Before(2))
     go_live(store, 2)
     model(store).rollback()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     store.set("note", id=1, guess="mine").wait()
     store.set("note", id=1, text="bad 1").wait(raise_errors=False)
     kept = store.get("note", 1).guess
@@ -258,11 +258,11 @@ def test_a_users_value_given_before_there_is_a_version_is_seen_and_stays(
     store.set("note", id=2, text="b", guess="mine").wait()
     seen = store.get("note", 2).guess
     model(store).fit()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     store.set("note", id=1, text="a", good=True)
     store.set("note", id=1, good=False)
     model(store).fit()
-    store.wait(timeout=30)
+    store.wait(timeout=60)
     assert (seen, store.get("note", 2).guess, live(store)) == ("mine", "mine", 2)
 
 
@@ -290,7 +290,7 @@ def test_a_users_vector_is_found_by_searches_after_a_promotion(open_store: OpenS
     found = [(hit.id, hit.score) for hit in store.search("note.vector", [0, 1], k=2)]
     with model(store).live() as (_, view):
         model(store).rollback()
-        store.wait(timeout=30)
+        store.wait(timeout=60)
         store.set("note", id=1, vector=np.array([0, 5], np.float32)).wait()
         both = [
             [(hit.id, hit.score) for hit in reader.search("note.vector", [0, 1], k=2)]
