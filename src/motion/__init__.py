@@ -41,6 +41,7 @@ from motion.errors import (
     UnreadableValue,
     WaitTimeout,
 )
+from motion.history import Run
 from motion.persistence.tasks.growing_texts import Part
 from motion.runtime import create_store
 from motion.search.answer import Hit
@@ -49,7 +50,9 @@ from motion.store.backfill import Plan
 from motion.store.change import Change, RejectedRow
 from motion.store.explain import Effect, Explanation
 from motion.store.model import Model
+from motion.store.model_status import FitStatus, ModelStatus
 from motion.store.pipeline import Edge, Pipeline, RowCount
+from motion.store.recent import ChangeTrace, Recent
 from motion.store.status import Status
 from motion.store.store import Store
 from motion.views.view import View
@@ -57,6 +60,7 @@ from motion.views.view import View
 __all__ = [
     "BadRows",
     "Change",
+    "ChangeTrace",
     "Component",
     "DeadLetter",
     "DimensionMismatch",
@@ -64,6 +68,7 @@ __all__ = [
     "Effect",
     "Explanation",
     "Failed",
+    "FitStatus",
     "FolderNotEmpty",
     "Hit",
     "Index",
@@ -74,16 +79,19 @@ __all__ = [
     "Lookup",
     "MissingPackage",
     "Model",
+    "ModelStatus",
     "MotionError",
     "Part",
     "Pipeline",
     "Plan",
     "Progress",
     "QueueFull",
+    "Recent",
     "RejectedRow",
     "Resources",
     "RowChanged",
     "RowCount",
+    "Run",
     "Schedule",
     "SchemaError",
     "SchemaMismatch",

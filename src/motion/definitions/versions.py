@@ -27,6 +27,9 @@ class StateVersion:
         is_kept: its state is still on disk, so it can be promoted.
         reason: why it was refused, or failed.
         traceback: of its failure.
+        live_from: when it was made live last, at most 100 ms early (10 s, an hour later); None: it never was, or it
+            was before a rollback went further back than to it.
+        live_until: when it was retired last; None while it is live.
         lacking: how many rows it went live without outputs for, as it fails on them: of those that had none before
             either, and after a rollback of any.
     """
@@ -43,6 +46,8 @@ class StateVersion:
     reason: str | None = None
     traceback: str | None = None
     lacking: int = 0
+    live_from: datetime | None = None
+    live_until: datetime | None = None
 
     @staticmethod
     def of(figures: Mapping[str, float], notes: Mapping[str, Any], **facts: Any) -> StateVersion:

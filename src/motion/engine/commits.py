@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from motion import clock
+from motion.backends.base import Transaction
 from motion.background.loops import PAUSE_S, going_on
 from motion.engine.chain import Runs, texts_of
 from motion.engine.crew import Crew
 from motion.engine.dispatch import Dispatcher
+from motion.engine.noting import note_commit
 from motion.engine.under_way import UnderWay
 from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.persistence.changes.claims import Step
-from motion.persistence.changes.commit import Commit
 from motion.persistence.database import Database
 from motion.tracebacks import text_of
 
@@ -156,19 +157,24 @@ class Commits:
     def _write(self, run: UnderWay, steps: Sequence[Step]) -> None:
         if run.spec.grows_text:
             self._database.growing.end(texts_of(run.spec, steps[0].inputs))
-        commit = run.commit_of(steps)
+        commit, made_s = run.commit_of(steps), clock.monotonic_s()
+
+        def work(tx: Transaction) -> None:
+            commit.apply(tx)
+            note_commit(self._database, commit, run.spans, (run.began_s, made_s))
+
         if commit.claim.is_candidate:
-            self._write_built(commit)
+            self._write_built(work)
         else:
-            self._database.write(commit.apply)
+            self._database.write(work)
         run.note(commit)
         if commit.lost:
             self._dispatcher.slow_down(run.spec)
 
-    def _write_built(self, commit: Commit) -> None:
+    def _write_built(self, work: Callable[[Transaction], None]) -> None:
         """Commit outputs of a candidate: the switch makes them durable, and who waits for that is told here. Nobody is
         called for the rest of them, as one claim at a time is built."""
         started = clock.monotonic_s()
-        self._database.write(commit.apply, is_durable=False, calls=False)
+        self._database.write(work, is_durable=False, calls=False)
         self._dispatcher.note_built(clock.monotonic_s() - started)
         self._database.backend.committed.give()

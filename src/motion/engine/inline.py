@@ -151,15 +151,16 @@ class InlineRuns:
         with forks.user_code():
             outcomes = derive(trigger, table, batch)
         code = (spec.name, spec.fingerprint, 0)
-        self._database.costs.note(code, clock.monotonic_s() - started, len(called))
+        seconds = clock.monotonic_s() - started
+        self._database.costs.note(code, seconds, len(called))
         if whole and not outcomes.errors:
-            return Inlined(spec, outcomes.columns), absent
+            return Inlined(spec, outcomes.columns, seconds=seconds), absent
         met = {i for place, i in enumerate(called) if place not in outcomes.errors} | set(unset)
         columns: list[list[Stored]] = [[None] * count for _ in spec.sets]
         for full, given in zip(columns, outcomes.columns, strict=True):
             for place, value in enumerate(given):
                 full[called[place]] = value
-        return Inlined(spec, columns, frozenset(met)), frozenset(range(count)) - met
+        return Inlined(spec, columns, frozenset(met), seconds), frozenset(range(count)) - met
 
 
 def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:

@@ -66,7 +66,8 @@ class UnderWay:
     Attributes:
         callers: how many threads or coroutines make its calls; kept by the crew.
         is_quick: its calls are made by one thread, as they are expected to be quick.
-        since_s: when it began, or a part of it was last committed.
+        began_s: when it began; since_s: then, or when a part of it was last committed.
+        spans: of rows whose calls are timed one by one: when the call began and ended.
         is_urgent: nobody is left who would commit what its calls gave, and nothing would come by waiting.
         is_ended: nothing of it is held any more, as is known.
         once: of a trigger that acts once on a row: the number under which the run is noted there.
@@ -88,7 +89,8 @@ class UnderWay:
         self.callers, self.is_quick = 0, claimed.is_quick
         self.is_urgent = self.is_ended = False
         self.committing = threading.Lock()
-        self.since_s = clock.monotonic_s()
+        self.began_s = self.since_s = clock.monotonic_s()
+        self.spans: dict[int, tuple[float, float]] = {}
         self._rows, self._left = inputs.rows, list(inputs.rows)
         self._made: list[Made] = []
         self._returned: list[range] = []
@@ -152,14 +154,17 @@ class UnderWay:
             add(self.asked.calls.failed(drawn.last[0], exc))
 
     def _timed(self, on_call: Callable[[], None]) -> Callable[[Made], None]:
-        started = clock.monotonic_s()
+        started = free_s = clock.monotonic_s()
 
         def add(made: Made) -> None:
-            nonlocal started
+            nonlocal started, free_s
             began, started = started, clock.monotonic_s()
+            span = free_s, started
+            self.spans.update((self._rows[i], span) for i in self.asked.rows_of([made]))
             self._made.append(made)
             self._note(started - began, len(made[0]))
             on_call()
+            free_s = clock.monotonic_s()
 
         return add
 

@@ -35,6 +35,7 @@ from motion.errors import (
     UnknownVersion,
     shortened,
 )
+from motion.history import History
 from motion.persistence import catalog, ddl, numbers, stored_graph
 from motion.persistence.changes.operations import (
     Applied,
@@ -87,7 +88,7 @@ class Database:
         self.tables = Tables({})
         self.code = NO_CODE
         self._given: Sequence[Any] = ()
-        self.costs = Costs()
+        self.costs, self.history = Costs(), History()
         self.growing, self.awaiting = GrowingTexts(backend), Awaiting(backend)
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()

@@ -8,6 +8,7 @@ from typing import Any
 from motion.definitions.tasks import DeadLetter
 from motion.store.change import Change
 from motion.store.pipeline import Pipeline, RowCount
+from motion.store.recent import Recent
 
 
 class AsyncStore:
@@ -51,3 +52,7 @@ class AsyncStore:
     async def row_count(self, *args: Any) -> RowCount:
         """`Store.row_count`."""
         return await asyncio.to_thread(self._store.row_count, *args)
+
+    async def recent(self, **options: Any) -> Recent:
+        """`Store.recent`."""
+        return await asyncio.to_thread(self._store.recent, **options)

@@ -27,6 +27,7 @@ from motion.persistence.tasks import backlog, events
 from motion.states.promotion import cancel as cancel_asked
 from motion.store.given_ids import GivenIds
 from motion.store.progress import shown_progress
+from motion.store.recent import ChangeTrace, trace_of
 from motion.store.streams import (
     IDS_AT_ONCE,
     LONGEST_WAIT_S,
@@ -254,6 +255,11 @@ class Change:
         errors = self.errors
         with self._database.backend.read() as tx:
             return Progress(self._remaining(tx), len(errors))
+
+    def trace(self) -> ChangeTrace | None:
+        """Return the change's course as this process saw it: the runs that it caused, each with when it began and how long
+        it took; None where it is of another process, or not among the last 2,000. Of a load in several parts: the last."""
+        return trace_of(self._database, self.key)
 
     def cancel(self) -> None:
         """Drop the work of this change that has not begun; what is done stays. Of a backfill, what follows from the

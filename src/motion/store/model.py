@@ -19,6 +19,7 @@ from motion.states.lifecycle import ensure_live
 from motion.states.promotion import ask_live
 from motion.store.change import Change
 from motion.store.explain import fits_of, labels_of
+from motion.store.model_status import ModelStatus, model_status
 from motion.views.view import View
 
 
@@ -139,6 +140,10 @@ class Model:
         self._database.backend.call()
         return Change(self._database, change, count=count).keeping(self)
 
+    def status(self) -> ModelStatus:
+        """Return what the model is doing: how far its candidate is, its fits, and the labels that are there and wanted."""
+        return model_status(self._database, self._component)
+
     @property
     def progress(self) -> Progress | None:
         """What the running fit told last by `motion.progress`, from whichever process; None where none tells."""
@@ -164,6 +169,30 @@ class Model:
                     state = self._database.state(self._component, number)
                     yield state, View(self._database, [], {self._component: number})
                     return
+
+    @contextmanager
+    def at(self, number: int) -> Iterator[tuple[Any, View]]:
+        """Give a version's state, and a view of the store that sees its outputs, as `live` does of the live one: of the
+        candidate, as far as they are built, and of retired ones whose outputs are kept (`keep_outputs`). They are kept
+        until the end of the `with`.
+
+        Raises:
+            UnknownVersion: there is no such version, or its state or its outputs are not kept; it says which are.
+        """
+        self._check_viewable(number)
+        with files.viewed(self._database.backend.folder, self._component, number):
+            self._check_viewable(number)  # they may have gone just before they were held
+            state = self._database.state(self._component, number)
+            yield state, View(self._database, [], {self._component: number})
+
+    def _check_viewable(self, number: int) -> None:
+        code = self._database.code.components.get(self._component)
+        with self._database.backend.read() as tx:
+            kept = states.kept_outputs(tx, self._component, code.keep_outputs if code else 0)
+            kept += files.versions_viewed(self._database.backend.folder, self._component)
+            kept = [n for n in sorted(set(kept)) if states.manifest_of(tx, self._component, n)]
+        if isinstance(number, bool) or number not in kept:
+            raise UnknownVersion(self._component, f"{shortened(number)} with kept outputs", kept)
 
     def _known(self, number: int) -> None:
         if isinstance(number, bool) or not isinstance(number, int):

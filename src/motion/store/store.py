@@ -34,6 +34,7 @@ from motion.store.explain import Explanation, explain
 from motion.store.model import Model
 from motion.store.pipeline import Pipeline, RowCount, pipeline_of, row_count
 from motion.store.progress import has_work, shown_progress, work_left
+from motion.store.recent import Recent, note_load, note_write, recent
 from motion.store.snapshot import snapshot
 from motion.store.status import StaleCounts, Status, status_of
 from motion.views.ingest import COMMIT_EVERY
@@ -204,7 +205,7 @@ class Store(Reader):
         load = Load(
             self._database,
             named,
-            self._commit,
+            partial(self._commit_part, named.name),
             self._engine.inline,
             commit_every,
             errors,
@@ -242,11 +243,13 @@ class Store(Reader):
             self._apply(operations, None, len(operations))
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
+        started_s = clock.monotonic_s()
         inlined = [self._engine.inline(each) for each in operations]
         reach("set.derived")
         deletes = any(not isinstance(each, SetOperation) for each in operations)  # may make no work
         commits = self._database.backend.committed.count
         applied = self._commit(lambda _: inlined)
+        note_write(self._database, applied, started_s, inlined)
         return Change(
             self._database,
             applied.number,
@@ -266,6 +269,20 @@ class Store(Reader):
         applied = self._database.apply(make)
         self._engine.limit.note(applied.tasks)
         self._engine.start()
+        return applied
+
+    def _commit_part(
+        self, table: str, make: Callable[[Transaction], Sequence[Operation]]
+    ) -> Applied:
+        """Commit a part of a load."""
+        started_s, given = clock.monotonic_s(), list[Operation]()
+
+        def made(tx: Transaction) -> Sequence[Operation]:
+            given[:] = make(tx)
+            return given
+
+        applied = self._commit(made)
+        note_load(self._database, applied, started_s, table, given)
         return applied
 
     def _view(self) -> View | None:
@@ -416,6 +433,17 @@ class Store(Reader):
         """
         self._check_open()
         return row_count(self._database, table)
+
+    def recent(self, *, limit: int = 20) -> Recent:
+        """Return what this process has lately done: the last changes with the runs they caused, calls and changes for each
+        five seconds of the last ten minutes, and how long changes took until they were done.
+
+        It is kept in memory, the last 2,000 changes with 200 runs of each. Other processes that work on the store have
+        histories of their own. `change.trace()` tells of one change.
+        """
+        self._check_open()
+        check_limit("recent(limit=)", limit)
+        return recent(self._database, limit)
 
     def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
         """Return where a value came from: its trigger, code and state version, and the same of its inputs."""

@@ -67,6 +67,7 @@ class Commit:
         superseded: row -> number of rows left to a newer change's task.
         left: rows of the same tasks that are still to be done, ascending: they stay claimed.
         rest: their tasks, after `apply`; None where the claim is not held any more.
+        is_noted: the history has its runs.
     """
 
     database: Data
@@ -77,6 +78,7 @@ class Commit:
     steps: Sequence[Step]
     left: Sequence[int] = ()
     rest: Sequence[Task] | None = None
+    is_noted: bool = False
     lost: Mapping[int, str] = field(default_factory=dict)
     """Rows that are called again, by their position among the inputs, with what they would not read as they did."""
     once: int = 0

@@ -248,6 +248,12 @@ def unfinished(tx: Transaction) -> list[Backfill]:
     return [Backfill(*row) for row in tx.execute(sql)]
 
 
+def of_kind(tx: Transaction, kind: Kind) -> list[Backfill]:
+    """Return the backfills of a kind that are kept, those with no row left to be made a task, too."""
+    sql = f"SELECT {COLUMNS} FROM motion_backfills WHERE kind = ? ORDER BY change"
+    return [Backfill(*row) for row in tx.execute(sql, (kind,))]
+
+
 def is_any_waiting(tx: Transaction) -> bool:
     """Whether the next part of a backfill waits for the last one to be taken. A build rests when it is time for it."""
     sql = f"SELECT 1 FROM motion_backfills WHERE {UNFINISHED} AND kind NOT IN ('build', 'joined') LIMIT 1"

@@ -61,8 +61,10 @@ class Inlined:
     Attributes:
         columns: for each key of `sets`, one stored value for each row.
         met: the rows that it has an outcome for; None: all.
+        seconds: what its calls took together; for people to read.
     """
 
     spec: TriggerSpec
     columns: Sequence[Sequence[Stored]]
     met: frozenset[int] | None = None
+    seconds: float = 0.0

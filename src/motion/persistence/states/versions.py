@@ -15,6 +15,7 @@ from motion.persistence.layout import ALL_ROWS, changed_column, outputs_table, q
 from motion.persistence.notes import decoded, encoded
 from motion.persistence.states import asked
 from motion.persistence.tasks.queue import LIVE_SQL
+from motion.persistence.tasks.timeline import time_of
 from motion.persistence.vector_log import log_vectors
 
 Stage = Literal["queued", "trial", "passed", "ready"]
@@ -378,8 +379,8 @@ def versions(tx: Transaction, component: str) -> list[StateVersion]:
     whatever it was before."""
     candidate, live = candidate_version(tx, component), live_version(tx, component)
     rows = tx.execute(
-        "SELECT number, status, parent, labels, metrics, created_at, duration_s, fingerprint, manifest IS NOT NULL, notes "
-        "FROM motion_states WHERE component = ? ORDER BY number",
+        "SELECT number, status, parent, labels, metrics, created_at, duration_s, fingerprint, manifest IS NOT NULL, notes, "
+        "since, until FROM motion_states WHERE component = ? ORDER BY number",
         (component,),
     ).fetchall()
     return [
@@ -394,8 +395,10 @@ def versions(tx: Transaction, component: str) -> list[StateVersion]:
             duration_s=seconds,
             fingerprint=fingerprint,
             is_kept=bool(is_kept),
+            live_from=time_of(tx, since or 0),
+            live_until=time_of(tx, until or 0) if status == "retired" else None,
         )
-        for number, status, parent, labels, metrics, at, seconds, fingerprint, is_kept, notes in rows
+        for number, status, parent, labels, metrics, at, seconds, fingerprint, is_kept, notes, since, until in rows
     ]
 
 

@@ -41,6 +41,12 @@ def live_count(tx: Transaction, change: int | None = None) -> int:
     return int(tx.execute(sql, (change,)).fetchone()[0])
 
 
+def dead_count(tx: Transaction, change: int) -> int:
+    """Return how many rows of a change's own tasks were given up."""
+    sql = f"SELECT COUNT(*) FROM motion_tasks WHERE change = ? AND +status = {TaskStatus.DEAD:d}"
+    return int(tx.execute(sql, (change,)).fetchone()[0])
+
+
 def changes_with_work(tx: Transaction, changes: Sequence[int]) -> set[int]:
     """Return those of some changes that live tasks are left of: a look for many at once."""
     found: set[int] = set()
@@ -207,6 +213,15 @@ def rows_to_do(tx: Transaction) -> dict[str, int]:
     """Return trigger -> the rows that its live tasks hold."""
     sql = f"SELECT trigger, SUM(high - low + 1) FROM motion_tasks WHERE status IN {LIVE_SQL} GROUP BY 1"
     return {str(trigger): int(rows) for trigger, rows in tx.execute(sql)}
+
+
+def rows_to_build(tx: Transaction, trigger: str) -> int:
+    """Return the rows that live tasks for a candidate's outputs hold: a part's, and those of rows set meanwhile."""
+    sql = (
+        "SELECT COALESCE(SUM(high - low + 1), 0) FROM motion_tasks WHERE trigger = ? AND version IS NOT NULL "
+        f"AND status IN {LIVE_SQL}"
+    )
+    return int(tx.execute(sql, (trigger,)).fetchone()[0])
 
 
 def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> str:

@@ -1,0 +1,73 @@
+"""Noting: what a commit held, taken into the history as runs of the changes that its tasks belong to."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+
+from motion import clock
+from motion.errors import shortened
+from motion.history import Course, History, Run
+from motion.persistence.changes.claims import Step
+from motion.persistence.changes.commit import Commit
+from motion.persistence.database import Database
+from motion.tracebacks import last_line
+
+
+def note_commit(
+    database: Database,
+    commit: Commit,
+    spans: Mapping[int, tuple[float, float]],
+    whole: tuple[float, float],
+) -> None:
+    """Take in what was just written, as runs of the changes that its tasks belong to. Within the transaction, so that who
+    waits for the end of a change finds all its runs.
+
+    Args:
+        spans: row -> when its call began and ended; of those left out, `whole`.
+    """
+    if commit.rest is None or commit.is_noted:
+        return
+    commit.is_noted = True  # a transaction may be made once more
+    rows, committed_s = commit.inputs.rows, clock.monotonic_s()
+    for task in commit.tasks:
+        first, end = bisect_left(rows, task.low), bisect_right(rows, task.high)
+        if first == end:
+            continue
+        own = [spans.get(row, whole) for row in rows[first:end]] if spans else [whole]
+        span = min(began for began, _ in own), max(ended for _, ended in own)
+        course = database.history.course_of(task.change)
+        for step in commit.steps:
+            _note_step(database.history, course, commit, step, range(first, end), span, committed_s)
+
+
+def _note_step(
+    history: History,
+    course: Course,
+    commit: Commit,
+    step: Step,
+    places: range,
+    span: tuple[float, float],
+    committed_s: float,
+) -> None:
+    is_whole = len(step.met) == len(commit.inputs.rows)
+    errors = [] if is_whole else [step.errors[i] for i in places if i in step.errors]
+    count = len(places) if is_whole else sum(i in step.met for i in places) + len(errors)
+    if not count:
+        return
+    named = zip(
+        commit.claim.chain.layout.table.primary_key, commit.inputs.names[places.start], strict=True
+    )
+    run = Run(
+        step.spec.name,
+        step.spec.source,
+        " ".join(f"{key}={shortened(value)}" for key, value in named),
+        count,
+        history.moment(span[0]),
+        span[1] - span[0] if step is commit.steps[0] else None,
+        committed_s - span[0],
+        commit.claim.version or None,
+        len(errors),
+        last_line(errors[0]) if errors else None,
+    )
+    history.note_run(course, run)
