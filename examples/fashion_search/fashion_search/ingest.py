@@ -10,7 +10,7 @@ from typing import Any
 import motion
 from fashion_search.catalogs import BadRow, Product
 from fashion_search.clip import product_text
-from fashion_search.pipeline import Retailer
+from fashion_search.tables import Retailer
 
 COMMIT_EVERY = 200  # pictures of some MB each must fit in memory
 LOOK_EVERY_S = 0.5
@@ -70,7 +70,15 @@ def row_of(product: Product) -> dict[str, Any]:
         "img_url": product.img_url,
         "link": product.link or None,
         "title": product.title,
-        "image": product.image,
+        "brand": product.brand,
+        "price": product.price,
+        "currency": product.currency,
+        "in_stock": product.in_stock,
+        "sizes": product.sizes,
+        "colours": product.colours,
+        "variants": list(product.variants),
+        "img_urls": list(product.img_urls),
+        "image": product.image or None,  # None: it is fetched from `img_url`
         "source": product.source,
         "source_id": product.source_id,
         "labels": dict(product.labels),

@@ -19,13 +19,15 @@ from urllib.parse import urljoin, urlsplit
 from bs4 import BeautifulSoup
 from bs4.element import Tag
 
+from fashion_search.prices import price_of
+
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 MAX_SUMMARY_CHARS = 200
 MAX_PAGE_CHARS = 2_000_000  # the pages of shops have a tenth of it
 MAX_REFERENCES = 50  # places elsewhere on the page that one item names; each is looked for
 
-_PRODUCT_TYPES = frozenset(
+PRODUCT_TYPES = frozenset(
     {"product", "productgroup", "productmodel", "individualproduct", "someproducts", "vehicle"}
 )
 _BLOCKS = ("p", "li", "br", "div", "ul", "ol", "tr", "dt", "dd", "h1", "h2", "h3", "h4")
@@ -34,7 +36,6 @@ _STRING = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
 _STRINGS_AND_COMMENTS = re.compile(_STRING + r"|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _STRINGS_AND_LAST_COMMAS = re.compile(_STRING + r"|,(?=\s*[}\]])", re.DOTALL)
 _WRAPPING = re.compile(r"^\s*(?:<!--|//\s*<!\[CDATA\[|<!\[CDATA\[)|(?:-->|//\s*\]\]>|\]\]>|;)\s*$")
-_NUMBER = re.compile(r"\d[\d.,\s\u00a0']*")
 # What shops write on every page and says nothing about the one product.
 _BOILERPLATE = re.compile(
     r"imported|item #|style no|free shipping|returns|wash|dry clean|tumble|iron\b|bleach|true to size|line dry|"
@@ -64,18 +65,25 @@ def read_page(html: str) -> Page:
     what its title and meta tags say. Of several products the first is taken. A relative image address is completed
     where the page tells its own address.
     """
+    soup = soup_of(html)
+    return Page() if soup is None else page_of(soup)
+
+
+def soup_of(html: str) -> BeautifulSoup | None:
+    """Return a page parsed, its first 2 million characters; None where it is empty."""
     html = _whole_characters(html[:MAX_PAGE_CHARS])
-    if not html.strip():
-        return Page()
-    soup = BeautifulSoup(html, "lxml")
+    return BeautifulSoup(html, "lxml") if html.strip() else None
+
+
+def page_of(soup: BeautifulSoup) -> Page:
+    """Return what a parsed page says about its product, as `read_page` does."""
     sources = (
         _from_json_ld(soup),
         _from_microdata(soup),
         _from_open_graph(soup),
         _from_the_rest(soup),
     )
-    page = _merged(sources)
-    return _with_absolute_image(page, _address_of(soup))
+    return _with_absolute_image(_merged(sources), canonical_of(soup))
 
 
 def summarise(page: Page) -> str:
@@ -124,6 +132,11 @@ def _as_sentences(lines: list[str]) -> list[str]:
     return ended + lines[-1:]
 
 
+def page_about(product: dict[str, Json], page: Page) -> Page:
+    """Return what a page says of one of its products, a schema.org item; where the item is silent, what the page says."""
+    return _merged([_page_of(product), page])
+
+
 def _merged(sources: Iterable[Page]) -> Page:
     known: dict[str, object] = {}
     for source in sources:
@@ -141,9 +154,9 @@ def _with_absolute_image(page: Page, address: str) -> Page:
     return Page(**{**found, "image_url": urljoin(address, page.image_url)})
 
 
-def _address_of(soup: BeautifulSoup) -> str:
+def canonical_of(soup: BeautifulSoup) -> str:
     canonical = soup.find("link", rel="canonical")
-    written = _attribute(canonical, "href") if isinstance(canonical, Tag) else ""
+    written = attribute_of(canonical, "href") if isinstance(canonical, Tag) else ""
     return written or _meta(soup, "og:url")
 
 
@@ -154,12 +167,12 @@ def _from_json_ld(soup: BeautifulSoup) -> Page:
     for script in soup.find_all(
         "script", type=re.compile(r"^\s*application/ld\+json", re.IGNORECASE)
     ):
-        for product in _products_in(_parsed(script.string or script.get_text())):
+        for product in _products_in(json_ld_of(script.string or script.get_text())):
             return _page_of(product)
     return Page()
 
 
-def _parsed(text: str) -> Json:
+def json_ld_of(text: str) -> Json:
     """Return the JSON in a script, or None. Line breaks in strings, comments and last commas are taken."""
     text = _WRAPPING.sub("", _WRAPPING.sub("", text.strip()))
     without_comments = _STRINGS_AND_COMMENTS.sub(_only_strings, text)
@@ -184,9 +197,7 @@ def _products_in(value: Json, depth: int = 0) -> Iterator[dict[str, Json]]:
         for item in value:
             yield from _products_in(item, depth + 1)
     elif isinstance(value, dict):
-        if _PRODUCT_TYPES & {
-            name.rsplit("/", 1)[-1].lower() for name in _texts(value.get("@type"))
-        }:
+        if PRODUCT_TYPES & {name.rsplit("/", 1)[-1].lower() for name in _texts(value.get("@type"))}:
             yield value
         for name, inner in value.items():
             if name in ("@graph", "mainEntity", "mainEntityOfPage", "itemListElement", "item"):
@@ -203,7 +214,7 @@ def _page_of(product: dict[str, Json]) -> Page:
         description=plain_text(_text(product.get("description"))),
         image_url=_text(product.get("image")),
         price=next(
-            (price for value in prices if (price := _price(_text(value))) is not None), None
+            (price for value in prices if (price := price_of(_text(value))) is not None), None
         ),
         currency=next((_text(value) for value in currencies if value), ""),
         brand=plain_text(_text(product.get("brand"))),
@@ -245,29 +256,33 @@ def _first_dict(value: Json) -> Mapping[str, Json]:
 
 def _from_microdata(soup: BeautifulSoup) -> Page:
     for scope in soup.find_all(itemscope=True):
-        types = {name.rsplit("/", 1)[-1].lower() for name in _attribute(scope, "itemtype").split()}
-        if types & _PRODUCT_TYPES:
+        types = {
+            name.rsplit("/", 1)[-1].lower() for name in attribute_of(scope, "itemtype").split()
+        }
+        if types & PRODUCT_TYPES:
             return _page_of_scope(soup, scope)
     return Page()
 
 
 def _page_of_scope(soup: BeautifulSoup, scope: Tag) -> Page:
-    own = list(_properties(soup, scope))
+    own = list(properties_of(soup, scope))
     offers = [
         element for name, element in own if name == "offers" and element.has_attr("itemscope")
     ]
-    offered = list(_properties(soup, offers[0])) if offers else []
+    offered = list(properties_of(soup, offers[0])) if offers else []
 
     def first(name: str, among: list[tuple[str, Tag]]) -> str:
         return next(
-            (text for key, element in among if key == name and (text := _value(element))), ""
+            (text for key, element in among if key == name and (text := value_of(element))), ""
         )
 
     return Page(
         title=first("name", own),
         description=first("description", own),
         image_url=first("image", own),
-        price=_price(first("price", offered) or first("lowPrice", offered) or first("price", own)),
+        price=price_of(
+            first("price", offered) or first("lowPrice", offered) or first("price", own)
+        ),
         currency=first("priceCurrency", offered) or first("priceCurrency", own),
         brand=first("brand", own),
         colour=first("color", own),
@@ -275,13 +290,13 @@ def _page_of_scope(soup: BeautifulSoup, scope: Tag) -> Page:
     )
 
 
-def _properties(soup: BeautifulSoup, scope: Tag) -> Iterator[tuple[str, Tag]]:
+def properties_of(soup: BeautifulSoup, scope: Tag) -> Iterator[tuple[str, Tag]]:
     """Yield the properties of one item, not those of the items inside it; `itemref` adds places elsewhere."""
     yield from _properties_below(scope)
-    for name in _attribute(scope, "itemref").split()[:MAX_REFERENCES]:
+    for name in attribute_of(scope, "itemref").split()[:MAX_REFERENCES]:
         place = soup.find(id=name)
         if isinstance(place, Tag) and place is not scope:
-            yield from ((key, place) for key in _attribute(place, "itemprop").split())
+            yield from ((key, place) for key in attribute_of(place, "itemprop").split())
             if not place.has_attr("itemscope"):
                 yield from _properties_below(place)
 
@@ -295,17 +310,17 @@ def _properties_below(place: Tag) -> Iterator[tuple[str, Tag]]:
         if child is None:
             left.pop()
             continue
-        yield from ((key, child) for key in _attribute(child, "itemprop").split())
+        yield from ((key, child) for key in attribute_of(child, "itemprop").split())
         if not child.has_attr("itemscope"):
             left.append(iter(child.find_all(True, recursive=False)))
 
 
-def _value(element: Tag) -> str:
+def value_of(element: Tag) -> str:
     if element.has_attr("itemscope"):  # a brand written as an item of its own
         inner = element.find(itemprop="name")
-        return _value(inner) if isinstance(inner, Tag) else ""
+        return value_of(inner) if isinstance(inner, Tag) else ""
     for attribute in ("content", "src", "href", "datetime"):
-        if written := _attribute(element, attribute):
+        if written := attribute_of(element, attribute):
             return " ".join(written.split())
     return " ".join(element.get_text(" ").split())
 
@@ -318,7 +333,7 @@ def _from_open_graph(soup: BeautifulSoup) -> Page:
         title=_meta(soup, "og:title"),
         description=_meta(soup, "og:description"),
         image_url=_meta(soup, "og:image"),
-        price=_price(
+        price=price_of(
             _meta(soup, "og:price:amount", "product:price:amount", "wanelo:product:price")
         ),
         currency=_meta(
@@ -347,28 +362,14 @@ def _meta(soup: BeautifulSoup, *names: str) -> str:
     for name in names:
         for key in ("property", "name"):
             found = soup.find("meta", attrs={key: name})
-            if isinstance(found, Tag) and (written := _attribute(found, "content")):
+            if isinstance(found, Tag) and (written := attribute_of(found, "content")):
                 return plain_text(written)
     return ""
 
 
-def _attribute(tag: Tag, name: str) -> str:
+def attribute_of(tag: Tag, name: str) -> str:
     value = tag.get(name)
     return " ".join(value) if isinstance(value, list) else (value or "").strip()
-
-
-def _price(text: str) -> float | None:
-    """Return the first amount in a text: "$1,299.00", "1.299,00 €" and "1299" are the same."""
-    match = _NUMBER.search(text)
-    if match is None:
-        return None
-    digits = re.sub(r"[\s\u00a0']", "", match[0]).rstrip(".,")
-    whole, mark, cents = re.match(r"^(.*?)(?:([.,])(\d{1,2}))?$", digits).groups()  # type: ignore[union-attr]  # matches any
-    number = re.sub(r"[.,]", "", whole) + (f".{cents}" if mark else "")
-    try:
-        return float(number)
-    except ValueError:
-        return None
 
 
 def _phrases(description: str) -> list[str]:
