@@ -39,7 +39,7 @@ LEVELS: Mapping[str, int] = {
             "engine",
             "store",
             "runtime",
-            "testing server cli",
+            "testing server remote cli",
             "__init__ __main__",
         )
     )

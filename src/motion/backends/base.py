@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -72,6 +73,18 @@ class Signal:
             waiting.pop(latch, None)
 
 
+class Sight(Enum):
+    """What a user's statement sees: all that is in the database; what tables hold, and not what is kept about them, such
+    as tracebacks; or that without keys named like secrets, which are NULL then.
+
+    But for the first, how large its values and its result may be is limited as well.
+    """
+
+    ALL = "all"
+    ROWS = "rows"
+    SHOWN = "shown"
+
+
 class Backend(Protocol):
     """Where a store's rows live. Every method may be called from any thread."""
 
@@ -107,11 +120,12 @@ class Backend(Protocol):
         *,
         timeout_s: float | None = None,
         limit: int | None = None,
+        sight: Sight = Sight.ALL,
     ) -> tuple[list[str], list[Sequence[Any]]]:
         """Run a user's read-only statement; return the columns' names and the first `limit` rows, or all.
 
         Raises:
-            SqlError: it is wrong, or would do more than read.
+            SqlError: it is wrong, would do more than read, or would see what is beyond its sight.
             SqlTimeout: it was stopped after `timeout_s`.
         """
 

@@ -20,9 +20,9 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from motion import clock
-from motion.backends.base import Signal, Transaction
+from motion.backends.base import Sight, Signal, Transaction
 from motion.backends.sqlite_file import FILE, identity_of, know_words, prepared
-from motion.backends.sqlite_reading import Reader, Readers
+from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, within
 from motion.backends.sqlite_requests import Request, apply_all, apply_apart, wake_in_turn
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.background import forks, interrupts
@@ -101,7 +101,10 @@ class SqliteBackend:
         self._file = identity_of(self._path)
         self._local = threading.local()
         self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
-        self._queriers = Readers(self._connect_to_query, self.check_open, transactions=False)
+        self._queriers = {
+            sight: Readers(self._connect_to_query, self.check_open, transactions=False, sight=sight)
+            for sight in Sight
+        }
         self._is_closed, self._over = False, threading.Event()
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -284,14 +287,18 @@ class SqliteBackend:
         *,
         timeout_s: float | None = None,
         limit: int | None = None,
+        sight: Sight = Sight.ALL,
     ) -> tuple[list[str], list[Sequence[Any]]]:
         values = [encode_parameter(value) for value in parameters]
-        reader = self._queriers.lend(None if timeout_s is None else clock.monotonic_s() + timeout_s)
+        reader = self._queriers[sight].lend(
+            None if timeout_s is None else clock.monotonic_s() + timeout_s
+        )
         try:
             with closing(reader.connection.cursor()) as cursor:
                 cursor.execute(sql, values)
                 names = [column[0] for column in cursor.description or ()]
-                found = list(islice(cursor, limit))
+                rows = islice(cursor, limit)
+                found = list(rows) if sight is Sight.ALL else within(rows, GUEST_RESULT_BYTES)
             reader.check_raised()
             return names, found
         except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
@@ -303,7 +310,7 @@ class SqliteBackend:
             refused = reader.limits.refused
             raise SqlError(sql, str(exc) if refused is None else _only_reads(refused)) from exc
         finally:
-            self._queriers.give_back(reader)
+            self._queriers[sight].give_back(reader)
 
     def _connect_to_read(self, **options: Any) -> _Connection:
         connection = self._connect("NORMAL", **options)
@@ -434,7 +441,8 @@ class SqliteBackend:
                 self._wakeups.close()
                 self._wakeups = None
         self._readers.close()
-        self._queriers.close()
+        for queriers in self._queriers.values():
+            queriers.close()
         self._over.set()
         self.wake()
 
@@ -449,7 +457,8 @@ class SqliteBackend:
         for lock in (self._writing, self._looking):
             if lock.acquire(timeout=max(ends_s - clock.monotonic_s(), 0)):
                 self._held.append(lock)
-        is_at_rest = [each.hold(ends_s) for each in (self._readers, self._queriers)] == [True, True]
+        rest = [each.hold(ends_s) for each in self._pools()]
+        is_at_rest = all(rest)
         is_held = len(self._held) == 2
         if self._is_closed:  # it is being closed by another thread
             return self._over.wait(max(ends_s - clock.monotonic_s(), 0))
@@ -458,8 +467,8 @@ class SqliteBackend:
     def release(self) -> None:
         if self.is_left:
             return
-        self._readers.release()
-        self._queriers.release()
+        for pool in self._pools():
+            pool.release()
         while self._held:
             self._held.pop().release()
 
@@ -479,10 +488,13 @@ class SqliteBackend:
         self._queueing = threading.Lock()
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
 
+    def _pools(self) -> list[Readers[_Connection]]:
+        return [self._readers, *self._queriers.values()]
+
     def _open(self) -> list[_Connection]:
         """Return the connections that are open."""
         own = [getattr(self, "_durable", None), getattr(self, "_fleeting", None), self._watching]
-        pooled = [*self._readers.connections(), *self._queriers.connections()]
+        pooled = [connection for pool in self._pools() for connection in pool.connections()]
         return [each for each in own if each is not None] + pooled
 
     def _connect(self, synchronous: str, **options: Any) -> _Connection:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from threading import Event, Lock, get_ident, main_thread
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from motion import clock
+from motion.backends.base import Sight
 from motion.background.interrupts import uninterrupted
+from motion.definitions.hidden import is_secret
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
@@ -71,6 +73,24 @@ WRITES = {
     sqlite3.SQLITE_DELETE: "delete from",
 }
 
+SEEN = ("motion_rows_", "motion_outputs_", "motion_components")
+"""How the names of those of our own tables begin that users' tables are made of."""
+
+GUEST_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 64 * 2**20,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 100,
+}
+"""Of one who is not trusted: a single value, or a step of a pattern, takes as much as it likes between two looks."""
+
+GUEST_RESULT_BYTES = 64 * 2**20
+
+CELL_BYTES = 32
+"""What a value of a result takes at least."""
+
 STEPS = 50_000
 """Steps of SQLite's machine between two looks whether to go on: about a millisecond."""
 
@@ -88,8 +108,9 @@ class Limits:
         raised: what a signal's handler has raised while it was asked, which SQLite takes for a refusal.
     """
 
-    def __init__(self, *, transactions: bool) -> None:
+    def __init__(self, *, transactions: bool, sight: Sight = Sight.ALL) -> None:
         self._allowed = READS | ({sqlite3.SQLITE_TRANSACTION} if transactions else set())
+        self._sight = sight
         self.refused: str | None = None
         self.raised: BaseException | None = None
 
@@ -102,6 +123,8 @@ class Limits:
             return sqlite3.SQLITE_DENY
 
     def _answer(self, action: int, first: Any, second: Any) -> int:
+        if action == sqlite3.SQLITE_READ and self._sight is not Sight.ALL:
+            return self._seen(str(first).lower(), second)
         if action in self._allowed and second not in REFUSED_FUNCTIONS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_PRAGMA and _only_asks(first, second):
@@ -112,6 +135,35 @@ class Limits:
             )  # asked for table-valued functions; SQLite itself refuses to do it
         self.refused = _told(action, first, second)
         return sqlite3.SQLITE_DENY
+
+    def _seen(self, table: str, column: str) -> int:
+        if table.startswith("motion_") and not table.startswith(SEEN):
+            self.refused = f"read {table}, which the store keeps for itself"
+            return sqlite3.SQLITE_DENY
+        if self._sight is Sight.SHOWN and is_secret(column):
+            return sqlite3.SQLITE_IGNORE  # it is read as NULL
+        return sqlite3.SQLITE_OK
+
+
+def within(rows: Iterable[Sequence[Any]], size_bytes: int) -> list[Sequence[Any]]:
+    """Return rows as a list.
+
+    Raises:
+        ValueError: they take more.
+    """
+    found, taken = [], 0
+    for row in rows:
+        taken += sum(
+            CELL_BYTES
+            + (len(each) if isinstance(each, str | bytes) else getattr(each, "nbytes", 0))
+            for each in row
+        )
+        if taken > size_bytes:
+            raise ValueError(
+                f"its result takes more than {size_bytes // 2**20} MiB; name fewer columns, or say LIMIT"
+            )
+        found.append(row)
+    return found
 
 
 def _only_asks(pragma: str, argument: str | None) -> bool:
@@ -219,13 +271,19 @@ class Readers(Generic[C]):
         connect: opens one.
         check_open: raises where none is to be lent any more.
         transactions: whether what runs on them may begin and end transactions.
+        sight: what it sees. Connections are never shared between two: one keeps the statements that it has compiled.
     """
 
     def __init__(
-        self, connect: Callable[[], C], check_open: Callable[[], None], *, transactions: bool
+        self,
+        connect: Callable[[], C],
+        check_open: Callable[[], None],
+        *,
+        transactions: bool,
+        sight: Sight = Sight.ALL,
     ) -> None:
         self._connect, self._check_open = connect, check_open
-        self._transactions = transactions
+        self._transactions, self._sight = transactions, sight
         self._idle: deque[Reader[C]] = deque()
         self._all: WeakSet[Reader[C]] = WeakSet()
         self._making = Lock()
@@ -255,7 +313,10 @@ class Readers(Generic[C]):
 
     def _make(self) -> Reader[C]:
         with self._making:
-            reader = Reader(self._connect(), Limits(transactions=self._transactions))
+            limits = Limits(transactions=self._transactions, sight=self._sight)
+            reader = Reader(self._connect(), limits)
+            for limit, value in GUEST_LIMITS.items() if self._sight is not Sight.ALL else ():
+                reader.connection.setlimit(limit, value)
             self._all.add(reader)
         return reader
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from motion import clock
-from motion.backends.base import Backend, Transaction
+from motion.backends.base import Backend, Sight, Transaction
 from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
 from motion.definitions.codecs import Stored, encode_parameter
@@ -33,6 +33,7 @@ from motion.errors import (
     StoreNameTaken,
     StoreUnavailable,
     UnknownVersion,
+    listed,
     shortened,
 )
 from motion.history import History
@@ -390,17 +391,27 @@ class Database:
             return noted.noted_table(tx, table)
 
     def sql(
-        self, query: str, params: Sequence[Any], timeout: float | None, limit: int | None
+        self,
+        query: str,
+        params: Sequence[Any],
+        timeout: float | None,
+        limit: int | None,
+        sees: str = "all",
     ) -> pa.Table:
         if not isinstance(query, str):
             raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
         if timeout is not None and not (_is_number(timeout) and timeout > 0):
             raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
         check_limit("sql(limit=)", limit)
+        sights = [each.value for each in Sight]
+        if sees not in sights:
+            raise InvalidArgument("sql(sees=)", shortened(sees), f"one of {listed(sights)}")
         _check_params(params)
         enums = frozenset().union(*(table.enums for table in self.tables))
         given = [encode_parameter(value, enums) for value in params]
-        names, found = self.backend.query(query, given, timeout_s=timeout, limit=limit)
+        names, found = self.backend.query(
+            query, given, timeout_s=timeout, limit=limit, sight=Sight(sees)
+        )
         columns = list(zip(*found, strict=True)) if found else [()] * len(names)
         return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
 

@@ -172,6 +172,10 @@ class Change:
     def __await__(self) -> Generator[Any, None, Change]:
         return self._awaited().__await__()
 
+    async def until_done(self) -> None:
+        """Wait without end until no work is left, whatever failed."""
+        await self._database.awaiting.until(lambda tx: self._remaining(tx) == 0, self._keys)
+
     async def _awaited(self) -> Change:
         """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
         if run_on(self._database) is not None:
@@ -179,9 +183,7 @@ class Change:
         if self._has_work:
             try:
                 async with asyncio.timeout(DEFAULT_TIMEOUT_S) as limit:
-                    await self._database.awaiting.until(
-                        lambda tx: self._remaining(tx) == 0, self._keys
-                    )
+                    await self.until_done()
             except TimeoutError as exc:
                 if not limit.expired():
                     raise
@@ -213,6 +215,7 @@ class Change:
         parts: bool = False,
         timeout: float = DEFAULT_TIMEOUT_S,
         raise_errors: bool = True,
+        after: int | None = None,
     ) -> Stream:
         """Give each of the change's rows once, when `key` is set on it; end when its work is done. For `for` in a
         thread, and for `async for`.
@@ -224,6 +227,8 @@ class Change:
                 not repeated; if it comes out different, it begins anew with a part that `is_first`.
             timeout: seconds to wait for the next row or part.
             raise_errors: after what came, raise a dead letter of this change's cascade.
+            after: go on after what another stream of this change and key has given, its `given_to`: a row that was given
+                comes again only where it has changed since.
 
         Raises:
             TaskFailed: a trigger gave up on a row of this cascade.
@@ -234,7 +239,7 @@ class Change:
         if run_on(self._database) is not None:
             raise WaitInsideRun
         rows = self._named_rows(key)
-        take = parts_of(self._database, rows, key) if parts else rows_with(rows, key)
+        take = parts_of(self._database, rows, key) if parts else rows_with(rows, key, after)
         errors = (lambda: self.errors) if raise_errors else list
         who = repr(self)
         return Stream(self._database, rows.ids, take, self._remaining, errors, who, timeout)

@@ -342,9 +342,13 @@ class Store(Reader):
                 lambda tx: WaitTimeout(f"store {self.name!r}", limit, work_left(tx, due_ms)),
             )
 
-    def change(self, key: int) -> Change:
-        """Return the change that a `Change.key` names, made by whichever process. It knows the work, and not the rows
-        that were written: `rows`, `stream` and `wait(key)` are for the change that the write returned.
+    def change(
+        self, key: int, *, table: TableName | None = None, ids: Sequence[Any] = ()
+    ) -> Change:
+        """Return the change that a `Change.key` names, made by whichever process.
+
+        Args:
+            table, ids: the rows that it wrote, which the store does not note: `rows`, `stream` and `wait(key)` need them.
 
         Raises:
             InvalidArgument: it is no number that a change of this store has.
@@ -355,7 +359,13 @@ class Store(Reader):
         if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= last:
             given = f"{shortened(key)} ({type(key).__name__})"
             raise InvalidArgument("change(key)", given, f"the key of a change, an int up to {last}")
-        return Change(self._database, key).keeping(self)
+        if table is None:
+            return Change(self._database, key).keeping(self)
+        named = self._database.tables.get(table)
+        known = [named.keys["id"].decode(named.keys["id"].encode(each)) for each in ids]
+        return Change(self._database, key, table=named.name, ids=known, count=len(known)).keeping(
+            self
+        )
 
     def status(self) -> Status:
         """Return what the store is doing: what is to be done, how fast it goes, and what changed code has left stale."""

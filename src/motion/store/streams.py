@@ -14,6 +14,7 @@ from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import DeadLetter
 from motion.errors import MotionError, TaskFailed, WaitTimeout
 from motion.persistence.database import Database
+from motion.persistence.numbers import last_number
 from motion.persistence.rows import provenance, reading
 from motion.persistence.tasks.growing_texts import ReadAlong, rows_by_name
 from motion.store.given_ids import GivenIds
@@ -86,6 +87,21 @@ class ChangedRows:
             return is_right
         return origin is not None and origin.number >= self._since
 
+    def was_given(self, tx: Transaction, row: Any, key: str, after: int | None) -> bool:
+        """Whether what a row has of a key was there at a change, up to which all was given. Where it is not known, it was not:
+        it is then given twice, and never missed."""
+        if after is None:
+            return False
+        layout, spec = self._database.layouts[self._table], self.producer(key)
+        pages = [getattr(row, page) for page in layout.table.page_keys]
+        number = provenance.changed_number(tx, layout, key, row.id, pages)
+        if spec is not None and spec.is_versioned:
+            return False  # its marks tell which input it is of, and not when it was made
+        if spec is not None and not (spec.page and spec.is_generator and number):
+            origin = provenance.origin_of_row(tx, layout, spec, row.id, pages)
+            number = max(number, origin.number if origin else 0)
+        return self._since <= number <= after
+
     def producer(self, key: str) -> TriggerSpec | None:
         name = self._database.graph.producers.get((self._table, key))
         return None if name is None else self._database.graph.triggers[name]
@@ -112,8 +128,12 @@ class Take(Protocol):
     def __call__(self, tx: Transaction, ids: list[Any], *, is_last: bool) -> list[Any]: ...
 
 
-def rows_with(rows: ChangedRows, key: str) -> Take:
-    """Return what gives the rows on which a key has been set."""
+def rows_with(rows: ChangedRows, key: str, after: int | None = None) -> Take:
+    """Return what gives the rows on which a key has been set.
+
+    Args:
+        after: what was there up to this change was given before (`Stream.given_to`).
+    """
     seen: set[Any] = set()
     has_pages = bool(rows.table.page_keys)
 
@@ -122,10 +142,10 @@ def rows_with(rows: ChangedRows, key: str) -> Take:
         if not has_pages:  # nothing more will come of these
             done = {row.id for row in found}
             ids[:] = [each for each in ids if each not in done]
-            return found
+            return [row for row in found if not rows.was_given(tx, row, key, after)]
         fresh = [row for row in found if rows.name(row) not in seen]
         seen.update(map(rows.name, fresh))
-        return fresh
+        return [row for row in fresh if not rows.was_given(tx, row, key, after)]
 
     return take
 
@@ -156,6 +176,9 @@ def parts_of(database: Database, rows: ChangedRows, key: str) -> Take:
 class Stream(Iterator[Any], AsyncIterator[Any]):
     """What comes of a change, once; for `for` in a thread, or `async for` on an event loop. Ends when its work is done.
 
+    Attributes:
+        given_to: a change: all that came of this one up to it has been given. `Change.stream(after=)` goes on from there.
+
     Raises:
         TaskFailed: a trigger gave up on a row of the change; after what came.
         WaitTimeout: nothing came in time; the work goes on.
@@ -175,8 +198,9 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         self._errors, self._who, self._timeout = errors, who, timeout
         self._parts = list(ids.in_parts(IDS_AT_ONCE))
         self._fresh: deque[Any] = deque()
-        self._round: Iterator[list[Any]] | None = None
-        self._commits = -1
+        self._round: deque[list[Any]] | None = None
+        self._commits, self._mark = -1, 0
+        self.given_to: int | None = None
         self._is_last = self._is_over = False
         self._waits_since = clock.monotonic_s()
 
@@ -213,7 +237,13 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
 
     def _given(self) -> Any:
         self._waits_since = clock.monotonic_s()
-        return self._fresh.popleft()
+        given = self._fresh.popleft()
+        self._note_given()
+        return given
+
+    def _note_given(self) -> None:
+        if self._round is None and not self._fresh:
+            self.given_to = self._mark
 
     def _left_s(self) -> float:
         left_s = self._waits_since + self._timeout - clock.monotonic_s()
@@ -228,16 +258,16 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
         if self._round is None:
             self._commits = self._database.backend.committed.count
             self._is_last = self._remaining(tx) == 0
-            self._round = iter(self._parts)
-        for ids in self._round:
-            fresh = self._take(tx, ids, is_last=self._is_last)
-            if fresh:
-                self._fresh.extend(fresh)
-                return True
+            self._round, self._mark = deque(self._parts), last_number(tx)
+        while self._round and not self._fresh:
+            self._fresh.extend(self._take(tx, self._round.popleft(), is_last=self._is_last))
+        if self._round:
+            return True
         self._round = None
         self._parts = [ids for ids in self._parts if ids]
         self._is_over = self._is_last
-        return self._is_over
+        self._note_given()
+        return bool(self._fresh) or self._is_over
 
     def _raise_errors(self) -> None:
         """Raise a failure, once."""

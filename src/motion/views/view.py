@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import pyarrow as pa
 
@@ -219,6 +219,7 @@ class Reader:
         *,
         timeout: float | None = None,
         limit: int | None = None,
+        sees: Literal["all", "rows", "shown"] = "all",
     ) -> pa.Table:
         """Return the result of SQL that reads as an Arrow table; arrays come back as lists of numbers.
 
@@ -229,12 +230,15 @@ class Reader:
             params: for each `?` in the query.
             timeout: seconds, after which it is stopped; without end where left out. `close` and Ctrl-C stop it too.
             limit: rows at most; those beyond are not computed.
+            sees: for queries of people who are not trusted: "rows", what tables hold, and not what the store keeps about
+                them, such as tracebacks; "shown", the same with keys that are named like secrets as NULL. Both limit the
+                size of the result, too.
 
         Raises:
             SqlError: the query is wrong, or would do more than read.
             SqlTimeout: it took longer than `timeout`.
         """
-        return self._database.sql(query, params, timeout, limit)
+        return self._database.sql(query, params, timeout, limit, sees)
 
     @overload
     def search(

@@ -1,0 +1,66 @@
+"""Asking: which rows somebody asks for who is not trusted, as a query of its own that runs within limits. Rows are then read by
+the names that it gives, so that nothing of what was asked becomes part of a statement of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from motion.definitions.schema import STORED, Key, Table
+from motion.persistence.layout import quoted
+
+
+@dataclass(frozen=True)
+class Condition:
+    """SQL with `?` for values."""
+
+    sql: str
+    values: Sequence[Any] = ()
+
+
+def equals(key: Key, value: Any) -> Condition:
+    """Return the condition that a row shows a value of a key.
+
+    Raises:
+        InvalidValue: it is none of the key's.
+    """
+    stored = key.encode(value)
+    alike = (None,) if stored is None else key.codec.equals(stored)
+    return Condition(" OR ".join([f"{quoted(key.name)} IS ?"] * len(alike)), alike)
+
+
+def follows(table: Table, name: Sequence[Any]) -> Condition:
+    """Return the condition that a row comes after one, by id and page keys.
+
+    Raises:
+        InvalidValue: it names none.
+    """
+    keys = [table.keys[each] for each in table.primary_key]
+    values = [key.encode(value) for key, value in zip(keys, name, strict=True)]
+    return Condition(f"({_names(table)}) > ({', '.join('?' * len(keys))})", values)
+
+
+def among(table: Table, names: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """Return the condition, and its parameters, that a row is one of those named by id and page keys."""
+    parts = ", ".join(
+        f"json_extract(value, '$[{place}]')" for place in range(len(table.primary_key))
+    )
+    wanted = f"SELECT {parts} FROM json_each(?)"
+    return f"({_names(table)}) IN ({wanted})", [msgspec.json.encode(names).decode()]
+
+
+def names_of_rows(
+    table: Table, conditions: Sequence[Condition], *, order_by: str | None, inherit: bool
+) -> tuple[str, list[Any]]:
+    """Return the query, and its parameters, for the ids and page keys of rows, in the order asked for or by these."""
+    source = quoted(table.name if inherit else f"{table.name}{STORED}")
+    wanted = " AND ".join(["1 = 1", *(f"({each.sql}\n)" for each in conditions)])
+    query = f"SELECT {_names(table)} FROM {source} WHERE {wanted}\nORDER BY {order_by or _names(table)}\n"
+    return query, [value for each in conditions for value in each.values]
+
+
+def _names(table: Table) -> str:
+    return ", ".join(map(quoted, table.primary_key))

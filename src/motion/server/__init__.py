@@ -1,0 +1,24 @@
+"""The server: a store over HTTP, for any language. Needs the extra `motion-ml[server]`.
+
+`app` puts it together; `guard` says who may do what before anything else looks at a request; `rows`, `changes`, `models`
+and `operations` hold the routes of one kind each; `running` starts and stops it.
+"""
+
+from __future__ import annotations
+
+from motion.errors import MissingPackage
+
+try:
+    import fastapi  # noqa: F401  # what follows needs all of the extra
+    import prometheus_client  # noqa: F401
+    import sse_starlette  # noqa: F401
+    import uvicorn  # noqa: F401
+except ModuleNotFoundError as exc:
+    raise MissingPackage("serving a store over HTTP", exc.name or "fastapi", "server") from exc
+
+from motion.server.access import Role, Token, Tokens, new_token
+from motion.server.app import create_app
+from motion.server.limits import Limits
+from motion.server.running import Serving, serve
+
+__all__ = ["Limits", "Role", "Serving", "Token", "Tokens", "create_app", "new_token", "serve"]

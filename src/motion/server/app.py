@@ -1,0 +1,116 @@
+"""The application: a store's routes behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from motion import clock
+from motion.server import changes, documents, models, operations, problems, rows, session
+from motion.server.access import Role, Tokens
+from motion.server.guard import LOOPBACK, Guard
+from motion.server.limits import Limits
+from motion.server.metrics import Requests
+from motion.server.operations import StatusFeed
+from motion.server.serving import Served, needs
+from motion.store.store import Store
+
+
+def create_app(
+    store: Store,
+    *,
+    tokens: Tokens | None = None,
+    limits: Limits | None = None,
+    hosts: Collection[str] | None = LOOPBACK,
+    origins: Collection[str] = (),
+) -> FastAPI:
+    """Return the application that serves a store over HTTP; `serve` runs it.
+
+    Args:
+        tokens: those that are taken. With none, whoever reaches it may do everything, so then it is for this machine only.
+        hosts: names by which it may be called; None: by any, which needs tokens.
+        origins: of pages of other sites that may call it, such as "https://shop.example".
+    """
+    taken, bounds = tokens or Tokens(), limits or Limits()
+    if hosts is None and not len(taken):
+        raise problems.NotAllowed(
+            "a server without tokens that answers to any name can be called by every page that a browser here opens; "
+            "pass tokens=, or hosts= with its names."
+        )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.served.stopping.set()
+
+    app = FastAPI(
+        title=f"Motion: {store.name}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url=None, default_response_class=JSONResponse,
+    )  # fmt: skip
+    app.state.served, app.state.status_feed = Served(store, bounds), StatusFeed()
+    app.state.requests, app.state.tokens, app.state.open_paths = Requests(), taken, []
+    problems.install(app)
+    for each in (operations, rows, changes, models, session):
+        app.include_router(each.router)
+    _describe(app)
+    app.add_middleware(Measured, requests=app.state.requests)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "last-event-id"],
+        )  # fmt: skip
+    app.add_middleware(
+        Guard, tokens=taken, limits=bounds, hosts=hosts, origins=origins, open_paths=app.state.open_paths
+    )  # fmt: skip
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the app give its own description, with the security that the guard asks for."""
+
+    @app.get(
+        "/openapi.json",
+        dependencies=[needs(Role.READ)],
+        responses=documents.answers(documents.ANYTHING),
+        include_in_schema=False,
+    )
+    async def openapi() -> JSONResponse:
+        return JSONResponse(described(app))
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """Return the app's OpenAPI."""
+    found = app.openapi()
+    found.setdefault("components", {})["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "as `motion token` makes them"}
+    }
+    found["security"] = [{"token": []}]
+    return found
+
+
+class Measured:
+    """Notes how long requests take."""
+
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
+        self._app, self._seconds = app, requests.seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = clock.monotonic_s()
+
+        async def measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "other")
+                series = self._seconds.labels(scope["method"], route, message["status"])
+                series.observe(clock.monotonic_s() - began_s)
+            await send(message)
+
+        await self._app(scope, receive, measured)

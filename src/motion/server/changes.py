@@ -1,0 +1,232 @@
+"""Routes of changes: how far they are, and what comes of them, as events that are sent as it comes.
+
+An event's id is the number of a change up to which all was sent. A browser that lost its connection says it again
+(`Last-Event-ID`), to this process or the one after it, and gets what is missing; a new page begins at the beginning. Nothing of
+it is kept in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from motion.definitions import wire
+from motion.definitions.hidden import is_secret
+from motion.definitions.schema import Table
+from motion.errors import InvalidArgument, MotionError, TaskFailed, WaitTimeout, shortened
+from motion.persistence.tasks.growing_texts import Part
+from motion.server import documents as docs
+from motion.server.access import Role
+from motion.server.operations import letter_told
+from motion.server.problems import NotAllowed, answer, told
+from motion.server.rows import id_of
+from motion.server.serving import Served, hidden, in_thread, json, needs, role, served
+from motion.store.change import Change
+
+FOREVER_S = 1e7
+
+PING_S = 15
+
+ENDED = "end"
+
+RETRY_MS = 1_000
+"""After how long a browser whose stream broke asks again."""
+
+MOST_IDS = 1_000
+
+MOST_LETTERS = 100
+
+router = APIRouter(prefix="/v1", tags=["changes"])
+
+
+class Wait(BaseModel):
+    """How long to wait."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeout: float = Field(30.0, ge=0)
+
+
+@router.get(
+    "/changes/{change}",
+    dependencies=[needs(Role.READ)],
+    responses=docs.answers(docs.PROGRESS, told="How far the change is."),
+)
+async def progress(request: Request, change: int) -> Response:
+    """Say how far a change is: rows to do, and those that were given up."""
+    found = await in_thread(served(request).store.change, change)
+    return json(await in_thread(progress_told, found, role(request)))
+
+
+@router.post(
+    "/changes/{change}/wait",
+    dependencies=[needs(Role.READ)],
+    responses=docs.answers(docs.PROGRESS, told="The change is done."),
+)
+async def wait(request: Request, change: int, wanted: Wait) -> Response:
+    """Wait until a change's work is done; answered with 408 where it is not in time, and goes on."""
+    on = served(request)
+    found = await in_thread(on.store.change, change)
+    seconds = min(wanted.timeout, on.limits.wait_seconds)
+    if not await _done(on, found, seconds):
+        left = (await in_thread(lambda: found.progress)).remaining
+        raise WaitTimeout(f"change {change}", seconds, left)
+    return json(await in_thread(progress_told, found, role(request)))
+
+
+async def _done(on: Served, change: Change, seconds: float) -> bool:
+    """Wait for a change's end, the server's, or some seconds; return whether it was the first."""
+    done = asyncio.ensure_future(change.until_done())
+    stopping = asyncio.ensure_future(on.stopping.wait())
+    try:
+        await asyncio.wait({done, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            await done
+        return done.done()
+    finally:
+        done.cancel()
+        stopping.cancel()
+
+
+@router.post(
+    "/changes/{change}/cancel",
+    dependencies=[needs(Role.WRITE)],
+    responses=docs.answers(docs.PROGRESS),
+)
+async def cancel(request: Request, change: int) -> Response:
+    """Drop the work of a change that has not begun; what is done stays."""
+    found = await in_thread(served(request).store.change, change)
+    await in_thread(found.cancel)
+    return json(await in_thread(progress_told, found, role(request)))
+
+
+def progress_told(change: Change, to: Role) -> dict[str, Any]:
+    now, letters = change.progress, change.errors[:MOST_LETTERS]
+    return {
+        "change": change.key, "remaining": now.remaining, "failed": now.failed,
+        "errors": [letter_told(each, to) for each in letters],
+    }  # fmt: skip
+
+
+# -- events --
+
+
+@router.get(
+    "/changes/{change}/events",
+    dependencies=[needs(Role.READ)],
+    responses={
+        **docs.PROBLEMS,
+        200: {"description": "Events: `row`, or `part`, as they come; `failed`; at last `end`.",
+              "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        204: {"description": "It has ended, and all was sent."},
+    },
+)  # fmt: skip
+async def events(
+    request: Request,
+    change: int,
+    table: str,
+    key: Annotated[str, Query(description="give each row when this key is set on it")],
+    id: Annotated[list[str], Query(description="of the rows that the change wrote")],
+    parts: Annotated[
+        bool, Query(description="give the text of the key in parts, as it grows")
+    ] = False,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Send what comes of a change, each row once, when a key is set on it; end when its work is done."""
+    on = served(request)
+    of = on.table(table)
+    of.key(key)
+    if hidden(request) is not None and is_secret(key):
+        raise NotAllowed(f"{table}.{key} is not shown to who only reads.")
+    if len(id) > MOST_IDS:
+        raise InvalidArgument("id", f"{len(id)} ids", f"at most {MOST_IDS} in one stream")
+    after, has_ended = resumed(last_event_id)
+    if has_ended:
+        return Response(status_code=204)  # the one answer upon which a browser does not ask again
+    found = await in_thread(
+        on.store.change, change, table=of.name, ids=[id_of(of, each) for each in id]
+    )
+    if on.streams >= on.limits.streams or on.stopping.is_set():
+        busy = answer(503, "TooManyStreams", "too many streams are open; try again soon.")
+        busy.headers["retry-after"] = "1"
+        return busy
+    sent = _events(on, of, found, key, parts, after, request)
+    return EventSourceResponse(sent, ping=PING_S, headers={"cache-control": "no-store"})
+
+
+def resumed(last_event_id: str | None) -> tuple[int | None, bool]:
+    """Return the change up to which all was sent before, None where nothing was, and whether the stream had ended."""
+    number, _, word = (last_event_id or "").partition(".")
+    if not last_event_id:
+        return None, False
+    if not (number.isascii() and number.isdigit() and len(number) < 19) or word not in ("", ENDED):
+        raise InvalidArgument(
+            "Last-Event-ID", shortened(last_event_id), "the id of an event of this stream"
+        )
+    return int(number), word == ENDED
+
+
+async def _events(
+    on: Served,
+    table: Table,
+    change: Change,
+    key: str,
+    parts: bool,
+    after: int | None,
+    request: Request,
+) -> AsyncIterator[ServerSentEvent]:
+    on.streams += 1
+    stopping = asyncio.ensure_future(on.stopping.wait())
+    sent = after
+    try:
+        yield ServerSentEvent(retry=RETRY_MS, comment="motion")
+        stream = change.stream(key, parts=parts, timeout=FOREVER_S, raise_errors=False, after=after)
+        while True:
+            coming = asyncio.ensure_future(anext(stream, None))
+            await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                with suppress(asyncio.CancelledError):
+                    await coming
+                return  # the client asks again, and whoever serves then goes on from there
+            given = await coming
+            if given is None:
+                break
+            number = None if parts or stream.given_to == sent else stream.given_to
+            sent = stream.given_to
+            yield event_of(table, given, number, request)
+        for letter in (await in_thread(lambda: change.errors))[:MOST_LETTERS]:
+            yield _event("failed", letter_told(letter, role(request)))
+        failed = (await in_thread(lambda: change.progress)).failed
+        ended = f"{stream.given_to or change.key}.{ENDED}"
+        yield _event(ENDED, {"change": change.key, "failed": failed}, ended)
+    except TaskFailed as exc:
+        yield _event("failed", told(exc, role(request)))
+    except MotionError as exc:
+        yield _event("broken", told(exc, role(request)))
+    finally:
+        on.streams -= 1
+        stopping.cancel()
+
+
+def event_of(table: Table, given: Any, number: int | None, request: Request) -> ServerSentEvent:
+    if isinstance(given, Part):
+        what = {
+            "id": wire.plain(given.id),
+            "pages": given.pages,
+            "text": str(given),
+            "is_first": given.is_first,
+        }
+        return _event("part", what)  # fmt: skip
+    row = wire.plain_row(table, given, hidden(request))
+    return _event("row", row, None if number is None else str(number))
+
+
+def _event(kind: str, what: Any, number: str | None = None) -> ServerSentEvent:
+    return ServerSentEvent(data=wire.encoded(what).decode(), event=kind, id=number)

@@ -1,0 +1,125 @@
+"""What OpenAPI says of the answers: schemas in JSON, and the answers that every route may give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+PROBLEM: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": told, "content": {"application/json": {"schema": PROBLEM}}}
+    for code, told in {
+        400: "A name or a value is not one that the store takes; nothing was done.",
+        401: "A token is needed.",
+        403: "The token's role does not suffice, or a page of another site asked.",
+        404: "It is not there.",
+        408: "It took longer than allowed.",
+        409: "It is not as it was, or cannot be now; nothing was done.",
+        413: "The body is too large.",
+        422: "A parameter is missing, or is none.",
+        429: "Too many requests.",
+        501: "It needs a package that the server does not have.",
+        503: "The store cannot take it now.",
+    }.items()
+}
+
+ROW = {"type": "object", "additionalProperties": True, "description": "A row's keys."}
+
+ROWS = {
+    "type": "object",
+    "required": ["rows", "next"],
+    "properties": {
+        "rows": {"type": "array", "items": ROW},
+        "next": {"type": ["string", "null"], "description": "Give it as after= for those that follow."},
+    },
+}  # fmt: skip
+
+CHANGE = {
+    "type": "object",
+    "required": ["change", "id", "count"],
+    "properties": {
+        "change": {"type": "integer", "description": "The change's key, to follow it by."},
+        "id": {"type": ["integer", "string", "null"], "description": "Of the row, where it is one."},
+        "count": {"type": "integer"},
+        "rejected": {"type": "array", "items": {"type": "object"}},
+    },
+}  # fmt: skip
+
+PROGRESS = {
+    "type": "object",
+    "required": ["change", "remaining", "failed", "errors"],
+    "properties": {
+        "change": {"type": "integer"},
+        "remaining": {"type": "integer"},
+        "failed": {"type": "integer"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+HITS = {
+    "type": "object",
+    "required": ["hits"],
+    "properties": {
+        "hits": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "pages", "score", "row"],
+                "properties": {
+                    "id": {"type": ["integer", "string"]},
+                    "pages": {"type": "object", "additionalProperties": {"type": "integer"}},
+                    "score": {"type": "number"},
+                    "row": ROW,
+                },
+            },
+        }
+    },
+}
+
+TABLE = {
+    "type": "object",
+    "required": ["columns", "rows"],
+    "properties": {
+        "columns": {"type": "array", "items": {"type": "string"}},
+        "rows": {"type": "array", "items": {"type": "array", "items": {}}},
+    },
+}
+
+ANYTHING = {"type": "object", "additionalProperties": True}
+
+LIST = {"type": "array", "items": ANYTHING}
+
+
+def answers(
+    schema: Mapping[str, Any], *, arrow: bool = False, told: str = "So it is."
+) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of a route's answers."""
+    content: dict[str, Any] = {"application/json": {"schema": dict(schema)}}
+    if arrow:
+        content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
+    return {**PROBLEMS, 200: {"description": told, "content": content}}
+
+
+def takes(
+    schema: Mapping[str, Any], *others: str, example: Any = None, required: bool = True
+) -> dict[str, Any]:
+    """Return what OpenAPI says of a route's body, JSON of a schema or one of other types."""
+    content: dict[str, Any] = {"application/json": {"schema": dict(schema)}}
+    if example is not None:
+        content["application/json"]["example"] = example
+    for kind in others:
+        content[kind] = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": required, "content": content}}

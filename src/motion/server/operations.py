@@ -1,0 +1,224 @@
+"""Routes of operation: status, failures and retry, recomputing, figures for Prometheus, health and readiness."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from motion.definitions import wire
+from motion.definitions.tasks import DeadLetter
+from motion.errors import MotionError
+from motion.server import documents as docs
+from motion.server.access import Role
+from motion.server.metrics import CONTENT_TYPE, written
+from motion.server.problems import answer, failure_told
+from motion.server.rows import change_told
+from motion.server.serving import Served, in_thread, json, needs, role, served
+
+STATUS_EVERY_S = 1.0
+
+MOST_LETTERS = 1_000
+
+router = APIRouter(tags=["operations"])
+
+
+class Trigger(BaseModel):
+    """Which trigger; all of them where it is left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trigger: str | None = None
+
+
+class Backfill(BaseModel):
+    """What to recompute."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trigger: str
+    where: str | None = None
+    params: list[Any] = []
+    force: bool = False
+
+
+@router.get("/health", responses=docs.answers(docs.ANYTHING))
+async def health() -> Response:
+    """Say that the process is alive."""
+    return json({"status": "ok"})
+
+
+@router.get("/ready", responses=docs.answers(docs.ANYTHING))
+async def ready(request: Request) -> Response:
+    """Say whether requests may be sent here: the store can be read, and the server is not about to end."""
+    on = served(request)
+    if on.stopping.is_set():
+        return answer(503, "Stopping", "the server is about to end.")
+    try:
+        await in_thread(_look, on)
+    except MotionError:
+        return answer(
+            503, "StoreUnavailable", "the store cannot be read; the server's log says why."
+        )
+    return json({"status": "ready"})
+
+
+def _look(on: Served) -> None:
+    on.store._check_open()
+    with on.store._database.backend.read():
+        on.store._database.backend.check_open()
+
+
+@router.get("/v1", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
+async def about(request: Request) -> Response:
+    """Say what is served, to whom, and within which limits."""
+    on = served(request)
+    return json({
+        "store": on.store.name, "role": role(request).name.lower(), "limits": asdict(on.limits), "streams": on.streams,
+    })  # fmt: skip
+
+
+@router.get("/v1/status", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
+async def status(request: Request) -> Response:
+    """Say what the store is doing: what is to be done, how fast it goes, and what changed code has left stale."""
+    found = await in_thread(served(request).store.status)
+    return json(asdict(found))
+
+
+@router.get(
+    "/v1/status/events",
+    dependencies=[needs(Role.READ)],
+    responses={
+        **docs.PROBLEMS,
+        200: {"description": "An event `status` now, and whenever it is another.",
+              "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    },
+)  # fmt: skip
+async def status_events(request: Request) -> Response:
+    """Send the status whenever it is another, at most once a second: it is asked once for all who listen."""
+    on = served(request)
+    if on.streams >= on.limits.streams or on.stopping.is_set():
+        return answer(503, "TooManyStreams", "too many streams are open; try again soon.")
+    feed: StatusFeed = request.app.state.status_feed
+    return EventSourceResponse(feed.events(on), headers={"cache-control": "no-store"})
+
+
+class StatusFeed:
+    """The status as it is, asked once a second while anybody listens."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._text, self._number = b"", 0
+        self._listeners = 0
+        self._asking: asyncio.Task[None] | None = None
+
+    async def events(self, on: Served) -> AsyncIterator[ServerSentEvent]:
+        on.streams += 1
+        self._listeners += 1
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(on))
+        seen = -1 if self._number else 0
+        try:
+            while not on.stopping.is_set():
+                async with self._changed:
+                    while self._number == seen and not on.stopping.is_set():
+                        await self._changed.wait()
+                    seen, text = self._number, self._text
+                if on.stopping.is_set():
+                    return
+                yield ServerSentEvent(data=text.decode(), event="status", id=str(seen))
+        finally:
+            on.streams -= 1
+            self._listeners -= 1
+
+    async def _ask(self, on: Served) -> None:
+        while self._listeners and not on.stopping.is_set():
+            try:
+                text = wire.encoded(asdict(await in_thread(on.store.status)))
+            except MotionError:
+                break  # it is closed: who listens ends, asks again, and is told
+            if text != self._text:
+                async with self._changed:
+                    self._text, self._number = text, self._number + 1
+                    self._changed.notify_all()
+            try:
+                async with asyncio.timeout(STATUS_EVERY_S):
+                    await on.stopping.wait()
+            except TimeoutError:
+                continue
+        async with self._changed:
+            self._changed.notify_all()
+
+
+# -- failures --
+
+
+@router.get("/v1/errors", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
+async def errors(
+    request: Request,
+    trigger: str | None = None,
+    limit: Annotated[int, Query(ge=0, le=MOST_LETTERS)] = 100,
+) -> Response:
+    """List the rows that triggers gave up on. Tracebacks and inputs are for admins."""
+    found = await in_thread(served(request).store.errors, trigger)
+    letters = [letter_told(each, role(request)) for each in found[:limit]]
+    return json({"errors": letters, "count": len(found)})
+
+
+def letter_told(letter: DeadLetter, to: Role) -> dict[str, Any]:
+    """Return of a row that was given up what somebody is told."""
+    found = {
+        "task": letter.task, "trigger": letter.trigger, "table": letter.table, "row": letter.row,
+        "attempts": letter.attempts, "error": failure_told(letter.error, to),
+    }  # fmt: skip
+    return {**found, "inputs": letter.inputs} if to is Role.ADMIN else found
+
+
+@router.post("/v1/retry", dependencies=[needs(Role.WRITE)], responses=docs.answers(docs.ANYTHING))
+async def retry(request: Request, wanted: Trigger) -> Response:
+    """Try the rows again that triggers gave up on."""
+    return json({"rows": await in_thread(served(request).store.retry, wanted.trigger)})
+
+
+@router.post("/v1/drop", dependencies=[needs(Role.ADMIN)], responses=docs.answers(docs.ANYTHING))
+async def drop(request: Request, wanted: Trigger) -> Response:
+    """Drop what is kept for triggers that the store does not have any more."""
+    return json({"rows": await in_thread(served(request).store.drop, wanted.trigger)})
+
+
+@router.get("/v1/plan", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
+async def plan(request: Request, trigger: str) -> Response:
+    """Say what recomputing a trigger would touch."""
+    return json(asdict(await in_thread(served(request).store.plan, trigger)))
+
+
+@router.post("/v1/backfill", dependencies=[needs(Role.ADMIN)], responses=docs.answers(docs.CHANGE))
+async def backfill(request: Request, wanted: Backfill) -> Response:
+    """Run a trigger again where its outputs are missing or made by other code, below live work."""
+    change = await in_thread(
+        served(request).store.backfill,
+        wanted.trigger,
+        where=wanted.where,
+        params=wanted.params,
+        force=wanted.force,
+    )
+    return json(change_told(change))
+
+
+@router.get(
+    "/metrics",
+    dependencies=[needs(Role.READ)],
+    responses={
+        **docs.PROBLEMS,
+        200: {"description": "Figures.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
+)
+async def metrics(request: Request) -> Response:
+    """Give figures for Prometheus."""
+    text = await in_thread(written, served(request), request.app.state.requests)
+    return Response(text, headers={"content-type": CONTENT_TYPE})
