@@ -1,6 +1,7 @@
 """Motion: ML pipelines on a store and triggers. See `create_store`."""
 
 from motion.definitions.components import Component, infer
+from motion.definitions.delays import after
 from motion.definitions.events import deleted
 from motion.definitions.fits import always, fit, if_better, manual
 from motion.definitions.lookups import Lookup
@@ -117,6 +118,7 @@ __all__ = [
     "View",
     "WaitTimeout",
     "Window",
+    "after",
     "always",
     "create_store",
     "cron",

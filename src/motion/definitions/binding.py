@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from motion.definitions.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
+from motion.definitions.delays import After, key_of
 from motion.definitions.elsewhere import check_lookup, checked_window
 from motion.definitions.events import Deleted, Occurrence, event_table
 from motion.definitions.fingerprints import fingerprint_of
@@ -86,7 +87,16 @@ def bind(
         fingerprint=fingerprint_of(
             function,
             declaration.version,
-            repr((on, sets, sets_table, declaration.page, component, *elsewhere_of(parameters))),
+            repr(
+                (
+                    declaration.on if isinstance(declaration.on, After) else on,
+                    sets,
+                    sets_table,
+                    declaration.page,
+                    component,
+                    *elsewhere_of(parameters),
+                )
+            ),
             declaration.when,
         ),
         batch=declaration.batch,
@@ -103,6 +113,7 @@ def bind(
         has_when=declaration.when is not None,
         inline=declaration.inline,
         schedule=event if isinstance(event, Schedule) else None,
+        after_ms=declaration.on.delay_ms if isinstance(declaration.on, After) else None,
         deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
         on_change=declaration.on_change,
         rate=None if declaration.rate is None else rate_of(declaration.rate),
@@ -124,6 +135,9 @@ def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table,
     """Return the table whose rows it runs on, and the keys whose change runs it."""
     if isinstance(declaration.on, Schedule | Deleted):
         return event_table(name, declaration.on, tables), ("id",)
+    if isinstance(declaration.on, After):
+        key = key_of(declaration.on, tables)
+        return _keys_of_one_table((f"{key.table}.{key.name}",), tables, "on")
     return _keys_of_one_table(declaration.on, tables, "on")
 
 
@@ -302,6 +316,10 @@ def _check_combination(spec: TriggerSpec) -> None:
     if spec.schedule and not all(p.kind in ("store", "state") for p in spec.parameters):
         refuse(
             "it runs on a schedule, so there is no row: its parameters are 'store: motion.View' and components."
+        )
+    if spec.after_ms is not None and spec.is_versioned:
+        refuse(
+            "what runs a while after a row's time cannot be made beside it: no refresh='before'."
         )
     if spec.schedule and (spec.batch or spec.has_when):
         refuse("it runs on a schedule, so there is no row: batch= and when= do not go with it.")

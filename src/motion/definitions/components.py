@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from motion.definitions.binding import bind
+from motion.definitions.delays import After
 from motion.definitions.events import Event
 from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.fits import FIT_DECLARATION, Fit, FitSpec
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 @in_brackets
 def infer(
     *,
-    on: str | Sequence[str] | Event,
+    on: str | Sequence[str] | Event | After,
     sets: str | Sequence[str] = (),
     refresh: Refresh | None = None,
     page: str | None = None,

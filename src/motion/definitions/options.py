@@ -144,7 +144,7 @@ def paths(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
     """Return the keys that an option names."""
     found = (given,) if isinstance(given, str) else given
     if not isinstance(found, list | tuple) or not all(isinstance(path, str) for path in found):
-        also = ", a schedule or motion.deleted(...)" if option == "on" else ""
+        also = ", a schedule, motion.deleted(...) or motion.after(...)" if option == "on" else ""
         raise TriggerError(
             f"{option}= takes a key, such as 'query.query', or several in a tuple{also}, but was given {given!r}."
         )

@@ -105,6 +105,7 @@ class TriggerSpec:
     has_when: bool = False
     inline: bool | None = None
     schedule: Schedule | None = None
+    after_ms: int | None = None
     deleted: str | None = None
     on_change: OnChange | None = None
     rate: Rate | None = None
@@ -201,7 +202,7 @@ class TriggerSpec:
             self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store
         )
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
-        alone = alone and self.rate is None and not self.memo
+        alone = alone and self.rate is None and not self.memo and self.after_ms is None
         alone = alone and self.executor is None and self.resources == NOTHING
         return (
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from motion.definitions.delays import After
 from motion.definitions.events import Deleted, Event
 from motion.definitions.options import check_kinds, check_number, in_brackets, paths
 from motion.definitions.rates import rate_of
@@ -26,7 +27,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Declaration:
     """What was written in the decorator, not yet held against a schema."""
 
-    on: tuple[str, ...] | Event
+    on: tuple[str, ...] | Event | After
     sets: tuple[str, ...] = ()
     page: str | None = None
     name: str | None = None
@@ -54,7 +55,7 @@ class Declaration:
 @in_brackets
 def trigger(
     *,
-    on: str | Sequence[str] | Event,
+    on: str | Sequence[str] | Event | After,
     sets: str | Sequence[str] = (),
     page: str | None = None,
     name: str | None = None,
@@ -87,7 +88,8 @@ def trigger(
 
     Args:
         on: the key or keys ("table.key") whose change runs it; or a schedule, `motion.cron("0 * * * *")` or
-            `motion.every(minutes=10)`; or `motion.deleted("table")`, which runs it after a row is deleted.
+            `motion.every(minutes=10)`; or `motion.deleted("table")`, which runs it after a row is deleted; or
+            `motion.after("table.ts", minutes=30)`, which runs it so long after a row's time.
         sets: the key or keys of the same row that its result goes to, or the name of another table, whose
             rows it returns. Empty: it only acts through its `store` parameter.
         page: the page key along which a returned list is laid out, one page per item.
@@ -151,10 +153,10 @@ def trigger(
 
 
 def declare(
-    on: str | Sequence[str] | Event, sets: str | Sequence[str], **options: Any
+    on: str | Sequence[str] | Event | After, sets: str | Sequence[str], **options: Any
 ) -> Declaration:
     """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
-    runs_on = on if isinstance(on, Schedule | Deleted) else paths("on", on)
+    runs_on = on if isinstance(on, Schedule | Deleted | After) else paths("on", on)
     declaration = Declaration(on=runs_on, sets=paths("sets", sets), **options)
     check_kinds(declaration)
     for option, least in (

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tasks import Cause
-from motion.persistence.changes.cascade import enqueue_rows
+from motion.persistence.changes.cascade import enqueue_rows, rows_below
 from motion.persistence.database import Database
 from motion.persistence.numbers import next_number
-from motion.persistence.tasks import backlog, events, schedules
+from motion.persistence.rows.provenance import make_due
+from motion.persistence.tasks import backlog, delayed, events, schedules
 
 LOOK_S = 0.5
 """How often the store is asked when something occurs next: another process may have changed it."""
@@ -45,17 +46,17 @@ class Scheduler:
             return
         self._looked_s = clock.monotonic_s()
         with self._database.backend.read() as tx:
-            free = [name for name in names if not backlog.has_live_of(tx, name)]
-            self._next_ms = schedules.next_ms(tx, free, clock.now_ms())
+            self._next_ms = self._next_of(tx, names)
         if self._next_ms is not None and self._next_ms <= clock.now_ms():
-            self._next_ms = self._database.write(lambda tx: self._fire(tx, free))
+            self._next_ms = self._database.write(lambda tx: self._fire(tx, names))
 
     def _scheduled(self) -> list[str]:
         code = self._database.code.triggers.values()
         return [
             each.spec.name
             for each in code
-            if each.spec.schedule and self._database.has_code(each.spec)
+            if (each.spec.schedule or each.spec.after_ms is not None)
+            and self._database.has_code(each.spec)
         ]
 
     def _fire(self, tx: Transaction, names: list[str]) -> int | None:
@@ -67,4 +68,28 @@ class Scheduler:
             due = datetime.fromtimestamp(due_ms / 1000, UTC).isoformat(timespec="milliseconds")
             row = events.note_occurrence(tx, layout, due, number)
             enqueue_rows(tx, layout, spec, [row], Cause(number, number))
-        return schedules.next_ms(tx, free, clock.now_ms())
+        for name, rows in self._taken(tx, names).items():
+            spec, number = self._database.graph.triggers[name], next_number(tx)
+            layout = self._database.layouts[spec.table]
+            chosen = rows_below(tx, layout, spec, spec.on[0], rows)
+            make_due(tx, layout, spec, chosen)  # also those that were there before the trigger was
+            enqueue_rows(tx, layout, spec, chosen, Cause(number, number))
+        return self._next_of(tx, names)
+
+    def _taken(self, tx: Transaction, names: list[str]) -> dict[str, list[int]]:
+        layouts, now_ms = self._database.layouts, clock.now_ms()
+        columns = {layout.table.name: layout.row_column for layout in layouts}
+        return delayed.take_due(tx, self._delayed(names), columns, now_ms)
+
+    def _delayed(self, names: list[str]) -> list[str]:
+        triggers = self._database.graph.triggers
+        return [name for name in names if name in triggers and triggers[name].after_ms is not None]
+
+    def _next_of(self, tx: Transaction, names: list[str]) -> int | None:
+        """Return when the first of these is to be looked at."""
+        free = [name for name in names if not backlog.has_live_of(tx, name)]
+        times = (
+            schedules.next_ms(tx, free, clock.now_ms()),
+            delayed.next_ms(tx, self._delayed(names)),
+        )
+        return min((time for time in times if time is not None), default=None)

@@ -24,7 +24,7 @@ from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import note_new_graph
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
-from motion.persistence.tasks import schedules
+from motion.persistence.tasks import delayed, schedules
 from motion.persistence.tasks.queue import wake_all
 
 logger = logging.getLogger(__name__)
@@ -173,6 +173,7 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     _replace_specs(tx, "motion_triggers", graph.triggers.values())
     _replace_specs(tx, "motion_fits", graph.fits.values())
     scheduled: list[TriggerSpec | FitSpec] = [*graph.triggers.values(), *graph.fits.values()]
+    delayed.keep(tx, graph.triggers.values(), graph.tables)
     schedules.keep(tx, {spec.name: spec.schedule for spec in scheduled if spec.schedule})
     after = [
         tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()

@@ -140,6 +140,11 @@ CREATE TABLE IF NOT EXISTS motion_fit_runs (
 CREATE TABLE IF NOT EXISTS motion_schedules (  -- when what has a schedule occurs next, in milliseconds since the epoch
     name TEXT PRIMARY KEY, schedule TEXT NOT NULL, next_ms INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_after (  -- how far triggers that run a while after a row's time have come
+    trigger TEXT PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL,  -- the table and the key that holds the time
+    delay_ms INTEGER NOT NULL, is_text INTEGER NOT NULL,              -- how it is stored
+    until NOT NULL  -- all rows up to this time, as it is stored, have become due
+);
 CREATE TABLE IF NOT EXISTS motion_parts (  -- of texts that are growing: what their runs have given; gone when whole
     trigger TEXT NOT NULL, row INTEGER NOT NULL,
     run INTEGER NOT NULL,                         -- names the run that gave it, by chance

@@ -299,7 +299,15 @@ class Layout:
     def is_due(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger has not yet met the last change of its `on` keys, and is to."""
         is_due = f"{self.on_number(spec)} > ({self.mark(spec)} >> {ORIGIN_BITS})"
-        return f"({is_due} AND {self.is_open(spec)})" if spec.once else is_due
+        further = [self.is_open(spec)] if spec.once else []
+        further += [self.is_time_over(spec)] if spec.after_ms is not None else []
+        return f"({' AND '.join([is_due, *further])})" if further else is_due
+
+    def is_time_over(self, spec: TriggerSpec) -> str:
+        """Return the condition that a row's time, which a trigger runs a while after, is over, or there is none."""
+        value, name = self.inherited_value(spec.on[0]), spec.name.replace("'", "''")
+        until = f"SELECT until FROM motion_after WHERE trigger = '{name}'"
+        return f"({value} IS NULL OR {value} <= ({until}))"
 
     def is_open(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger which acts once on a row has not succeeded there."""
@@ -418,9 +426,9 @@ class Layout:
             present: the names of the indexes that the table has. Older versions called them so that those of two tables
                 could have one name.
         """
-        looks_up = {
-            lookup.by for spec in self.graph.of_table(self.table.name) for lookup in spec.lookups
-        }
+        own = self.graph.of_table(self.table.name)
+        looks_up = {lookup.by for spec in own for lookup in spec.lookups}
+        looks_up |= {spec.on[0] for spec in own if spec.after_ms is not None}
         statements = [
             f"CREATE INDEX {quoted(self._index_name(key.name))} ON {self.base} ({quoted(key.name)})"
             for key in self.table.keys.values()

@@ -20,7 +20,7 @@ from motion.persistence.rows.writing import delete_rows
 from motion.persistence.rows.written import Written
 from motion.persistence.states import labels
 from motion.persistence.stored_graph import former_fits, former_triggers
-from motion.persistence.tasks import events, growing_texts, memos, once, queue
+from motion.persistence.tasks import delayed, events, growing_texts, memos, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
 
@@ -50,13 +50,15 @@ def fire(
             if spec.name not in done:
                 left = _not_in(rows, written.met.get(spec.name, ()))
                 if left:
-                    found = _rows_below(tx, layout, spec, key, left)
+                    found = rows_below(tx, layout, spec, key, left)
+                    if spec.after_ms is not None:
+                        found = delayed.due_among(tx, layout, spec, found)
                     due.setdefault(spec.name, set()).update(found)
         for fit in graph.labelled.get((table, key), ()):
             labels.note_labels(tx, layout, fit, rows, cause.number)
     for key, rows in written.arrived.items():
         for spec in graph.readers.get((table, key), ()):
-            waiting = _due_among(tx, layout, spec, _rows_below(tx, layout, spec, key, rows))
+            waiting = _due_among(tx, layout, spec, rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
     tasks = 0
     for key, rows in written.changed.items():
@@ -93,7 +95,7 @@ def _follow(
     layout = layouts[spec.table]
     found = followed(
         tx, target, layout, spec, lookup, rows, cause,
-        lambda own: _rows_below(tx, layout, spec, lookup.by, own),
+        lambda own: rows_below(tx, layout, spec, lookup.by, own),
     )  # fmt: skip
     if are_gone:
         make_due(tx, layout, spec, found.rows)
@@ -226,7 +228,7 @@ def _not_in(rows: Sequence[int], met: Sequence[int]) -> Sequence[int]:
     return [row for row in rows if row not in known]
 
 
-def _rows_below(
+def rows_below(
     tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]
 ) -> Sequence[int]:
     """Return the rows on which a trigger meets a change of `key`: those rows, or, where other inputs of it are told

@@ -314,9 +314,7 @@ def killed(
     monkeypatch.setenv("SHOP", str(asked))
 
     def kill(trigger: str, point: str) -> tuple[motion.Store, Path]:
-        code = (
-            f"import tests.store.test_once as here; here.die_at({folder!r}, {trigger!r}, {point!r})"
-        )
+        code = f"import tests.engine.test_once as here; here.die_at({folder!r}, {trigger!r}, {point!r})"
         assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 3
         store = open_store("once", schemas=SCHEMAS, triggers=[globals()[trigger]], url=folder)
         store.wait(timeout=60)

@@ -1,0 +1,126 @@
+"""Rows whose time is to come: how far triggers with `on=motion.after(...)` have come, by the rows' own time.
+
+A trigger is due only on rows up to there. A row that is written with an earlier time is due at once; all others are found
+by an index when their time has come, so nothing is kept for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from motion import clock
+from motion.backends.base import Transaction
+from motion.definitions.delays import stored_time, time_ms
+from motion.definitions.schema import Tables
+from motion.definitions.specs import TriggerSpec
+from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, rows_table
+
+TAKEN_AT_ONCE = 10_000
+"""Rows that become due in one transaction, but for those of one moment."""
+
+
+class Delayed(NamedTuple):
+    """How far a trigger has come: all rows of a table whose key is up to `until` have become due."""
+
+    trigger: str
+    name: str
+    key: str
+    delay_ms: int
+    is_text: int
+    until: int | str
+
+    def limit(self, now_ms: int) -> int | str:
+        """Return up to where rows are due at a time."""
+        return stored_time(now_ms - self.delay_ms, is_text=bool(self.is_text))
+
+    @property
+    def between(self) -> str:
+        """The rest of a query for the rows after the first parameter, up to the second."""
+        column = quoted(self.key)
+        return f"FROM {rows_table(self.name)} WHERE {column} > ? AND {column} <= ?"
+
+
+def keep(tx: Transaction, specs: Iterable[TriggerSpec], tables: Tables) -> None:
+    """Let these be the triggers that run a while after a row's time. A new one begins with what becomes due from now on."""
+    wanted = {spec.name: spec for spec in specs if spec.after_ms is not None}
+    known = {each.trigger: each for each in _kept(tx)}
+    for name in known.keys() - wanted.keys():
+        tx.execute("DELETE FROM motion_after WHERE trigger = ?", (name,))
+    for name, spec in wanted.items():
+        key, before = spec.on[0], known.get(name)
+        is_text = tables.get(spec.table).keys[key].codec.sql_type != "INTEGER"
+        new = Delayed(name, spec.table, key, spec.after_ms or 0, is_text, 0)
+        is_same = before is not None and before[1:3] == new[1:3]
+        until = before.until if before and is_same else new.limit(clock.now_ms())
+        tx.execute(
+            "INSERT OR REPLACE INTO motion_after (trigger, name, key, delay_ms, is_text, until) VALUES (?, ?, ?, ?, ?, ?)",
+            new._replace(until=until),
+        )
+
+
+def due_among(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> Sequence[int]:
+    """Return those of rows whose time has just been set that are due at once, as it is over, or there is none; nobody looks
+    for these later."""
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row} FROM {layout.joined(spec.on)} WHERE {in_ranges(layout.row, part)}"
+        )
+        found += [int(row[0]) for row in tx.execute(f"{sql} AND {layout.is_time_over(spec)}")]
+    return found
+
+
+def any_due(tx: Transaction, now_ms: int) -> bool:
+    """Whether some row's time has come that is not due yet."""
+    return any(
+        tx.execute(f"SELECT 1 {each.between} LIMIT 1", (each.until, each.limit(now_ms))).fetchone()
+        for each in _kept(tx)
+    )
+
+
+def next_ms(tx: Transaction, names: Sequence[str]) -> int | None:
+    """Return when the time of a row comes that one of these triggers waits for, in milliseconds since the epoch; None: there
+    is no such row."""
+    found = []
+    for each in _kept(tx):
+        if each.trigger in names:
+            sql = f"SELECT MIN({quoted(each.key)}) FROM {rows_table(each.name)} WHERE {quoted(each.key)} > ?"
+            first = tx.execute(sql, (each.until,)).fetchone()[0]
+            found += [] if first is None else [time_ms(first) + each.delay_ms]
+    return min(found, default=None)
+
+
+def take_due(
+    tx: Transaction, names: Sequence[str], columns: Mapping[str, str], now_ms: int
+) -> dict[str, list[int]]:
+    """Return the rows whose time has come, of those of these triggers that there are any for, and note how far that is.
+
+    Args:
+        columns: table -> the column that numbers its rows.
+    """
+    taken: dict[str, list[int]] = {}
+    for each in _kept(tx):
+        if each.trigger not in names:
+            continue
+        bounds = (each.until, each.limit(now_ms))
+        beyond = (
+            f"SELECT {quoted(each.key)} {each.between} ORDER BY 1 LIMIT 1 OFFSET {TAKEN_AT_ONCE}"
+        )
+        more = tx.execute(beyond, bounds).fetchone()
+        bounds = bounds if more is None else (each.until, more[0])
+        rows = [
+            int(row) for (row,) in tx.execute(f"SELECT {columns[each.name]} {each.between}", bounds)
+        ]
+        if rows:
+            taken[each.trigger] = rows
+            sql = "UPDATE motion_after SET until = ? WHERE trigger = ?"
+            tx.execute(sql, (bounds[1], each.trigger))
+    return taken
+
+
+def _kept(tx: Transaction) -> list[Delayed]:
+    sql = "SELECT trigger, name, key, delay_ms, is_text, until FROM motion_after"
+    return [Delayed(*row) for row in tx.execute(sql)]
