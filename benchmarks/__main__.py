@@ -64,6 +64,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "lookup": other_rows.bulk_lookup,
     "sweep": other_rows.sweep,
     "windows": other_rows.windows,
+    "fold": other_rows.fold,
     "inherited-filter": other_rows.inherited_filter,
     "reembedding": versions.reembedding,
     "during-a-fit": versions.during_a_fit,

@@ -4,6 +4,7 @@ from motion.definitions.components import Component, infer
 from motion.definitions.delays import after
 from motion.definitions.events import deleted
 from motion.definitions.fits import always, fit, if_better, manual
+from motion.definitions.folding import fold
 from motion.definitions.lookups import Lookup
 from motion.definitions.schedules import Schedule, cron, every
 from motion.definitions.schema import Index, Vector
@@ -125,6 +126,7 @@ __all__ = [
     "deleted",
     "every",
     "fit",
+    "fold",
     "if_better",
     "infer",
     "manual",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from motion.definitions.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
 from motion.definitions.delays import After, key_of
-from motion.definitions.elsewhere import check_lookup, checked_window
+from motion.definitions.elsewhere import checked
 from motion.definitions.events import Deleted, Occurrence, event_table
 from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.lookups import Lookup
@@ -232,27 +232,13 @@ def _parameters(
     for position, parameter in enumerate(signature_of(name, function).parameters.values()):
         check_parameter(name, parameter)
         hint = hints.get(parameter.name)
-        lookup = beside(hint, Lookup)
-        if lookup is not None:
-            try:
-                check_lookup(lookup, table, tables)
-            except SchemaError as exc:
-                raise TriggerError(
-                    f"trigger {name!r}, parameter {parameter.name!r}: {exc}"
-                ) from exc
+        try:
+            elsewhere = checked(beside(hint, Lookup) or beside(hint, Window), table, tables)
+        except SchemaError as exc:
+            raise TriggerError(f"trigger {name!r}, parameter {parameter.name!r}: {exc}") from exc
+        if elsewhere is not None:
             may_be_unset = takes_none(hint) or parameter.default is None
-            found.append(Parameter(parameter.name, "lookup", may_be_unset, lookup=lookup))
-            continue
-        window = beside(hint, Window)
-        if window is not None:
-            try:
-                window = checked_window(window, table, tables)
-            except SchemaError as exc:
-                raise TriggerError(
-                    f"trigger {name!r}, parameter {parameter.name!r}: {exc}"
-                ) from exc
-            may_be_unset = takes_none(hint) or parameter.default is None
-            found.append(Parameter(parameter.name, "window", may_be_unset, window=window))
+            found.append(Parameter.of(parameter.name, elsewhere, is_optional=may_be_unset))
             continue
         if component is not None and position == 0 and parameter.name in table.keys:
             raise TriggerError(

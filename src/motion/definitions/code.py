@@ -9,6 +9,7 @@ from typing import Any
 from motion.definitions.binding import bind
 from motion.definitions.components import Component, bind_component, bind_fits, check_name
 from motion.definitions.fits import Fit
+from motion.definitions.folding import bind_fold
 from motion.definitions.kept_keys import keepers
 from motion.definitions.schema import Tables, differing_in_case
 from motion.definitions.specs import Trigger
@@ -43,7 +44,11 @@ class Code:
             if isinstance(each, Component):
                 triggers += bind_component(each, tables, classes)
             elif hasattr(each, DECLARATION):
-                triggers.append(bind(each, getattr(each, DECLARATION), tables, components=classes))
+                declared = getattr(each, DECLARATION)
+                if declared.fold is not None:
+                    triggers.append(bind_fold(each, declared, tables))
+                else:
+                    triggers.append(bind(each, declared, tables, components=classes))
             else:
                 raise TriggerError(
                     f"triggers= takes functions marked with @motion.trigger and components, but was given {each!r}"

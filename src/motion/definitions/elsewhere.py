@@ -10,6 +10,19 @@ from motion.definitions.windows import Window
 from motion.errors import SchemaError
 
 
+def checked(taken: Lookup | Window | None, table: Table, tables: Tables) -> Lookup | Window | None:
+    """Hold what is taken of other rows against the tables, and return it with what is found there.
+
+    Raises:
+        SchemaError: it does not fit.
+    """
+    if isinstance(taken, Window):
+        return checked_window(taken, table, tables)
+    if taken is not None:
+        check_lookup(taken, table, tables)
+    return taken
+
+
 def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
     """Hold a lookup against the tables.
 

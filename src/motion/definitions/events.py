@@ -71,3 +71,33 @@ def event_table(trigger: str, event: Event, tables: Tables) -> Table:
         for key in watched.keys.values()
     }
     return Table(name, watched.cls, keys, is_event=True)
+
+
+# -- entities of folds: made when a row of theirs is first set, and never gone, so their tasks are tasks like any other --
+
+
+@dataclass
+class Entity:
+    """The row of a fold's table of entities. Its id is what rows call the entity by."""
+
+    id: str
+
+
+def entity_table(fold: str, by: Key) -> Table:
+    """Return the table whose rows are a fold's entities.
+
+    Args:
+        by: the key of the folded rows that names their entity.
+    """
+    name = f"{fold}:entities"
+    key = replace(
+        by,
+        table=name,
+        name="id",
+        is_indexed=False,
+        level=None,
+        make_default=None,
+        lookup=None,
+        window=None,
+    )
+    return Table(name, Entity, {"id": key}, is_event=True)

@@ -11,8 +11,9 @@ import graphlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from motion.definitions.events import event_table
+from motion.definitions.events import entity_table, event_table
 from motion.definitions.fits import FitSpec
+from motion.definitions.folds import Fold
 from motion.definitions.lookups import Lookup
 from motion.definitions.schema import Table, Tables
 from motion.definitions.specs import TriggerSpec
@@ -40,9 +41,9 @@ class Graph:
                 )
             self.triggers[spec.name] = spec
         self.tables = tables.joined(
-            event_table(spec.name, spec.event, tables)
+            table
             for spec in self.triggers.values()
-            if spec.event
+            if (table := _own_table(spec, tables)) is not None
         )
         self.fits = {fit.name: fit for fit in fits}
         self.producers = self._producers()
@@ -124,6 +125,16 @@ class Graph:
                 found[window.table] = (*found.get(window.table, ()), pair)
         return found
 
+    @cached_property
+    def folded(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The folds that go over rows of a table, by that table."""
+        return _by(self.triggers.values(), lambda fold: fold.source)
+
+    @cached_property
+    def folded_into(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The folds whose values rows of a table keep, by that table."""
+        return _by(self.triggers.values(), lambda fold: fold.target)
+
     def followers_of(self, table: str) -> tuple[tuple[TriggerSpec, Lookup], ...]:
         """Return the triggers that run on rows which look up any key of a table."""
         pairs = (pair for (of, _), found in self.followers.items() if of == table for pair in found)
@@ -138,6 +149,9 @@ class Graph:
         keys |= {key for spec in specs if spec.page and spec.is_generator for key in spec.sets}
         keys |= {name for other, name in self.followers if other == table}
         keys |= {key for _, window in self.windowed.get(table, ()) for key in window.held_keys}
+        keys |= {
+            key for spec in self.folded.get(table, ()) if spec.fold for key in spec.fold.watched
+        }
         return tuple(name for name in self.tables.get(table).keys if name in keys)
 
     def still_has(self, spec: TriggerSpec) -> bool:
@@ -162,9 +176,10 @@ class Graph:
 
     def woken_by(self, name: str) -> tuple[str, ...]:
         """Return the triggers whose work may wait for the end of a trigger's: those downstream, and itself, where it acts
-        once on a row."""
+        once on a row, or folds an entity's rows one run after the other."""
         spec = self.triggers.get(name)
-        return (*self.downstream(name), *([name] if spec is not None and spec.once else []))
+        waits = spec is not None and (spec.once or spec.fold is not None)
+        return (*self.downstream(name), *([name] if waits else []))
 
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the triggers that have `name` upstream."""
@@ -177,8 +192,10 @@ class Graph:
             spec = self.triggers[name]
             names = {self.producers.get((spec.table, key)) for key in _needed(spec)}
             direct = [
-                other for other in names if other and other in found
-            ]  # so it is earlier in the order
+                other
+                for other in names  # found: so it is earlier in the order
+                if other and other in found and self.triggers[other].fold is None
+            ]
             found[name] = tuple(
                 dict.fromkeys(each for other in direct for each in (*found[other], other))
             )
@@ -223,11 +240,11 @@ class Graph:
     def _producers(self) -> dict[tuple[str, str], str]:
         producers: dict[tuple[str, str], str] = {}
         for spec in self.triggers.values():
-            for key in spec.sets:
-                other = producers.setdefault((spec.table, key), spec.name)
+            for table, key in outputs_of(spec):
+                other = producers.setdefault((table, key), spec.name)
                 if other != spec.name:
                     raise TriggerError(
-                        f"triggers {other!r} and {spec.name!r} both set {spec.table}.{key}; each key has one trigger."
+                        f"triggers {other!r} and {spec.name!r} both set {table}.{key}; each key has one trigger."
                     )
         return producers
 
@@ -253,7 +270,8 @@ class Graph:
         loop: list[str] = []
         for name in names:
             spec = self.triggers[name]
-            loop += [name, spec.sets_table or ", ".join(f"{spec.table}.{key}" for key in spec.sets)]
+            sets = (f"{table}.{key}" for table, key in outputs_of(spec))
+            loop += [name, spec.sets_table or ", ".join(sets)]
         return loop[:-1]
 
     def _levels(self) -> Levels:
@@ -292,17 +310,41 @@ def _needed(spec: TriggerSpec) -> tuple[str, ...]:
     return (*spec.on, *spec.inputs, *spec.looked_up_by)
 
 
+def outputs_of(spec: TriggerSpec) -> tuple[tuple[str, str], ...]:
+    """Return the keys that a trigger sets, each with its table."""
+    if spec.fold is not None:
+        return ((spec.fold.target, spec.fold.sets),)
+    return tuple((spec.table, key) for key in spec.sets)
+
+
+def _own_table(spec: TriggerSpec, tables: Tables) -> Table | None:
+    """Return the table that is a trigger's own: of its events, or of the entities that it folds."""
+    if spec.fold is not None:
+        return entity_table(spec.name, tables.get(spec.fold.source).keys[spec.fold.by])
+    return event_table(spec.name, spec.event, tables) if spec.event else None
+
+
+def _by(
+    specs: Iterable[TriggerSpec], table_of: Callable[[Fold], str]
+) -> Mapping[str, tuple[TriggerSpec, ...]]:
+    """Return the folds among triggers, by a table of each."""
+    found: dict[str, tuple[TriggerSpec, ...]] = {}
+    for spec in specs:
+        if spec.fold is not None:
+            table = table_of(spec.fold)
+            found[table] = (*found.get(table, ()), spec)
+    return found
+
+
 def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
+    runs_on = {(other.table, key) for key in (*other.on, *other.looked_up_by)}
+    runs_on |= {(each.table, each.name) for each in other.lookups if each.follow}
+    runs_on |= {(each.table, key) for each in other.windows for key in each.held_keys}
+    if other.fold is not None:
+        runs_on |= {(other.fold.source, key) for key in other.fold.watched}
     if spec.sets_table is not None:
-        looked_up = {lookup.table for lookup in other.lookups if lookup.follow}
-        looked_up |= {window.table for window in other.windows}
-        return spec.sets_table == other.table or spec.sets_table in looked_up
-    looked_up = {lookup.key for lookup in other.lookups if lookup.follow}
-    looked_up |= {f"{each.table}.{key}" for each in other.windows for key in each.held_keys}
-    if looked_up.intersection(f"{spec.table}.{key}" for key in spec.sets):
-        return True
-    runs_on = {*other.on, *other.looked_up_by}
-    return spec.table == other.table and bool(set(spec.sets) & runs_on)
+        return spec.sets_table in {table for table, _ in runs_on}
+    return not runs_on.isdisjoint(outputs_of(spec))
 
 
 def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:
@@ -316,5 +358,5 @@ def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:
 
 
 def _place_of(spec: TriggerSpec) -> tuple[object, ...]:
-    where = spec.table, spec.on, spec.sets, spec.sets_table, spec.page
+    where = spec.table, spec.on, spec.sets, spec.sets_table, spec.page, spec.fold
     return *where, spec.refresh, spec.component, spec.once

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from motion.definitions.events import Deleted, Event
+from motion.definitions.folds import Fold
 from motion.definitions.lookups import Lookup
 from motion.definitions.rates import Rate, Turns
 from motion.definitions.schedules import Schedule
@@ -57,7 +58,7 @@ class Resources:
 NOTHING = Resources(cpus=0)
 
 
-VALUES = ("key", "lookup", "window")
+VALUES = ("key", "lookup", "window", "rows")
 """Kinds of parameters that have a value for each row."""
 
 
@@ -66,11 +67,18 @@ class Parameter:
     """One parameter of a trigger: a key of the row, or something else that the worker supplies."""
 
     name: str
-    kind: Literal["key", "row", "store", "state", "lookup", "window"]
+    kind: Literal["key", "row", "store", "state", "lookup", "window", "rows"]
     is_optional: bool = False
     component: str | None = None
     lookup: Lookup | None = None
     window: Window | None = None
+
+    @classmethod
+    def of(cls, name: str, elsewhere: Lookup | Window, *, is_optional: bool) -> Parameter:
+        """Return the parameter that receives what is taken of other rows."""
+        if isinstance(elsewhere, Lookup):
+            return cls(name, "lookup", is_optional, lookup=elsewhere)
+        return cls(name, "window", is_optional, window=elsewhere)
 
     @property
     def column(self) -> str:
@@ -116,6 +124,8 @@ class TriggerSpec:
     executor: Place | None = None
     resources: Resources = NOTHING
     searches: tuple[str, ...] = ()
+    fold: Fold | None = None
+    """Of a fold, whose `table` is that of its entities: what it goes over, and where the value is kept."""
 
     @property
     def event(self) -> Event | None:
@@ -125,6 +135,8 @@ class TriggerSpec:
     @property
     def source(self) -> str:
         """Where it runs, as people are told: its table, for a deletion the table of the rows that go."""
+        if self.fold is not None:
+            return self.fold.source
         return self.deleted or ("schedule" if self.schedule else self.table)
 
     @cached_property
@@ -188,7 +200,7 @@ class TriggerSpec:
     @cached_property
     def writes_freely(self) -> bool:
         """Whether it may write through a store: by its view, or, as nobody can tell, by one that it reaches otherwise."""
-        return self.uses_store or not (self.sets or self.sets_table)
+        return self.uses_store or not (self.sets or self.sets_table or self.fold)
 
     @cached_property
     def is_columnar(self) -> bool:

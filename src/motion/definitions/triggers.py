@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from motion.definitions.delays import After
 from motion.definitions.events import Deleted, Event
+from motion.definitions.folds import FoldOptions
 from motion.definitions.options import check_kinds, check_number, in_brackets, paths
 from motion.definitions.rates import rate_of
 from motion.definitions.schedules import Schedule
@@ -50,6 +51,7 @@ class Declaration:
     once: Once = False
     executor: Place | None = None
     resources: Resources | None = None
+    fold: FoldOptions | None = None
 
 
 @in_brackets
@@ -138,6 +140,12 @@ def trigger(
         memo=memo, isolated=isolated, once=once,
         executor=executor, resources=resources,
     )  # fmt: skip
+
+    return marking(declaration)
+
+
+def marking(declaration: Declaration) -> Callable[[Function], Function]:
+    """Return what notes a declaration on a function."""
 
     def mark(function: Function) -> Function:
         try:

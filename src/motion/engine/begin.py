@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from motion.backends.base import Transaction
+from motion.definitions.folds import LONGEST_RUN_S
 from motion.definitions.rates import Turns
 from motion.definitions.tasks import Task, TaskStatus
 from motion.engine.chain import Asked, Runs
@@ -16,10 +17,12 @@ from motion.engine.dispatch import Dispatcher
 from motion.engine.under_way import Claimed, UnderWay
 from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
 from motion.faults import reach
+from motion.persistence.changes.cascade import folds_of
 from motion.persistence.changes.claims import Claim, Tasks
 from motion.persistence.changes.failures import fail
 from motion.persistence.database import Database
 from motion.persistence.numbers import last_number, next_tasks
+from motion.persistence.rows.folded import ROWS_OF_ONE, ROWS_OF_SLOW
 from motion.persistence.rows.inputs import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.states import versions
 from motion.persistence.tasks import leases, once, queue
@@ -48,7 +51,7 @@ class Beginner:
             blocked, excluded = self._upstream(tx, claim)
             own = claim.tasks.without(blocked)
             read_at = last_number(tx)
-            inputs = read_inputs(tx, claim.chain, own)
+            inputs = self._read(tx, claim, own)
             begun = self._begun(tx, claim, inputs)
         reach("task.read")
         if blocked:
@@ -80,6 +83,14 @@ class Beginner:
         if not claimed.is_quick:
             self._dispatcher.fewer_calls(claimed, calls)
         return run
+
+    def _read(self, tx: Transaction, claim: Claim, tasks: Tasks) -> Inputs:
+        spec = claim.spec
+        if spec.fold is None:
+            return read_inputs(tx, claim.chain, tasks)
+        each_s = self._database.costs.seconds_each(spec.name)
+        of_one = ROWS_OF_ONE if each_s is None or each_s < LONGEST_RUN_S else ROWS_OF_SLOW
+        return folds_of(self._database.layouts, spec).read(tx, claim.chain, tasks, of_one=of_one)
 
     def _without_unread(self, tasks: Tasks, unread: int) -> Tasks:
         """Give back what was not read, and return the tasks of the rows that were."""

@@ -121,7 +121,8 @@ def _failed(spec: TriggerSpec, count: int, error: str, *, is_lost: bool = False)
 def _empty(spec: TriggerSpec, count: int) -> Outcomes:
     if spec.is_columnar:
         return Outcomes(columns=[[None] * count for _ in spec.sets])
-    return Outcomes(items=[[] for _ in range(count)] if spec.page or spec.sets_table else [])
+    has_items = spec.page or spec.sets_table or spec.fold
+    return Outcomes(items=[[] for _ in range(count)] if has_items else [])
 
 
 def together(spec: TriggerSpec, done: Sequence[Part]) -> Given:

@@ -102,6 +102,8 @@ def outcomes_of(
         outcomes.columns = _columns(spec, target, results, errors)
     elif spec.page or spec.sets_table:
         outcomes.items = _items(spec, target, results, errors, derived)
+    elif spec.fold is not None:
+        outcomes.items = results
     return outcomes
 
 

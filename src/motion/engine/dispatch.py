@@ -273,7 +273,8 @@ class Dispatcher:
             return claim.claim_suspects(tx, self._owner.name, suspect, limits)
         if self._suspects.are_waiting:
             return []
-        return claim.claim(tx, self._owner.name, limits, self._shares.choose)
+        folds = {name for name, spec in self._database.graph.triggers.items() if spec.fold}
+        return claim.claim(tx, self._owner.name, limits, self._shares.choose, folds)
 
     def _limits(
         self, tx: Transaction, rooms: Mapping[Lane, Room]

@@ -7,7 +7,7 @@ the triggers given, or nothing was changed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -18,10 +18,11 @@ from motion.definitions.graph import Graph
 from motion.definitions.schema import Key, Table, Tables
 from motion.definitions.specs import TriggerSpec
 from motion.errors import SchemaMismatch
-from motion.persistence.ddl import open_events, open_system, open_table
+from motion.persistence.ddl import _add_columns, open_system, open_table
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import note_new_graph
+from motion.persistence.rows.folds import forget_entities, note_entities
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
 from motion.persistence.tasks import delayed, schedules
@@ -63,7 +64,7 @@ def open_catalog(
         graph = _with(tx, read_graph(tx, tables), of_schemas)
     for table in graph.tables:
         if table.is_event:
-            open_events(tx, Layout(table, graph))
+            open_own_table(tx, Layout(table, graph))
         else:
             layout = Layout(table, graph)
             open_table(tx, layout, stored.get(table.name))
@@ -149,6 +150,13 @@ def _difference(key: Key | None, stored: str) -> str | None:
     if key.is_page != stored.startswith("page "):
         return "was a page key and is none now" if kind != stored else "is a page key now"
     return key.codec.difference(kind)
+
+
+def open_own_table(tx: Transaction, layout: Layout) -> None:
+    tx.execute(layout.create_events())
+    _add_columns(tx, layout)
+    if any(spec.fold for spec in layout.graph.of_table(layout.table.name)):
+        tx.execute(layout.create_entities())
 
 
 def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
@@ -237,3 +245,20 @@ def _keep_specs(
             f"ON CONFLICT DO UPDATE SET spec = excluded.spec, is_active = 1",
             (spec.name, msgspec.json.encode(spec).decode()),
         )
+
+
+def open_folds(tx: Transaction, graph: Graph, before: Mapping[str, TriggerSpec]) -> None:
+    """Note the entities of rows that were there before their fold, or before it went over them in another way: a later row
+    of one has all of them folded.
+
+    Args:
+        before: the triggers that were in force until now.
+    """
+    for spec in graph.triggers.values():
+        known = before.get(spec.name)
+        if spec.fold is not None and (known is None or known.fold != spec.fold):
+            source = Layout(graph.tables.get(spec.fold.source), graph)
+            entities = Layout(graph.tables.get(spec.table), graph)
+            forget_entities(tx, entities, spec)
+            open_own_table(tx, entities)
+            note_entities(tx, source, entities, spec)

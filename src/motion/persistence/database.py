@@ -125,11 +125,13 @@ class Database:
 
         def work(tx: Transaction) -> tuple[Graph, int]:
             before = stored_graph.known_triggers(tx)
+            active = stored_graph.active_triggers(tx) if before else ()
             self._check_name(tx, [spec.name for spec in specs] if replaces else None)
             found = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
             tables.stored = stored_graph.table_names(tx)
             timeline.thin(tx, clock.now_ms())
             relocation.move_outputs(tx, Layouts(found), before)
+            catalog.open_folds(tx, found, {name: before[name] for name in active})
             backfills.begin_where_code_changed(tx, Layouts(found), before)
             self.indexes.forget_files_ahead(tx)
             if self.runs_code and replaces:

@@ -8,7 +8,7 @@ from motion.backends.base import Transaction
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY
 from motion.errors import StoreUnavailable
-from motion.persistence.layout import Layout, outputs_table, quoted
+from motion.persistence.layout import PLACES_OF_ENTITIES, Layout, outputs_table, quoted
 from motion.persistence.limits import check_width
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
@@ -171,6 +171,16 @@ CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until t
 CREATE TABLE IF NOT EXISTS motion_left (  -- windows that rows have left in this transaction: entity and place in its order
     entry INTEGER PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL, value, place
 );
+CREATE TABLE IF NOT EXISTS motion_checkpoints (  -- of folds: the value as of some of an entity's rows, and as of the last
+    trigger TEXT NOT NULL, entity INTEGER NOT NULL,
+    position INTEGER NOT NULL,                    -- how many rows are folded into it
+    place, row, value,                            -- the last of them by its order and id; the value in stored form
+    PRIMARY KEY (trigger, entity, position)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS motion_left_out (  -- rows that folds have given up; dead letters stand at the number below zero
+    number INTEGER PRIMARY KEY, trigger TEXT NOT NULL, entity INTEGER NOT NULL, row INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS motion_left_out_row ON motion_left_out (trigger, entity, row);
 CREATE TABLE IF NOT EXISTS motion_rates (  -- of a trigger with a rate: when its next call may begin, in milliseconds since the epoch
     trigger TEXT PRIMARY KEY, next_ms REAL NOT NULL
 );
@@ -320,11 +330,6 @@ def _open_leavers(tx: Transaction, layout: Layout) -> None:
         tx.execute(wanted[name])
 
 
-def open_events(tx: Transaction, layout: Layout) -> None:
-    tx.execute(layout.create_events())
-    _add_columns(tx, layout)
-
-
 def _open_views(tx: Transaction, layout: Layout) -> None:
     """Make the table readable under its name, unless it is: a changed schema costs every other process a look."""
     sql = "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?"
@@ -344,8 +349,9 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
             tx.execute(
                 f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}"
             )
+    kinds = {quoted(":made_keys"): "TEXT", **PLACES_OF_ENTITIES}
     for column in hidden:
-        kind = "TEXT" if column == quoted(":made_keys") else "INTEGER"
+        kind = kinds.get(column, "INTEGER")
         tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
 
 

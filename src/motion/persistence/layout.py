@@ -42,6 +42,12 @@ Pins = Mapping[str, int]
 
 NO_PINS: Pins = {}
 
+PLACES_OF_ENTITIES: Mapping[str, str] = {
+    '":due"': "", '":gone"': "", '":base"': "INTEGER", '":base_all"': "INTEGER", '":base_place"': "", '":base_id"': "",
+    '":base_value"': "", '":until"': "", '":until_id"': "",
+}  # fmt: skip
+"""Columns of folds' tables of entities, with their types: `persistence.folds` tells what is in them."""
+
 NAMED_AT_ONCE = 200
 """Row numbers written out in one statement at most."""
 
@@ -418,6 +424,11 @@ class Layout:
         """Return the statement that makes an event table, its keys aside."""
         return f'CREATE TABLE IF NOT EXISTS {self.base} (":row" INTEGER PRIMARY KEY)'
 
+    def create_entities(self) -> str:
+        """Return the statement that lets a fold's entities be found by their id."""
+        name = quoted(self._index_name(":primary"))
+        return f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {self.base} (id)"
+
     def create_indexes(self, present: Container[str]) -> list[str]:
         """Return the statements that make the indexes asked for with `motion.Index`, and those by which a change finds the
         rows that look it up.
@@ -445,18 +456,25 @@ class Layout:
         return statements
 
     def _placed(self) -> list[tuple[str, str]]:
-        """Return the pairs of keys, of entities and order, by which windows find rows of this table."""
+        """Return the pairs of keys, of entities and order, by which windows and folds find rows of this table."""
         held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
         own = [w for spec in self.graph.of_table(self.table.name) for w in spec.windows]
         pairs = [(window.other_by, window.other_order) for window in held]
         pairs += [(window.own_by, window.own_order) for window in own]
-        return list(dict.fromkeys(pairs))
+        return list(dict.fromkeys([*pairs, *self._folded_by()]))
+
+    def _folded_by(self) -> list[tuple[str, str]]:
+        """Return the pairs of keys, of entities and order, by which folds go over rows of this table."""
+        folds = [spec.fold for spec in self.graph.folded.get(self.table.name, ())]
+        return [(fold.by, fold.order) for fold in folds if fold is not None]
 
     def create_leavers(self) -> Mapping[str, str]:
-        """Return the statements that let the database note which windows a row leaves, by the names of these triggers."""
+        """Return the statements that let the database note which windows and folds a row leaves, by the names of these
+        triggers."""
         held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
+        pairs = [*((each.other_by, each.other_order) for each in held), *self._folded_by()]
         statements: dict[str, str] = {}
-        for by, order in dict.fromkeys((each.other_by, each.other_order) for each in held):
+        for by, order in dict.fromkeys(pairs):
             table = self.table.name.replace("'", "''")
             note = (
                 f"INSERT INTO motion_left (source, key, value, place) "
@@ -478,15 +496,14 @@ class Layout:
 
     def hidden_columns(self) -> list[str]:
         """Return the columns that the graph needs beside the keys."""
-        marks = [
-            done_column(spec.name)
-            for spec in self.graph.of_table(self.table.name)
-            if not spec.is_versioned
-        ]
+        own = [spec for spec in self.graph.of_table(self.table.name) if not spec.is_versioned]
+        folded_into = self.graph.folded_into.get(self.table.name, ())
+        marks = [done_column(spec.name) for spec in (*own, *folded_into)]
         marks += [once_column(s.name) for s in self.graph.of_table(self.table.name) if s.once]
+        of_entities = [*PLACES_OF_ENTITIES] if any(spec.fold for spec in own) else []
         numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
         made = [quoted(":made_keys"), quoted(":own")] if self.has_makers else []
-        return [*numbers, *marks, *made]
+        return [*numbers, *marks, *made, *of_entities]
 
     def create_outputs(self, spec: TriggerSpec) -> str:
         """Return the statement that makes a versioned trigger's outputs. Small columns first: a scan of marks then

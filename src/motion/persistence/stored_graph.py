@@ -27,7 +27,7 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
     fits = decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
     # A trigger whose rows go to a table that is not known here is fired all the same: who knows it runs it.
-    known = [spec for spec in specs if spec.schedule or (spec.deleted or spec.table) in tables]
+    known = [spec for spec in specs if spec.schedule or spec.source in tables]
     for spec in known:
         _check_known(tables, spec)
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
@@ -58,7 +58,13 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     if spec.schedule:
         return
     keys = {*spec.on, *spec.inputs, *spec.looked_up_by, *(() if spec.sets_table else spec.sets)}
+    if spec.fold is not None:
+        keys = set(spec.fold.watched)
     missing = sorted(keys - tables.get(spec.source).keys.keys())
+    if spec.fold is not None and (
+        spec.fold.target not in tables or spec.fold.sets not in tables.get(spec.fold.target).keys
+    ):
+        missing.append(f"{spec.fold.target}.{spec.fold.sets}")
     missing += [
         each.key
         for each in spec.elsewhere

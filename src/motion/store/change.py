@@ -22,6 +22,7 @@ from motion.errors import (
 )
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
+from motion.persistence.rows import folds
 from motion.persistence.states import asked
 from motion.persistence.tasks import backlog, events
 from motion.states.promotion import cancel as cancel_asked
@@ -352,6 +353,8 @@ def dead_letters(
     for spec in database.graph.triggers.values():
         layout = database.layouts[spec.table]
         shown = backlog.row_expression(layout.base, layout.row_column, layout.table.primary_key)
+        if spec.fold is not None:
+            shown = folds.row_expression(database.layouts[spec.fold.source], shown)
         tables[spec.name] = (spec.source, shown)
     return backlog.dead_letters(
         tx, tables, change=change, trigger=trigger, limit=limit, after=after

@@ -13,6 +13,7 @@ from motion.definitions.lookups import Lookup
 from motion.definitions.schema import TableName
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.versions import Label
+from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
 from motion.persistence.layout import Layout
 from motion.persistence.rows import makers, provenance
@@ -228,6 +229,8 @@ class _Explainer:
     def _derived(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
         """Explain a key that a trigger sets on its row, unless a user has given it."""
         stored, numbers = self._name(plain.id, plain.pages)
+        if spec.fold is not None:
+            return self._folded(plain, spec)
         origin = provenance.origin_of_row(self._tx, self._layout, spec, stored, numbers)
         own = provenance.users_page(self._tx, self._layout, spec, stored, numbers)
         if own:
@@ -240,6 +243,15 @@ class _Explainer:
         level = self._database.graph.row_level(spec)
         source = {page: number for page, number in plain.pages.items() if page in level}
         return self._made(plain, spec, origin, number, self._inputs(spec, plain.id, source))
+
+    def _folded(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
+        """Explain the value of a fold, unless a user has given it."""
+        folds = folds_of(self._database.layouts, spec)
+        origin = folds.origin_of(self._tx, self._name(plain.id, plain.pages)[0])
+        if origin is None or origin.fingerprint is None:
+            number = (origin.number if origin else 0) or self._changed(plain)
+            return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
+        return self._made(plain, spec, origin, origin.number, ())
 
     def _inputs(
         self, spec: TriggerSpec, row_id: Any, pages: Mapping[str, int]

@@ -176,7 +176,7 @@ class StaleCounts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, tx: Transaction, database: Database, spec: TriggerSpec) -> int:
-        if spec.event or spec.table not in database.tables:
+        if spec.event or spec.source not in database.tables:
             return 0  # of a table that was opened without its schema nothing is known
         if not provenance.has_other_code(tx, spec):
             return 0  # nothing was ever made by other code: no row needs to be looked at

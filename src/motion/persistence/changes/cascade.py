@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from motion.backends.base import Transaction
 from motion.definitions.codecs import EnumCodec
@@ -11,9 +12,12 @@ from motion.definitions.lookups import Lookup
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
 from motion.errors import SchemaError
-from motion.persistence.changes.followers import Changed, followed, take_left
+from motion.persistence.changes.followers import Changed, Place, followed, take_left
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.layouts import Layouts
+from motion.persistence.numbers import next_number
+from motion.persistence.rows import folds
+from motion.persistence.rows.folded import Folds
 from motion.persistence.rows.made import unmake
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.writing import delete_rows
@@ -64,10 +68,12 @@ def fire(
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
             tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause)
-    tasks += _hold(tx, layouts, written, cause)
+    tasks += _hold(tx, layouts, written, cause, done)
     for spec in graph.openers.get(table, ()) if written.made else ():
         due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
+        if graph.triggers[name].fold is not None:
+            continue  # its tasks are about entities, not about rows of this table
         tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
         tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
@@ -102,14 +108,25 @@ def _follow(
     return enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
 
 
-def _hold(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> int:
-    """Make triggers due on the rows whose windows hold, or held, rows that have changed; return how many tasks that
-    makes, at least."""
+def _hold(
+    tx: Transaction,
+    layouts: Layouts,
+    written: Written,
+    cause: Cause,
+    done: Container[str] = (),
+) -> int:
+    """Make triggers due on the rows whose windows hold, or held, rows that have changed, and folds on their entities; return
+    how many tasks that makes, at least."""
     target, tasks = written.layout, 0
     windowed = layouts.graph.windowed.get(target.table.name, ())
-    if not windowed:
+    folded = layouts.graph.folded.get(target.table.name, ())
+    if not windowed and not folded:
         return 0
-    changed = Changed(tx, target, written.changed, take_left(tx, target.table.name))
+    left = take_left(tx, target.table.name)
+    for spec in folded:
+        if spec.name not in done:
+            tasks += _fold(tx, layouts, spec, written, left, cause)
+    changed = Changed(tx, target, written.changed, left)
     for spec, window in windowed:
         layout = layouts[spec.table]
         made = _run_of(written.made) if spec.table == target.table.name else range(0)
@@ -117,6 +134,28 @@ def _hold(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> 
         make_due(tx, layout, spec, found.rows)
         tasks += enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
     return tasks
+
+
+def _fold(
+    tx: Transaction,
+    layouts: Layouts,
+    spec: TriggerSpec,
+    written: Written,
+    left: Mapping[str, Sequence[Place]],
+    cause: Cause,
+) -> int:
+    """Make a fold due on the entities of rows that have changed, or left; return how many tasks that makes."""
+    source, entities = written.layout, layouts[spec.table]
+    outside = folds.unset_outside(tx, source, spec, written.changed, cause.number)
+    tasks = fire(tx, layouts, outside, cause, except_for=[spec.name]) if outside.changed else 0
+    due = folds.touch(tx, source, entities, spec, written.changed, left, cause.number)
+    return tasks + enqueue_rows(tx, entities, spec, due, cause)
+
+
+def folds_of(layouts: Layouts, spec: TriggerSpec) -> Folds:
+    """Return a fold with the layouts that it is about."""
+    fold = folds.fold_of(spec)
+    return Folds(spec, layouts[fold.source], layouts[spec.table], layouts[fold.target])
 
 
 def _run_of(rows: Sequence[int]) -> range:
@@ -189,6 +228,8 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         drop_beyond(tx, layouts.graph, spec, len(copies))
     for spec, lookup in layouts.graph.followers_of(layout.table.name):
         _follow(tx, layouts, layout, spec, lookup, rows, cause, are_gone=True)
+    for spec in layouts.graph.folded_into.get(layout.table.name, ()):
+        folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
     _hold(tx, layouts, Written(layout), cause)
@@ -262,8 +303,23 @@ def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
     for trigger, low, high, cause in queue.revive(tx, tasks):
         spec = graph.triggers[trigger]
         layout = layouts[spec.table]
+        if spec.fold is not None and low < 0:
+            _take_in(tx, layouts, spec, -low, cause)
+            continue
         once.let_go(tx, layout, spec, range(low, high + 1))
         _run_what_waited(tx, layout, trigger, [(low, high)], cause)
+
+
+def _take_in(
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, number: int, cause: Cause
+) -> None:
+    """Let a fold try a row again that it has given up: its entity is due from there on."""
+    source, entities = layouts[folds.fold_of(spec).source], layouts[spec.table]
+    own = replace(cause, number=next_number(tx))
+    queue.end(tx, spec.name, -number)
+    entity = folds.take_in(tx, source, entities, spec, number, own.number)
+    if entity is not None:
+        enqueue_rows(tx, entities, spec, [entity], own)
 
 
 def _due_among(

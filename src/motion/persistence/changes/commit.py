@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from motion.backends.base import Transaction
+from motion.definitions.folds import Folded, Rows
 from motion.definitions.graph import Graph
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, ranges_of
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
-from motion.persistence.changes.cascade import fire
+from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.failures import fail, lose
 from motion.persistence.changes.isolation import Check, Left, told
@@ -30,6 +31,7 @@ from motion.persistence.changes.results import (
 from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
+from motion.persistence.rows import folds
 from motion.persistence.rows.exact import Question, ask
 from motion.persistence.rows.inputs import Inputs, read_fences
 from motion.persistence.rows.written import Written
@@ -173,6 +175,8 @@ class Commit:
             return ()
         if last_number(tx) == self.read_at:
             return range(len(self.inputs.rows))
+        if self.claim.spec.fold is not None:
+            return self._kept_entities(tx)
         now = read_fences(tx, self.claim.chain, self.inputs.rows)
         moved = {
             i for i, row in enumerate(self.inputs.rows) if now.get(row) != self.inputs.fences[i]
@@ -211,6 +215,24 @@ class Commit:
             mark = mark_of(number, origin_of(tx, self.claim.spec, self.claim.version))
             rows = sorted(self.inputs.rows[i] for i in acted)
             once.end(tx, self.claim.chain.layout, self.claim.spec, rows, mark)
+
+    def _kept_entities(self, tx: Transaction) -> list[int]:
+        """Return the entities of which the rows that a fold went over, and those before them, are as they were."""
+        fold = folds_of(self.database.layouts, self.claim.spec)
+        step = self.steps[0]
+        kept: list[int] = []
+        for i, (reading,) in enumerate(self.inputs.fences):
+            is_made = i in step.places and i not in step.errors
+            count = self._folded(i).rows if is_made else min(len(reading.rows), 1)
+            if fold.still_holds(tx, reading, count):
+                kept.append(i)
+        return kept
+
+    def _folded(self, i: int) -> Folded:
+        step = self.steps[0]
+        given: Any = step.outcomes.items[step.places[i]]
+        folded: Folded = given
+        return folded
 
     def _isolated(self, tx: Transaction, kept: Sequence[int]) -> Sequence[int]:
         """Return those of the rows that would read the same now, after the runs before them; note the others."""
@@ -296,6 +318,9 @@ class Commit:
         origin = origin_of(tx, spec, self.claim.version)
         if self.once:
             self._note_success(tx, number)
+        if spec.fold is not None:
+            self._keep_folded(tx, kept, origin, number)
+            return
         for i in kept:
             if i not in step.met:
                 continue
@@ -312,6 +337,19 @@ class Commit:
             elif spec.sets_table:
                 fire(tx, layouts, replace_rows(tx, layouts, spec, source, items, cause), cause)
             set_mark(tx, self.claim.chain.layout, spec, row, mark_of(number, origin))
+
+    def _keep_folded(self, tx: Transaction, kept: Sequence[int], origin: int, number: int) -> None:
+        spec, layouts, step = self.claim.spec, self.database.layouts, self.steps[0]
+        of_task: dict[int, list[int]] = {}
+        for i in kept:
+            if i in step.places and i not in step.errors:
+                of_task.setdefault(self.tasks.of(self.inputs.rows[i]).task, []).append(i)
+        for places in of_task.values():
+            cause = self.claim.cause(self.inputs.rows[places[0]], number)
+            given = [(self.inputs.fences[i][0], self._folded(i)) for i in places]
+            written, more = folds_of(layouts, spec).keep(tx, given, origin, number)
+            fire(tx, layouts, written, cause, except_for=[spec.name])
+            enqueue_rows(tx, layouts[spec.table], spec, more, cause)
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Make the writes that the user's code left with its view."""
@@ -420,12 +458,27 @@ class Commit:
         )
         shown = self._shown(spec, i)
         if i in step.lost:
-            return lose(tx, alone, task if is_first else None, error, shown)
-        before = task.attempts if is_first else 0
-        return fail(tx, spec, alone, before, error, shown, self._named(i))
+            is_over = lose(tx, alone, task if is_first else None, error, shown)
+        else:
+            before = task.attempts if is_first else 0
+            is_over = fail(tx, spec, alone, before, error, shown, self._named(i))
+        if is_over and spec.fold is not None:
+            self._leave_out(tx, alone, i, number)
+        return is_over
+
+    def _leave_out(self, tx: Transaction, letter: int, i: int, number: int) -> None:
+        """Let a fold go on without a row that it has given up."""
+        spec, (reading,) = self.claim.spec, self.inputs.fences[i]
+        if reading.rows:
+            queue.move(tx, letter, folds.leave_out(tx, spec, reading.entity, reading.rows[0]))
+            cause = self.claim.cause(reading.entity, number)
+            queue.enqueue(tx, spec, [(reading.entity, reading.entity)], cause)
 
     def _shown(self, spec: TriggerSpec, i: int) -> str:
         """Return what a trigger was given for a row, as dead letters tell it."""
+        if spec.fold is not None:
+            rows: Rows = self.inputs.keys["rows"][i]
+            return rows.shown(spec.fold)
         given = {key: self.inputs.keys[key][i] for key in spec.arguments if key in self.inputs.keys}
         return ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
 

@@ -74,6 +74,8 @@ class Chain:
 
     def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return columns of inputs, keys, lookups and windows, as values."""
+        if self.specs[0].fold is not None:  # what a fold goes over is read as values
+            return dict(stored)
         tables, keys = self.layout.graph.tables, {**self.layout.table.keys}
         for each in self.specs[0].elsewhere:
             keys[each.column] = tables.get(each.table).keys[each.name]

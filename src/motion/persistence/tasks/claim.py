@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -16,7 +16,7 @@ from motion.definitions.tasks import (
     Task,
     TaskStatus,
 )
-from motion.persistence.tasks.queue import COLUMNS, split_off
+from motion.persistence.tasks.queue import COLUMNS, _alone, split_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ def claim(
     owner: str,
     limits: Mapping[Lane, int],
     choose: Callable[[Sequence[Head]], Head],
+    one_at_a_time: Container[str] = (),
 ) -> list[Task]:
     """Claim one trigger's next tasks, as many as it may have rows.
 
@@ -49,12 +50,16 @@ def claim(
         limits: triggers that may run now, for the live version or to build a candidate's outputs, each with the rows
             that one claim may hold.
         choose: says which trigger's turn it is.
+        one_at_a_time: triggers of which no row is held by two claims.
     """
-    heads = [head for lane in limits if (head := head_of(tx, lane)) is not None]
-    if not heads:
-        return []
-    head = choose(heads)
-    return _claim_like(tx, owner, head, max(limits[head.lane] >> head.losses, 1))
+    while heads := [head for lane in limits if (head := head_of(tx, lane)) is not None]:
+        head = choose(heads)
+        tasks = _claim_like(tx, owner, head, max(limits[head.lane] >> head.losses, 1))
+        if head.trigger in one_at_a_time:
+            tasks = _alone(tx, tasks)
+        if tasks:
+            return tasks
+    return []
 
 
 def claim_suspects(

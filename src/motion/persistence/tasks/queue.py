@@ -33,6 +33,14 @@ LIKENESS = (
 )
 """All columns but those that tell tasks apart. Who holds a claim on a task holds the same one on a copy."""
 
+ANEW = f"status = {TaskStatus.READY:d}, attempts = 0, error = NULL, inputs = NULL, losses = 0, among = 0"
+
+ANEW_BUT_POSTPONED = ", ".join(
+    f"{column} = CASE status WHEN {TaskStatus.POSTPONED:d} THEN {column} ELSE {value} END"
+    for column, value in (each.split(" = ") for each in ANEW.split(", "))
+)
+"""Of a fold, a further row of the entity says nothing of the one that has failed."""
+
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
 WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
@@ -66,9 +74,8 @@ def enqueue(
             task, change, is_dead = waiting
             ended += [(low, high)] if is_dead else []
             tx.execute(
-                "UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
-                f"status = {TaskStatus.READY:d}, attempts = 0, error = NULL, inputs = NULL, losses = 0, among = 0, "
-                "expires_ms = ? WHERE task = ?",
+                f"UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
+                f"{ANEW if spec.fold is None else ANEW_BUT_POSTPONED}, expires_ms = ? WHERE task = ?",
                 (cause.number, cause.change, cause.path, level, expires_ms, task),
             )
             if change != cause.change:
@@ -184,6 +191,28 @@ def _inherit_links(tx: Transaction, source: int, target: int) -> None:
     )
 
 
+def _alone(tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
+    """Let those rows of tasks just claimed wait that another claim of their trigger holds, and return the others' tasks."""
+    mine: list[Task] = []
+    own = {task.task for task in tasks}
+    others = overlapping("task, low, high", 1, f"+status = {TaskStatus.CLAIMED:d}")
+    for task in tasks:
+        found = tx.execute(others, (task.low, task.high, task.trigger)).fetchall()
+        busy = {
+            row
+            for other, low, high in found
+            if other not in own
+            for row in range(max(low, task.low), min(high, task.high) + 1)
+        }
+        if not busy:
+            mine.append(task)
+            continue
+        free, held = part(tx, [task], sorted(busy))
+        release(tx, held, TaskStatus.BLOCKED)
+        mine += free
+    return mine
+
+
 def split_off(tx: Transaction, task: Task, limit: int) -> Task:
     """Make the first `limit` rows of a task a task of their own, in every other way like it; the rest stays."""
     head = replace(task, high=task.low + limit - 1)
@@ -228,6 +257,17 @@ def wake_all(tx: Transaction) -> None:
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d}"
     )
+
+
+def end(tx: Transaction, trigger: str, row: int) -> None:
+    """End a trigger's tasks on one row."""
+    sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ?"
+    remove(tx, [int(found[0]) for found in tx.execute(sql, (trigger, row, row)).fetchall()])
+
+
+def move(tx: Transaction, task: int, row: int) -> None:
+    """Let a task be about another row."""
+    tx.execute("UPDATE motion_tasks SET low = ?, high = ? WHERE task = ?", (row, row, task))
 
 
 def remove(tx: Transaction, tasks: Sequence[int]) -> None:
