@@ -114,7 +114,7 @@ def errors(
     Example: motion errors shop.motion embed --full
     """
     with looked_at(store) as opened:
-        found = opened.errors(trigger)
+        found = opened.errors(trigger, limit=limit + 1)
     if as_json:
         print_json(found[:limit])
     elif not found:
@@ -125,7 +125,7 @@ def errors(
     else:
         _show_letters(found[:limit])
     if len(found) > limit:
-        note(f"{limit} of {len(found):,} shown; --limit shows more.")
+        note(f"the first {limit:,}; --limit shows more, and 'motion status' counts them.")
 
 
 def _show_letters(found: list[DeadLetter]) -> None:

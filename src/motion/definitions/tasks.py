@@ -12,11 +12,14 @@ ready --claim--> claimed --complete--> (gone)
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from motion.notebook import lines_of, table_of
+from motion.tracebacks import last_line
 
 RANGE_LIMIT = 10_000
 """Rows in one task at most: a unit of work that is claimed, run and committed at once."""
@@ -152,6 +155,21 @@ class DeadLetter:
     inputs: str
     at: datetime | None = None
     change: int = 0
+
+    def __repr__(self) -> str:
+        return f"DeadLetter({self.trigger} gave up on {self.table} {self.row}: {last_line(self.error)})"
+
+    def _cells_(self) -> Mapping[str, Any]:
+        told = {
+            "trigger": self.trigger,
+            "table": self.table,
+            "row": self.row,
+            "tries": self.attempts,
+        }
+        return {**told, "error": last_line(self.error), "inputs": self.inputs}
+
+    def _repr_html_(self) -> str:
+        return table_of([self._cells_()]) + lines_of(self.error.rstrip().splitlines())
 
     def __str__(self) -> str:
         return (

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from motion.notebook import table_of
+
 Status = Literal["candidate", "live", "retired", "refused", "failed"]
 
 
@@ -48,6 +50,26 @@ class StateVersion:
     lacking: int = 0
     live_from: datetime | None = None
     live_until: datetime | None = None
+
+    def _cells_(self) -> Mapping[str, Any]:
+        figures = {
+            name: each for name, each in self.metrics.items() if isinstance(each, int | float)
+        }
+        told = {
+            "version": self.number,
+            "status": self.status,
+            "from": self.parent,
+            "labels": self.rows,
+        }
+        return {
+            **told,
+            **figures,
+            "made (UTC)": f"{self.created_at:%Y-%m-%d %H:%M:%S}",
+            "reason": self.reason,
+        }
+
+    def _repr_html_(self) -> str:
+        return table_of([self._cells_()])
 
     @staticmethod
     def of(figures: Mapping[str, float], notes: Mapping[str, Any], **facts: Any) -> StateVersion:

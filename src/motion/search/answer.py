@@ -14,6 +14,7 @@ from motion.background.interrupts import uninterrupted
 from motion.definitions.codecs import StrCodec
 from motion.definitions.schema import Key, Table, TableName
 from motion.errors import SearchError, listed
+from motion.notebook import Shown, cells_of, table_of
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.rows import reading
@@ -67,6 +68,16 @@ class Hit(Generic[Row]):
     score: float
     row: Row
 
+    def __repr__(self) -> str:
+        pages = "".join(f", {page}={number}" for page, number in self.pages.items())
+        return f"Hit(id={self.id!r}{pages}, score={self.score:.4g})"
+
+    def _cells_(self) -> Mapping[str, Any]:
+        return {"score": self.score, **cells_of(self.row)}
+
+    def _repr_html_(self) -> str:
+        return table_of([self._cells_()])
+
 
 def search(
     database: Database,
@@ -109,7 +120,8 @@ def search(
     condition, values = condition_of(database.layout(question.table.name), where, params)
     # Not to be left half way: a search lets indexes follow the rows.
     hits = uninterrupted(partial(_answers, database, question, condition, values, pins))
-    return hits if is_batch or is_text_batch else hits[0]
+    found = [Shown(each) for each in hits]
+    return found if is_batch or is_text_batch else found[0]
 
 
 # -- what is asked, checked --

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from motion import clock
@@ -20,6 +21,7 @@ from motion.errors import (
     WaitTimeout,
     shortened,
 )
+from motion.notebook import ROWS, Shown
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 from motion.persistence.rows import folds
@@ -108,6 +110,15 @@ class Change:
 
     def __repr__(self) -> str:
         return f"Change(key={self.key}, table={self._table!r}, id={self.id!r}, count={self.count})"
+
+    def _repr_html_(self) -> str:
+        progress = self.progress
+        left = "done" if not progress.remaining else f"{progress.remaining:,} row(s) to do"
+        failed = f", {progress.failed:,} given up" if progress.failed else ""
+        rows = (
+            Shown(self.rows()) if self._table is not None and self.count <= ROWS else Shown[Any]()
+        )
+        return f"<p>{escape(repr(self))}: {left}{failed}</p>{rows._repr_html_() if rows else ''}"
 
     def wait(
         self,
@@ -207,7 +218,7 @@ class Change:
             with self._database.backend.read() as tx:
                 for row in rows.of(tx, ids):
                     found.setdefault(rows.name(row), row)
-        return list(found.values())
+        return Shown(found.values())
 
     def stream(
         self,
@@ -249,11 +260,11 @@ class Change:
     def errors(self) -> list[DeadLetter]:
         """The rows of this cascade that triggers gave up on."""
         with self._database.backend.read() as tx:
-            return [
+            return Shown(
                 letter
                 for key in self._keys
                 for letter in dead_letters(self._database, tx, change=key)
-            ]
+            )
 
     @property
     def progress(self) -> Progress:
@@ -356,6 +367,7 @@ def dead_letters(
         if spec.fold is not None:
             shown = folds.row_expression(database.layouts[spec.fold.source], shown)
         tables[spec.name] = (spec.source, shown)
-    return backlog.dead_letters(
+    found = backlog.dead_letters(
         tx, tables, change=change, trigger=trigger, limit=limit, after=after
     )
+    return Shown(found)

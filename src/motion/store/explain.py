@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from html import escape
 from typing import Any
+
+import numpy as np
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
@@ -14,6 +17,7 @@ from motion.definitions.schema import TableName
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.versions import Label
 from motion.persistence.changes.cascade import folds_of
+from motion.notebook import cell
 from motion.persistence.database import Database, id_of
 from motion.persistence.layout import Layout
 from motion.persistence.rows import makers, provenance
@@ -96,6 +100,18 @@ class Explanation:
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
+
+    def __repr__(self) -> str:
+        return f"<explanation: {'; '.join(self.told(is_top=True))}>"
+
+    def _repr_html_(self) -> str:
+        return f'<ul class="motion">{self._item(is_top=True)}</ul>'
+
+    def _item(self, *, is_top: bool = False) -> str:
+        value, facts = map(escape, self.told(is_top=is_top))
+        picture = f" {cell(self.value)}" if isinstance(self.value, bytes | np.ndarray) else ""
+        inner = "".join(each._item() for each in self.inputs)
+        return f"<li><code>{value}</code>{picture}<br><small>{facts}</small>{f'<ul>{inner}</ul>' if inner else ''}</li>"
 
     def _lines(self, depth: int) -> list[str]:
         value, facts = self.told(is_top=depth == 0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from html import escape
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.background.interrupts import uninterrupted
 from motion.definitions.versions import Label, Progress, StateVersion
 from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
+from motion.notebook import Shown
 from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import next_number
 from motion.persistence.states import asked, files, labels
@@ -35,7 +37,10 @@ class Model:
     def versions(self) -> list[StateVersion]:
         """Return all versions, oldest first."""
         with self._database.backend.read() as tx:
-            return states.versions(tx, self._component)
+            return Shown(states.versions(tx, self._component))
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{Shown(self.versions())._repr_html_()}"
 
     def labels(self, number: int, *, limit: int = 1_000_000) -> list[Label]:
         """Return the labels that a version, and those it was made from, learned from; the latest first.

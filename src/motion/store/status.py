@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import TaskStatus
 from motion.definitions.versions import Progress
+from motion.notebook import lines_of, table_of
 from motion.persistence import stored_graph
 from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
@@ -107,6 +109,22 @@ class Status:
     def tasks(self) -> dict[str, Mapping[str, int]]:
         """Trigger -> status -> how many tasks, for the triggers that have any."""
         return {name: each.tasks for name, each in self.triggers.items() if each.tasks}
+
+    def __repr__(self) -> str:
+        rows = sum(each.rows for each in self.triggers.values())
+        failed = sum(each.tasks.get("dead", 0) for each in self.triggers.values())
+        return f"<status of store {self.name!r}: {rows} row(s) to do, {failed} given up>"
+
+    def _repr_html_(self) -> str:
+        lines = str(self).splitlines()
+        beside = lines[len(self.triggers) + 2 if self.triggers else 1 :]
+        table = table_of(
+            [
+                dict(zip(HEADINGS, _cells(name, each), strict=True))
+                for name, each in self.triggers.items()
+            ]
+        )
+        return f"<p>{escape(lines[0])}</p>{table}{lines_of(beside) if beside else ''}"
 
     def __str__(self) -> str:
         rows = sum(each.rows for each in self.triggers.values())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from motion.store.backfill import Plan
 from motion.store.backpressure import QueueLimit
 from motion.store.bulk import Load
 from motion.store.change import Change, dead_letters, wait_until
+from motion.store.drawing import as_svg, drawing_of
 from motion.store.explain import Explanation, explain
 from motion.store.model import Model
 from motion.store.pipeline import Pipeline, RowCount, pipeline_of, row_count
@@ -107,6 +109,15 @@ class Store(Reader):
         return (
             f"<motion store {self.name!r}: {', '.join(self._database.tables.names) or 'no tables'}>"
         )
+
+    def _repr_html_(self) -> str:
+        if self._is_closed:
+            return f"<p>{escape(f'store {self.name}, closed')}</p>"
+        status = self.status()
+        drawn = as_svg(
+            drawing_of(self.pipeline(), status.versions), f"store {self.name}", follows_theme=False
+        )
+        return f"<p>{escape(str(status).splitlines()[0])}</p>{drawn}"
 
     def __enter__(self) -> Store:
         with self._sharing:

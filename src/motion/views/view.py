@@ -12,6 +12,7 @@ import pyarrow as pa
 from motion.definitions.schema import Table, TableName
 from motion.definitions.specs import Failed
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
+from motion.notebook import Shown
 from motion.persistence.changes.isolation import ClaimReads, Left
 from motion.persistence.changes.operations import Operation, SetOperation
 from motion.persistence.database import (
@@ -207,10 +208,11 @@ class Reader:
         inherit: bool,
         keys: Sequence[str] | None,
     ) -> list[Any]:
-        return self._database.rows(
+        found = self._database.rows(
             table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
             pins=self._seen(), keys=keys,
         )  # fmt: skip
+        return Shown(found)
 
     def sql(
         self,
