@@ -328,7 +328,7 @@ def test_a_store_that_is_open_is_looked_at_beside_its_program(folder: Path) -> N
 
 def test_a_store_of_an_older_format_is_left_as_it_is(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
-        connection.executescript((Path(__file__).parent / "format_1.sql").read_text())
+        connection.executescript((Path(__file__).parents[1] / "engine" / "format_1.sql").read_text())
     before = contents(tmp_path)
     assert "an older Motion has made it (format 1)" in complaint("status", tmp_path, status=1)
     assert contents(tmp_path) == before
@@ -424,7 +424,7 @@ def test_pages_export_what_they_store_or_what_they_show(made: Path, tmp_path: Pa
 def test_an_export_is_whole_however_many_parts_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motion.transfer.ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("motion.store.transfer.ROWS_AT_ONCE", 4)
     folder, file = tmp_path / "q.motion", tmp_path / "q.parquet"
     with opened(folder) as store:
         store.set_many(
