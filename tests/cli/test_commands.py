@@ -328,7 +328,9 @@ def test_a_store_that_is_open_is_looked_at_beside_its_program(folder: Path) -> N
 
 def test_a_store_of_an_older_format_is_left_as_it_is(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
-        connection.executescript((Path(__file__).parents[1] / "engine" / "format_1.sql").read_text())
+        connection.executescript(
+            (Path(__file__).parents[1] / "engine" / "format_1.sql").read_text()
+        )
     before = contents(tmp_path)
     assert "an older Motion has made it (format 1)" in complaint("status", tmp_path, status=1)
     assert contents(tmp_path) == before

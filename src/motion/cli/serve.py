@@ -50,6 +50,7 @@ def serve(
         list[str] | None, typer.Option(help="of pages of other sites that may call it")
     ] = None,
     rate: Annotated[str | None, typer.Option(help="requests of one client, such as 600/min")] = None,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Serve a store over HTTP, and run its triggers, until Ctrl-C.
 
@@ -63,6 +64,8 @@ def serve(
             origins=allow_origin or (),
         )  # fmt: skip
         notes.print(f"serving {opened.name} on {serving.url}", soft_wrap=True)
+        if as_json:
+            print_json({"store": opened.name, "url": serving.url})
         signal.signal(signal.SIGTERM, _leave)  # the store is closed on the way
         with suppress(KeyboardInterrupt):
             serving.run()

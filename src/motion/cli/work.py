@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Annotated
 
@@ -46,12 +48,12 @@ def run(
 
     Example: motion run shop:store
     """
-    with at_work(store) as opened:
+    with _told() if not until_idle else nullcontext() as told, at_work(store) as opened:
         before = _given_up(opened)
-        if until_idle:
+        if told is None:
             opened.wait(progress=not as_json)
         else:
-            _run_until_told(opened)
+            _run_until(opened, told)
         found = opened.status()
         failed = _given_up(opened) - before
         if as_json:
@@ -65,7 +67,9 @@ def _given_up(opened: Store) -> int:
     return sum(each.tasks.get("dead", 0) for each in opened.status().triggers.values())
 
 
-def _run_until_told(opened: Store) -> None:
+@contextmanager
+def _told() -> Iterator[threading.Event]:
+    """Give what is set when the process is told to stop: from before the store is opened, so that it is closed in any case."""
     told = threading.Event()
 
     def stopped(number: int, _: FrameType | None) -> None:
@@ -75,20 +79,22 @@ def _run_until_told(opened: Store) -> None:
 
     before = {each: signal.signal(each, stopped) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        opened.status()  # it can be read, and its worker runs
-        opened._start()
-        names = [name for name, each in opened.status().triggers.items() if each.has_code]
-        note(f"store {opened.name}: running {len(names)} trigger(s). Ctrl-C stops.")
-        said_s = clock.monotonic_s()
-        while not told.wait(LOOK_S):
-            if clock.monotonic_s() - said_s > TELL_EVERY_S:
-                said_s = clock.monotonic_s()
-                rows = sum(each.rows for each in opened.status().triggers.values())
-                note(f"store {opened.name}: {rows:,} row(s) to do.")
-        note("stopping; what is unfinished is left to the next start.")
+        yield told
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _run_until(opened: Store, told: threading.Event) -> None:
+    names = [name for name, each in opened.status().triggers.items() if each.has_code]
+    note(f"store {opened.name}: running {len(names)} trigger(s). Ctrl-C stops.")
+    said_s = clock.monotonic_s()
+    while not told.wait(LOOK_S):
+        if clock.monotonic_s() - said_s > TELL_EVERY_S:
+            said_s = clock.monotonic_s()
+            rows = sum(each.rows for each in opened.status().triggers.values())
+            note(f"store {opened.name}: {rows:,} row(s) to do.")
+    note("stopping; what is unfinished is left to the next start.")
 
 
 @app.command()
