@@ -16,8 +16,8 @@ from motion.definitions.lookups import Lookup
 from motion.definitions.schema import TableName
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.versions import Label
-from motion.persistence.changes.cascade import folds_of
 from motion.notebook import cell
+from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
 from motion.persistence.layout import Layout
 from motion.persistence.rows import makers, provenance
