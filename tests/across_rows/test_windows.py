@@ -318,6 +318,25 @@ def test_a_window_is_what_a_recompute_gives_after_any_changes(
         store.close()
 
 
+@pytest.mark.parametrize("agg", ["list", "count", "sum"])
+def test_a_row_whose_entity_or_time_is_unset_has_no_window_not_an_empty_one(
+    open_store: OpenStore, agg: Any
+) -> None:
+    def held(n: int, before: Any) -> list[Any]:
+        return [before]
+
+    held.__annotations__["before"] = Annotated[Any, motion.Window("event.n", by="who", agg=agg)]
+    trigger = motion.trigger(on="event.n", sets="event.latest")(held)
+    store = open_store(schemas={"event": Event}, triggers=[trigger])
+    store.set_many("event", [{"id": id, "ts": id, "who": "a", "n": 1} for id in (1, 2)])
+    store.set("event", id=3, ts=3, n=1)
+    store.wait(timeout=60)
+    store.set("event", id=2, who=None)
+    store.wait(timeout=60)
+    empty: Any = [] if agg == "list" else 0
+    assert [row.latest for row in store.rows("event")] == [[empty], None, None]
+
+
 # -- over another table --
 
 

@@ -358,7 +358,7 @@ def _check_combination(spec: TriggerSpec) -> None:
         )
     if spec.inline and not spec.is_fusable:
         refuse(
-            "inline=True needs a plain function of keys that sets keys of its own row: no store, row, when=, page=, "
+            "inline=True needs a plain function of keys that sets keys of its own row: no store, row, lookup, window, when=, page=, "
             "batch=, async, retries, timeout, rate=, memo=, executor=, resources= or state."
         )
     overlap = set(spec.on) & set(spec.sets)

@@ -232,7 +232,7 @@ class Layout:
     # -- windows, as subqueries over the alias w --
 
     def window_value(self, window: Window) -> str:
-        """Return the expression of what a window holds, where the database computes it."""
+        """Return the expression of what a window holds, where the database computes it; unset where the row has none."""
         column = f"w.{quoted(window.name)}"
         if window.agg == "last":
             latest = f"w.{quoted(window.other_order)} DESC, w.id DESC"
@@ -244,7 +244,12 @@ class Layout:
             "min": f"MIN({column})",
             "max": f"MAX({column})",
         }[window.agg]
-        return f"(SELECT {computed} FROM {self.limited_frame(window)})"
+        value = f"(SELECT {computed} FROM {self.limited_frame(window)})"
+        return f"CASE WHEN {self.has_window(window)} THEN {value} END"
+
+    def has_window(self, window: Window) -> str:
+        """Return the condition that a row has a window: it is known whose, and as of when."""
+        return f"r.{quoted(window.own_by)} IS NOT NULL AND r.{quoted(window.own_order)} IS NOT NULL"
 
     def window_fence(self, window: Window) -> str:
         """Return the expression of what changes when a row comes into a window, changes there, or leaves it."""

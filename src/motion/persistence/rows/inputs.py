@@ -92,7 +92,7 @@ class Chain:
 def _decoded(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
     """Return a column as values: of a window's sums and counts, which are numbers, as it is."""
     if aggregate == "list":
-        return [codec.decode_column(values) for values in column]
+        return [None if values is None else codec.decode_column(values) for values in column]
     return column if aggregate in ("count", "sum", "mean") else codec.decode_column(column)
 
 
@@ -179,12 +179,19 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     )
 
 
-def _lists(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[str, Sequence[list[Any]]]:
-    """Return the values that windows hold of which lists are made, by the window's column."""
+def _lists(
+    tx: Transaction, chain: Chain, rows: Sequence[int]
+) -> dict[str, Sequence[list[Any] | None]]:
+    """Return the values that windows hold of which lists are made, by the window's column; None for rows without one."""
     layout = chain.layout
-    found: dict[str, Sequence[list[Any]]] = {}
+    found: dict[str, Sequence[list[Any] | None]] = {}
     for window in (each for each in chain.windows if each.agg not in BY_SQL):
-        held: dict[int, list[Any]] = {row: [] for row in rows}
+        held: dict[int, list[Any]] = {}
+        have = (
+            f"SELECT {layout.row} FROM {layout.base} r WHERE {{}} AND {layout.has_window(window)}"
+        )
+        for part in parts_of(rows):
+            held |= {row: [] for (row,) in tx.execute(have.format(in_ranges(layout.row, part)))}
         place = f"w.{quoted(window.other_order)}, w.id"
         sql = (
             f"SELECT {layout.row}, w.{quoted(window.name)} FROM {layout.base} r "
@@ -194,7 +201,9 @@ def _lists(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[str, Sequ
         for part in parts_of(rows):
             for row, value in tx.execute(sql.format(in_ranges(layout.row, part))):
                 held[row].append(value)
-        found[window.column] = [values[-(window.rows or 0) :] for values in held.values()]
+        found[window.column] = [
+            held[row][-(window.rows or 0) :] if row in held else None for row in rows
+        ]
     return found
 
 

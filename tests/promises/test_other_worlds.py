@@ -1,0 +1,256 @@
+"""P13 and P14 as properties: however runs and writes interleave, what depends on other rows is as if derived from scratch.
+
+`other_worlds` draws lookups, windows and runs that read and write other rows, and what happens to them: writes, deletes,
+rows made again, users' values, workers that are cut off, and all of it inside calls, too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.other_worlds import Beside, Plan, Rule, World, Writer
+from tests.worlds import Clock
+
+STYLES = ("plain", "plain", "batch", "async")
+IDS = {"card": 3, "event": 5}
+numbers = st.integers(0, 6)
+optional_numbers = st.one_of(numbers, numbers, numbers, st.none())
+instants = st.integers(1, 6)
+
+
+# -- plans --
+
+
+def lookups(table: str, events: list[str], cards: list[str]) -> st.SearchStrategy[Beside]:
+    """Draw a lookup for rows of a table, of keys that are derived before."""
+    ways = [("card", f"card.{key}") for key in cards] + [("prev", f"event.{key}") for key in events]
+    if table == "card":
+        ways = [("boss", "card.a")]
+    return st.builds(
+        lambda way, is_optional: Beside(way[1], way[0], is_optional=is_optional),
+        st.sampled_from(ways),
+        st.booleans(),
+    )
+
+
+def windows(keys: list[str], by: Any, *, itself: bool) -> st.SearchStrategy[Beside]:
+    return st.builds(
+        Beside,
+        st.sampled_from([f"event.{key}" for key in keys]),
+        st.just(by),
+        st.sampled_from(["list", "list", "count", "sum", "mean", "min", "max", "last"]),
+        st.sampled_from([None, None, 1, 2, 4]),
+        st.sampled_from([None, None, 1, 2]),
+        st.booleans() if itself else st.just(False),
+        st.booleans(),
+    )
+
+
+@st.composite
+def rules(
+    draw: st.DrawFn,
+    table: str,
+    sets: str,
+    keys: list[str],
+    beside: st.SearchStrategy[Beside],
+    least: int,
+) -> Rule:
+    style = draw(st.sampled_from(STYLES))
+    return Rule(
+        table,
+        sets,
+        tuple(draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2, unique=True))),
+        tuple(draw(st.lists(beside, min_size=least, max_size=2, unique=True))),
+        factor=draw(st.integers(1, 6)),
+        none_at=draw(st.one_of(st.none(), st.none(), numbers)),
+        style=style,
+        inline=draw(st.sampled_from([None, None, True, False])),
+        memo=draw(st.integers(0, 4)) == 0,
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    found: list[Rule] = []
+    cards, events = ["a"], ["n"]
+    if draw(st.booleans()):
+        found.append(draw(rules("card", "d", ["a"], lookups("card", [], []), least=0)))
+        cards.append("d")
+    kept = {}
+    for key in ["kept", "total_of"][: draw(st.sampled_from([0, 0, 1, 2]))]:
+        is_window = key == "total_of"
+        plain = windows(["n"], "card", itself=True) if is_window else lookups("event", ["n"], cards)
+        kept[key] = draw(plain.filter(lambda each: each.agg != "list" and each.agg != "mean"))
+        events.append(key)
+    for i in range(draw(st.integers(1, 3))):
+        beside = st.one_of(lookups("event", events, cards), windows(events, "card", itself=True))
+        found.append(draw(rules("event", f"x{i}", events, beside, least=draw(st.integers(0, 1)))))
+        events.append(f"x{i}")
+    if draw(st.integers(0, 2)) == 0:
+        over = windows(events, ("boss", "event.card"), itself=False)
+        found.append(draw(rules("card", "w", ["a"], over, least=1)))
+    kinds = st.tuples(
+        st.sampled_from(["count", "count", "claim"]), st.sampled_from(["get", "rows"])
+    )
+    drawn = draw(st.lists(kinds, max_size=2, unique=True))
+    writers = tuple(Writer(kind, draw(st.sampled_from(STYLES)), reads) for kind, reads in drawn)
+    return Plan(kept, tuple(found), writers, is_swept=draw(st.integers(0, 2)) == 0)
+
+
+# -- stories --
+
+
+@st.composite
+def values_of(draw: st.DrawFn, table: str) -> dict[str, Any]:
+    own: dict[str, st.SearchStrategy[Any]] = {"ts": instants}
+    if table == "card":
+        own |= {"a": optional_numbers, "boss": st.one_of(st.integers(1, 3), st.none())}
+    else:
+        own |= {
+            "card": st.one_of(st.integers(1, 3), st.integers(1, 2), st.none()),
+            "prev": st.one_of(st.integers(1, 5), st.none()),
+            "n": optional_numbers,
+        }
+    return draw(st.fixed_dictionaries({}, optional=own).filter(bool))
+
+
+@st.composite
+def rows(draw: st.DrawFn, *, is_whole: bool = False) -> tuple[str, int, dict[str, Any]]:
+    """Draw a row of a table; with `is_whole`, one whose time is known, as a row that is new has that of the clock."""
+    table = draw(st.sampled_from(["card", "event", "event"]))
+    values = draw(values_of(table))
+    return (
+        table,
+        draw(st.integers(1, IDS[table])),
+        ({"ts": draw(instants)} if is_whole else {}) | values,
+    )
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> tuple[Any, ...]:
+    table = draw(st.sampled_from(["card", "event"]))
+    ids = draw(st.lists(st.integers(1, IDS[table]), min_size=1, max_size=4, unique=True))
+    return "set_many", table, {id: {"ts": draw(instants), **draw(values_of(table))} for id in ids}
+
+
+def writes(plan: Plan) -> st.SearchStrategy[tuple[Any, ...]]:
+    row, whole = rows(), rows(is_whole=True)
+    ways = [
+        row.map(lambda at: ("set", *at)),
+        row.map(lambda at: ("set", *at)),
+        loads(),
+        row.map(lambda at: ("delete", *at[:2])),
+        whole.map(lambda at: ("remake", *at)),
+    ]
+    own = [rule for rule in plan.rules if rule.can_override]
+    if own:
+        ways.append(
+            st.tuples(
+                st.just("override"), st.sampled_from(own), st.integers(1, 3), optional_numbers
+            )
+        )
+    for kind, op in (("count", "reset"), ("claim", "free")):
+        found = [writer for writer in plan.writers if writer.kind == kind]
+        if found:
+            ways.append(st.tuples(st.just(op), st.sampled_from(found), numbers))
+    return st.one_of(ways)
+
+
+def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    write, workers = writes(plan), st.integers(0, 1)
+    step = st.tuples(st.just("step"), workers)
+    touch = st.tuples(st.just("touch"), st.integers(1, 5), numbers)
+    inside = st.lists(st.one_of(touch, touch, write, step), min_size=1, max_size=3)
+    rules = st.sampled_from([each.name for each in plan.rules])
+    names = st.sampled_from([each.name for each in plan.writers] or [plan.rules[-1].name])
+    hook = st.tuples(st.just("hook"), st.one_of(names, rules), inside)
+    again = st.builds(
+        lambda id, n, card: ("set", "event", id, {"n": n, "card": card}),
+        st.integers(1, 5),
+        numbers,
+        st.integers(1, 3),
+    )
+    cut = st.tuples(st.just("cut"), workers, st.integers(1, 9))
+    others = st.sampled_from([("settle",), ("settle",), ("reopen",)])
+    scene = st.one_of(
+        st.lists(write, min_size=1, max_size=3),
+        st.tuples(hook, again, step, step),
+        st.tuples(hook, again, step, step),
+        st.tuples(hook, hook, again, again, step),
+        st.tuples(write, step),
+        st.tuples(write, cut),
+        st.tuples(others),
+    )
+    story = st.lists(scene, min_size=6, max_size=14)
+    return story.map(lambda scenes: [op for scene in scenes for op in scene])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Plan, list[tuple[Any, ...]]]:
+    plan = draw(plans())
+    made: list[tuple[Any, ...]] = [
+        ("set_many", table, {id: {"ts": draw(instants)} for id in range(1, 1 + count)})
+        for table, count in IDS.items()
+    ]
+    return plan, made + draw(stories(plan))
+
+
+# -- the property --
+
+
+@pytest.fixture(autouse=True, scope="module")
+def time() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        Clock.install(patch)
+        yield
+
+
+MODES = ("tasks", "inline", "itself")
+quick = settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(quick)
+@given(world=worlds())
+def test_p13_p14_what_depends_on_other_rows_is_as_if_derived_from_scratch(
+    mode: str, world: tuple[Plan, list[tuple[Any, ...]]]
+) -> None:
+    play(*world, mode=mode)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mode", MODES)
+@settings(quick, max_examples=1500)
+@given(world=worlds())
+def test_p13_p14_so_it_is_after_thousands_of_stories(
+    mode: str, world: tuple[Plan, list[tuple[Any, ...]]]
+) -> None:
+    play(*world, mode=mode)
+
+
+def play(plan: Plan, story: list[tuple[Any, ...]], *, mode: str = "itself") -> None:
+    """Let a story happen to a store, and hold the store against the model in between and at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(plan, f"sqlite:///{folder}", mode=mode)
+        try:
+            for op in story:
+                world.do(op)
+            world.settle()
+            world.check()
+        except BaseException as exc:
+            exc.add_note(f"play({plan},\n    {story},\n    mode={mode!r})")
+            raise
+        finally:
+            world.close()
