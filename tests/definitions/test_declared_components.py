@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property, partialmethod, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,8 +111,12 @@ def test_a_decorated_method_stays_declared(open_store: OpenStore) -> None:
     assert out_of(open_store, Loud()) == "LOUD A"
 
 
-@pytest.mark.parametrize("kind", [staticmethod, classmethod])
-def test_a_method_without_self_is_refused(open_store: OpenStore, kind: Any) -> None:
+@pytest.mark.parametrize(
+    "kind", [staticmethod, classmethod, property, cached_property, partialmethod]
+)
+def test_a_marked_function_that_is_no_method_is_refused_and_not_left_out(
+    open_store: OpenStore, kind: Any
+) -> None:
     class Static(motion.Component):
         def setup(self) -> Any:
             return 1

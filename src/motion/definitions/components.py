@@ -11,6 +11,7 @@ import logging
 import typing
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cached_property, partialmethod
 from typing import Any, ClassVar
 
 from motion.definitions.binding import bind
@@ -176,15 +177,24 @@ def declared_methods(component: Component, mark: str) -> list[tuple[Callable[...
 def _marked(kind: type, name: str, mark: str) -> Any:
     """Return what was declared of a class's member, None where nothing was, or what it is has nothing to call."""
     held = [vars(each)[name] for each in kind.__mro__ if name in vars(each)]
-    plain = [getattr(each, "__func__", each) for each in held]
+    plain = [_function_in(each) for each in held]
     declared = next((vars(f)[mark] for f in plain if mark in getattr(f, "__dict__", ())), None)
     if declared is None or not callable(plain[0]):
         return None
-    if isinstance(held[0], staticmethod | classmethod):
+    if plain[0] is not held[0]:
         raise TriggerError(
             f"{kind.__name__}.{name} is a {type(held[0]).__name__}, but is called on the component: (self, state, ...)."
         )
     return declared
+
+
+def _function_in(member: Any) -> Any:
+    """Return the function that a class's member is made of, such as a property's; others as they are."""
+    if isinstance(member, staticmethod | classmethod):
+        return member.__func__
+    if isinstance(member, property):
+        return member.fget
+    return member.func if isinstance(member, cached_property | partialmethod) else member
 
 
 def check_name(component: Component) -> None:
