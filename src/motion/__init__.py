@@ -22,6 +22,8 @@ from motion.errors import (
     InvalidValue,
     MissingPackage,
     MotionError,
+    NotAllowed,
+    NotFound,
     QueueFull,
     RowChanged,
     SchemaError,
@@ -40,11 +42,13 @@ from motion.errors import (
     TriggerError,
     UnknownKey,
     UnknownTable,
+    Unreachable,
     UnreadableValue,
     WaitTimeout,
 )
 from motion.history import Run
 from motion.persistence.tasks.growing_texts import Part
+from motion.remote import connect
 from motion.runtime import create_store
 from motion.search.answer import Hit
 from motion.states.process import progress
@@ -83,6 +87,8 @@ __all__ = [
     "Model",
     "ModelStatus",
     "MotionError",
+    "NotAllowed",
+    "NotFound",
     "Part",
     "Pipeline",
     "Plan",
@@ -114,6 +120,7 @@ __all__ = [
     "TriggerError",
     "UnknownKey",
     "UnknownTable",
+    "Unreachable",
     "UnreadableValue",
     "Vector",
     "View",
@@ -121,6 +128,7 @@ __all__ = [
     "Window",
     "after",
     "always",
+    "connect",
     "create_store",
     "cron",
     "deleted",

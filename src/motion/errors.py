@@ -140,6 +140,25 @@ class InvalidArgument(MotionError, ValueError, TypeError):
         return f"{self.argument} takes {self.expected}, but was given {self.given}."
 
 
+class NotFound(MotionError, LookupError):
+    """What a request names is not there."""
+
+
+class NotAllowed(MotionError, PermissionError):
+    """A request is of somebody who may not make it."""
+
+
+class Unreachable(MotionError, ConnectionError):
+    """A server does not answer, or what answers is none of Motion's."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url, self.reason = url, reason
+
+    def __str__(self) -> str:
+        return f"the store at {self.url} cannot be reached: {self.reason}. Is 'motion serve' running there?"
+
+
 class BadRows(MotionError, ValueError):
     """`set_many` met a bad row. Chunks before it are in; the row's own error is the cause."""
 

@@ -86,6 +86,9 @@ GUEST_LIMITS = {
 }
 """Of one who is not trusted: a single value, or a step of a pattern, takes as much as it likes between two looks."""
 
+GUEST_REFUSED_FUNCTIONS = frozenset({"printf", "format"})
+"""What can be told to work for minutes without a look whether to go on."""
+
 GUEST_RESULT_BYTES = 64 * 2**20
 
 CELL_BYTES = 32
@@ -125,6 +128,9 @@ class Limits:
     def _answer(self, action: int, first: Any, second: Any) -> int:
         if action == sqlite3.SQLITE_READ and self._sight is not Sight.ALL:
             return self._seen(str(first).lower(), second)
+        if second in GUEST_REFUSED_FUNCTIONS and self._sight is not Sight.ALL:
+            self.refused = _told(action, first, second)
+            return sqlite3.SQLITE_DENY
         if action in self._allowed and second not in REFUSED_FUNCTIONS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_PRAGMA and _only_asks(first, second):

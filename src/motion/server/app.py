@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motion import clock
+from motion.errors import NotAllowed
 from motion.server import changes, documents, models, operations, problems, rows, session
 from motion.server.access import Role, Tokens
 from motion.server.guard import LOOPBACK, Guard
@@ -39,7 +40,7 @@ def create_app(
     """
     taken, bounds = tokens or Tokens(), limits or Limits()
     if hosts is None and not len(taken):
-        raise problems.NotAllowed(
+        raise NotAllowed(
             "a server without tokens that answers to any name can be called by every page that a browser here opens; "
             "pass tokens=, or hosts= with its names."
         )

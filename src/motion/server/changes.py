@@ -8,26 +8,33 @@ it is kept in memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from motion.definitions import wire
 from motion.definitions.hidden import is_secret
 from motion.definitions.schema import Table
-from motion.errors import InvalidArgument, MotionError, TaskFailed, WaitTimeout, shortened
+from motion.errors import (
+    InvalidArgument,
+    MotionError,
+    NotAllowed,
+    WaitTimeout,
+    shortened,
+)
 from motion.persistence.tasks.growing_texts import Part
 from motion.server import documents as docs
 from motion.server.access import Role
-from motion.server.operations import letter_told
-from motion.server.problems import NotAllowed, answer, told
+from motion.server.operations import Wait, letter_told
+from motion.server.problems import answer, told
 from motion.server.rows import id_of
-from motion.server.serving import Served, hidden, in_thread, json, needs, role, served
+from motion.server.serving import Served, hidden, in_thread, is_first, json, needs, role, served
 from motion.store.change import Change
+from motion.store.streams import Stream
 
 FOREVER_S = 1e7
 
@@ -43,14 +50,6 @@ MOST_IDS = 1_000
 MOST_LETTERS = 100
 
 router = APIRouter(prefix="/v1", tags=["changes"])
-
-
-class Wait(BaseModel):
-    """How long to wait."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    timeout: float = Field(30.0, ge=0)
 
 
 @router.get(
@@ -74,24 +73,10 @@ async def wait(request: Request, change: int, wanted: Wait) -> Response:
     on = served(request)
     found = await in_thread(on.store.change, change)
     seconds = min(wanted.timeout, on.limits.wait_seconds)
-    if not await _done(on, found, seconds):
+    if not await is_first(found.until_done(), on, seconds):
         left = (await in_thread(lambda: found.progress)).remaining
         raise WaitTimeout(f"change {change}", seconds, left)
     return json(await in_thread(progress_told, found, role(request)))
-
-
-async def _done(on: Served, change: Change, seconds: float) -> bool:
-    """Wait for a change's end, the server's, or some seconds; return whether it was the first."""
-    done = asyncio.ensure_future(change.until_done())
-    stopping = asyncio.ensure_future(on.stopping.wait())
-    try:
-        await asyncio.wait({done, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if done.done():
-            await done
-        return done.done()
-    finally:
-        done.cancel()
-        stopping.cancel()
 
 
 @router.post(
@@ -121,12 +106,10 @@ def progress_told(change: Change, to: Role) -> dict[str, Any]:
     "/changes/{change}/events",
     dependencies=[needs(Role.READ)],
     responses={
-        **docs.PROBLEMS,
-        200: {"description": "Events: `row`, or `part`, as they come; `failed`; at last `end`.",
-              "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **docs.events("Events: `row`, or `part`, as they come; `failed`; at last `end`."),
         204: {"description": "It has ended, and all was sent."},
     },
-)  # fmt: skip
+)
 async def events(
     request: Request,
     change: int,
@@ -136,6 +119,9 @@ async def events(
     parts: Annotated[
         bool, Query(description="give the text of the key in parts, as it grows")
     ] = False,
+    timeout: Annotated[
+        float, Query(gt=0, le=FOREVER_S, description="seconds to wait for the next, then `broken`")
+    ] = FOREVER_S,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Send what comes of a change, each row once, when a key is set on it; end when its work is done."""
@@ -156,7 +142,8 @@ async def events(
         busy = answer(503, "TooManyStreams", "too many streams are open; try again soon.")
         busy.headers["retry-after"] = "1"
         return busy
-    sent = _events(on, of, found, key, parts, after, request)
+    wanted = Wanted(of, found, key, parts, timeout, after)
+    sent = _events(on, wanted, request)
     return EventSourceResponse(sent, ping=PING_S, headers={"cache-control": "no-store"})
 
 
@@ -172,47 +159,62 @@ def resumed(last_event_id: str | None) -> tuple[int | None, bool]:
     return int(number), word == ENDED
 
 
-async def _events(
-    on: Served,
-    table: Table,
-    change: Change,
-    key: str,
-    parts: bool,
-    after: int | None,
-    request: Request,
-) -> AsyncIterator[ServerSentEvent]:
+@dataclass(frozen=True)
+class Wanted:
+    """What a stream is to give."""
+
+    table: Table
+    change: Change
+    key: str
+    parts: bool
+    timeout: float
+    after: int | None
+
+    def stream(self) -> Stream:
+        return self.change.stream(
+            self.key, parts=self.parts, timeout=self.timeout, raise_errors=False, after=self.after
+        )
+
+
+async def _events(on: Served, wanted: Wanted, request: Request) -> AsyncIterator[ServerSentEvent]:
+    to = role(request)
     on.streams += 1
-    stopping = asyncio.ensure_future(on.stopping.wait())
-    sent = after
     try:
         yield ServerSentEvent(retry=RETRY_MS, comment="motion")
-        stream = change.stream(key, parts=parts, timeout=FOREVER_S, raise_errors=False, after=after)
-        while True:
-            coming = asyncio.ensure_future(anext(stream, None))
-            await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                with suppress(asyncio.CancelledError):
-                    await coming
-                return  # the client asks again, and whoever serves then goes on from there
-            given = await coming
-            if given is None:
-                break
-            number = None if parts or stream.given_to == sent else stream.given_to
-            sent = stream.given_to
-            yield event_of(table, given, number, request)
-        for letter in (await in_thread(lambda: change.errors))[:MOST_LETTERS]:
-            yield _event("failed", letter_told(letter, role(request)))
-        failed = (await in_thread(lambda: change.progress)).failed
-        ended = f"{stream.given_to or change.key}.{ENDED}"
-        yield _event(ENDED, {"change": change.key, "failed": failed}, ended)
-    except TaskFailed as exc:
-        yield _event("failed", told(exc, role(request)))
+        stream, sent = wanted.stream(), wanted.after
+        async with aclosing(_until_stopped(stream, on)) as coming:
+            async for given in coming:
+                number = None if wanted.parts or stream.given_to == sent else stream.given_to
+                sent = stream.given_to
+                yield event_of(wanted.table, given, number, request)
+        if on.stopping.is_set():
+            return  # the client asks again, and whoever serves then goes on from there
+        for letter in (await in_thread(lambda: wanted.change.errors))[:MOST_LETTERS]:
+            yield _event("failed", letter_told(letter, to))
+        failed = (await in_thread(lambda: wanted.change.progress)).failed
+        ended = f"{stream.given_to or wanted.change.key}.{ENDED}"
+        yield _event(ENDED, {"change": wanted.change.key, "failed": failed}, ended)
     except MotionError as exc:
-        yield _event("broken", told(exc, role(request)))
+        yield _event("broken", told(exc, to))
     finally:
         on.streams -= 1
-        stopping.cancel()
+
+
+async def _until_stopped(stream: Stream, on: Served) -> AsyncGenerator[Any, None]:
+    """Give what a stream gives, until its end or the server's."""
+    stopping = asyncio.ensure_future(on.stopping.wait())
+    coming: asyncio.Future[Any] | None = None
+    try:
+        while not on.stopping.is_set():
+            coming = asyncio.ensure_future(anext(stream, None))
+            await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done() or (given := await coming) is None:
+                return
+            yield given
+    finally:
+        for each in (stopping, coming):
+            if each is not None and not each.done():
+                each.cancel()
 
 
 def event_of(table: Table, given: Any, number: int | None, request: Request) -> ServerSentEvent:

@@ -98,6 +98,52 @@ TABLE = {
     },
 }
 
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+    },
+}
+WRITES = {
+    "type": "object",
+    "required": ["writes"],
+    "additionalProperties": False,
+    "properties": {
+        "writes": {
+            "type": "array",
+            "items": {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "required": ["set", "values"],
+                        "additionalProperties": False,
+                        "properties": {"set": {"type": "string"}, "values": ROW},
+                    },
+                    {
+                        "type": "object",
+                        "required": ["delete", "id"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "delete": {"type": "string"},
+                            "id": {"type": ["integer", "string"]},
+                        },
+                    },
+                ]
+            },
+        }
+    },
+}
+WRITES_EXAMPLE = {
+    "writes": [{"set": "query", "values": {"query": "red dress"}}, {"delete": "query", "id": 7}]
+}
+WRITTEN = {
+    "type": "object",
+    "required": ["writes"],
+    "properties": {"writes": {"type": "integer"}},
+}
 ANYTHING = {"type": "object", "additionalProperties": True}
 
 LIST = {"type": "array", "items": ANYTHING}
@@ -110,6 +156,12 @@ def answers(
     content: dict[str, Any] = {"application/json": {"schema": dict(schema)}}
     if arrow:
         content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
+    return {**PROBLEMS, 200: {"description": told, "content": content}}
+
+
+def events(told: str) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of the answers of a route of events."""
+    content = {"text/event-stream": {"itemSchema": EVENT}}
     return {**PROBLEMS, 200: {"description": told, "content": content}}
 
 

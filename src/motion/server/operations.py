@@ -8,18 +8,21 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from motion import clock
 from motion.definitions import wire
+from motion.definitions.codecs import INT64_MAX
 from motion.definitions.tasks import DeadLetter
-from motion.errors import MotionError
+from motion.errors import MotionError, WaitTimeout
 from motion.server import documents as docs
 from motion.server.access import Role
 from motion.server.metrics import CONTENT_TYPE, written
 from motion.server.problems import answer, failure_told
 from motion.server.rows import change_told
-from motion.server.serving import Served, in_thread, json, needs, role, served
+from motion.server.serving import Served, in_thread, is_first, json, needs, role, served
+from motion.store.progress import has_work, work_left
 
 STATUS_EVERY_S = 1.0
 
@@ -34,6 +37,25 @@ class Trigger(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     trigger: str | None = None
+
+
+class Retry(BaseModel):
+    """Which rows: all of a trigger, those of some tasks, as `/v1/errors` gives them, or all there are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trigger: str | None = None
+    tasks: list[Annotated[int, Field(ge=0, le=INT64_MAX)]] | None = Field(
+        None, max_length=MOST_LETTERS
+    )
+
+
+class Wait(BaseModel):
+    """How long to wait."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeout: float = Field(30.0, ge=0)
 
 
 class Backfill(BaseModel):
@@ -93,12 +115,8 @@ async def status(request: Request) -> Response:
 @router.get(
     "/v1/status/events",
     dependencies=[needs(Role.READ)],
-    responses={
-        **docs.PROBLEMS,
-        200: {"description": "An event `status` now, and whenever it is another.",
-              "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-    },
-)  # fmt: skip
+    responses=docs.events("An event `status` now, and whenever it is another."),
+)
 async def status_events(request: Request) -> Response:
     """Send the status whenever it is another, at most once a second: it is asked once for all who listen."""
     on = served(request)
@@ -155,6 +173,29 @@ class StatusFeed:
             self._changed.notify_all()
 
 
+@router.get("/v1/pipeline", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
+async def pipeline(request: Request) -> Response:
+    """Say what the store is made of, and what feeds what."""
+    return json(asdict(await in_thread(served(request).store.pipeline)))
+
+
+@router.post("/v1/wait", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
+async def wait(request: Request, wanted: Wait) -> Response:
+    """Wait until no work is left; answered with 408 where it is not in time, and goes on."""
+    on = served(request)
+    seconds = min(wanted.timeout, on.limits.wait_seconds)
+    database, due_ms = on.store._database, clock.now_ms()
+    idle = database.awaiting.until(lambda tx: not has_work(tx, due_ms))
+    if not await is_first(idle, on, seconds):
+        raise WaitTimeout(f"store {on.store.name!r}", seconds, await in_thread(_left, on, due_ms))
+    return json({"remaining": 0})
+
+
+def _left(on: Served, due_ms: int) -> int:
+    with on.store._database.backend.read() as tx:
+        return work_left(tx, due_ms)
+
+
 # -- failures --
 
 
@@ -163,26 +204,37 @@ async def errors(
     request: Request,
     trigger: str | None = None,
     limit: Annotated[int, Query(ge=0, le=MOST_LETTERS)] = 100,
+    after: Annotated[
+        int | None, Query(ge=0, le=INT64_MAX, description="go on behind this one's task")
+    ] = None,
 ) -> Response:
-    """List the rows that triggers gave up on. Tracebacks and inputs are for admins."""
-    found = await in_thread(served(request).store.errors, trigger)
-    letters = [letter_told(each, role(request)) for each in found[:limit]]
-    return json({"errors": letters, "count": len(found)})
+    """List the rows that triggers gave up on, in the order of their tasks. Tracebacks and inputs are for admins."""
+    last = None if after is None else letter_of(after)
+    found = await in_thread(served(request).store.errors, trigger, limit=limit, after=last)
+    return json({"errors": [letter_told(each, role(request)) for each in found]})
+
+
+def letter_of(task: int) -> DeadLetter:
+    """Return what stands for a dead letter that is known by its task."""
+    return DeadLetter(task, "", "", "", 0, "", "")
 
 
 def letter_told(letter: DeadLetter, to: Role) -> dict[str, Any]:
     """Return of a row that was given up what somebody is told."""
     found = {
         "task": letter.task, "trigger": letter.trigger, "table": letter.table, "row": letter.row,
-        "attempts": letter.attempts, "error": failure_told(letter.error, to),
+        "attempts": letter.attempts, "error": failure_told(letter.error, to), "at": letter.at, "change": letter.change,
     }  # fmt: skip
     return {**found, "inputs": letter.inputs} if to is Role.ADMIN else found
 
 
 @router.post("/v1/retry", dependencies=[needs(Role.WRITE)], responses=docs.answers(docs.ANYTHING))
-async def retry(request: Request, wanted: Trigger) -> Response:
-    """Try the rows again that triggers gave up on."""
-    return json({"rows": await in_thread(served(request).store.retry, wanted.trigger)})
+async def retry(request: Request, wanted: Retry) -> Response:
+    """Try rows again that triggers gave up on, with the same inputs."""
+    what: Any = wanted.trigger
+    if wanted.tasks is not None:
+        what = [letter_of(each) for each in wanted.tasks]
+    return json({"rows": await in_thread(served(request).store.retry, what)})
 
 
 @router.post("/v1/drop", dependencies=[needs(Role.ADMIN)], responses=docs.answers(docs.ANYTHING))

@@ -18,21 +18,13 @@ from motion.server.access import Role
 logger = logging.getLogger(__name__)
 
 STATUSES: Mapping[type[Exception], int] = {
-    errors.UnknownTable: 404, errors.UnknownVersion: 404, errors.RowChanged: 409, errors.StateError: 409,
+    errors.NotFound: 404, errors.NotAllowed: 403, errors.UnknownTable: 404, errors.UnknownVersion: 404, errors.RowChanged: 409, errors.StateError: 409,
     errors.QueueFull: 503, errors.StoreClosed: 503, errors.StoreUnavailable: 503, errors.SqlTimeout: 408,
     errors.WaitTimeout: 408, errors.MissingPackage: 501, errors.MotionError: 400,
 }  # fmt: skip
 
 KEPT_INSIDE = (errors.StoreUnavailable, errors.StoreForked, errors.StoreNameTaken)
 """Errors whose texts name paths."""
-
-
-class NotFound(errors.MotionError, LookupError):
-    """What a request names is not there."""
-
-
-class NotAllowed(errors.MotionError, PermissionError):
-    """A request is of somebody who may not make it."""
 
 
 def status_of(error: Exception) -> int:
@@ -80,8 +72,6 @@ def answer(status: int, kind: str, message: str, **more: Any) -> Response:
 def install(app: FastAPI) -> None:
     """Let an app answer errors so."""
     app.add_exception_handler(errors.MotionError, _motion_error)
-    app.add_exception_handler(NotFound, _not_found)
-    app.add_exception_handler(NotAllowed, _not_allowed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
 
@@ -96,14 +86,6 @@ def _motion_error(request: Request, error: Exception) -> Response:
         logger.error("a request met: %s", error)
     body = wire.encoded({"error": told(error, _role(request))})
     return Response(body, status_of(error), media_type="application/json")
-
-
-def _not_found(_: Request, error: Exception) -> Response:
-    return answer(404, "NotFound", str(error))
-
-
-def _not_allowed(_: Request, error: Exception) -> Response:
-    return answer(403, "NotAllowed", str(error))
 
 
 def _http_error(_: Request, error: Exception) -> Response:

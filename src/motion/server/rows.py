@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -14,12 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from motion.definitions import wire
 from motion.definitions.hidden import is_secret
 from motion.definitions.schema import Key, Table
-from motion.errors import InvalidArgument, SqlError, shortened
+from motion.errors import InvalidArgument, NotAllowed, NotFound, SqlError, shortened
 from motion.persistence.rows import asking
 from motion.server import documents as docs
 from motion.server.access import Role
 from motion.server.media import media_of
-from motion.server.problems import NotAllowed, NotFound
 from motion.server.serving import (
     ARROW,
     JSON,
@@ -92,6 +91,14 @@ def key_told(table: Table, key: Key, hides_secrets: bool) -> dict[str, Any]:
         "is_array": key.is_array, "dim": key.dim, "metric": key.metric if key.dim else None,
         "is_hidden": hides_secrets and is_secret(key.name), "json": wire.schema_of(key),
     }  # fmt: skip
+
+
+@router.get(
+    "/tables/{table}/count", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING)
+)
+async def count(request: Request, table: str) -> Response:
+    """Say about how many rows a table has, at once."""
+    return json((await in_thread(served(request).store.row_count, table))._asdict())
 
 
 # -- one row --
@@ -362,6 +369,40 @@ def _each(table: Table, given: Iterable[Mapping[str, Any]]) -> Iterator[dict[str
         yield wire.values_of(table, row)
 
 
+@router.post(
+    "/transaction",
+    dependencies=[needs(Role.WRITE)],
+    responses=docs.answers(docs.WRITTEN),
+    openapi_extra=docs.takes(docs.WRITES, example=docs.WRITES_EXAMPLE),
+)
+async def transaction(request: Request) -> Response:
+    """Make several writes, of one table or several, whole or not at all."""
+    on = served(request)
+    given = await body_of(request)
+    if not isinstance(given, dict) or not isinstance(given.get("writes"), list) or len(given) != 1:
+        raise InvalidArgument("body", shortened(given), 'an object with "writes", a list')
+    await in_thread(_write_all, on, given["writes"])
+    return json({"writes": len(given["writes"])})
+
+
+def _write_all(on: Served, writes: Sequence[Any]) -> None:
+    with on.store.transaction() as tx:
+        for each in writes:
+            if isinstance(each, dict) and set(each) == {"set", "values"}:
+                of = on.table(each["set"])
+                if not isinstance(each["values"], dict):
+                    raise InvalidArgument(
+                        "values", shortened(each["values"]), "a JSON object of keys"
+                    )
+                tx.set(of.name, **wire.values_of(of, each["values"]))
+            elif isinstance(each, dict) and set(each) == {"delete", "id"}:
+                of = on.table(each["delete"])
+                tx.delete(of.name, each["id"])
+            else:
+                wanted = '{"set": table, "values": {...}} or {"delete": table, "id": ...}'
+                raise InvalidArgument("writes", shortened(each), wanted)
+
+
 # -- searching --
 
 
@@ -445,6 +486,7 @@ def explanation_told(found: Any, hides_secrets: bool) -> dict[str, Any]:
         "has_changed": found.has_changed, "version": found.version, "change": found.change, "at": found.at,
         "seconds": found.seconds, "labels": [label_told(each) for each in found.labels],
         "inputs": [explanation_told(each, hides_secrets) for each in found.inputs],
+        "effects": [asdict(each) for each in found.effects],
     }  # fmt: skip
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from motion.errors import InvalidArgument, StoreUnavailable
+from motion.errors import InvalidArgument, NotAllowed, StoreUnavailable
 from motion.server.access import Tokens
 from motion.server.app import create_app
 from motion.server.guard import LOOPBACK
 from motion.server.limits import Limits
-from motion.server.problems import NotAllowed
 from motion.store.store import Store
 
+BACKLOG = 2_048
 GRACE_S = 5
 """How long requests under way may take when the server is told to stop."""
 
@@ -132,6 +132,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(BACKLOG)  # from now on who comes waits, and is not refused
     except OSError as exc:
         found.close()
         raise StoreUnavailable(

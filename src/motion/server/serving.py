@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,10 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from motion.definitions import wire
 from motion.definitions.hidden import is_secret
 from motion.definitions.schema import Table
-from motion.errors import InvalidArgument, shortened
+from motion.errors import InvalidArgument, NotAllowed, shortened
 from motion.server.access import Role
 from motion.server.limits import Limits
-from motion.server.problems import NotAllowed
 from motion.store.store import Store
 
 T = TypeVar("T")
@@ -75,6 +74,20 @@ def hidden(request: Request) -> Callable[[str], bool] | None:
 
 async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
     return await run_in_threadpool(function, *args, **options)
+
+
+async def is_first(waiting: Coroutine[Any, Any, None], on: Served, seconds: float) -> bool:
+    """Wait for something, for the server's end, or some seconds; return whether it was the first that came."""
+    coming = asyncio.ensure_future(waiting)
+    stopping = asyncio.ensure_future(on.stopping.wait())
+    try:
+        await asyncio.wait({coming, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            await coming
+        return coming.done()
+    finally:
+        coming.cancel()
+        stopping.cancel()
 
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

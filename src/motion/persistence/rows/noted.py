@@ -46,10 +46,17 @@ def noted_table(tx: Transaction, name: str) -> Table | None:
     found = tx.execute("SELECT signature FROM motion_tables WHERE name = ?", (name,)).fetchone()
     if found is None:
         return None
-    signature = msgspec.json.decode(found[0], type=dict[str, str])
+    return table_of_signature(
+        name, msgspec.json.decode(found[0], type=dict[str, str]), _said(tx, name)
+    )
+
+
+def table_of_signature(
+    name: str, signature: Mapping[str, str], said: Mapping[str, Declared]
+) -> Table | None:
+    """Return a table as `Table.signature` and what is said beside it tell; None where these cannot be told."""
     if any(keyword.iskeyword(key) for key in signature):
         return None
-    said = _said(tx, name)
     try:
         fields = [
             (key, _kind(noted, said.get(key, Declared()))) for key, noted in signature.items()

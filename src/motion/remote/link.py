@@ -1,0 +1,103 @@
+"""The link to a server: requests, and answers that tell of errors as the errors that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import msgspec
+
+from motion import errors
+from motion.definitions import wire
+from motion.errors import MotionError, NotAllowed, NotFound, TaskFailed, Unreachable
+
+JSON = "application/json"
+CONNECTED_AGAIN = 2
+"""How often a connection that cannot be made is tried again: nothing was sent by then."""
+
+
+class Link:
+    """A connection to one server. Thread-safe."""
+
+    def __init__(self, url: str, token: str | None, timeout: float) -> None:
+        self.url = url.rstrip("/")
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        transport = httpx.HTTPTransport(retries=CONNECTED_AGAIN)
+        self.http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=timeout, transport=transport
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Return the JSON that a path answers with; parameters that are None are left out."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: Any = None, **params: Any) -> Any:
+        return self.request("POST", path, body=body, params=params)
+
+    def request(
+        self, method: str, path: str, *, body: Any = None, params: Mapping[str, Any] | None = None
+    ) -> Any:
+        content = None if body is None else wire.encoded(body)
+        answer = self.send(method, path, content, JSON, params=params)
+        return msgspec.json.decode(answer.content)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: Any,
+        kind: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        accept: str = JSON,
+    ) -> httpx.Response:
+        """Send a request, and return its answer, or raise what it tells."""
+        headers = {"accept": accept} | ({} if content is None else {"content-type": kind})
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        with self.reached():
+            answer = self.http.request(method, path, content=content, params=given, headers=headers)
+        check(answer, self.url)
+        return answer
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Raise what keeps a server from being reached as an error of ours."""
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL) as exc:
+            raise Unreachable(self.url, str(exc) or type(exc).__name__) from exc
+        except RuntimeError as exc:
+            if not self.http.is_closed:
+                raise
+            raise errors.StoreClosed(self.url) from exc
+
+
+def check(answer: httpx.Response, url: str) -> None:
+    """Raise the error that an answer tells, if it does."""
+    if answer.is_success:
+        return
+    try:
+        error = error_of(msgspec.json.decode(answer.read())["error"], answer.status_code)
+    except (msgspec.DecodeError, KeyError, TypeError) as exc:
+        raise Unreachable(url, f"it answered {answer.status_code}, and no store's") from exc
+    raise error
+
+
+def error_of(told: Mapping[str, Any], status: int = 400) -> MotionError:
+    """Return the error that a server told of."""
+    kind, message, facts = told["type"], told["message"], told.get("facts")
+    if kind == "TaskFailed":
+        return TaskFailed(
+            *(told[name] for name in ("trigger", "table", "row", "attempts", "error"))
+        )
+    known = getattr(errors, kind, None)
+    if isinstance(known, type) and issubclass(known, MotionError) and facts is not None:
+        try:
+            return known(*facts)
+        except TypeError:  # of another version, which has other facts
+            pass
+    if status in (401, 403):
+        return NotAllowed(message)
+    return NotFound(message) if status == 404 else MotionError(message)
