@@ -7,7 +7,7 @@ from motion.definitions.fits import always, fit, if_better, manual
 from motion.definitions.folding import fold
 from motion.definitions.lookups import Lookup
 from motion.definitions.schedules import Schedule, cron, every
-from motion.definitions.schema import Index, Vector
+from motion.definitions.schema import Index, Ref, Vector
 from motion.definitions.schema import KeyOptions as Key
 from motion.definitions.specs import Failed, Resources
 from motion.definitions.tasks import DeadLetter
@@ -55,6 +55,7 @@ from motion.states.process import progress
 from motion.store.backfill import Plan
 from motion.store.change import Change, RejectedRow
 from motion.store.explain import Effect, Explanation
+from motion.store.forget import Forgotten
 from motion.store.model import Model
 from motion.store.model_status import FitStatus, ModelStatus
 from motion.store.pipeline import Edge, Pipeline, RowCount
@@ -76,6 +77,7 @@ __all__ = [
     "Failed",
     "FitStatus",
     "FolderNotEmpty",
+    "Forgotten",
     "Hit",
     "Index",
     "InvalidArgument",
@@ -95,6 +97,7 @@ __all__ = [
     "Progress",
     "QueueFull",
     "Recent",
+    "Ref",
     "RejectedRow",
     "Resources",
     "RowChanged",

@@ -37,6 +37,10 @@ POINTS: Mapping[str, str] = {
     "task.taken": "the tasks of a process that ended are given back",
     "item.written": "an item of a generator is written and not committed",
     "item.committed": "an item of a generator is committed, and more are to come",
+    # forgetting
+    "forget.erased": "rows are erased and nothing is committed",
+    "forget.noted": "rows are erased, and what they left in free space is there",
+    "forget.rewritten": "the file is rewritten, and its log is as it was",
     # a state version's life
     "state.drafted": "a state's file is written under another name",
     "state.saved": "a state's file is there, and no version names it",

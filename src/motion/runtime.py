@@ -51,6 +51,7 @@ from motion.persistence.changes.operations import Operation
 from motion.persistence.database import Database
 from motion.states.lifecycle import Fitter
 from motion.store.backpressure import QUEUE_LIMIT, QueueLimit
+from motion.store.forget import resume
 from motion.store.store import Engine, Store
 from motion.vectors.choice import make_index
 
@@ -334,6 +335,7 @@ def _engine(
 
     limit = QueueLimit(database, wanted.queue_limit)
     engine = Engine(database, running.start, stop, inlined, limit)
+    resume(database)
     if database.code.is_any:  # others may write what only this process can run
         running.start()
     return engine

@@ -172,6 +172,10 @@ def delete_one(store: motion.Store) -> None:
     store.delete("doc", 3)
 
 
+def forget_one(store: motion.Store) -> None:
+    store.forget("doc", 5)
+
+
 def load_and_prune(store: motion.Store) -> None:
     store.wait(timeout=60)
     store.set_many("doc", [{"id": 11, "text": "t2"}, {"id": 35, "text": "t1"}], prune="text")
@@ -295,6 +299,7 @@ STORIES = {
             change_several,
             set_in_a_crowd,
             delete_one,
+            forget_one,
             load_and_prune,
             override,
             backfill,

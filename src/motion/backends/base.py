@@ -135,6 +135,10 @@ class Backend(Protocol):
     def tell(self) -> None:
         """Tell those who wait for a change, here and in other processes, of what was not written durably."""
 
+    def rewrite(self, timeout_s: float) -> bool:
+        """Write the database anew, so that no byte of what was deleted is left in it or in its log; return False where
+        readers have kept the log from being cut for so long."""
+
     def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
         """Write a consistent copy of the database to a folder, as of one moment, while others go on writing; return
         what `mend`, which may still change the copy, returned."""

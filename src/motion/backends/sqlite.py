@@ -321,6 +321,20 @@ class SqliteBackend:
     def _connect_to_query(self) -> _Connection:
         return self._connect_to_read(detect_types=sqlite3.PARSE_DECLTYPES)
 
+    def rewrite(self, timeout_s: float) -> bool:
+        deadline_s = clock.monotonic_s() + timeout_s
+        with self._errors_named(), closing(self._connect("FULL")) as connection:
+            connection.execute("PRAGMA temp_store = FILE")  # it may be larger than the memory
+            with self._writing:
+                self.check_open()
+                connection.execute("VACUUM")
+            reach("forget.rewritten")
+            connection.execute("PRAGMA busy_timeout = 0")
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if clock.monotonic_s() >= deadline_s or self._closing.wait(BUSY_PAUSE_S):
+                    return False
+        return True
+
     def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
         """Copied in one step, under one snapshot: writers go on into the log meanwhile, and none makes it start again."""
         with self._errors_named(), closing(sqlite3.connect(folder / FILE)) as target:

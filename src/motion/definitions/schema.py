@@ -68,6 +68,25 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Ref:
+    """`Annotated[int, motion.Ref("card")]`: the key holds the id of a row of that table.
+
+    Args:
+        table: its name or its schema class.
+        delete: the row goes with the one that it names, in whichever way that goes.
+    """
+
+    table: str | type
+    delete: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.table, str | type):
+            raise SchemaError(
+                f"motion.Ref takes a table's name or its schema class, not {self.table!r}."
+            )
+
+
+@dataclass(frozen=True)
 class Vector:
     """`Annotated[np.ndarray, motion.Vector(512)]`: float32 vectors of one length.
 
@@ -138,6 +157,7 @@ class Key:
     make_default: Callable[[], Any] | None = None
     lookup: Lookup | None = None
     window: Window | None = None
+    ref: Ref | None = None
 
     def encode(self, value: Any) -> Stored:
         """Return the stored form of `value` (None stays None).
@@ -312,6 +332,29 @@ class Tables:
                     f"table {name!r} has the name by which SQL reads what {name.removesuffix(STORED)!r} stores; "
                     f"give it another."
                 )
+        for table in self:
+            for key in table.keys.values():
+                self._check_ref(key)
+
+    def _check_ref(self, key: Key) -> None:
+        """Raise `SchemaError` where a key cannot hold the id of the rows that it is to name."""
+        if key.ref is None:
+            return
+        own_id = self.get(key.ref.table).keys["id"]
+        if key.name == "id" or key.is_page or key.codec.sql_type != own_id.codec.sql_type:
+            raise SchemaError(
+                f"table {key.table!r}, key {key.name!r}: motion.Ref names a row of {own_id.table!r}, whose id is "
+                f"{own_id.codec.expected}, by a key that is no part of a primary key; this one is {key.codec.expected}."
+            )
+
+    def refs_to(self, table: str) -> list[Key]:
+        """Return the keys of other rows, which go with the row of a table that they name."""
+        keys = (key for each in self if not each.is_event for key in each.keys.values())
+        return [
+            key
+            for key in keys
+            if key.ref and key.ref.delete and self.get(key.ref.table).name == table
+        ]
 
     def __iter__(self) -> typing.Iterator[Table]:
         return iter(self._by_name.values())
@@ -518,6 +561,7 @@ def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
         dim=vector.dim if vector else None,
         lookup=beside(hint, Lookup),
         window=beside(hint, Window),
+        ref=beside(hint, Ref),
         level=options.level,
         make_default=_default_of(field),
     )

@@ -12,6 +12,10 @@ from motion.notebook import table_of
 Status = Literal["candidate", "live", "retired", "refused", "failed"]
 
 
+UNSAID = ("lacking", "forgotten", "is_left_out")
+"""Of what is noted of a version: what stands beside its metrics, and not among them."""
+
+
 @dataclass(frozen=True)
 class StateVersion:
     """One version of a component's state.
@@ -32,6 +36,7 @@ class StateVersion:
         live_from: when it was made live last, at most 100 ms early (10 s, an hour later); None: it never was, or it
             was before a rollback went further back than to it.
         live_until: when it was retired last; None while it is live.
+        forgotten: from how many labels it learned that have been forgotten since.
         lacking: how many rows it went live without outputs for, as it fails on them: of those that had none before
             either, and after a rollback of any.
     """
@@ -48,6 +53,7 @@ class StateVersion:
     reason: str | None = None
     traceback: str | None = None
     lacking: int = 0
+    forgotten: int = 0
     live_from: datetime | None = None
     live_until: datetime | None = None
 
@@ -74,12 +80,13 @@ class StateVersion:
     @staticmethod
     def of(figures: Mapping[str, float], notes: Mapping[str, Any], **facts: Any) -> StateVersion:
         """Return a version with its figures and what is said of it beside them."""
-        said = {name: each for name, each in notes.items() if name != "lacking"}
+        said = {name: each for name, each in notes.items() if name not in UNSAID}
         return StateVersion(
             metrics={**said, **figures},
             reason=notes.get("reason"),
             traceback=notes.get("traceback"),
             lacking=notes.get("lacking", 0),
+            forgotten=notes.get("forgotten", 0),
             **facts,
         )
 

@@ -39,7 +39,7 @@ from motion.persistence.database import Database
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.inputs import Inputs, read_fences
 from motion.persistence.rows.reading import rows_by_number
-from motion.persistence.tasks import memos
+from motion.persistence.tasks import leases, memos
 from motion.persistence.tasks.growing_texts import Grows
 from motion.tracebacks import text_of
 from motion.views.run import CURRENT
@@ -276,8 +276,10 @@ class Runs:
                 if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
                     return  # superseded meanwhile: the commit at the run's end drops the rest
                 cause = cause_of(row, next_number(tx))
-                if cause is None:
+                if cause is None or cause.task is None:
                     return
+                if not leases.is_held(tx, cause.task, claim.tasks.of(row).claim):
+                    return  # its run is void, and others make these pages
                 source = Source(row, inputs.names[i], inputs.on_numbers[i])
                 if page == 0:
                     written = replace_pages(

@@ -62,6 +62,7 @@ def open_catalog(
         _store_graph(tx, graph)
     else:
         graph = _with(tx, read_graph(tx, tables), of_schemas)
+    _note_refs(tx, tables)
     for table in graph.tables:
         if table.is_event:
             open_own_table(tx, Layout(table, graph))
@@ -70,6 +71,16 @@ def open_catalog(
             open_table(tx, layout, stored.get(table.name))
             check_stored_ids(tx, layout)
     return graph
+
+
+def _note_refs(tx: Transaction, tables: Tables) -> None:
+    """Note which keys name rows that their own rows go with, for processes without these tables."""
+    for table in tables:
+        tx.execute("DELETE FROM motion_refs WHERE name = ?", (table.name,))
+        for key in table.keys.values():
+            if key.ref and key.ref.delete:
+                sql = "INSERT INTO motion_refs (name, key, target) VALUES (?, ?, ?)"
+                tx.execute(sql, (table.name, key.name, tables.get(key.ref.table).name))
 
 
 def _with(tx: Transaction, graph: Graph, specs: Sequence[TriggerSpec]) -> Graph:

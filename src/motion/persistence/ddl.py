@@ -181,6 +181,14 @@ CREATE TABLE IF NOT EXISTS motion_left_out (  -- rows that folds have given up; 
     number INTEGER PRIMARY KEY, trigger TEXT NOT NULL, entity INTEGER NOT NULL, row INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS motion_left_out_row ON motion_left_out (trigger, entity, row);
+CREATE TABLE IF NOT EXISTS motion_refs (  -- keys that name rows of a table with which their own rows go
+    name TEXT NOT NULL, key TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY (name, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS motion_forgets (  -- what was forgotten: numbers, and nothing of the rows themselves
+    change INTEGER PRIMARY KEY,                   -- whose cascade is to be done before the file is rewritten
+    at_ms INTEGER NOT NULL, told TEXT NOT NULL,   -- JSON
+    is_done INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE IF NOT EXISTS motion_rates (  -- of a trigger with a rate: when its next call may begin, in milliseconds since the epoch
     trigger TEXT PRIMARY KEY, next_ms REAL NOT NULL
 );

@@ -448,7 +448,7 @@ class Layout:
         statements = [
             f"CREATE INDEX {quoted(self._index_name(key.name))} ON {self.base} ({quoted(key.name)})"
             for key in self.table.keys.values()
-            if (key.is_indexed or key.name in looks_up)
+            if (key.is_indexed or key.name in looks_up or (key.ref and key.ref.delete))
             and key.name not in self.versioned
             and self._index_name(key.name) not in present
             and f"motion_index_{self.table.name}_{key.name}" not in present

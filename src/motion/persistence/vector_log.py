@@ -20,3 +20,12 @@ def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
     last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
     if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
         tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))
+
+
+def begin_anew(tx: Transaction) -> None:
+    """Empty the log behind a gap, so that all indexes, in whichever process, are made again from the rows."""
+    for _ in range(2):
+        tx.execute("INSERT INTO motion_vector_log (key, slot) VALUES ('', 0)")
+    tx.execute(
+        "DELETE FROM motion_vector_log WHERE entry < (SELECT MAX(entry) FROM motion_vector_log)"
+    )

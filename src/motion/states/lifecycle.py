@@ -20,6 +20,7 @@ from motion.background.loops import Rounds, going_on
 from motion.background.owners import Owner
 from motion.definitions.components import setup_fingerprint
 from motion.definitions.fits import Fit, FitSpec
+from motion.errors import StateError
 from motion.executors.base import Executor
 from motion.faults import reach
 from motion.persistence.database import Database
@@ -28,7 +29,7 @@ from motion.persistence.states import asked, files, format, labels, versions
 from motion.persistence.tasks import schedules
 from motion.states.gate import Gate, why_of
 from motion.states.process import JobProcess, run_fit, run_setup
-from motion.states.promotion import candidate_of, offer, sample_of, take_next
+from motion.states.promotion import candidate_of, offer, sample_of, sweep, take_next
 from motion.states.switches import Switcher
 
 logger = logging.getLogger(__name__)
@@ -258,9 +259,15 @@ class _Keeper:
         spec = fit.spec
         parent, seen = None, 0
         try:
-            parent = ensure_live(self._database, self._name)
+            live = ensure_live(self._database, self._name)
             with self._database.backend.read() as tx:
                 seen = labels.seen_by(tx, spec.name)
+                parent = versions.base_of_fit(tx, self._name, live)
+                if parent is None and live is not None:
+                    raise StateError(
+                        f"no state of {self._name} is kept that had not learned from what was forgotten, so no fit without it "
+                        f"can begin. Change setup(), or the component's name, to begin anew."
+                    )
                 lineage = versions.lineage(tx, self._name, parent)
                 numbers, rows = labels.labels_for(
                     tx, self._database.layouts[spec.table], spec, lineage, seen
@@ -274,9 +281,12 @@ class _Keeper:
                 )
                 format.check_classes(manifest, self._database.code.components[self._name])
                 reach("fit.learned")
-                self._database.write(
+                is_taken = self._database.write(
                     partial(self._take_up, spec, parent, seen, numbers, manifest, seconds)
                 )
+            if not is_taken:  # it was taken back, as what it learned from was forgotten
+                sweep(self._database)
+                return
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
                 self._database.write(partial(self._fail, spec, parent, seen, exc))
@@ -292,9 +302,9 @@ class _Keeper:
         manifest: str,
         seconds: float,
         tx: Transaction,
-    ) -> None:
+    ) -> bool:
         if not self._end(tx, fit, seen):
-            return
+            return False
         number = versions.add_version(
             tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
             duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
@@ -304,6 +314,7 @@ class _Keeper:
         asked.note_made(tx, fit.name, number)
         offer(tx, self._database, self._name, number)
         reach("fit.noted")
+        return True
 
     def _leave(self, fit: FitSpec, seen: int, tx: Transaction) -> None:
         """End a fit that has nothing to learn from."""

@@ -14,6 +14,7 @@ from motion.definitions.tasks import TaskStatus
 from motion.definitions.versions import Progress
 from motion.notebook import lines_of, table_of
 from motion.persistence import stored_graph
+from motion.persistence.changes.erasing import open_forgets
 from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
 from motion.persistence.recompute import backfills
@@ -88,6 +89,7 @@ class Status:
         fit_progress: component -> what its running fit told last by `motion.progress`.
         last_change: the number of the last change.
         called_again: trigger -> rows that were called again, ever, as what they had read through `store` had changed.
+        forgetting: how often rows were forgotten of which not every byte is out of the folder yet.
         done_once: trigger -> on how many rows it has succeeded, ever, of those with `once=`.
         discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
     """
@@ -103,6 +105,7 @@ class Status:
     last_change: int
     discarded: Mapping[str, int]
     called_again: Mapping[str, int]
+    forgetting: int
     done_once: Mapping[str, int]
 
     @property
@@ -150,6 +153,10 @@ class Status:
             lines.append(f"{trigger}: {rows} row(s) are done, once and for all")
         for trigger, rows in self.discarded.items():
             lines.append(f"{trigger}: {rows} row(s) were discarded, as its policy says")
+        if self.forgetting:
+            lines.append(
+                f"{self.forgetting} forgetting(s) are under way: the file is to be rewritten"
+            )
         if self.orphaned:
             lines.append(
                 f"{self.orphaned} task(s) of triggers that are gone, kept for their return; store.drop() drops them"
@@ -249,6 +256,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
             last_change=last_number(tx),
             discarded=discarded(tx),
             called_again=called_again(tx),
+            forgetting=len(open_forgets(tx)),
             done_once=once.done(tx),
         )
 

@@ -17,7 +17,14 @@ from motion.background.interrupts import uninterrupted
 from motion.definitions.schema import Table, TableName
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.triggers import DECLARATION
-from motion.errors import InvalidArgument, StoreClosed, WaitTimeout, listed, shortened
+from motion.errors import (
+    InvalidArgument,
+    StoreClosed,
+    WaitInsideRun,
+    WaitTimeout,
+    listed,
+    shortened,
+)
 from motion.faults import reach
 from motion.persistence import stored_graph
 from motion.persistence.changes.operations import Applied, Operation, SetOperation
@@ -33,6 +40,7 @@ from motion.store.bulk import Load
 from motion.store.change import Change, dead_letters, wait_until
 from motion.store.drawing import as_svg, drawing_of
 from motion.store.explain import Explanation, explain
+from motion.store.forget import Forgotten, Models, forget, ids_of
 from motion.store.model import Model
 from motion.store.pipeline import Pipeline, RowCount, pipeline_of, row_count
 from motion.store.progress import has_work, shown_progress, work_left
@@ -42,6 +50,8 @@ from motion.store.status import StaleCounts, Status, status_of
 from motion.views.ingest import COMMIT_EVERY
 from motion.views.run import run_on
 from motion.views.view import Reader, TransactionWriter, View, named_row, one_set
+
+FORGET_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -237,6 +247,43 @@ class Store(Reader):
             return self._pending(0)
         named, key = named_row(self._database, table)
         return self._apply([delete_operation(named, key.get("id", id))], named, 0)
+
+    def forget(
+        self,
+        table: TableName | Any,
+        id: Any = None,
+        /,
+        *,
+        models: Models | None = None,
+        timeout: float = FORGET_TIMEOUT_S,
+    ) -> Forgotten:
+        """Delete a row, and take out all that the store holds of it, to the last byte of its folder.
+
+        What `delete` removes, and what is left of that elsewhere: in failures and memos, folds, full-text and vector indexes,
+        the log, free space of the file. Runs under way come to nothing and run again. This waits for what the deletion
+        causes, and writes the file anew; a process that ends meanwhile leaves the rest to the next opening. Rows that
+        triggers wrote freely stay, and so do snapshots and exports.
+
+        Args:
+            table: a table's name or schema class, or a row read before.
+            id: of the row; several in a list are forgotten together.
+            models: "refit" asks for a fit of what learned from it that begins where nothing had.
+            timeout: seconds to wait.
+
+        Returns:
+            What was erased, and which state versions learned from it. A row that was deleted before is forgotten, too.
+
+        Raises:
+            WaitTimeout: it is erased, and not yet rewritten; that goes on.
+            WaitInsideRun: called from inside a trigger.
+        """
+        self._check_open()
+        if self._view() is not None:
+            raise WaitInsideRun
+        named, key = named_row(self._database, table)
+        ids = ids_of(named, key.get("id", id))
+        self._engine.start()
+        return uninterrupted(partial(forget, self._database, named, ids, models, timeout))
 
     @contextmanager
     def transaction(self) -> Iterator[TransactionWriter]:

@@ -12,6 +12,8 @@ from motion.definitions.lookups import Lookup
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
 from motion.errors import SchemaError
+from motion.persistence.changes import referring as refs
+from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Place, followed, take_left
 from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
 from motion.persistence.layouts import Layouts
@@ -202,8 +204,18 @@ def candidates(tx: Transaction, component: str) -> list[int]:
     return [int(row[0]) for row in tx.execute(sql, (component,))]
 
 
-def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) -> None:
-    """Delete rows, and what triggers made from them, and what was made from that."""
+def delete(
+    tx: Transaction,
+    layouts: Layouts,
+    written: Written,
+    cause: Cause,
+    erasing: Erasing | None = None,
+) -> None:
+    """Delete rows, and what triggers made from them, and what was made from that.
+
+    Args:
+        erasing: takes out what tells of them elsewhere, too.
+    """
     layout, rows = written.layout, written.rows
     if not rows:
         return
@@ -220,7 +232,7 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
             known = set(rows) if made_in is layout else set()
             remaining = [row for row in remade.gone if row not in known]
             fire(tx, layouts, remade.written, cause)
-            delete(tx, layouts, Written(made_in, remaining), cause)
+            delete(tx, layouts, Written(made_in, remaining), cause, erasing)
     for spec in layouts.graph.mourners.get(layout.table.name, ()):
         event_layout = layouts[spec.table]
         copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
@@ -230,9 +242,14 @@ def delete(tx: Transaction, layouts: Layouts, written: Written, cause: Cause) ->
         _follow(tx, layouts, layout, spec, lookup, rows, cause, are_gone=True)
     for spec in layouts.graph.folded_into.get(layout.table.name, ()):
         folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
+    if erasing is not None:
+        erasing.take(tx, layouts, layout, rows)
+    referring = list(refs.referring(tx, layouts, layout, rows))
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
     _hold(tx, layouts, Written(layout), cause)
+    for other, named in referring:  # by now the row is gone, so a circle of them ends
+        delete(tx, layouts, Written(other, refs.still_there(tx, other, named)), cause, erasing)
     for key in layout.array_keys:
         _log(tx, layout, key.name, _slots_of(tx, layout, key.name, rows))
 

@@ -220,6 +220,35 @@ def end_entities(
         )
 
 
+# -- forgetting --
+
+
+def forget_checkpoints(
+    tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> None:
+    """Forget what was made of rows that are about to be deleted: their entities are folded again from the base."""
+    by = quoted(fold_of(spec).by)
+    for part in parts_of(rows):
+        ids = f"SELECT {by} FROM {source.base} WHERE {in_ranges(source.row_column, part)}"
+        named = f'SELECT ":row" FROM {entities.base} WHERE id IN ({ids})'
+        sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({named})"
+        tx.execute(sql, (spec.name,))
+
+
+def drop_unnamed(
+    tx: Transaction, source: Layout, entities: Layout, target: Layout, spec: TriggerSpec
+) -> None:
+    """Drop entities that no row names, and whose own row is gone, with all that is kept of them."""
+    by = quoted(fold_of(spec).by)
+    is_named = f"EXISTS (SELECT 1 FROM {source.base} s WHERE s.{by} = {entities.base}.id)"
+    is_there = f"EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = {entities.base}.id)"
+    kept = is_named if fold_of(spec).is_of_rows else f"{is_named} OR {is_there}"
+    gone = f'SELECT ":row" FROM {entities.base} WHERE NOT ({kept})'
+    for table in ("motion_checkpoints", "motion_left_out"):
+        tx.execute(f"DELETE FROM {table} WHERE trigger = ? AND entity IN ({gone})", (spec.name,))
+    tx.execute(f"DELETE FROM {entities.base} WHERE NOT ({kept})")
+
+
 # -- opening --
 
 

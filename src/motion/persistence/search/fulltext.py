@@ -70,6 +70,13 @@ def make(tx: Transaction, layout: Layout, key: Key) -> None:
     )
 
 
+def merge_all(tx: Transaction) -> None:
+    """Merge each index into one part: words of rows that are gone stay in others until then."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'motion_text_*' AND sql GLOB '*fts5(*'"
+    for (name,) in tx.execute(sql).fetchall():
+        tx.execute(f"INSERT INTO {quoted(name)} ({quoted(name)}) VALUES ('optimize')")
+
+
 def _definition(tx: Transaction, name: str) -> str:
     """Return how an index was made, "" where there is none."""
     sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"

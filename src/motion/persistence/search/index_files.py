@@ -15,7 +15,7 @@ import mmap
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +91,22 @@ class IndexFiles:
         )
         self.remove(name)
 
-    def save(self, name: str, of: str, position: int, parts: Parts) -> bool:
-        """Keep an index; return False where another process is writing one now, or the disk cannot take it."""
+    def save(
+        self,
+        name: str,
+        of: str,
+        position: int,
+        parts: Parts,
+        is_of_use: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Keep an index; return False where another process is writing one now, or the disk cannot take it.
+
+        Args:
+            is_of_use: asked while no file is written or removed by others.
+        """
         try:
-            with self._writing() as may_write:
+            with self._writing() as is_alone:
+                may_write = is_alone and is_of_use()
                 if may_write:
                     self._write(name, of, position, parts)
                 return may_write
@@ -126,6 +138,15 @@ class IndexFiles:
             with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                 shutil.copyfile(self._path(name), target._path(name))
 
+    def remove_all(self) -> None:
+        """Remove all files, once the one that is being written is there."""
+        if self._folder.exists():
+            with self._writing(waits=True):
+                for name in self.names():
+                    self.remove(name)
+                for path in self._folder.glob("*.writing"):  # of a process that ended
+                    path.unlink(missing_ok=True)
+
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
 
@@ -133,12 +154,12 @@ class IndexFiles:
         return self._folder / f"{name}{ENDING}"
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[bool]:
-        """Be the one process that writes, if no other does."""
+    def _writing(self, *, waits: bool = False) -> Iterator[bool]:
+        """Be the one process that writes, if no other does, or when it has."""
         self._folder.mkdir(exist_ok=True)
         with (self._folder / "lock").open("w") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
             except BlockingIOError:
                 yield False
                 return

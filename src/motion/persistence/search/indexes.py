@@ -90,7 +90,7 @@ class VectorIndexes:
             pass
         while follower.tend() and not self._is_closing:
             pass
-        follower.keep(1)
+        follower.keep(1, self._follows)
 
     def keep_versions(self, layout: Layout, key: str, versions: Sequence[int]) -> None:
         """Forget the indexes of versions that are not searched any more."""
@@ -103,6 +103,14 @@ class VectorIndexes:
         for file in self._files.names():
             if file.startswith(f"{table}.{key}.") and file not in kept:
                 self._files.remove(file)
+
+    def forget(self) -> None:
+        """Forget all indexes, in memory and on disk; the next search of each makes it from the rows. To be called when the
+        log has begun anew."""
+        with self._lock:
+            self._followers.clear()
+            self._wanted.clear()
+        self._files.remove_all()
 
     def forget_files_ahead(self, tx: Transaction) -> None:
         """Remove files that are ahead of the database, which was restored or lost its last commits: what they hold
@@ -121,7 +129,12 @@ class VectorIndexes:
             self._thread.join()
         if self._tends:
             for follower in self._followers.values():
-                follower.keep(KEPT_AFTER)
+                follower.keep(KEPT_AFTER, self._follows)
+
+    def _follows(self, position: int) -> bool:
+        """Whether the log goes on from a position: an index from before it began anew may hold what is forgotten."""
+        with self._backend.read() as tx:
+            return _first_entry(tx) <= position + 1
 
     def _follower(self, layout: Layout, key: Key, version: int) -> Follower:
         name = (layout.table.name, key.name, version)
@@ -173,7 +186,8 @@ class VectorIndexes:
         tended = [follower for follower in followers if follower.tend()]
         for follower in followers:
             if follower not in tended:
-                follower.keep(max(KEPT_AFTER, int(KEPT_AFTER_SHARE * len(follower))))
+                after = max(KEPT_AFTER, int(KEPT_AFTER_SHARE * len(follower)))
+                follower.keep(after, self._follows)
         return bool(tended or wanted)
 
 
@@ -222,13 +236,15 @@ class Follower:
         index = self._index
         return index is not None and index.tend(self.lock)
 
-    def keep(self, after: int) -> None:
+    def keep(self, after: int, follows: Callable[[int], bool]) -> None:
         """Keep the index on disk, where that saves work and `after` vectors have changed since it was kept."""
         if self._index is None or self._changed < after:
             return
         with self.lock.shared():
             position, changed, parts = self.position, self._changed, self._index.saved()
-        if parts is not None and self._files.save(self._file, self._of, position, parts):
+        if parts is not None and self._files.save(
+            self._file, self._of, position, parts, lambda: follows(position)
+        ):
             self._changed -= changed
 
     @property

@@ -344,3 +344,36 @@ def _decoded(layout: Layout, copy: bytes) -> Any:
     return layout.table.instance(
         key.decode(stored.get(name)) for name, key in layout.table.keys.items()
     )
+
+
+# -- forgetting --
+
+
+def numbers_of(tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> list[int]:
+    """Return the labels of rows."""
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = f"SELECT label FROM motion_labels WHERE fit = ? AND {in_ranges('row', part)}"
+        found += [int(row[0]) for row in tx.execute(sql, (fit.name,))]
+    return found
+
+
+def learned_from(tx: Transaction, fit: FitSpec, found: Sequence[int]) -> dict[int, int]:
+    """Return the versions that learned from labels, each with from how many of them."""
+    counted: dict[int, int] = {}
+    for part in parts_of(found):
+        sql = (
+            "SELECT number, COUNT(*) FROM motion_lessons "
+            f"WHERE component = ? AND {in_ranges('label', part)} GROUP BY number"
+        )
+        for number, count in tx.execute(sql, (fit.component,)):
+            counted[number] = counted.get(number, 0) + count
+    return counted
+
+
+def take_back_fit(tx: Transaction, fit: str, label: int) -> None:
+    """Let a fit that runs, and may learn from a label, come to nothing, and be made again."""
+    tx.execute(
+        "UPDATE motion_fit_requests SET owner = NULL, progress = NULL, seen = NULL WHERE fit = ? AND seen >= ?",
+        (fit, label),
+    )

@@ -475,3 +475,40 @@ def overcome(tx: Transaction, spec: TriggerSpec, version: int) -> list[int]:
     )
     found = tx.execute(sql, (spec.name, slot_of(version, 0), slot_of(live, 0)))
     return [int(row[0]) for row in found.fetchall()]
+
+
+# -- forgetting --
+
+
+def note_forgotten(
+    tx: Transaction, component: str, number: int, count: int, *, is_left_out: bool
+) -> None:
+    """Note from how many labels a version learned that are forgotten.
+
+    Args:
+        is_left_out: no fit is to begin at it any more.
+    """
+    sql = "SELECT notes FROM motion_states WHERE component = ? AND number = ?"
+    notes = decoded(tx.execute(sql, (component, number)).fetchone()[0])
+    noted = {"forgotten": notes.get("forgotten", 0) + count}
+    if is_left_out:
+        noted["is_left_out"] = 1
+    add_notes(tx, component, number, noted)
+
+
+def base_of_fit(tx: Transaction, component: str, live: int | None) -> int | None:
+    """Return the version that a fit begins at: the live one, or the newest of those that it was made from which did not
+    learn from what a fit is to be without."""
+    for number in lineage(tx, component, live):
+        sql = "SELECT notes FROM motion_states WHERE component = ? AND number = ? AND manifest NOT NULL"
+        found = tx.execute(sql, (component, number)).fetchone()
+        if found is not None and not decoded(found[0]).get("is_left_out"):
+            return number
+    return None
+
+
+def blank_failures(tx: Transaction, component: str, fit: str, reason: str) -> None:
+    """Forget what failures of a fit tell: a traceback may tell of rows."""
+    sql = "SELECT number FROM motion_states WHERE component = ? AND fit = ? AND status = 'failed'"
+    for (number,) in tx.execute(sql, (component, fit)).fetchall():
+        add_notes(tx, component, number, {"reason": reason, "traceback": reason})

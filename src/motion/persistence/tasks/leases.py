@@ -23,6 +23,12 @@ def held(tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
     return [each for each in tasks if (each.task, each.claim) in found]
 
 
+def is_held(tx: Transaction, task: int, claim: int) -> bool:
+    """Whether a task is held under the claim that it was read with."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE task = ? AND claim = ? AND status = {TaskStatus.CLAIMED:d}"
+    return tx.execute(sql, (task, claim)).fetchone() is not None
+
+
 def still_claimed(tx: Transaction, tasks: Sequence[Task]) -> bool:
     """Whether all of these tasks are held; where some are not, the others are given back, as their run is void."""
     mine = held(tx, tasks)

@@ -106,6 +106,12 @@ def forget(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
         tx.execute(f"DELETE FROM motion_memo_rows WHERE {own}", (trigger, low, high))
 
 
+def forget_all(tx: Transaction, trigger: str) -> None:
+    """Drop all results of a trigger."""
+    for table in ("motion_memos", "motion_memo_rows"):
+        tx.execute(f"DELETE FROM {table} WHERE trigger = ?", (trigger,))
+
+
 def _trim(tx: Transaction, trigger: str) -> None:
     newest = "OVER (ORDER BY memo DESC)"
     tx.execute(

@@ -480,3 +480,14 @@ def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None
     for trigger in triggers:
         sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL"
         remove(tx, [task for (task,) in tx.execute(sql, (trigger, version)).fetchall()])
+
+
+def blank(tx: Transaction, trigger: str, rows: Sequence[int] | None, error: str) -> None:
+    """Forget what failures on rows, or on all, tell, and what they were called with."""
+    of = "trigger = ? AND (error IS NOT NULL OR inputs IS NOT NULL)"
+    sql = f"UPDATE motion_tasks SET error = ?, inputs = '' WHERE {of}"
+    if rows is None:
+        tx.execute(sql, (error, trigger))
+        return
+    for low, high in ranges_of(rows):
+        tx.execute(f"{sql} AND low <= ? AND high >= ?", (error, trigger, high, low))
