@@ -1,4 +1,4 @@
-"""`python -m fashion_search`: demo, ingest, search, evaluate, versions, rollback.
+"""`python -m fashion_search`: demo, ingest, crawl, search, evaluate, versions, rollback.
 
 What needs PyTorch is imported by the command that needs it: help and mistakes in the options are told at once.
 """
@@ -21,6 +21,7 @@ from rich.table import Table
 
 import motion
 from fashion_search.catalogs import (
+    RETAILERS,
     BadRow,
     CatalogError,
     Product,
@@ -29,7 +30,8 @@ from fashion_search.catalogs import (
     report,
 )
 from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
-from fashion_search.places import DEFAULT_STORE
+from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE
+from fashion_search.products import is_web
 
 if TYPE_CHECKING:
     from fashion_search.pipeline import LanguageModel
@@ -150,6 +152,42 @@ def ingest(
     if bad_rows is not None:
         write_bad_rows(bad_rows, bad)
         console.print(f"All {len(bad):,} rows left out are in {bad_rows}.", soft_wrap=True)
+
+
+@app.command()
+def crawl(
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RETAILER=ADDRESS]...",
+            help="feeds, sitemaps, listings or products; three shops on this machine if left out",
+        ),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    every: Annotated[
+        float | None, typer.Option(help="go on, and look again after so many minutes; 0: no more")
+    ] = None,
+    pause: Annotated[
+        float, typer.Option(help="seconds between two requests to one host, at least")
+    ] = 0.5,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST[:PORT]", help="a private host that may be asked; again for more"
+        ),
+    ] = None,
+) -> None:
+    """Fetch what shops publish, politely, and keep products and pictures up to date: only what changed is read again.
+
+    Example: python -m fashion_search crawl nordstrom=https://shop.example/sitemap.xml --every 60
+    """
+    sources = _sources(addresses)
+    from fashion_search.crawling import crawl_addresses, crawl_three_shops
+
+    if sources:
+        crawl_addresses(console, store, sources, every_min=every, pause_s=pause, allowed=frozenset(allow or ()))  # fmt: skip
+    else:
+        crawl_three_shops(console, store if store != DEFAULT_STORE else CRAWLED_STORE)
 
 
 @app.command()
@@ -302,6 +340,19 @@ def _read(catalog: str) -> Iterator[Product | BadRow]:
     if not separator or Path(catalog).exists():
         return read_catalog(catalog)
     return read_catalog(file, retailer)
+
+
+def _sources(addresses: list[str] | None) -> dict[str, str]:
+    """Return whose each address is."""
+    found = {}
+    for written in addresses or []:
+        retailer, separator, address = written.partition("=")
+        if not separator or retailer not in RETAILERS:
+            _stop(f"{written} does not say whose it is; write it as {RETAILERS[0]}=https://..., for one of {', '.join(RETAILERS)}.")  # fmt: skip
+        if not is_web(address):
+            _stop(f"{address} is no web address; it begins with http:// or https://.")
+        found[address] = retailer
+    return found
 
 
 def _queries(path: Path) -> list[CatalogQuery]:

@@ -157,13 +157,13 @@ def report(bad_rows: Iterable[BadRow], limit: int = 20) -> Table:
         table.add_column(name, justify="right" if name == "row" else "left", overflow="fold")
     for row in rows[:limit]:
         told = (row.catalog, f"{row.row_number:,}", row.source_id, row.reason)
-        table.add_row(*map(_as_it_is, told))
+        table.add_row(*map(as_it_is, told))
     if len(rows) > limit:
         table.caption = f"and {len(rows) - limit:,} more"
     return table
 
 
-def _as_it_is(text: str) -> Text:
+def as_it_is(text: str) -> Text:
     """Return a text of other people for the terminal: nothing in it is markup or moves the cursor."""
     return Text("".join(each if each.isprintable() else repr(each)[1:-1] for each in text))
 

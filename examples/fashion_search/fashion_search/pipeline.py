@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 
 import motion
 from fashion_search.clip import EMBEDDED, Clip, Tuning
+from fashion_search.crawl import crawl_triggers
+from fashion_search.fetching import Fetcher
 from fashion_search.ideas import EmbeddedIdeas, EndpointIdeas, Ideas
 from fashion_search.pages import read_page, summarise
 from fashion_search.places import DEFAULT_STORE
 from fashion_search.retrieval import pair_retrieval
+from fashion_search.tables import AddressSchema
 from fashion_search.tables import QuerySchema as QuerySchema
 from fashion_search.tables import QuerySource as QuerySource
 from fashion_search.tables import Retailer as Retailer
@@ -210,6 +213,7 @@ def open_store(
     clip: str | None = None,
     tuning: Tuning | None = None,
     language_model: LanguageModel | None = None,
+    fetcher: Fetcher | None = None,
     durability: Literal["full", "normal"] = "full",
     run: bool = True,
 ) -> motion.Store:
@@ -222,6 +226,7 @@ def open_store(
             offered as a candidate, and goes live if it finds more; left out, the store goes on with its own versions.
         tuning: how long and how fast a fit learns.
         language_model: an endpoint for ideas; the embedded model where left out.
+        fetcher: asks shops for feeds, pages and pictures; left out, one that asks no private address.
         durability: as in `motion.create_store`.
         run: run the pipeline in this process; False leaves its work to another one.
 
@@ -234,12 +239,13 @@ def open_store(
         clip = began_with.read_text(encoding="utf-8")
     store = motion.create_store(
         "fashion_search",
-        schemas={"query": QuerySchema, "retailer": RetailerSchema},
+        schemas={"query": QuerySchema, "retailer": RetailerSchema, "address": AddressSchema},
         triggers=[
             summarise_page,
             IdeaSuggestion(language_model),
             ImageRetrieval(clip, tuning=tuning),
             recommend,
+            *crawl_triggers(fetcher or Fetcher()),
         ],
         url=f"sqlite:///{folder.resolve()}",
         durability=durability,

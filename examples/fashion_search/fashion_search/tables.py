@@ -62,6 +62,7 @@ class RetailerSchema:
     img_desc: str
     img_summary: str
     img_html: str
+    img_problem: str  # why the picture at `img_url` is not there
     image: bytes
     img_embedding: np.ndarray[Any, Any]
 
@@ -81,3 +82,34 @@ class QuerySchema:
     img_id_page: int
     link: str
     feedback: bool
+
+
+class Role(Enum):
+    LIST = 0  # a feed, a sitemap, a page of a listing: leads to products
+    PRODUCT = 1
+
+
+@dataclass
+class AddressSchema:
+    """A web address of a shop: what was found there last, and what the server said of it."""
+
+    id: str  # the address itself
+    ts: int
+    retailer: Retailer
+    role: Role
+    source: Annotated[
+        str, motion.Index
+    ]  # the address that a person gave, from which this one was found
+    hops: int  # how many lists lead from there to here
+    every_s: float  # of a source: how long after the last time it is looked at again
+    asked: int  # the round, in ms since the epoch, in which it is to be looked at: setting it fetches it
+    checked: int  # when it was fetched last, in ms since the epoch
+    changed: int  # when it last gave something else than before
+    status: int  # what the server answered; 0: it was not asked
+    problem: str
+    same_as: Annotated[str, motion.Index]  # the address that tells of the same product
+    etag: str
+    modified: str
+    content_type: str
+    moved_to: str
+    content: bytes

@@ -254,6 +254,35 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(shop: Path, tmp_path: P
     assert (done.returncode, done.stdout) == (1, "")
 
 
+# --- crawl ----------------------------------------------------------------------------------------
+
+
+def test_crawl_serves_three_shops_and_reads_only_what_changed(tmp_path: Path) -> None:
+    told = run("crawl", "--store", tmp_path / "crawled.motion")
+    rounds = {line.split()[0]: line.split()[1:] for line in told.stdout.splitlines() if line.split()[0] in ("new", "unchanged", "changed")}  # fmt: skip
+    assert rounds == {
+        "new": ["53", "0", "0", "0", "72", "72"],
+        "unchanged": ["0", "53", "0", "0", "72", "72"],
+        "changed": ["11", "40", "2", "0", "69", "69"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("https://shop.example/", "does not say whose it is"),
+        ("saks=https://shop.example/", "does not say whose it is"),
+        ("revolve=file:///etc/passwd", "is no web address"),
+    ],
+)
+def test_an_address_that_cannot_be_crawled_is_one_clear_error(
+    address: str, told: str, tmp_path: Path
+) -> None:
+    store = tmp_path / "none.motion"
+    assert told in the_error(run("crawl", address, "--store", store))
+    assert not store.exists()
+
+
 # --- evaluate -------------------------------------------------------------------------------------
 
 
