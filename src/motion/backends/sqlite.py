@@ -276,6 +276,7 @@ class SqliteBackend:
             if reader.connection.in_transaction:
                 reader.connection.execute("COMMIT")
         except sqlite3.Error as exc:
+            reader.check_raised(exc)
             self._raise_named(exc)
         finally:
             self._readers.give_back(reader)
@@ -578,8 +579,11 @@ class _Snapshot:
             self._reader = self._backend._readers.lend()
             self._reader.connection.execute("BEGIN")
         except BaseException as exc:
+            reader = self._reader
             self._drop()
             if isinstance(exc, sqlite3.Error):
+                if reader is not None:
+                    reader.check_raised(exc)
                 self._backend._raise_named(exc)
             raise
         return self._reader.connection
