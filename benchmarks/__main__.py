@@ -16,6 +16,7 @@ from rich.table import Table
 from benchmarks import (
     cascades,
     executors,
+    http,
     machine,
     models,
     other_rows,
@@ -68,6 +69,8 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "inherited-filter": other_rows.inherited_filter,
     "reembedding": versions.reembedding,
     "during-a-fit": versions.during_a_fit,
+    "http": http.requests,
+    "events": http.streams,
     "thread": executors.thread,
     "process": lambda: executors.process(1, "≤ 0.4"),
     "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),
