@@ -336,6 +336,61 @@ def has_profile(store: motion.Store, expected: str) -> bool:
     return profile_of(store) == expected
 
 
+def test_keys_that_are_set_in_another_order_are_folded_in_theirs_without_calls_made_again(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    ended: list[int] = []
+
+    @motion.trigger(on="message.raw", sets="message.text", retries=1)
+    async def read(id: int, raw: int) -> str | None:
+        while raw not in (len(ended), -1):  # the last come first
+            await asyncio.sleep(0.001)
+        ended.append(id)
+        return None if raw in (2, 5) else f"{id} "
+
+    @dataclass
+    class Message:
+        id: int
+        ts: int
+        user: int
+        raw: int
+        text: str
+        thread: str
+
+    store = open_store(
+        schemas={"message": Message, "user": User}, triggers=[read, remembering(calls)]
+    )
+    say_at = [{"id": i, "ts": i, "user": 1, "raw": 12 - i} for i in range(1, 13)]
+    store.set_many("message", say_at)
+    left = [i for i in range(1, 13) if 12 - i not in (2, 5)]
+    assert profiles(store) == {1: "".join(f"{i} " for i in left)}
+    assert ended == list(range(12, 0, -1))
+    assert calls == [f"{i} " for i in left]
+
+
+def test_a_fold_goes_on_where_what_it_waits_for_is_given_up(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    may_end = threading.Event()
+
+    @motion.trigger(on="message.thread", sets="message.text", concurrency=3)
+    def read(id: int, thread: str) -> str:
+        if id == 1:
+            assert may_end.wait(60)
+            raise ValueError(thread)
+        return thread
+
+    store = open_store(schemas=SCHEMAS, triggers=[read, remembering(calls)])
+    store.set_many("message", [{"id": i, "ts": i, "user": 1, "thread": f"{i}"} for i in (1, 2, 3)])
+    until(store, lambda: len(store.rows(Message, where="text is not null")) == 2, timeout_s=60)
+    assert calls == []
+    may_end.set()
+    store.wait(timeout=60)
+    assert [letter.trigger for letter in store.errors()] == ["read"]
+    assert profile_of(store) == "23"
+    assert calls == ["2", "3"]
+
+
 # -- failures --
 
 

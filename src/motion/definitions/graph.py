@@ -181,6 +181,25 @@ class Graph:
         waits = spec is not None and (spec.once or spec.fold is not None)
         return (*self.downstream(name), *([name] if waits else []))
 
+    def feeders(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the triggers whose pending work on a row a fold waits for, where it comes to that row: those that set what
+        it goes by."""
+        keys = spec.fold.watched if spec.fold is not None else ()
+        names = (self.producers.get((spec.source, key)) for key in keys)
+        direct = [name for name in names if name and self.triggers[name].fold is None]
+        return tuple(
+            dict.fromkeys(each for name in direct for each in (*self._upstream[name], name))
+        )
+
+    @cached_property
+    def fed(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        """The folds that wait for a trigger's work on rows that they go over, by its name."""
+        found: dict[str, tuple[TriggerSpec, ...]] = {}
+        for spec in self.triggers.values():
+            for name in self.feeders(spec):
+                found[name] = (*found.get(name, ()), spec)
+        return found
+
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the triggers that have `name` upstream."""
         return tuple(other for other in self.order if name in self._upstream[other])
@@ -287,6 +306,13 @@ class Graph:
 
     def _check_lookups(self) -> None:
         for spec in self.triggers.values():
+            for key in spec.fold.watched if spec.fold is not None else ():
+                maker = self.triggers.get(self.producers.get((spec.source, key), ""))
+                if maker is not None and maker.is_versioned:
+                    raise TriggerError(
+                        f"fold {spec.name!r}: {spec.source}.{key} is kept for each state version of {maker.component!r}, and "
+                        f"such a key cannot be folded so far."
+                    )
             for lookup in spec.elsewhere:
                 maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
                 if maker is not None and maker.is_versioned:

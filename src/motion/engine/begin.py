@@ -206,7 +206,9 @@ class Beginner:
         if versions.live_version(tx, component) is not None:
             queue.release(tx, tasks)
         elif leases.still_claimed(tx, tasks):
-            queue.complete(tx, tasks, self._database.graph.woken_by(tasks[0].trigger))
+            graph, name = self._database.graph, tasks[0].trigger
+            queue.complete(tx, tasks, graph.woken_by(name))
+            queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(name, ())])
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
         """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
@@ -239,5 +241,6 @@ class Beginner:
                         f"rows {task.low} to {task.high}",
                     )
                 queue.wake(tx, tasks, graph.woken_by(spec.name))
+                queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(spec.name, ())])
 
         self._database.write(work)

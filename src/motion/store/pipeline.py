@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
-from motion.definitions.graph import Graph
+from motion.definitions.graph import Graph, outputs_of
 from motion.definitions.schema import Table, TableName, Tables
 from motion.definitions.specs import TriggerSpec
 from motion.persistence import stored_graph
@@ -187,7 +187,7 @@ def pipeline_of(database: Database) -> Pipeline:
 def _tables(
     tx: Transaction, graph: Graph, specs: Mapping[str, TriggerSpec]
 ) -> tuple[PipelineTable, ...]:
-    makers = {(spec.table, key): spec for spec in specs.values() for key in spec.sets}
+    makers = {made: spec for spec in specs.values() for made in outputs_of(spec)}
     found = []
     for name, signature in stored_graph.signatures(tx).items():
         keys = []
@@ -211,17 +211,19 @@ def _trigger(spec: TriggerSpec, database: Database) -> PipelineTrigger:
     is_event = spec.event is not None
     own = [name for name in spec.inputs if name not in spec.on]
     own += [name for name in spec.looked_up_by if name not in own]
+    on, reads = (*spec.on, *spec.looked_up_by), [n for n in own if n not in spec.looked_up_by]
+    if spec.fold is not None:
+        on = tuple(dict.fromkeys((*spec.fold.on, spec.fold.by)))
+        reads = [key for key in (*spec.fold.inputs, spec.fold.order) if key not in (*on, "id")]
     return PipelineTrigger(
         name=spec.name,
         table="" if spec.schedule else spec.source,
-        on=() if is_event else _named(spec.table, (*spec.on, *spec.looked_up_by)),
-        reads=()
-        if is_event
-        else _named(spec.table, [n for n in own if n not in spec.looked_up_by]),
+        on=() if is_event else _named(spec.source, on),
+        reads=() if is_event else _named(spec.source, reads),
         looks_up=tuple(each.key for each in spec.lookups),
         holds=tuple(each.key for each in spec.windows),
         searches=spec.searches,
-        sets=_named(spec.table, spec.sets),
+        sets=tuple(f"{table}.{key}" for table, key in outputs_of(spec)),
         sets_table=spec.sets_table,
         page=spec.page,
         schedule=str(spec.schedule) if spec.schedule else None,

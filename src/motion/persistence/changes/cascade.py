@@ -157,7 +157,8 @@ def _fold(
 def folds_of(layouts: Layouts, spec: TriggerSpec) -> Folds:
     """Return a fold with the layouts that it is about."""
     fold = folds.fold_of(spec)
-    return Folds(spec, layouts[fold.source], layouts[spec.table], layouts[fold.target])
+    feeders = layouts.graph.feeders(spec)
+    return Folds(spec, layouts[fold.source], layouts[spec.table], layouts[fold.target], feeders)
 
 
 def _run_of(rows: Sequence[int]) -> range:

@@ -347,9 +347,12 @@ class Commit:
         for places in of_task.values():
             cause = self.claim.cause(self.inputs.rows[places[0]], number)
             given = [(self.inputs.fences[i][0], self._folded(i)) for i in places]
-            written, more = folds_of(layouts, spec).keep(tx, given, origin, number)
+            kept_by = folds_of(layouts, spec)
+            written, more, held = kept_by.keep(tx, given, origin, number)
             fire(tx, layouts, written, cause, except_for=[spec.name])
             enqueue_rows(tx, layouts[spec.table], spec, more, cause)
+            for entity in held:
+                queue.wait_alone(tx, spec, entity, cause)
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Make the writes that the user's code left with its view."""
@@ -399,6 +402,9 @@ class Commit:
             name for step in self.steps for name in self.database.graph.woken_by(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
+        for step in self.steps:
+            for fold in self.database.graph.fed.get(step.spec.name, ()):
+                folds_of(self.database.layouts, fold).wake(tx, self.tasks)
 
     def _call_again(self, tx: Transaction, number: int) -> None:
         """Let rows be called again that would not read the same; those that this has happened to too often are set aside."""

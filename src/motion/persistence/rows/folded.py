@@ -14,7 +14,7 @@ from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.folds import Folded, Rows
 from motion.definitions.specs import TriggerSpec
-from motion.definitions.tasks import Task
+from motion.definitions.tasks import Task, TaskStatus, ranges_of
 from motion.persistence.layout import (
     ORIGIN_BITS,
     ORIGIN_MASK,
@@ -31,6 +31,7 @@ from motion.persistence.rows.inputs import Chain, Inputs
 from motion.persistence.rows.provenance import Origin, origin_of_mark
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Written
+from motion.persistence.tasks import queue
 
 ROWS_AT_ONCE = 20_000
 """Rows that one claim goes over; about as many, as one entity's are not parted."""
@@ -89,6 +90,7 @@ class Reading:
         has_row: whether the row is there that keeps the value.
         has_more: whether further rows follow.
         is_of_base: whether it starts anew.
+        held: the first row that triggers have still to do something for; it is not gone beyond. None: there is none.
     """
 
     entity: int
@@ -107,6 +109,7 @@ class Reading:
     rows: Sequence[int]
     has_more: bool
     is_of_base: bool
+    held: int | None
 
     @property
     def is_replay(self) -> bool:
@@ -115,12 +118,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Folds:
-    """The layouts that a fold is about: of its rows, its entities, and the rows that keep the value."""
+    """The layouts that a fold is about: of its rows, its entities, and the rows that keep the value.
+
+    Attributes:
+        feeders: the triggers whose pending work on a row is waited for.
+    """
 
     spec: TriggerSpec
     source: Layout
     entities: Layout
     target: Layout
+    feeders: tuple[str, ...] = ()
 
     # -- reading --
 
@@ -226,7 +234,8 @@ class Folds:
             start = self._checkpoint(tx, entity, first) or of_base
         elif last is NOTHING and base is not None:
             start = Checkpoint(0, None, base.value)
-        rows = self._rows(tx, entity, id_, start.place, base, of_one + 1)
+        held, before = self._first_pending(tx, id_, start.place, of_one + 1)
+        rows = self._rows(tx, entity, id_, start.place, base, of_one + 1, before)
         has_more = len(rows) > of_one
         del rows[of_one:]
         width = len(fold_of(self.spec).inputs)
@@ -235,7 +244,7 @@ class Folds:
             entity, id_, changed, mark, start, last, base, _basis_of(found),
             None if until is None else Place(until, until_id), users, bool(has_row),
             [Place(each[0], each[1]) for each in facts], [each[2] for each in facts],
-            [each[3] for each in facts], has_more, is_of_base,
+            [each[3] for each in facts], has_more, is_of_base, None if has_more else held,
         )  # fmt: skip
         return reading, rows
 
@@ -299,6 +308,7 @@ class Folds:
         after: Place | None,
         base: Base | None,
         limit: int,
+        before: Place | None,
     ) -> list[tuple[Any, ...]]:
         """Return the rows of an entity that follow a place: what a call takes, then order, id, number and row, and where rows
         keep their own value whether a user gave it, and the value."""
@@ -310,11 +320,60 @@ class Folds:
             is_users = f"{mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} >= {number_of(source, self.spec)}"
             columns += [is_users, f"r.{quoted(fold.sets)}"]
         condition, values = self._among(tx, entity, id_, after, base)
+        if before is not None:
+            at = f"r.{quoted(fold.order)}"
+            condition += f" AND ({at} < ? OR ({at} = ? AND r.id < ?))"
+            values += [before.order, before.order, before.id]
         sql = (
             f"SELECT {', '.join(columns)} FROM {source.base} r WHERE {condition} "
             f"ORDER BY r.{quoted(fold.order)}, r.id LIMIT ?"
         )
         return list(tx.execute(sql, (*values, limit)))
+
+    def _first_pending(
+        self, tx: Transaction, id_: Stored, after: Place | None, limit: int
+    ) -> tuple[int | None, Place | None]:
+        """Return the first of an entity's next rows that triggers have still to do something for, and its place."""
+        if not self.feeders or not queue.has_any(tx, self.feeders):
+            return None, None
+        fold, row = fold_of(self.spec), self.source.row
+        at = f"r.{quoted(fold.order)}"
+        condition, values = f"r.{quoted(fold.by)} = ? AND {at} IS NOT NULL", [id_]
+        if after is not None:
+            condition += f" AND {at} >= ? AND ({at} > ? OR r.id > ?)"
+            values += [after.order, after.order, after.id]
+        sql = f"SELECT {row}, {at}, r.id FROM {self.source.base} r WHERE {condition} ORDER BY {at}, r.id LIMIT ?"
+        found = tx.execute(sql, (*values, limit)).fetchall()
+        numbers = [each[0] for each in found]
+        if not found or not queue.has_work_on(tx, self.feeders, min(numbers), max(numbers)):
+            return None, None
+        for number, order, row_id in found:
+            if queue.has_work_on(tx, self.feeders, number, number):
+                return number, Place(order, row_id)
+        return None, None
+
+    def wake(self, tx: Transaction, ended: Sequence[Task]) -> None:
+        """Let entities be looked at again that may have waited for work on rows, which has ended."""
+        blocked = f"status = {TaskStatus.BLOCKED:d} AND trigger = ?"
+        if (
+            tx.execute(
+                f"SELECT 1 FROM motion_tasks WHERE {blocked} LIMIT 1", (self.spec.name,)
+            ).fetchone()
+            is None
+        ):
+            return
+        by = quoted(fold_of(self.spec).by)
+        entities: set[int] = set()
+        for part in parts_of(row for task in ended for row in range(task.low, task.high + 1)):
+            sql = (
+                f'SELECT DISTINCT e.":row" FROM {self.source.base} r CROSS JOIN {self.entities.base} e ON e.id = r.{by} '
+                f"WHERE {in_ranges(self.source.row, part)}"
+            )
+            entities.update(int(found[0]) for found in tx.execute(sql))
+        rows = ranges_of(entities)
+        queue.wake(
+            tx, [replace(ended[0], low=low, high=high) for low, high in rows], [self.spec.name]
+        )
 
     def _among(
         self, tx: Transaction, entity: int, id_: Stored, after: Place | None, base: Base | None
@@ -402,9 +461,11 @@ class Folds:
         kept: Sequence[tuple[Reading, Folded]],
         origin: int,
         number: int,
-    ) -> tuple[Written, list[int]]:
-        """Keep what runs gave; return what that changes, and the entities that have further rows."""
+    ) -> tuple[Written, list[int], list[int]]:
+        """Keep what runs gave; return what that changes, the entities that have further rows, and those whose next row
+        triggers have still to do something for."""
         more: list[int] = []
+        held: list[int] = []
         checkpoints: list[tuple[Any, ...]] = []
         spare: list[tuple[Any, ...]] = []
         states: list[tuple[Any, ...]] = []
@@ -418,6 +479,10 @@ class Folds:
                 until = _later(until, reading.last.place)
             if has_more:
                 more.append(reading.entity)
+            elif reading.held is not None:
+                is_held = queue.has_work_on(tx, self.feeders, reading.held, reading.held)
+                (held if is_held else more).append(reading.entity)
+                has_more = True
             if (
                 not has_more
                 or until is None
@@ -434,7 +499,7 @@ class Folds:
             if fold_of(self.spec).is_of_rows
             else self._show(tx, shown, origin, number)
         )
-        return written, more
+        return written, more, held
 
     def _checkpoints(
         self, reading: Reading, folded: Folded, reached: Checkpoint

@@ -252,6 +252,24 @@ def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
         )
 
 
+def wake_triggers(tx: Transaction, triggers: Iterable[str]) -> None:
+    """Let all blocked tasks of triggers be looked at again."""
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d} AND trigger = ?",
+        [(trigger,) for trigger in triggers],
+    )
+
+
+def wait_alone(tx: Transaction, spec: TriggerSpec, row: int, cause: Cause) -> None:
+    """Make a trigger due on one row, and let it wait until it is woken."""
+    enqueue(tx, spec, [(row, row)], cause)
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.BLOCKED:d} WHERE trigger = ? AND low = ? AND high = ? "
+        f"AND status = {TaskStatus.READY:d}",
+        (spec.name, row, row),
+    )
+
+
 def wake_all(tx: Transaction) -> None:
     """Let all blocked tasks be looked at again: what they wait for may have ended otherwise than by being done."""
     tx.execute(
