@@ -95,6 +95,11 @@ def bind(
                     declaration.page,
                     component,
                     *elsewhere_of(parameters),
+                    *(
+                        []
+                        if declaration.serial_by is None
+                        else [f"serial_by {declaration.serial_by}"]
+                    ),
                 )
             ),
             declaration.when,
@@ -121,6 +126,7 @@ def bind(
         memo=declaration.memo,
         isolated=declaration.isolated,
         once=declaration.once,
+        serial_by=_serial_by(name, declaration, table),
         executor=declaration.executor,
         resources=declaration.resources
         or (Resources() if declaration.executor == "process" else NOTHING),
@@ -215,6 +221,26 @@ def _priority_of(name: str, priority: int | str | None, table: Table) -> int | s
     if not isinstance(key.codec, IntCodec | FloatCodec | BoolCodec | EnumCodec):
         raise TriggerError(
             f"trigger {name!r}: priority={priority!r} is {key.codec.expected}, and not a number or an Enum of numbers."
+        )
+    return key.name
+
+
+def _serial_by(name: str, declaration: Declaration, table: Table) -> str | None:
+    if declaration.serial_by is None:
+        return None
+    if table.is_event or isinstance(declaration.on, After):
+        raise TriggerError(
+            f"trigger {name!r}: serial_by= is about rows whose runs would begin at one time, which events, and what runs "
+            f"a while after a row's time, do not go with."
+        )
+    try:
+        key = table.key(declaration.serial_by.removeprefix(f"{table.name}."))
+    except SchemaError as exc:
+        raise TriggerError(f"trigger {name!r}: serial_by={declaration.serial_by!r}: {exc}") from exc
+    if key.is_array or key.name == "id":
+        raise TriggerError(
+            f"trigger {name!r}: serial_by={declaration.serial_by!r} is {key.codec.expected}, and takes a key that several rows "
+            f"have equal values of."
         )
     return key.name
 
@@ -359,7 +385,7 @@ def _check_combination(spec: TriggerSpec) -> None:
     if spec.inline and not spec.is_fusable:
         refuse(
             "inline=True needs a plain function of keys that sets keys of its own row: no store, row, lookup, window, when=, page=, "
-            "batch=, async, retries, timeout, rate=, memo=, executor=, resources= or state."
+            "batch=, async, retries, timeout, rate=, memo=, serial_by=, executor=, resources= or state."
         )
     overlap = set(spec.on) & set(spec.sets)
     if overlap:

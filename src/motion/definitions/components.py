@@ -50,6 +50,7 @@ def infer(
     memo: bool = False,
     isolated: bool | None = None,
     once: Once = False,
+    serial_by: str | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
@@ -68,7 +69,7 @@ def infer(
         concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
         memo=memo,
-        isolated=isolated, once=once,
+        isolated=isolated, once=once, serial_by=serial_by,
         executor=executor, resources=resources,
     )  # fmt: skip
 

@@ -52,6 +52,7 @@ class Graph:
         self.levels: Levels = self._levels()
         self._check_pages()
         self._check_lookups()
+        self._check_lines()
 
     def of_table(self, table: str) -> Sequence[TriggerSpec]:
         """Return the triggers that run on a table's rows, in the order in which they feed each other."""
@@ -320,6 +321,15 @@ class Graph:
                         f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and "
                         f"such a key cannot be looked up so far; read it through 'store'."
                     )
+
+    def _check_lines(self) -> None:
+        for spec in self.triggers.values():
+            maker = self.triggers.get(self.producers.get((spec.table, spec.serial_by or ""), ""))
+            if maker is not None and maker.is_versioned:
+                raise TriggerError(
+                    f"trigger {spec.name!r}: serial_by={spec.serial_by!r} is kept for each state version of "
+                    f"{maker.component!r}, so it is not one value that rows could stand in a line by."
+                )
 
     def _check_pages(self) -> None:
         for spec in self.triggers.values():

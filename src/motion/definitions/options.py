@@ -105,6 +105,12 @@ def check_kinds(given: Any) -> None:
             any(given.isolated is each for each in (True, False, None)),
         ),
         (
+            "serial_by",
+            given.serial_by,
+            "a key, such as 'message.user'",
+            isinstance(given.serial_by, str | None),
+        ),
+        (
             "once",
             given.once,
             "True, False or 'at_most'",

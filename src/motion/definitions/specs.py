@@ -124,6 +124,8 @@ class TriggerSpec:
     executor: Place | None = None
     resources: Resources = NOTHING
     searches: tuple[str, ...] = ()
+    serial_by: str | None = None
+    """The key of its table: runs of rows with an equal value go one at a time."""
     fold: Fold | None = None
     """Of a fold, whose `table` is that of its entities: what it goes over, and where the value is kept."""
 
@@ -216,6 +218,7 @@ class TriggerSpec:
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
         alone = alone and self.rate is None and not self.memo and self.after_ms is None
         alone = alone and self.executor is None and self.resources == NOTHING
+        alone = alone and self.serial_by is None
         return (
             self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
         )  # a lookup reads, and what runs before the write reads nothing

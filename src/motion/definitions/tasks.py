@@ -100,6 +100,7 @@ class Task:
         claim: how often it was claimed: with its number, this names the claim under which somebody holds it.
         among: of a suspect: the rows that were held when its process ended, one of which has ended it. 0: it is none.
         conflicts: how often it was called again, as what it has read had changed.
+        line: of a trigger with `serial_by`: those of one line go one at a time.
     """
 
     task: int
@@ -116,6 +117,7 @@ class Task:
     claim: int
     among: int
     conflicts: int = 0
+    line: str | None = None
 
     @property
     def size(self) -> int:

@@ -49,6 +49,7 @@ class Declaration:
     memo: bool = False
     isolated: bool | None = None
     once: Once = False
+    serial_by: str | None = None
     executor: Place | None = None
     resources: Resources | None = None
     fold: FoldOptions | None = None
@@ -77,6 +78,7 @@ def trigger(
     memo: bool = False,
     isolated: bool | None = None,
     once: Once = False,
+    serial_by: str | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
 ) -> Callable[[Function], Function]:
@@ -126,6 +128,9 @@ def trigger(
             changes, until the row is deleted; what ends its process before that is noted calls it again, so hand the
             row's id to the other side as idempotency key. "at_most": that a call begins is noted first, and what ends
             the process meanwhile leaves a dead letter, as does an error; only `store.retry` calls it again.
+        serial_by: a key ("table.key") of its table: runs of rows with an equal value go one at a time, ordered by `ts`,
+            where the table has one, or else by id, and each sees what the one before wrote. One that is tried again
+            holds those behind it, until it is given up.
         executor: where it runs: "thread", in this process, as also where left out; "process", in another process of
             this machine, which leaves the interpreter of this one free and may crash.
         resources: what one run takes of the machine; one core in a process and nothing in a thread where left out.
@@ -137,7 +142,7 @@ def trigger(
         on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
         concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
         rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
-        memo=memo, isolated=isolated, once=once,
+        memo=memo, isolated=isolated, once=once, serial_by=serial_by,
         executor=executor, resources=resources,
     )  # fmt: skip
 

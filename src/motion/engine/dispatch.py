@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from motion import clock
@@ -27,8 +28,10 @@ from motion.engine.under_way import Claimed
 from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
+from motion.persistence.rows.lines import places_in_line
 from motion.persistence.tasks import backlog, claim, queue
 from motion.persistence.tasks.discards import drop_expired
+from motion.persistence.tasks.lines import PlacesOf
 
 FUSED_S = 1e-3
 """A call that has been measured to take longer waits for a task of its own: the results before it show at once."""
@@ -270,11 +273,20 @@ class Dispatcher:
         suspect = claim.suspect_of(tx, limits)
         may_begin = self._suspects.may_begin(are_any=suspect is not None)
         if suspect is not None and may_begin:
-            return claim.claim_suspects(tx, self._owner.name, suspect, limits)
+            return claim.claim_suspects(tx, self._owner.name, suspect, limits, self._lines(tx))
         if self._suspects.are_waiting:
             return []
         folds = {name for name, spec in self._database.graph.triggers.items() if spec.fold}
-        return claim.claim(tx, self._owner.name, limits, self._shares.choose, folds)
+        return claim.claim(
+            tx, self._owner.name, limits, self._shares.choose, folds, self._lines(tx)
+        )
+
+    def _lines(self, tx: Transaction) -> Mapping[str, PlacesOf]:
+        layouts = self._database.layouts
+        serial = [spec for spec in layouts.graph.triggers.values() if spec.serial_by is not None]
+        return {
+            spec.name: partial(places_in_line, tx, layouts[spec.table], spec) for spec in serial
+        }
 
     def _limits(
         self, tx: Transaction, rooms: Mapping[Lane, Room]

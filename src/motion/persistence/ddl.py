@@ -59,8 +59,11 @@ CREATE TABLE IF NOT EXISTS motion_tasks (
     expires_ms INTEGER,                               -- milliseconds since the epoch, after which it is dropped
     owner TEXT, error TEXT, inputs TEXT,
     claim INTEGER NOT NULL DEFAULT 0,                 -- how often it was claimed: task and claim name who holds it
-    among INTEGER NOT NULL DEFAULT 0                  -- rows that were held when its process ended; 0: it is no suspect
+    among INTEGER NOT NULL DEFAULT 0,                 -- rows that were held when its process ended; 0: it is no suspect
+    line TEXT, place, tie                             -- with serial_by: which line the row stands in, and where; '': not found out
 );
+CREATE INDEX IF NOT EXISTS motion_tasks_lines ON motion_tasks (trigger, line, place, tie) WHERE line IS NOT NULL;
+CREATE INDEX IF NOT EXISTS motion_tasks_in_line ON motion_tasks (trigger, line, status) WHERE line IS NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, attempts, task);
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
 CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHERE high > low;
@@ -274,6 +277,8 @@ def _bring_to_2(tx: Transaction) -> None:
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     tx.execute("ALTER TABLE motion_clock ADD COLUMN name TEXT")
+    for column in ("line TEXT", "place", "tie"):
+        tx.execute(f"ALTER TABLE motion_tasks ADD COLUMN {column}")
     tx.execute(  # work in bulk has been further below live work since
         "UPDATE motion_tasks SET priority = CASE WHEN version IS NULL THEN ? ELSE ? END WHERE priority <= ?",
         (BACKFILL_PRIORITY, BUILD_PRIORITY, -500_000),

@@ -58,6 +58,7 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     if spec.schedule:
         return
     keys = {*spec.on, *spec.inputs, *spec.looked_up_by, *(() if spec.sets_table else spec.sets)}
+    keys |= {spec.serial_by} if spec.serial_by else set()
     if spec.fold is not None:
         keys = set(spec.fold.watched)
     missing = sorted(keys - tables.get(spec.source).keys.keys())

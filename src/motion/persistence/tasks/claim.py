@@ -16,7 +16,10 @@ from motion.definitions.tasks import (
     Task,
     TaskStatus,
 )
+from motion.persistence.tasks.lines import PlacesOf, firsts, take_places
 from motion.persistence.tasks.queue import COLUMNS, _alone, split_off
+
+NO_LINES: Mapping[str, PlacesOf] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ def claim(
     limits: Mapping[Lane, int],
     choose: Callable[[Sequence[Head]], Head],
     one_at_a_time: Container[str] = (),
+    lines: Mapping[str, PlacesOf] = NO_LINES,
 ) -> list[Task]:
     """Claim one trigger's next tasks, as many as it may have rows.
 
@@ -51,10 +55,15 @@ def claim(
             that one claim may hold.
         choose: says which trigger's turn it is.
         one_at_a_time: triggers of which no row is held by two claims.
+        lines: trigger -> what gives its rows their places, where rows of equal values go one at a time.
     """
+    for lane in limits:
+        if lane.trigger in lines:
+            take_places(tx, lane.trigger, lines[lane.trigger])
     while heads := [head for lane in limits if (head := head_of(tx, lane)) is not None]:
         head = choose(heads)
-        tasks = _claim_like(tx, owner, head, max(limits[head.lane] >> head.losses, 1))
+        limit = max(limits[head.lane] >> head.losses, 1)
+        tasks = _claim_like(tx, owner, head, limit, lines.get(head.trigger))
         if head.trigger in one_at_a_time:
             tasks = _alone(tx, tasks)
         if tasks:
@@ -63,23 +72,35 @@ def claim(
 
 
 def claim_suspects(
-    tx: Transaction, owner: str, head: Head, limits: Mapping[Lane, int]
+    tx: Transaction,
+    owner: str,
+    head: Head,
+    limits: Mapping[Lane, int],
+    lines: Mapping[str, PlacesOf] = NO_LINES,
 ) -> list[Task]:
     """Claim half of the rows, at most, one of which has ended its process: so it soon stands alone."""
-    return _claim_like(tx, owner, head, max(min(head.among // 2, limits[head.lane]), 1))
+    limit = max(min(head.among // 2, limits[head.lane]), 1)
+    return _claim_like(tx, owner, head, limit, lines.get(head.trigger))
 
 
-def _claim_like(tx: Transaction, owner: str, head: Head, limit: int) -> list[Task]:
+def _claim_like(
+    tx: Transaction, owner: str, head: Head, limit: int, places_of: PlacesOf | None
+) -> list[Task]:
     """Claim a trigger's next tasks that are of a kind with the first, up to so many rows."""
     rows = tx.execute(
         f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
         "AND priority = ? AND attempts = ? AND losses = ? AND among = ? ORDER BY task LIMIT ?",
         (
             head.trigger, head.version, head.priority, head.attempts, head.losses, head.among,
-            min(limit, 1000),
+            1000 if places_of is not None else min(limit, 1000),
         ),
     ).fetchall()  # fmt: skip
-    tasks = _beside(_within([Task(*row) for row in rows], limit))
+    tasks = [Task(*row) for row in rows]
+    if places_of is not None:
+        tasks = firsts(tx, tasks, limit, places_of)
+    if not tasks:
+        return []
+    tasks = _beside(_within(tasks, limit))
     if tasks[0].size > limit:
         tasks = [split_off(tx, tasks[0], limit)]
     tx.executemany(

@@ -24,12 +24,12 @@ from motion.persistence.numbers import next_tasks
 
 COLUMNS = (
     "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim, "
-    "among, conflicts"
+    "among, conflicts, line"
 )
 
 LIKENESS = (
     "trigger, number, version, change, path, priority, status, attempts, not_before, losses, expires_ms, owner, error, "
-    "inputs, claim, among, conflicts"
+    "inputs, claim, among, conflicts, line, place, tie"
 )
 """All columns but those that tell tasks apart. Who holds a claim on a task holds the same one on a copy."""
 
@@ -69,25 +69,26 @@ def enqueue(
         ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting[0])
         level = cause.priority if priority is None else priority
         if waiting is None:
-            task = _insert(tx, spec.name, low, high, cause, version, level, expires_ms)
+            task = _insert(tx, spec, low, high, cause, version, level, expires_ms)
         else:
             task, change, is_dead = waiting
             ended += [(low, high)] if is_dead else []
             tx.execute(
                 f"UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
-                f"{ANEW if spec.fold is None else ANEW_BUT_POSTPONED}, expires_ms = ? WHERE task = ?",
+                f"{ANEW if spec.fold is None else ANEW_BUT_POSTPONED}, line = CASE WHEN line IS NULL THEN NULL ELSE '' END, "
+                f"expires_ms = ? WHERE task = ?",
                 (cause.number, cause.change, cause.path, level, expires_ms, task),
             )
             if change != cause.change:
                 link(tx, task, change)
         if cause.task is not None:
-            _inherit_links(tx, cause.task, task)
+            inherit_links(tx, cause.task, task)
     return ended
 
 
 def _insert(
     tx: Transaction,
-    trigger: str,
+    spec: TriggerSpec,
     low: int,
     high: int,
     cause: Cause,
@@ -98,10 +99,10 @@ def _insert(
     task = next_tasks(tx)
     tx.execute(
         "INSERT INTO motion_tasks (task, trigger, low, high, number, version, change, path, priority, status, "
-        f"expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?)",
+        f"expires_ms, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {TaskStatus.READY:d}, ?, ?)",
         (
-            task, trigger, low, high, cause.number, version, cause.change, cause.path, priority,
-            expires_ms,
+            task, spec.name, low, high, cause.number, version, cause.change, cause.path, priority,
+            expires_ms, None if spec.serial_by is None else "",
         ),
     )  # fmt: skip
     return task
@@ -179,11 +180,12 @@ def link_newer(tx: Transaction, task: Task, row: int, number: int) -> bool:
     ).fetchall()
     for (other,) in newer:
         link(tx, other, task.change)
-        _inherit_links(tx, task.task, other)
+        inherit_links(tx, task.task, other)
     return bool(newer)
 
 
-def _inherit_links(tx: Transaction, source: int, target: int) -> None:
+def inherit_links(tx: Transaction, source: int, target: int) -> None:
+    """Let the changes that wait for a task wait for another too."""
     tx.execute(
         "INSERT OR IGNORE INTO motion_task_changes (change, task) "
         "SELECT change, ? FROM motion_task_changes WHERE task = ?",
@@ -218,7 +220,7 @@ def split_off(tx: Transaction, task: Task, limit: int) -> Task:
     head = replace(task, high=task.low + limit - 1)
     tx.execute("UPDATE motion_tasks SET low = ? WHERE task = ?", (head.high + 1, task.task))
     number = _copy(tx, task.task, head.low, head.high)
-    _inherit_links(tx, task.task, number)
+    inherit_links(tx, task.task, number)
     return replace(head, task=number)
 
 
@@ -240,7 +242,8 @@ def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> No
 
 
 def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
-    """Let blocked tasks of triggers be looked at again, those on rows of tasks that have ended."""
+    """Let blocked tasks of triggers be looked at again, those on rows of tasks that have ended, and the next of their
+    lines."""
     blocked = f"status = {TaskStatus.BLOCKED:d}"
     sql = f"SELECT 1 FROM motion_tasks WHERE {blocked} AND trigger = ? LIMIT 1"
     waiting = [trigger for trigger in woken if tx.execute(sql, (trigger,)).fetchone()]
@@ -250,6 +253,18 @@ def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
             f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
             [(task.low, task.high, *waiting) for task in tasks],
         )
+    _wake_next(tx, tasks)
+
+
+def _wake_next(tx: Transaction, tasks: Iterable[Task]) -> None:
+    """Let the first of each line that tasks were of be looked at."""
+    lines = {(task.trigger, task.line) for task in tasks if task.line}
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d} AND task = "
+        f"(SELECT task FROM motion_tasks WHERE trigger = ? AND line = ? AND +status IN {WAITING_SQL} "
+        f"ORDER BY place, tie LIMIT 1)",
+        list(lines),
+    )
 
 
 def wake_triggers(tx: Transaction, triggers: Iterable[str]) -> None:
@@ -325,7 +340,7 @@ def part(
         pieces = [(span, rest) for span in spans] + [(gap, done) for gap in gaps]
         for (low, high), kind in pieces[1:]:
             number = _copy(tx, task.task, low, high)
-            _inherit_links(tx, task.task, number)
+            inherit_links(tx, task.task, number)
             kind.append(replace(task, task=number, low=low, high=high))
         (low, high), _ = pieces[0]
         if gaps:  # what is left keeps the number: who works on it knows it by that
@@ -356,9 +371,9 @@ def add_alone(
     tx: Transaction, spec: TriggerSpec, row: int, cause: Cause, version: int | None
 ) -> int:
     """Make a task for one row of a range that has to go its own way, and return it."""
-    task = _insert(tx, spec.name, row, row, cause, version, cause.priority)
+    task = _insert(tx, spec, row, row, cause, version, cause.priority)
     if cause.task is not None:
-        _inherit_links(tx, cause.task, task)
+        inherit_links(tx, cause.task, task)
     return task
 
 

@@ -1,0 +1,203 @@
+"""`serial_by`: runs of rows with an equal value go one at a time, in their order, each seeing what the one before wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import motion
+from tests.conftest import OpenStore, until
+
+
+@dataclass
+class Message:
+    id: str
+    ts: int
+    user: int
+    text: str
+    reply: str
+
+
+@dataclass
+class User:
+    id: int
+    history: str
+
+
+SCHEMAS = {"message": Message, "user": User}
+
+
+def messages(users: int, each: int) -> list[dict[str, Any]]:
+    """Messages of several users, those of one not in their order."""
+    found = [
+        {"id": f"{user}-{i}", "ts": i, "user": user, "text": f"{i} "}
+        for i in range(each)
+        for user in range(users)
+    ]
+    return [*found[1::2], *found[::2]]
+
+
+def answering(began: list[str], **options: Any) -> Any:
+    @motion.trigger(on="message.text", serial_by="message.user", **options)
+    async def answer(id: str, user: int, text: str, store: motion.View) -> None:
+        began.append(id)
+        found = store.get("user", user)
+        history = found.history if found else ""
+        await asyncio.sleep(0.001)
+        store.set("user", id=user, history=history + text)
+
+    return answer
+
+
+def test_runs_of_equal_values_go_one_at_a_time_in_their_order(open_store: OpenStore) -> None:
+    began: list[str] = []
+    store = open_store(schemas=SCHEMAS, triggers=[answering(began)])
+    store.set_many("message", messages(4, 12))
+    store.wait(timeout=60)
+    assert not store.errors()
+    expected = "".join(f"{i} " for i in range(12))
+    assert {row.id: row.history for row in store.rows(User)} == dict.fromkeys(range(4), expected)
+    assert len(began) == 48  # none had to be called again
+    assert store.status().called_again == {}
+
+
+def test_runs_of_other_values_go_at_once(open_store: OpenStore) -> None:
+    under_way: Counter[int] = Counter()
+    most: Counter[int] = Counter()
+    all_there = threading.Event()
+
+    @motion.trigger(
+        on="message.text", sets="message.reply", serial_by="message.user", concurrency=3
+    )
+    def answer(user: int, text: str) -> str:
+        under_way[user] += 1
+        most[user] = max(most[user], under_way[user])
+        if sum(under_way.values()) == 3:
+            all_there.set()
+        assert all_there.wait(60)
+        under_way[user] -= 1
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    store.set_many("message", messages(3, 4))
+    store.wait(timeout=60)
+    assert not store.errors()
+    assert most == {0: 1, 1: 1, 2: 1}
+
+
+def test_a_row_that_is_tried_again_holds_those_behind_it(open_store: OpenStore) -> None:
+    called: list[str] = []
+
+    @motion.trigger(on="message.text", sets="message.reply", serial_by="message.user", retries=1)
+    def answer(id: str, text: str) -> str:
+        called.append(id)
+        if id == "0-1" and called.count(id) == 1:
+            raise ConnectionError
+        if id == "0-2":
+            raise ValueError
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    store.set_many("message", messages(1, 5))
+    store.wait(timeout=60)
+    assert called == ["0-0", "0-1", "0-1", "0-2", "0-2", "0-3", "0-4"]
+    assert [letter.row for letter in store.errors()] == ["id=0-2"]
+
+
+def test_rows_without_a_value_wait_for_none(open_store: OpenStore) -> None:
+    both = threading.Barrier(2)
+
+    @motion.trigger(
+        on="message.text", sets="message.reply", serial_by="message.user", concurrency=2
+    )
+    def answer(text: str) -> str:
+        both.wait(60)
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    store.set_many("message", [{"id": each, "ts": 1, "text": each} for each in "ab"])
+    store.wait(timeout=60)
+    assert not store.errors()
+
+
+def test_rows_that_come_to_another_value_while_they_wait_stand_in_its_line(
+    open_store: OpenStore,
+) -> None:
+    may_end = threading.Event()
+    ended: list[str] = []
+
+    @motion.trigger(
+        on="message.text", sets="message.reply", serial_by="message.user", concurrency=4
+    )
+    def answer(id: str, text: str) -> str:
+        if id in ("0-0", "1-0"):
+            assert may_end.wait(60)
+        ended.append(id)
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    store.set_many("message", messages(2, 2))
+    until(store, lambda: store.status().triggers["answer"].tasks.get("blocked", 0) == 2)
+    store.set("message", id="0-1", user=2)
+    store.set("message", id="2-0", ts=0, user=2, text="first")
+    may_end.set()
+    store.wait(timeout=60)
+    assert not store.errors()
+    assert sorted(ended) == ["0-0", "0-1", "1-0", "1-1", "2-0"]
+    assert ended.index("1-0") < ended.index("1-1")
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 3}, {"executor": "process"}, {"timeout": 30.0}])
+def test_lines_go_with_every_way_of_calling(open_store: OpenStore, options: dict[str, Any]) -> None:
+    @motion.trigger(on="message.text", sets="message.reply", serial_by="message.user", **options)
+    def answer(text: Any) -> Any:
+        return [each.upper() for each in text] if isinstance(text, list) else text.upper()
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    store.set_many("message", messages(5, 4))
+    store.wait(timeout=60)
+    assert not store.errors()
+    assert all(row.reply == row.text for row in store.rows(Message))
+
+
+def test_lines_go_on_where_a_store_is_closed(open_store: OpenStore) -> None:
+    began: list[str] = []
+    store = open_store(schemas=SCHEMAS, triggers=[answering(began)], run=False)
+    store.set_many("message", messages(2, 6))
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[answering(began)])
+    store.wait(timeout=60)
+    expected = "".join(f"{i} " for i in range(6))
+    assert [row.history for row in store.rows(User)] == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("serial_by", "message"),
+    [("message.users", "users"), ("message.id", "equal values"), (3, "a key, such as")],
+    ids=str,
+)
+def test_a_line_by_what_is_no_key_is_refused(
+    open_store: OpenStore, serial_by: Any, message: str
+) -> None:
+    def answer(text: str) -> str:
+        return text
+
+    def declare() -> None:
+        marked = motion.trigger(on="message.text", sets="message.reply", serial_by=serial_by)
+        open_store(schemas=SCHEMAS, triggers=[marked(answer)])
+
+    with pytest.raises(motion.MotionError, match=message):
+        declare()
+
+
+def test_events_stand_in_no_line(open_store: OpenStore) -> None:
+    @motion.trigger(on=motion.deleted("message"), serial_by="message.user")
+    def clean(id: str) -> None: ...
+
+    with pytest.raises(motion.TriggerError, match="events"):
+        open_store(schemas=SCHEMAS, triggers=[clean])
