@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import motion
 from motion.definitions import folds
-from tests.conftest import OpenStore, until
+from tests.conftest import OpenStore, pause, until
 
 
 @dataclass
@@ -306,6 +306,74 @@ def test_calls_of_one_entity_are_one_at_a_time_and_of_several_at_once(
         say(store, row, row, "ab"[row % 2], user=row % 2 + 1)
     assert profiles(store) == {1: "a" * 20, 2: "b" * 20}
     assert most == {"a": 1, "b": 1}
+
+
+def test_an_entity_under_way_waits_and_others_do_not(open_store: OpenStore) -> None:
+    may_end = threading.Event()
+    began: list[str] = []
+
+    @motion.fold(on="message.text", by="message.user", sets="user.profile", concurrency=4)
+    def remember(profile: str | None, text: str) -> str:
+        began.append(text)
+        if text == "slow":
+            assert may_end.wait(60)
+        return (profile or "") + text
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember])
+    say(store, 1, 10, "slow")
+    until(store, lambda: began == ["slow"], timeout_s=60)
+    say(store, 2, 20, "b")
+    say(store, 3, 30, "other", user=2)
+    until(store, lambda: "other" in began, timeout_s=60)  # which was set after the one that waits
+    assert began == ["slow", "other"]
+    may_end.set()
+    assert profiles(store) == {1: "slowb", 2: "other"}
+    assert began == ["slow", "other", "b"]
+
+
+def test_while_rows_are_folded_again_the_value_that_is_shown_stays(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "LONGEST_RUN_S", 0.0)  # each call is a run
+    seen: set[str | None] = set()
+    store: motion.Store
+
+    @motion.fold(on="message.text", by="message.user", sets="user.profile")
+    def remember(profile: str | None, text: str) -> str:
+        seen.add(store.rows(User)[0].profile if store.rows(User) else None)
+        return (profile or "") + text
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember])
+    for row in range(1, 6):
+        say(store, row, 10 * row, f"{row}")
+    assert profiles(store) == {1: "12345"}
+    assert seen == {None, "1", "12", "123", "1234"}
+    seen.clear()
+    say(store, 6, 5, "L")
+    assert profiles(store) == {1: "L12345"}
+    assert seen == {"12345"}
+
+
+def test_a_failed_row_is_tried_as_often_as_it_may_however_many_rows_come(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    @motion.fold(on="message.text", by="message.user", sets="user.profile", retries=2)
+    def remember(profile: str | None, text: str) -> str:
+        calls.append(text)
+        if text == "bad":
+            raise ConnectionError
+        return (profile or "") + text
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember])
+    say(store, 1, 1, "bad")
+    row = 1
+    while not store.errors():
+        row += 1
+        say(store, row, row, ".")
+        pause()
+    store.wait(timeout=60)
+    assert calls.count("bad") == 3
+    assert len(store.errors()) == 1
 
 
 def test_calls_that_last_are_committed_one_by_one(

@@ -90,6 +90,31 @@ def test_runs_of_other_values_go_at_once(open_store: OpenStore) -> None:
     assert most == {0: 1, 1: 1, 2: 1}
 
 
+def test_a_row_that_comes_while_one_of_its_line_is_under_way_waits(open_store: OpenStore) -> None:
+    may_end = threading.Event()
+    began: list[str] = []
+
+    @motion.trigger(
+        on="message.text", sets="message.reply", serial_by="message.user", concurrency=4
+    )
+    def answer(id: str, text: str) -> str:
+        began.append(id)
+        if id == "0-0":
+            assert may_end.wait(60)
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    for row in ("0-0", "0-1", "1-0"):
+        store.set("message", id=row, ts=1, user=int(row[0]), text=row)
+        if row == "0-0":
+            until(store, lambda: began == ["0-0"], timeout_s=60)
+    until(store, lambda: "1-0" in began, timeout_s=60)  # which was set after the one that waits
+    assert began == ["0-0", "1-0"]
+    may_end.set()
+    store.wait(timeout=60)
+    assert began == ["0-0", "1-0", "0-1"]
+
+
 def test_a_row_that_is_tried_again_holds_those_behind_it(open_store: OpenStore) -> None:
     called: list[str] = []
 
