@@ -6,6 +6,7 @@ An error's `args` are its facts, so it pickles across processes; its text is mad
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -97,9 +98,22 @@ class SchemaMismatch(SchemaError):
     def __str__(self) -> str:
         return (
             f"table {self.table!r} on disk does not fit the schema given: {'; '.join(self.differences)}. "
-            f"Nothing was changed. Open it with the schema it was made with, or give what has changed a name of its own "
-            f"(a new key beside the old one, a default for a new field), or copy the rows to a new store: read them with "
-            f"rows() where the old schema is, and write them with set_many() into a store with the new one."
+            f"Nothing was changed. {self._migration}Open it with the schema it was made with, or give what has changed a "
+            f"name of its own (a new key beside the old one, a default for a new field), or copy the rows to a new store: "
+            f"read them with rows() where the old schema is, and write them with set_many() into a store with the new one."
+        )
+
+    @property
+    def _migration(self) -> str:
+        """Return the commands that do what has been done to keys in the schema, "" where there are none."""
+        found = [re.fullmatch(r"(\w+) \(.*\) is gone", each) for each in self.differences]
+        gone = [f"{self.table}.{each[1]}" for each in found if each]
+        if not gone:
+            return ""
+        drops = " ".join(f"--drop-key {key}" for key in gone)
+        return (
+            f"Where it has another name now, 'motion migrate STORE --rename-key {gone[0]}=NEW' keeps its values; "
+            f"'motion migrate STORE {drops}' drops them. "
         )
 
 

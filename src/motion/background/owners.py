@@ -69,3 +69,17 @@ class Owner:
         if not self._is_left:
             self._is_left = True
             os.close(self._file)
+
+
+def at_work(folder: Path) -> list[int]:
+    """Return the processes on this machine that run a store now, by their ids."""
+    found = []
+    for path in sorted((folder / FOLDER).glob("*-*")):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            found.append(int(path.name.partition("-")[0]))
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from motion.cli import copies, drawn, looking, projects, serve, versions, work  # noqa: F401  # commands are there once imported
+from motion.cli import copies, drawn, looking, migrating, projects, serve, versions, work  # noqa: F401  # commands are there once imported
 from motion.cli.app import app
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from motion.definitions.binding import bind
-from motion.definitions.components import Component, bind_component, bind_fits, check_name
-from motion.definitions.fits import Fit
+from motion.definitions.components import (
+    Component,
+    bind_component,
+    bind_fits,
+    check_name,
+    setup_fingerprint,
+)
+from motion.definitions.fits import Fit, FitSpec
 from motion.definitions.folding import bind_fold
 from motion.definitions.kept_keys import keepers
 from motion.definitions.schema import Tables, differing_in_case
-from motion.definitions.specs import Trigger
+from motion.definitions.specs import Trigger, TriggerSpec
 from motion.definitions.triggers import DECLARATION
 from motion.errors import TriggerError
 
@@ -73,6 +80,35 @@ class Code:
             components,
             {f.spec.name: f for f in fits},
         )
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What a component's code is named by: `setup`, and its triggers and fits by their names within it."""
+
+    setup: str
+    methods: Mapping[str, str]
+
+    @staticmethod
+    def of(component: Component, others: Mapping[str, Component], tables: Tables) -> Fingerprints:
+        bound: list[TriggerSpec | FitSpec] = [
+            each.spec for each in bind_component(component, tables, _by_class(others))
+        ]
+        bound += [each.spec for each in bind_fits(component, tables)]
+        prefix = f"{component.name}."
+        methods = {each.name.removeprefix(prefix): each.fingerprint for each in bound}
+        return Fingerprints(setup_fingerprint(component), methods)
+
+
+def as_called(component: Component, name: str) -> Component:
+    """Return a component as it was under another name: the name is part of what its code is named by."""
+    before = copy.copy(component)
+    if "name" in vars(component):
+        vars(before)["name"] = name
+    else:
+        kind = type(component)
+        before.__class__ = type(kind.__name__, (kind,), {"name": name})
+    return before
 
 
 def _by_name(given: Sequence[Component]) -> dict[str, Component]:

@@ -232,8 +232,9 @@ def _tell_renamed(tx: Transaction, graph: Graph, components: set[str]) -> None:
                 logger.warning(
                     "component %s is new to this store and sets %s, as %s did, which is not among the triggers now: its "
                     "%d version(s), their labels and the vectors that they made stay behind. If it is the same one under "
-                    'another name, declare class %s(motion.Component, name="%s") and open the store again',
-                    new, ", ".join(sorted(f"{table}.{key}" for table, key in was & sets)), old, counts[old], new, old,
+                    "another name, 'motion migrate STORE --rename-component %s=%s' gives them to it; or declare "
+                    'class %s(motion.Component, name="%s") and open the store again',
+                    new, ", ".join(sorted(f"{table}.{key}" for table, key in was & sets)), old, counts[old], old, new, new, old,
                 )  # fmt: skip
 
 

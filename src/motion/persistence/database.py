@@ -37,7 +37,7 @@ from motion.errors import (
     shortened,
 )
 from motion.history import History
-from motion.persistence import catalog, ddl, numbers, stored_graph
+from motion.persistence import catalog, ddl, migration, numbers, stored_graph
 from motion.persistence.changes.operations import (
     Applied,
     DeleteOperation,
@@ -124,9 +124,10 @@ class Database:
         looked_up = [trigger.spec for trigger in keepers(tables)]
 
         def work(tx: Transaction) -> tuple[Graph, int]:
+            self._check_name(tx, [spec.name for spec in specs] if replaces else None)
+            migration.take_over_code(tx, code, tables)
             before = stored_graph.known_triggers(tx)
             active = stored_graph.active_triggers(tx) if before else ()
-            self._check_name(tx, [spec.name for spec in specs] if replaces else None)
             found = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
             tables.stored = stored_graph.table_names(tx)
             timeline.thin(tx, clock.now_ms())

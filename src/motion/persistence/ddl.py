@@ -90,6 +90,9 @@ CREATE TABLE IF NOT EXISTS motion_components (
     is_rollback INTEGER NOT NULL DEFAULT 0,  -- whether the candidate is on its way back
     setup TEXT                               -- fingerprint of the `setup` whose result was taken up last
 );
+CREATE TABLE IF NOT EXISTS motion_renamed (  -- components whose code has not been seen since they were renamed
+    component TEXT PRIMARY KEY, was TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_states (
     component TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, parent INTEGER,
     manifest TEXT,                           -- what it is made of; NULL: it failed, or is not kept any more

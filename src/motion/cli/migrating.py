@@ -1,0 +1,86 @@
+"""The command that changes names that the store keeps, or drops what they stand for: a plan first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from motion.cli.app import (
+    JsonOption,
+    StoreArgument,
+    app,
+    console,
+    looked_at,
+    note,
+    print_json,
+    shown,
+    stop,
+)
+from motion.persistence.migration import Step, What
+from motion.store.migrate import migrate as carry_out
+from motion.store.migrate import plan as plan_of
+
+Names = list[str] | None
+
+
+@app.command()
+def migrate(
+    store: StoreArgument,
+    rename_component: Annotated[
+        Names, typer.Option(metavar="OLD=NEW", help="versions, vectors, labels stay")
+    ] = None,
+    rename_trigger: Annotated[
+        Names, typer.Option(metavar="OLD=NEW", help="tasks, and what it has made, stay its own")
+    ] = None,
+    rename_key: Annotated[
+        Names, typer.Option(metavar="TABLE.OLD=NEW", help="values and labels stay")
+    ] = None,
+    drop_trigger: Annotated[
+        Names, typer.Option(metavar="NAME", help="with its tasks and dead letters")
+    ] = None,
+    drop_key: Annotated[Names, typer.Option(metavar="TABLE.KEY", help="with its values")] = None,
+    drop_table: Annotated[Names, typer.Option(metavar="TABLE", help="with its rows")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="do it; without, it is only told what would be done")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rename or drop keys, tables, triggers and components of a store, as its code has done: first told, with --yes done, all
+    in one transaction. No process may run the store meanwhile; take a snapshot before you drop.
+
+    Example: motion migrate shop.motion --rename-component Encoder=Matcher --drop-key garment.colour
+    """
+    steps = [
+        *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key),
+        *_drops("trigger", drop_trigger), *_drops("key", drop_key), *_drops("table", drop_table),
+    ]  # fmt: skip
+    if not steps:
+        stop("say what to rename or to drop; 'motion migrate --help' has what there is.", 2)
+    with looked_at(store) as opened:
+        found = plan_of(opened._database, steps)
+        if yes:
+            carry_out(opened._database, steps)
+    if as_json:
+        print_json({"is_done": yes, "steps": found})
+        return
+    for each in found:
+        lost = f"; GONE: {each.lost}" if each.lost else ""
+        console.print(shown(f"{each.told}{lost}."), soft_wrap=True)
+    note("done." if yes else "Nothing was changed; --yes does it.")
+
+
+def _renames(what: What, given: Names) -> list[Step]:
+    steps = []
+    for each in given or []:
+        old, is_there, new = each.partition("=")
+        if not (old and is_there and new):
+            stop(
+                f"--rename-{what} takes the old name and the new one, as OLD=NEW, not {each!r}.", 2
+            )
+        steps.append(Step(what, old, new))
+    return steps
+
+
+def _drops(what: What, given: Names) -> list[Step]:
+    return [Step(what, each) for each in given or []]

@@ -1,0 +1,619 @@
+"""Migration: names that the store keeps are changed, or what they stand for is dropped, in one transaction.
+
+A component or a trigger that has another name now takes over what the store kept under its old one: versions, vectors, marks,
+tasks, labels. Should the store have been opened with the new name already, what came of that changes places with it, so that
+nothing is lost. Keys and tables are renamed or dropped with all that bears their name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import msgspec
+
+from motion.backends.base import Transaction
+from motion.definitions.code import Code, Fingerprints, as_called
+from motion.definitions.fits import FitSpec
+from motion.definitions.schema import NAME, Tables
+from motion.definitions.specs import TriggerSpec
+from motion.errors import InvalidArgument, MotionError, SchemaError, listed, nearest
+from motion.persistence.catalog import open_own_table
+from motion.persistence.ddl import SYSTEM_TABLES, open_table
+from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, rows_table, slot_of
+from motion.persistence.numbers import note_new_graph
+from motion.persistence.rows.noted import noted_tables
+from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
+from motion.persistence.tasks.queue import wake_all
+from motion.persistence.vector_log import log_vectors
+
+What = Literal["component", "trigger", "key", "table"]
+
+MERGED = (
+    "motion_tasks",
+    "motion_backfills",
+    "motion_labels",
+    "motion_asked",
+    "motion_fit_requests",
+)
+"""System tables in which work and labels of both names go to the new one; in the others they change places."""
+
+SPECS = ("motion_triggers", "motion_fits")
+MARKS = ("done", "once")
+BESIDE = "\x00"
+"""A name that none has, for what changes places."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of names.
+
+    Attributes:
+        name: a key is written "table.key".
+        new: its new name, of a key without the table; empty: it is dropped.
+    """
+
+    what: What
+    name: str
+    new: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a step would do.
+
+    Attributes:
+        told: in a sentence.
+        lost: what would be gone; empty: nothing.
+    """
+
+    step: Step
+    told: str
+    lost: str = ""
+
+
+def plan(tx: Transaction, step: Step) -> Planned:
+    """Return what a step would do.
+
+    Raises:
+        MotionError, SchemaError: it cannot be done; says why.
+    """
+    return _PLANS[step.what](tx, step)
+
+
+def carry_out(tx: Transaction, steps: tuple[Step, ...]) -> None:
+    """Do what steps say, all of them or, as the transaction is undone, none."""
+    for step in steps:
+        plan(tx, step)
+        _DO[step.what](tx, step)
+    _settle(tx)
+
+
+# -- components and triggers --
+
+
+def _plan_component(tx: Transaction, step: Step) -> Planned:
+    known = _counts(
+        tx,
+        "SELECT c.name, COUNT(s.number) FROM motion_components c LEFT JOIN motion_states s ON s.component = c.name GROUP BY 1",
+    )
+    _check_known("component", step.name, known)
+    if not step.new:
+        raise MotionError(
+            f"component {step.name!r} cannot be dropped so far; without it in triggers=, its versions are kept and cost disk only."
+        )
+    taken = known.get(step.new, 0)
+    beside = (
+        f"; the {taken} that {step.new} has made since change places with them" if taken else ""
+    )
+    told = f"component {step.name}: its {known[step.name]} version(s), their vectors and labels are those of {step.new}{beside}"
+    return Planned(step, told)
+
+
+def _rename_component(tx: Transaction, step: Step) -> None:
+    old, new = step.name, step.new
+    prefix = f"{old}."
+    for spec in [*_specs(tx, "motion_triggers", TriggerSpec), *_specs(tx, "motion_fits", FitSpec)]:
+        if spec.component == old and spec.name.startswith(prefix):
+            method = spec.name.removeprefix(prefix)
+            (_rename_fit if isinstance(spec, FitSpec) else _rename_trigger)(
+                tx, spec.name, f"{new}.{method}"
+            )
+    _let_indexes_follow(tx, old, new)
+    for name in (old, new):  # exchanged below, where one was renamed before
+        tx.execute("INSERT INTO motion_renamed VALUES (?, ?) ON CONFLICT DO NOTHING", (name, name))
+    _exchange(tx, "component", old, new)
+    _exchange_in(tx, "motion_components", "name", old, new)
+    tx.execute(
+        "UPDATE motion_fit_requests SET fit = ? || SUBSTR(fit, ?) WHERE fit GLOB ?",
+        (new, len(old) + 1, f"{old}.setup *"),
+    )
+    _edit_specs(tx, "motion_triggers", TriggerSpec, lambda spec: _with_component(spec, old, new))
+    _edit_specs(
+        tx,
+        "motion_fits",
+        FitSpec,
+        lambda spec: (
+            replace(spec, component=new)
+            if spec.component == old and spec.name.startswith(f"{new}.")
+            else spec
+        ),
+    )
+
+
+def take_over_code(tx: Transaction, code: Code, tables: Tables) -> None:
+    """Let components that were renamed go on with what they have made: the name is part of what code is named by, so their
+    code, unchanged, has another fingerprint now. To be done when the code is there."""
+    for component, was in tx.execute("SELECT component, was FROM motion_renamed").fetchall():
+        if component in code.components:
+            held, others = code.components[component], code.components
+            now = Fingerprints.of(held, others, tables)
+            before = Fingerprints.of(as_called(held, was), others, tables)
+            for method, fingerprint in before.methods.items():
+                _replace_fingerprint(tx, f"{component}.{method}", fingerprint, now.methods[method])
+            pairs = [(now.methods[each], before.methods[each]) for each in now.methods]
+            tx.executemany(
+                "UPDATE motion_states SET fingerprint = ? WHERE component = ? AND fingerprint = ?",
+                [(new, component, old) for new, old in [*pairs, (now.setup, before.setup)]],
+            )
+            tx.execute(
+                "UPDATE motion_components SET setup = ? WHERE name = ? AND setup = ?",
+                (now.setup, component, before.setup),
+            )
+            tx.execute("DELETE FROM motion_renamed WHERE component = ?", (component,))
+
+
+def _replace_fingerprint(tx: Transaction, name: str, before: str, now: str) -> None:
+    tx.execute(
+        "UPDATE OR IGNORE motion_origins SET fingerprint = ? WHERE trigger = ? AND fingerprint = ?",
+        (now, name, before),
+    )
+    for table, kind in (("motion_triggers", TriggerSpec), ("motion_fits", FitSpec)):
+        _edit_specs(
+            tx,
+            table,
+            kind,
+            lambda spec: (
+                replace(spec, fingerprint=now)
+                if (spec.name, spec.fingerprint) == (name, before)
+                else spec
+            ),
+        )
+
+
+def _let_indexes_follow(tx: Transaction, *components: str) -> None:
+    """See to it that indexes are made again of each version that has another number's vectors now."""
+    sql = "SELECT DISTINCT number FROM motion_states WHERE component IN (?, ?)"
+    numbers = [int(row[0]) for row in tx.execute(sql, components)]
+    for spec in _specs(tx, "motion_triggers", TriggerSpec):
+        if spec.component in components and spec.is_versioned:
+            for key in spec.sets:
+                slots = [slot_of(number, ALL_ROWS) for number in numbers]
+                log_vectors(tx, f"{spec.table}.{key}", slots)
+
+
+def _with_component(spec: TriggerSpec, old: str, new: str) -> TriggerSpec:
+    """Return a trigger that takes the state of a component by its new name."""
+    parameters = tuple(
+        replace(each, component=new) if each.component == old else each for each in spec.parameters
+    )
+    own = new if spec.component == old and spec.name.startswith(f"{new}.") else spec.component
+    return replace(spec, component=own, parameters=parameters)
+
+
+def _plan_trigger(tx: Transaction, step: Step) -> Planned:
+    known = known_triggers(tx)
+    _check_known("trigger", step.name, known)
+    spec = known[step.name]
+    if step.new:
+        _check_free("trigger", step.new, [name for name in known if spec.component is not None])
+        return Planned(
+            step,
+            f"trigger {step.name}: its tasks and the marks of what it has made are those of {step.new}",
+        )
+    if spec.is_versioned:
+        raise MotionError(
+            f"trigger {step.name!r} keeps its values once for each state version, and cannot be dropped so far."
+        )
+    tasks = _count(tx, "SELECT COUNT(*) FROM motion_tasks WHERE trigger = ?", step.name)
+    lost = f"{tasks} task(s) and dead letters of it" if tasks else ""
+    return Planned(
+        step,
+        f"trigger {step.name}: the store forgets it; what it has made stays, as if it had been given",
+        lost,
+    )
+
+
+def _do_trigger(tx: Transaction, step: Step) -> None:
+    if step.new:
+        _rename_trigger(tx, step.name, step.new)
+    else:
+        _drop_trigger(tx, step.name)
+
+
+def _rename_trigger(tx: Transaction, old: str, new: str) -> None:
+    _exchange(tx, "trigger", old, new)
+    for table in _tables_of(tx, "motion_rows_*"):
+        for mark in MARKS:
+            _exchange_columns(tx, table, f"{old}:{mark}", f"{new}:{mark}")
+    _exchange_tables(tx, f"motion_outputs_{old}", f"motion_outputs_{new}")
+    _exchange_in(tx, "motion_schedules", "name", old, new)
+    for event in _tables_of(tx, f"motion_rows_{old}:*"):
+        _exchange_tables(tx, event, f"motion_rows_{new}{event.removeprefix(f'motion_rows_{old}')}")
+    _take_spec(
+        tx,
+        "motion_triggers",
+        TriggerSpec,
+        old,
+        lambda spec: replace(spec, name=new, table=_event_of(spec, new)),
+    )
+
+
+def _event_of(spec: TriggerSpec, new: str) -> str:
+    """Return the table that a trigger runs on, which bears its name where it runs on events."""
+    return f"{new}{spec.table.removeprefix(spec.name)}" if spec.event else spec.table
+
+
+def _rename_fit(tx: Transaction, old: str, new: str) -> None:
+    _exchange(tx, "fit", old, new)
+    _exchange_in(tx, "motion_schedules", "name", old, new)
+    fresh = "SELECT COUNT(*) FROM motion_labels l WHERE l.fit = motion_fit_runs.fit AND l.label > motion_fit_runs.seen"
+    tx.execute(f"UPDATE motion_fit_runs SET fresh = ({fresh}) WHERE fit IN (?, ?)", (old, new))
+    _take_spec(tx, "motion_fits", FitSpec, old, lambda spec: replace(spec, name=new))
+
+
+def _drop_trigger(tx: Transaction, name: str) -> None:
+    for table in _system_tables_with(tx, "trigger"):
+        if table != "motion_origins":  # marks name them
+            tx.execute(f"DELETE FROM {table} WHERE trigger = ?", (name,))
+    tx.execute("DELETE FROM motion_task_changes WHERE task NOT IN (SELECT task FROM motion_tasks)")
+    tx.execute("DELETE FROM motion_schedules WHERE name = ?", (name,))
+    tx.execute("DELETE FROM motion_triggers WHERE name = ?", (name,))
+    for table in _tables_of(tx, "motion_rows_*"):
+        for mark in MARKS:
+            if f"{name}:{mark}" in _columns(tx, table):
+                _drop_column(tx, table, f"{name}:{mark}")
+    for event in _tables_of(tx, f"motion_rows_{name}:*"):
+        tx.execute(f"DROP TABLE {quoted(event)}")
+
+
+# -- keys and tables --
+
+
+def _plan_key(tx: Transaction, step: Step) -> Planned:
+    table, key, kind = _key(tx, step.name)
+    if key == "id" or kind.startswith("page "):
+        raise SchemaError(f"{step.name} names the rows, and can be neither renamed nor dropped.")
+    keeper = next(
+        (
+            s.name
+            for s in known_triggers(tx).values()
+            if s.is_versioned and (s.table, key) in {(table, k) for k in s.sets}
+        ),
+        None,
+    )
+    if keeper is not None:
+        raise MotionError(
+            f"{step.name} is kept once for each state version, by {keeper}, and can be neither renamed nor dropped so far."
+        )
+    if step.new:
+        if not NAME.fullmatch(step.new):
+            raise SchemaError(
+                f"a key cannot be called {step.new!r}: a name has letters, digits and underscores, and begins with a letter."
+            )
+        _check_free(f"key of table {table!r}", step.new, signatures(tx)[table])
+        return Planned(
+            step,
+            f"{step.name}: its values are those of {table}.{step.new}{_mentioned(tx, table, key)}",
+        )
+    values = _count(tx, f"SELECT COUNT(*) FROM {rows_table(table)} WHERE {quoted(key)} IS NOT NULL")
+    return Planned(
+        step,
+        f"{step.name}: the key goes{_mentioned(tx, table, key)}",
+        f"{values} value(s)" if values else "",
+    )
+
+
+def _mentioned(tx: Transaction, table: str, key: str) -> str:
+    names = [spec.name for spec in known_triggers(tx).values() if _is_mentioned(spec, table, key)]
+    return f"; {listed(names)} wait(s) for the code that names it otherwise" if names else ""
+
+
+def _is_mentioned(spec: TriggerSpec, table: str, key: str) -> bool:
+    """Whether a trigger names a key, in whichever of its options; rather once too often."""
+    return any(
+        text == f"{table}.{key}" or (text == key and spec.source == table)
+        for text in _texts(msgspec.to_builtins(spec))
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for each in value.values() for text in _texts(each))
+    elif isinstance(value, list | tuple):
+        yield from (text for each in value for text in _texts(each))
+
+
+def _do_key(tx: Transaction, step: Step) -> None:
+    table, key, _ = _key(tx, step.name)
+    base = f"motion_rows_{table}"
+    _free_of_helpers(tx, table)
+    if step.new:
+        tx.execute(f"ALTER TABLE {quoted(base)} RENAME COLUMN {quoted(key)} TO {quoted(step.new)}")
+        _exchange_columns(tx, base, f"{key}:changed", f"{step.new}:changed")
+    else:
+        _drop_column(tx, base, key)
+        if f"{key}:changed" in _columns(tx, base):
+            _drop_column(tx, base, f"{key}:changed")
+    names = {key: step.new}
+    for catalog, column in (("motion_tables", "signature"), ("motion_declared", "keys")):
+        found = tx.execute(f"SELECT {column} FROM {catalog} WHERE name = ?", (table,)).fetchone()
+        if found:
+            noted = _renamed(msgspec.json.decode(found[0]), names)
+            tx.execute(
+                f"UPDATE {catalog} SET {column} = ? WHERE name = ?",
+                (msgspec.json.encode(noted).decode(), table),
+            )
+    _edit_copies(tx, table, names)
+    tx.execute("DELETE FROM motion_vector_log WHERE key = ?", (f"{table}.{key}",))
+    tx.execute(
+        "UPDATE motion_after SET key = ? WHERE name = ? AND key = ?", (step.new or key, table, key)
+    )
+    _set_aside(tx, lambda spec: _is_mentioned(spec, table, key))
+
+
+def _edit_copies(tx: Transaction, table: str, names: Mapping[str, str]) -> None:
+    """Rename or drop keys in copies of rows: labels, and what runs gave to rows that they made."""
+    fits = [
+        fit.name
+        for fit in decoded_specs(tx, "SELECT spec FROM motion_fits", FitSpec)
+        if fit.table == table
+    ]
+    places = ", ".join("?" * len(fits))
+    for label, copy in tx.execute(
+        f"SELECT label, copy FROM motion_labels WHERE fit IN ({places})", fits
+    ).fetchall():
+        edited = msgspec.msgpack.encode(_renamed(msgspec.msgpack.decode(copy), names))
+        tx.execute("UPDATE motion_labels SET copy = ? WHERE label = ?", (edited, label))
+    sql = "SELECT row, trigger, place, item, given FROM motion_makers WHERE name = ?"
+    for *place, given in tx.execute(sql, (table,)).fetchall():
+        edited = msgspec.msgpack.encode(_renamed(msgspec.msgpack.decode(given), names))
+        where = "name = ? AND row = ? AND trigger = ? AND place = ? AND item = ?"
+        tx.execute(f"UPDATE motion_makers SET given = ? WHERE {where}", (edited, table, *place))
+    base = rows_table(table)
+    if ":made_keys" in _columns(tx, f"motion_rows_{table}"):
+        for (made,) in tx.execute(
+            f'SELECT DISTINCT ":made_keys" FROM {base} WHERE ":made_keys" IS NOT NULL'
+        ).fetchall():
+            words = [names.get(word, word) for word in made.split()]
+            tx.execute(
+                f'UPDATE {base} SET ":made_keys" = ? WHERE ":made_keys" = ?',
+                (" ".join(filter(None, words)), made),
+            )
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): each for name, each in values.items() if names.get(name, name)}
+
+
+def _plan_table(tx: Transaction, step: Step) -> Planned:
+    known = signatures(tx)
+    _check_known("table", step.name, known)
+    users = sorted(
+        {spec.name for spec in known_triggers(tx).values() if step.name in _tables_in(spec)}
+    )
+    if step.new:
+        raise MotionError(
+            f"table {step.name!r} cannot be renamed so far. Export it, import the file into {step.new!r}, and drop it then."
+        )
+    active = [
+        s.name
+        for s in decoded_specs(
+            tx, "SELECT spec FROM motion_triggers WHERE is_active = 1", TriggerSpec
+        )
+        if s.name in users
+    ]
+    if active:
+        raise MotionError(
+            f"table {step.name!r} is used by {listed(active)}; open the store once with code that has neither, and drop it then."
+        )
+    rows = _count(tx, f"SELECT COUNT(*) FROM {rows_table(step.name)}")
+    return Planned(step, f"table {step.name} goes", f"{rows} row(s)" if rows else "")
+
+
+def _tables_in(spec: TriggerSpec) -> set[str | None]:
+    return {spec.source, spec.sets_table, *(each.table for each in spec.elsewhere)}
+
+
+def _drop_table(tx: Transaction, step: Step) -> None:
+    table = step.name
+    _free_of_helpers(tx, table)
+    for spec in known_triggers(tx).values():
+        if table in _tables_in(spec):
+            _drop_trigger(tx, spec.name)
+            tx.execute(f"DROP TABLE IF EXISTS {outputs_table(spec.name)}")
+    for fit in decoded_specs(tx, "SELECT spec FROM motion_fits", FitSpec):
+        if fit.table == table:
+            for name in _system_tables_with(tx, "fit"):
+                if name != "motion_states":
+                    tx.execute(f"DELETE FROM {name} WHERE fit = ?", (fit.name,))
+            tx.execute("DELETE FROM motion_fits WHERE name = ?", (fit.name,))
+    tx.execute("DELETE FROM motion_makers WHERE name = ?", (table,))
+    tx.execute("DELETE FROM motion_vector_log WHERE key GLOB ?", (f"{table}.*",))
+    tx.execute(f"DROP TABLE {rows_table(table)}")
+    for catalog in ("motion_tables", "motion_declared"):
+        tx.execute(f"DELETE FROM {catalog} WHERE name = ?", (table,))
+
+
+# -- the database's own objects --
+
+
+def _free_of_helpers(tx: Transaction, table: str) -> None:
+    """Drop what is made from the table and is made again when it is settled, or needed: views, indexes, triggers, words."""
+    for name in (table, f"{table}__stored"):
+        tx.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+    base = f"motion_rows_{table}"
+    sql = "SELECT type, name FROM sqlite_master WHERE tbl_name = ? AND type IN ('trigger', 'index') AND sql IS NOT NULL"
+    for kind, name in tx.execute(sql, (base,)).fetchall():
+        if kind == "trigger" or name.startswith("motion_index_"):
+            tx.execute(f"DROP {kind.upper()} {quoted(name)}")
+    for words in _tables_of(tx, f"motion_text_rows_{table}:*"):
+        if words.count(":") == 1 and not words.endswith(
+            ("_data", "_idx", "_content", "_docsize", "_config")
+        ):
+            tx.execute(f"DROP TABLE IF EXISTS {quoted(words)}")
+
+
+def _settle(tx: Transaction) -> None:
+    """Make all that follows from the catalog as it is now: views, columns of marks, indexes."""
+    noted = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
+    declared = tx.execute("SELECT name, keys FROM motion_declared").fetchall()
+    graph = read_graph(tx, noted_tables(tx))
+    for table in graph.tables:
+        if table.is_event:
+            open_own_table(tx, Layout(table, graph))
+        else:
+            open_table(tx, Layout(table, graph), table.signature())
+    tx.executemany(
+        "UPDATE motion_tables SET signature = ? WHERE name = ?", [(s, n) for n, s in noted]
+    )
+    tx.executemany(
+        "UPDATE motion_declared SET keys = ? WHERE name = ?", [(k, n) for n, k in declared]
+    )
+    note_new_graph(tx)
+    wake_all(tx)
+
+
+def _set_aside(tx: Transaction, is_meant: Callable[[TriggerSpec], bool]) -> None:
+    """Take triggers, and fits on their keys, out of force: their tasks wait for the code that names its keys as they are now."""
+    for spec in decoded_specs(
+        tx, "SELECT spec FROM motion_triggers WHERE is_active = 1", TriggerSpec
+    ):
+        if is_meant(spec):
+            tx.execute("UPDATE motion_triggers SET is_active = 0 WHERE name = ?", (spec.name,))
+    known = signatures(tx)
+    for fit in decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 1", FitSpec):
+        if not set(fit.on) <= known.get(fit.table, {}).keys():
+            tx.execute("UPDATE motion_fits SET is_active = 0 WHERE name = ?", (fit.name,))
+
+
+def _exchange(tx: Transaction, column: str, old: str, new: str) -> None:
+    """Let what system tables keep under two names change places; work and labels of both go to the new one."""
+    for table in _system_tables_with(tx, column):
+        if table in MERGED:
+            tx.execute(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+        else:
+            _exchange_in(tx, table, column, old, new)
+
+
+def _exchange_in(tx: Transaction, table: str, column: str, old: str, new: str) -> None:
+    for now, then in ((old, BESIDE), (new, old), (BESIDE, new)):
+        tx.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (then, now))
+
+
+def _exchange_columns(tx: Transaction, table: str, old: str, new: str) -> None:
+    columns = _columns(tx, table)
+    for now, then in ((old, "motion:beside"), (new, old), ("motion:beside", new)):
+        if now in columns or (now == "motion:beside" and old in columns):
+            tx.execute(f"ALTER TABLE {quoted(table)} RENAME COLUMN {quoted(now)} TO {quoted(then)}")
+
+
+def _exchange_tables(tx: Transaction, old: str, new: str) -> None:
+    present = _tables_of(tx, "motion_*")
+    for now, then in ((old, "motion_beside"), (new, old), ("motion_beside", new)):
+        if now in present or (now == "motion_beside" and old in present):
+            for words in _tables_of(tx, f"{now.replace('motion_', 'motion_text_', 1)}:*"):
+                if words.count(":") == 1 and f"{words}_data" in _tables_of(tx, "motion_text_*"):
+                    for event in ("insert", "delete", "update"):
+                        tx.execute(f"DROP TRIGGER IF EXISTS {quoted(f'{words}:{event}')}")
+                    tx.execute(f"DROP TABLE {quoted(words)}")
+            tx.execute(f"ALTER TABLE {quoted(now)} RENAME TO {quoted(then)}")
+
+
+def _take_spec(
+    tx: Transaction, table: str, kind: type, old: str, edit: Callable[[Any], Any]
+) -> None:
+    """Keep a spec under its new name, unless the store has been opened with that: then what it was opened with counts."""
+    found = tx.execute(f"SELECT spec FROM {table} WHERE name = ?", (old,)).fetchone()
+    spec = edit(msgspec.json.decode(found[0], type=kind))
+    if tx.execute(f"SELECT 1 FROM {table} WHERE name = ?", (spec.name,)).fetchone() is None:
+        tx.execute(
+            f"UPDATE {table} SET name = ?, spec = ? WHERE name = ?",
+            (spec.name, msgspec.json.encode(spec).decode(), old),
+        )
+
+
+def _edit_specs(tx: Transaction, table: str, kind: type, edit: Callable[[Any], Any]) -> None:
+    for spec in _specs(tx, table, kind):
+        edited = edit(spec)
+        if edited != spec:
+            tx.execute(
+                f"UPDATE {table} SET spec = ? WHERE name = ?",
+                (msgspec.json.encode(edited).decode(), spec.name),
+            )
+
+
+def _specs(tx: Transaction, table: str, kind: type) -> list[Any]:
+    return list(decoded_specs(tx, f"SELECT spec FROM {table} ORDER BY name", kind))
+
+
+def _drop_column(tx: Transaction, table: str, column: str) -> None:
+    tx.execute(f"ALTER TABLE {quoted(table)} DROP COLUMN {quoted(column)}")
+
+
+def _system_tables_with(tx: Transaction, column: str) -> list[str]:
+    names = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SYSTEM_TABLES)
+    return [name for name in names if column in _columns(tx, name) and name not in SPECS]
+
+
+def _columns(tx: Transaction, table: str) -> set[str]:
+    return {str(row[1]) for row in tx.execute(f"PRAGMA table_info({quoted(table)})")}
+
+
+def _tables_of(tx: Transaction, pattern: str) -> list[str]:
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ? ORDER BY name"
+    return [str(row[0]) for row in tx.execute(sql, (pattern,))]
+
+
+def _key(tx: Transaction, path: str) -> tuple[str, str, str]:
+    table, dot, key = path.partition(".")
+    if not dot:
+        raise InvalidArgument("migrate", repr(path), "a key written table.key")
+    known = signatures(tx)
+    _check_known("table", table, known)
+    _check_known(f"key of table {table!r}", key, known[table])
+    return table, key, known[table][key]
+
+
+def _check_known(what: str, name: str, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise MotionError(
+            f"the store has no {what} {name!r}; it has {listed(sorted(known))}.{nearest(name, known)}"
+        )
+
+
+def _check_free(what: str, name: str, known: Any) -> None:
+    if name in known:
+        raise MotionError(
+            f"there is a {what} {name!r} already; drop it first, or choose another name."
+        )
+
+
+def _count(tx: Transaction, sql: str, *values: Any) -> int:
+    return int(tx.execute(sql, values).fetchone()[0])
+
+
+def _counts(tx: Transaction, sql: str) -> dict[str, int]:
+    return {str(name): int(count) for name, count in tx.execute(sql)}
+
+
+_PLANS: Mapping[str, Callable[[Transaction, Step], Planned]] = {
+    "component": _plan_component, "trigger": _plan_trigger, "key": _plan_key, "table": _plan_table,
+}  # fmt: skip
+_DO: Mapping[str, Callable[[Transaction, Step], None]] = {
+    "component": _rename_component, "trigger": _do_trigger, "key": _do_key, "table": _drop_table,
+}  # fmt: skip

@@ -1,0 +1,357 @@
+"""`motion migrate`: names change, and what the store kept under the old ones is found under the new; what is dropped is gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import motion
+import motion.cli  # so that all commands are there
+from motion.cli.app import app
+
+
+@dataclass
+class Photo:
+    id: int
+    title: str
+    vector: Annotated[np.ndarray, motion.Vector(2)]
+    best: int
+    is_good: bool
+
+
+def component(called: str) -> type[motion.Component]:
+    """Return the class of a model under some name, as it is where somebody has renamed it."""
+
+    class Model(motion.Component):
+        def setup(self) -> float:
+            return 1.0
+
+        @motion.infer(on="photo.title", sets="photo.vector", refresh="before")
+        def embed(self, weight: float, title: str) -> np.ndarray:
+            return np.array([len(title), weight], np.float32)
+
+        @motion.infer(on="photo.vector", sets="photo.best")
+        def choose(self, weight: float, vector: np.ndarray) -> int:
+            return int(100 * weight)
+
+        @motion.fit(on="photo.is_good", every=100)
+        def learn(self, weight: float, rows: list[Photo]) -> float:
+            return weight + len(rows)
+
+    Model.__name__ = Model.__qualname__ = called
+    return Model
+
+
+def opened(folder: Path, *triggers: Any, **schemas: type) -> motion.Store:
+    return motion.create_store(
+        "photos", schemas=schemas or {"photo": Photo}, triggers=triggers, url=f"sqlite:///{folder}"
+    )
+
+
+def migrated(folder: Path, *words: str) -> dict[str, Any]:
+    """Do it, and return what the command tells."""
+    done = CliRunner().invoke(app, ["migrate", str(folder), *words, "--yes", "--json"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def complaint(folder: Path, *words: str, status: int = 1) -> str:
+    done = CliRunner().invoke(app, ["migrate", str(folder), *words])
+    assert done.exit_code == status, (done.output, done.exception)
+    return done.stderr
+
+
+def contents(folder: Path) -> Sequence[str]:
+    with sqlite3.connect(folder / "store.sqlite") as connection:
+        return list(connection.iterdump())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose model, called Encoder, has learned from one photo of two; closed."""
+    folder = tmp_path_factory.mktemp("learned")
+    with opened(folder, component("Encoder")()) as store:
+        store.set_many("photo", [{"title": "red"}, {"title": "orange"}])
+        store.wait()
+        store.set("photo", id=1, is_good=True).wait()
+        store.model("Encoder").fit().wait()
+        store.wait()
+    return folder
+
+
+@pytest.fixture
+def learned(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(made, tmp_path / "photos.motion")
+    return tmp_path / "photos.motion"
+
+
+def check_is_whole(store: motion.Store, name: str) -> None:
+    """Look at all that the model had: versions, vectors, values, labels and what explains them."""
+    store.wait()
+    assert [(each.number, each.status) for each in store.model(name).versions()] == [
+        (1, "retired"),
+        (2, "live"),
+    ]
+    hits = store.search("photo.vector", np.array([6.0, 2.0], np.float32), k=1)
+    assert [(hit.id, hit.row.vector.tolist()) for hit in hits] == [(2, [6.0, 2.0])]
+    found = store.explain("photo", 1, "vector")
+    assert (found.made_by, found.version, found.is_current) == (f"{name}.embed", 2, True)
+    assert store.explain("photo", 1, "best").made_by == f"{name}.choose"
+    assert [label.id for label in store.model(name).labels(2)] == [1]
+    assert store.status().orphaned == 0
+
+
+# -- components --
+
+
+def test_a_renamed_component_keeps_its_versions_vectors_and_labels(
+    learned: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = migrated(learned, "--rename-component", "Encoder=Matcher")
+    assert (
+        "its 2 version(s), their vectors and labels are those of Matcher"
+        in told["steps"][0]["told"]
+    )
+    with opened(learned, component("Matcher")()) as store:
+        check_is_whole(store, "Matcher")
+        assert caplog.text == ""
+        assert store.model("Matcher").fit().count == 0  # it has learned from the label
+        store.set("photo", id=2, is_good=True).wait()
+        assert store.model("Matcher").fit().count == 1
+        store.wait()
+        assert store.model("Matcher").versions()[-1].parent == 2
+        assert store.get("photo", 1).vector.tolist() == [3.0, 3.0]
+
+
+def test_a_component_that_was_opened_under_its_new_name_already_gets_back_what_it_had(
+    learned: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(learned, component("Matcher")()) as store:  # this is the outage
+        assert "--rename-component Encoder=Matcher" in caplog.text
+        store.set("photo", id=3, title="a new one").wait()
+        store.wait()
+        assert store.model("Matcher").versions()[0].number == 1
+        assert len(store.model("Matcher").versions()) == 1
+        store.set("photo", id=2, is_good=True).wait()
+    told = migrated(learned, "--rename-component", "Encoder=Matcher")
+    assert "the 1 that Matcher has made since change places with them" in told["steps"][0]["told"]
+    with opened(learned, component("Matcher")()) as store:
+        check_is_whole(store, "Matcher")
+        assert store.plan("Matcher.embed").missing == 1
+        store.backfill("Matcher.embed").wait()
+        assert store.get("photo", 3).vector.tolist() == [9.0, 2.0]
+        assert store.model("Matcher").fit().count == 1  # the label that was set meanwhile
+        store.wait()
+    migrated(learned, "--rename-component", "Matcher=Other")
+    migrated(learned, "--rename-component", "Encoder=Matcher")
+    with opened(learned, component("Matcher")()) as store:
+        assert [each.number for each in store.model("Matcher").versions()] == [1]
+
+
+def test_work_that_waits_goes_on_under_the_new_name(learned: Path) -> None:
+    with opened(learned) as store:  # nobody is here to do it
+        store.set("photo", id=4, title="four")
+    with motion.create_store(
+        "photos", url=f"sqlite:///{learned}", triggers=None, run=False
+    ) as store:
+        pass
+    migrated(learned, "--rename-component", "Encoder=Matcher")
+    with opened(learned, component("Matcher")()) as store:
+        store.backfill("Matcher.embed").wait()
+        store.wait()
+        assert store.get("photo", 4).best == 200
+
+
+# -- triggers --
+
+
+def shout_called(name: str) -> Any:
+    @motion.trigger(on="note.text", sets="note.loud", name=name)
+    def shout(text: str) -> str:
+        if text == "bad":
+            raise ValueError(text)
+        return text.upper()
+
+    return shout
+
+
+@dataclass
+class Note:
+    id: int
+    text: str
+    loud: str
+
+
+def test_a_renamed_trigger_has_made_what_it_made_and_keeps_its_dead_letters(tmp_path: Path) -> None:
+    with opened(tmp_path, shout_called("shout"), note=Note) as store:
+        store.set_many("note", [{"text": "good"}, {"text": "bad"}])
+        store.wait()
+    migrated(tmp_path, "--rename-trigger", "shout=call")
+    with opened(tmp_path, shout_called("call"), note=Note) as store:
+        store.wait()
+        assert (store.plan("call").current, store.plan("call").stale) == (1, 0)
+        assert store.explain("note", 1, "loud").made_by == "call"
+        assert [letter.trigger for letter in store.errors()] == ["call"]
+        assert store.retry("call") == 1
+        assert store.status().orphaned == 0
+
+
+def test_a_dropped_trigger_leaves_its_values_and_nothing_to_do(tmp_path: Path) -> None:
+    with opened(tmp_path, shout_called("shout"), note=Note) as store:
+        store.set_many("note", [{"text": "good"}, {"text": "bad"}])
+        store.wait()
+    with opened(tmp_path, note=Note) as store:
+        assert store.status().orphaned == 1
+    told = migrated(tmp_path, "--drop-trigger", "shout")
+    assert told["steps"][0]["lost"] == "1 task(s) and dead letters of it"
+    with opened(tmp_path, note=Note) as store:
+        assert store.status().orphaned == 0
+        assert store.get("note", 1).loud == "GOOD"
+        assert store.explain("note", 1, "loud").made_by is None
+
+
+# -- keys and tables --
+
+
+@dataclass
+class Named:
+    """A note, one of whose keys has another name."""
+
+    id: int
+    body: str
+    loud: str
+
+
+@dataclass
+class Short:
+    id: int
+    text: str
+
+
+class Taste(motion.Component):
+    def setup(self) -> float:
+        return 0.0
+
+    @motion.fit(on="note.loud", every=100)
+    def learn(self, state: float, rows: list[Any]) -> float:
+        return state + sum(len(vars(row).get("body") or "") for row in rows)
+
+
+def test_a_renamed_key_keeps_its_values_and_its_places_in_labels(tmp_path: Path) -> None:
+    with opened(tmp_path, shout_called("shout"), Taste(), note=Note) as store:
+        store.set("note", text="first").wait()
+        assert len(store.search("note.text", text="first")) == 1
+        store.wait()
+    with pytest.raises(motion.SchemaMismatch, match=r"--rename-key note\.text=NEW"):
+        opened(tmp_path, note=Named)
+    told = migrated(tmp_path, "--rename-key", "note.text=body")
+    assert "shout wait(s) for the code that names it otherwise" in told["steps"][0]["told"]
+
+    @motion.trigger(on="note.body", sets="note.loud", name="shout")
+    def shout(body: str) -> str:
+        return body.upper()
+
+    with opened(tmp_path, shout, Taste(), note=Named) as store:
+        store.set("note", body="second").wait()
+        store.wait()
+        assert [(row.body, row.loud) for row in store.rows(Named)] == [
+            ("first", "FIRST"),
+            ("second", "SECOND"),
+        ]
+        assert [hit.id for hit in store.search("note.body", text="first")] == [1]
+        assert store.sql("select body from note where id = 1").to_pylist() == [{"body": "first"}]
+        store.model("Taste").fit().wait()
+        with store.model("Taste").live() as (state, _):
+            assert state == len("first") + len("second")
+
+
+def test_a_dropped_key_is_gone_and_the_others_stay(tmp_path: Path) -> None:
+    with opened(tmp_path, note=Note) as store:
+        store.set("note", text="first", loud="FIRST")
+    told = migrated(tmp_path, "--drop-key", "note.loud")
+    assert told["steps"][0]["lost"] == "1 value(s)"
+    with opened(tmp_path, note=Short) as store:
+        assert store.rows(Short) == [Short(1, "first")]
+    assert not any("FIRST" in line for line in contents(tmp_path))
+
+
+def test_a_dropped_table_is_gone_with_what_belonged_to_it(tmp_path: Path) -> None:
+    with opened(tmp_path, shout_called("shout"), Taste(), note=Note, short=Short) as store:
+        store.set("note", text="secret").wait()
+        store.set("short", text="kept")
+        store.wait()
+    assert "is used by shout" in complaint(tmp_path, "--drop-table", "note", "--yes")
+    with opened(tmp_path, short=Short):
+        pass
+    assert migrated(tmp_path, "--drop-table", "note")["steps"][0]["lost"] == "1 row(s)"
+    with opened(tmp_path, short=Short) as store:
+        assert [row.text for row in store.rows(Short)] == ["kept"]
+        with pytest.raises(motion.UnknownTable):
+            store.rows("note")
+    assert not any("secret" in line for line in contents(tmp_path))
+
+
+# -- how it is done --
+
+
+def test_without_yes_it_is_told_and_nothing_changed(learned: Path) -> None:
+    before = contents(learned)
+    done = CliRunner().invoke(
+        app, ["migrate", str(learned), "--rename-component", "Encoder=Matcher"]
+    )
+    assert done.exit_code == 0
+    assert "its 2 version(s)" in done.stdout.replace("\n", " ")
+    assert "Nothing was changed; --yes does it." in done.stderr
+    assert contents(learned) == before
+
+
+def test_steps_are_done_all_or_none(tmp_path: Path) -> None:
+    with opened(tmp_path, note=Note) as store:
+        store.set("note", text="first")
+    before = contents(tmp_path)
+    assert "already" in complaint(
+        tmp_path, "--rename-key", "note.text=body", "--rename-key", "note.loud=body", "--yes"
+    )
+    assert contents(tmp_path) == before
+
+
+def test_a_store_that_is_run_is_not_migrated(tmp_path: Path) -> None:
+    with opened(tmp_path, shout_called("shout"), note=Note) as store:
+        store.set("note", text="first").wait()
+        assert "Stop it, migrate, and start it" in complaint(
+            tmp_path, "--rename-trigger", "shout=call", "--yes"
+        )
+        assert store.get("note", 1).loud == "FIRST"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ([], 2, "say what to rename or to drop"),
+        (["--rename-key", "photo.title"], 2, "--rename-key takes the old name and the new one, as OLD=NEW"),
+        (["--rename-key", "title=name"], 1, "a key written table.key"),
+        (["--rename-key", "photo.titel=name"], 1, "Did you mean 'title'?"),
+        (["--rename-key", "photo.title=best"], 1, "'best' already"),
+        (["--rename-key", "photo.title=two words"], 1, "cannot be called 'two words'"),
+        (["--drop-key", "photo.id"], 1, "names the rows"),
+        (["--drop-key", "photo.vector"], 1, "kept once for each state version, by Encoder.embed"),
+        (["--rename-component", "Encodr=Matcher"], 1, "Did you mean 'Encoder'?"),
+        (["--drop-trigger", "embed"], 1, "the store has no trigger 'embed'"),
+        (["--drop-table", "photos"], 1, "Did you mean 'photo'?"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_in_a_line(
+    learned: Path, words: list[str], status: int, message: str
+) -> None:
+    assert message in complaint(learned, *words, status=status)
