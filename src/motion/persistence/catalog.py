@@ -206,7 +206,9 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
         fit.component for fit in graph.fits.values()
     }
     for name in components - {None}:
-        tx.execute("INSERT OR IGNORE INTO motion_components (name) VALUES (?)", (name,))
+        tx.execute(
+            "INSERT INTO motion_components (name) VALUES (?) ON CONFLICT DO NOTHING", (name,)
+        )
     _tell_renamed(tx, graph, {name for name in components if name is not None})
 
 
@@ -244,7 +246,7 @@ GRAPH = ("motion_triggers", "motion_fits")
 def _replace_specs(
     tx: Transaction, table: str, specs: Iterable[TriggerSpec] | Iterable[FitSpec]
 ) -> None:
-    tx.execute(f"UPDATE {table} SET is_active = 0 WHERE is_active")
+    tx.execute(f"UPDATE {table} SET is_active = 0 WHERE is_active = 1")
     _keep_specs(tx, table, specs)
 
 
@@ -254,7 +256,7 @@ def _keep_specs(
     for spec in specs:
         tx.execute(
             f"INSERT INTO {table} (name, spec, is_active) VALUES (?, ?, 1) "
-            f"ON CONFLICT DO UPDATE SET spec = excluded.spec, is_active = 1",
+            f"ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, is_active = 1",
             (spec.name, msgspec.json.encode(spec).decode()),
         )
 

@@ -68,8 +68,8 @@ CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, 
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
 CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHERE high > low;
 CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE status = 4;
-CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms NOT NULL;
-CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version NOT NULL;
+CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version IS NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_conflicts ON motion_tasks (status) WHERE conflicts >= 3;
 CREATE INDEX IF NOT EXISTS motion_tasks_dead ON motion_tasks (trigger, task) WHERE status = 2;
 CREATE INDEX IF NOT EXISTS motion_tasks_change ON motion_tasks (change);
@@ -246,7 +246,7 @@ def open_system(tx: Transaction) -> None:
         if statement.strip():
             tx.execute(statement)
     tx.execute(
-        "INSERT OR IGNORE INTO motion_clock (one, format, number, graph) VALUES (1, ?, ?, 0)",
+        "INSERT INTO motion_clock (one, format, number, graph) VALUES (1, ?, ?, 0) ON CONFLICT DO NOTHING",
         (FORMAT, UNNUMBERED),
     )
 
@@ -329,7 +329,7 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
     _open_views(tx, layout)
     respell(tx, layout, stored or {})
     tx.execute(
-        "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT DO UPDATE SET signature = excluded.signature",
+        "INSERT INTO motion_tables (name, signature) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET signature = excluded.signature",
         (layout.table.name, signature),
     )
     note_declared(tx, layout.table)

@@ -186,9 +186,9 @@ class Layout:
                 ids come from one look at the table, instead of a look above each row.
         """
         if not is_set or self._page_zero_alias(key) is None:
-            return f"{value} IS ?", 1
+            return f"{value} IS NOT DISTINCT FROM ?", 1
         ids = f"SELECT id FROM {self.base} WHERE {quoted(key)} = ?"
-        return f"{value} IS ? AND {row_id} IN ({ids})", 2
+        return f"{value} IS NOT DISTINCT FROM ? AND {row_id} IN ({ids})", 2
 
     def changed(self, key: str) -> str:
         """Return the expression of the number at which a key, inherited or own, last changed."""
@@ -305,7 +305,7 @@ class Layout:
 
     def has_output(self, spec: TriggerSpec) -> str:
         """Return the condition that a versioned trigger has outputs for the row."""
-        return f"{self._output_alias(spec)}.slot NOT NULL"
+        return f"{self._output_alias(spec)}.slot IS NOT NULL"
 
     def is_due(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger has not yet met the last change of its `on` keys, and is to."""
@@ -331,7 +331,9 @@ class Layout:
         pages = [f"r.{quoted(page)} = 0" for page in self.table.page_keys if page not in level]
         if not pages:
             return "1"
-        own = [f"r.{changed_column(key)} NOT NULL" for key in spec.on if key not in self.versioned]
+        own = [
+            f"r.{changed_column(key)} IS NOT NULL" for key in spec.on if key not in self.versioned
+        ]
         return f"({' OR '.join([' AND '.join(pages), *own])})"
 
     def joined(

@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 def active_triggers(tx: Transaction) -> list[str]:
-    return [str(row[0]) for row in tx.execute("SELECT name FROM motion_triggers WHERE is_active")]
+    return [str(row[0]) for row in tx.execute("SELECT name FROM motion_triggers WHERE is_active = 1")]
 
 
 def read_graph(tx: Transaction, tables: Tables) -> Graph:
     """Return the graph kept in the store, as far as it is about `tables`."""
-    specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active", TriggerSpec)
-    fits = decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active", FitSpec)
+    specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active = 1", TriggerSpec)
+    fits = decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 1", FitSpec)
     # A trigger whose rows go to a table that is not known here is fired all the same: who knows it runs it.
     known = [spec for spec in specs if spec.schedule or spec.source in tables]
     for spec in known:

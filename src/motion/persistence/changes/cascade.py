@@ -201,7 +201,7 @@ def _run_what_waited(
 
 def candidates(tx: Transaction, component: str) -> list[int]:
     """Return the version of a component that is being built beside the live one, if any."""
-    sql = "SELECT candidate FROM motion_components WHERE name = ? AND candidate NOT NULL"
+    sql = "SELECT candidate FROM motion_components WHERE name = ? AND candidate IS NOT NULL"
     return [int(row[0]) for row in tx.execute(sql, (component,))]
 
 

@@ -59,7 +59,7 @@ def write_values(
             values.append(column)
             assignments.append(f"{quoted(key)} = ?{len(values)}")
             if key in layout.numbered:
-                before = f"CASE WHEN {quoted(key)} IS ?{len(values)} THEN {changed_column(key)} ELSE {number} END"
+                before = f"CASE WHEN {quoted(key)} IS NOT DISTINCT FROM ?{len(values)} THEN {changed_column(key)} ELSE {number} END"
                 assignments.append(f"{changed_column(key)} = {before}")
             _note(written, key, rows, column, old)
         values.append(each.marks)
@@ -103,16 +103,16 @@ def write_versioned(
             [number if new != was else None for new, was in zip(column, old, strict=True)]
         )
         _note(written, key, rows, column, old)
-    slots = [slot_of(version, row) for row in rows]
+    slots, table = [slot_of(version, row) for row in rows], outputs_table(spec.name)
     sets = ", ".join(
-        f"{column} = COALESCE(excluded.{column}, {column})"
+        f"{column} = COALESCE(excluded.{column}, {table}.{column})"
         if column.endswith(':changed"')
         else f"{column} = excluded.{column}"
         for column in columns
     )
     sql = (
-        f"INSERT INTO {outputs_table(spec.name)} (slot, {', '.join(columns)}) "
-        f"VALUES ({', '.join('?' * (len(columns) + 1))}) ON CONFLICT DO UPDATE SET {sets}"
+        f"INSERT INTO {table} (slot, {', '.join(columns)}) "
+        f"VALUES ({', '.join('?' * (len(columns) + 1))}) ON CONFLICT (slot) DO UPDATE SET {sets}"
     )
     pairs = [each for pair in zip(derived.columns, changed, strict=True) for each in pair]
     tx.executemany(sql, zip(slots, derived.marks, *pairs, strict=True))

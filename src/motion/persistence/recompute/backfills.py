@@ -387,7 +387,7 @@ def remaining(tx: Transaction, change: int | None = None) -> int:
     chosen = (
         "change = ?"
         if change is not None
-        else "trigger IN (SELECT name FROM motion_triggers WHERE is_active)"
+        else "trigger IN (SELECT name FROM motion_triggers WHERE is_active = 1)"
     )
     sql = (
         f"SELECT COALESCE(SUM(remaining), 0) FROM motion_backfills WHERE {UNFINISHED} AND {chosen}"

@@ -60,12 +60,13 @@ def _keep_by_version(
     number = f"MIN({done} >> {ORIGIN_BITS}, MAX({layout.on_number(spec)}, 1))"
     there = [key for key in keys if _has_column(tx, layout, changed_column(key))]
     columns = [*map(quoted, keys), *map(changed_column, there)]
-    is_there = " OR ".join(f"r.{column} NOT NULL" for column in (*map(quoted, keys), done[2:]))
+    is_there = " OR ".join(f"r.{column} IS NOT NULL" for column in (*map(quoted, keys), done[2:]))
+    sets = ", ".join(f"{column} = excluded.{column}" for column in ('":done"', *columns))
     tx.execute(
-        f'INSERT OR REPLACE INTO {outputs_table(spec.name)} (slot, ":done", {", ".join(columns)}) '
+        f'INSERT INTO {outputs_table(spec.name)} (slot, ":done", {", ".join(columns)}) '
         f"SELECT (COALESCE({maker}, {live or 1}) << {VERSION_SHIFT}) + {layout.row}, "
         f"({number} << {ORIGIN_BITS}) | ({done} & {ORIGIN_MASK}), {', '.join(f'r.{column}' for column in columns)} "
-        f"FROM {layout.joined(spec.on)} WHERE {is_there}"
+        f"FROM {layout.joined(spec.on)} WHERE {is_there} ON CONFLICT (slot) DO UPDATE SET {sets}"
     )
     moved = _rows(tx, f"SELECT {layout.row} FROM {layout.base} r WHERE {is_there}")
     unset = ", ".join(f"{column} = NULL" for column in (*columns, done[2:]))

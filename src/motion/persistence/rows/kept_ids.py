@@ -23,7 +23,8 @@ class KeptIds:
     def add(self, tx: Transaction, ids: Iterable[Stored]) -> None:
         tx.execute(f"CREATE TEMP TABLE IF NOT EXISTS {self._table} (id PRIMARY KEY) WITHOUT ROWID")
         tx.executemany(
-            f"INSERT OR IGNORE INTO {self._table} (id) VALUES (?)", [(each,) for each in ids]
+            f"INSERT INTO {self._table} (id) VALUES (?) ON CONFLICT DO NOTHING",
+            [(each,) for each in ids],
         )
 
     def others(

@@ -173,7 +173,9 @@ def read(
         conditions: keys that have to have these stored values.
         keys: the only ones to read; None: all.
     """
-    wanted = [f"{quoted(key)} IS ?" for key in conditions] + ([f"({where}\n)"] if where else [])
+    wanted = [f"{quoted(key)} IS NOT DISTINCT FROM ?" for key in conditions] + (
+        [f"({where}\n)"] if where else []
+    )
     values = [*conditions.values(), *(encode_parameter(value) for value in parameters)]
     order = order_by or ", ".join(map(quoted, table.primary_key))
     columns = [quoted(key) if keys is None or key in keys else "NULL" for key in table.keys]

@@ -133,7 +133,7 @@ def make_due(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[
                 ids = f"SELECT id FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
                 tx.execute(
                     f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE id IN ({ids}) "
-                    f"AND {quoted(key)} NOT NULL AND {changed_column(key)} IS NULL"
+                    f"AND {quoted(key)} IS NOT NULL AND {changed_column(key)} IS NULL"
                 )
 
 
@@ -145,7 +145,7 @@ def _clear_marks(
         by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
         condition = f"{in_ranges(layout.row_column, part)} AND NOT ({by_user})"
         tx.execute(
-            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} NOT NULL"
+            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} IS NOT NULL"
         )
         return
     live = live_version(tx, spec.component or "")
@@ -260,7 +260,7 @@ def _source(layout: Layout, spec: TriggerSpec) -> str:
 
 def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
     """The condition that a row is one the trigger runs on: page 0 of other page keys, with all required keys set."""
-    keys = [f"{layout.inherited_value(key)} NOT NULL" for key in spec.required]
+    keys = [f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required]
     needed = [p.lookup for p in spec.parameters if p.lookup and not p.is_optional]
-    keys += [f"{layout.looked_up(spec, each)} NOT NULL" for each in needed]
+    keys += [f"{layout.looked_up(spec, each)} IS NOT NULL" for each in needed]
     return " AND ".join([layout.is_row_of(spec), layout.is_open(spec), *keys])

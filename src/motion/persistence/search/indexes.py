@@ -399,7 +399,7 @@ class Follower:
     ) -> Iterator[tuple[list[int], list[Any]]]:
         table, number = self._place()
         key = quoted(self.key.name)
-        sql = f"SELECT {number}, {key} FROM {table} WHERE {key} NOT NULL AND {which}"
+        sql = f"SELECT {number}, {key} FROM {table} WHERE {key} IS NOT NULL AND {which}"
         cursor = tx.execute(sql, parameters)
         while found := cursor.fetchmany(LOADED_AT_ONCE):
             yield [self._row(row[0]) for row in found], [row[1] for row in found]

@@ -101,8 +101,9 @@ def _count(tx: Transaction, fit: str, more: int) -> None:
     """Note that so many more labels are newer than what the last fit saw: counting them at each label would be linear."""
     if more:
         tx.execute(
-            "INSERT INTO motion_fit_runs (fit, fresh) VALUES (?, ?) ON CONFLICT DO UPDATE SET fresh = fresh + ?",
-            (fit, more, more),
+            "INSERT INTO motion_fit_runs (fit, fresh) VALUES (?, ?) "
+            "ON CONFLICT (fit) DO UPDATE SET fresh = motion_fit_runs.fresh + excluded.fresh",
+            (fit, more),
         )
 
 
@@ -123,7 +124,8 @@ def new_labels(tx: Transaction, fit: FitSpec) -> int:
 def request_fit(tx: Transaction, fit: str, number: int) -> None:
     """Ask for a fit; one that is asked for already, or running, is enough."""
     tx.execute(
-        "INSERT OR IGNORE INTO motion_fit_requests (fit, change) VALUES (?, ?)", (fit, number)
+        "INSERT INTO motion_fit_requests (fit, change) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (fit, number),
     )
 
 
@@ -156,8 +158,8 @@ def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -
     sql = "SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND label > ?"
     fresh = int(tx.execute(sql, (fit.name, seen)).fetchone()[0])
     tx.execute(
-        "INSERT INTO motion_fit_runs (fit, seen, fresh) VALUES (?1, ?2, ?3) "
-        "ON CONFLICT DO UPDATE SET seen = ?2, fresh = ?3",
+        "INSERT INTO motion_fit_runs (fit, seen, fresh) VALUES (?, ?, ?) "
+        "ON CONFLICT (fit) DO UPDATE SET seen = excluded.seen, fresh = excluded.fresh",
         (fit.name, seen, fresh),
     )
     request_if_due(tx, fit, number)
@@ -190,7 +192,7 @@ def request_setups(tx: Transaction, wanted: Mapping[str, str], number: int) -> N
     """
     tx.execute("DELETE FROM motion_fit_requests WHERE owner IS NULL AND instr(fit, ?)", (SETUP,))
     for component, fingerprint in wanted.items():
-        sql = "SELECT 1 FROM motion_components WHERE name = ? AND live NOT NULL AND setup IS NOT ?"
+        sql = "SELECT 1 FROM motion_components WHERE name = ? AND live IS NOT NULL AND setup IS DISTINCT FROM ?"
         if tx.execute(sql, (component, fingerprint)).fetchone():
             request_fit(tx, setup_request(component, fingerprint), number)
 
@@ -202,9 +204,7 @@ def note_progress(tx: Transaction, request: str, told: Progress) -> None:
 
 def progress_of(tx: Transaction, component: str) -> Progress | None:
     """Return what the running fit of a component told last, None where none runs or it told nothing."""
-    sql = (
-        "SELECT progress FROM motion_fit_requests WHERE substr(fit, 1, ?) = ? AND progress NOT NULL"
-    )
+    sql = "SELECT progress FROM motion_fit_requests WHERE substr(fit, 1, ?) = ? AND progress IS NOT NULL"
     prefix = f"{component}."
     found = tx.execute(sql, (len(prefix), prefix)).fetchone()
     return None if found is None else msgspec.json.decode(found[0], type=Progress)
@@ -213,7 +213,9 @@ def progress_of(tx: Transaction, component: str) -> Progress | None:
 def fit_owners(tx: Transaction) -> list[str]:
     return [
         str(row[0])
-        for row in tx.execute("SELECT DISTINCT owner FROM motion_fit_requests WHERE owner NOT NULL")
+        for row in tx.execute(
+            "SELECT DISTINCT owner FROM motion_fit_requests WHERE owner IS NOT NULL"
+        )
     ]
 
 
@@ -233,14 +235,14 @@ def fits_pending(tx: Transaction) -> int:
     """Return how many fits are asked for or running, of those that a process could run."""
     sql = (
         "SELECT COUNT(*) FROM motion_fit_requests WHERE instr(fit, ?) "
-        "OR fit IN (SELECT name FROM motion_fits WHERE is_active)"
+        "OR fit IN (SELECT name FROM motion_fits WHERE is_active = 1)"
     )
     return int(tx.execute(sql, (SETUP,)).fetchone()[0])
 
 
 def fits_running(tx: Transaction) -> list[str]:
     """Return the names of the fits that are running."""
-    sql = "SELECT fit FROM motion_fit_requests WHERE owner NOT NULL ORDER BY fit"
+    sql = "SELECT fit FROM motion_fit_requests WHERE owner IS NOT NULL ORDER BY fit"
     return [str(row[0]) for row in tx.execute(sql)]
 
 

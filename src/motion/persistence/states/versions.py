@@ -62,7 +62,9 @@ def add_version(
         fit: the name of the fit that made it, None for `setup`.
     """
     # One that only holds a model, with no trigger, has no row yet.
-    tx.execute("INSERT OR IGNORE INTO motion_components (name) VALUES (?)", (component,))
+    tx.execute(
+        "INSERT INTO motion_components (name) VALUES (?) ON CONFLICT DO NOTHING", (component,)
+    )
     sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM motion_states WHERE component = ?"
     number = int(tx.execute(sql, (component,)).fetchone()[0])
     tx.execute(
@@ -225,7 +227,7 @@ def kept_outputs(tx: Transaction, component: str, count: int) -> list[int]:
     """Return the versions whose outputs are kept: live, candidate, the `count` retired last, and the one before a switch
     until the outputs that differ from it are known."""
     sql = (
-        "SELECT number FROM motion_states WHERE component = ?1 AND status = 'retired' AND number IS NOT "
+        "SELECT number FROM motion_states WHERE component = ?1 AND status = 'retired' AND number IS DISTINCT FROM "
         "(SELECT candidate FROM motion_components WHERE name = ?1) ORDER BY until DESC LIMIT ?2"
     )
     retired = [int(row[0]) for row in tx.execute(sql, (component, count))]
@@ -252,7 +254,7 @@ def forget_states(tx: Transaction, component: str, count: int) -> bool:
 
 def manifests(tx: Transaction) -> list[str]:
     """Return the manifests of all states of all components."""
-    rows = tx.execute("SELECT manifest FROM motion_states WHERE manifest NOT NULL")
+    rows = tx.execute("SELECT manifest FROM motion_states WHERE manifest IS NOT NULL")
     return [str(row[0]) for row in rows]
 
 
@@ -326,7 +328,7 @@ def number_part(tx: Transaction, spec: TriggerSpec, keys: Sequence[str]) -> None
     shift = slot_of(version, 0) - slot_of(before, 0)
     table = outputs_table(spec.name)
     tx.execute(
-        f"INSERT OR IGNORE INTO {table} (slot) SELECT slot + ? FROM {table} WHERE slot BETWEEN ? AND ?",
+        f"INSERT INTO {table} (slot) SELECT slot + ? FROM {table} WHERE slot BETWEEN ? AND ? ON CONFLICT DO NOTHING",
         (shift, low, high),
     )
     for key in keys:
@@ -334,12 +336,12 @@ def number_part(tx: Transaction, spec: TriggerSpec, keys: Sequence[str]) -> None
         is_old = f"COALESCE(v.{changed}, 0) <= {change}"
         tx.execute(
             f"UPDATE {table} AS v SET {changed} = "
-            f"CASE WHEN v.{value} IS l.{value} THEN MIN(l.{changed}, {change}) ELSE {change} END "
+            f"CASE WHEN v.{value} IS NOT DISTINCT FROM l.{value} THEN MIN(l.{changed}, {change}) ELSE {change} END "
             f"FROM {table} AS l WHERE l.slot BETWEEN ? AND ? AND v.slot = l.slot + ? AND {is_old}",
             (low, high, shift),
         )
         tx.execute(
-            f"UPDATE {table} AS v SET {changed} = {change} WHERE slot BETWEEN ? AND ? AND {value} NOT NULL "
+            f"UPDATE {table} AS v SET {changed} = {change} WHERE slot BETWEEN ? AND ? AND {value} IS NOT NULL "
             f"AND {is_old} AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.slot = v.slot - ?)",
             (low + shift, high + shift, shift),
         )
@@ -368,7 +370,7 @@ def waiting_candidates(tx: Transaction) -> int:
     """Return how many candidates are on their way to be live; one that waits for a person is not."""
     sql = (
         "SELECT COUNT(*) FROM motion_components c JOIN motion_states s ON s.component = c.name AND s.number = c.candidate "
-        "WHERE c.is_gated = 0 OR s.stage IS NOT 'ready'"
+        "WHERE c.is_gated = 0 OR s.stage IS DISTINCT FROM 'ready'"
     )
     queued = "SELECT COUNT(*) FROM motion_states WHERE stage = 'queued'"
     return sum(int(tx.execute(each).fetchone()[0]) for each in (sql, queued))
@@ -435,7 +437,9 @@ def has_output(spec: TriggerSpec, version: int) -> str:
 def built(tx: Transaction, spec: TriggerSpec, version: int, live: int) -> tuple[bool, int]:
     """Return whether no task for a candidate's outputs is left of a row that the live version has outputs for, and how
     many of such rows could not be made."""
-    source = "FROM motion_tasks t WHERE trigger = ? AND version = ? AND version NOT NULL AND status"
+    source = (
+        "FROM motion_tasks t WHERE trigger = ? AND version = ? AND version IS NOT NULL AND status"
+    )
     first = slot_of(live, 0)
     has_live = (
         f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE slot BETWEEN {first} + t.low AND {first} + t.high "
@@ -451,7 +455,7 @@ def adopt_dead(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Make the rows on which a candidate's outputs could not be made dead letters like any, unless they have one; return
     how many there are."""
     chosen = (
-        "FROM motion_tasks t WHERE trigger = ?1 AND version = ?2 AND version NOT NULL "
+        "FROM motion_tasks t WHERE trigger = ?1 AND version = ?2 AND version IS NOT NULL "
         f"AND status = {TaskStatus.DEAD:d}"
     )
     count = int(tx.execute(f"SELECT COUNT(*) {chosen}", (spec.name, version)).fetchone()[0])

@@ -88,7 +88,7 @@ def _claim_like(
 ) -> list[Task]:
     """Claim a trigger's next tasks that are of a kind with the first, up to so many rows."""
     rows = tx.execute(
-        f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS ? "
+        f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND version IS NOT DISTINCT FROM ? "
         "AND priority = ? AND attempts = ? AND losses = ? AND among = ? ORDER BY task LIMIT ?",
         (
             head.trigger, head.version, head.priority, head.attempts, head.losses, head.among,

@@ -44,7 +44,7 @@ def _expired(tx: Transaction, spec: TriggerSpec, now_ms: int) -> list[Task]:
     """Return some of the tasks that have waited too long: there may be millions."""
     sql = (
         f"SELECT {queue.COLUMNS} FROM motion_tasks "
-        f"WHERE trigger = ? AND expires_ms NOT NULL AND expires_ms <= ? AND +{WAITS} LIMIT {DROPPED_AT_ONCE}"
+        f"WHERE trigger = ? AND expires_ms IS NOT NULL AND expires_ms <= ? AND +{WAITS} LIMIT {DROPPED_AT_ONCE}"
     )
     return [Task(*row) for row in tx.execute(sql, (spec.name, now_ms)).fetchall()]
 
@@ -75,7 +75,7 @@ def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec, more: int) -> 
         room = max(room - task.size, 0)
     _drop(tx, graph, spec, spare)
     tx.execute(
-        "INSERT INTO motion_discards (trigger, waiting) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET waiting = ?2",
+        "INSERT INTO motion_discards (trigger, waiting) VALUES (?1, ?2) ON CONFLICT (trigger) DO UPDATE SET waiting = excluded.waiting",
         (spec.name, spec.discard_beyond - room),
     )
 
@@ -88,7 +88,7 @@ def discarded(tx: Transaction) -> dict[str, int]:
 def note_called_again(tx: Transaction, trigger: str, rows: int) -> None:
     """Count rows that are called again as what they had read had changed."""
     tx.execute(
-        "INSERT INTO motion_discards (trigger, again) VALUES (?1, ?2) ON CONFLICT (trigger) DO UPDATE SET again = again + ?2",
+        "INSERT INTO motion_discards (trigger, again) VALUES (?1, ?2) ON CONFLICT (trigger) DO UPDATE SET again = motion_discards.again + excluded.again",
         (trigger, rows),
     )
 
@@ -107,6 +107,6 @@ def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task
             events.end(tx, spec.table, rows)
         tx.execute(
             "INSERT INTO motion_discards (trigger, rows) VALUES (?1, ?2) "
-            "ON CONFLICT DO UPDATE SET rows = rows + ?2",
+            "ON CONFLICT (trigger) DO UPDATE SET rows = motion_discards.rows + excluded.rows",
             (spec.name, sum(task.size for task in tasks)),
         )

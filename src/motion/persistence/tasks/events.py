@@ -44,7 +44,8 @@ def copy_rows(
 def note_occurrence(tx: Transaction, layout: Layout, due: str, number: int) -> int:
     """Note an occurrence of a schedule, and return its row."""
     tx.execute(
-        f'INSERT OR REPLACE INTO {layout.base} (":row", id, {changed_column("id")}) VALUES (?, ?, ?)',
+        f'INSERT INTO {layout.base} (":row", id, {changed_column("id")}) VALUES (?, ?, ?) '
+        f'ON CONFLICT (":row") DO UPDATE SET id = excluded.id, {changed_column("id")} = excluded.{changed_column("id")}',
         (OCCURRENCE_ROW, due, number),
     )
     return OCCURRENCE_ROW

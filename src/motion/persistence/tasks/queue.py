@@ -114,7 +114,7 @@ def _meet(
     """Return the task for exactly these rows that nobody runs, its change, and whether it is a dead letter."""
     found = tx.execute(
         f"SELECT task, change, status = {TaskStatus.DEAD:d} FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
-        f"AND +status != {TaskStatus.CLAIMED:d} AND version IS ? "
+        f"AND +status != {TaskStatus.CLAIMED:d} AND version IS NOT DISTINCT FROM ? "
         "ORDER BY task DESC LIMIT 1",
         (trigger, low, high, version),
     ).fetchone()
@@ -137,7 +137,7 @@ def _end_dead(
     sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger = ? LIMIT 1"
     if tx.execute(sql, (trigger,)).fetchone() is None:
         return []
-    condition = f"+status = {TaskStatus.DEAD:d} AND version IS ?4 AND task IS NOT ?5"
+    condition = f"+status = {TaskStatus.DEAD:d} AND version IS NOT DISTINCT FROM ?4 AND task IS DISTINCT FROM ?5"
     found = tx.execute(
         overlapping("task, low, high", 1, condition), (low, high, trigger, version, kept)
     ).fetchall()
@@ -168,7 +168,8 @@ def overlapping(columns: str, triggers: int, condition: str) -> str:
 def link(tx: Transaction, task: int, change: int) -> None:
     """Let one more change wait for a task."""
     tx.execute(
-        "INSERT OR IGNORE INTO motion_task_changes (task, change) VALUES (?, ?)", (task, change)
+        "INSERT INTO motion_task_changes (task, change) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (task, change),
     )
 
 
@@ -187,8 +188,8 @@ def link_newer(tx: Transaction, task: Task, row: int, number: int) -> bool:
 def inherit_links(tx: Transaction, source: int, target: int) -> None:
     """Let the changes that wait for a task wait for another too."""
     tx.execute(
-        "INSERT OR IGNORE INTO motion_task_changes (change, task) "
-        "SELECT change, ? FROM motion_task_changes WHERE task = ?",
+        "INSERT INTO motion_task_changes (change, task) "
+        "SELECT change, ? FROM motion_task_changes WHERE task = ? ON CONFLICT DO NOTHING",
         (target, source),
     )
 
@@ -511,7 +512,7 @@ def cancel(
 def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None:
     """Forget the work of a version that will not go live."""
     for trigger in triggers:
-        sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ? AND version NOT NULL"
+        sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ? AND version IS NOT NULL"
         remove(tx, [task for (task,) in tx.execute(sql, (trigger, version)).fetchall()])
 
 

@@ -22,7 +22,8 @@ def keep(tx: Transaction, wanted: Mapping[str, Schedule]) -> None:
         text = msgspec.json.encode(schedule).decode()
         if known.get(name) != text:
             tx.execute(
-                "INSERT OR REPLACE INTO motion_schedules (name, schedule, next_ms) VALUES (?, ?, ?)",
+                "INSERT INTO motion_schedules (name, schedule, next_ms) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET schedule = excluded.schedule, next_ms = excluded.next_ms",
                 (name, text, schedule.next_ms(now, now)),
             )
 

@@ -28,7 +28,7 @@ def note(tx: Transaction, before: int, last: int, now_ms: int) -> bool:
     """Note the time for the changes after `before`, up to `last`, which this transaction made; return whether it made
     any."""
     if last > before:
-        sql = "INSERT OR IGNORE INTO motion_moments (number, at_ms) VALUES (?, ?)"
+        sql = "INSERT INTO motion_moments (number, at_ms) VALUES (?, ?) ON CONFLICT DO NOTHING"
         tx.execute(sql, (before + 1, now_ms))
         if (before + 1) % THINNED_EVERY == 0:
             thin(tx, now_ms)

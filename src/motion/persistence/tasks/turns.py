@@ -24,7 +24,8 @@ def take(tx: Transaction, trigger: str, rate: Rate, calls: int, now_ms: int) -> 
     """Take the next turns, and return when they come, in milliseconds since the epoch."""
     first = rate.first_ms(now_ms, next_turn_ms(tx, trigger, rate, now_ms))
     tx.execute(
-        "INSERT OR REPLACE INTO motion_rates (trigger, next_ms) VALUES (?, ?)",
+        "INSERT INTO motion_rates (trigger, next_ms) VALUES (?, ?) "
+        "ON CONFLICT (trigger) DO UPDATE SET next_ms = excluded.next_ms",
         (trigger, first + calls * rate.interval_ms),
     )
     return [first + i * rate.interval_ms for i in range(calls)]
