@@ -17,7 +17,7 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +25,6 @@ from motion.definitions.graph import Graph
 from motion.definitions.lookups import Lookup
 from motion.definitions.schema import STORED, Key, Table
 from motion.definitions.specs import TriggerSpec
-from motion.definitions.tasks import ranges_of
 from motion.definitions.windows import Window
 
 ORIGIN_BITS = 20
@@ -47,9 +46,6 @@ PLACES_OF_ENTITIES: Mapping[str, str] = {
     '":base_value"': "", '":until"': "", '":until_id"': "",
 }  # fmt: skip
 """Columns of folds' tables of entities, with their types: `persistence.folds` tells what is in them."""
-
-NAMED_AT_ONCE = 200
-"""Row numbers written out in one statement at most."""
 
 
 def mark_of(number: int, origin: int) -> int:
@@ -543,20 +539,3 @@ class Layout:
         if key.name == "id":
             return " PRIMARY KEY" if self.row_is_id else " NOT NULL"
         return " NOT NULL DEFAULT 0" if key.is_page else ""
-
-
-def in_ranges(expression: str, ranges: Sequence[tuple[int, int]]) -> str:
-    """Return the condition that a row number is in one of the ranges, both ends included."""
-    if len(ranges) == 1:
-        return f"{expression} BETWEEN {ranges[0][0]} AND {ranges[0][1]}"
-    singles = [str(low) for low, high in ranges if low == high]
-    spans = [f"{expression} BETWEEN {low} AND {high}" for low, high in ranges if low != high]
-    if singles:
-        spans.append(f"{expression} IN ({', '.join(singles)})")
-    return f"({' OR '.join(spans)})" if spans else "0"
-
-
-def parts_of(rows: Iterable[int]) -> list[list[tuple[int, int]]]:
-    """Return row numbers as lists of ranges, each short enough for one statement."""
-    ranges = ranges_of(rows)
-    return [ranges[start : start + NAMED_AT_ONCE] for start in range(0, len(ranges), NAMED_AT_ONCE)]

@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 
 def active_triggers(tx: Transaction) -> list[str]:
-    return [str(row[0]) for row in tx.execute("SELECT name FROM motion_triggers WHERE is_active = 1")]
+    return [
+        str(row[0]) for row in tx.execute("SELECT name FROM motion_triggers WHERE is_active = 1")
+    ]
 
 
 def read_graph(tx: Transaction, tables: Tables) -> Graph:

@@ -15,9 +15,10 @@ from motion.errors import SchemaError
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Place, followed, take_left
-from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, slot_of
+from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
+from motion.persistence.ranges import parts_of
 from motion.persistence.rows import folds
 from motion.persistence.rows.folded import Folds
 from motion.persistence.rows.made import unmake
@@ -309,9 +310,9 @@ def rows_below(
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x "
-            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {in_ranges(layout.row, part)}"
+            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {part.condition(layout.row)}"
         )
-        found.update(int(row[0]) for row in tx.execute(sql))
+        found.update(int(row[0]) for row in tx.execute(sql, part.numbers))
     return sorted(found)
 
 
@@ -348,9 +349,9 @@ def _due_among(
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
-            f"WHERE {in_ranges(layout.row, part)} AND {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
+            f"WHERE {part.condition(layout.row)} AND {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
         )
-        found += [int(row[0]) for row in tx.execute(sql)]
+        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
     return found
 
 
@@ -368,9 +369,9 @@ def _by_priority(
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row}, {layout.inherited_value(key.name)} FROM {layout.joined([key.name])} "
-            f"WHERE {in_ranges(layout.row, part)}"
+            f"WHERE {part.condition(layout.row)}"
         )
-        for row, stored in tx.execute(sql):
+        for row, stored in tx.execute(sql, part.numbers):
             value = key.decode(stored)
             value = value.value if isinstance(key.codec, EnumCodec) and value is not None else value
             given = value if isinstance(value, int | float) else 0

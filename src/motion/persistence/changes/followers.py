@@ -13,7 +13,8 @@ from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Cause
 from motion.definitions.windows import Window
 from motion.persistence.changes import sweeps
-from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
+from motion.persistence.layout import Layout, quoted
+from motion.persistence.ranges import parts_of
 
 AT_ONCE = 500
 """Rows that are made due in the write that changes what they look up; more are left to a sweep."""
@@ -68,9 +69,9 @@ def _looking_up(
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.id "
-            f"WHERE {in_ranges(target.row, part)}{is_first} LIMIT ?"
+            f"WHERE {part.condition(target.row)}{is_first} LIMIT ?"
         )
-        found += [int(row[0]) for row in tx.execute(sql, (AT_ONCE + 1 - len(found),))]
+        found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, AT_ONCE + 1 - len(found)))]
         if len(found) > AT_ONCE:
             return None
     return found
@@ -81,9 +82,9 @@ def _ids(tx: Transaction, target: Layout, rows: Sequence[int]) -> list[Stored]:
     found: dict[Stored, None] = {}
     for part in parts_of(rows):
         sql = (
-            f"SELECT DISTINCT r.id FROM {target.base} r WHERE {in_ranges(target.row, part)} LIMIT 2"
+            f"SELECT DISTINCT r.id FROM {target.base} r WHERE {part.condition(target.row)} LIMIT 2"
         )
-        found |= dict.fromkeys(row[0] for row in tx.execute(sql))
+        found |= dict.fromkeys(row[0] for row in tx.execute(sql, part.numbers))
         if len(found) > 1:
             break
     return list(found)
@@ -160,10 +161,10 @@ class Changed:
         found: dict[Stored, tuple[Any, Any]] = {}
         for part in parts_of(rows):
             sql = (
-                f"SELECT {by}, MIN({at}), MAX({at}) FROM {self._target.base} r WHERE {in_ranges(self._target.row, part)} "
+                f"SELECT {by}, MIN({at}), MAX({at}) FROM {self._target.base} r WHERE {part.condition(self._target.row)} "
                 f"AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by}"
             )
-            for entity, first, last in self._tx.execute(sql):
+            for entity, first, last in self._tx.execute(sql, part.numbers):
                 known = found.get(entity, (first, last))
                 found[entity] = min(known[0], first), max(known[1], last)
         places: list[Place] = [(each, first, last) for each, (first, last) in found.items()]

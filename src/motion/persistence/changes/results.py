@@ -16,13 +16,12 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
-    in_ranges,
     outputs_table,
-    parts_of,
     quoted,
     slot_of,
 )
 from motion.persistence.layouts import Layouts
+from motion.persistence.ranges import parts_of
 from motion.persistence.rows import makers
 from motion.persistence.rows.made import Remade, remake, settle
 from motion.persistence.rows.makers import Row, Run, Values
@@ -52,20 +51,21 @@ def write_values(
 ) -> Written:
     """Write the values of a chain of triggers to their rows: one statement for each row, whatever the chain's length."""
     assignments: list[str] = []
-    values: list[Sequence[Stored]] = []
+    values: list[Sequence[Stored]] = [rows, [number] * len(rows)]
     written = Written(layout)
     for each in derived:
         for key, column, old in zip(each.spec.sets, each.columns, each.old, strict=True):
             values.append(column)
-            assignments.append(f"{quoted(key)} = ?{len(values)}")
+            given, changed = f"?{len(values)}", changed_column(key)
+            assignments.append(f"{quoted(key)} = {given}")
             if key in layout.numbered:
-                before = f"CASE WHEN {quoted(key)} IS NOT DISTINCT FROM ?{len(values)} THEN {changed_column(key)} ELSE {number} END"
-                assignments.append(f"{changed_column(key)} = {before}")
+                is_same = f"{quoted(key)} IS NOT DISTINCT FROM {given}"
+                assignments.append(f"{changed} = CASE WHEN {is_same} THEN {changed} ELSE ?2 END")
             _note(written, key, rows, column, old)
         values.append(each.marks)
         assignments.append(f"{done_column(each.spec.name)} = ?{len(values)}")
-    sql = f"UPDATE {layout.base} SET {', '.join(assignments)} WHERE {layout.row_column} = ?{len(values) + 1}"
-    tx.executemany(sql, zip(*values, rows, strict=True))
+    sql = f"UPDATE {layout.base} SET {', '.join(assignments)} WHERE {layout.row_column} = ?1"
+    tx.executemany(sql, zip(*values, strict=True))
     return written
 
 
@@ -194,9 +194,9 @@ def _made_by_others_too(
             continue
         has_item = " OR ".join(f"{quoted(key)} IS NOT NULL" for key in other.sets)
         for part in parts_of(rows):
-            condition = f"{in_ranges(layout.row_column, part)} AND ({has_item})"
+            condition = f"{part.condition(layout.row_column)} AND ({has_item})"
             sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {condition}"
-            found |= {int(row[0]): other.name for row in tx.execute(sql)}
+            found |= {int(row[0]): other.name for row in tx.execute(sql, part.numbers)}
     return found
 
 
@@ -296,9 +296,9 @@ def _delete_pages(
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x ON {' AND '.join(same)} "
-            f"WHERE {in_ranges(layout.row, part)}"
+            f"WHERE {part.condition(layout.row)}"
         )
-        below += [int(row[0]) for row in tx.execute(sql)]
+        below += [int(row[0]) for row in tx.execute(sql, part.numbers)]
     delete(tx, layouts, Written(layout, below), cause)
 
 

@@ -21,11 +21,10 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
-    in_ranges,
     mark_of,
-    parts_of,
     quoted,
 )
+from motion.persistence.ranges import parts_of
 from motion.persistence.rows.folds import fold_of, has_left_out, number_of
 from motion.persistence.rows.inputs import Chain, Inputs
 from motion.persistence.rows.provenance import Origin, origin_of_mark
@@ -194,10 +193,10 @@ class Folds:
         found: list[tuple[Any, ...]] = []
         for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
             sql = (
-                f"SELECT {columns} FROM {entities.base} r {join} WHERE {in_ranges(entities.row, part)} "
+                f"SELECT {columns} FROM {entities.base} r {join} WHERE {part.condition(entities.row)} "
                 f"AND {entities.is_due(self.spec)} ORDER BY {entities.row}"
             )
-            found += tx.execute(sql)
+            found += tx.execute(sql, part.numbers)
         return found
 
     def _reading(

@@ -26,11 +26,10 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
-    in_ranges,
-    parts_of,
     quoted,
 )
 from motion.persistence.numbers import UNNUMBERED
+from motion.persistence.ranges import Ranges, parts_of
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Written
 from motion.persistence.tasks import queue
@@ -102,17 +101,17 @@ def _touched(
     source: Layout,
     entities: Layout,
     fold: Fold,
-    part: Sequence[tuple[int, int]],
+    part: Ranges,
     number: int,
 ) -> list[int]:
     by, at, changed = f"r.{quoted(fold.by)}", f"r.{quoted(fold.order)}", changed_column("id")
     sql = (
         f'INSERT INTO {entities.base} AS e (id, {changed}, ":due") SELECT {by}, ?, MIN({at}) FROM {source.base} r '
-        f"WHERE {in_ranges(source.row, part)} AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by} "
+        f"WHERE {part.condition(source.row)} AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by} "
         f"ON CONFLICT (id) DO UPDATE SET {changed} = excluded.{changed}, "
         f'":due" = CASE WHEN e.":due" < excluded.":due" THEN e.":due" ELSE excluded.":due" END RETURNING ":row"'
     )
-    return [int(row[0]) for row in tx.execute(sql, (number,)).fetchall()]
+    return [int(row[0]) for row in tx.execute(sql, (number, *part.numbers)).fetchall()]
 
 
 def unset_outside(
@@ -129,10 +128,10 @@ def unset_outside(
     outside = " OR ".join(f"r.{quoted(key)} IS NULL" for key in fold.required)
     for part in parts_of(rows) if fold.is_of_rows else ():
         sql = (
-            f"SELECT r.id FROM {source.base} r WHERE {in_ranges(source.row, part)} AND ({outside}) "
+            f"SELECT r.id FROM {source.base} r WHERE {part.condition(source.row)} AND ({outside}) "
             f"AND r.{quoted(fold.sets)} IS NOT NULL"
         )
-        ids = [row[0] for row in tx.execute(sql)]
+        ids = [row[0] for row in tx.execute(sql, part.numbers)]
         if ids:
             columns = {"id": ids, fold.sets: [None] * len(ids)}
             written.add(write_rows(tx, source, columns, len(ids), number, is_user=False))
@@ -156,8 +155,9 @@ def _try_again(tx: Transaction, spec: TriggerSpec, rows: Iterable[int]) -> None:
     if not has_left_out(tx, spec):
         return
     for part in parts_of(rows):
-        sql = f"DELETE FROM motion_left_out WHERE trigger = ? AND {in_ranges('row', part)} RETURNING number"
-        numbers = [int(row[0]) for row in tx.execute(sql, (spec.name,)).fetchall()]
+        sql = f"DELETE FROM motion_left_out WHERE trigger = ? AND {part.condition('row')} RETURNING number"
+        named = (spec.name, *part.numbers)
+        numbers = [int(row[0]) for row in tx.execute(sql, named).fetchall()]
         queue.forget_dead(tx, spec.name, [-number for number in numbers])
 
 
@@ -209,14 +209,14 @@ def end_entities(
     if fold_of(spec).is_of_rows:
         return
     for part in parts_of(rows):
-        ids = f"SELECT id FROM {target.base} WHERE {in_ranges(target.row_column, part)}"
+        ids = f"SELECT id FROM {target.base} WHERE {part.condition(target.row_column)}"
         ended = f'SELECT ":row" FROM {entities.base} WHERE id IN ({ids})'
         sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({ended})"
-        tx.execute(sql, (spec.name,))
+        tx.execute(sql, (spec.name, *part.numbers))
         tx.execute(
             f'UPDATE {entities.base} SET ":base" = ?, ":base_all" = 1, ":base_value" = NULL, ":until" = NULL '
             f"WHERE id IN ({ids})",
-            (number,),
+            (number, *part.numbers),
         )
 
 

@@ -12,6 +12,7 @@ from motion.background import forks
 from motion.definitions.codecs import INT64_MAX, Stored
 from motion.errors import InvalidValue
 from motion.persistence.layout import ALL_ROWS, Layout
+from motion.persistence.ranges import Ranges
 
 
 def filled_ids(
@@ -86,17 +87,19 @@ def next_row(layout: Layout) -> str:
     return f"(SELECT MAX(last_row, ({largest})) + 1 FROM motion_tables WHERE name = '{name}')"
 
 
-def note_deleted(tx: Transaction, layout: Layout, condition: str) -> None:
+def note_deleted(tx: Transaction, layout: Layout, rows: Ranges) -> None:
     """Note which ids and numbers of rows that are about to be deleted must not be given again."""
     notes = [("last_id", "id")] if layout.table.has_int_id else []
     notes += [] if layout.row_is_id else [("last_row", layout.row_column)]
     if notes:
+        condition = rows.condition(layout.row_column)
         # Without the plus, the table is walked from its end to find the largest of a few.
         largest = ", ".join(
             f"{note} = MAX({note}, COALESCE((SELECT MAX(+{column}) FROM {layout.base} WHERE {condition}), 0))"
             for note, column in notes
         )
-        tx.execute(f"UPDATE motion_tables SET {largest} WHERE name = ?", (layout.table.name,))
+        named = (*rows.numbers * len(notes), layout.table.name)
+        tx.execute(f"UPDATE motion_tables SET {largest} WHERE name = ?", named)
 
 
 def _note_largest(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> None:

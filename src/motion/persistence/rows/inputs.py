@@ -12,7 +12,8 @@ from motion.definitions.lookups import Lookup
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task
 from motion.definitions.windows import BY_SQL, Window
-from motion.persistence.layout import Layout, Pins, in_ranges, parts_of, quoted
+from motion.persistence.layout import Layout, Pins, quoted
+from motion.persistence.ranges import parts_of
 
 Fence = tuple[Any, ...]
 
@@ -153,7 +154,7 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     found: list[tuple[Any, ...]] = []
     unread, size = None, 0
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
-        for row in tx.execute(sql.format(in_ranges(layout.row, part))):
+        for row in tx.execute(sql.format(part.condition(layout.row)), part.numbers):
             if size > MOST_BYTES:
                 unread = int(row[0])
                 break
@@ -199,7 +200,7 @@ def _lists(
             f"ORDER BY {layout.row}, {place}"
         )
         for part in parts_of(rows):
-            for row, value in tx.execute(sql.format(in_ranges(layout.row, part))):
+            for row, value in tx.execute(sql.format(part.condition(layout.row)), part.numbers):
                 held[row].append(value)
         found[window.column] = [
             held[row][-(window.rows or 0) :] if row in held else None for row in rows
@@ -215,6 +216,6 @@ def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int,
     for part in parts_of(rows):
         found.update(
             (row, tuple(fence))
-            for row, *fence in tx.execute(sql + in_ranges(chain.layout.row, part))
+            for row, *fence in tx.execute(sql + part.condition(chain.layout.row), part.numbers)
         )
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.persistence.layout import Layout, changed_column, quoted
+from motion.persistence.ranges import Ranges
 from motion.persistence.rows import makers
 from motion.persistence.rows.makers import Maker, Row, Run, Values
 from motion.persistence.rows.writing import default_of, update_row
@@ -155,7 +156,7 @@ def _tidy(
     makers.keep(tx, layout, [(row.number, first, given)])
     shows = all(row.values[key] == value for key, value in given.items())
     if shows and not is_users and not makers.is_shared(tx, layout, row.number):
-        makers.forget(tx, layout, [(row.number, row.number)])
+        makers.forget(tx, layout, Ranges([(row.number, row.number)]))
 
 
 def users_keys(layout: Layout) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ import msgspec
 from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.specs import TriggerSpec
-from motion.persistence.layout import Layout, done_column, in_ranges, mark_of, parts_of, quoted
+from motion.persistence.layout import Layout, done_column, mark_of, quoted
+from motion.persistence.ranges import Ranges, parts_of
 
 Values = Mapping[str, Stored]
 
@@ -131,7 +132,7 @@ def rows_numbered(tx: Transaction, layout: Layout, rows: Iterable[int]) -> list[
     return [
         row
         for part in parts_of(rows)
-        for row in rows_where(tx, layout, in_ranges(layout.row_column, part))
+        for row in rows_where(tx, layout, part.condition(layout.row_column), part.numbers)
     ]
 
 
@@ -145,12 +146,13 @@ def rows_made(
     plain: list[int] = []
     noted: set[int] = set()
     for part in parts_of(sources):
-        made = f'":made_by" = ? AND {in_ranges(quoted(":made_from"), part)}'
+        made = f'":made_by" = ? AND {part.condition(quoted(":made_from"))}'
         sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {made}"
-        plain += [int(row[0]) for row in tx.execute(sql, (trigger,))]
-        made = f"name = ? AND trigger = ? AND {in_ranges('source', part)}"
+        plain += [int(row[0]) for row in tx.execute(sql, (trigger, *part.numbers))]
+        made = f"name = ? AND trigger = ? AND {part.condition('source')}"
         sql = f"SELECT row FROM motion_makers WHERE {made}"
-        noted.update(int(row[0]) for row in tx.execute(sql, (layout.table.name, trigger)))
+        named = (layout.table.name, trigger, *part.numbers)
+        noted.update(int(row[0]) for row in tx.execute(sql, named))
     return [row for row in plain if row not in noted], sorted(noted)
 
 
@@ -190,8 +192,8 @@ def forget_sources(
 ) -> None:
     """Note that rows do not make a noted row any more."""
     for part in parts_of(sources):
-        sql = f"DELETE FROM motion_makers WHERE name = ? AND row = ? AND trigger = ? AND {in_ranges('source', part)}"
-        tx.execute(sql, (layout.table.name, row, trigger))
+        sql = f"DELETE FROM motion_makers WHERE name = ? AND row = ? AND trigger = ? AND {part.condition('source')}"
+        tx.execute(sql, (layout.table.name, row, trigger, *part.numbers))
 
 
 def makers_of(tx: Transaction, layout: Layout, row: int) -> list[Maker]:
@@ -239,11 +241,11 @@ def is_shared(tx: Transaction, layout: Layout, row: int) -> bool:
     return len(tx.execute(sql, (layout.table.name, row)).fetchall()) > 1
 
 
-def forget(tx: Transaction, layout: Layout, ranges: Sequence[tuple[int, int]]) -> None:
+def forget(tx: Transaction, layout: Layout, rows: Ranges) -> None:
     """Forget what was noted of rows."""
     tx.execute(
-        f"DELETE FROM motion_makers WHERE name = ? AND {in_ranges('row', ranges)}",
-        (layout.table.name,),
+        f"DELETE FROM motion_makers WHERE name = ? AND {rows.condition('row')}",
+        (layout.table.name, *rows.numbers),
     )
 
 
@@ -308,8 +310,8 @@ def note_users_values(
     if not given or not layout.is_target:
         return
     for part in parts_of(rows):
-        condition = f'{in_ranges(layout.row_column, part)} AND (":made_by" IS NOT NULL OR ":made_keys" IS NOT NULL)'
-        for row in rows_where(tx, layout, condition):
+        condition = f'{part.condition(layout.row_column)} AND (":made_by" IS NOT NULL OR ":made_keys" IS NOT NULL)'
+        for row in rows_where(tx, layout, condition, part.numbers):
             if given & row.given.keys():
                 note(tx, layout, row)
                 sql = f'UPDATE {layout.base} SET ":own" = ? WHERE {layout.row_column} = ?'
@@ -337,8 +339,8 @@ def replace_runs(
 ) -> None:
     """Let users' values stand for the runs of a trigger that are due on rows, where a condition on these holds."""
     for part in parts_of(rows):
-        sql = f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {in_ranges(layout.row, part)} AND ({condition})"
-        found = tx.execute(sql).fetchall()
+        sql = f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {part.condition(layout.row)} AND ({condition})"
+        found = tx.execute(sql, part.numbers).fetchall()
         tx.executemany(
             f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} = ?",
             [(mark_of(number, 0), row) for (row,) in found],

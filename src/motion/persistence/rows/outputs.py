@@ -18,13 +18,12 @@ from motion.persistence.layout import (
     VERSION_SHIFT,
     Layout,
     changed_column,
-    in_ranges,
     mark_of,
     outputs_table,
-    parts_of,
     quoted,
     slot_of,
 )
+from motion.persistence.ranges import parts_of
 from motion.persistence.vector_log import log_vectors
 
 
@@ -84,12 +83,12 @@ def copy_outputs(
         columns += [quoted(key), changed_column(key)]
     names, sets = ", ".join(columns), ", ".join(f"{name} = excluded.{name}" for name in columns)
     for part in parts_of(rows):
-        slots = [(slot_of(source, low), slot_of(source, high)) for low, high in part]
+        slots = part.plus(slot_of(source, 0))
         tx.execute(
             f"INSERT INTO {outputs_table(spec.name)} (slot, {names}) "
-            f"SELECT slot + ?, {names} FROM {outputs_table(spec.name)} WHERE {in_ranges('slot', slots)} "
+            f"SELECT slot + ?, {names} FROM {outputs_table(spec.name)} WHERE {slots.condition('slot')} "
             f"ON CONFLICT (slot) DO UPDATE SET {sets}",
-            (slot_of(target, 0) - slot_of(source, 0),),
+            (slot_of(target, 0) - slot_of(source, 0), *slots.numbers),
         )
     for key in spec.sets:
         if layout.table.keys[key].is_array:
@@ -104,10 +103,10 @@ def users_rows(
     found: list[int] = []
     for part in parts_of(rows):
         sql = (
-            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {in_ranges(layout.row, part)} "
+            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {part.condition(layout.row)} "
             f"AND {mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND NOT {layout.is_due(spec)}"
         )
-        found += [int(row[0]) for row in tx.execute(sql)]
+        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
     return found
 
 

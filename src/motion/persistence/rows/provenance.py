@@ -13,17 +13,15 @@ from motion.persistence.layout import (
     NO_PINS,
     ORIGIN_BITS,
     ORIGIN_MASK,
-    VERSION_SHIFT,
     Layout,
     changed_column,
     done_column,
-    in_ranges,
     outputs_table,
-    parts_of,
     quoted,
     slot_of,
 )
 from motion.persistence.numbers import UNNUMBERED
+from motion.persistence.ranges import Ranges, parts_of
 from motion.persistence.states.versions import live_version
 
 
@@ -130,32 +128,31 @@ def make_due(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[
         _clear_marks(tx, layout, spec, part)
         for key in spec.on:
             if key not in layout.versioned:
-                ids = f"SELECT id FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
+                ids = f"SELECT id FROM {layout.base} WHERE {part.condition(layout.row_column)}"
                 tx.execute(
                     f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE id IN ({ids}) "
-                    f"AND {quoted(key)} IS NOT NULL AND {changed_column(key)} IS NULL"
+                    f"AND {quoted(key)} IS NOT NULL AND {changed_column(key)} IS NULL",
+                    part.numbers,
                 )
 
 
-def _clear_marks(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, part: Sequence[tuple[int, int]]
-) -> None:
+def _clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec, part: Ranges) -> None:
     if not spec.is_versioned:
         done = done_column(spec.name)
         by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
-        condition = f"{in_ranges(layout.row_column, part)} AND NOT ({by_user})"
+        condition = f"{part.condition(layout.row_column)} AND NOT ({by_user})"
         tx.execute(
-            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} IS NOT NULL"
+            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} IS NOT NULL",
+            part.numbers,
         )
         return
     live = live_version(tx, spec.component or "")
     if live is not None:
-        slots = [
-            ((live << VERSION_SHIFT) + low, (live << VERSION_SHIFT) + high) for low, high in part
-        ]
+        slots = part.plus(slot_of(live, 0))
         tx.execute(
-            f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE {in_ranges("slot", slots)} '
-            f'AND ":done" & {ORIGIN_MASK} != 0'
+            f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE {slots.condition("slot")} '
+            f'AND ":done" & {ORIGIN_MASK} != 0',
+            slots.numbers,
         )
 
 

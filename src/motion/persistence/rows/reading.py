@@ -10,7 +10,8 @@ from motion.background.interrupts import is_of_handler
 from motion.definitions.codecs import Stored, encode_parameter
 from motion.definitions.schema import Table
 from motion.errors import SqlError, listed
-from motion.persistence.layout import NAMED_AT_ONCE, NO_PINS, Layout, Pins, quoted
+from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
+from motion.persistence.ranges import NAMED_AT_ONCE
 
 VALUES_AT_ONCE = 10_000
 """Values looked for in one statement: a key without an index is read whole for each."""

@@ -19,13 +19,12 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
-    in_ranges,
     mark_of,
     outputs_table,
-    parts_of,
     quoted,
     slot_of,
 )
+from motion.persistence.ranges import parts_of
 from motion.persistence.rows import makers, outputs
 from motion.persistence.rows.ids import filled_ids, next_row, note_deleted
 from motion.persistence.rows.written import Columns, Inlined, Written
@@ -414,33 +413,28 @@ def _override_pages(
         ]
         condition = f"{layout.mark(spec)} = 0 OR {layout.on_number(spec)} >= {since}"
         for part in parts_of(written.rows):
-            sql = f'UPDATE {layout.base} SET ":own" = ? WHERE {in_ranges(layout.row_column, part)}'
-            tx.execute(sql, (number,))
+            sql = f'UPDATE {layout.base} SET ":own" = ? WHERE {part.condition(layout.row_column)}'
+            tx.execute(sql, (number, *part.numbers))
             sql = (
                 f"SELECT DISTINCT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
-                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {in_ranges(layout.row, part)}"
+                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {part.condition(layout.row)}"
             )
-            sources = [int(row[0]) for row in tx.execute(sql)]
+            sources = [int(row[0]) for row in tx.execute(sql, part.numbers)]
             makers.replace_runs(tx, layout, spec, sources, number, condition)
 
 
 def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
     """Delete rows by number, with what is kept beside them."""
     for part in parts_of(rows):
-        condition = in_ranges(layout.row_column, part)
-        note_deleted(tx, layout, condition)
-        tx.execute(f"DELETE FROM {layout.base} WHERE {condition}")
+        note_deleted(tx, layout, part)
+        condition = part.condition(layout.row_column)
+        tx.execute(f"DELETE FROM {layout.base} WHERE {condition}", part.numbers)
         makers.forget(tx, layout, part)
         for spec in layout.versioned_specs:
-            names = ", ".join(str(version) for version in _versions(tx, spec))
-            for low, high in part:
-                spans = [
-                    f"slot BETWEEN {slot_of(int(v), low)} AND {slot_of(int(v), high)}"
-                    for v in names.split(", ")
-                    if v
-                ]
-                if spans:
-                    tx.execute(f"DELETE FROM {outputs_table(spec.name)} WHERE {' OR '.join(spans)}")
+            for version in _versions(tx, spec):
+                slots = part.plus(slot_of(version, 0))
+                sql = f"DELETE FROM {outputs_table(spec.name)} WHERE {slots.condition('slot')}"
+                tx.execute(sql, slots.numbers)
 
 
 def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:

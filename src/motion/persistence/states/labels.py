@@ -13,7 +13,8 @@ from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.fits import FitSpec
 from motion.definitions.versions import Label, Progress
-from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
+from motion.persistence.layout import Layout, quoted
+from motion.persistence.ranges import parts_of
 from motion.persistence.states import asked
 
 SETUP = ".setup "
@@ -30,7 +31,8 @@ def note_labels(
     for part in parts_of(rows):
         found = tx.execute(
             f"SELECT {layout.row}, ({unset}), {columns} FROM {layout.joined(keys)} "
-            f"WHERE {in_ranges(layout.row, part)}"
+            f"WHERE {part.condition(layout.row)}",
+            part.numbers,
         ).fetchall()
         fewer = _forget_unlearned(tx, fit.name, [row for row, *_ in found])
         made = [

@@ -113,6 +113,8 @@ def _claim_like(
 def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     """Let postponed tasks whose time has come be claimed. No pause is longer than `LONGEST_PAUSE_MS`: what seems to wait
     for longer was postponed before the clock was put back, and must not wait until it has caught up."""
+    if not triggers:
+        return
     now = clock.now_ms()
     postponed = (
         f"SELECT task FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
@@ -143,6 +145,8 @@ def head_of(tx: Transaction, lane: Lane) -> Head | None:
 def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
     """Return the next suspect of these triggers, those that were lost the least often first: most of them are innocent."""
     lanes = set(lanes)
+    if not lanes:
+        return None
     names = sorted({lane.trigger for lane in lanes})
     found = tx.execute(
         f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "

@@ -14,7 +14,8 @@ from motion.backends.base import Transaction
 from motion.definitions.delays import stored_time, time_ms
 from motion.definitions.schema import Tables
 from motion.definitions.specs import TriggerSpec
-from motion.persistence.layout import Layout, in_ranges, parts_of, quoted, rows_table
+from motion.persistence.layout import Layout, quoted, rows_table
+from motion.persistence.ranges import parts_of
 
 TAKEN_AT_ONCE = 10_000
 """Rows that become due in one transaction, but for those of one moment."""
@@ -54,7 +55,9 @@ def keep(tx: Transaction, specs: Iterable[TriggerSpec], tables: Tables) -> None:
         is_same = before is not None and before[1:3] == new[1:3]
         until = before.until if before and is_same else new.limit(clock.now_ms())
         tx.execute(
-            "INSERT OR REPLACE INTO motion_after (trigger, name, key, delay_ms, is_text, until) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO motion_after (trigger, name, key, delay_ms, is_text, until) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (trigger) DO UPDATE SET name = excluded.name, key = excluded.key, delay_ms = excluded.delay_ms, "
+            "is_text = excluded.is_text, until = excluded.until",
             new._replace(until=until),
         )
 
@@ -67,9 +70,12 @@ def due_among(
     found: list[int] = []
     for part in parts_of(rows):
         sql = (
-            f"SELECT {layout.row} FROM {layout.joined(spec.on)} WHERE {in_ranges(layout.row, part)}"
+            f"SELECT {layout.row} FROM {layout.joined(spec.on)} WHERE {part.condition(layout.row)}"
         )
-        found += [int(row[0]) for row in tx.execute(f"{sql} AND {layout.is_time_over(spec)}")]
+        found += [
+            int(row[0])
+            for row in tx.execute(f"{sql} AND {layout.is_time_over(spec)}", part.numbers)
+        ]
     return found
 
 

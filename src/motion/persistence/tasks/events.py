@@ -8,12 +8,11 @@ from motion.backends.base import Transaction
 from motion.persistence.layout import (
     Layout,
     changed_column,
-    in_ranges,
-    parts_of,
     quoted,
     rows_table,
 )
 from motion.persistence.numbers import next_tasks
+from motion.persistence.ranges import parts_of
 
 OCCURRENCE_ROW = 1
 """A schedule has one occurrence at a time, so a later one takes the place of one that was given up."""
@@ -34,8 +33,8 @@ def copy_rows(
         copied = tx.execute(
             f"INSERT INTO {target.base} ({target.row_column}, {names}, {changed_column('id')}) "
             f"SELECT ? + ROW_NUMBER() OVER (ORDER BY +{source.row}), {values}, ? FROM {source.joined(keys)} "
-            f"WHERE {in_ranges(source.row, part)}",
-            (following - 1, number),
+            f"WHERE {part.condition(source.row)}",
+            (following - 1, number, *part.numbers),
         )
         following += copied.rowcount
     return range(first, following)
@@ -58,4 +57,5 @@ def end(tx: Transaction, table: str, rows: Iterable[int]) -> None:
         table: the trigger's event table.
     """
     for part in parts_of(rows):
-        tx.execute(f"DELETE FROM {rows_table(table)} WHERE {in_ranges(quoted(':row'), part)}")
+        condition = part.condition(quoted(":row"))
+        tx.execute(f"DELETE FROM {rows_table(table)} WHERE {condition}", part.numbers)

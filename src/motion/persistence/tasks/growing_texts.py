@@ -13,7 +13,8 @@ from motion import clock
 from motion.backends.base import Backend, Transaction
 from motion.definitions.specs import TriggerSpec
 from motion.errors import StoreClosed
-from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
+from motion.persistence.layout import Layout, quoted
+from motion.persistence.ranges import parts_of
 
 
 class Part(str):
@@ -203,9 +204,10 @@ def keep(tx: Transaction, text: Grows, run: int, first: int, parts: Sequence[str
 
 def forget(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
     """Drop the parts of rows whose runs have ended, or that are deleted."""
-    for ranges in parts_of(rows):
+    for part in parts_of(rows):
         tx.execute(
-            f"DELETE FROM motion_parts WHERE trigger = ? AND {in_ranges('row', ranges)}", (trigger,)
+            f"DELETE FROM motion_parts WHERE trigger = ? AND {part.condition('row')}",
+            (trigger, *part.numbers),
         )
 
 

@@ -12,7 +12,8 @@ from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import ranges_of
-from motion.persistence.layout import NAMED_AT_ONCE, Layout, Pins, in_ranges, parts_of
+from motion.persistence.layout import Layout, Pins
+from motion.persistence.ranges import NAMED_AT_ONCE, parts_of
 
 KEPT = 100_000
 
@@ -81,8 +82,8 @@ def write(
 def _still_there(tx: Transaction, layout: Layout, rows: Mapping[int, bytes]) -> list[int]:
     found: list[int] = []
     for part in parts_of(sorted(rows)):
-        sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
-        found += [int(row[0]) for row in tx.execute(sql)]
+        sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {part.condition(layout.row_column)}"
+        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
     return [row for row in found if row in rows]
 
 

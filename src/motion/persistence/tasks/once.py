@@ -12,7 +12,8 @@ from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task, TaskStatus
-from motion.persistence.layout import Layout, in_ranges, once_column, parts_of, quoted
+from motion.persistence.layout import Layout, once_column, quoted
+from motion.persistence.ranges import parts_of
 from motion.persistence.tasks import queue
 
 
@@ -48,8 +49,8 @@ def begin(
     column = once_column(spec.name)
     for part in parts_of(rows):
         tx.execute(
-            f"UPDATE {layout.base} SET {column} = ? WHERE {in_ranges(layout.row_column, part)}",
-            (-run,),
+            f"UPDATE {layout.base} SET {column} = ? WHERE {part.condition(layout.row_column)}",
+            (-run, *part.numbers),
         )
 
 
@@ -65,8 +66,8 @@ def end(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int],
     column = once_column(spec.name)
     for part in parts_of(rows):
         tx.execute(
-            f"UPDATE {layout.base} SET {column} = ? WHERE {in_ranges(layout.row_column, part)}",
-            (mark,),
+            f"UPDATE {layout.base} SET {column} = ? WHERE {part.condition(layout.row_column)}",
+            (mark, *part.numbers),
         )
     if rows:
         tx.execute(
@@ -80,8 +81,8 @@ def let_go(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[in
     """Forget that runs were begun on rows: they may be called again."""
     column = once_column(spec.name)
     for part in parts_of(rows) if spec.once else ():
-        condition = f"{in_ranges(layout.row_column, part)} AND {column} < 0"
-        tx.execute(f"UPDATE {layout.base} SET {column} = NULL WHERE {condition}")
+        condition = f"{part.condition(layout.row_column)} AND {column} < 0"
+        tx.execute(f"UPDATE {layout.base} SET {column} = NULL WHERE {condition}", part.numbers)
 
 
 def done(tx: Transaction) -> Mapping[str, int]:
@@ -109,5 +110,7 @@ def _notes(
     found: dict[int, int] = {}
     for part in parts_of(rows):
         sql = f"SELECT {layout.row}, COALESCE(r.{once_column(spec.name)}, 0) FROM {layout.base} r"
-        found.update(tx.execute(f"{sql} WHERE {in_ranges(layout.row, part)}").fetchall())
+        found.update(
+            tx.execute(f"{sql} WHERE {part.condition(layout.row)}", part.numbers).fetchall()
+        )
     return found

@@ -1,0 +1,63 @@
+"""Ranges of row numbers in a statement: as parameters, so that its text is one of few, and prepared once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from motion.definitions.tasks import ranges_of
+
+T = TypeVar("T")
+
+NAMED_AT_ONCE = 200
+"""Ranges in one statement, well below the parameters that databases take."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Ranges of numbers, both ends included, few enough for one statement."""
+
+    pairs: Sequence[tuple[int, int]]
+
+    def condition(self, expression: str) -> str:
+        """Return the condition that an expression is in one of the ranges; its parameters are `numbers`."""
+        conditions = [f"{expression} BETWEEN ? AND ?"] * len(self._spans)
+        if self._singles:
+            conditions.append(f"{expression} IN ({', '.join('?' * len(self._singles))})")
+        if not conditions:
+            return "1 = 0"
+        return conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})"
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        return [end for span in self._spans for end in span] + self._singles
+
+    def plus(self, shift: int) -> Ranges:
+        return Ranges([(low + shift, high + shift) for low, high in self.pairs])
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        if len(self.pairs) == 1:
+            return list(self.pairs)
+        return _filled_up([pair for pair in self.pairs if pair[0] != pair[1]])
+
+    @cached_property
+    def _singles(self) -> list[int]:
+        if len(self.pairs) == 1:
+            return []
+        return _filled_up([low for low, high in self.pairs if low == high])
+
+
+def _filled_up(given: list[T]) -> list[T]:
+    """Repeat the last up to a power of two: so few lengths, so few texts."""
+    length = 1 << (len(given) - 1).bit_length() if given else 0
+    return given + given[-1:] * (length - len(given))
+
+
+def parts_of(rows: Iterable[int]) -> list[Ranges]:
+    """Return row numbers as ranges, in parts that are each short enough for one statement."""
+    ranges = ranges_of(rows)
+    starts = range(0, len(ranges), NAMED_AT_ONCE)
+    return [Ranges(ranges[start : start + NAMED_AT_ONCE]) for start in starts]

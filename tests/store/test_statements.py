@@ -1,0 +1,122 @@
+"""Statements: few texts, whatever rows they are about, and none that walks a table where one row is meant."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motion
+from motion.backends import sqlite
+
+ROWS = 300
+
+
+@dataclass
+class Doc:
+    id: int
+    text: str
+    size: int
+    mark: str
+    loud_page: int
+    loud: str
+
+
+@motion.trigger(on="doc.text", sets="doc.size", version="1", inline=False)
+def size(text: str) -> int:
+    return len(text)
+
+
+@motion.trigger(on="doc.size", sets="doc.mark", version="1", inline=False)
+def mark(size: int) -> str:
+    return f"{size}!"
+
+
+@motion.trigger(on="doc.text", sets="doc.loud", page="loud_page", version="1", inline=False)
+def loud(text: str) -> list[str]:
+    return text.upper().split()
+
+
+@contextmanager
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Collect the statements that connections are given which are opened inside."""
+    texts: set[str] = set()
+
+    class Told(sqlite._Connection):
+        def execute(self, sql: str, *parameters: Any) -> Any:
+            texts.add(sql)
+            return super().execute(sql, *parameters)
+
+        def executemany(self, sql: str, *parameters: Any) -> Any:
+            texts.add(sql)
+            return super().executemany(sql, *parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "_Connection", Told)
+        yield texts
+
+
+def use(store: motion.Store, numbers: range) -> None:
+    for n in numbers:
+        store.set("doc", id=n, text=f"some words {n}").wait(timeout=60)
+        store.set("doc", id=n, text=f"other {n}").wait(timeout=60)
+        store.get("doc", n)
+    store.delete("doc", numbers[-1]).wait(timeout=60)
+
+
+def test_the_same_statements_serve_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        told(monkeypatch) as texts,
+        motion.create_store(
+            "docs",
+            schemas={"doc": Doc},
+            triggers=[size, mark, loud],
+            url=f"sqlite:///{tmp_path}/docs",
+        ) as store,
+    ):
+        use(store, range(1, 31))
+        before = set(texts)
+        use(store, range(101, 161))
+        shapes = {re.sub(r"\d+", "N", text) for text in before}
+        again = sorted(text for text in texts - before if re.sub(r"\d+", "N", text) in shapes)
+        assert len(again) < 5, "\n".join(again)
+
+
+def test_no_statement_about_one_row_walks_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/docs"
+    options: dict[str, Any] = {"schemas": {"doc": Doc}, "triggers": [size, mark, loud], "url": url}
+    with motion.create_store("docs", **options) as store:
+        store.set_many("doc", [{"id": n, "text": f"some words {n}"} for n in range(1, ROWS)]).wait(
+            timeout=60
+        )
+    with told(monkeypatch) as texts, motion.create_store("docs", **options) as store:
+        store.wait(timeout=60)
+        texts.clear()
+        use(store, range(1, 4))
+        walked = [
+            f"{step}: {text}"
+            for text in sorted(texts)
+            if text.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
+            for step in plan(tmp_path / "docs" / "store.sqlite", text)
+            if re.match(r"SCAN (r|x|s|motion_rows_doc|motion_tasks|t)\b(?!.*USING INDEX)", step)
+        ]
+    assert walked == []
+
+
+def plan(path: Path, text: str) -> list[str]:
+    """Return the steps that SQLite takes for a statement."""
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", text)]
+    places = max(numbered) if numbered else text.count("?")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * places)
+        return [str(row[3]) for row in rows]
