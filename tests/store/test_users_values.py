@@ -244,8 +244,8 @@ def test_a_version_is_not_called_for_rows_with_users_values(open_store: OpenStor
     fill(store, "a", "b", "c")
     store.set("note", id=2, guess="mine").wait()
     store.close()
-    store = opened(open_store, Before(2))
     CALLS.clear()
+    store = opened(open_store, Before(2))
     go_live(store, 2)
     assert sorted(CALLS) == [(2, "a"), (2, "c")]
 
