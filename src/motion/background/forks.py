@@ -8,6 +8,9 @@ before the fork, goes on in the parent, and is left in the child, which makes it
 
 from __future__ import annotations
 
+# It lets go in the parent of a lock that it took before the fork. Where a thread loads it in between, which many libraries
+# make it do at some first call, it lets go of what it never took, and Python complains. So it is loaded before any fork.
+import concurrent.futures.thread  # noqa: F401
 import os
 import sys
 import threading

@@ -15,6 +15,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+
+# Its handler at exit waits for children. It has to be registered before ours, which ends them: the last runs first.
 from multiprocessing.connection import Connection
 from typing import Any
 

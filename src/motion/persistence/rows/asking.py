@@ -29,7 +29,9 @@ def equals(key: Key, value: Any) -> Condition:
     """
     stored = key.encode(value)
     alike = (None,) if stored is None else key.codec.equals(stored)
-    return Condition(" OR ".join([f"{quoted(key.name)} IS ?"] * len(alike)), alike)
+    return Condition(
+        " OR ".join([f"{quoted(key.name)} IS NOT DISTINCT FROM ?"] * len(alike)), alike
+    )
 
 
 def follows(table: Table, name: Sequence[Any]) -> Condition:

@@ -192,7 +192,10 @@ def _lists(
             f"SELECT {layout.row} FROM {layout.base} r WHERE {{}} AND {layout.has_window(window)}"
         )
         for part in parts_of(rows):
-            held |= {row: [] for (row,) in tx.execute(have.format(in_ranges(layout.row, part)))}
+            held |= {
+                row: []
+                for (row,) in tx.execute(have.format(part.condition(layout.row)), part.numbers)
+            }
         place = f"w.{quoted(window.other_order)}, w.id"
         sql = (
             f"SELECT {layout.row}, w.{quoted(window.name)} FROM {layout.base} r "
