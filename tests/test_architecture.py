@@ -54,6 +54,10 @@ MAX_LINES = 700
 SQL = re.compile(
     r"\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|PRAGMA)\s+(?:[^\s/]|$)|BEGIN\b)"
 )
+OWN_SPELLING = re.compile(  # of SQLite alone, where there is one that PostgreSQL takes too
+    r"INSERT OR |REPLACE INTO|ON CONFLICT DO UPDATE| IS (?:NOT )?\?|IN \(\)"
+    r"|(?<!TEXT)(?<!INTEGER)(?<!REAL)(?<!BLOB)(?<!until)(?<!IS)(?<=\S) NOT NULL"
+)
 TIME_READS = re.compile(
     r"time\.(?:time|monotonic|perf_counter)(?:_ns)?|time\.sleep"
     r"|(?:datetime\.)?(?:datetime|date)\.(?:now|utcnow|today)"
@@ -250,6 +254,17 @@ def sql_outside(root: Path) -> Iterable[str]:
                 yield f"{module.at(node)}: SQL lives in persistence/ and backends/: {text.strip()[:40]!r}"
 
 
+def own_spelling(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        if module.unit != "persistence" or module.name == "persistence.search.fulltext":
+            continue  # full text belongs to each back end
+        for node in ast.walk(module.tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(node, ast.Constant) and isinstance(text, str):
+                for found in OWN_SPELLING.finditer(text):
+                    yield f"{module.at(node)}: {found[0].strip()!r} is SQLite's own; docs/decisions/0031 has what both take"
+
+
 def long_files(root: Path) -> Iterable[str]:
     for module in modules(root).values():
         lines = module.path.read_text(encoding="utf-8").splitlines()
@@ -290,6 +305,7 @@ RULES: tuple[Rule, ...] = (
     environment_reads,
     time_reads,
     sql_outside,
+    own_spelling,
     long_files,
     private_names_in_examples,
 )
@@ -394,6 +410,16 @@ BROKEN: tuple[tuple[Rule, dict[str, str], str], ...] = (
     ),
     (sql_outside, {"src/motion/store/store.py": "q = f'SELECT {a} FROM b'"}, "SQL lives in"),
     (sql_outside, {"src/motion/engine/worker.py": "q = 'BEGIN IMMEDIATE'"}, "SQL lives in"),
+    (
+        own_spelling,
+        {"src/motion/persistence/tasks/a.py": "q = 'SELECT a FROM b WHERE c IS ?'"},
+        "SQLite's own",
+    ),
+    (
+        own_spelling,
+        {"src/motion/persistence/tasks/a.py": "q = 'SELECT a FROM b WHERE c NOT NULL'"},
+        "SQLite's own",
+    ),
     (long_files, {"src/motion/store/store.py": "x = 1\n" * 701}, "has 701 lines"),
     (
         private_names_in_examples,

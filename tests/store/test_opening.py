@@ -606,3 +606,11 @@ def test_a_store_in_memory_that_nobody_holds_any_more_stops_and_leaves_nothing()
         if Path(f"/proc/self/fd/{each}").exists()
     ]
     assert not any(str(folder) in each for each in held)
+
+
+def test_an_sqlite_that_is_too_old_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 37, 2))
+    with pytest.raises(motion.StoreUnavailable, match=r"takes 3\.39 or newer"):
+        motion.create_store("docs", schemas={"garment": Garment}, url=f"sqlite:///{tmp_path}/docs")

@@ -11,6 +11,9 @@ from motion.words import words
 
 FILE = "store.sqlite"
 
+OLDEST = (3, 39)
+"""The oldest SQLite that knows all that statements say (IS NOT DISTINCT FROM)."""
+
 
 def identity_of(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from one that is put in its place, None where there is none."""
@@ -36,6 +39,12 @@ def know_words(connection: sqlite3.Connection) -> None:
 
 
 def prepared(folder: Path) -> Path:
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StoreUnavailable(
+            str(folder),
+            f"this Python has SQLite {sqlite3.sqlite_version}, and Motion takes {'.'.join(map(str, OLDEST))} or newer. Take a "
+            f"Python with its own SQLite, such as uv's, conda's or python.org's.",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -95,7 +95,10 @@ def void_claims(tx: Transaction, specs: Iterable[TriggerSpec], change: int) -> N
     acting = [spec.name for spec in specs if spec.once]
     places = ", ".join("?" * len(acting))
     held = f"status = {TaskStatus.CLAIMED:d} AND trigger NOT IN ({places})"
-    sql = f"INSERT OR IGNORE INTO motion_task_changes (task, change) SELECT task, ? FROM motion_tasks WHERE {held}"
+    sql = (
+        "INSERT INTO motion_task_changes (task, change) "
+        f"SELECT task, ? FROM motion_tasks WHERE {held} ON CONFLICT DO NOTHING"
+    )
     tx.execute(sql, (change, *acting))
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, claim = claim + 1 WHERE {held}",

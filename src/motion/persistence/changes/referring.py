@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from motion.backends.base import Transaction
 from motion.errors import SchemaError
-from motion.persistence.layout import Layout, in_ranges, parts_of, quoted
+from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
+from motion.persistence.ranges import parts_of
 
 
 def referring(
@@ -25,12 +26,10 @@ def referring(
     for key in layouts.graph.tables.refs_to(table.name):
         other, found = layouts[key.table], list[int]()
         for part in parts_of(rows):
-            ids = (
-                f"SELECT r.id FROM {layout.base} r WHERE {in_ranges(layout.row, part)} AND {whole}"
-            )
+            ids = f"SELECT r.id FROM {layout.base} r WHERE {part.condition(layout.row)} AND {whole}"
             named = f"SELECT id FROM {other.base} WHERE {quoted(key.name)} IN ({ids})"
             sql = f"SELECT {other.row_column} FROM {other.base} WHERE id IN ({named})"
-            found += [int(row[0]) for row in tx.execute(sql)]
+            found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
         yield other, found
 
 
@@ -38,8 +37,8 @@ def still_there(tx: Transaction, layout: Layout, rows: Sequence[int]) -> list[in
     """Return those of rows that have not gone meanwhile."""
     found: list[int] = []
     for part in parts_of(rows):
-        sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {in_ranges(layout.row_column, part)}"
-        found += [int(row[0]) for row in tx.execute(sql)]
+        sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {part.condition(layout.row_column)}"
+        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
     return found
 
 

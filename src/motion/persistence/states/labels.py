@@ -357,8 +357,8 @@ def numbers_of(tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> list[int]:
     """Return the labels of rows."""
     found: list[int] = []
     for part in parts_of(rows):
-        sql = f"SELECT label FROM motion_labels WHERE fit = ? AND {in_ranges('row', part)}"
-        found += [int(row[0]) for row in tx.execute(sql, (fit.name,))]
+        sql = f"SELECT label FROM motion_labels WHERE fit = ? AND {part.condition('row')}"
+        found += [int(row[0]) for row in tx.execute(sql, (fit.name, *part.numbers))]
     return found
 
 
@@ -368,9 +368,9 @@ def learned_from(tx: Transaction, fit: FitSpec, found: Sequence[int]) -> dict[in
     for part in parts_of(found):
         sql = (
             "SELECT number, COUNT(*) FROM motion_lessons "
-            f"WHERE component = ? AND {in_ranges('label', part)} GROUP BY number"
+            f"WHERE component = ? AND {part.condition('label')} GROUP BY number"
         )
-        for number, count in tx.execute(sql, (fit.component,)):
+        for number, count in tx.execute(sql, (fit.component, *part.numbers)):
             counted[number] = counted.get(number, 0) + count
     return counted
 

@@ -504,7 +504,7 @@ def base_of_fit(tx: Transaction, component: str, live: int | None) -> int | None
     """Return the version that a fit begins at: the live one, or the newest of those that it was made from which did not
     learn from what a fit is to be without."""
     for number in lineage(tx, component, live):
-        sql = "SELECT notes FROM motion_states WHERE component = ? AND number = ? AND manifest NOT NULL"
+        sql = "SELECT notes FROM motion_states WHERE component = ? AND number = ? AND manifest IS NOT NULL"
         found = tx.execute(sql, (component, number)).fetchone()
         if found is not None and not decoded(found[0]).get("is_left_out"):
             return number
