@@ -366,9 +366,9 @@ class Folds:
         for part in parts_of(row for task in ended for row in range(task.low, task.high + 1)):
             sql = (
                 f'SELECT DISTINCT e.":row" FROM {self.source.base} r CROSS JOIN {self.entities.base} e ON e.id = r.{by} '
-                f"WHERE {in_ranges(self.source.row, part)}"
+                f"WHERE {part.condition(self.source.row)}"
             )
-            entities.update(int(found[0]) for found in tx.execute(sql))
+            entities.update(int(found[0]) for found in tx.execute(sql, part.numbers))
         rows = ranges_of(entities)
         queue.wake(
             tx, [replace(ended[0], low=low, high=high) for low, high in rows], [self.spec.name]

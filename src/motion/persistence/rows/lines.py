@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.specs import TriggerSpec
-from motion.persistence.layout import Layout, in_ranges, parts_of
+from motion.persistence.layout import Layout
+from motion.persistence.ranges import parts_of
 from motion.persistence.tasks.lines import Place
 
 
@@ -21,9 +22,9 @@ def places_in_line(
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row}, {layout.inherited_value(spec.serial_by)}, {layout.inherited_value(order)}, r.id "
-            f"FROM {layout.joined([spec.serial_by, order])} WHERE {in_ranges(layout.row, part)}"
+            f"FROM {layout.joined([spec.serial_by, order])} WHERE {part.condition(layout.row)}"
         )
-        for row, value, at, row_id in tx.execute(sql):
+        for row, value, at, row_id in tx.execute(sql, part.numbers):
             if value is not None:
                 found[row] = Place(f"{type(value).__name__} {value}", at, row_id)
     return found
