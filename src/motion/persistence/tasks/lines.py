@@ -121,6 +121,6 @@ def _has_moved(tx: Transaction, task: Task, places_of: PlacesOf) -> bool:
 def _block(tx: Transaction, trigger: str, line: str, first: Task | None) -> None:
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.BLOCKED:d} WHERE trigger = ? AND line = ? "
-        f"AND status = {TaskStatus.READY:d} AND task IS NOT ?",
+        f"AND status = {TaskStatus.READY:d} AND task IS DISTINCT FROM ?",
         (trigger, line, None if first is None else first.task),
     )
