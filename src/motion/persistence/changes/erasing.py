@@ -17,7 +17,7 @@ from motion.definitions.tasks import Cause, TaskStatus
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.rows import folds
-from motion.persistence.states import labels, versions
+from motion.persistence.states import asked, labels, versions
 from motion.persistence.stored_graph import former_fits, former_triggers
 from motion.persistence.tasks import memos, queue
 
@@ -72,6 +72,7 @@ class Erasing:
         self.learned.setdefault(fit.component, Counter()).update(counted)
         labels.take_back_fit(tx, fit.name, min(found))
         versions.blank_failures(tx, fit.component, fit.name, BLANKED)
+        asked.blank(tx, fit.name, BLANKED)
 
     def note(self, tx: Transaction, cause: Cause, *, refits: bool) -> Told:
         """Note what was erased, and that the rest of it is to be done; make void what is under way."""
