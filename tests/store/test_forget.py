@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -188,6 +190,23 @@ def test_a_row_that_was_deleted_before_is_forgotten_too(
     store.wait()
     assert traces(folder)
     assert store.forget("person", WORD).rows == {}
+    assert traces(folder) == []
+
+
+def test_what_lies_in_free_space_of_the_file_is_forgotten_too(
+    open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[])
+    with closing(
+        sqlite3.connect(folder / "store.sqlite")
+    ) as guest:  # not every SQLite zeroes what it frees
+        guest.execute("PRAGMA secure_delete = OFF")
+        guest.execute("CREATE TABLE scratch AS SELECT ? AS word", (WORD,))
+        guest.execute("DROP TABLE scratch")
+        guest.commit()
+        guest.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert traces(folder) == ["store.sqlite"]
+    store.forget("person", WORD)
     assert traces(folder) == []
 
 
