@@ -441,19 +441,21 @@ class Slow(motion.Component):
         return {"known": [row.id for row in rows]}
 
 
+@pytest.mark.parametrize("others", [["b"], []])
 def test_a_fit_under_way_with_its_label_is_dropped_and_made_without(
-    open_store: OpenStore, tmp_path: Path, folder: Path
+    open_store: OpenStore, tmp_path: Path, folder: Path, others: list[str]
 ) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[Slow(str(tmp_path))])
     store.set("person", id=WORD, about=WORD, liked=True)
-    store.set("person", id="b", liked=True)
+    for id in others:
+        store.set("person", id=id, liked=True)
     change = store.model("Slow").fit()
     until(store, lambda: (tmp_path / HAS_BEGUN).exists(), timeout_s=60)
     store.forget("person", WORD)
     (tmp_path / MAY_END).touch()
     change.wait(timeout=60)
     with store.model("Slow").live() as (state, _):
-        assert state["known"] == ["b"]
+        assert state["known"] == others
     until(store, lambda: traces(folder) == [], timeout_s=60)
 
 
