@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
 
 import numpy as np
 import pytest
@@ -14,15 +13,12 @@ from hypothesis import strategies as st
 
 from motion.background.locks import SharedLock
 from motion.definitions.schema import Metric
+from motion.testing.contracts import DIM, METRICS, VectorIndexContract, clustered, scores_of
 from motion.vectors import graph, widths
 from motion.vectors.base import VectorIndex
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import SPENT
 from motion.vectors.hnsw import HnswIndex
-
-DIM = 16
-METRICS: list[Metric] = ["cosine", "dot", "l2"]
-Make = Callable[[int, Metric], VectorIndex]
 
 pytestmark = pytest.mark.usefixtures("graph_at_any_size")
 
@@ -38,155 +34,28 @@ def settled(dim: int, metric: Metric) -> VectorIndex:
     return Settled(dim, metric, 0)
 
 
-MAKERS: dict[str, Make] = {
-    "exact": ExactIndex,
-    "hnsw without a graph yet": lambda dim, metric: HnswIndex(dim, metric, 0),
-    "hnsw": settled,
-}
-
-
-@pytest.fixture(params=list(MAKERS.values()), ids=list(MAKERS))
-def make(request: pytest.FixtureRequest) -> Make:
-    return cast(Make, request.param)
-
-
 def tend(index: VectorIndex) -> None:
     lock = SharedLock()
     while index.tend(lock):
         pass
 
 
-def clustered(count: int, seed: int = 0, dim: int = DIM) -> np.ndarray:
-    """Return vectors scattered around a few centres, of several lengths."""
-    random = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(20, dim))
-    scattered = centres[random.integers(0, 20, count)] + 0.3 * random.normal(size=(count, dim))
-    return np.asarray(scattered * random.uniform(0.5, 2, (count, 1)), np.float32)
-
-
-def scores_of(metric: Metric, vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Return every vector's score, in double precision."""
-    wide, query = vectors.astype(float), query.astype(float)
-    if metric == "l2":
-        return np.asarray(-np.linalg.norm(wide - query, axis=1))
-    if metric == "dot":
-        return np.asarray(wide @ query)
-    lengths = np.linalg.norm(wide, axis=1) * np.linalg.norm(query)
-    return np.asarray(wide @ query / np.where(lengths > 0, lengths, 1))
-
-
 # -- the contract --
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_the_nearest_are_found_best_first_with_their_exact_scores(
-    make: Make, metric: Metric
-) -> None:
-    index, vectors, queries = make(DIM, metric), clustered(1_500), clustered(40, seed=1)
-    index.put(range(1_500), vectors)
-    right = 0
-    for query, (rows, scores) in zip(queries, index.search(queries, 10), strict=True):
-        true = scores_of(metric, vectors, query)
-        np.testing.assert_allclose(scores, true[rows], atol=1e-4)
-        assert len(rows) == 10
-        assert (np.diff(scores) <= 0).all()
-        right += len(set(rows.tolist()) & set(np.argsort(-true)[:10].tolist()))
-    assert right >= 0.98 * 400
+class TestExact(VectorIndexContract):
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return ExactIndex(dim, metric)
 
 
-def test_a_batch_gives_what_its_queries_give_alone(make: Make) -> None:
-    index, queries = make(DIM, "cosine"), clustered(70, seed=1)
-    index.put(range(500), clustered(500))
-    together = index.search(queries, 3)
-    alone = [index.search(query[None], 3)[0] for query in queries]
-    assert [rows.tolist() for rows, _ in together] == [rows.tolist() for rows, _ in alone]
+class TestHnswWithoutAGraphYet(VectorIndexContract):
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return HnswIndex(dim, metric, 0)
 
 
-def test_no_queries_give_no_results(make: Make) -> None:
-    index = make(DIM, "cosine")
-    index.put([1], clustered(1))
-    assert index.search(np.empty((0, DIM), np.float32), 3) == []
-
-
-def test_an_empty_index_finds_nothing(make: Make) -> None:
-    ((rows, scores),) = make(DIM, "cosine").search(clustered(1), 3)
-    assert (rows.tolist(), scores.tolist()) == ([], [])
-
-
-@pytest.mark.parametrize(("metric", "offset"), [("cosine", 50), ("l2", 1_000)])
-def test_neighbours_far_from_zero_are_told_apart(make: Make, metric: Metric, offset: int) -> None:
-    index, vectors = make(DIM, metric), clustered(1_000) + np.float32(offset)
-    index.put(range(1_000), vectors)
-    queries = (vectors[::20] + clustered(50, seed=1) / np.float32(10)).astype(np.float32)
-    found = [rows[0] for rows, _ in index.search(queries, 1)]
-    true = [scores_of(metric, vectors, query).argmax() for query in queries]
-    assert np.mean(np.array(found) == np.array(true)) >= 0.95
-
-
-@pytest.mark.parametrize("k", [1, 499, 500, 501, 100_000])
-def test_k_results_come_where_k_exist(make: Make, k: int) -> None:
-    index = make(DIM, "cosine")
-    index.put(range(500), clustered(500))
-    ((rows, _),) = index.search(clustered(1, seed=1), k)
-    assert len(set(rows.tolist())) == min(k, 500)
-
-
-@pytest.mark.parametrize("share", [0.5, 0.1, 0.01, 0.001])
-def test_a_filter_gives_the_true_nearest_of_what_it_keeps(make: Make, share: float) -> None:
-    index, vectors = make(DIM, "l2"), clustered(2_000)
-    index.put(range(2_000), vectors)
-    among = np.sort(np.random.default_rng(3).choice(2_000, int(2_000 * share), replace=False))
-    query = clustered(1, seed=1)
-    ((rows, _),) = index.search(query, 10, among)
-    true = scores_of("l2", vectors[among], query[0])
-    assert rows.tolist() == among[np.argsort(-true, kind="stable")[:10]].tolist()
-
-
-def test_rows_of_a_filter_that_have_no_vector_are_passed_over(make: Make) -> None:
-    index = make(DIM, "cosine")
-    index.put([5, 7], clustered(2))
-    ((rows, _),) = index.search(clustered(1), 10, np.array([1, 5, 9]))
-    assert rows.tolist() == [5]
-
-
-def test_a_vector_put_again_is_compared_as_it_is_now(make: Make) -> None:
-    index, vectors = make(DIM, "l2"), clustered(300)
-    index.put(range(300), vectors)
-    index.put([7], 100 + vectors[:1])
-    assert index.search(100 + vectors[:1], 1)[0][0].tolist() == [7]
-    assert 7 not in index.search(vectors[7:8], 299)[0][0].tolist()[:1]
-    assert len(index) == 300
-
-
-def test_a_removed_row_is_not_found(make: Make) -> None:
-    index, vectors = make(DIM, "l2"), clustered(300)
-    index.put(range(300), vectors)
-    index.remove([7, 1_000])
-    assert index.search(vectors[7:8], 300)[0][0].tolist().count(7) == 0
-    assert len(index) == 299
-
-
-def test_equal_vectors_come_in_the_order_of_rows(make: Make) -> None:
-    index = make(DIM, "cosine")
-    index.put(range(20), np.ones((20, DIM), np.float32))
-    ((rows, _),) = index.search(np.ones((1, DIM), np.float32), 20)
-    assert rows.tolist() == list(range(20))
-
-
-@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e30])
-def test_cosines_hold_for_tiny_and_huge_vectors(make: Make, size: float) -> None:
-    index = make(2, "cosine")
-    index.put([1, 2, 3], np.array([[1, 0], [1, 1], [0, 0]], np.float32) * np.float32(size))
-    ((rows, scores),) = index.search(np.array([[size, 0]], np.float32), 3)
-    assert rows.tolist() == [1, 2, 3]
-    np.testing.assert_allclose(scores, [1, 0.5**0.5, 0], atol=1e-6)
-
-
-def test_a_zero_query_is_as_near_to_every_row(make: Make) -> None:
-    index = make(DIM, "cosine")
-    index.put(range(100), clustered(100))
-    ((rows, scores),) = index.search(np.zeros((1, DIM), np.float32), 5)
-    assert (rows.tolist(), scores.tolist()) == ([0, 1, 2, 3, 4], [0] * 5)
+class TestHnsw(VectorIndexContract):
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return settled(dim, metric)
 
 
 @given(
