@@ -276,6 +276,52 @@ def test_a_renamed_key_keeps_its_values_and_its_places_in_labels(tmp_path: Path)
             assert state == len("first") + len("second")
 
 
+@dataclass
+class Day:
+    id: int
+    text: str
+    page: int
+    length: Annotated[str | None, motion.Lookup("short.text", by="id")] = None
+
+
+def test_a_renamed_table_keeps_rows_pages_labels_and_what_it_looks_up(tmp_path: Path) -> None:
+    class Counts(motion.Component):
+        def setup(self) -> int:
+            return 0
+
+        @motion.fit(on="day.text", every=100)
+        def learn(self, state: int, rows: list[Day]) -> int:
+            return state + len(rows)
+
+    with opened(tmp_path, Counts(), day=Day, short=Short) as store:
+        store.set("short", id=1, text="one")
+        store.set("day", id=1, text="monday").wait()
+        store.set("day", id=1, page=2, text="evening").wait()
+        assert len(store.search("day.text", text="monday")) == 1
+        store.wait()
+        before = store.rows(Day)
+    told = migrated(tmp_path, "--rename-table", "day=date")
+    assert "day.length wait(s) for the code" in told["steps"][0]["told"]
+
+    class Later(Counts):
+        name = "Counts"
+
+        @motion.fit(on="date.text", every=100)
+        def learn(self, state: int, rows: list[Day]) -> int:
+            return state + len(rows)
+
+    with opened(tmp_path, Later(), date=Day, short=Short) as store:
+        assert store.rows("date") == before
+        assert [hit.id for hit in store.search("date.text", text="monday")] == [1]
+        store.set("short", id=1, text="another").wait()
+        store.wait()
+        assert store.get("date", 1).length == "another"
+        assert store.explain("date", 1, "length").is_current
+        assert store.model("Counts").fit().count == 2
+        store.wait()
+        assert sorted(store.status().triggers) == ["date.length"]
+
+
 def test_a_dropped_key_is_gone_and_the_others_stay(tmp_path: Path) -> None:
     with opened(tmp_path, note=Note) as store:
         store.set("note", text="first", loud="FIRST")
@@ -348,6 +394,7 @@ def test_a_store_that_is_run_is_not_migrated(tmp_path: Path) -> None:
         (["--drop-key", "photo.vector"], 1, "kept once for each state version, by Encoder.embed"),
         (["--rename-component", "Encodr=Matcher"], 1, "Did you mean 'Encoder'?"),
         (["--drop-trigger", "embed"], 1, "the store has no trigger 'embed'"),
+        (["--rename-table", "photo=2nd"], 1, "cannot be called '2nd'"),
         (["--drop-table", "photos"], 1, "Did you mean 'photo'?"),
     ],
 )  # fmt: skip

@@ -36,6 +36,9 @@ def migrate(
     rename_key: Annotated[
         Names, typer.Option(metavar="TABLE.OLD=NEW", help="values and labels stay")
     ] = None,
+    rename_table: Annotated[
+        Names, typer.Option(metavar="OLD=NEW", help="rows, pages and labels stay")
+    ] = None,
     drop_trigger: Annotated[
         Names, typer.Option(metavar="NAME", help="with its tasks and dead letters")
     ] = None,
@@ -52,7 +55,7 @@ def migrate(
     Example: motion migrate shop.motion --rename-component Encoder=Matcher --drop-key garment.colour
     """
     steps = [
-        *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key),
+        *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key), *_renames("table", rename_table),
         *_drops("trigger", drop_trigger), *_drops("key", drop_key), *_drops("table", drop_table),
     ]  # fmt: skip
     if not steps:

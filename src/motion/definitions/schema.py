@@ -402,7 +402,7 @@ def table_of(name: str, cls: type) -> Table:
     Raises:
         SchemaError: it is no dataclass, or has a name, a type or a page key that no table can have.
     """
-    _check_name(name)
+    check_name(name)
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
         raise SchemaError(f"table {name!r}: its schema must be a dataclass, but was given {cls!r}.")
     hints = _type_hints(name, cls)
@@ -456,7 +456,8 @@ def _kinds_in(hint: Any) -> Iterable[Any]:
     return (hint, *(kind for part in typing.get_args(hint) for kind in _kinds_in(part)))
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what no table can be called."""
     if not (isinstance(name, str) and NAME.fullmatch(name)) or name.lower().startswith(
         RESERVED_PREFIXES
     ):

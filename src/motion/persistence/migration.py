@@ -17,7 +17,7 @@ import msgspec
 from motion.backends.base import Transaction
 from motion.definitions.code import Code, Fingerprints, as_called
 from motion.definitions.fits import FitSpec
-from motion.definitions.schema import NAME, Tables
+from motion.definitions.schema import NAME, Tables, check_name
 from motion.definitions.specs import TriggerSpec
 from motion.errors import InvalidArgument, MotionError, SchemaError, listed, nearest
 from motion.persistence.catalog import open_own_table
@@ -407,9 +407,10 @@ def _plan_table(tx: Transaction, step: Step) -> Planned:
         {spec.name for spec in known_triggers(tx).values() if step.name in _tables_in(spec)}
     )
     if step.new:
-        raise MotionError(
-            f"table {step.name!r} cannot be renamed so far. Export it, import the file into {step.new!r}, and drop it then."
-        )
+        check_name(step.new)
+        _check_free("table", step.new, known)
+        waits = f"; {listed(users)} wait(s) for the code that names it otherwise" if users else ""
+        return Planned(step, f"table {step.name}: its rows are those of {step.new}{waits}")
     active = [
         s.name
         for s in decoded_specs(
@@ -429,8 +430,40 @@ def _tables_in(spec: TriggerSpec) -> set[str | None]:
     return {spec.source, spec.sets_table, *(each.table for each in spec.elsewhere)}
 
 
-def _drop_table(tx: Transaction, step: Step) -> None:
-    table = step.name
+def _do_table(tx: Transaction, step: Step) -> None:
+    if step.new:
+        _rename_table(tx, step.name, step.new)
+    else:
+        _drop_table(tx, step.name)
+
+
+def _rename_table(tx: Transaction, old: str, new: str) -> None:
+    _free_of_helpers(tx, old)
+    for spec in known_triggers(tx).values():
+        if (
+            spec.name.startswith(f"{old}.") and spec.component is None
+        ):  # keeps what a key is declared as
+            _rename_trigger(tx, spec.name, f"{new}.{spec.name.removeprefix(f'{old}.')}")
+        if spec.deleted == old:
+            _exchange_tables(
+                tx, f"motion_rows_{spec.table}", f"motion_rows_{spec.name}:deleted:{new}"
+            )
+    tx.execute(f"ALTER TABLE {rows_table(old)} RENAME TO {rows_table(new)}")
+    for catalog in ("motion_tables", "motion_declared", "motion_makers", "motion_after"):
+        tx.execute(f"UPDATE {catalog} SET name = ? WHERE name = ?", (new, old))
+    tx.execute("DELETE FROM motion_vector_log WHERE key GLOB ?", (f"{old}.*",))
+    _set_aside(
+        tx,
+        lambda spec: any(
+            text == old or text.startswith(f"{old}.") for text in _texts(msgspec.to_builtins(spec))
+        ),
+    )
+    _edit_specs(
+        tx, "motion_fits", FitSpec, lambda fit: replace(fit, table=new) if fit.table == old else fit
+    )
+
+
+def _drop_table(tx: Transaction, table: str) -> None:
     _free_of_helpers(tx, table)
     for spec in known_triggers(tx).values():
         if table in _tables_in(spec):
@@ -615,5 +648,5 @@ _PLANS: Mapping[str, Callable[[Transaction, Step], Planned]] = {
     "component": _plan_component, "trigger": _plan_trigger, "key": _plan_key, "table": _plan_table,
 }  # fmt: skip
 _DO: Mapping[str, Callable[[Transaction, Step], None]] = {
-    "component": _rename_component, "trigger": _do_trigger, "key": _do_key, "table": _drop_table,
+    "component": _rename_component, "trigger": _do_trigger, "key": _do_key, "table": _do_table,
 }  # fmt: skip

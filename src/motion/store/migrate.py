@@ -9,6 +9,7 @@ from motion.errors import MotionError, listed
 from motion.persistence import migration
 from motion.persistence.database import Database
 from motion.persistence.migration import Planned, Step
+from motion.persistence.search.index_files import IndexFiles
 
 
 def plan(database: Database, steps: Sequence[Step]) -> list[Planned]:
@@ -33,4 +34,8 @@ def migrate(database: Database, steps: Sequence[Step]) -> None:
             f"store {database.name!r} is run by process {listed(map(str, busy))}, whose code has the names as they were. "
             f"Stop it, migrate, and start it with the new code."
         )
+    if any(step.what in ("key", "table") for step in steps):
+        IndexFiles(
+            database.backend.folder
+        ).remove_all()  # they bear the names, and are made again from the rows
     database.backend.write(lambda tx: migration.carry_out(tx, tuple(steps)))
