@@ -438,7 +438,8 @@ class Slow(motion.Component):
         (Path(self.folder) / HAS_BEGUN).touch()
         while not (Path(self.folder) / MAY_END).exists():
             threading.Event().wait(0.01)
-        return {"known": [row.id for row in rows]}
+        ids = [row.id for row in rows]
+        return {"known": ids, "file": np.frombuffer(" ".join(ids).encode(), np.uint8)}
 
 
 @pytest.mark.parametrize("others", [["b"], []])

@@ -25,6 +25,7 @@ class Message:
     user: Annotated[int, motion.Ref(User, delete=True)]
     answers: Annotated[int, motion.Ref("message", delete=True)]
     reader: Annotated[int, motion.Ref("user")]
+    writer: Annotated[int, motion.Ref("user", delete=True)]
 
 
 SCHEMAS = {"user": User, "message": Message}
@@ -52,6 +53,12 @@ def store(open_store: OpenStore) -> motion.Store:
 def test_rows_go_with_the_row_that_they_name_and_what_names_them_too(store: motion.Store) -> None:
     store.delete("user", 1)
     assert left(store) == [3]
+
+
+def test_a_row_that_names_it_twice_goes_once(store: motion.Store) -> None:
+    store.set("message", id=3, user=1, writer=1)
+    assert store.forget("user", 1).rows == {"user": 1, "message": 3}
+    assert left(store) == []
 
 
 def test_a_circle_of_rows_goes_as_one(store: motion.Store) -> None:
