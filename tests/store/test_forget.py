@@ -384,6 +384,36 @@ def test_a_deletion_trigger_runs_and_its_copy_of_the_row_goes(
 # -- models --
 
 
+class Echo(motion.Component):
+    """Its outputs are kept for each state version."""
+
+    def setup(self) -> dict[str, Any]:
+        return {"n": 1}
+
+    @motion.infer(on="person.about", sets="person.loud", refresh="before")
+    def echo(self, state: dict[str, Any], about: str) -> str:
+        return f"{about} {state['n']}"
+
+    @motion.fit(on="person.liked", every=1_000)
+    def learn(self, state: dict[str, Any], rows: list[Person]) -> dict[str, Any]:
+        return {"n": state["n"] + 1}
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_outputs_of_all_versions_go_also_of_a_component_that_is_away(
+    open_store: OpenStore, folder: Path, is_there: bool
+) -> None:
+    with open_store(schemas=SCHEMAS, triggers=[Echo()]) as store:
+        store.set("person", id="p", about=WORD, liked=True)
+        store.wait()
+        store.model("Echo").fit().wait(timeout=60)
+        store.wait()
+        assert store.search("person.loud", text=WORD)
+    store = open_store(schemas=SCHEMAS, triggers=[Echo()] if is_there else [])
+    store.forget("person", "p")
+    assert traces(folder) == []
+
+
 def known(store: motion.Store) -> list[str]:
     with store.model("Taste").live() as (state, _):
         return list(state["known"])

@@ -23,7 +23,7 @@ from motion.persistence.rows import folds
 from motion.persistence.rows.folded import Folds
 from motion.persistence.rows.made import unmake
 from motion.persistence.rows.provenance import make_due
-from motion.persistence.rows.writing import delete_rows
+from motion.persistence.rows.writing import delete_outputs, delete_rows
 from motion.persistence.rows.written import Written
 from motion.persistence.states import labels
 from motion.persistence.stored_graph import former_fits, former_triggers
@@ -260,6 +260,9 @@ def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> N
     """Forget what is known of deleted rows by their numbers, also for triggers and fits that are not there any more: they
     may come back, and a row be made under the same id."""
     former = former_triggers(tx, table)
+    for spec in former:
+        if spec.is_versioned:
+            delete_outputs(tx, spec, rows)
     for spec in (*graph.of_table(table), *former):
         queue.forget_dead(tx, spec.name, rows)
         memos.forget(tx, spec.name, rows)

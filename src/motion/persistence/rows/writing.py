@@ -430,11 +430,17 @@ def delete_rows(tx: Transaction, layout: Layout, rows: Sequence[int]) -> None:
         condition = part.condition(layout.row_column)
         tx.execute(f"DELETE FROM {layout.base} WHERE {condition}", part.numbers)
         makers.forget(tx, layout, part)
-        for spec in layout.versioned_specs:
-            for version in _versions(tx, spec):
-                slots = part.plus(slot_of(version, 0))
-                sql = f"DELETE FROM {outputs_table(spec.name)} WHERE {slots.condition('slot')}"
-                tx.execute(sql, slots.numbers)
+    for spec in layout.versioned_specs:
+        delete_outputs(tx, spec, rows)
+
+
+def delete_outputs(tx: Transaction, spec: TriggerSpec, rows: Sequence[int]) -> None:
+    """Delete what each state version has given for rows, of a trigger whose outputs are kept by version."""
+    for part in parts_of(rows):
+        for version in _versions(tx, spec):
+            slots = part.plus(slot_of(version, 0))
+            sql = f"DELETE FROM {outputs_table(spec.name)} WHERE {slots.condition('slot')}"
+            tx.execute(sql, slots.numbers)
 
 
 def _versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
