@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -137,26 +138,23 @@ def test_every_kind_of_value_comes_back_as_it_went(
         assert np.array_equal(getattr(copy, name), values[name])
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"nam": "coat"}, {"name": 7}, {"shop": "EAST"}, {"photo": "no base64!"}, {"embedding": ["a", 1, 2]},
+WRONG: list[Any] = [
+    {"nam": "coat"}, {"name": 7}, {"shop": "EAST"}, {"photo": "no base64!"}, {"embedding": ["a", 1, 2]},
         {"embedding": [1, 2]}, {"seen": "yesterday"}, {"seen": 5}, {"id": "seven"}, {"sizes": [{"label": 1}]},
         {"grid": {"dtype": "O", "shape": [1], "data": ""}}, {"grid": [[1], [1, 2]]}, {"grid": {"dtype": "<f4"}},
         {"name": "\ud800"}, {"price": "NaN"}, {"force": 3}, {"if_unchanged": {"id": 1}}, [], "coat",
-    ],
-    ids=repr,
-)  # fmt: skip
+]  # fmt: skip
+
+
 def test_a_wrong_value_is_refused_with_what_was_expected_and_nothing_is_written(
-    client: httpx.Client, store: motion.Store, body: Any
+    client: httpx.Client, store: motion.Store
 ) -> None:
-    answer = client.post(
-        "/v1/tables/item/row",
-        content=json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
-    )
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"]
+    for body in WRONG:
+        content = json.dumps(body).encode()
+        kind = {"content-type": "application/json"}
+        answer = client.post("/v1/tables/item/row", content=content, headers=kind)
+        assert answer.status_code == 400, body
+        assert answer.json()["error"]["message"]
     assert store.rows("item") == []
 
 
@@ -247,6 +245,52 @@ def test_a_stream_gives_each_row_once_and_ends(client: httpx.Client) -> None:
     }
     assert events[-1]["event"] == "end"
     assert events[-1]["data"] == {"change": change["change"], "failed": 0}
+
+
+def test_a_stream_goes_on_after_the_last_event_that_was_had(open_store: OpenStore) -> None:
+    doors = {number: threading.Event() for number in range(6)}
+
+    @motion.trigger(on="item.price", sets="item.name", concurrency=6, inline=False)
+    def name(price: float) -> str:
+        doors[int(price)].wait(60)
+        return f"n{price}"
+
+    store = open_store("shop", schemas={"item": Item}, triggers=[name])
+    change = store.set_many("item", [{"id": number, "price": float(number)} for number in doors])
+    path = httpx.URL(f"/v1/changes/{change.key}/events").copy_merge_params(
+        {"table": "item", "key": "name", "id": [str(each) for each in doors]}
+    )
+    with serve(store, port=0) as running, httpx.Client(base_url=running.url) as client:
+        had: list[int] = []
+        last = ""
+        for number, door in doors.items():  # a connection for each event, as bad as it gets
+            door.set()
+            headers = {"last-event-id": last} if last else {}
+            with client.stream("GET", path, headers=headers) as response:
+                event = next(events_of(response))
+                had.append(event["data"]["id"])
+                last = event["id"]
+            assert had == list(range(number + 1))
+        with client.stream("GET", path, headers={"last-event-id": last}) as response:
+            assert [each["event"] for each in events_of(response)] == ["end"]
+        with client.stream("GET", path) as response:  # a page that is loaded again
+            assert [each["event"] for each in events_of(response)] == ["row"] * 6 + ["end"]
+
+
+def test_a_text_is_sent_in_parts_as_it_grows(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.query", sets="query.link")
+    def write(query: str) -> Iterator[str]:
+        yield from query.split()
+
+    store = open_store("texts", schemas={"query": Query}, triggers=[write])
+    with serve(store, port=0) as running, httpx.Client(base_url=running.url) as client:
+        change = client.post("/v1/tables/query/row", json={"query": "a red dress"}).json()
+        with client.stream("GET", events_path(change, "link", parts="true")) as response:
+            events = list(events_of(response))
+    parts = [each["data"] for each in events if each["event"] == "part"]
+    assert parts[0]["is_first"]
+    assert "".join(each["text"] for each in parts) == "areddress"
+    assert events[-1]["event"] == "end"
 
 
 def test_a_stream_that_has_ended_is_not_begun_again(client: httpx.Client) -> None:

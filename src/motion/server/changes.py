@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 
 from motion.definitions import wire
 from motion.definitions.hidden import is_secret
@@ -32,13 +32,22 @@ from motion.server.access import Role
 from motion.server.operations import Wait, letter_told
 from motion.server.problems import answer, told
 from motion.server.rows import id_of
-from motion.server.serving import Served, hidden, in_thread, is_first, json, needs, role, served
+from motion.server.serving import (
+    Served,
+    event_stream,
+    hidden,
+    in_thread,
+    is_first,
+    json,
+    needs,
+    role,
+    served,
+)
 from motion.store.change import Change
 from motion.store.streams import Stream
 
 FOREVER_S = 1e7
 
-PING_S = 15
 
 ENDED = "end"
 
@@ -144,7 +153,7 @@ async def events(
         return busy
     wanted = Wanted(of, found, key, parts, timeout, after)
     sent = _events(on, wanted, request)
-    return EventSourceResponse(sent, ping=PING_S, headers={"cache-control": "no-store"})
+    return event_stream(sent)
 
 
 def resumed(last_event_id: str | None) -> tuple[int | None, bool]:

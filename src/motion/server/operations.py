@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 
 from motion import clock
 from motion.definitions import wire
@@ -21,7 +21,16 @@ from motion.server.access import Role
 from motion.server.metrics import CONTENT_TYPE, written
 from motion.server.problems import answer, failure_told
 from motion.server.rows import change_told
-from motion.server.serving import Served, in_thread, is_first, json, needs, role, served
+from motion.server.serving import (
+    Served,
+    event_stream,
+    in_thread,
+    is_first,
+    json,
+    needs,
+    role,
+    served,
+)
 from motion.store.progress import has_work, work_left
 
 STATUS_EVERY_S = 1.0
@@ -123,7 +132,7 @@ async def status_events(request: Request) -> Response:
     if on.streams >= on.limits.streams or on.stopping.is_set():
         return answer(503, "TooManyStreams", "too many streams are open; try again soon.")
     feed: StatusFeed = request.app.state.status_feed
-    return EventSourceResponse(feed.events(on), headers={"cache-control": "no-store"})
+    return event_stream(feed.events(on))
 
 
 class StatusFeed:

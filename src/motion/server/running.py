@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from sse_starlette.sse import AppStatus
 
 from motion.errors import InvalidArgument, NotAllowed, StoreUnavailable
 from motion.server.access import Tokens
@@ -56,6 +57,9 @@ class Serving:
 
     def run(self) -> None:
         """Serve until `stop`, or a signal where this is the main thread."""
+        AppStatus.should_exit = (
+            False  # one before, in this process, may have been ended by a signal
+        )
         self._server.run(sockets=[self._listening])
 
     def stop(self) -> None:

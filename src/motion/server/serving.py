@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
 from fastapi import Depends, Request, Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from motion.definitions import wire
@@ -25,6 +26,10 @@ T = TypeVar("T")
 ARROW = "application/vnd.apache.arrow.stream"
 
 JSON = "application/json"
+
+PING_S = 15
+ENDING_S = 4.0
+"""How long a stream may take to end when the server does; less than what requests under way may."""
 
 
 @dataclass
@@ -92,6 +97,12 @@ async def is_first(waiting: Coroutine[Any, Any, None], on: Served, seconds: floa
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(wire.encoded(value), status, headers, media_type=JSON)
+
+
+def event_stream(events: AsyncIterator[ServerSentEvent]) -> Response:
+    """Return the answer that sends events as they come. Told to end, the server leaves them the time to end by themselves:
+    cut off in the middle, a client could not tell an end from a loss."""
+    return EventSourceResponse(events, ping=PING_S, shutdown_grace_period=ENDING_S)
 
 
 def arrow(table: pa.Table) -> Response:
