@@ -9,7 +9,8 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -34,6 +35,7 @@ from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE
 from fashion_search.products import is_web
 
 if TYPE_CHECKING:
+    from fashion_search.evaluation import Line
     from fashion_search.pipeline import LanguageModel
     from fashion_search.retrieval import CatalogQuery, Figures
 
@@ -57,10 +59,11 @@ class OneLineErrors(typer.core.TyperGroup):
         except (motion.MotionError, CatalogError, IdeasUnavailable, IdeaModelMissing) as exc:
             _stop(str(exc))
         except (ValueError, RuntimeError) as exc:
-            from fashion_search.clip import ModelNotFound
-            from fashion_search.demo import DemoStoreTaken
-
-            if isinstance(exc, ModelNotFound | DemoStoreTaken):
+            if type(exc).__name__ in (
+                "ModelNotFound",
+                "DemoStoreTaken",
+                "NoSuchAnswer",
+            ):  # their modules are slow to import
                 _stop(str(exc))
             raise
 
@@ -147,6 +150,7 @@ def ingest(
         count, bad = _ingested(opened, products)
         console.print(f"{count:,} products were read into {store}.", soft_wrap=True)
         _tell_failures(opened)
+        _study(opened)
     if bad:
         console.print(report(bad))
     if bad_rows is not None:
@@ -219,6 +223,29 @@ def search(
         console.print(f"The pictures are in {sheet}.", soft_wrap=True)
 
 
+NumbersArgument = Annotated[
+    list[str], typer.Argument(help="as search prints them, such as 12.0.3", metavar="NUMBER...")
+]
+
+
+@app.command()
+def like(numbers: NumbersArgument, store: StoreOption = DEFAULT_STORE) -> None:
+    """Say that answers fit what was asked for; the encoders learn from it.
+
+    Example: python -m fashion_search like 12.0.0 12.0.3
+    """
+    _judge(numbers, store, True)
+
+
+@app.command()
+def dislike(numbers: NumbersArgument, store: StoreOption = DEFAULT_STORE) -> None:
+    """Say that answers do not fit what was asked for.
+
+    Example: python -m fashion_search dislike 12.1.2
+    """
+    _judge(numbers, store, False)
+
+
 @app.command()
 def versions(store: StoreOption = DEFAULT_STORE) -> None:
     """List the versions of CLIP in a store, with what the gate measured.
@@ -261,13 +288,23 @@ def evaluate(
         ),
     ] = None,
     clip: ClipOption = None,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="also by pictures, texts, both, and words; with full titles and poor ones; before a fit and after",
+        ),
+    ] = False,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="let the encoders learn the catalog's own pairs first")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the figures as one JSON object and nothing else")
     ] = False,
 ) -> None:
     """Measure retrieval: for each kind of query, how often the first hit, or one of ten, is relevant.
 
-    Example: python -m fashion_search evaluate --catalog a.parquet --catalog b.parquet --queries q.jsonl --json
+    Example: python -m fashion_search evaluate --catalog a.parquet --queries q.jsonl --table
     """
     asked = _queries(queries)
     # A store is measured as it is; drawn catalogs are for a temporary one, never written where somebody keeps products.
@@ -277,6 +314,7 @@ def evaluate(
     if store is not None:
         _check_clip(clip, store)
     from fashion_search.evaluation import evaluate as evaluated
+    from fashion_search.evaluation import table
     from fashion_search.pipeline import open_store
 
     _say_if_slow(clip)
@@ -288,13 +326,46 @@ def evaluate(
     ):
         _, bad = _ingested(opened, products)
         _tell_failures(opened)
+        lines = table(opened, asked) if parts else []
+        if fit:
+            _study(opened)
         found = evaluated(opened, asked)
     if bad:
         notes.print(report(bad))
     if as_json:
-        print(json.dumps(found))
-    else:
-        console.print(_table_of(found))
+        print(json.dumps({**found, "table": [asdict(line) for line in lines]} if parts else found))
+        return
+    console.print(_table_of(found))
+    if lines:
+        console.print(_table_of_parts(lines))
+
+
+def _judge(numbers: list[str], folder: Path, is_liked: bool) -> None:
+    _check_store(folder)
+    from fashion_search.answers import judge
+    from fashion_search.pipeline import FIT_EVERY, open_store
+
+    with open_store(folder) as store:
+        judge(store, numbers, is_liked)
+        with notes.status("learning, where there is enough to learn from"):
+            store.wait()
+    console.print(
+        f"Noted. After every {FIT_EVERY} judged the encoders learn; 'versions' shows what came of it."
+    )
+
+
+def _study(store: motion.Store) -> None:
+    """Let the encoders learn the catalog's own pairs, where it has grown since they last did."""
+    from fashion_search.versions import study
+
+    with notes.status(
+        "the encoders learn what the catalog's pictures and titles have to do with each other"
+    ):
+        version = study(store)
+    if version is not None:
+        console.print(
+            f"The encoders learned the catalog: version {version.number} is {version.status}."
+        )
 
 
 def _ingested(
@@ -428,6 +499,37 @@ def _table_of(figures: Figures) -> Table:
             kind, str(found["queries"]), f"{found['first_hit']:.2f}", f"{found['hit_at_10']:.2f}"
         )
     return table
+
+
+def _table_of_parts(lines: Sequence[Line]) -> Table:
+    """Return a table with a line for each ranking and kind, and a column for before a fit and one for after."""
+    shown = Table(
+        "titles",
+        "ranking",
+        "kind",
+        box=None,
+        pad_edge=False,
+        title="Titles not learned from; first hit / one of ten, in %, with 95 % intervals",
+    )
+    for name in ("queries", "clean", "after one fit"):
+        shown.add_column(name, justify="right")
+    after = {
+        (line.titles, line.ranking, line.kind): line for line in lines if line.heads == "fitted"
+    }
+    for line in lines:
+        if line.heads == "clean":
+            both = (
+                _told_line(each) for each in (line, after[line.titles, line.ranking, line.kind])
+            )
+            shown.add_row(line.titles, line.ranking, line.kind, str(line.queries), *both)
+    return shown
+
+
+def _told_line(line: Line) -> str:
+    def told(share: float, interval: tuple[float, float]) -> str:
+        return f"{100 * share:.0f} [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
+
+    return f"{told(line.first_hit, line.first_hit_interval)} / {told(line.hit_at_10, line.hit_at_10_interval)}"
 
 
 def _message_of(trace: str) -> str:

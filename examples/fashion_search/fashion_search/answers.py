@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -39,8 +40,27 @@ class Found:
         return SHOPS[self.product.retailer]
 
     @property
+    def number(self) -> str:
+        """The answer's number, by which it can be judged: of the query, the idea and the picture."""
+        return f"{self.row.id}.{self.row.text_suggestion_page}.{self.row.img_id_page}"
+
+    @property
     def score(self) -> float:
         return self.row.img_score / 100
+
+
+class NoSuchAnswer(ValueError):
+    """A number was given that no answer has."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return (
+            f"there is no answer {self.number!r}; an answer's number stands behind it where 'search' prints it, such as "
+            "12.0.3: the query, the idea and the picture."
+        )
 
 
 def ask(store: motion.Store, query: str) -> int:
@@ -78,21 +98,46 @@ def sections_of(answer: dict[str, list[Found]]) -> list[Section]:
     ]
 
 
+def judge(store: motion.Store, numbers: Sequence[str], is_liked: bool) -> None:
+    """Keep what somebody thought of answers, all or none of them.
+
+    Raises:
+        NoSuchAnswer: a number is that of no answer.
+    """
+    rows = [_row_of(store, number) for number in numbers]
+    with store.transaction() as tx:
+        for row in rows:
+            tx.set(row, feedback=is_liked)
+
+
+def _row_of(store: motion.Store, number: str) -> QuerySchema:
+    parts = number.split(".")
+    if len(parts) == 3 and all(part.isdecimal() for part in parts):
+        id, idea, picture = map(int, parts)
+        row = store.get(QuerySchema, id, text_suggestion_page=idea, img_id_page=picture)
+        if row is not None and row.img_id is not None:
+            return row
+    raise NoSuchAnswer(number)
+
+
 def told(answer: dict[str, list[Found]], each: int = 3) -> Text:
-    """Return an answer as text: each idea with its first products, their scores, shops and links.
+    """Return an answer as text: each idea with its first products, their numbers, scores, shops and links.
 
     A link is one line, however long, so that terminals make it clickable and it can be copied; print it with
-    `soft_wrap=True`.
+    `soft_wrap=True`. Where nothing fits at all, that is said.
     """
     text = Text()
+    if not any(answer.values()):
+        return Text("  nothing in these catalogs fits that", "dim")
     for idea, found in answer.items():
         text.append(f"  {idea}\n", "bold")
         if not found:
-            text.append("    nothing found\n", "dim")
+            text.append("    nothing that fits\n", "dim")
         for one in found[:each]:
             text.append(f"    {one.score:.2f}  ", "cyan")
             text.append(one.name)
-            text.append(f", {one.shop}\n", "dim")
+            text.append(f", {one.shop}", "dim")
+            text.append(f"  {one.number}\n", "cyan")
             if one.row.link:
                 text.append(f"    {one.row.link}\n", "blue")
     text.rstrip()

@@ -26,7 +26,7 @@ from fashion_search.pipeline import (
     RetailerSchema,
     open_store,
 )
-from fashion_search.versions import versions_table
+from fashion_search.versions import study, versions_table
 
 PRODUCTS = 900
 QUERY = "what to wear to a beach wedding"
@@ -82,6 +82,7 @@ class Demo:
             self._ingest(store)
             before = self._answer(store)
             self._ask_beside_a_batch(store)
+            self._study(store)
             self._judge(store, before)
             self._learn(store)
             after = self._answer(store)
@@ -100,7 +101,7 @@ class Demo:
         self._title(f"{self.products} products of three drawn catalogs: ingested and embedded")
         with _progress(self.console) as bar:
             drawn = bar.add_task("drawn, stored", total=self.products)
-            embedded = bar.add_task("embedded by CLIP", total=self.products)
+            embedded = bar.add_task("embedded", total=self.products)
 
             def show(_: int) -> None:
                 count = store.sql("SELECT COUNT(img_embedding) FROM retailer").column(0)[0].as_py()
@@ -142,6 +143,23 @@ class Demo:
             f"{left} rows of their work were left then."
         )
 
+    def _study(self, store: motion.Store) -> None:
+        """Learn the shop's own pictures and titles, which needs no label and no person."""
+        self._title("The first thing in a shop: its own pictures and titles are learned")
+        begun = time.monotonic()
+        with self.console.status("learning"):
+            version = study(store)
+        if version is None:
+            self._say("There are too few products to tell what is learned from chance.")
+            return
+        gain, low, high = (
+            version.metrics.get(name, 0.0) for name in ("gain", "gain_low", "gain_high")
+        )
+        self._say(
+            f"Version {version.number} is {version.status} after {time.monotonic() - begun:.0f} s: on products that it did not "
+            f"learn from, its mean reciprocal rank is {gain:+.3f}, with 95 % certainty between {low:+.3f} and {high:+.3f}."
+        )
+
     def _judge(self, store: motion.Store, answer: dict[str, list[Found]]) -> None:
         """Give feedback on the answers, as a shopper would who knows what they want: the catalog's labels decide."""
         self._title("Feedback: a simulated shopper judges the pictures")
@@ -155,12 +173,12 @@ class Demo:
         liked = sum(bool(verdict) for _, verdict in judged)
         self._say(
             f"{liked} of {len(judged)} have the type and colour that the idea names; the others do not. "
-            f"After every {FIT_EVERY} judged, CLIP is fine-tuned."
+            f"After every {FIT_EVERY} judged, the encoders learn."
         )
 
     def _learn(self, store: motion.Store) -> None:
         """Wait for the fine-tune, asking questions meanwhile: none of them waits for it."""
-        self._title("CLIP is fine-tuned in a process of its own; queries are answered meanwhile")
+        self._title("The encoders learn in a process of their own; queries are answered meanwhile")
         begun, answered, slowest = time.monotonic(), 0, 0.0
         with self.console.status("learning") as status:
             while not _is_idle(store) and time.monotonic() - begun < self.longest_fit_s:
@@ -190,7 +208,9 @@ class Demo:
             )
 
     def _show_versions(self, store: motion.Store) -> None:
-        self._title("Versions: how often a description finds its picture, on products held out")
+        self._title(
+            "Versions: how often half a description finds its product, among those held out"
+        )
         self.console.print(versions_table(store))
         self._say("One command goes back, and recomputes nothing:")
         self._say(f"  python -m fashion_search rollback --store {self.folder}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import motion
 from fashion_search.catalogs import BadRow, Product
-from fashion_search.clip import product_text
+from fashion_search.pages import product_text
 from fashion_search.tables import Retailer
 
 COMMIT_EVERY = 200  # pictures of some MB each must fit in memory

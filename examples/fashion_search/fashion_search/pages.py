@@ -105,6 +105,14 @@ def summarise(page: Page) -> str:
     return _shortened("; ".join(kept), MAX_SUMMARY_CHARS)
 
 
+def product_text(title: str | None, description: str | None) -> str:
+    """Return title and description as one text, without saying the same twice; empty if there is neither."""
+    head, body = (title or "").strip(), (description or "").strip()
+    if not head or body.lower().startswith(head.lower()):
+        return body
+    return head if not body or head.lower().startswith(body.lower()) else f"{head}. {body}"
+
+
 def plain_text(html: str) -> str:
     """Return a text on one line without tags and entities; paragraphs and list items become sentences."""
     html = _whole_characters(html)

@@ -90,10 +90,7 @@ def figures(ranked: Mapping[str, Sequence[str]], queries: Sequence[CatalogQuery]
         ranked: the ids found for each `qid`, best first; a query without an entry found nothing.
         queries: all of them count, also those that found nothing.
     """
-    hits: dict[str, list[tuple[bool, bool]]] = {}
-    for query in queries:
-        right = [found in query.relevant_ids for found in ranked.get(query.qid, ())[:10]]
-        hits.setdefault(query.kind, []).append((any(right[:1]), any(right)))
+    hits = outcomes(ranked, queries)
     return {
         "kinds": {
             kind: {
@@ -104,6 +101,17 @@ def figures(ranked: Mapping[str, Sequence[str]], queries: Sequence[CatalogQuery]
             for kind, of_kind in hits.items()
         }
     }
+
+
+def outcomes(
+    ranked: Mapping[str, Sequence[str]], queries: Sequence[CatalogQuery]
+) -> dict[str, list[tuple[bool, bool]]]:
+    """Return for each kind, and each of its queries, whether the first answer is right, and whether one of ten is."""
+    hits: dict[str, list[tuple[bool, bool]]] = {}
+    for query in queries:
+        right = [found in query.relevant_ids for found in ranked.get(query.qid, ())[:10]]
+        hits.setdefault(query.kind, []).append((any(right[:1]), any(right)))
+    return hits
 
 
 def recall_at_k(ranked: Sequence[str], relevant: frozenset[str], k: int) -> float:
@@ -139,14 +147,19 @@ def pair_retrieval(image_vectors: FloatArray, text_vectors: FloatArray) -> PairF
             f"pictures {image_vectors.shape} and texts {text_vectors.shape} are no pairs; "
             "give two arrays of one shape (n, dim) with n of at least 1."
         )
-    images, texts = _unit(image_vectors), _unit(text_vectors)
-    ranks = np.concatenate([_ranks(texts, images, start) for start in range(0, len(texts), 1_024)])
+    ranks = ranks_of_pairs(image_vectors, text_vectors)
     return {
         "pairs": len(ranks),
         "recall_at_1": float((ranks < 1).mean()),
         "recall_at_10": float((ranks < 10).mean()),
         "mrr": float((1.0 / (ranks + 1)).mean()),
     }
+
+
+def ranks_of_pairs(image_vectors: FloatArray, text_vectors: FloatArray) -> NDArray[np.int64]:
+    """Return the rank, from 0, of each text's own picture among all of them, by cosine similarity; both `(n, dim)`."""
+    images, texts = _unit(image_vectors), _unit(text_vectors)
+    return np.concatenate([_ranks(texts, images, start) for start in range(0, len(texts), 1_024)])
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

@@ -58,12 +58,17 @@ class RetailerSchema:
     found_on: Annotated[
         str, motion.Index
     ]  # the address or file that tells of it: what a whole feed replaces
+    worn_by: str  # whose it is, where its title says so: see `wishes.PERSONS`
     labels: dict[str, str]  # ground truth, for measuring only: no trigger reads it
     img_desc: str
     img_summary: str
     img_html: str
     img_problem: str  # why the picture at `img_url` is not there
     image: bytes
+    img_features: np.ndarray[
+        Any, Any
+    ]  # what the trunk sees and reads: as long as picture and text stay, so do they
+    txt_features: np.ndarray[Any, Any]
     img_embedding: np.ndarray[Any, Any]
 
 
@@ -113,3 +118,12 @@ class AddressSchema:
     content_type: str
     moved_to: str
     content: bytes
+
+
+@dataclass
+class LessonSchema:
+    """A time to learn from the catalog: that so many products are there now."""
+
+    id: int
+    ts: int
+    products: int

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fashion_search import garments
-from fashion_search.pages import Page, plain_text, read_page, summarise
+from fashion_search.pages import Page, plain_text, product_text, read_page, summarise
 
 DATA = Path(os.environ.get("MOTION_DATA", Path(__file__).parents[4] / "shared" / "data"))
 needs_data = pytest.mark.skipif(
@@ -279,3 +279,20 @@ def test_half_an_emoji_is_no_part_of_a_text() -> None:
     assert page.title == "Red \ufffd dress \U0001f600"
     assert summarise(page).encode()
     assert plain_text("a \udc00 b") == "a \ufffd b"
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "text"),
+    [
+        ("Red Hat", "Made of wool.", "Red Hat. Made of wool."),
+        ("Red Hat", "Red hat", "Red hat"),
+        ("Red Hat", "Red hat made of wool", "Red hat made of wool"),
+        (None, "Red hat", "Red hat"),
+        ("Red Hat", "", "Red Hat"),
+        (None, None, ""),
+    ],
+)
+def test_title_and_description_do_not_say_the_same_twice(
+    title: str | None, description: str | None, text: str
+) -> None:
+    assert product_text(title, description) == text

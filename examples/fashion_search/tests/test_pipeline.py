@@ -18,7 +18,8 @@ import pytest
 import motion
 from fashion_search.answers import Found, answer_of, ask
 from fashion_search.catalogs import BadRow, Product, drawn_catalogs, read_catalog
-from fashion_search.clip import EMBEDDED, Clip, Tuning
+from fashion_search.encoders import trunk_of
+from fashion_search.heads import Recipe
 from fashion_search.ingest import ingest
 from fashion_search.pages import read_page
 from fashion_search.pipeline import (
@@ -28,6 +29,9 @@ from fashion_search.pipeline import (
     RetailerSchema,
     open_store,
 )
+from fashion_search.ranking import ranked
+from fashion_search.stock import stock_of
+from fashion_search.wishes import person_of, read_wish
 
 if TYPE_CHECKING:
     from tests.conftest import IdeaServer
@@ -37,6 +41,7 @@ needs_data = pytest.mark.skipif(
     not DATA.is_dir(), reason="the fashion data pack is not here; set MOTION_DATA"
 )
 QUERY = "what to wear to a beach wedding"
+OTHER_QUERIES = ("red dress for women", "black shoes for men", "dress", "shirt", "bag", "watch")
 
 
 @pytest.fixture
@@ -60,11 +65,12 @@ def test_a_page_becomes_a_description_and_a_summary(store: motion.Store) -> None
 
 
 def test_every_product_is_embedded_by_its_picture_and_its_text(store: motion.Store) -> None:
-    products = store.rows(RetailerSchema)
-    expected = Clip.load(EMBEDDED).encode_products(
-        [product.image for product in products], [product.img_summary for product in products]
-    )
-    np.testing.assert_allclose([p.img_embedding for p in products], expected, atol=1e-4)
+    products, trunk = store.rows(RetailerSchema, limit=5), trunk_of(None)
+    seen = trunk.look([product.image for product in products])
+    told = trunk.read([product.img_summary for product in products])
+    with store.model("ImageRetrieval").live() as (heads, _):
+        expected = heads.products(seen, told)
+    np.testing.assert_allclose([p.img_embedding for p in products], expected, atol=1e-2)
 
 
 def test_a_page_that_says_nothing_leaves_the_catalogs_title(store: motion.Store) -> None:
@@ -82,32 +88,71 @@ def test_a_product_without_a_page_is_searched_by_title_and_description(store: mo
     assert product.img_embedding is not None
 
 
+def test_whose_a_product_is_is_told_by_its_title(store: motion.Store) -> None:
+    ingest(store, [a_product(source_id="new", html="", title="Boys' red shirt")])
+    store.wait(timeout=60)
+    [product] = store.rows(RetailerSchema, where={"source_id": "new"})
+    assert product.worn_by == "boys"
+
+
+def test_a_new_price_embeds_nothing_anew(store: motion.Store) -> None:
+    [product] = store.rows(RetailerSchema, limit=1)
+
+    def made() -> list[object]:
+        keys = ("img_features", "txt_features", "img_embedding")
+        return [store.explain(RetailerSchema, product.id, key).change for key in keys]
+
+    before = made()
+    store.set(product, price=1.0)
+    store.wait(timeout=60)
+    assert made() == before
+
+
 # --- query -> ideas -> images -> links ------------------------------------------------------------
 
 
-def test_a_query_is_answered_with_several_ideas_and_eight_pictures_each(
-    store: motion.Store,
-) -> None:
+def test_a_query_is_answered_with_several_ideas_and_pictures(store: motion.Store) -> None:
     answer = answer_of(store, ask(store, QUERY))
     assert len(answer) > 2
-    assert {len(found) for found in answer.values()} == {8}
+    assert any(answer.values())
+    assert all(len(found) <= 8 for found in answer.values())
+
+
+def test_the_query_itself_is_searched_first(store: motion.Store) -> None:
+    answer = answer_of(store, ask(store, "red dress for women"))
+    assert next(iter(answer)) == "red dress for women"
+    assert len(answer) > 1
+
+
+def test_what_is_misspelt_is_searched_for_as_it_was_meant(store: motion.Store) -> None:
+    assert next(iter(answer_of(store, ask(store, "red drss")))) == "red dress"
+
+
+def test_nothing_fits_what_no_shop_for_clothes_has(store: motion.Store) -> None:
+    assert not any(answer_of(store, ask(store, "iphone charger")).values())
+
+
+def test_what_was_ruled_out_is_in_no_idea(store: motion.Store) -> None:
+    answer = answer_of(store, ask(store, "dress but not black"))
+    titles = [each.name.lower() for found in answer.values() for each in found]
+    assert titles
+    assert not any("black" in title for title in titles)
+
+
+def test_a_query_in_another_language_is_refused_with_the_way_out(store: motion.Store) -> None:
+    with pytest.raises(motion.TaskFailed, match=r"seems to be in French.*--llm-url"):
+        ask(store, "robe rouge pour femme")
 
 
 def test_the_pictures_of_an_idea_come_best_first(store: motion.Store) -> None:
-    for found in answer_of(store, ask(store, QUERY)).values():
-        scores = [each.score for each in found]
-        assert scores == sorted(scores, reverse=True)
+    for idea, found in answer_of(store, ask(store, QUERY)).items():
+        assert [each.product.id for each in found] == expected_ids(store, idea)
 
 
 def test_each_picture_comes_with_the_link_of_its_product(store: motion.Store) -> None:
     found = [each for found in answer_of(store, ask(store, QUERY)).values() for each in found]
     assert [each.row.link for each in found] == [each.product.link for each in found]
     assert all(each.product.link.startswith("https://") for each in found)
-
-
-def test_the_pictures_are_those_nearest_to_the_idea(store: motion.Store) -> None:
-    for idea, found in answer_of(store, ask(store, QUERY)).items():
-        assert [each.product.id for each in found] == expected_ids(store, idea)
 
 
 def test_labels_do_not_take_part_in_a_search(store: motion.Store) -> None:
@@ -134,7 +179,7 @@ def test_online_queries_go_before_offline_ones(a_store: Path, idea_server: IdeaS
 def test_an_endpoints_ideas_are_searched_for(a_store: Path, idea_server: IdeaServer) -> None:
     endpoint = LanguageModel(idea_server.url)
     with open_store(a_store, durability="normal", language_model=endpoint) as store:
-        assert list(answer_of(store, ask(store, QUERY))) == idea_server.ideas
+        assert list(answer_of(store, ask(store, QUERY))) == [QUERY, *idea_server.ideas]
 
 
 def test_an_endpoints_key_is_not_kept(a_store: Path, idea_server: IdeaServer) -> None:
@@ -167,12 +212,13 @@ class Course:
 @pytest.fixture(scope="module")
 def course(drawn_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
     folder = shutil.copytree(drawn_store, tmp_path_factory.mktemp("course") / "shop.motion")
-    # Few steps, and so long ones that the versions answer differently.
-    tuning = Tuning(steps=4, rate=3e-3)
-    with open_store(folder, durability="normal", tuning=tuning) as store:
+    # So long steps that the versions answer differently.
+    with open_store(folder, durability="normal", recipe=Recipe(epochs=2, rate=3e-2)) as store:
         model = store.model("ImageRetrieval")
         first = answer_of(store, ask(store, QUERY))
-        shown = [each for found in first.values() for each in found][: FIT_EVERY + 3]
+        answers = [first, *(answer_of(store, ask(store, query)) for query in OTHER_QUERIES)]
+        shown = [each for answer in answers for found in answer.values() for each in found]
+        shown = shown[: FIT_EVERY + 3]
         live = [store.status().versions["ImageRetrieval"]]
         with store.transaction() as tx:
             for place, each in enumerate(shown):
@@ -208,6 +254,11 @@ def test_the_gate_measures_candidate_and_live_version_on_the_same_pairs(course: 
     metrics = course.gated.metrics
     assert metrics["pairs"] == metrics["live"]["pairs"] > 0
     assert 0 <= metrics["recall_at_1"] <= metrics["recall_at_10"] <= 1
+
+
+def test_a_dozen_pairs_prove_nothing(course: Course) -> None:
+    assert course.gated.status == "refused"
+    assert course.gated.metrics["proven"] == 0
 
 
 def test_the_new_version_goes_live_and_back(course: Course) -> None:
@@ -263,11 +314,13 @@ def expected_answer(store: motion.Store, ideas: Sequence[str]) -> Ids:
 
 
 def expected_ids(store: motion.Store, idea: str) -> list[int]:
-    """Return the eight products nearest to an idea, told by brute force with the live version."""
-    with store.model("ImageRetrieval").live() as (clip, view):
-        products = view.rows(RetailerSchema, where="img_embedding IS NOT NULL")
-        scores = np.stack([p.img_embedding for p in products]) @ clip.encode_text(idea)
-    return [products[i].id for i in np.argsort(-scores)[:8]]
+    """Return what the live version finds for an idea of `QUERY`."""
+    wish = replace(read_wish(idea), person=person_of(idea))
+    with store.model("ImageRetrieval").live() as (heads, view):
+        features = trunk_of(heads.trunk).read([wish.text])
+        weight = stock_of(view).picture_weight
+        found = ranked(view, heads, features, wish, 8, picture_weight=weight)
+    return [each.product.id for each in found]
 
 
 # --- nothing is lost, nothing is done twice -------------------------------------------------------

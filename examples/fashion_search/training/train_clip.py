@@ -40,8 +40,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from fashion_search.clip import padded
 from fashion_search.garments import COLOURS, PATTERNS, TYPES, draw, sample
+from fashion_search.pictures import padded
 from training.captions import (
     SHADES,
     Item,
@@ -135,14 +135,17 @@ def fashion_mnist(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def dyed(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    rng: np.random.Generator,
+    side: int = SIDE,
 ) -> Pictures:
-    """Return Fashion-MNIST images as coloured garments on white, `SIDE` pixels, at changing sizes."""
+    """Return Fashion-MNIST images as coloured garments on white, `side` pixels."""
     names = list(COLOURS)
     colours = [names[int(i)] for i in rng.integers(0, len(names), len(images))]
     small = torch.from_numpy(images.astype(np.float32) / 255)[:, None]
-    large = F.interpolate(small, size=48, mode="bicubic").clamp(0, 1)
-    light = F.pad(large, (8, 8, 8, 8)).permute(0, 2, 3, 1).numpy()
+    large = F.interpolate(small, size=side * 3 // 4, mode="bicubic").clamp(0, 1)
+    light = F.pad(large, (side // 8,) * 4).permute(0, 2, 3, 1).numpy()
     covered = np.clip(light * 6, 0, 1)  # dark cloth is still cloth; only zero is ground
     rgb = np.asarray([COLOURS[c] for c in colours], np.float32)[:, None, None, :]
     pixels = 255 * (1 - covered) + covered * np.clip(rgb * (0.55 + 0.6 * light), 0, 255)

@@ -1,0 +1,245 @@
+"""The encoders, as components: a trunk that never changes, and heads that learn.
+
+picture ──look (trunk)──> img_features ──┐
+summary ──read (trunk)──> txt_features ──┴─embed (heads)──> img_embedding
+idea    ──read (trunk), wish (heads), search──> img_id, img_score, a page each
+lesson, feedback ──learn──> the next version of the heads
+
+What is slow is done once for each picture, as a key of its own; what is learned is a matrix product away from it. So a
+fit on a whole catalog, and embedding it anew, takes less than a minute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import motion
+from fashion_search import trunks
+from fashion_search.gate import Pairs as Pairs
+from fashion_search.gate import compared, measured, rounds_for, thinned
+from fashion_search.heads import Gain, Heads, Recipe
+from fashion_search.ideas import names_a_product
+from fashion_search.kinds import Kind, kind_of
+from fashion_search.ranking import ranked
+from fashion_search.stock import stock_of, stock_of_texts
+from fashion_search.tables import LessonSchema, QuerySchema, RetailerSchema
+from fashion_search.trunks import Features, Trunk
+from fashion_search.wishes import read_wish
+
+FIT_EVERY = 24
+"""Judged pictures after which the heads learn by themselves."""
+
+HELD_OUT = "id % 5 = 0"
+"""The products that no fit learns from: the gate measures on them."""
+
+FIRST = Recipe(epochs=5)
+"""How a shop's own (picture, summary) pairs are learned, all of them, when there are new ones."""
+
+GENTLE = Recipe(epochs=2, rate=3e-4, keep=0.5)
+"""How feedback is learned: together with the shop's pairs, so that none of them is forgotten, and half way only."""
+
+FIT_PAIRS, GATE_PAIRS = 24_000, 1_000
+LIKED_COUNTS = 4.0
+"""As how many pairs of the catalog something counts that a person said."""
+
+
+class FrozenTrunk(motion.Component):
+    """Pictures and texts to features, by a model that is never fitted: its version changes only with its name."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.trunk_name = name
+
+    def setup(self) -> Trunk:
+        return trunk_of(self.trunk_name)
+
+    def save(self, state: Trunk) -> dict[str, str]:
+        return {"name": state.name}
+
+    def load(self, saved: dict[str, str]) -> Trunk:
+        return trunk_of(saved["name"])
+
+    @motion.infer(
+        on="retailer.image",
+        sets="retailer.img_features",
+        batch=64,
+        concurrency=2,  # while one batch is decoded, another is looked at
+    )
+    def look(self, trunk: Trunk, image: list[bytes]) -> Features:
+        return trunk.look(image)
+
+    @motion.infer(on="retailer.img_summary", sets="retailer.txt_features", batch=256)
+    def read(self, trunk: Trunk, img_summary: list[str]) -> Features:
+        return trunk.read(img_summary)
+
+
+class ImageRetrieval(motion.Component):
+    """Idea to images: heads over the catalogs, learning from (picture, summary) pairs and from feedback.
+
+    Args:
+        trunk: the name of the trunk; None: the one that comes with this package.
+        k: pictures for each idea.
+        recipe: how feedback is learned.
+    """
+
+    def __init__(self, trunk: str | None = None, k: int = 8, recipe: Recipe | None = None) -> None:
+        self.trunk, self.k, self.recipe = trunk, k, recipe or GENTLE
+
+    def setup(self) -> Heads:
+        trunk = trunk_of(self.trunk)
+        if trunk.name == trunks.EMBEDDED:
+            return Heads.load(trunk.name, trunk.words_dim)
+        return Heads.untouched(trunk.name, trunk.words_dim)
+
+    def save(self, state: Heads) -> dict[str, Any]:
+        return state.to_saved()
+
+    def load(self, saved: dict[str, Any]) -> Heads:
+        return Heads.from_saved(saved)
+
+    @motion.infer(
+        on=("retailer.img_features", "retailer.txt_features"),
+        sets="retailer.img_embedding",
+        batch=1024,
+        refresh="before",
+    )
+    def embed(
+        self, heads: Heads, img_features: list[Features], txt_features: list[Features]
+    ) -> NDArray[np.float32]:
+        return heads.products(np.stack(img_features), np.stack(txt_features))
+
+    @motion.infer(
+        on="query.text_suggestion", sets=("query.img_id", "query.img_score"), page="img_id_page"
+    )
+    def retrieve(
+        self, heads: Heads, query: str, text_suggestion: str, store: motion.View
+    ) -> list[tuple[int, int]]:
+        asked, idea = read_wish(query), read_wish(text_suggestion)
+        # What was ruled out holds for every idea; whose it is may be another for each.
+        wish = replace(asked, text=idea.text, person=_whose(asked.person, idea.person))
+        features = trunk_of(heads.trunk).read([wish.text])
+        weight = stock_of(store).picture_weight
+        is_sure = kind_of_text(wish.text) is Kind.THING
+        found = ranked(store, heads, features, wish, self.k, picture_weight=weight, is_sure=is_sure)
+        return [(each.product.id, round(100 * each.score)) for each in found]
+
+    @motion.fit(on="lesson.products", every=1, promote=motion.if_better("proven"))
+    def study(self, heads: Heads, rows: list[LessonSchema], store: motion.View) -> Heads:
+        """Learn what the shop's own pictures and summaries have to do with each other."""
+        pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
+        return self._proven(
+            heads, heads.fitted(pairs.pictures, pairs.texts, FIRST, on_progress=_tell), store
+        )
+
+    @motion.fit(on="query.feedback", every=FIT_EVERY, promote=motion.if_better("proven"))
+    def finetune(self, heads: Heads, rows: list[QuerySchema], store: motion.View) -> Heads:
+        """Learn what people thought of the answers, without forgetting the catalog."""
+        pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
+        liked = [
+            (product.img_features, read_wish(row.text_suggestion).text)
+            for row in rows
+            if row.feedback and row.img_id is not None and row.text_suggestion
+            if (product := store.get(RetailerSchema, row.img_id)) is not None
+            and product.img_features is not None
+        ]
+        pictures, texts = pairs.pictures, pairs.texts
+        weights = np.ones(len(pairs) + len(liked), np.float32)
+        weights[len(pairs) :] = LIKED_COUNTS
+        if liked:
+            pictures = np.concatenate([pictures, np.stack([features for features, _ in liked])])
+            texts = np.concatenate([texts, trunk_of(heads.trunk).read([text for _, text in liked])])
+        new = heads.fitted(pictures, texts, self.recipe, weights=weights, on_progress=_tell)
+        return self._proven(heads, new, store)
+
+    def evaluate(self, heads: Heads, rows: list[Any], store: motion.View) -> dict[str, float]:
+        """Measure how well half of what a held-out product's summary says finds it by its picture and the other half.
+
+        A version counts as `proven` once more than what it was made from, if its fit gained on such pairs beyond chance.
+        """
+        rounds = _gate_rounds(heads.trunk, store)
+        if not rounds:
+            return {}  # nothing to measure on, so the gate refuses
+        gain = heads.gain
+        return {
+            **measured(heads, rounds), "proven": float(heads.proven), "gain": gain.mean, "gain_low": gain.low,
+            "gain_high": gain.high,
+        }  # fmt: skip
+
+    def _proven(self, old: Heads, new: Heads, store: motion.View) -> Heads:
+        """Return new heads with what they gained on held-out pairs."""
+        rounds = _gate_rounds(old.trunk, store)
+        gain = compared(old, new, rounds) if rounds else Gain()
+        return replace(new, gain=gain, proven=old.proven + (gain.low > 0))
+
+
+@cache
+def trunk_of(name: str | None) -> Trunk:
+    """Return the trunk of a name, loaded once in each process.
+
+    Raises:
+        ModelNotFound: no CLIP of this name or folder can be had.
+    """
+    return trunks.load(name)
+
+
+def kind_of_text(text: str) -> Kind:
+    """Return what a query is for, whatever trunk the pictures are seen with."""
+    return Kind.THING if names_a_product(text) else kind_of(trunk_of(None).read([text])[0])
+
+
+def _whose(asked: str | None, idea: str | None) -> str | None:
+    return asked if asked in ("girls", "boys", "kids") else (idea or asked)
+
+
+def _tell(step: int, steps: int, loss: float) -> None:
+    motion.progress(step, steps, loss=loss)
+
+
+def _pairs(store: motion.View, where: str, limit: int) -> Pairs:
+    """Return features and summaries of products, always the same ones, spread over the whole catalog."""
+    found = store.sql(
+        "SELECT img_features, txt_features, img_summary FROM retailer WHERE img_features IS NOT NULL AND txt_features IS NOT NULL "
+        f"AND {where} ORDER BY id * 2654435761 % 4294967296 LIMIT {limit:d}"
+    )
+    return pairs_of(found)
+
+
+def pairs_of(columns: Any) -> Pairs:
+    """Return a table's features and summaries."""
+    return Pairs(
+        _matrix(columns["img_features"]),
+        _matrix(columns["txt_features"]),
+        columns["img_summary"].to_pylist(),
+    )
+
+
+def _gate_rounds(trunk: str, store: motion.View) -> list[Pairs]:
+    """Return held-out products that nobody judged, with only half of what their summaries say, in several turns."""
+    unjudged = (
+        "id NOT IN (SELECT img_id FROM query WHERE feedback IS NOT NULL AND img_id IS NOT NULL)"
+    )
+    whole = _pairs(store, f"{HELD_OUT} AND {unjudged}", GATE_PAIRS)
+    weight = stock_of_texts(whole.said).picture_weight
+    rounds = []
+    for turn in range(rounds_for(len(whole)) if len(whole) else 0):
+        shown, asked = thinned(whole.said, turn)
+        told, wanted = _read(trunk, tuple(shown)), _read(trunk, tuple(asked))
+        rounds.append(Pairs(whole.pictures, told, whole.said, wanted, weight))
+    return rounds
+
+
+@lru_cache(maxsize=16)
+def _read(trunk: str, texts: tuple[str, ...]) -> Features:
+    return trunk_of(trunk).read(texts)  # a fit and its gate ask the same
+
+
+def _matrix(column: Any) -> Features:
+    """Return a column of arrays as one: without an object for each number."""
+    whole = column.combine_chunks()
+    return np.asarray(whole.flatten().to_numpy(zero_copy_only=False), np.float16).reshape(
+        len(whole), -1
+    )

@@ -1,0 +1,189 @@
+"""Ranking: the answer to one wish, of a store's products, best first.
+
+Owns how pictures, texts and words are weighed against each other, what a shopper ruled out, and when nothing fits. The
+score of a product is the blend of two cosines, of its text and of its picture, and on top of it how well its words are
+met (BM25). A plain fusion of ranks would throw away that a synonym has no word in common with what it means.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+import motion
+from fashion_search.heads import Heads
+from fashion_search.stock import Searchable
+from fashion_search.tables import RetailerSchema
+from fashion_search.wishes import Wish, content_words, has_word, person_of, stem
+
+WORDS_WEIGHT = 0.15
+"""What a product that meets the words best of all has on top of its blend of cosines, which is at most 1."""
+
+FLOOR = 0.45
+"""Below this blend of cosines a product that shares no telling word with the wish does not fit."""
+
+OF_ONE_TITLE = 2
+"""How many products of one title an answer shows: ten colours of one shirt are one find."""
+
+_ASKED_AT_ONCE, _ASKED_AT_MOST = 60, 1_920
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A product that was found.
+
+    Attributes:
+        score: how well it fits, `0..1`: the blend of its cosines.
+        place: what it was ranked by.
+    """
+
+    product: RetailerSchema
+    score: float
+    place: float
+
+
+def ranked(
+    store: Searchable,
+    heads: Heads,
+    features: NDArray[Any],
+    wish: Wish,
+    k: int,
+    *,
+    picture_weight: float,
+    words_weight: float = WORDS_WEIGHT,
+    where: Mapping[str, Any] | None = None,
+    is_sure: bool = True,
+) -> list[Ranked]:
+    """Return the `k` products that fit a wish best; fewer where no more fit, and none where nothing does.
+
+    Args:
+        store: what is searched.
+        heads: the version that its vectors are of.
+        features: of the wish's text, `(1, any)`.
+        wish: what is asked for.
+        picture_weight: how much pictures count beside texts, `0..1`.
+        words_weight: how much words count.
+        where: equalities that hold for every answer.
+        is_sure: whether the wish is for a thing to wear. Of what may be none, a product must have every word.
+    """
+    vector = heads.wishes(features, picture_weight)[0]
+    length = float((vector**2).sum()) ** 0.5
+    condition, params = _condition(wish, where or {})
+    asked = _ASKED_AT_ONCE
+    while True:
+        near = store.search(
+            "retailer.img_embedding",
+            vector,
+            table=RetailerSchema,
+            k=asked,
+            where=condition,
+            params=params,
+        )
+        told = _told(store, wish, asked, condition, params) if words_weight else {}
+        found = _blended(near, told, length, words_weight)
+        kept = list(_that_fit(found, wish, is_sure))
+        if len(kept) >= k or len(near) < asked or asked >= _ASKED_AT_MOST:
+            return kept[:k]
+        asked *= 4  # what was ruled out, or is too alike, took places
+
+
+def _condition(wish: Wish, where: Mapping[str, Any]) -> tuple[str | None, list[Any]]:
+    """Return what the rows of an answer must be, as SQL: what can be told of every product alike."""
+    parts, params = [f"{key} = ?" for key in where], list(where.values())
+    if wish.person in ("women", "men"):
+        parts.append("(worn_by = ? OR worn_by IS NULL)")
+        params.append(wish.person)
+    elif wish.person in ("girls", "boys"):
+        parts.append("worn_by IN (?, 'kids')")
+        params.append(wish.person)
+    elif wish.person == "kids":
+        parts.append("worn_by IN ('girls', 'boys', 'kids')")
+    for bound, sign in ((wish.below, "<="), (wish.above, ">=")):
+        if bound is not None:
+            parts.append(
+                f"(price {sign} ? OR price IS NULL)"
+            )  # a shop that tells no price may have it
+            params.append(bound)
+    return (" AND ".join(parts) or None), params
+
+
+def _told(
+    store: Searchable, wish: Wish, k: int, where: str | None, params: Sequence[Any]
+) -> dict[int, motion.Hit[RetailerSchema]]:
+    words = " ".join(content_words(wish.text))
+    if not words:
+        return {}
+    hits = store.search(
+        "retailer.img_summary", text=words, table=RetailerSchema, k=k, where=where, params=params
+    )
+    return {hit.id: hit for hit in hits}
+
+
+def fused(
+    blends: Mapping[int, float], told: Mapping[int, float], words_weight: float
+) -> dict[int, float]:
+    """Return what each product is ranked by: its blend of cosines, and on top of it how well it meets the words.
+
+    Args:
+        blends: of the nearest products, by id.
+        told: the BM25 of those that have some of the words. What only they found counts with the least blend of all.
+    """
+    most = max(told.values(), default=1.0)
+    least = min(blends.values(), default=0.0)
+    return {
+        id: blends.get(id, least) + words_weight * told.get(id, 0.0) / most
+        for id in dict.fromkeys((*blends, *told))
+    }
+
+
+def _blended(
+    near: Sequence[motion.Hit[RetailerSchema]],
+    told: Mapping[int, motion.Hit[RetailerSchema]],
+    length: float,
+    words_weight: float,
+) -> list[Ranked]:
+    """Return what was found, best first."""
+    blends = {hit.id: hit.score * length for hit in near}
+    places = fused(blends, {id: hit.score for id, hit in told.items()}, words_weight)
+    rows = {hit.id: hit.row for hit in (*near, *told.values())}
+    least = min(blends.values(), default=0.0)
+    ranked = [Ranked(rows[id], blends.get(id, least), place) for id, place in places.items()]
+    return sorted(ranked, key=lambda each: (-each.place, each.product.id))
+
+
+def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ranked]:
+    titles: Counter[str] = Counter()
+    wanted = {stem(word) for word in content_words(wish.text) if person_of(word) is None}
+    for each in found:
+        text = _text_of(each.product)
+        if any(has_word(text, word) for word in wish.without):
+            continue
+        if wish.size and not _has_size(each.product, wish.size):
+            continue
+        if not (is_sure and each.score >= FLOOR) and not _has_words(text, wanted, is_sure):
+            continue
+        title = (each.product.title or text).casefold()
+        titles[title] += 1
+        if titles[title] <= OF_ONE_TITLE:
+            yield each
+
+
+def _text_of(product: RetailerSchema) -> str:
+    return f"{product.title or ''} {product.img_summary or ''}"
+
+
+def _has_words(text: str, wanted: set[str], is_sure: bool) -> bool:
+    """Whether a product says what is wanted: half of it, or, where a wish may be for something else, all."""
+    shared = len(wanted & {stem(word) for word in content_words(text)})
+    return bool(wanted) and shared >= (len(wanted) / 2 if is_sure else len(wanted))
+
+
+def _has_size(product: RetailerSchema, size: str) -> bool:
+    """Whether a product comes in a size; one whose shop does not tell sizes may."""
+    names = {"small": "s", "medium": "m", "large": "l"}
+    sizes = [each.lower() for each in product.sizes or ()]
+    return not sizes or names.get(size, size) in {names.get(each, each) for each in sizes}

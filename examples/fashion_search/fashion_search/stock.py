@@ -1,0 +1,84 @@
+"""Stock: what the words of a whole catalog tell. Which there are, for mending what was misspelt, and how much they say.
+
+Owns two facts of a catalog's texts, kept for the catalog that was asked last: a process mostly serves one.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+from fashion_search.garments.vocabulary import COLOURS, TYPES
+from fashion_search.wishes import stem
+
+FULL, POOR = 0.25, 0.75
+"""How much pictures count where titles say what a thing is, and where they do not. Chosen on queries with known answers."""
+
+_TEXTS = "SELECT COALESCE(NULLIF(img_summary, ''), title) AS text FROM retailer"
+
+
+class Searchable(Protocol):
+    """A store, or a view of one."""
+
+    def search(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def sql(self, sql: str, /, params: Sequence[Any] = ()) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What a catalog's texts tell.
+
+    Attributes:
+        words: lower case, with the number of products that have each.
+        picture_weight: how much pictures count beside such texts.
+    """
+
+    words: Mapping[str, int]
+    picture_weight: float
+
+
+def stock_of(store: Searchable) -> Stock:
+    """Return what the texts of a store's products tell; read anew when products came or went."""
+    [now] = store.sql(
+        "SELECT COUNT(img_summary) AS count, MAX(id) AS newest FROM retailer"
+    ).to_pylist()
+    with _READING:
+        if _LAST.get("key") != now:
+            _LAST["stock"] = stock_of_texts(store.sql(_TEXTS)["text"].to_pylist())
+            _LAST["key"] = now
+        found: Stock = _LAST["stock"]
+        return found
+
+
+def stock_of_texts(texts: Iterable[str | None]) -> Stock:
+    """Return what these texts tell."""
+    counts: Counter[str] = Counter()
+    telling = total = 0
+    for text in texts:
+        words = set(re.findall(r"[a-z0-9]+", (text or "").lower()))
+        counts.update(words)
+        stems = {stem(word) for word in words}
+        telling += bool(stems & _kinds()) and bool(words & COLOURS.keys())
+        total += 1
+    return Stock(counts, FULL if 2 * telling >= total else POOR)
+
+
+@cache
+def _kinds() -> frozenset[str]:
+    names = (name for kind in TYPES.values() for name in (kind.singular, kind.plural))
+    return frozenset(stem(name.replace("-", "").split()[-1]) for name in names) | {
+        "shirt",
+        "shoe",
+        "bag",
+        "sari",
+    }
+
+
+_LAST: dict[str, Any] = {}
+_READING = threading.Lock()
