@@ -132,6 +132,19 @@ def ingest(
     store: StoreOption = DEFAULT_STORE,
     catalog: CatalogOption = None,
     clip: ClipOption = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            help="the catalogs are whole: products of theirs that they no longer name are removed"
+        ),
+    ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST[:PORT]",
+            help="a private host that may be asked for pictures; again for more",
+        ),
+    ] = None,
     bad_rows: Annotated[
         Path | None, typer.Option(help="write all rows that were left out to this CSV file")
     ] = None,
@@ -142,12 +155,25 @@ def ingest(
     """
     products = _products(catalog)
     _check_clip(clip, store)
-    from fashion_search.ingest import write_bad_rows
+    from fashion_search.fetching import Fetcher, Manners
+    from fashion_search.ingest import remove_others, write_bad_rows
     from fashion_search.pipeline import open_store
 
     _say_if_slow(clip)
-    with open_store(store, clip=clip) as opened:
-        count, bad = _ingested(opened, products)
+    given: set[str] | None = set() if whole else None
+    with (
+        Fetcher(Manners(frozenset(allow or ()))) as fetcher,
+        open_store(store, clip=clip, fetcher=fetcher) as opened,
+    ):
+        count, bad = _ingested(opened, products, given)
+        if given is not None and not bad:
+            console.print(
+                f"{remove_others(opened, given):,} products that are no longer there were removed."
+            )
+        elif given is not None:
+            console.print(
+                "Nothing was removed: rows were left out, and what they are of may still be there."
+            )
         console.print(f"{count:,} products were read into {store}.", soft_wrap=True)
         _tell_failures(opened)
         _study(opened)
@@ -369,7 +395,7 @@ def _study(store: motion.Store) -> None:
 
 
 def _ingested(
-    store: motion.Store, products: Iterator[Product | BadRow]
+    store: motion.Store, products: Iterator[Product | BadRow], given: set[str] | None = None
 ) -> tuple[int, list[BadRow]]:
     """Ingest with bars on a terminal, and in silence elsewhere: a log is no place for them."""
     from fashion_search.ingest import ingest as ingested
@@ -387,7 +413,7 @@ def _ingested(
                 yield product
                 bar.update(read, told=f"{number:,}")
 
-        count, bad = ingested(store, counted())
+        count, bad = ingested(store, counted(), given=given)
         bar.update(read, total=1, completed=1)
 
         def show(left: int) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import motion
 from fashion_search.feeds import MAX_FEED_BYTES, read_contents
@@ -35,13 +36,17 @@ def crawl_triggers(fetcher: Fetcher) -> list[Any]:
     """Return the triggers that crawl, through a fetcher."""
 
     @motion.trigger(on="address.asked", retries=4, concurrency=8)
-    def fetch(id: str, asked: int, role: Role, store: motion.View) -> None:
-        """Address to content, if it has changed since."""
+    def fetch(
+        id: str, asked: int, role: Role, retailer: Retailer, source: str, hops: int, store: motion.View
+    ) -> None:  # fmt: skip
+        """Address to content, if it has changed since. A shop's first page leads to the sitemaps of its robots.txt, too."""
         known = store.get(AddressSchema, id, keys=("etag", "modified", "content"))
         content = known.content if known else None
         etag, modified = (known.etag or "", known.modified or "") if known and content else ("", "")
         limit = MAX_PAGE_BYTES if role is Role.PRODUCT else MAX_FEED_BYTES
         try:
+            if id == source and urlsplit(id).path in ("", "/"):
+                _follow(store, fetcher.sitemaps(id), Role.LIST, retailer, source, hops + 1, asked)
             answer = fetcher.get(id, limit=limit, etag=etag, modified=modified)
         except NotFetched as exc:
             store.set("address", id=id, checked=_now_ms(), status=0, problem=str(exc))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ def ingest(
     products: Iterable[Product | BadRow],
     *,
     commit_every: int = COMMIT_EVERY,
+    given: set[str] | None = None,
 ) -> tuple[int, list[BadRow]]:
     """Write all products and return how many there were, and the rows that are none.
 
     A product that is there already, by its shop and id, is updated: ingesting a catalog twice changes nothing. Each
     `commit_every` products are kept together with the work they cause: after a crash, the next start goes on with it.
+    `given` takes the names of those that were there, for `remove_others`.
     """
     bad: list[BadRow] = []
 
@@ -36,10 +38,28 @@ def ingest(
             if isinstance(product, BadRow):
                 bad.append(product)
             else:
-                yield row_of(product)
+                row = row_of(product)
+                if given is not None:
+                    given.add(row["sku"])
+                yield row
 
     change = store.set_many("retailer", rows(), by="sku", commit_every=commit_every)
     return change.count, bad
+
+
+def remove_others(store: motion.Store, given: Collection[str]) -> int:
+    """Remove the products of the shops in `given` that are not in it, with all that was made of them; return how many.
+
+    For catalogs that are whole. Call it only where no row was left out: a product whose row is damaged today is not gone.
+    """
+    shops = {sku.partition("/")[0].upper() for sku in given}
+    held = store.sql("SELECT id, retailer, sku FROM retailer").to_pylist()
+    gone = [row["id"] for row in held if row["retailer"] in shops and row["sku"] not in given]
+    for start in range(0, len(gone), COMMIT_EVERY):
+        with store.transaction() as tx:
+            for row_id in gone[start : start + COMMIT_EVERY]:
+                tx.delete("retailer", row_id)
+    return len(gone)
 
 
 def wait(store: motion.Store, show: ShowWork) -> None:

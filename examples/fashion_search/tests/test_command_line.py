@@ -27,6 +27,7 @@ from fashion_search.catalogs import drawn_catalogs
 from fashion_search.demo import MADE_BY, Demo, DemoStoreTaken
 from fashion_search.encoders import trunk_of
 from fashion_search.pipeline import RetailerSchema, open_store
+from fashion_search.shops import three_shops
 
 if TYPE_CHECKING:
     from tests.conftest import IdeaServer
@@ -254,6 +255,32 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(shop: Path, tmp_path: P
     assert notes == ["looking for nobody/no-such-clip on the Hugging Face hub"]
     assert "there is no CLIP model at 'nobody/no-such-clip'" in error
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_a_whole_catalog_removes_what_it_no_longer_names(tmp_path: Path) -> None:
+    store, file = tmp_path / "shop.motion", tmp_path / "revolve.jsonl"
+    with three_shops(3) as shops:
+        shop = shops["revolve"]
+
+        def written(*numbers: int, tail: str = "") -> Path:
+            told = [{"code": str(n), "name": f"Dress {n}", "price": n, "images": [f"{shop.url}/img/100{n}.jpg"]} for n in numbers]  # fmt: skip
+            file.write_text("".join(json.dumps(each) + "\n" for each in told) + tail)
+            return file
+
+        def ids() -> list[str]:
+            with open_store(store, run=False) as opened:
+                rows = opened.rows("retailer")
+                assert all(row.image for row in rows)
+                return [row.source_id for row in rows]
+
+        options = ("--store", store, "--allow", shop.host, "--whole")
+        run("ingest", "--catalog", written(1, 2), *options)
+        assert ids() == ["1", "2"]
+        run("ingest", "--catalog", written(1, 3), *options)
+        assert ids() == ["1", "3"]
+        damaged = written(1, tail='{"code": "3", "name": "x", "images": []}\n')
+        assert "Nothing was removed" in run("ingest", "--catalog", damaged, *options).stdout
+        assert ids() == ["1", "3"]
 
 
 # --- crawl ----------------------------------------------------------------------------------------

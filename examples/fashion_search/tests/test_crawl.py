@@ -165,6 +165,15 @@ def test_a_changed_title_is_embedded_anew_and_no_other(
     assert [id for id, calls in embedded.calls.items() if calls > 1] == [row.id]
 
 
+def test_the_first_page_of_a_shop_leads_to_its_sitemaps(
+    store: motion.Store, shops: dict[str, Shop]
+) -> None:
+    shop = shops["nordstrom"]
+    shop.odd["/"] = lambda handler: answer(handler, 200, b"<title>Welcome</title>")
+    crawl(store, {shop.url: "nordstrom"})
+    assert len(rows_of(store, "nordstrom")) == ARTICLES
+
+
 # --- servers that nobody vouches for --------------------------------------------------------------
 
 

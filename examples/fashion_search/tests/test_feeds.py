@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,19 +90,13 @@ def test_a_feed_that_ends_before_its_end_is_an_error_and_not_a_shorter_feed(shar
         read(FEED[: int(len(FEED) * share)])
 
 
-def test_what_a_feed_declares_as_entities_is_not_expanded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declared", ['"EXPANDED"', 'SYSTEM "file://{secret}"'])
+def test_what_a_feed_declares_as_entities_is_not_expanded(declared: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
-    secret.write_text("SECRET")
-    many = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
-    doctype = f'<!DOCTYPE rss [<!ENTITY e0 "lol">{many}<!ENTITY x SYSTEM "file://{secret}">]>'
-    bomb = FEED.replace("<rss", f"{doctype}<rss", 1).replace("Cap", "Cap &e11; &x;")
-    started = time.process_time()
-    try:
-        titles = [row.title for row in read(bomb) if isinstance(row, Product)]
-    except CatalogError:
-        titles = []
-    assert time.process_time() - started < 5
-    assert not any("lol" in title or "SECRET" in title for title in titles)
+    secret.write_text("EXPANDED")
+    doctype = f"<!DOCTYPE rss [<!ENTITY x {declared.format(secret=secret)}>]>"
+    feed = FEED.replace("<rss", f"{doctype}<rss", 1).replace("Cap", "Cap &x;")
+    assert [each.title for each in products(read(feed))] == ["Red & blue dress", "Cap &x;"]
 
 
 # --- delimited text -------------------------------------------------------------------------------
