@@ -83,6 +83,8 @@ class Commit:
     is_noted: bool = False
     lost: Mapping[int, str] = field(default_factory=dict)
     """Rows that are called again, by their position among the inputs, with what they would not read as they did."""
+    held: list[tuple[int, Cause]] = field(default_factory=list)
+    """Entities of a fold whose next row triggers have still to do something for."""
     once: int = 0
     """Of a trigger that acts once on a row: the number under which the run is noted there."""
 
@@ -92,7 +94,7 @@ class Commit:
 
     def apply(self, tx: Transaction) -> None:
         """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""
-        self.rest, self.lost = None, {}
+        self.rest, self.lost, self.held = None, {}, []
         if not leases.still_claimed(tx, self.tasks):
             return  # dropped, or taken over after a pause so long that this process seemed gone: others' results count
         claim = self.claim.under(self.database.layouts)
@@ -351,8 +353,7 @@ class Commit:
             written, more, held = kept_by.keep(tx, given, origin, number)
             fire(tx, layouts, written, cause, except_for=[spec.name])
             enqueue_rows(tx, layouts[spec.table], spec, more, cause)
-            for entity in held:
-                queue.wait_alone(tx, spec, entity, cause)
+            self.held += [(entity, cause) for entity in held]
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Make the writes that the user's code left with its view."""
@@ -402,6 +403,8 @@ class Commit:
             name for step in self.steps for name in self.database.graph.woken_by(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
+        for entity, cause in self.held:  # now: the end of these tasks would have woken them
+            queue.wait_alone(tx, self.claim.spec, entity, cause)
         for step in self.steps:
             for fold in self.database.graph.fed.get(step.spec.name, ()):
                 folds_of(self.database.layouts, fold).wake(tx, self.tasks)
