@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -888,3 +888,28 @@ def test_a_fold_of_what_it_feeds_is_refused(open_store: OpenStore) -> None:
 
     with pytest.raises(motion.MotionError, match="profile"):
         open_store(schemas=SCHEMAS, triggers=[name, remember])
+
+
+def test_a_lookup_of_what_is_folded_from_its_own_table_says_whether_it_follows(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    def answer(text: str, profile: Any) -> str:
+        return f"{profile}: {text}"
+
+    def opened(follow: bool | None) -> motion.Store:
+        lookup = motion.Lookup("user.profile", by="user", follow=follow)
+        answer.__annotations__["profile"] = Annotated[str | None, lookup]
+        answering = motion.trigger(on="message.text", sets="message.thread")(answer)
+        return open_store(f"{follow}", schemas=SCHEMAS, triggers=[remembering(calls), answering])
+
+    with pytest.raises(motion.TriggerError, match="earlier ones of its entity"):
+        opened(None)
+    for follow, first in ((True, "ab: a"), (False, "a: a")):
+        store = opened(follow)
+        say(store, 1, 1, "a")
+        store.wait(timeout=60)
+        store.set("message", id=1, text="a", force=True)
+        store.wait(timeout=60)
+        say(store, 2, 2, "b")
+        store.wait(timeout=60)
+        assert store.rows(Message, id=1)[0].thread == first

@@ -78,7 +78,7 @@ class Graph:
         for name in self.order:
             spec = self.triggers[name]
             for lookup in spec.lookups:
-                if lookup.follow:
+                if lookup.is_followed:
                     key = lookup.table, lookup.name
                     found[key] = (*found.get(key, ()), (spec, lookup))
         return found
@@ -316,11 +316,32 @@ class Graph:
                     )
             for lookup in spec.elsewhere:
                 maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
+                if maker is not None and isinstance(lookup, Lookup) and lookup.follow is None:
+                    self._check_comes_around(spec, lookup, maker)
                 if maker is not None and maker.is_versioned:
                     raise TriggerError(
                         f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and "
                         f"such a key cannot be looked up so far; read it through 'store'."
                     )
+
+    def _check_comes_around(self, spec: TriggerSpec, lookup: Lookup, maker: TriggerSpec) -> None:
+        """Refuse a lookup of what derives from the trigger's own table by a fold or a window, unless it says `follow=`."""
+        waiting, seen = [maker], {maker.name}
+        while waiting:
+            each = waiting.pop()
+            goes_over = {window.table for window in each.windows}
+            goes_over |= {each.fold.source} if each.fold is not None else set()
+            if spec.table in goes_over:
+                raise TriggerError(
+                    f"trigger {spec.name!r}: {lookup.key} derives from rows of {spec.table!r} by {each.name!r}, so each row "
+                    f"that comes would have all earlier ones of its entity run again. Say so with follow=True, or read it "
+                    f"once for each row with follow=False."
+                )
+            for table, key in runs_on(each):
+                name = self.producers.get((table, key), "")
+                if name and name not in seen:
+                    seen.add(name)
+                    waiting.append(self.triggers[name])
 
     def _check_lines(self) -> None:
         for spec in self.triggers.values():
@@ -372,15 +393,21 @@ def _by(
     return found
 
 
+def runs_on(spec: TriggerSpec) -> set[tuple[str, str]]:
+    """Return the keys whose change runs a trigger, on whichever row, each with its table."""
+    found = {(spec.table, key) for key in (*spec.on, *spec.looked_up_by)}
+    found |= {(each.table, each.name) for each in spec.lookups if each.is_followed}
+    found |= {(each.table, key) for each in spec.windows for key in each.held_keys}
+    if spec.fold is not None:
+        found |= {(spec.fold.source, key) for key in spec.fold.watched}
+    return found
+
+
 def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
-    runs_on = {(other.table, key) for key in (*other.on, *other.looked_up_by)}
-    runs_on |= {(each.table, each.name) for each in other.lookups if each.follow}
-    runs_on |= {(each.table, key) for each in other.windows for key in each.held_keys}
-    if other.fold is not None:
-        runs_on |= {(other.fold.source, key) for key in other.fold.watched}
+    keys = runs_on(other)
     if spec.sets_table is not None:
-        return spec.sets_table in {table for table, _ in runs_on}
-    return not runs_on.isdisjoint(outputs_of(spec))
+        return spec.sets_table in {table for table, _ in keys}
+    return not keys.isdisjoint(outputs_of(spec))
 
 
 def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:

@@ -26,7 +26,7 @@ def _looked_up_key(table: Table, key: Key, lookup: Lookup, tables: Tables) -> Tr
         check_lookup(lookup, table, tables)
     except SchemaError as exc:
         raise SchemaError(f"key {table.name}.{key.name}: {exc}") from exc
-    if not lookup.follow:
+    if not lookup.is_followed:
         raise SchemaError(
             f"key {table.name}.{key.name}: a key that is a lookup follows what it looks up; follow=False goes with a "
             f"trigger's parameter."

@@ -19,7 +19,9 @@ class Lookup:
     Args:
         key: "table.key": what is looked up, in page 0 of the row.
         by: the key of the trigger's own table that holds the id.
-        follow: False: it is read once for each change of the trigger's `on` keys, as a record of what was decided.
+        follow: False: it is read once for each change of the trigger's `on` keys, as a record of what was decided. True is
+            what None, the default, means; it has to be said where the value derives, by a fold or a window, from the
+            trigger's own table: each row would make those before it due again.
 
     Raises:
         TriggerError: `key` or `by` is not of this form.
@@ -27,7 +29,7 @@ class Lookup:
 
     key: str
     by: str
-    follow: bool = True
+    follow: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.key, str) or self.key.count(".") != 1:
@@ -39,10 +41,15 @@ class Lookup:
                 f"motion.Lookup({self.key!r}, by=) takes the name of one key that holds an id, not {self.by!r}; lists of "
                 f"ids and whole primary keys cannot be looked up so far."
             )
-        if not isinstance(self.follow, bool):
+        if self.follow is not None and not isinstance(self.follow, bool):
             raise TriggerError(
-                f"motion.Lookup({self.key!r}, follow=) takes True or False, not {self.follow!r}."
+                f"motion.Lookup({self.key!r}, follow=) takes True, False or None, not {self.follow!r}."
             )
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a change of what is looked up runs the trigger."""
+        return self.follow is not False
 
     @property
     def table(self) -> str:

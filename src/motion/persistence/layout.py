@@ -209,7 +209,7 @@ class Layout:
         """Return the expression of the number at which a trigger's `on` keys, or what it looks up, last changed. What
         changes elsewhere does not end a user's value."""
         numbers = [self.changed(key) for key in (*spec.on, *spec.looked_up_by)]
-        followed = [self.looked_up_number(spec, each) for each in spec.lookups if each.follow]
+        followed = [self.looked_up_number(spec, each) for each in spec.lookups if each.is_followed]
         if followed:
             latest = followed[0] if len(followed) == 1 else f"MAX({', '.join(followed)})"
             is_users = f"{self.mark(spec)} & {ORIGIN_MASK} = 0"

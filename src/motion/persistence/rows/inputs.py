@@ -52,7 +52,7 @@ class Chain:
     def fenced(self) -> tuple[str, ...]:
         made = set(self.outputs)
         on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
-        followed = [each.column for each in self.lookups if each.follow]
+        followed = [each.column for each in self.lookups if each.is_followed]
         followed += [each.column for each in self.windows]
         return tuple(dict.fromkeys([*(key for key in on if key not in made), *followed]))
 
