@@ -104,8 +104,14 @@ class UnderWay:
         calls = calls_of(self.spec, len(asked.asked))
         self._source = iter(calls)
         self._awaited = dict(asked.awaited)
-        self._has_known = bool(asked.known) or not (calls or self._awaited)
+        self._has_known = bool(asked.known) or not (calls or self._awaited) or self._holds_idly()
         return len(calls) + bool(self._awaited)
+
+    def _holds_idly(self) -> bool:
+        """Whether tasks without a row to run on would keep others waiting until the first call ends."""
+        is_waited_for = self.spec.fold is not None or self.spec.serial_by is not None
+        tasks = self.claim.tasks if is_waited_for else ()
+        return any(not _any_within(self._rows, task) for task in tasks)
 
     def cause_of(self, row: int, number: int) -> Cause | None:
         """Return why something is written for a row, in a commit with this number; None where it is not held any more."""
