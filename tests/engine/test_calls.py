@@ -287,6 +287,23 @@ def test_many_triggers_are_held_and_one_more_goes_on(open_store: OpenStore, held
     store.wait(timeout=LONG_S)
 
 
+def test_a_stepper_makes_all_calls_in_the_thread_of_the_test(open_store: OpenStore) -> None:
+    threads: set[str] = set()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", concurrency=4, inline=False)
+    def shout(text: str) -> str:
+        threads.add(threading.current_thread().name)
+        return text.upper()
+
+    store = open_store(schemas=SCHEMAS, triggers=[shout], run=False)
+    with Stepper(store) as worker:
+        for text in "abc":
+            store.set("doc", text=text)
+            worker.run_until_idle()
+        assert "motion-worker" not in {each.name for each in threading.enumerate()}
+    assert threads == {threading.current_thread().name}
+
+
 # -- what a crash costs --
 
 SCRIPT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import motion
 from motion.persistence.tasks import memos
+from motion.testing import Stepper
 from tests.conftest import OpenStore
 
 
@@ -140,6 +142,30 @@ def test_a_row_that_waits_for_the_call_of_another_is_there_at_the_next_start(
     store.wait(timeout=60)
     assert louds(store) == ["A", "A", "QUICK"]
     assert gate.calls == {"a": 1, "quick": 1}
+
+
+def test_a_row_that_is_stepped_to_inside_an_equal_call_is_left_for_a_later_step(
+    open_store: OpenStore,
+) -> None:
+    calls: Calls = Counter()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", memo=True, version="1", concurrency=4)
+    def shout(text: str) -> str:
+        calls[text] += 1
+        contextvars.Context().run(meanwhile, text)
+        return text.upper()
+
+    def meanwhile(text: str) -> None:
+        """As if by others: not by the run."""
+        store.set("doc", id=2, text=text)
+        worker.step()
+
+    store = opened(open_store, shout, run=False)
+    with Stepper(store) as worker:
+        store.set("doc", id=1, text="a")
+        worker.run_until_idle()
+    assert louds(store) == ["A", "A"]
+    assert calls == {"a": 1}
 
 
 def test_a_result_is_kept_over_rows_writes_and_starts(open_store: OpenStore) -> None:

@@ -217,11 +217,10 @@ class Worker:
         if run is None:
             return True
         try:
-            self._crew.add(run)
             self._make_all(run)
+            run.drop_waiting()  # nobody looks after it later: what waits for another call is claimed again
             self._commits.commit(run)
         except BaseException:
-            self._crew.remove(run)
             self._give_back(run.claim.tasks)
             self._dispatcher.end(claimed)
             raise
