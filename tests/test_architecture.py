@@ -246,8 +246,8 @@ def time_reads(root: Path) -> Iterable[str]:
 
 def sql_outside(root: Path) -> Iterable[str]:
     for module in modules(root).values():
-        if module.unit in SQL_OWNERS:
-            continue
+        if module.unit in SQL_OWNERS or module.name == "testing.contracts":
+            continue  # a contract says in SQL what each back end does with it
         for node in ast.walk(module.tree):
             text = node.value if isinstance(node, ast.Constant) else None
             if isinstance(node, ast.Constant) and isinstance(text, str) and SQL.match(text):
