@@ -52,10 +52,10 @@ def store(open_store: OpenStore) -> motion.Store:
 def test_it_runs_when_the_time_has_come_on_what_the_row_holds_then(store: motion.Store) -> None:
     store.set_many("impression", [{"id": 1}, {"id": 2}])
     assert ignored_of(store) == {1: None, 2: None}
-    clock.advance(1799)
+    clock.advance(1700)
     store.set("impression", id=2, clicked=True)
     assert ignored_of(store) == {1: None, 2: None}
-    clock.advance(2)
+    clock.advance(101)
     assert ignored_of(store) == {1: True, 2: False}
 
 

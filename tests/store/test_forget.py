@@ -166,7 +166,7 @@ def test_no_byte_of_a_row_is_left_in_the_folder(open_store: OpenStore, folder: P
         set_all(store)
         assert store.search("person.about", text=WORD)
         assert store.search("person.photo", VECTOR, k=1)[0].id == WORD
-        until(store, lambda: has_index(folder))
+        until(store, lambda: has_index(folder), timeout_s=60)
     assert traces(folder) == ["person.photo.0.index", "store.sqlite"]
     store = open_store(schemas=SCHEMAS, triggers=TRIGGERS)
     store.search("person.photo", VECTOR, k=1)
@@ -326,7 +326,7 @@ def test_a_run_under_way_cannot_bring_it_back(open_store: OpenStore, folder: Pat
     assert has_read.wait(30)
     forgetting = threading.Thread(target=store.forget, args=("person", WORD))
     forgetting.start()
-    until(store, lambda: store.get("person", WORD) is None)
+    until(store, lambda: store.get("person", WORD) is None, timeout_s=60)
     may_write.set()
     forgetting.join(60)
     store.wait()
@@ -548,7 +548,7 @@ def test_an_index_from_before_is_not_kept_on_disk_any_more(
     store.set("person", id=WORD, photo=VECTOR)
     other = motion.create_store("second", schemas=SCHEMAS, url=f"sqlite:///{folder}", run=False)
     assert other.search("person.photo", VECTOR, k=1)[0].id == WORD
-    until(store, lambda: has_index(folder))
+    until(store, lambda: has_index(folder), timeout_s=60)
     store.forget("person", WORD)
     assert not has_index(folder)
     other.close()  # it would keep its index, which is from before

@@ -64,6 +64,9 @@ BUSY_TIMEOUT_MS = 60_000
 
 BUSY_PAUSE_S = 0.005
 
+CUT_PAUSE_S = 0.05
+"""How often it is tried to cut the log that somebody still reads."""
+
 LOOK_S = 0.25
 """How often it is looked whether another process has committed and did not say so."""
 
@@ -332,7 +335,7 @@ class SqliteBackend:
             reach("forget.rewritten")
             connection.execute("PRAGMA busy_timeout = 0")
             while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if clock.monotonic_s() >= deadline_s or self._closing.wait(BUSY_PAUSE_S):
+                if clock.monotonic_s() >= deadline_s or self._closing.wait(CUT_PAUSE_S):
                     return False
         return True
 

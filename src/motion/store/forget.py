@@ -130,11 +130,17 @@ def _clean(database: Database, tx: Transaction) -> None:
 def resume(database: Database) -> None:
     """Go on in the background with what is left of forgettings, if there are any."""
     with database.backend.read() as tx:
-        if not open_forgets(tx):
+        if not open_forgets(tx) or not _knows_folds(database):
             return
     threading.Thread(
         target=_finish_all, args=(database,), name="motion-forget", daemon=True
     ).start()
+
+
+def _knows_folds(database: Database) -> bool:
+    """Whether this process has the schemas of all tables that folds go over: else it leaves the rest to one that has."""
+    folds = (spec.fold for spec in database.graph.triggers.values() if spec.fold)
+    return all({fold.source, fold.target} <= {*database.tables.names} for fold in folds)
 
 
 def _finish_all(database: Database) -> None:
