@@ -86,7 +86,7 @@ def serving(store: motion.Store) -> Iterator[Serving]:
 
 @pytest.fixture
 def client(serving: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serving.url) as found:
+    with httpx.Client(base_url=serving.url, timeout=60) as found:
         yield found
 
 
@@ -260,7 +260,7 @@ def test_a_stream_goes_on_after_the_last_event_that_was_had(open_store: OpenStor
     path = httpx.URL(f"/v1/changes/{change.key}/events").copy_merge_params(
         {"table": "item", "key": "name", "id": [str(each) for each in doors]}
     )
-    with serve(store, port=0) as running, httpx.Client(base_url=running.url) as client:
+    with serve(store, port=0) as running, httpx.Client(base_url=running.url, timeout=60) as client:
         had: list[int] = []
         last = ""
         for number, door in doors.items():  # a connection for each event, as bad as it gets
@@ -283,7 +283,7 @@ def test_a_text_is_sent_in_parts_as_it_grows(open_store: OpenStore) -> None:
         yield from query.split()
 
     store = open_store("texts", schemas={"query": Query}, triggers=[write])
-    with serve(store, port=0) as running, httpx.Client(base_url=running.url) as client:
+    with serve(store, port=0) as running, httpx.Client(base_url=running.url, timeout=60) as client:
         change = client.post("/v1/tables/query/row", json={"query": "a red dress"}).json()
         with client.stream("GET", events_path(change, "link", parts="true")) as response:
             events = list(events_of(response))
@@ -348,7 +348,10 @@ def test_a_server_stops_although_streams_are_open_and_the_next_one_goes_on_with_
     open_store: OpenStore,
 ) -> None:
     at_rest = open_store("shop", schemas=SCHEMAS, triggers=[think, link], run=False)
-    with serve(at_rest, port=0) as running, httpx.Client(base_url=running.url) as client:
+    with (
+        serve(at_rest, port=0) as running,
+        httpx.Client(base_url=running.url, timeout=60) as client,
+    ):
         change = client.post("/v1/tables/query/row", json={"query": "red dress"}).json()
         with client.stream("GET", events_path(change, "link")) as response:
             lines = response.iter_lines()
@@ -359,7 +362,7 @@ def test_a_server_stops_although_streams_are_open_and_the_next_one_goes_on_with_
     again = open_store("shop", schemas=SCHEMAS, triggers=[think, link])
     with (
         serve(again, port=0) as running,
-        httpx.Client(base_url=running.url) as client,
+        httpx.Client(base_url=running.url, timeout=60) as client,
         client.stream("GET", events_path(change, "link")) as response,
     ):
         kinds = [each["event"] for each in events_of(response)]

@@ -73,7 +73,7 @@ def tokenless(store: motion.Store) -> Iterator[Serving]:
 @pytest.fixture(scope="module")
 def ask(serving: Serving) -> Iterator[Ask]:
     """Ask as somebody with a role: `ask("GET", "/v1/status", Role.READ)`."""
-    with httpx.Client(base_url=serving.url) as client:
+    with httpx.Client(base_url=serving.url, timeout=60) as client:
 
         def asked(method: str, path: str, role: Role | None = None, **given: Any) -> httpx.Response:
             headers = {"authorization": f"Bearer {TEXT[role]}"} if role else {}
@@ -169,7 +169,7 @@ def test_each_role_may_do_its_part_and_no_more(open_store: OpenStore) -> None:
     with serve(store, port=0, tokens=Tokens(TOKENS)) as running:
         for role in ROLES:
             headers = {"authorization": f"Bearer {TEXT[role]}"}
-            with httpx.Client(base_url=running.url, headers=headers) as client:
+            with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
                 for method, path, body, needed in MAY:
                     answer = (
                         client.request(method, path, json=body)
@@ -180,7 +180,7 @@ def test_each_role_may_do_its_part_and_no_more(open_store: OpenStore) -> None:
 
 
 def test_a_browser_gives_its_token_once_and_no_script_can_read_it(serving: Serving) -> None:
-    with httpx.Client(base_url=serving.url) as browser:
+    with httpx.Client(base_url=serving.url, timeout=60) as browser:
         assert browser.get("/v1/session").json() == {"role": None}
         assert browser.post("/v1/session", json={"token": "motion_wrong"}).status_code == 401
         cookie = browser.post("/v1/session", json={"token": TEXT[Role.READ]}).headers["set-cookie"]
@@ -222,7 +222,7 @@ def test_others_are_not_served_without_tokens(store: motion.Store, host: str) ->
 def test_a_name_that_a_page_lets_resolve_to_this_machine_is_not_answered(
     tokenless: Serving, store: motion.Store, host: str
 ) -> None:
-    with httpx.Client(base_url=tokenless.url) as client:
+    with httpx.Client(base_url=tokenless.url, timeout=60) as client:
         answer = client.get("/v1/tables/user/rows", headers={"host": host})
         assert answer.status_code in (400, 421)
         assert "Ada" not in answer.text
@@ -239,7 +239,7 @@ def test_a_name_that_a_page_lets_resolve_to_this_machine_is_not_answered(
 def test_a_page_of_another_site_can_do_nothing_with_the_reader_s_own_rights(
     tokenless: Serving, store: motion.Store, headers: dict[str, str]
 ) -> None:
-    with httpx.Client(base_url=tokenless.url) as client:
+    with httpx.Client(base_url=tokenless.url, timeout=60) as client:
         kind = {"content-type": "text/plain"}  # what a form of any page may send without asking
         body = json.dumps({"name": "Eve"})
         for given in (headers, {**headers, **kind}):
@@ -256,7 +256,7 @@ def test_a_page_of_a_site_that_was_allowed_may_ask(store: motion.Store) -> None:
     site = "https://shop.example"
     with (
         serve(store, port=0, origins=[site]) as running,
-        httpx.Client(base_url=running.url) as client,
+        httpx.Client(base_url=running.url, timeout=60) as client,
     ):
         answer = client.get("/v1/status", headers={"origin": site})
         assert answer.headers["access-control-allow-origin"] == site
@@ -422,7 +422,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(store: motion.Store) -> 
     limits = Limits(body_bytes=1_000, rows=5, k=5)
     with (
         serve(store, port=0, limits=limits) as running,
-        httpx.Client(base_url=running.url) as client,
+        httpx.Client(base_url=running.url, timeout=60) as client,
     ):
         body = json.dumps({"name": "x" * 2_000}).encode()
         kind = {"content-type": "application/json"}
@@ -451,7 +451,7 @@ def test_a_client_that_asks_too_often_waits_and_others_do_not(store: motion.Stor
     tokens = Tokens(TOKENS)
     with (
         serve(store, port=0, tokens=tokens, limits=Limits(rate="6/min")) as running,
-        httpx.Client(base_url=running.url) as client,
+        httpx.Client(base_url=running.url, timeout=60) as client,
     ):
         headers = [{"authorization": f"Bearer {text}"} for text in TEXTS]
         assert client.get("/v1", headers=headers[0]).status_code == 200
@@ -468,7 +468,7 @@ def test_no_more_streams_are_open_than_allowed(open_store: OpenStore) -> None:
     path = f"/v1/changes/{change.key}/events?table=user&id=1&key=token_count"
     with (
         serve(store, port=0, limits=Limits(streams=1)) as running,
-        httpx.Client(base_url=running.url) as client,
+        httpx.Client(base_url=running.url, timeout=60) as client,
     ):
         with client.stream("GET", path) as first:
             lines = first.iter_lines()  # to let go of them is to hang up
@@ -487,7 +487,10 @@ def test_an_error_of_the_server_s_own_tells_nothing(store: motion.Store) -> None
     def broken() -> None:
         raise RuntimeError("the disk at /srv/private is on fire")
 
-    with serve(store, port=0, app=app) as running, httpx.Client(base_url=running.url) as client:
+    with (
+        serve(store, port=0, app=app) as running,
+        httpx.Client(base_url=running.url, timeout=60) as client,
+    ):
         answer = client.get("/health/broken")
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "InternalError"

@@ -37,7 +37,9 @@ def asked(serving: Serving, command: str) -> str:
     body = words[words.index("-d") + 1] if "-d" in words else None
     headers = {"content-type": "application/json"} if body else {}
     path = serving.url + url.removeprefix("localhost:8000")
-    answer = httpx.request("POST" if body else "GET", path, content=body, headers=headers)
+    answer = httpx.request(
+        "POST" if body else "GET", path, content=body, headers=headers, timeout=60
+    )
     assert answer.status_code == 200, answer.text
     return answer.text
 

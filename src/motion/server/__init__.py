@@ -1,6 +1,6 @@
 """The server: a store over HTTP, for any language. Needs the extra `motion-ml[server]`.
 
-`app` puts it together; `guard` says who may do what before anything else looks at a request; `rows`, `changes`, `models`
+`app` puts it together; `guard` says who may do what before anything else looks at a request; `rows`, `finding`, `changes`, `models`
 and `operations` hold the routes of one kind each; `running` starts and stops it.
 """
 

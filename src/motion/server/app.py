@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motion import clock
 from motion.errors import NotAllowed
-from motion.server import changes, documents, models, operations, problems, rows, session
+from motion.server import changes, documents, finding, models, operations, problems, rows, session
 from motion.server.access import Role, Tokens
 from motion.server.guard import LOOPBACK, Guard
 from motion.server.limits import Limits
@@ -57,7 +57,7 @@ def create_app(
     app.state.served, app.state.status_feed = Served(store, bounds), StatusFeed()
     app.state.requests, app.state.tokens, app.state.open_paths = Requests(), taken, []
     problems.install(app)
-    for each in (operations, rows, changes, models, session):
+    for each in (operations, rows, finding, changes, models, session):
         app.include_router(each.router)
     _describe(app)
     app.add_middleware(Measured, requests=app.state.requests)

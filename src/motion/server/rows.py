@@ -1,20 +1,19 @@
-"""Routes of rows: what tables there are; reading, setting, deleting, searching and SQL."""
+"""Routes of rows: what tables there are; reading, setting and deleting."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from motion.definitions import wire
 from motion.definitions.hidden import is_secret
 from motion.definitions.schema import Key, Table
-from motion.errors import InvalidArgument, NotAllowed, NotFound, SqlError, shortened
+from motion.errors import InvalidArgument, NotAllowed, NotFound, shortened
 from motion.persistence.rows import asking
 from motion.server import documents as docs
 from motion.server.access import Role
@@ -38,37 +37,9 @@ from motion.server.serving import (
 
 NDJSON = "application/x-ndjson"
 
-MOST_FILTERED = 100_000
-"""Rows that a condition in SQL may hold for, where a search looks among them."""
-
 PAGE = "a page key of the table, an int; 0 where it is left out"
 
 router = APIRouter(prefix="/v1", tags=["rows"])
-
-
-class Search(BaseModel):
-    """What is searched for, and where."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: str | list[str] = Field(examples=["retailer.img_embedding"])
-    vector: list[float] | None = None
-    text: str | None = None
-    k: int = Field(10, ge=1)
-    where: str | dict[str, Any] | None = None
-    params: list[Any] = []
-    keys: list[str] | None = Field(None, description="of the rows to give; all where left out")
-
-
-class Sql(BaseModel):
-    """SQL that only reads."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    query: str = Field(examples=["select count(*) from retailer"])
-    params: list[Any] = []
-    limit: int | None = Field(None, ge=0)
-    timeout: float | None = Field(None, gt=0)
 
 
 # -- what there is --
@@ -119,8 +90,8 @@ async def get_row(
     """Give one row. Page keys are given as parameters of their names; 0 where left out."""
     of = served(request).table(table)
     name = named(of, id, request, ("keys", "inherit"))
-    row = await in_thread(found_row, served(request), of, name, _names(of, keys), inherit)
-    return json(_shown(request, of, row, _names(of, keys)))
+    row = await in_thread(found_row, served(request), of, name, names_in(of, keys), inherit)
+    return json(shown(request, of, row, names_in(of, keys)))
 
 
 def found_row(
@@ -231,12 +202,12 @@ async def get_rows(
     wanted = Wanted(
         of, None if id is None else id_of(of, id), *condition(where, params), order_by, count, inherit, after
     )  # fmt: skip
-    names = _names(of, keys)
+    names = names_in(of, keys)
     rows, following = await in_thread(wanted.rows, on, sight(request), names)
-    shown = [_shown(request, of, each, names) for each in rows]
+    found = [shown(request, of, each, names) for each in rows]
     if wants_arrow(request):
-        return arrow(await in_thread(pa.Table.from_pylist, shown))
-    return json({"rows": shown, "next": following})
+        return arrow(await in_thread(pa.Table.from_pylist, found))
+    return json({"rows": found, "next": following})
 
 
 def condition(where: str | None, params: str | None) -> tuple[Any, Sequence[Any]]:
@@ -403,97 +374,6 @@ def _write_all(on: Served, writes: Sequence[Any]) -> None:
                 raise InvalidArgument("writes", shortened(each), wanted)
 
 
-# -- searching --
-
-
-@router.post(
-    "/search",
-    dependencies=[needs(Role.READ)],
-    responses=docs.answers(docs.HITS, told="The rows that fit best, best first."),
-)
-async def search(request: Request, wanted: Search) -> Response:
-    """Search by vector, by text, or by both: rows that fit best, best first."""
-    on = served(request)
-    if wanted.k > on.limits.k:
-        raise InvalidArgument("k", str(wanted.k), f"at most {on.limits.k}")
-    path = wanted.key if isinstance(wanted.key, str) else next(iter(wanted.key), "")
-    of = on.table(path.partition(".")[0])
-    keys = [wanted.key] if isinstance(wanted.key, str) else wanted.key
-    if hidden(request) is not None and any(is_secret(each.rpartition(".")[2]) for each in keys):
-        raise NotAllowed("this key is not shown to who only reads.")
-    names = None if wanted.keys is None else _names(of, ",".join(wanted.keys))
-    hits = await in_thread(_hits, on, of, wanted, sight(request))
-    found = [
-        {"id": hit.id, "pages": hit.pages, "score": wire.plain(hit.score), "row": _shown(request, of, hit.row, names)}
-        for hit in hits
-    ]  # fmt: skip
-    return json({"hits": found})
-
-
-def _hits(on: Served, of: Table, wanted: Search, sees: Any) -> list[Any]:
-    where: Any = wanted.where
-    params: list[Any] = wanted.params
-    if where is not None:
-        rows = Wanted(of, None, where, params, None, MOST_FILTERED + 1, True).names(on, sees)
-        if len(rows) > MOST_FILTERED:
-            raise SqlError(str(where), f"it holds for more than {MOST_FILTERED} rows; narrow it")
-        where, params = asking.among(of, rows)
-    vector = None if wanted.vector is None else wire.vector_of(wanted.vector)
-    return on.store.search(wanted.key, vector, text=wanted.text, k=wanted.k, where=where, params=params)  # fmt: skip
-
-
-@router.post(
-    "/sql", dependencies=[needs(Role.READ)], responses=docs.answers(docs.TABLE, arrow=True)
-)
-async def sql(request: Request, wanted: Sql) -> Response:
-    """Answer SQL that reads, in time, as JSON or as an Arrow stream (Accept: application/vnd.apache.arrow.stream)."""
-    on = served(request)
-    limits = on.limits
-    found = await in_thread(
-        on.store.sql, wanted.query, wanted.params, sees=sight(request),
-        timeout=min(wanted.timeout or limits.sql_seconds, limits.sql_seconds),
-        limit=min(limits.rows if wanted.limit is None else wanted.limit, limits.rows),
-    )  # fmt: skip
-    if wants_arrow(request):
-        return arrow(found)
-    columns = [wire.plain(column.to_pylist()) for column in found.columns]
-    rows = list(zip(*columns, strict=True)) if columns else []
-    return json({"columns": found.column_names, "rows": rows})
-
-
-@router.get(
-    "/tables/{table}/explain",
-    dependencies=[needs(Role.READ)],
-    responses=docs.answers(docs.ANYTHING),
-)
-async def explain(request: Request, table: str, id: str, key: str) -> Response:
-    """Say where a value came from: trigger, code, state version and inputs, back to what was given from outside."""
-    on = served(request)
-    of = on.table(table)
-    of.key(key)
-    name = named(of, id, request, ("key",))
-    pages = {page: name[page] for page in of.page_keys}
-    found = await in_thread(on.store.explain, of.name, name["id"], key, **pages)
-    return json(explanation_told(found, hidden(request) is not None))
-
-
-def explanation_told(found: Any, hides_secrets: bool) -> dict[str, Any]:
-    is_hidden = hides_secrets and is_secret(found.key)
-    return {
-        "table": found.table, "key": found.key, "id": wire.plain(found.id), "pages": dict(found.pages),
-        "is_row": found.is_row, "value": None if is_hidden else wire.plain(found.value), "made_by": found.made_by,
-        "fingerprint": found.fingerprint, "is_current": found.is_current, "is_due": found.is_due,
-        "has_changed": found.has_changed, "version": found.version, "change": found.change, "at": found.at,
-        "seconds": found.seconds, "labels": [label_told(each) for each in found.labels],
-        "inputs": [explanation_told(each, hides_secrets) for each in found.inputs],
-        "effects": [asdict(each) for each in found.effects],
-    }  # fmt: skip
-
-
-def label_told(label: Any) -> dict[str, Any]:
-    return {"id": wire.plain(label.id), "pages": dict(label.pages)}
-
-
 # -- names --
 
 
@@ -524,13 +404,13 @@ def id_of(table: Table, given: str) -> Any:
         ) from exc
 
 
-def _names(table: Table, given: str | None) -> list[str] | None:
+def names_in(table: Table, given: str | None) -> list[str] | None:
     if given is None:
         return None
     return [table.key(name.strip()).name for name in given.split(",") if name.strip()]
 
 
-def _shown(request: Request, table: Table, row: Any, names: list[str] | None) -> dict[str, Any]:
+def shown(request: Request, table: Table, row: Any, names: list[str] | None) -> dict[str, Any]:
     found = wire.plain_row(table, row, hidden(request))
     if names is None:
         return found

@@ -21,7 +21,7 @@ from motion.server.limits import Limits
 from motion.store.store import Store
 
 BACKLOG = 2_048
-GRACE_S = 5
+GRACE_S = 10
 """How long requests under way may take when the server is told to stop."""
 
 logger = logging.getLogger(__name__)

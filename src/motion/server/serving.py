@@ -28,7 +28,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
 
 PING_S = 15
-ENDING_S = 4.0
+ENDING_S = 8.0
 """How long a stream may take to end when the server does; less than what requests under way may."""
 
 
