@@ -187,6 +187,21 @@ def test_what_fails_is_tried_again_and_then_done(open_store: OpenStore) -> None:
     assert calls == [10, 10]
 
 
+def test_a_batch_that_returns_nothing_is_done_for_all_of_its_rows(open_store: OpenStore) -> None:
+    calls: list[int] = []
+
+    @motion.trigger(on="order.amount", once=True, batch=8)
+    def ship(id: list[int]) -> None:
+        calls.extend(id)
+
+    store = open_store(schemas=SCHEMAS, triggers=[ship])
+    for amount in (1, 2):
+        store.set_many("order", [{"id": i, "amount": amount} for i in range(1, 6)])
+        store.wait(timeout=60)
+    assert sorted(calls) == [1, 2, 3, 4, 5]
+    assert store.errors() == []
+
+
 def test_of_a_batch_that_fails_in_part_the_others_are_done(open_store: OpenStore) -> None:
     calls: list[list[int]] = []
 

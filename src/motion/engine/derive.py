@@ -340,6 +340,8 @@ class NotOneEach(MotionError, ValueError):
 
 
 def _one_each(spec: TriggerSpec, rows: range, given: Any) -> list[Any]:
+    if given is None and not (spec.sets or spec.sets_table):
+        return [None] * len(rows)  # it gives nothing, and did it for all of them
     if not _is_in_order(given):
         raise NotOneEach(spec.name, len(rows), f"{shortened(given)} ({type(given).__name__})")
     results = list(given)
