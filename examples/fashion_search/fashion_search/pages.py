@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import TypeAlias
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +26,9 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 MAX_SUMMARY_CHARS = 200
 MAX_PAGE_CHARS = 2_000_000  # the pages of shops have a tenth of it
+MAX_STEPS = 200_000  # elements looked at for the properties of all items of a page
+MAX_PROPERTIES = 1_000  # of one item
+MAX_STRINGS = 500  # in the text of one property
 MAX_REFERENCES = 50  # places elsewhere on the page that one item names; each is looked for
 
 PRODUCT_TYPES = frozenset(
@@ -273,11 +277,12 @@ def _from_microdata(soup: BeautifulSoup) -> Page:
 
 
 def _page_of_scope(soup: BeautifulSoup, scope: Tag) -> Page:
-    own = list(properties_of(soup, scope))
+    places = Places(soup)
+    own = list(islice(properties_of(places, scope), MAX_PROPERTIES))
     offers = [
         element for name, element in own if name == "offers" and element.has_attr("itemscope")
     ]
-    offered = list(properties_of(soup, offers[0])) if offers else []
+    offered = list(islice(properties_of(places, offers[0]), MAX_PROPERTIES)) if offers else []
 
     def first(name: str, among: list[tuple[str, Tag]]) -> str:
         return next(
@@ -298,26 +303,43 @@ def _page_of_scope(soup: BeautifulSoup, scope: Tag) -> Page:
     )
 
 
-def properties_of(soup: BeautifulSoup, scope: Tag) -> Iterator[tuple[str, Tag]]:
+class Places:
+    """The places of a page that its items name, and how many more elements of it are looked at.
+
+    Items may name one another, nest and overlap: read for each of them, a page of 40 KB can ask for billions of steps.
+    """
+
+    def __init__(self, soup: BeautifulSoup) -> None:
+        self.left = MAX_STEPS
+        self._by_id: dict[str, Tag] = {}
+        for tag in soup.find_all(id=True):
+            self._by_id.setdefault(attribute_of(tag, "id"), tag)
+
+    def named(self, written: str) -> list[Tag]:
+        names = dict.fromkeys(written.split()[:MAX_REFERENCES])
+        return [self._by_id[name] for name in names if name in self._by_id]
+
+
+def properties_of(places: Places, scope: Tag) -> Iterator[tuple[str, Tag]]:
     """Yield the properties of one item, not those of the items inside it; `itemref` adds places elsewhere."""
-    yield from _properties_below(scope)
-    for name in attribute_of(scope, "itemref").split()[:MAX_REFERENCES]:
-        place = soup.find(id=name)
-        if isinstance(place, Tag) and place is not scope:
+    yield from _properties_below(places, scope)
+    for place in places.named(attribute_of(scope, "itemref")):
+        if place is not scope:
             yield from ((key, place) for key in attribute_of(place, "itemprop").split())
             if not place.has_attr("itemscope"):
-                yield from _properties_below(place)
+                yield from _properties_below(places, place)
 
 
-def _properties_below(place: Tag) -> Iterator[tuple[str, Tag]]:
+def _properties_below(places: Places, place: Tag) -> Iterator[tuple[str, Tag]]:
     left = [
         iter(place.find_all(True, recursive=False))
     ]  # not by recursion: a page may nest as deep as it likes
-    while left:
+    while left and places.left > 0:
         child = next(left[-1], None)
         if child is None:
             left.pop()
             continue
+        places.left -= 1
         yield from ((key, child) for key in attribute_of(child, "itemprop").split())
         if not child.has_attr("itemscope"):
             left.append(iter(child.find_all(True, recursive=False)))
@@ -330,7 +352,7 @@ def value_of(element: Tag) -> str:
     for attribute in ("content", "src", "href", "datetime"):
         if written := attribute_of(element, attribute):
             return " ".join(written.split())
-    return " ".join(element.get_text(" ").split())
+    return " ".join(" ".join(islice(element.strings, MAX_STRINGS)).split())
 
 
 # --- tags that any page has -----------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,8 +17,10 @@ from bs4 import BeautifulSoup
 from bs4.element import Tag
 
 from fashion_search.pages import (
+    MAX_PROPERTIES,
     PRODUCT_TYPES,
     Page,
+    Places,
     attribute_of,
     canonical_of,
     json_ld_of,
@@ -113,25 +116,26 @@ def _types(node: dict[str, Json]) -> set[str]:
 
 def _microdata_products(soup: BeautifulSoup) -> list[dict[str, Json]]:
     """Return the page's own products: those that are no property of another item, such as a related one."""
-    found = []
+    found: list[dict[str, Json]] = []
+    places = Places(soup)
     for scope in soup.find_all(itemscope=True, limit=MAX_ITEMS):
         types = {
             name.rstrip("/").rsplit("/", 1)[-1].lower()
             for name in attribute_of(scope, "itemtype").split()
         }
         if types & PRODUCT_TYPES and not scope.has_attr("itemprop"):
-            found.append(_item(soup, scope))
+            found.append(_item(places, scope))
     referred = {id for scope in soup.find_all(itemref=True) for id in attribute_of(scope, "itemref").split()}  # fmt: skip
     own = [each for each in found if each.get("@id") not in referred]
     return own or found
 
 
-def _item(soup: BeautifulSoup, scope: Tag, depth: int = 0) -> dict[str, Json]:
+def _item(places: Places, scope: Tag, depth: int = 0) -> dict[str, Json]:
     item: dict[str, Json] = {"@id": attribute_of(scope, "id")}
-    for name, element in properties_of(soup, scope):
+    for name, element in islice(properties_of(places, scope), MAX_PROPERTIES):
         value: Json = value_of(element)
         if element.has_attr("itemscope") and depth < MAX_DEPTH and name in _INNER:
-            value = _item(soup, element, depth + 1)
+            value = _item(places, element, depth + 1)
         if value:
             item.setdefault(name, []).append(value)
     return item

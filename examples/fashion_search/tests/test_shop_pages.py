@@ -179,8 +179,12 @@ def test_no_json_ld_breaks_the_reader(value: object) -> None:
         "<a class=product-link href=/x>" * 6_000,
         "<div itemscope itemtype=Product itemref='a'><i id=a itemprop=offers itemscope itemref=a>"
         * 300,
+        f"<div itemscope itemtype=Product itemref='{' '.join(f'i{k}' for k in range(50))}'></div>"
+        * 2_000
+        + "".join(f"<i id=i{k} itemprop=x></i>" for k in range(50)),
+        "<div itemscope itemtype=Product>" + "<i itemprop=name>" * 6_000,
     ],
-    ids=["variants", "graph", "lists", "scopes", "links", "references"],
+    ids=["variants", "graph", "lists", "scopes", "links", "references", "named", "nested"],
 )
 def test_no_crafted_page_holds_the_reader(html: str) -> None:
     started = time.process_time()
