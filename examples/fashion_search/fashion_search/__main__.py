@@ -21,20 +21,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import motion
-from fashion_search.catalogs import (
-    RETAILERS,
-    BadRow,
-    CatalogError,
-    Product,
-    drawn_catalogs,
-    read_catalog,
-    report,
-)
 from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
 from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE
 from fashion_search.products import is_web
 
 if TYPE_CHECKING:
+    from fashion_search.catalogs import BadRow, Product
     from fashion_search.evaluation import Line
     from fashion_search.pipeline import LanguageModel
     from fashion_search.retrieval import CatalogQuery, Figures
@@ -56,10 +48,11 @@ class OneLineErrors(typer.core.TyperGroup):
             raise  # told already
         except motion.TaskFailed as exc:
             _stop(f"{exc.trigger} could not do {exc.row}: {_message_of(exc.error)}")
-        except (motion.MotionError, CatalogError, IdeasUnavailable, IdeaModelMissing) as exc:
+        except (motion.MotionError, IdeasUnavailable, IdeaModelMissing) as exc:
             _stop(str(exc))
         except (ValueError, RuntimeError) as exc:
             if type(exc).__name__ in (
+                "CatalogError",
                 "ModelNotFound",
                 "DemoStoreTaken",
                 "NoSuchAnswer",
@@ -178,6 +171,8 @@ def ingest(
         _tell_failures(opened)
         _study(opened)
     if bad:
+        from fashion_search.catalogs import report
+
         console.print(report(bad))
     if bad_rows is not None:
         write_bad_rows(bad_rows, bad)
@@ -357,6 +352,8 @@ def evaluate(
             _study(opened)
         found = evaluated(opened, asked)
     if bad:
+        from fashion_search.catalogs import report
+
         notes.print(report(bad))
     if as_json:
         print(json.dumps({**found, "table": [asdict(line) for line in lines]} if parts else found))
@@ -427,12 +424,16 @@ def _ingested(
 
 def _products(catalogs: list[str] | None) -> Iterator[Product | BadRow]:
     """Return the catalogs' rows. What cannot be read at all is told before anything is written."""
+    from fashion_search.catalogs import drawn_catalogs
+
     if not catalogs:
         return drawn_catalogs(DRAWN_PRODUCTS)
     return chain.from_iterable([_read(catalog) for catalog in catalogs])
 
 
 def _read(catalog: str) -> Iterator[Product | BadRow]:
+    from fashion_search.catalogs import read_catalog
+
     retailer, separator, file = catalog.partition("=")
     if not separator or Path(catalog).exists():
         return read_catalog(catalog)
@@ -441,6 +442,8 @@ def _read(catalog: str) -> Iterator[Product | BadRow]:
 
 def _sources(addresses: list[str] | None) -> dict[str, str]:
     """Return whose each address is."""
+    from fashion_search.products import RETAILERS
+
     found = {}
     for written in addresses or []:
         retailer, separator, address = written.partition("=")
