@@ -195,12 +195,14 @@ def inherit_links(tx: Transaction, source: int, target: int) -> None:
 
 
 def _alone(tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
-    """Let those rows of tasks just claimed wait that another claim of their trigger holds, and return the others' tasks."""
+    """Let those rows of tasks just claimed wait that another claim of their trigger holds, or that are to be tried again by a
+    task that has counted more attempts; return the others' tasks."""
     mine: list[Task] = []
     own = {task.task for task in tasks}
-    others = overlapping("task, low, high", 1, f"+status = {TaskStatus.CLAIMED:d}")
+    condition = f"(+status = {TaskStatus.CLAIMED:d} OR attempts > ?4 AND +status IN ({TaskStatus.READY:d}, {TaskStatus.POSTPONED:d}))"
+    others = overlapping("task, low, high", 1, condition)
     for task in tasks:
-        found = tx.execute(others, (task.low, task.high, task.trigger)).fetchall()
+        found = tx.execute(others, (task.low, task.high, task.trigger, task.attempts)).fetchall()
         busy = {
             row
             for other, low, high in found
