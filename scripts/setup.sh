@@ -51,6 +51,18 @@ need_venv() {
         "elsewhere:       install Python 3.11 or newer with venv, then make setup PYTHON=/path/to/python3"
 }
 
+# The dashboard's tests look at it in a real browser. Where there is none, and it cannot be had, they are skipped by name.
+need_browser() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null && return
+    if command -v apt-get >/dev/null && ((EUID == 0)); then
+        echo "setup: installing Debian's chromium, for the tests in a browser"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } >"$scratch/apt.log" 2>&1 && return
+        echo "setup: apt-get could not: $(tail -n 1 "$scratch/apt.log")"
+    fi
+    echo "setup: no Chromium here, so tests in a browser will be skipped; 'sudo apt-get install chromium' brings it"
+}
+
 # Run pip into the log. On a terminal, its last line shows what it is at.
 pip_install() {
     local line
@@ -103,6 +115,9 @@ python=$(find_python)
 need_venv "$python"
 case ${1:-} in
     lock) lock "$python" ;;
-    "") install "$python" ;;
+    "")
+        install "$python"
+        need_browser
+        ;;
     *) stop "unknown argument $1; there are: (none), lock" ;;
 esac

@@ -109,7 +109,7 @@ def test_every_route_asks_for_a_role_but_those_that_tell_nothing_of_the_store(
     app = create_app(store)
     found = list(routes_of(app))
     assert len(found) > 30
-    open_routes = {route.path for route in found if not needed(route)}
+    open_routes = {route.path.partition("{")[0] for route in found if not needed(route)}
     for route in found:
         if "DELETE" in route.methods and route.path not in open_routes:
             assert needed(route) >= Role.WRITE, route.path

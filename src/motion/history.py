@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from motion import clock
 
@@ -32,7 +33,7 @@ class Run:
     """One trigger's run for a change, as this process measured it; of a batch, or of equal runs, several rows together.
 
     Attributes:
-        table, row: where it ran: the id and page keys of the first of its rows.
+        table, id, pages: name the first of its rows; of what ran in memory before the write, no row.
         rows: how many rows it was for.
         at: when its first call began.
         seconds: from there to the end of its last call; None: it ran in memory right behind the one before, and was not
@@ -45,7 +46,8 @@ class Run:
 
     trigger: str
     table: str
-    row: str
+    id: Any
+    pages: Mapping[str, int]
     rows: int
     at: datetime
     seconds: float | None
@@ -126,8 +128,14 @@ class History:
         row_id: object = None,
         count: int = 1,
         has_work: bool,
+        has_runs: bool = False,
     ) -> None:
-        """Take in a write from outside that was made durable."""
+        """Take in a write from outside that was made durable.
+
+        Args:
+            has_work: tasks follow from it; has_runs: triggers ran in memory with it. Where neither, nothing is told of how
+                long it took: it caused nothing.
+        """
         self.changes += 1
         self._counts().changes += 1
         known = self._courses.get(key)
@@ -139,7 +147,7 @@ class History:
         course.last_s = clock.monotonic_s()
         self._keep(course)
         if not has_work:
-            self.end(course)
+            self.end(course, counts=has_runs)
 
     def _keep(self, course: Course) -> None:
         self._courses[course.key] = course
@@ -172,11 +180,13 @@ class History:
             sums[0] += run.rows
             sums[1] += run.seconds or 0.0
 
-    def end(self, course: Course) -> None:
+    def end(self, course: Course, *, counts: bool = True) -> None:
         """Take in that no work of a change is left: it ended with the last that was seen of it."""
         if course.ended_s is None:
             course.ended_s = course.last_s
-            durations = self._counts().durations
+            if not counts:
+                return
+            durations = self._counts_of(course.ended_s).durations
             place = _place_of(course.ended_s - course.at_s)
             durations[place] = durations.get(place, 0) + 1
 
@@ -217,6 +227,13 @@ class History:
         first = self._slot_now() - SLOTS + 1
         counted = [each.durations for each in list(self._slots) if each.slot >= first]
         return quantile(counted, 0.5), quantile(counted, 0.95)
+
+    def _counts_of(self, moment_s: float) -> _Counts:
+        """Return the counts of the stretch that a moment lies in: an end is often seen only when somebody looks."""
+        slot = int(moment_s / SLOT_S)
+        return next(
+            (each for each in reversed(list(self._slots)) if each.slot == slot), self._counts()
+        )
 
     def _slot_now(self) -> int:
         return int(clock.monotonic_s() / SLOT_S)

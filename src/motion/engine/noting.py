@@ -6,7 +6,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
 from motion import clock
-from motion.errors import shortened
 from motion.history import Course, History, Run
 from motion.persistence.changes.claims import Step
 from motion.persistence.changes.commit import Commit
@@ -55,13 +54,13 @@ def _note_step(
     count = len(places) if is_whole else sum(i in step.met for i in places) + len(errors)
     if not count:
         return
-    named = zip(
-        commit.claim.chain.layout.table.primary_key, commit.inputs.names[places.start], strict=True
-    )
+    table = commit.claim.chain.layout.table
+    row_id, *pages = commit.inputs.names[places.start]
     run = Run(
         step.spec.name,
         step.spec.source,
-        " ".join(f"{key}={shortened(value)}" for key, value in named),
+        table.keys["id"].decode(row_id),
+        dict(zip(table.page_keys, pages, strict=True)),
         count,
         history.moment(span[0]),
         span[1] - span[0] if step is commit.steps[0] else None,

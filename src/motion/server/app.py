@@ -13,7 +13,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motion import clock
 from motion.errors import NotAllowed
-from motion.server import changes, documents, finding, models, operations, problems, rows, session
+from motion.server import (
+    changes,
+    dashboard,
+    documents,
+    finding,
+    models,
+    operations,
+    problems,
+    rows,
+    session,
+)
 from motion.server.access import Role, Tokens
 from motion.server.guard import LOOPBACK, Guard
 from motion.server.limits import Limits
@@ -55,9 +65,13 @@ def create_app(
         openapi_url=None, default_response_class=JSONResponse,
     )  # fmt: skip
     app.state.served, app.state.status_feed = Served(store, bounds), StatusFeed()
-    app.state.requests, app.state.tokens, app.state.open_paths = Requests(), taken, []
+    app.state.requests, app.state.tokens, app.state.open_paths = (
+        Requests(),
+        taken,
+        list(dashboard.OPEN_PATHS),
+    )
     problems.install(app)
-    for each in (operations, rows, finding, changes, models, session):
+    for each in (operations, rows, finding, changes, models, session, dashboard):
         app.include_router(each.router)
     _describe(app)
     app.add_middleware(Measured, requests=app.state.requests)

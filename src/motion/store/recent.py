@@ -130,6 +130,7 @@ def note_write(
         row_id=ids[0] if len(ids) == 1 else None,
         count=max(len(ids), len(given)),
         has_work=applied.tasks > 0,
+        has_runs=_has_inlined(given),
     )
     _note_inlined(database.history, applied.number, started_s, given)
 
@@ -142,15 +143,16 @@ def note_load(
         return
     count = sum(len(ids) for ids in applied.ids)
     database.history.note_change(
-        applied.number, started_s, "set_many", table=table, count=count, has_work=applied.tasks > 0
-    )
+        applied.number, started_s, "set_many", table=table, count=count, has_work=applied.tasks > 0,
+        has_runs=_has_inlined(given),
+    )  # fmt: skip
     _note_inlined(database.history, applied.number, started_s, given)
 
 
 def _note_inlined(history: History, key: int, started_s: float, given: Sequence[Operation]) -> None:
     runs = [
         Run(
-            each.spec.name, operation.table, "", operation.count, history.moment(started_s),
+            each.spec.name, operation.table, None, {}, operation.count, history.moment(started_s),
             each.seconds, None, is_inline=True,
         )
         for operation in given
@@ -159,3 +161,7 @@ def _note_inlined(history: History, key: int, started_s: float, given: Sequence[
     ]  # fmt: skip
     for run in runs:
         history.note_run(history.course_of(key), run)
+
+
+def _has_inlined(given: Sequence[Operation]) -> bool:
+    return any(isinstance(each, SetOperation) and each.inlined for each in given)

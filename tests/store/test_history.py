@@ -58,9 +58,9 @@ def test_a_change_tells_the_runs_it_caused_in_order_with_their_times(store: moti
     change = store.set("note", text="four").wait()
     trace = change.trace()
     assert trace is not None
-    assert [(run.trigger, run.table, run.row, run.rows, run.failed) for run in trace.runs] == [
-        ("measure", "note", f"id={change.id}", 1, 0),
-        ("double", "note", f"id={change.id}", 1, 0),
+    assert [(run.trigger, run.table, run.id, run.rows, run.failed) for run in trace.runs] == [
+        ("measure", "note", change.id, 1, 0),
+        ("double", "note", change.id, 1, 0),
     ]
     assert (trace.verb, trace.table, trace.id, trace.count) == ("set", "note", change.id, 1)
     assert trace.seconds is not None
@@ -135,7 +135,15 @@ def test_rates_and_durations_are_told_for_what_was_done(store: motion.Store) -> 
     assert recent.p50 is not None
     assert recent.p95 is not None
     longest = max(each.seconds or 0 for each in recent.changes)
-    assert recent.p50 <= recent.p95 <= 1.3 * longest
+    shortest = min(each.seconds or 0 for each in recent.changes)
+    assert 0.7 * shortest <= recent.p50 <= recent.p95 <= 1.3 * longest
+
+
+def test_what_caused_nothing_is_no_measure_of_how_long_changes_take(store: motion.Store) -> None:
+    for i in range(5):
+        store.set("note", word=f"w{i}")
+    assert store.recent().p50 is None
+    assert store.recent().total == 5
 
 
 def test_of_many_changes_the_last_are_kept_and_memory_stays_as_it_is(store: motion.Store) -> None:
@@ -151,7 +159,7 @@ def test_of_a_change_with_many_runs_the_first_are_kept_and_the_rest_counted() ->
     history = History()
     course = history.course_of(1)
     for _ in range(RUNS_KEPT + 5):
-        history.note_run(course, Run("embed", "note", "id=1", 2, clock.now(), 0.5, 0.6))
+        history.note_run(course, Run("embed", "note", 1, {}, 2, clock.now(), 0.5, 0.6))
     assert len(course.runs) == RUNS_KEPT
     assert course.beyond == {"embed": [10, 2.5]}
     assert history.runs == RUNS_KEPT + 5
@@ -171,6 +179,19 @@ def test_what_the_store_begins_itself_is_known_by_its_runs(open_store: OpenStore
     until(store, lambda: bool(store.recent().changes))
     course = store.recent().changes[0]
     assert (course.verb, [run.trigger for run in course.runs]) == ("", ["tick"])
+
+
+def test_how_long_a_change_took_is_told_for_when_it_ended_and_not_for_when_somebody_looked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
+    history = History()
+    history.note_change(1, 999.0, "set", table="note", has_work=True)
+    now_s = 1020.0
+    history.note_change(2, 1020.0, "set", table="note", has_work=True)
+    history.end(history.course_of(1))
+    assert [slot.p50 is not None for slot in history.slots()] == [True, False]
 
 
 def test_a_quantile_is_an_eighth_off_at_most() -> None:
