@@ -98,7 +98,10 @@ class TryLater(ConnectionError):
 
 
 class Fetcher:
-    """Fetches addresses. Any number of threads may use one; it remembers each host's robots.txt and its turn."""
+    """Fetches addresses. Any number of threads may use one; it remembers each host's robots.txt and its turn.
+
+    Close it after the store that uses it.
+    """
 
     def __init__(self, manners: Manners | None = None) -> None:
         self.manners = manners or Manners()
@@ -284,6 +287,7 @@ class _Guard(httpx.BaseTransport):
     def __init__(self, manners: Manners) -> None:
         self._allowed = manners.allowed
         self._lock = threading.Lock()
+        self._is_closed = False
         self._transports: dict[tuple[str, str], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -300,6 +304,10 @@ class _Guard(httpx.BaseTransport):
 
     def _transport(self, host: str, address: str) -> httpx.HTTPTransport:
         with self._lock:
+            if (
+                self._is_closed
+            ):  # a call that was under way would open a connection that nobody closes
+                raise TryLater(host, "the fetcher was closed")
             found = self._transports.get((host, address))
             if found is None:
                 if len(self._transports) >= _KEPT_HOSTS:
@@ -312,6 +320,7 @@ class _Guard(httpx.BaseTransport):
 
     def close(self) -> None:
         with self._lock:
+            self._is_closed = True
             for each in self._transports.values():
                 each.close()
             self._transports.clear()

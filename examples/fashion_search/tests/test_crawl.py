@@ -65,7 +65,7 @@ def embedded() -> Embedded:
 @pytest.fixture
 def store(tmp_path: Path, shops: dict[str, Shop], embedded: Embedded) -> Iterator[motion.Store]:
     opened, fetcher = open_crawled(tmp_path, shops, embedded, silence_s=3.0, answer_s=4.0)
-    with opened, fetcher:
+    with fetcher, opened:
         yield opened
 
 
@@ -356,7 +356,7 @@ def test_a_page_of_no_end_is_given_up_and_the_others_are_not(
 
     shop.odd[path] = drip
     opened, fetcher = open_crawled(tmp_path, shops, embedded, answer_s=0.2)
-    with opened, fetcher:
+    with fetcher, opened:
         crawl(opened, entries(shops, "nordstrom"))
         is_over.set()
         [letter] = opened.errors()
@@ -422,7 +422,7 @@ def test_a_crawl_that_was_stopped_goes_on_and_asks_for_nothing_twice(
 
     shop.odd[path] = hold
     opened, fetcher = open_crawled(tmp_path, shops, embedded)
-    with opened, fetcher:
+    with fetcher, opened:
         crawler = threading.Thread(target=lambda: _crawl_until_closed(opened, entries(shops, "nordstrom")))  # fmt: skip
         crawler.start()
         assert reached.wait(30)
@@ -430,12 +430,12 @@ def test_a_crawl_that_was_stopped_goes_on_and_asks_for_nothing_twice(
     crawler.join()
     del shop.odd[path]
     opened, fetcher = open_crawled(tmp_path, shops, embedded, run=False)
-    with opened, fetcher:
+    with fetcher, opened:
         kept = [row.id.removeprefix(shop.url) for row in opened.rows(AddressSchema) if row.status]
     had = {path: shop.asked[path] for path in kept}
     assert had
     opened, fetcher = open_crawled(tmp_path, shops, embedded)
-    with opened, fetcher:
+    with fetcher, opened:
         opened.wait(timeout=60)
         assert len(rows_of(opened, "nordstrom")) == ARTICLES
     assert {path: shop.asked[path] for path in kept} == had
