@@ -32,7 +32,7 @@ LEVELS: Mapping[str, int] = {
             "persistence.rows",
             "persistence.changes persistence.search",
             "persistence.recompute",
-            "persistence.ddl persistence.catalog persistence.database persistence.migration",
+            "persistence.ddl persistence.catalog persistence.database persistence.migration persistence.conversion",
             "search",
             "views",
             "states",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 import motion
 import motion.cli  # so that all commands are there
 from motion.cli.app import app
+from motion.persistence import conversion
 
 
 @dataclass
@@ -346,6 +349,151 @@ def test_a_dropped_table_is_gone_with_what_belonged_to_it(tmp_path: Path) -> Non
         with pytest.raises(motion.UnknownTable):
             store.rows("note")
     assert not any("secret" in line for line in contents(tmp_path))
+
+
+# -- types --
+
+
+class Mood(Enum):
+    GOOD = 1
+    BAD = 2
+
+
+@dataclass
+class Judged:
+    id: int
+    text: str
+    loud: str
+    mood: str
+    mood_page: int
+
+
+@dataclass
+class Rated:
+    id: int
+    text: str
+    loud: str
+    mood: Mood
+    mood_page: int
+
+
+class Judge(motion.Component):
+    def setup(self) -> int:
+        return 0
+
+    @motion.fit(on="note.mood", every=100)
+    def learn(self, state: int, rows: list[Any]) -> int:
+        return state + sum(row.mood is Mood.GOOD for row in rows)
+
+
+CONVERT = """
+from tests.cli.test_migrating import Mood
+
+def mood_of(text: str) -> Mood:
+    return {"fine": Mood.GOOD, "sad": Mood.BAD}[text]
+
+def untold(text):
+    return text
+"""
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moods.py").write_text(CONVERT)
+    monkeypatch.delitem(sys.modules, "moods", raising=False)
+    folder = tmp_path / "judged.motion"
+    with opened(folder, shout_called("shout"), Judge(), note=Judged) as store:
+        rows = [{"text": f"note {n}", "mood": "fine" if n % 2 else "sad"} for n in range(1, 8)]
+        store.set_many("note", [*rows, {"text": "none"}])
+        store.wait()
+        assert len(store.search("note.text", text="note", k=9)) == 7
+    return folder
+
+
+def test_a_key_gets_another_type_in_parts(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motion.persistence.conversion.AT_ONCE", 3)
+    told = migrated(judged, "--convert", "note.mood=moods:mood_of")
+    assert told == {"is_done": True, "values": 7, "told": told["told"]}
+    assert told["told"].startswith("note.mood: 7 value(s) of str become Mood (GOOD, BAD)")
+    with opened(judged, shout_called("shout"), Judge(), note=Rated) as store:
+        assert [row.mood for row in store.rows(Rated)] == [Mood.GOOD, Mood.BAD] * 3 + [
+            Mood.GOOD,
+            None,
+        ]
+        assert store.plan("shout").current == 8
+        assert len(store.search("note.text", text="note", k=9, where={"mood": Mood.GOOD})) == 4
+        store.model("Judge").fit().wait()
+        with store.model("Judge").live() as (state, _):
+            assert state == 4
+
+
+def test_what_is_written_and_read_meanwhile_is_whole(
+    judged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that only writes goes on beside it: what it writes is converted again, and it reads the old values until
+    the switch."""
+    monkeypatch.setattr("motion.persistence.conversion.AT_ONCE", 3)
+    with motion.create_store(
+        "photos", url=f"sqlite:///{judged}", schemas={"note": Judged}, run=False
+    ) as store:
+        look = conversion.some
+
+        def interrupted(tx: Any, one: Any, after: int) -> Any:
+            seen.append([row.mood for row in store.rows(Judged)])
+            if len(seen) == 2:  # the first three are converted
+                store.set("note", id=1, mood="sad")
+            return look(tx, one, after)
+
+        seen: list[list[str]] = []
+        monkeypatch.setattr(conversion, "some", interrupted)
+        migrated(judged, "--convert", "note.mood=moods:mood_of")
+        with pytest.raises(motion.SchemaMismatch, match="mood"):
+            store.set("note", id=2, mood="fine")
+    assert len(seen) >= 4
+    assert all(set(each) <= {"fine", "sad", None} for each in seen)
+    found = sql(judged, "select mood from note where id <= 3 order by id")
+    assert [row["mood"] for row in found] == ["BAD", "BAD", "GOOD"]
+
+
+def sql(folder: Path, query: str) -> list[dict[str, Any]]:
+    with motion.create_store("photos", url=f"sqlite:///{folder}", run=False) as store:
+        found: list[dict[str, Any]] = store.sql(query).to_pylist()
+        return found
+
+
+def test_a_value_that_cannot_be_converted_leaves_all_as_it_was(
+    judged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(judged, note=Judged) as store:
+        store.set("note", id=5, mood="so so")
+    before = contents(judged)
+    for words in ([], ["--yes"]):
+        told = complaint(judged, "--convert", "note.mood=moods:mood_of", *words)
+        assert (
+            "note.mood of id=5 mood_page=0, 'so so', cannot be converted: KeyError: 'so so'" in told
+        )
+    monkeypatch.setattr("motion.persistence.conversion.TRIED", 1)
+    assert "cannot be converted" in complaint(
+        judged, "--convert", "note.mood=moods:mood_of", "--yes"
+    )
+    assert sorted(contents(judged)) == sorted(before)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "message"),
+    [
+        ("note.mood", 2, "as TABLE.KEY=MODULE:FUNCTION"),
+        ("note.mood=moods:nothing", 2, "has no function 'nothing'"),
+        ("note.mood=moods:untold", 1, "which does not say what it returns"),
+        ("note.mod=moods:mood_of", 1, "Did you mean 'mood'?"),
+        ("note.mood_page=moods:mood_of", 1, "names the rows"),
+    ],
+)
+def test_a_conversion_that_cannot_be_is_told_in_a_line(
+    judged: Path, given: str, status: int, message: str
+) -> None:
+    assert message in complaint(judged, "--convert", given, status=status)
 
 
 # -- how it is done --

@@ -115,7 +115,7 @@ def _folder(target: str) -> Path | None:
 def _of_module(target: str) -> Store:
     """Return the store that "module:name" stands for."""
     module_name, _, name = target.partition(":")
-    module = _module(module_name)
+    module = module_named(module_name)
     if not hasattr(module, name):
         stores = [each for each, value in vars(module).items() if isinstance(value, Store)]
         stop(
@@ -147,7 +147,8 @@ def _check_callable(target: str, function: Callable[..., Any]) -> None:
         return  # a builtin that says nothing of its parameters
 
 
-def _module(name: str) -> ModuleType:
+def module_named(name: str) -> ModuleType:
+    """Return a module, found from the present folder."""
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)

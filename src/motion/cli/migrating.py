@@ -12,14 +12,19 @@ from motion.cli.app import (
     app,
     console,
     looked_at,
+    module_named,
     note,
+    notes,
     print_json,
     shown,
     stop,
 )
 from motion.persistence.migration import Step, What
+from motion.store.migrate import conversion_of, values_to_convert
+from motion.store.migrate import convert as carry_out_conversion
 from motion.store.migrate import migrate as carry_out
 from motion.store.migrate import plan as plan_of
+from motion.store.progress import shown_progress
 
 Names = list[str] | None
 
@@ -44,6 +49,13 @@ def migrate(
     ] = None,
     drop_key: Annotated[Names, typer.Option(metavar="TABLE.KEY", help="with its values")] = None,
     drop_table: Annotated[Names, typer.Option(metavar="TABLE", help="with its rows")] = None,
+    convert: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE.KEY=MODULE:FUNCTION",
+            help="give it another type: what the function returns",
+        ),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="do it; without, it is only told what would be done")
     ] = False,
@@ -58,6 +70,11 @@ def migrate(
         *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key), *_renames("table", rename_table),
         *_drops("trigger", drop_trigger), *_drops("key", drop_key), *_drops("table", drop_table),
     ]  # fmt: skip
+    if convert and not steps:
+        _convert(store, convert, yes=yes, as_json=as_json)
+        return
+    if convert:
+        stop("--convert is done by itself; rename and drop before it, or after.", 2)
     if not steps:
         stop("say what to rename or to drop; 'motion migrate --help' has what there is.", 2)
     with looked_at(store) as opened:
@@ -71,6 +88,31 @@ def migrate(
         lost = f"; GONE: {each.lost}" if each.lost else ""
         console.print(shown(f"{each.told}{lost}."), soft_wrap=True)
     note("done." if yes else "Nothing was changed; --yes does it.")
+
+
+def _convert(store: str, given: str, *, yes: bool, as_json: bool) -> None:
+    path, _, target = given.partition("=")
+    module, colon, name = target.partition(":")
+    if not (path and colon and name):
+        stop(
+            f"--convert takes a key and a function, as TABLE.KEY=MODULE:FUNCTION, not {given!r}.", 2
+        )
+    function = getattr(module_named(module), name, None)
+    if not callable(function):
+        stop(f"module {module!r} has no function {name!r}.", 2)
+    with looked_at(store) as opened:
+        database = opened._database
+        one = conversion_of(database, path, function)
+        total = values_to_convert(database, one)
+        if yes:
+            with shown_progress(path, notes.is_terminal and not as_json) as show:
+                carry_out_conversion(database, one, show)
+    told = f"{path}: {total:,} value(s) of {one.before.codec.expected} become {one.after.codec.expected}"
+    if as_json:
+        print_json({"is_done": yes, "values": total, "told": told})
+        return
+    console.print(shown(f"{told}."), soft_wrap=True)
+    note("done." if yes else "The first of them were tried. Nothing was changed; --yes does it.")
 
 
 def _renames(what: What, given: Names) -> list[Step]:

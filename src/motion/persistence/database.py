@@ -200,6 +200,7 @@ class Database:
         if number == self._graph_number:
             return
         tables = self.tables
+        stored_graph.check_kinds(tx, tables)
         layouts = Layouts(stored_graph.read_graph(tx, tables))
         catalog.take_sizes(tx, tables, layouts.graph.triggers.values())
         with self._taking_in:

@@ -88,7 +88,7 @@ def carry_out(tx: Transaction, steps: tuple[Step, ...]) -> None:
     for step in steps:
         plan(tx, step)
         _DO[step.what](tx, step)
-    _settle(tx)
+    settle(tx)
 
 
 # -- components and triggers --
@@ -283,21 +283,8 @@ def _drop_trigger(tx: Transaction, name: str) -> None:
 
 
 def _plan_key(tx: Transaction, step: Step) -> Planned:
-    table, key, kind = _key(tx, step.name)
-    if key == "id" or kind.startswith("page "):
-        raise SchemaError(f"{step.name} names the rows, and can be neither renamed nor dropped.")
-    keeper = next(
-        (
-            s.name
-            for s in known_triggers(tx).values()
-            if s.is_versioned and (s.table, key) in {(table, k) for k in s.sets}
-        ),
-        None,
-    )
-    if keeper is not None:
-        raise MotionError(
-            f"{step.name} is kept once for each state version, by {keeper}, and can be neither renamed nor dropped so far."
-        )
+    table, key, kind = key_kept(tx, step.name)
+    check_movable(tx, table, key, kind)
     if step.new:
         if not NAME.fullmatch(step.new):
             raise SchemaError(
@@ -314,6 +301,21 @@ def _plan_key(tx: Transaction, step: Step) -> Planned:
         f"{step.name}: the key goes{_mentioned(tx, table, key)}",
         f"{values} value(s)" if values else "",
     )
+
+
+def check_movable(tx: Transaction, table: str, key: str, kind: str) -> None:
+    """Refuse keys that name rows, or that lie elsewhere."""
+    path = f"{table}.{key}"
+    if key == "id" or kind.startswith("page "):
+        raise SchemaError(
+            f"{path} names the rows; it can be neither renamed, converted nor dropped."
+        )
+    for spec in known_triggers(tx).values():
+        if spec.is_versioned and spec.table == table and key in spec.sets:
+            raise MotionError(
+                f"{path} is kept once for each state version, by {spec.name}; it can be neither renamed, converted nor dropped "
+                f"so far."
+            )
 
 
 def _mentioned(tx: Transaction, table: str, key: str) -> str:
@@ -339,9 +341,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _do_key(tx: Transaction, step: Step) -> None:
-    table, key, _ = _key(tx, step.name)
+    table, key, _ = key_kept(tx, step.name)
     base = f"motion_rows_{table}"
-    _free_of_helpers(tx, table)
+    free_of_helpers(tx, table)
     if step.new:
         tx.execute(f"ALTER TABLE {quoted(base)} RENAME COLUMN {quoted(key)} TO {quoted(step.new)}")
         _exchange_columns(tx, base, f"{key}:changed", f"{step.new}:changed")
@@ -438,7 +440,7 @@ def _do_table(tx: Transaction, step: Step) -> None:
 
 
 def _rename_table(tx: Transaction, old: str, new: str) -> None:
-    _free_of_helpers(tx, old)
+    free_of_helpers(tx, old)
     for spec in known_triggers(tx).values():
         if (
             spec.name.startswith(f"{old}.") and spec.component is None
@@ -464,7 +466,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
 
 
 def _drop_table(tx: Transaction, table: str) -> None:
-    _free_of_helpers(tx, table)
+    free_of_helpers(tx, table)
     for spec in known_triggers(tx).values():
         if table in _tables_in(spec):
             _drop_trigger(tx, spec.name)
@@ -485,7 +487,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
 # -- the database's own objects --
 
 
-def _free_of_helpers(tx: Transaction, table: str) -> None:
+def free_of_helpers(tx: Transaction, table: str) -> None:
     """Drop what is made from the table and is made again when it is settled, or needed: views, indexes, triggers, words."""
     for name in (table, f"{table}__stored"):
         tx.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
@@ -501,7 +503,7 @@ def _free_of_helpers(tx: Transaction, table: str) -> None:
             tx.execute(f"DROP TABLE IF EXISTS {quoted(words)}")
 
 
-def _settle(tx: Transaction) -> None:
+def settle(tx: Transaction) -> None:
     """Make all that follows from the catalog as it is now: views, columns of marks, indexes."""
     noted = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
     declared = tx.execute("SELECT name, keys FROM motion_declared").fetchall()
@@ -612,7 +614,7 @@ def _tables_of(tx: Transaction, pattern: str) -> list[str]:
     return [str(row[0]) for row in tx.execute(sql, (pattern,))]
 
 
-def _key(tx: Transaction, path: str) -> tuple[str, str, str]:
+def key_kept(tx: Transaction, path: str) -> tuple[str, str, str]:
     table, dot, key = path.partition(".")
     if not dot:
         raise InvalidArgument("migrate", repr(path), "a key written table.key")

@@ -132,5 +132,34 @@ def signatures(tx: Transaction) -> dict[str, dict[str, str]]:
     return {name: msgspec.json.decode(signature, type=dict[str, str]) for name, signature in rows}
 
 
+def check_kinds(tx: Transaction, tables: Tables) -> None:
+    """Refuse to go on with tables whose keys have another type by now: values would be written in the form of the old one.
+
+    Raises:
+        SchemaMismatch: another process has migrated a key.
+    """
+    for name, signature in signatures(tx).items():
+        if name in tables:
+            table = tables.get(name)
+            differing = [
+                f"{key} was {_word(known.codec.signature)} and is {_word(signature[key])} now, since it was migrated"
+                for key, known in table.keys.items()
+                if key in signature and _word(known.codec.signature) != _word(signature[key])
+            ]
+            if differing:
+                raise SchemaMismatch(name, differing)
+
+
+PLAIN_KINDS = ("int", "float", "bool", "str", "bytes", "datetime", "date", "np.ndarray", "vector")
+
+
+def _word(kind: str) -> str:
+    """Return the word that says what a kind of values is, without members or sizes, which may grow."""
+    word = kind.removeprefix("page ").partition(" ")[0]
+    if word in ("enum", "literal"):  # one is noted as the other where its class is not known
+        return "one of some"
+    return word if word in PLAIN_KINDS else "JSON"  # older versions noted the type's name
+
+
 def decoded_specs(tx: Transaction, sql: str, kind: type[T]) -> Sequence[T]:
     return [msgspec.json.decode(row[0], type=kind) for row in tx.execute(sql)]

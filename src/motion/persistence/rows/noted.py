@@ -105,15 +105,22 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def note_declared(tx: Transaction, table: Table) -> None:
     """Keep what a table's schema says of its keys beside their types, for those who open the store without it."""
-    noted = {key.name: _declared(table, key) for key in table.keys.values()}
+    noted = {
+        key.name: declared_of(key, plain_default(table.cls, key.name))
+        for key in table.keys.values()
+    }
     tx.execute(
         "INSERT INTO motion_declared (name, keys) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET keys = excluded.keys",
         (table.name, msgspec.json.encode(noted).decode()),
     )
 
 
-def _declared(table: Table, key: Key) -> Declared:
-    default = plain_default(table.cls, key.name)
+def declared_of(key: Key, default: Any = None) -> Declared:
+    """Return what is said of a key beside its type.
+
+    Args:
+        default: what a new row has where the key is left out, if that is a plain value.
+    """
     stored = None if default is None else key.encode(default)
     return Declared(
         key.level, key.is_indexed, key.metric, key.index,
