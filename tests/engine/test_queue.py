@@ -146,7 +146,6 @@ def test_rows_that_fail_again_and_again_do_not_hold_up_fresh_ones(open_store: Op
     until(
         store,
         lambda: store.status().tasks.get("gated", {}).get("postponed", 0) == bad,
-        timeout_s=30,
     )
     held = store.set("job", text="gate")
     gate.await_first()
