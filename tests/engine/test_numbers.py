@@ -20,6 +20,9 @@ __all__ = ["Process", "start", "url"]
 FORMAT_1 = Path(__file__).with_name("format_1.sql")
 """A store as the first format had it: waiting tasks, dead letters, a label, rows with names and pages."""
 
+FORMAT_2 = Path(__file__).with_name("format_2.sql")
+"""The same as the second format had it, with a backfill that is under way."""
+
 
 @dataclass
 class Note:
@@ -226,7 +229,10 @@ class Taste(motion.Component):
         return state + 1
 
 
-def test_a_store_of_format_1_goes_on_where_it_was(tmp_path: Path, open_store: OpenStore) -> None:
+@pytest.mark.parametrize("older", [FORMAT_1, FORMAT_2], ids=["1", "2"])
+def test_a_store_of_an_older_format_goes_on_where_it_was(
+    older: Path, tmp_path: Path, open_store: OpenStore
+) -> None:
     mourned = []
 
     @motion.trigger(on=motion.deleted("note"))
@@ -236,12 +242,13 @@ def test_a_store_of_format_1_goes_on_where_it_was(tmp_path: Path, open_store: Op
     folder = tmp_path / "shop.motion"
     folder.mkdir()
     file = sqlite3.connect(folder / "store.sqlite")
-    file.executescript(FORMAT_1.read_text())
-    file.execute(  # a forced backfill that is under way: the first row is made again
-        "INSERT INTO motion_backfills VALUES (12, 'Taste.measure', 'backfill', 1, 1, 1, 1, NULL, x'90', 1)"
-    )
-    file.execute("UPDATE motion_rows_note SET length = 0 WHERE length = 3")
-    file.commit()
+    file.executescript(older.read_text())
+    if older is FORMAT_1:
+        file.execute(  # a forced backfill that is under way: the first row is made again
+            "INSERT INTO motion_backfills VALUES (12, 'Taste.measure', 'backfill', 1, 1, 1, 1, NULL, x'90', 1)"
+        )
+        file.execute("UPDATE motion_rows_note SET length = 0 WHERE length = 3")
+        file.commit()
     file.close()
     store = open_store(schemas=SCHEMAS, triggers=[Taste(), mourn])
     store.wait(timeout=60)
@@ -255,4 +262,4 @@ def test_a_store_of_format_1_goes_on_where_it_was(tmp_path: Path, open_store: Op
     assert [row.length for row in store.rows("note")] == [3, 2, 7]
     assert sorted(mourned) == ["four", "hold", "waits"]
     assert store.errors() == []
-    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["2"]
+    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["3"]

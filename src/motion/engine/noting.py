@@ -60,7 +60,7 @@ def _note_step(
         step.spec.name,
         step.spec.source,
         table.keys["id"].decode(row_id),
-        dict(zip(table.page_keys, pages, strict=True)),
+        dict(zip(table.primary_key[1:], pages, strict=True)),
         count,
         history.moment(span[0]),
         span[1] - span[0] if step is commit.steps[0] else None,

@@ -16,7 +16,7 @@ from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
 from motion.persistence.stored_graph import signatures
 
-FORMAT = 2
+FORMAT = 3
 
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (
@@ -261,6 +261,8 @@ def _bring_up(tx: Transaction) -> None:
         raise StoreUnavailable("this folder", _newer(found))
     if found < 2:
         _bring_to_2(tx)
+    if found < 3:
+        _bring_to_3(tx)
     if found < FORMAT:
         tx.execute("UPDATE motion_clock SET format = ?", (FORMAT,))
 
@@ -275,13 +277,10 @@ def _bring_to_2(tx: Transaction) -> None:
         ("motion_tasks", "among"),
         ("motion_tasks", "conflicts"),
         ("motion_discards", "again"),
-        ("motion_discards", "done"),
         ("motion_parts", "number"),
     ):
         tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     tx.execute("ALTER TABLE motion_clock ADD COLUMN name TEXT")
-    for column in ("line TEXT", "place", "tie"):
-        tx.execute(f"ALTER TABLE motion_tasks ADD COLUMN {column}")
     tx.execute(  # work in bulk has been further below live work since
         "UPDATE motion_tasks SET priority = CASE WHEN version IS NULL THEN ? ELSE ? END WHERE priority <= ?",
         (BACKFILL_PRIORITY, BUILD_PRIORITY, -500_000),
@@ -300,6 +299,19 @@ def _bring_to_2(tx: Transaction) -> None:
     for column, table in used:
         largest = f"SELECT COALESCE(MAX({column}), 0) FROM {table}"
         tx.execute(f"UPDATE motion_clock SET last_task = MAX(last_task, ({largest}))")
+
+
+def _bring_to_3(tx: Transaction) -> None:
+    """Bring a store of format 2 to format 3: tasks have a line and a place in it, and what was done once is counted."""
+    for table, column, kind in (
+        ("motion_tasks", "line", "TEXT"),
+        ("motion_tasks", "place", ""),
+        ("motion_tasks", "tie", ""),
+        ("motion_discards", "done", "INTEGER NOT NULL DEFAULT 0"),
+    ):
+        present = {str(row[1]) for row in tx.execute(f"PRAGMA table_info({table})")}
+        if column not in present:
+            tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def _make_anew(tx: Transaction, table: str) -> None:
