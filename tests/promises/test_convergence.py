@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.worlds import Clock, Plan, Rule, World
+from tests.promises.worlds import Clock, Plan, Rule, World
 
 STYLES = ("plain", "plain", "plain", "batch", "async")
 numbers = st.integers(0, 6)

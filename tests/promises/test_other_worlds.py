@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.other_worlds import Beside, Plan, Rule, World, Writer
-from tests.worlds import Clock
+from tests.promises.other_worlds import Beside, Plan, Rule, World, Writer
+from tests.promises.worlds import Clock
 
 STYLES = ("plain", "plain", "batch", "async")
 IDS = {"card": 3, "event": 5}

@@ -15,7 +15,7 @@ import motion
 from motion.remote.store import RemoteStore
 from motion.server import Serving, serve
 from tests.conftest import OpenStore
-from tests.test_server import SCHEMAS, Item, Query, Shop, Size, link, think
+from tests.server.test_server import SCHEMAS, Item, Query, Shop, Size, link, think
 
 
 @pytest.fixture

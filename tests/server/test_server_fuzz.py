@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance
 import motion
 from motion.server import Limits, Serving, create_app, serve
 from motion.server.app import described
-from tests.test_server import SCHEMAS, link, think
+from tests.server.test_server import SCHEMAS, link, think
 
 LIMITS = Limits(sql_seconds=0.2, wait_seconds=0.05, rows=50)
 

@@ -22,7 +22,7 @@ from motion.engine.leases import Leases
 from motion.persistence.changes import followers
 from motion.persistence.recompute import backfills
 from motion.testing import Stepper
-from tests.worlds import MOD, Clock
+from tests.promises.worlds import MOD, Clock
 
 Value = Any
 Values = dict[str, Value]
