@@ -25,10 +25,11 @@ from motion.server import (
     session,
 )
 from motion.server.access import Role, Tokens
+from motion.server.feed import Feed
 from motion.server.guard import LOOPBACK, Guard
 from motion.server.limits import Limits
 from motion.server.metrics import Requests
-from motion.server.operations import StatusFeed
+from motion.server.operations import look_at_status
 from motion.server.serving import Served, needs
 from motion.store.store import Store
 
@@ -64,7 +65,8 @@ def create_app(
         title=f"Motion: {store.name}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
         openapi_url=None, default_response_class=JSONResponse,
     )  # fmt: skip
-    app.state.served, app.state.status_feed = Served(store, bounds), StatusFeed()
+    app.state.served = Served(store, bounds)
+    app.state.status_feed = Feed("status", look_at_status)
     app.state.requests, app.state.tokens, app.state.open_paths = (
         Requests(),
         taken,

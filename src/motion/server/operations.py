@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sse_starlette import ServerSentEvent
 
 from motion import clock
-from motion.definitions import wire
 from motion.definitions.codecs import INT64_MAX
 from motion.definitions.tasks import DeadLetter
 from motion.errors import MotionError, WaitTimeout
 from motion.server import documents as docs
 from motion.server.access import Role
+from motion.server.feed import Feed
 from motion.server.metrics import CONTENT_TYPE, written
 from motion.server.problems import answer, failure_told
 from motion.server.rows import change_told
@@ -32,8 +29,6 @@ from motion.server.serving import (
     served,
 )
 from motion.store.progress import has_work, work_left
-
-STATUS_EVERY_S = 1.0
 
 MOST_LETTERS = 1_000
 
@@ -131,55 +126,12 @@ async def status_events(request: Request) -> Response:
     on = served(request)
     if on.streams >= on.limits.streams or on.stopping.is_set():
         return answer(503, "TooManyStreams", "too many streams are open; try again soon.")
-    feed: StatusFeed = request.app.state.status_feed
+    feed: Feed = request.app.state.status_feed
     return event_stream(feed.events(on))
 
 
-class StatusFeed:
-    """The status as it is, asked once a second while anybody listens."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Condition()
-        self._text, self._number = b"", 0
-        self._listeners = 0
-        self._asking: asyncio.Task[None] | None = None
-
-    async def events(self, on: Served) -> AsyncIterator[ServerSentEvent]:
-        on.streams += 1
-        self._listeners += 1
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(on))
-        seen = -1 if self._number else 0
-        try:
-            while not on.stopping.is_set():
-                async with self._changed:
-                    while self._number == seen and not on.stopping.is_set():
-                        await self._changed.wait()
-                    seen, text = self._number, self._text
-                if on.stopping.is_set():
-                    return
-                yield ServerSentEvent(data=text.decode(), event="status", id=str(seen))
-        finally:
-            on.streams -= 1
-            self._listeners -= 1
-
-    async def _ask(self, on: Served) -> None:
-        while self._listeners and not on.stopping.is_set():
-            try:
-                text = wire.encoded(asdict(await in_thread(on.store.status)))
-            except MotionError:
-                break  # it is closed: who listens ends, asks again, and is told
-            if text != self._text:
-                async with self._changed:
-                    self._text, self._number = text, self._number + 1
-                    self._changed.notify_all()
-            try:
-                async with asyncio.timeout(STATUS_EVERY_S):
-                    await on.stopping.wait()
-            except TimeoutError:
-                continue
-        async with self._changed:
-            self._changed.notify_all()
+def look_at_status(on: Served) -> dict[str, Any]:
+    return asdict(on.store.status())
 
 
 @router.get("/v1/pipeline", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ANYTHING))
