@@ -57,7 +57,7 @@ class Beside:
     def declared(self) -> motion.Lookup | motion.Window:
         if self.agg is None:
             assert isinstance(self.by, str)
-            return motion.Lookup(self.key, by=self.by)
+            return motion.Lookup(self.key, by=self.by, follow=True)
         within = None if self.within is None else timedelta(milliseconds=self.within)
         return motion.Window(
             self.key, by=self.by, agg=self.agg, within=within, rows=self.rows, itself=self.itself
