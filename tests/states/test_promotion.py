@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from types import SimpleNamespace
+from typing import Annotated, Any, cast
 
 import numpy as np
 import pytest
 
 import motion
+from motion.definitions.specs import TriggerSpec
+from motion.engine.policies.build_throttle import Builds
 from tests.conftest import OpenStore, pause, until
 
 ROOT = Path(__file__).parents[2]
@@ -656,3 +659,11 @@ def test_p9_under_kills_no_search_mixes_versions_fails_or_sees_half_an_index(
     assert searchers.inside <= {f"{number}:{number}" for number in (1, 2, 3, 4)}
     assert searchers.inside
     assert [each.status for each in model.versions()] == ["retired", "retired", "live", "retired"]
+
+
+def test_parts_of_a_build_grow_where_each_takes_as_long_as_results_are_gathered_for() -> None:
+    builds, spec, sizes = Builds(), cast(TriggerSpec, SimpleNamespace(name="t", batch=None)), []
+    for _ in range(8):
+        sizes.append(builds.rows(spec, 10_000))
+        builds.note_end("t", sizes[-1], 0.021 + 0.000_01 * sizes[-1])
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 128]

@@ -49,9 +49,11 @@ class Builds:
 
     def note_end(self, trigger: str, rows: int, seconds: float) -> None:
         """Take in how long a part has taken in all. It counts as at most twice what the last one counted: parts that wait
-        for live work take longer, and need not be smaller."""
+        for live work take longer, and need not be smaller. After one that has taken less than it may, the next has at least
+        twice its rows: few rows take as long as results are gathered for, and would stay few."""
         each = self._seconds_each.get(trigger, PART_S)
-        self._seconds_each[trigger] = min(2 * each, seconds / rows)
+        grown = seconds / rows if seconds >= PART_S else min(seconds / rows, PART_S / (2 * rows))
+        self._seconds_each[trigger] = min(2 * each, grown)
 
     def rest_s(self) -> float:
         """Return for how many seconds no part may be claimed: 0 where no live work has been claimed lately."""
@@ -61,4 +63,4 @@ class Builds:
     def rows(self, spec: TriggerSpec, rows: int) -> int:
         """Return how many rows a part may have, of those that a claim may."""
         each = self._seconds_each.get(spec.name, PART_S)
-        return min(rows, max(min(int(PART_S / each), PART_ROWS), spec.batch or 1))
+        return min(rows, max(min(round(PART_S / each), PART_ROWS), spec.batch or 1))
