@@ -49,7 +49,8 @@ function news(view, now) {
   const before = view.drawnAt, counted = now.tables[view.name]?.[0];
   view.now = now;
   if (before === null || before === undefined) view.drawnAt = { change: now.status.last_change, counted };
-  else if (!view.newer && (counted !== before.counted || touched(view, now, before))) view.newer = true;
+  else if (!view.newer && ((before.counted !== undefined && counted !== before.counted) || touched(view, now, before))) view.newer = true;
+  else before.counted ??= counted;
   title(view);
 }
 
@@ -73,11 +74,9 @@ const light = (view) => view.table.keys.filter((each) => !isHeavy(each) && !each
 const nameOf = (view, row) => ({ id: row.id, pages: Object.fromEntries(view.table.primary_key.filter((each) => each !== "id").map((each) => [each, row[each]])) });
 
 async function read(view, after = null) {
-  if (!after) {
-    view.drawnAt = view.now ? { change: view.now.status.last_change, counted: view.now.tables[view.name]?.[0] } : null;
-    view.rows = [];
-  }
+  if (!after) view.rows = [];
   try {
+    if (!after) view.drawnAt = await known(view);
     const found = await get(`/v1/tables/${part(view.name)}/rows`, { where: view.query, limit: AT_ONCE, keys: light(view), after });
     view.rows.push(...found.rows);
     view.next = found.next;
@@ -85,6 +84,12 @@ async function read(view, after = null) {
   } catch (error) {
     put(view.body, h("div", { role: "alert" }, h("p", { class: "failed-note" }, error.message), h("button", { class: "button", type: "button", on: { click: () => read(view) } }, "Try again")));
   }
+}
+
+/** What the rows that are read next hold at least. Without news yet, it is asked: a change after it would be taken for what was read. */
+async function known(view) {
+  if (view.now) return { change: view.now.status.last_change, counted: view.now.tables[view.name]?.[0] };
+  return { change: (await get("/v1/status")).last_change, counted: undefined };
 }
 
 async function search(view, key, text) {
