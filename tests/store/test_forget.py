@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -191,6 +193,23 @@ def test_a_row_that_was_deleted_before_is_forgotten_too(
     assert traces(folder) == []
 
 
+def test_what_lies_in_free_space_of_the_file_is_forgotten_too(
+    open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[])
+    with closing(
+        sqlite3.connect(folder / "store.sqlite")
+    ) as guest:  # not every SQLite zeroes what it frees
+        guest.execute("PRAGMA secure_delete = OFF")
+        guest.execute("CREATE TABLE scratch AS SELECT ? AS word", (WORD,))
+        guest.execute("DROP TABLE scratch")
+        guest.commit()
+        guest.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert traces(folder) == ["store.sqlite"]
+    store.forget("person", WORD)
+    assert traces(folder) == []
+
+
 def test_several_are_forgotten_together_and_others_stay(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[shout, words])
     store.set_many("person", [{"id": f"p{i}", "about": f"a{i} b"} for i in range(5)])
@@ -200,6 +219,91 @@ def test_several_are_forgotten_together_and_others_stay(open_store: OpenStore) -
     assert [row.id for row in store.rows("person", where="word_page = 0")] == ["p0", "p2", "p4"]
     assert "4 of person" in str(forgotten)
     assert store.status().forgetting == 0
+
+
+# -- what looks into the table, and folds over it --
+
+
+@dataclass
+class Visit:
+    id: int
+    of: str
+    shown: str
+
+
+def test_what_looked_it_up_keeps_no_memo_and_no_failure_of_it(
+    open_store: OpenStore, folder: Path
+) -> None:
+    may_answer = threading.Event()
+
+    @motion.trigger(on="visit.of", sets="visit.shown", memo=True, version="1")
+    def look(about: Annotated[str, motion.Lookup("person.about", by="of")]) -> str:
+        return f"saw {about}"
+
+    @motion.trigger(on="visit.of", retries=5, version="1")
+    def tell(
+        of: str, about: Annotated[str, motion.Lookup("person.about", by="of", follow=False)]
+    ) -> None:
+        if not may_answer.is_set():
+            raise ConnectionError(f"nobody is told of {about}")
+
+    store = open_store(schemas={**SCHEMAS, "visit": Visit}, triggers=[look, tell])
+    store.set("person", id="p", about=WORD)
+    store.set("visit", id=1, of="p").wait("shown")
+    until(store, lambda: "postponed" in store.status().tasks.get("tell", {}), timeout_s=60)
+    may_answer.set()
+    store.forget("person", "p")
+    assert traces(folder) == []
+    assert store.rows("visit")[0].shown is None
+
+
+@dataclass
+class Message:
+    id: int
+    user: Annotated[str, motion.Ref("user", delete=True)]
+    text: str
+
+
+@dataclass
+class User:
+    id: str
+    profile: str
+
+
+@motion.fold(on="message.text", by="message.user", sets="user.profile")
+def remember(profile: str | None, text: str) -> str:
+    return f"{profile or ''} {text}".strip()
+
+
+CHAT = {"message": Message, "user": User}
+
+
+def test_a_fold_goes_with_its_entity(open_store: OpenStore, folder: Path) -> None:
+    store = open_store(schemas=CHAT, triggers=[remember])
+    store.set("user", id=WORD)
+    store.set_many("message", [{"user": WORD, "text": f"{WORD} {i}"} for i in range(20)])
+    store.set("message", user="other", text="hello")
+    store.wait()
+    assert WORD in store.get("user", WORD).profile
+    forgotten = store.forget("user", WORD)
+    assert forgotten.rows == {"user": 1, "message": 20}
+    assert traces(folder) == []
+    assert [(row.id, row.profile) for row in store.rows("user")] == [("other", "hello")]
+
+
+def test_a_folded_row_is_taken_out_of_the_value_and_of_all_checkpoints(
+    open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(schemas=CHAT, triggers=[remember])
+    texts = [f"t{i}" for i in range(20)]
+    store.set_many(
+        "message", [{"id": i, "user": "u", "text": text} for i, text in enumerate(texts, 1)]
+    )
+    store.wait()
+    store.set("message", id=7, user="u", text=WORD).wait()
+    store.forget("message", 7)
+    assert store.get("user", "u").profile == " ".join(texts[:6] + texts[7:])
+    assert traces(folder) == []
 
 
 # -- runs under way --
@@ -368,20 +472,41 @@ class Slow(motion.Component):
         return {"known": ids, "file": np.frombuffer(" ".join(ids).encode(), np.uint8)}
 
 
+@pytest.mark.parametrize("others", [["b"], []])
 def test_a_fit_under_way_with_its_label_is_dropped_and_made_without(
-    open_store: OpenStore, tmp_path: Path, folder: Path
+    open_store: OpenStore, tmp_path: Path, folder: Path, others: list[str]
 ) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[Slow(str(tmp_path))])
     store.set("person", id=WORD, about=WORD, liked=True)
-    store.set("person", id="b", liked=True)
+    for id in others:
+        store.set("person", id=id, liked=True)
     change = store.model("Slow").fit()
     until(store, lambda: (tmp_path / HAS_BEGUN).exists(), timeout_s=60)
     store.forget("person", WORD)
     (tmp_path / MAY_END).touch()
     change.wait(timeout=60)
     with store.model("Slow").live() as (state, _):
-        assert state["known"] == ["b"]
+        assert state["known"] == others
     until(store, lambda: traces(folder) == [], timeout_s=60)
+
+
+class Fussy(motion.Component):
+    def setup(self) -> dict[str, Any]:
+        return {"known": []}
+
+    @motion.fit(on="person.liked", every=1_000)
+    def learn(self, state: dict[str, Any], rows: list[Person]) -> dict[str, Any]:
+        raise ValueError(f"cannot learn from {[row.id for row in rows]}")
+
+
+def test_what_a_failed_fit_told_of_it_is_forgotten(open_store: OpenStore, folder: Path) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[Fussy()])
+    store.set("person", id=WORD, liked=True)
+    with pytest.raises(motion.StateError, match="cannot learn"):
+        store.model("Fussy").fit().wait(timeout=60)
+    store.forget("person", WORD)
+    assert traces(folder) == []
+    assert store.model("Fussy").versions()[-1].status == "failed"
 
 
 # -- kills, and other processes --

@@ -17,8 +17,8 @@ from motion.definitions.tasks import Cause, TaskStatus
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.rows import folds
-from motion.persistence.states import labels, versions
-from motion.persistence.stored_graph import former_fits, former_triggers
+from motion.persistence.states import asked, labels, versions
+from motion.persistence.stored_graph import former_fits, former_triggers, known_triggers
 from motion.persistence.tasks import memos, queue
 
 BLANKED = "what this told of a row was forgotten along with it"
@@ -56,11 +56,9 @@ class Erasing:
                 self._take_labels(tx, fit, rows)
         for spec in (*graph.of_table(table), *former_triggers(tx, table)):
             queue.blank(tx, spec.name, rows, BLANKED)
-        for spec in _readers_of(graph.triggers.values(), table):
+        for spec in _readers_of(known_triggers(tx).values(), table):
             memos.forget_all(tx, spec.name)
             queue.blank(tx, spec.name, None, BLANKED)
-        for spec in graph.folded.get(table, ()):
-            folds.forget_checkpoints(tx, layout, layouts[spec.table], spec, rows)
 
     def _take_labels(self, tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> None:
         found = labels.numbers_of(tx, fit, rows)
@@ -72,6 +70,7 @@ class Erasing:
         self.learned.setdefault(fit.component, Counter()).update(counted)
         labels.take_back_fit(tx, fit.name, min(found))
         versions.blank_failures(tx, fit.component, fit.name, BLANKED)
+        asked.blank(tx, fit.name, BLANKED)
 
     def note(self, tx: Transaction, cause: Cause, *, refits: bool) -> Told:
         """Note what was erased, and that the rest of it is to be done; make void what is under way."""

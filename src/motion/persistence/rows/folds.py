@@ -223,18 +223,6 @@ def end_entities(
 # -- forgetting --
 
 
-def forget_checkpoints(
-    tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec, rows: Sequence[int]
-) -> None:
-    """Forget what was made of rows that are about to be deleted: their entities are folded again from the base."""
-    by = quoted(fold_of(spec).by)
-    for part in parts_of(rows):
-        ids = f"SELECT {by} FROM {source.base} WHERE {part.condition(source.row_column)}"
-        named = f'SELECT ":row" FROM {entities.base} WHERE id IN ({ids})'
-        sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({named})"
-        tx.execute(sql, (spec.name, *part.numbers))
-
-
 def drop_unnamed(
     tx: Transaction, source: Layout, entities: Layout, target: Layout, spec: TriggerSpec
 ) -> None:

@@ -108,3 +108,9 @@ def failures(tx: Transaction, change: int) -> list[Failure]:
         "WHERE change = ? AND outcome = 'failed' ORDER BY fit"
     )
     return [Failure(*row) for row in tx.execute(sql, (change,))]
+
+
+def blank(tx: Transaction, fit: str, reason: str) -> None:
+    """Forget why a fit that was asked for failed."""
+    sql = "UPDATE motion_asked SET reason = ? WHERE fit = ? AND outcome = 'failed'"
+    tx.execute(sql, (reason, fit))
