@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from motion.backends.base import Transaction
+from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import ranges_of
+from motion.persistence.layout import Layout
 
 T = TypeVar("T")
 
@@ -61,3 +64,17 @@ def parts_of(rows: Iterable[int]) -> list[Ranges]:
     ranges = ranges_of(rows)
     starts = range(0, len(ranges), NAMED_AT_ONCE)
     return [Ranges(ranges[start : start + NAMED_AT_ONCE]) for start in starts]
+
+
+def rows_among(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], condition: str
+) -> list[int]:
+    """Return those of the rows that a condition on them and on what a trigger takes and has done holds for."""
+    found: list[int] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
+            f"WHERE {part.condition(layout.row)} AND ({condition})"
+        )
+        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
+    return found

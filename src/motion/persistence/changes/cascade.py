@@ -18,7 +18,7 @@ from motion.persistence.changes.followers import Changed, Place, followed, take_
 from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
-from motion.persistence.ranges import parts_of
+from motion.persistence.ranges import parts_of, rows_among
 from motion.persistence.rows import folds
 from motion.persistence.rows.folded import Folds
 from motion.persistence.rows.made import unmake
@@ -348,14 +348,8 @@ def _due_among(
     tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
 ) -> list[int]:
     """Return those of the rows on which a trigger has been waiting: its `on` keys changed and it has not run."""
-    found: list[int] = []
-    for part in parts_of(rows):
-        sql = (
-            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
-            f"WHERE {part.condition(layout.row)} AND {layout.is_row_of(spec)} AND {layout.is_due(spec)}"
-        )
-        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
-    return found
+    condition = f"{layout.is_row_of(spec)} AND {layout.is_due(spec)}"
+    return rows_among(tx, layout, spec, rows, condition)
 
 
 def _by_priority(

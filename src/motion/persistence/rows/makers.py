@@ -22,7 +22,7 @@ from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.specs import TriggerSpec
 from motion.persistence.layout import Layout, done_column, mark_of, quoted
-from motion.persistence.ranges import Ranges, parts_of
+from motion.persistence.ranges import Ranges, parts_of, rows_among
 
 Values = Mapping[str, Stored]
 
@@ -338,10 +338,8 @@ def replace_runs(
     condition: str,
 ) -> None:
     """Let users' values stand for the runs of a trigger that are due on rows, where a condition on these holds."""
-    for part in parts_of(rows):
-        sql = f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {part.condition(layout.row)} AND ({condition})"
-        found = tx.execute(sql, part.numbers).fetchall()
-        tx.executemany(
-            f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} = ?",
-            [(mark_of(number, 0), row) for (row,) in found],
-        )
+    found = rows_among(tx, layout, spec, rows, condition)
+    tx.executemany(
+        f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {layout.row_column} = ?",
+        [(mark_of(number, 0), row) for row in found],
+    )

@@ -23,7 +23,7 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
-from motion.persistence.ranges import parts_of
+from motion.persistence.ranges import parts_of, rows_among
 from motion.persistence.vector_log import log_vectors
 
 
@@ -100,14 +100,8 @@ def users_rows(
 ) -> list[int]:
     """Return those of the rows whose live outputs users gave, and for no other `on` values than they have."""
     mark = layout.mark(spec)
-    found: list[int] = []
-    for part in parts_of(rows):
-        sql = (
-            f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} WHERE {part.condition(layout.row)} "
-            f"AND {mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND NOT {layout.is_due(spec)}"
-        )
-        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
-    return found
+    condition = f"{mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND NOT {layout.is_due(spec)}"
+    return rows_among(tx, layout, spec, rows, condition)
 
 
 def move_first(tx: Transaction, layout: Layout, spec: TriggerSpec, version: int) -> None:
