@@ -6,10 +6,11 @@ from motion.definitions.events import deleted
 from motion.definitions.fits import always, fit, if_better, manual
 from motion.definitions.folding import fold
 from motion.definitions.lookups import Lookup
+from motion.definitions.options import Resources
 from motion.definitions.schedules import Schedule, cron, every
 from motion.definitions.schema import Index, Ref, Vector
 from motion.definitions.schema import KeyOptions as Key
-from motion.definitions.specs import Failed, Resources
+from motion.definitions.specs import Failed
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.triggers import trigger
 from motion.definitions.versions import Label, Progress, StateVersion

@@ -4,8 +4,9 @@ and what a parameter's type says of None is understood in every form in which pe
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import motion
+from motion.definitions.specs import Options
 from tests.conftest import OpenStore
 
 if TYPE_CHECKING:
@@ -246,3 +248,16 @@ def test_an_object_with_an_async_call_is_awaited(open_store: OpenStore) -> None:
 
     store = opened(open_store, Later(), name="later")
     assert store.set("note", id=1, text="a").wait().rows()[0].out == "A"
+
+
+def test_each_option_can_be_said_in_a_decorator() -> None:
+    said = {
+        *inspect.signature(motion.trigger).parameters,
+        *inspect.signature(motion.infer).parameters,
+    }
+    assert {each.name.removesuffix("_s") for each in fields(Options)} <= said
+
+
+def test_retries_are_a_number_where_they_are_given() -> None:
+    with pytest.raises(motion.TriggerError, match="retries is an int, not None"):
+        motion.trigger(on="note.text", sets="note.out", retries=None)  # type: ignore[arg-type]

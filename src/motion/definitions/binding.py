@@ -14,35 +14,24 @@ from motion.definitions.elsewhere import checked
 from motion.definitions.events import Deleted, Occurrence, event_table
 from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.lookups import Lookup
-from motion.definitions.options import check_once
+from motion.definitions.options import Refresh, check_refusals
 from motion.definitions.parameters import (
+    Parameter,
     beside,
     check_parameter,
+    elsewhere_of,
     hints_of,
     signature_of,
     takes_none,
 )
 from motion.definitions.parameters import is_async as is_async_function
-from motion.definitions.rates import rate_of
 from motion.definitions.schedules import Schedule
 from motion.definitions.schema import Table, Tables
 from motion.definitions.searched import searched_keys
-from motion.definitions.specs import (
-    NOTHING,
-    REFRESHES,
-    Parameter,
-    Refresh,
-    Resources,
-    Trigger,
-    TriggerSpec,
-    elsewhere_of,
-)
+from motion.definitions.specs import Trigger, TriggerSpec
 from motion.definitions.triggers import Declaration
 from motion.definitions.windows import Window
 from motion.errors import SchemaError, TriggerError, nearest
-
-ASYNC_CONCURRENCY = 32
-"""Calls of an async trigger that may be under way at once, where `concurrency=` says nothing."""
 
 
 def bind(
@@ -74,67 +63,57 @@ def bind(
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
     parameters = _parameters(name, function, table, tables, components, component)
-    is_async_generator = inspect.isasyncgenfunction(function)
-    is_async = is_async_generator or is_async_function(function)
+    is_async = inspect.isasyncgenfunction(function) or is_async_function(function)
     spec = TriggerSpec(
+        **declaration.kept(is_async=is_async)
+        | {
+            "page": _page_of(name, declaration, table),
+            "priority": _priority_of(name, declaration.priority, table),
+            "refresh": _refresh_of(declaration, component, table, sets),
+            "serial_by": _serial_by(name, declaration, table),
+        },
         name=name,
         table=table.name,
         on=on,
         parameters=parameters,
         sets=sets,
         sets_table=sets_table,
-        page=_page_of(name, declaration, table),
-        fingerprint=fingerprint_of(
-            function,
-            declaration.version,
-            repr(
-                (
-                    declaration.on if isinstance(declaration.on, After) else on,
-                    sets,
-                    sets_table,
-                    declaration.page,
-                    component,
-                    *elsewhere_of(parameters),
-                    *(
-                        []
-                        if declaration.serial_by is None
-                        else [f"serial_by {declaration.serial_by}"]
-                    ),
-                )
-            ),
-            declaration.when,
+        fingerprint=_fingerprint_of(
+            function, declaration, (on, sets, sets_table), component, parameters
         ),
-        batch=declaration.batch,
         is_async=is_async,
-        is_generator=is_async_generator or inspect.isgeneratorfunction(function),
-        retries=declaration.retries,
-        discard_after_s=declaration.discard_after_s,
-        discard_beyond=declaration.discard_beyond,
-        timeout_s=declaration.timeout_s,
-        concurrency=declaration.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
-        priority=_priority_of(name, declaration.priority, table),
+        is_generator=inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function),
         component=component,
-        refresh=_refresh_of(declaration, component, table, sets),
         has_when=declaration.when is not None,
-        inline=declaration.inline,
         schedule=event if isinstance(event, Schedule) else None,
         after_ms=declaration.on.delay_ms if isinstance(declaration.on, After) else None,
         deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
-        on_change=declaration.on_change,
-        rate=None if declaration.rate is None else rate_of(declaration.rate),
-        batch_wait_s=declaration.batch_wait_s,
-        memo=declaration.memo,
-        isolated=declaration.isolated,
-        once=declaration.once,
-        serial_by=_serial_by(name, declaration, table),
-        executor=declaration.executor,
-        resources=declaration.resources
-        or (Resources() if declaration.executor == "process" else NOTHING),
         searches=searched_keys(function),
     )
-    _check_combination(spec)
+    check_refusals(spec)
     _check_text(spec, table)
     return Trigger(spec, function, declaration.when)
+
+
+def _fingerprint_of(
+    function: Callable[..., Any],
+    declaration: Declaration,
+    ends: tuple[tuple[str, ...], tuple[str, ...], str | None],
+    component: str | None,
+    parameters: Sequence[Parameter],
+) -> str:
+    """Return what names the code, and what of the declaration its results depend on."""
+    on, sets, sets_table = ends
+    what = (
+        declaration.on if isinstance(declaration.on, After) else on,
+        sets,
+        sets_table,
+        declaration.page,
+        component,
+        *elsewhere_of(parameters),
+        *([] if declaration.serial_by is None else [f"serial_by {declaration.serial_by}"]),
+    )
+    return fingerprint_of(function, declaration.version, repr(what), declaration.when)
 
 
 def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
@@ -315,86 +294,3 @@ def _check_text(spec: TriggerSpec, table: Table) -> None:
             f"trigger {spec.name!r}: a generator without page= gives the parts of one text, so sets= is one key of type "
             f"str, not {', '.join(spec.sets)}. For items say page=, or return a list."
         )
-
-
-MOST_KEYS = 100
-"""A trigger's `on` keys: SQLite's functions take 127 values."""
-
-
-def _check_combination(spec: TriggerSpec) -> None:
-    def refuse(reason: str) -> None:
-        raise TriggerError(f"trigger {spec.name!r}: {reason}")
-
-    if spec.schedule and not all(p.kind in ("store", "state") for p in spec.parameters):
-        refuse(
-            "it runs on a schedule, so there is no row: its parameters are 'store: motion.View' and components."
-        )
-    if spec.after_ms is not None and spec.is_versioned:
-        refuse(
-            "what runs a while after a row's time cannot be made beside it: no refresh='before'."
-        )
-    if spec.schedule and (spec.batch or spec.has_when):
-        refuse("it runs on a schedule, so there is no row: batch= and when= do not go with it.")
-    if spec.event and spec.refresh != "never":
-        refuse("it runs on an event, which is over: refresh= has nothing to refresh.")
-    if spec.page and not spec.sets:
-        refuse("page= lays out the result over pages, so sets= must name the key it goes to.")
-    if spec.refresh not in REFRESHES:
-        refuse(f"refresh={spec.refresh!r} is none of {', '.join(REFRESHES)}.")
-    if spec.on_change not in (None, "backfill"):
-        refuse(f"on_change={spec.on_change!r} is neither 'backfill' nor None.")
-    if spec.on_change and spec.event:
-        refuse("on_change= goes with keys: what ran on a schedule or a deletion is not run again.")
-    if spec.is_versioned and not spec.is_columnar:
-        refuse("refresh='before' needs sets= with keys of the same row, without page=.")
-    if spec.is_versioned and (spec.discard_after_s is not None or spec.discard_beyond):
-        refuse("refresh='before' needs every row's output, so none may be discarded.")
-    if spec.is_versioned and "slot" in map(str.lower, spec.sets):
-        refuse(
-            "refresh='before' keeps outputs by a number called slot; give that key another name."
-        )
-    if spec.is_generator and (spec.batch or spec.sets_table or not spec.sets):
-        refuse(
-            "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it."
-        )
-    if spec.once:
-        again = spec.once == "at_most" and (spec.retries or spec.batch)
-        check_once(refuse, spec.sets or spec.sets_table, spec.event, spec.on_change, again)
-    if spec.batch_wait_s is not None and not spec.batch:
-        refuse("batch_wait= is how long a batch may take to fill, so it needs batch=.")
-    if spec.memo and not (spec.sets or spec.sets_table):
-        refuse("memo=True keeps results, so sets= must say where they go.")
-    if spec.memo and (any(p.kind in ("row", "store") for p in spec.parameters)):
-        refuse(
-            "memo=True takes a result for equal parameters, which 'row' and 'store' are not; take the keys that it needs."
-        )
-    if (spec.lookups or spec.windows) and spec.event:
-        refuse(
-            "it runs on an event, which has no row that lookups and windows could be followed for; take 'store'."
-        )
-    if spec.memo and spec.is_generator:
-        refuse("memo=True does not go with a generator, whose items go out as they come.")
-    if spec.batch and spec.reads_row:
-        refuse("batch= hands over columns, so 'row' and when= do not go with it.")
-    if spec.executor == "process" and spec.is_async:
-        refuse("executor='process' does not go with an async function, which waits beside others.")
-    if spec.executor == "process" and spec.is_generator:
-        refuse(
-            "executor='process' does not go with a generator, whose items are passed on as they come; return a list."
-        )
-    if spec.inline and not spec.is_fusable:
-        refuse(
-            "inline=True needs a plain function of keys that sets keys of its own row: no store, row, lookup, window, when=, page=, "
-            "batch=, async, retries, timeout, rate=, memo=, serial_by=, executor=, resources= or state."
-        )
-    overlap = set(spec.on) & set(spec.sets)
-    if overlap:
-        refuse(f"it would set {', '.join(sorted(overlap))}, which it runs on.")
-    own = set(spec.inputs) & set(spec.sets)
-    if own:
-        refuse(
-            f"it takes {', '.join(sorted(own))}, which it sets: what a run gives would depend on how often it ran. Keep "
-            f"what it starts from in a key of its own, or read it with 'store: motion.View'."
-        )
-    if len(spec.on) > MOST_KEYS:
-        refuse(f"on= names {len(spec.on)} keys, and takes at most {MOST_KEYS}.")

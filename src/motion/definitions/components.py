@@ -19,10 +19,10 @@ from motion.definitions.delays import After
 from motion.definitions.events import Event
 from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.fits import FIT_DECLARATION, Fit, FitSpec
-from motion.definitions.options import in_brackets
+from motion.definitions.options import Once, OnChange, Place, Refresh, Resources, in_brackets
 from motion.definitions.schema import Tables
-from motion.definitions.specs import Once, OnChange, Place, Refresh, Resources, Trigger, TriggerSpec
-from motion.definitions.triggers import DECLARATION, Declaration, Function, declare
+from motion.definitions.specs import Trigger, TriggerSpec
+from motion.definitions.triggers import DECLARATION, Declaration, Function, declare, marking
 from motion.errors import TriggerError
 
 logger = logging.getLogger(__name__)
@@ -64,20 +64,7 @@ def infer(
 
     The other options are those of `trigger`.
     """
-    declaration = declare(
-        on, sets, page=page, batch=batch, when=when, retries=retries, timeout_s=timeout,
-        concurrency=concurrency, priority=priority, version=version, refresh=refresh, on_change=on_change,
-        rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
-        memo=memo,
-        isolated=isolated, once=once, serial_by=serial_by,
-        executor=executor, resources=resources,
-    )  # fmt: skip
-
-    def mark(function: Function) -> Function:
-        setattr(function, DECLARATION, declaration)
-        return function
-
-    return mark
+    return marking(declare(**locals()))  # exactly the parameters: each is a field of `Declaration`
 
 
 class _OfClass:

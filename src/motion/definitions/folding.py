@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from motion.definitions.binding import ASYNC_CONCURRENCY
 from motion.definitions.events import entity_table
 from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.folds import Fold, FoldOptions, OverRows, OverRowsAsync
-from motion.definitions.options import check_number, in_brackets
+from motion.definitions.options import OnChange, Place, Resources, check_number, in_brackets
 from motion.definitions.parameters import (
+    Parameter,
     check_parameter,
     hints_of,
     is_async,
     signature_of,
     takes_none,
 )
-from motion.definitions.rates import rate_of
 from motion.definitions.schema import Key, Table, Tables
-from motion.definitions.specs import (
-    NOTHING,
-    OnChange,
-    Parameter,
-    Place,
-    Resources,
-    Trigger,
-    TriggerSpec,
-)
+from motion.definitions.specs import Trigger, TriggerSpec
 from motion.definitions.triggers import Declaration, Function, declare, marking
 from motion.errors import SchemaError, TriggerError, nearest
 
@@ -83,9 +74,10 @@ def fold(
         )
     if not isinstance(on, str | list | tuple):
         raise TriggerError(f"motion.fold runs on keys of rows; on= takes no {type(on).__name__}.")
-    check_number("gather", gather, 1)
+    if gather is not None:
+        check_number("gather", gather, 1)
     declaration = declare(
-        on, sets, name=name, retries=retries, timeout_s=timeout, concurrency=concurrency, priority=priority,
+        on=on, sets=sets, name=name, retries=retries, timeout=timeout, concurrency=concurrency, priority=priority,
         version=version, on_change=on_change, rate=rate, executor=executor, resources=resources,
         fold=FoldOptions(by, order, gather),
     )  # fmt: skip
@@ -110,24 +102,15 @@ def bind_fold(function: Callable[..., Any], declaration: Declaration, tables: Ta
         function, fold.arguments.index(fold.sets), kept, fold.gather
     )
     spec = TriggerSpec(
+        **declaration.kept(is_async=waits),
         name=name,
         table=entity_table(name, tables.get(fold.source).keys[fold.by]).name,
         on=("id",),
         parameters=(Parameter("rows", "rows"),),
         sets=(),
         sets_table=None,
-        page=None,
         fingerprint=fingerprint_of(function, declaration.version, repr(fold)),
         is_async=waits,
-        retries=declaration.retries,
-        timeout_s=declaration.timeout_s,
-        concurrency=declaration.concurrency or (ASYNC_CONCURRENCY if waits else 1),
-        priority=declaration.priority,
-        on_change=declaration.on_change,
-        rate=None if declaration.rate is None else rate_of(declaration.rate),
-        executor=declaration.executor,
-        resources=declaration.resources
-        or (Resources() if declaration.executor == "process" else NOTHING),
         fold=fold,
     )
     if spec.is_async and spec.executor == "process":

@@ -7,8 +7,9 @@ from typing import Any
 from motion.definitions.elsewhere import check_lookup, checked_window
 from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.lookups import Lookup
+from motion.definitions.parameters import Parameter, elsewhere_of
 from motion.definitions.schema import Key, Table, Tables
-from motion.definitions.specs import Parameter, Trigger, TriggerSpec, elsewhere_of
+from motion.definitions.specs import Trigger, TriggerSpec
 from motion.definitions.windows import Window
 from motion.errors import SchemaError
 
@@ -65,7 +66,6 @@ def _keeper(table: Table, key: Key, on: tuple[str, ...], parameter: Parameter) -
         parameters=(parameter,),
         sets=(key.name,),
         sets_table=None,
-        page=None,
         fingerprint=fingerprint_of(_as_it_is, "1", repr(elsewhere_of([parameter])), None),
     )
     return Trigger(spec, _as_it_is)

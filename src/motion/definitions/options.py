@@ -1,11 +1,17 @@
-"""Options: the values that a trigger's declaration takes, checked one by one where it is written."""
+"""Options: what stands beside an option in its record. What a value of it may be is checked where it is declared, what it does
+not go with where it is held against the tables.
+
+The record itself, with each option and its checks, is `Options` in `specs`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from motion.errors import TriggerError, shortened
 
@@ -15,12 +21,134 @@ R = TypeVar("R")
 
 LONGEST_S = 10 * 365 * 86_400
 
+Refresh = Literal["never", "before", "after"]
 
-def check_number(option: str, value: Any, least: int) -> None:
+REFRESHES: tuple[Refresh, ...] = ("never", "before", "after")
+
+OnChange = Literal["backfill"]
+
+Once = bool | Literal["at_most"]
+
+Place = Literal["thread", "process"]
+
+PLACES: tuple[Place, ...] = ("thread", "process")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one run of a trigger takes of the machine: runs that together take more wait for each other.
+
+    Args:
+        cpus: processor cores. A run that asks for more than there are runs alone.
+        gpus: graphics processors; a share of one may be asked for.
+    """
+
+    cpus: float = 1
+    gpus: float = 0
+
+    def __post_init__(self) -> None:
+        for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise TriggerError(
+                    f"motion.Resources takes {name}= as a number of at least 0, not {value!r}."
+                )
+
+
+NOTHING = Resources(cpus=0)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What an option's value may be: `read(field, value)` returns it as it is kept, or raises `TriggerError`."""
+
+    read: Callable[[str, Any], Any]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a field of a spec does not go with, where it says anything: not None, False or empty; and why not."""
+
+    holds: Callable[[Any], Any]
+    reason: str | Callable[[Any], str]
+
+    def check(self, spec: Any) -> None:
+        if self.holds(spec):
+            reason = self.reason if isinstance(self.reason, str) else self.reason(spec)
+            raise TriggerError(f"trigger {spec.name!r}: {reason}")
+
+
+def option(*checks: Value | Refusal) -> Mapping[str, Any]:
+    """Return the metadata of a field with these checks."""
+    return {"checks": checks}
+
+
+def _checks_of(field: dataclasses.Field[Any]) -> Sequence[Value | Refusal]:
+    found: Sequence[Value | Refusal] = field.metadata.get("checks", ())
+    return found
+
+
+def read_options(record: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given for the fields of a record as they keep it, or raise `TriggerError`. A field that is kept in
+    seconds has that in its name, and its option has not."""
+    fields = {field.name.removesuffix("_s"): field for field in dataclasses.fields(record)}
+    found = {}
+    for option, value in given.items():
+        field = fields[option]
+        reads = [each.read for each in _checks_of(field) if isinstance(each, Value)]
+        for read in reads if value is not field.default else ():
+            value = read(field.name, value)
+        found[field.name] = value
+    return found
+
+
+def check_refusals(spec: Any) -> None:
+    """Refuse a spec some of whose options do not go with what else it is. A field that a subclass narrows keeps its checks."""
+    records = [each for each in reversed(type(spec).__mro__) if dataclasses.is_dataclass(each)]
+    found = (
+        (f.name, c) for each in records for f in dataclasses.fields(each) for c in _checks_of(f)
+    )
+    for name, check in dict.fromkeys(found):
+        value = getattr(spec, name)
+        is_given = value is not None and value is not False and value != ()
+        if isinstance(check, Refusal) and is_given:
+            check.check(spec)
+
+
+def of_kind(expected: str, is_right: Callable[[Any], bool]) -> Value:
+    """What is right by a question; `expected` says so in words, in which `{value}` is what was given."""
+
+    def read(field: str, value: Any) -> Any:
+        if not is_right(value):
+            raise TriggerError(
+                f"{field}= takes {expected.format(value=value)}, but was given {value!r}."
+            )
+        return value
+
+    return Value(read)
+
+
+def number(*, least: int, is_above: bool = False) -> Value:
+    """A count, or a time in seconds, which has that in its field's name.
+
+    Args:
+        is_above: whether it must be above `least`.
+    """
+
+    def read(field: str, value: Any) -> Any:
+        check_number(field, value, least)
+        if is_above and value == least:
+            name = field.removesuffix("_s")
+            raise TriggerError(
+                f"a trigger's {name} must be above {least} s, not {value!r}; None is without end."
+            )
+        return value
+
+    return Value(read)
+
+
+def check_number(field: str, value: Any, least: int) -> None:
     """Check an option that counts something, or takes seconds: those have a unit in their name."""
-    if value is None:
-        return
-    name, is_time = option.removesuffix("_s"), option.endswith("_s")
+    name, is_time = field.removesuffix("_s"), field.endswith("_s")
     kinds = int | float if is_time else int
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TriggerError(
@@ -32,6 +160,27 @@ def check_number(option: str, value: Any, least: int) -> None:
         raise TriggerError(
             f"a trigger's {name} is at most {LONGEST_S} s, not {value!r}; leave it out for no limit."
         )
+
+
+def is_priority(given: Any) -> bool:
+    return isinstance(given, str) or (type(given) is int and abs(given) < 2**31)
+
+
+def one_place(field: str, value: Any) -> Any:
+    """Check the name of a place where code may run."""
+    if value == "ray":
+        raise TriggerError(
+            "executor='ray' is not there yet; 'process' runs in other processes of this machine."
+        )
+    if value not in PLACES:
+        raise TriggerError(f"{field}={value!r} is unknown; allowed are {', '.join(PLACES)}.")
+    return value
+
+
+def some_resources(field: str, value: Any) -> Any:
+    if not isinstance(value, Resources):
+        raise TriggerError(f"{field}= takes motion.Resources(cpus=1), not {value!r}.")
+    return value
 
 
 def in_brackets(decorator: Callable[P, R]) -> Callable[P, R]:
@@ -65,85 +214,6 @@ def takes_a_row(when: Any) -> bool:
     except ValueError:  # a builtin that says nothing of its parameters
         return True
     return True
-
-
-def check_kinds(given: Any) -> None:
-    """Refuse options of another type: they would be taken for true, or fail on the first row."""
-    for option, value, expected, is_right in (
-        ("page", given.page, "the name of a page key", isinstance(given.page, str | None)),
-        (
-            "name",
-            given.name,
-            "a str of 1 to 200 printable characters",
-            given.name is None or is_name(given.name),
-        ),
-        (
-            "version",
-            given.version,
-            f"a str, such as version='{given.version}'",
-            isinstance(given.version, str | None),
-        ),
-        (
-            "when",
-            given.when,
-            "a function of the row, and no async one",
-            given.when is None or takes_a_row(given.when),
-        ),
-        (
-            "priority",
-            given.priority,
-            "an int of at most 32 bits or the name of a key",
-            isinstance(given.priority, str | None)
-            or (type(given.priority) is int and abs(given.priority) < 2**31),
-        ),
-        ("inline", given.inline, "True, False or None", given.inline in (True, False, None)),
-        ("memo", given.memo, "True or False", given.memo in (True, False)),
-        (
-            "isolated",
-            given.isolated,
-            "True, False or None",
-            any(given.isolated is each for each in (True, False, None)),
-        ),
-        (
-            "serial_by",
-            given.serial_by,
-            "a key, such as 'message.user'",
-            isinstance(given.serial_by, str | None),
-        ),
-        (
-            "once",
-            given.once,
-            "True, False or 'at_most'",
-            any(given.once is each for each in (True, False)) or given.once == "at_most",
-        ),
-    ):
-        if not is_right:
-            raise TriggerError(f"{option}= takes {expected}, but was given {value!r}.")
-
-
-def check_once(
-    refuse: Callable[[str], None], sets: Any, event: Any, on_change: Any, again: Any
-) -> None:
-    """Refuse what does not go with `once=`.
-
-    Args:
-        sets, event, on_change: what the trigger has of these.
-        again: whether it is to act at most once, and something would call it again.
-    """
-    if sets:
-        refuse(
-            "once= is for what is done outside of the store, so sets= does not go with it: a derived value follows what it "
-            "is made from. To keep what the other side answered, write it through 'store: motion.View'."
-        )
-    if event:
-        refuse("it runs on an event, which comes once: once= is about a row that may change again.")
-    if on_change:
-        refuse("once= runs never again where it has succeeded, so on_change= has nothing to do.")
-    if again:
-        refuse(
-            "once='at_most' calls once for each row, so retries= and batch=, which is halved where it raises, do not go "
-            "with it. Where the other side takes an idempotency key, once=True goes with both."
-        )
 
 
 def paths(option: str, given: str | Sequence[str]) -> tuple[str, ...]:

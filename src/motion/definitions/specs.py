@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from motion.definitions.events import Deleted, Event
 from motion.definitions.folds import Fold
 from motion.definitions.lookups import Lookup
-from motion.definitions.rates import Rate, Turns
+from motion.definitions.options import (
+    NOTHING,
+    REFRESHES,
+    Once,
+    OnChange,
+    Place,
+    Refresh,
+    Refusal,
+    Resources,
+    Value,
+    is_priority,
+    number,
+    of_kind,
+    one_place,
+    option,
+    some_resources,
+)
+from motion.definitions.parameters import VALUES, Parameter
+from motion.definitions.rates import Rate, Turns, rate_of
 from motion.definitions.schedules import Schedule
 from motion.definitions.windows import Window
-from motion.errors import TriggerError
-
-Refresh = Literal["never", "before", "after"]
-
-OnChange = Literal["backfill"]
-
-REFRESHES: tuple[Refresh, ...] = ("never", "before", "after")
-
-Once = bool | Literal["at_most"]
-
-Place = Literal["thread", "process"]
-
-PLACES: tuple[Place, ...] = ("thread", "process")
 
 
 @dataclass(frozen=True)
@@ -35,97 +40,283 @@ class Failed:
     error: BaseException | str
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What one run of a trigger takes of the machine: runs that together take more wait for each other.
+ASYNC_CONCURRENCY = 32
+"""Calls of an async trigger that may be under way at once, where `concurrency=` says nothing."""
 
-    Args:
-        cpus: processor cores. A run that asks for more than there are runs alone.
-        gpus: graphics processors; a share of one may be asked for.
+MOST_KEYS = 100
+"""A trigger's `on` keys: SQLite's functions take 127 values."""
+
+
+def refused(
+    holds: Callable[[TriggerSpec], object], reason: str | Callable[[TriggerSpec], str]
+) -> Refusal:
+    """Return what a field does not go with, as a question to the spec, and why not."""
+    return Refusal(holds, reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a trigger may say beside what it runs on and what it sets: each option, with what it may be and what it does not go
+    with. `motion.trigger` tells what they mean.
+
+    This is the one place of an option but for the signatures of the decorators that take it, and the rule that acts on it.
     """
 
-    cpus: float = 1
-    gpus: float = 0
+    page: str | None = field(
+        default=None,
+        metadata=option(
+            of_kind("the name of a page key", lambda given: isinstance(given, str)),
+            refused(
+                lambda spec: not spec.sets,
+                "page= lays out the result over pages, so sets= must name the key it goes to.",
+            ),
+        ),
+    )
+    batch: int | None = field(
+        default=None,
+        metadata=option(
+            number(least=1),
+            refused(
+                lambda spec: spec.reads_row,
+                "batch= hands over columns, so 'row' and when= do not go with it.",
+            ),
+        ),
+    )
+    retries: int = field(default=0, metadata=option(number(least=0)))
+    discard_after_s: float | None = field(default=None, metadata=option(number(least=0)))
+    discard_beyond: int | None = field(default=None, metadata=option(number(least=1)))
+    timeout_s: float | None = field(default=None, metadata=option(number(least=0, is_above=True)))
+    concurrency: int | None = field(default=None, metadata=option(number(least=1)))
+    priority: int | str | None = field(
+        default=None,
+        metadata=option(of_kind("an int of at most 32 bits or the name of a key", is_priority)),
+    )
+    refresh: Refresh | None = field(
+        default=None,
+        metadata=option(
+            refused(
+                lambda spec: spec.refresh not in REFRESHES,
+                lambda spec: f"refresh={spec.refresh!r} is none of {', '.join(REFRESHES)}.",
+            ),
+            refused(
+                lambda spec: spec.event and spec.refresh != "never",
+                "it runs on an event, which is over: refresh= has nothing to refresh.",
+            ),
+            refused(
+                lambda spec: spec.is_versioned and spec.after_ms is not None,
+                "what runs a while after a row's time cannot be made beside it: no refresh='before'.",
+            ),
+            refused(
+                lambda spec: spec.is_versioned and not spec.is_columnar,
+                "refresh='before' needs sets= with keys of the same row, without page=.",
+            ),
+            refused(
+                lambda spec: (
+                    spec.is_versioned and (spec.discard_after_s is not None or spec.discard_beyond)
+                ),
+                "refresh='before' needs every row's output, so none may be discarded.",
+            ),
+            refused(
+                lambda spec: spec.is_versioned and "slot" in map(str.lower, spec.sets),
+                "refresh='before' keeps outputs by a number called slot; give that key another name.",
+            ),
+        ),
+    )
+    inline: bool | None = field(
+        default=None,
+        metadata=option(
+            of_kind("True, False or None", lambda given: given in (True, False, None)),
+            refused(
+                lambda spec: not spec.is_fusable,
+                "inline=True needs a plain function of keys that sets keys of its own row: no store, row, lookup, window, when=, "
+                "page=, batch=, async, retries, timeout, rate=, memo=, serial_by=, executor=, resources= or state.",
+            ),
+        ),
+    )
+    on_change: OnChange | None = field(
+        default=None,
+        metadata=option(
+            refused(
+                lambda spec: spec.on_change != "backfill",
+                lambda spec: f"on_change={spec.on_change!r} is neither 'backfill' nor None.",
+            ),
+            refused(
+                lambda spec: spec.event,
+                "on_change= goes with keys: what ran on a schedule or a deletion is not run again.",
+            ),
+        ),
+    )
+    rate: Rate | None = field(
+        default=None, metadata=option(Value(lambda field, given: rate_of(given)))
+    )
+    batch_wait_s: float | None = field(
+        default=None,
+        metadata=option(
+            number(least=0),
+            refused(
+                lambda spec: not spec.batch,
+                "batch_wait= is how long a batch may take to fill, so it needs batch=.",
+            ),
+        ),
+    )
+    memo: bool = field(
+        default=False,
+        metadata=option(
+            of_kind("True or False", lambda given: given in (True, False)),
+            refused(
+                lambda spec: not (spec.sets or spec.sets_table),
+                "memo=True keeps results, so sets= must say where they go.",
+            ),
+            refused(
+                lambda spec: any(each.kind in ("row", "store") for each in spec.parameters),
+                "memo=True takes a result for equal parameters, which 'row' and 'store' are not; take the keys that it needs.",
+            ),
+            refused(
+                lambda spec: spec.is_generator,
+                "memo=True does not go with a generator, whose items go out as they come.",
+            ),
+        ),
+    )
+    isolated: bool | None = field(
+        default=None,
+        metadata=option(
+            of_kind(
+                "True, False or None", lambda given: any(given is each for each in (True, False))
+            )
+        ),
+    )
+    once: Once = field(
+        default=False,
+        metadata=option(
+            of_kind(
+                "True, False or 'at_most'",
+                lambda given: given is True or given == "at_most",
+            ),
+            refused(
+                lambda spec: spec.sets or spec.sets_table,
+                "once= is for what is done outside of the store, so sets= does not go with it: a derived value follows what it "
+                "is made from. To keep what the other side answered, write it through 'store: motion.View'.",
+            ),
+            refused(
+                lambda spec: spec.event,
+                "it runs on an event, which comes once: once= is about a row that may change again.",
+            ),
+            refused(
+                lambda spec: spec.on_change,
+                "once= runs never again where it has succeeded, so on_change= has nothing to do.",
+            ),
+            refused(
+                lambda spec: spec.once == "at_most" and (spec.retries or spec.batch),
+                "once='at_most' calls once for each row, so retries= and batch=, which is halved where it raises, do not go "
+                "with it. Where the other side takes an idempotency key, once=True goes with both.",
+            ),
+        ),
+    )
+    serial_by: str | None = field(
+        default=None,
+        metadata=option(
+            of_kind("a key, such as 'message.user'", lambda given: isinstance(given, str))
+        ),
+    )
+    """The key of its table: runs of rows with an equal value go one at a time."""
+    executor: Place | None = field(
+        default=None,
+        metadata=option(
+            Value(one_place),
+            refused(
+                lambda spec: spec.executor == "process" and spec.is_async,
+                "executor='process' does not go with an async function, which waits beside others.",
+            ),
+            refused(
+                lambda spec: spec.executor == "process" and spec.is_generator,
+                "executor='process' does not go with a generator, whose items are passed on as they come; return a list.",
+            ),
+        ),
+    )
+    resources: Resources | None = field(default=None, metadata=option(Value(some_resources)))
 
-    def __post_init__(self) -> None:
-        for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-                raise TriggerError(
-                    f"motion.Resources takes {name}= as a number of at least 0, not {value!r}."
-                )
+    def kept(self, *, is_async: bool) -> dict[str, Any]:
+        """Return the options as a spec of a function keeps them: with what is meant where nothing was said."""
+        alone = Resources() if self.executor == "process" else NOTHING
+        given = {each.name: getattr(self, each.name) for each in fields(Options)}
+        return given | {
+            "concurrency": self.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
+            "resources": self.resources or alone,
+            "refresh": self.refresh or "never",
+        }
 
 
-NOTHING = Resources(cpus=0)
-
-
-VALUES = ("key", "lookup", "window", "rows")
-"""Kinds of parameters that have a value for each row."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a trigger: a key of the row, or something else that the worker supplies."""
-
-    name: str
-    kind: Literal["key", "row", "store", "state", "lookup", "window", "rows"]
-    is_optional: bool = False
-    component: str | None = None
-    lookup: Lookup | None = None
-    window: Window | None = None
-
-    @classmethod
-    def of(cls, name: str, elsewhere: Lookup | Window, *, is_optional: bool) -> Parameter:
-        """Return the parameter that receives what is taken of other rows."""
-        if isinstance(elsewhere, Lookup):
-            return cls(name, "lookup", is_optional, lookup=elsewhere)
-        return cls(name, "window", is_optional, window=elsewhere)
-
-    @property
-    def column(self) -> str:
-        """What its values are found under among the inputs of a run."""
-        elsewhere = self.lookup or self.window
-        return self.name if elsewhere is None else elsewhere.column
-
-
-@dataclass(frozen=True)
-class TriggerSpec:
+@dataclass(frozen=True, kw_only=True)
+class TriggerSpec(Options):
     """All of a trigger but its code: what the store keeps, so that any process can fire it."""
 
     name: str
     table: str
-    on: tuple[str, ...]
-    parameters: tuple[Parameter, ...]
+    on: tuple[str, ...] = field(
+        metadata=option(
+            refused(
+                lambda spec: set(spec.on) & set(spec.sets),
+                lambda spec: (
+                    f"it would set {_listed({*spec.on} & {*spec.sets})}, which it runs on."
+                ),
+            ),
+            refused(
+                lambda spec: len(spec.on) > MOST_KEYS,
+                lambda spec: f"on= names {len(spec.on)} keys, and takes at most {MOST_KEYS}.",
+            ),
+        )
+    )
+    parameters: tuple[Parameter, ...] = field(
+        metadata=option(
+            refused(
+                lambda spec: (
+                    spec.schedule and not all(p.kind in ("store", "state") for p in spec.parameters)
+                ),
+                "it runs on a schedule, so there is no row: its parameters are 'store: motion.View' and components.",
+            ),
+            refused(
+                lambda spec: spec.event and spec.elsewhere,
+                "it runs on an event, which has no row that lookups and windows could be followed for; take 'store'.",
+            ),
+            refused(
+                lambda spec: set(spec.inputs) & set(spec.sets),
+                lambda spec: (
+                    f"it takes {_listed({*spec.inputs} & {*spec.sets})}, which it sets: what a run gives would depend on "
+                    f"how often it ran. Keep what it starts from in a key of its own, or read it with 'store: motion.View'."
+                ),
+            ),
+        )
+    )
     sets: tuple[str, ...]
     sets_table: str | None
-    page: str | None
     fingerprint: str
-    batch: int | None = None
     is_async: bool = False
-    is_generator: bool = False
-    retries: int = 0
-    discard_after_s: float | None = None
-    discard_beyond: int | None = None
-    timeout_s: float | None = None
+    is_generator: bool = field(
+        default=False,
+        metadata=option(
+            refused(
+                lambda spec: spec.batch or spec.sets_table or not spec.sets,
+                "a generator gives pages (page=) or the parts of one text; batch= and tables do not go with it.",
+            )
+        ),
+    )
     concurrency: int = 1
-    priority: int | str | None = None
     component: str | None = None
     refresh: Refresh = "never"
     has_when: bool = False
-    inline: bool | None = None
-    schedule: Schedule | None = None
+    schedule: Schedule | None = field(
+        default=None,
+        metadata=option(
+            refused(
+                lambda spec: spec.batch or spec.has_when,
+                "it runs on a schedule, so there is no row: batch= and when= do not go with it.",
+            )
+        ),
+    )
     after_ms: int | None = None
     deleted: str | None = None
-    on_change: OnChange | None = None
-    rate: Rate | None = None
-    batch_wait_s: float | None = None
-    memo: bool = False
-    isolated: bool | None = None
-    once: Once = False
-    executor: Place | None = None
     resources: Resources = NOTHING
     searches: tuple[str, ...] = ()
-    serial_by: str | None = None
-    """The key of its table: runs of rows with an equal value go one at a time."""
     fold: Fold | None = None
     """Of a fold, whose `table` is that of its entities: what it goes over, and where the value is kept."""
 
@@ -250,6 +441,5 @@ class Trigger:
     """In a claim, where it has a rate: when its calls may begin."""
 
 
-def elsewhere_of(parameters: Sequence[Parameter]) -> tuple[Lookup | Window, ...]:
-    found = (parameter.lookup or parameter.window for parameter in parameters)
-    return tuple(each for each in found if each is not None)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -7,16 +7,28 @@ tables and gives a `Trigger`: a `TriggerSpec`, which is plain data kept with the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from motion.definitions.delays import After
 from motion.definitions.events import Deleted, Event
 from motion.definitions.folds import FoldOptions
-from motion.definitions.options import check_kinds, check_number, in_brackets, paths
-from motion.definitions.rates import rate_of
+from motion.definitions.options import (
+    Once,
+    OnChange,
+    Place,
+    Resources,
+    Value,
+    in_brackets,
+    is_name,
+    of_kind,
+    option,
+    paths,
+    read_options,
+    takes_a_row,
+)
 from motion.definitions.schedules import Schedule
-from motion.definitions.specs import PLACES, Once, OnChange, Place, Refresh, Resources
+from motion.definitions.specs import Options
 from motion.errors import TriggerError
 
 DECLARATION = "__motion_trigger__"
@@ -24,34 +36,26 @@ DECLARATION = "__motion_trigger__"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Declaration:
+@dataclass(frozen=True, kw_only=True)
+class Declaration(Options):
     """What was written in the decorator, not yet held against a schema."""
 
-    on: tuple[str, ...] | Event | After
-    sets: tuple[str, ...] = ()
-    page: str | None = None
-    name: str | None = None
-    batch: int | None = None
-    when: Callable[[Any], Any] | None = None
-    retries: int = 0
-    discard_after_s: float | None = None
-    discard_beyond: int | None = None
-    timeout_s: float | None = None
-    concurrency: int | None = None
-    priority: int | str | None = None
-    version: str | None = None
-    refresh: Refresh | None = None
-    inline: bool | None = None
-    on_change: OnChange | None = None
-    rate: str | None = None
-    batch_wait_s: float | None = None
-    memo: bool = False
-    isolated: bool | None = None
-    once: Once = False
-    serial_by: str | None = None
-    executor: Place | None = None
-    resources: Resources | None = None
+    on: tuple[str, ...] | Event | After = field(metadata=option(Value(lambda _, on: _runs_on(on))))
+    sets: tuple[str, ...] = field(metadata=option(Value(paths)))
+    name: str | None = field(
+        default=None,
+        metadata=option(of_kind("a str of 1 to 200 printable characters", is_name)),
+    )
+    when: Callable[[Any], Any] | None = field(
+        default=None,
+        metadata=option(of_kind("a function of the row, and no async one", takes_a_row)),
+    )
+    version: str | None = field(
+        default=None,
+        metadata=option(
+            of_kind("a str, such as version='{value}'", lambda given: isinstance(given, str))
+        ),
+    )
     fold: FoldOptions | None = None
 
 
@@ -138,15 +142,7 @@ def trigger(
     Raises:
         TriggerError: an option is out of its range.
     """
-    declaration = declare(
-        on, sets, page=page, name=name, batch=batch, when=when, retries=retries, timeout_s=timeout,
-        concurrency=concurrency, priority=priority, version=version, inline=inline, on_change=on_change,
-        rate=rate, batch_wait_s=batch_wait, discard_after_s=discard_after, discard_beyond=discard_beyond,
-        memo=memo, isolated=isolated, once=once, serial_by=serial_by,
-        executor=executor, resources=resources,
-    )  # fmt: skip
-
-    return marking(declaration)
+    return marking(declare(**locals()))  # exactly the parameters: each is a field of `Declaration`
 
 
 def marking(declaration: Declaration) -> Callable[[Function], Function]:
@@ -157,7 +153,7 @@ def marking(declaration: Declaration) -> Callable[[Function], Function]:
             setattr(function, DECLARATION, declaration)
         except (AttributeError, TypeError) as exc:
             raise TriggerError(
-                f"@motion.trigger marks a function, which {function!r} is not: a method or a builtin takes no mark. Write a "
+                f"a declaration marks a function, which {function!r} is not: a method or a builtin takes no mark. Write a "
                 f"function that calls it, or a motion.Component with @motion.infer."
             ) from exc
         return function
@@ -165,42 +161,14 @@ def marking(declaration: Declaration) -> Callable[[Function], Function]:
     return mark
 
 
-def declare(
-    on: str | Sequence[str] | Event | After, sets: str | Sequence[str], **options: Any
-) -> Declaration:
-    """Return a declaration whose options are in their ranges, or raise `TriggerError`."""
-    runs_on = on if isinstance(on, Schedule | Deleted | After) else paths("on", on)
-    declaration = Declaration(on=runs_on, sets=paths("sets", sets), **options)
-    check_kinds(declaration)
-    for option, least in (
-        ("batch", 1),
-        ("concurrency", 1),
-        ("retries", 0),
-        ("discard_beyond", 1),
-        ("timeout_s", 0),
-        ("batch_wait_s", 0),
-        ("discard_after_s", 0),
-    ):
-        check_number(option, getattr(declaration, option), least)
-    if declaration.timeout_s == 0:
-        raise TriggerError("a trigger's timeout must be above 0 s, not 0; None is without end.")
-    if declaration.rate is not None:
-        rate_of(declaration.rate)
-    _check_place(declaration)
-    if not declaration.on:
+def declare(**given: Any) -> Declaration:
+    """Return a declaration with the options that were given, each as its field takes it, or raise `TriggerError`."""
+    return Declaration(**read_options(Declaration, given))
+
+
+def _runs_on(given: Any) -> tuple[str, ...] | Event | After:
+    if isinstance(given, Schedule | Deleted | After):
+        return given
+    if not (keys := paths("on", given)):
         raise TriggerError("a trigger needs at least one key in on=, such as on='query.query'.")
-    return declaration
-
-
-def _check_place(declaration: Declaration) -> None:
-    given: str | None = declaration.executor
-    if given == "ray":
-        raise TriggerError(
-            "executor='ray' is not there yet; 'process' runs in other processes of this machine."
-        )
-    if given is not None and given not in PLACES:
-        raise TriggerError(f"executor={given!r} is unknown; allowed are {', '.join(PLACES)}.")
-    if declaration.resources is not None and not isinstance(declaration.resources, Resources):
-        raise TriggerError(
-            f"resources= takes motion.Resources(cpus=1), not {declaration.resources!r}."
-        )
+    return keys

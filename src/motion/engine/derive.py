@@ -21,8 +21,9 @@ from motion.background import forks
 from motion.definitions.codecs import Stored
 from motion.definitions.lending import taken
 from motion.definitions.outcomes import Outcomes
+from motion.definitions.parameters import VALUES
 from motion.definitions.schema import Key, Table
-from motion.definitions.specs import VALUES, Failed, Trigger, TriggerSpec
+from motion.definitions.specs import Failed, Trigger, TriggerSpec
 from motion.errors import CallTimeout, MotionError, shortened
 from motion.tracebacks import text_of
 from motion.views.run import CURRENT, At, Run

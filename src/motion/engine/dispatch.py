@@ -15,7 +15,8 @@ from typing import NamedTuple
 from motion import clock
 from motion.backends.base import Transaction
 from motion.background.owners import Owner
-from motion.definitions.specs import NOTHING, TriggerSpec
+from motion.definitions.options import NOTHING
+from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import RANGE_LIMIT, Lane, Task
 from motion.engine.chain import Runs
 from motion.engine.policies.build_throttle import Builds
