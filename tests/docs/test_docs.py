@@ -23,8 +23,11 @@ EXAMPLES = [
         re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
     )
 ]
+LINKED = [*PAGES, ROOT / "docs" / "llms.txt"]
 SHOWN = re.compile(r"^\s*# ([\[(].*)$", re.M)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.M)
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
@@ -56,7 +59,25 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert [page for page in PAGES if page not in reached and "decisions" not in page.parts] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     links = LINK.findall(page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_a_heading_lead_to_it(page: Path) -> None:
+    links = ANCHOR.findall(page.read_text())
+    assert [
+        (link, anchor)
+        for link, anchor in links
+        if anchor not in anchors((page.parent / link) if link else page)
+    ] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names under which the headings of a page can be linked."""
+    plain = (
+        re.sub(r"[^\w\s-]", "", each).strip().lower() for each in HEADING.findall(page.read_text())
+    )
+    return {re.sub(r"\s", "-", each) for each in plain}

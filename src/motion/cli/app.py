@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
@@ -93,6 +93,11 @@ def at_work(target: str) -> Iterator[Store]:
         store = _of_module(target)
     with store:
         yield store
+
+
+def seen_or_run(target: str) -> AbstractContextManager[Store]:
+    """Give the store that "module:name" stands for at work, and one that its folder or URL names as it is."""
+    return at_work(target) if _folder(target) is None else looked_at(target)
 
 
 def _folder(target: str) -> Path | None:

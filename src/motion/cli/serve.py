@@ -1,4 +1,4 @@
-"""`motion serve` and `motion token`: a store over HTTP, and who may use it."""
+"""`motion serve`, `motion mcp` and `motion token`: a store over HTTP, for agents, and who may use it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from motion.cli.app import (
     looked_at,
     notes,
     print_json,
+    seen_or_run,
 )
 from motion.store.store import Store
 
@@ -73,6 +74,27 @@ def serve(
 
 def _leave(*_: Any) -> NoReturn:
     sys.exit(0)
+
+
+@app.command()
+def mcp(
+    store: StoreArgument,
+    role: Annotated[
+        str,
+        typer.Option(help="read; write: sets and deletes too; admin: steers models and backfills"),
+    ] = "read",
+) -> None:
+    """Give a store as tools to an agent: an MCP server on stdin and stdout. A store named as module:name is run meanwhile, as
+    by 'motion run'; one named by its folder is left to who runs it.
+
+    Example: motion mcp shop.motion
+    """
+    from motion.server.access import role_of
+    from motion.server.agents import kept_stdout, serve_agents
+
+    given = role_of(role)
+    with kept_stdout() as to_agent, seen_or_run(store) as opened:
+        serve_agents(opened, given, to_agent)
 
 
 @tokens.command("add")
