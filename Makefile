@@ -43,7 +43,7 @@ types: setup ## mypy --strict, the tests and the example too
 		--cache-dir ../../.mypy_cache/fashion_search . && exit $$ours
 
 crash: setup ## the long crash run: kill processes at many points, reopen, compare
-	@$(BIN)/python -m pytest -q -m crash --timeout 1800 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -m crash --timeout 14400 $(PYTEST_ARGS)
 
 bench: setup ## the measurements behind every figure in the docs (BENCH_ARGS="load set" takes some, "--help" lists them)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -27,7 +27,7 @@ from motion import clock, faults
 from tests.conftest import OpenStore, pause
 
 OWN = str(Path(motion.__file__).parent)
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @dataclass

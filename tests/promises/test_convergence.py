@@ -216,7 +216,6 @@ def test_p3_p4_p5_p6_an_idle_store_is_as_if_derived_from_scratch(
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mode", MODES)
 @settings(quick, max_examples=2000)
 @given(world=worlds(), seconds=seconds_of_a_call)

@@ -164,7 +164,7 @@ def crash_and_check(open_store: OpenStore, tmp_path: Path, kills: int, seed: int
         acknowledged.update(range(start, last + 1))
         start = last + 3  # the row under way may have been written without being acknowledged
     store = open_store("crash", schemas=SCHEMAS, triggers=TRIGGERS, url=folder)
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     assert_as_if_nothing_had_happened(store, acknowledged)
 
 
@@ -301,3 +301,44 @@ def test_p11_a_row_that_ends_ten_processes_is_set_aside_alone(
     assert codes == [1] * 10 + [0]
     assert [(letter.row, letter.attempts) for letter in store.errors()] == [("id=7 word_page=0", 0)]
     assert [row.id for row in store.rows("doc") if row.loud is None] == [7]
+
+
+@motion.trigger(on="doc.text", sets="doc.loud", batch=512)
+def unlucky(text: list[str]) -> list[str]:
+    if "w7" in text and IS_IN_CHILD.is_set() and (len(text) > 1 or is_struck()):
+        os._exit(1)
+    return [each.upper() for each in text]
+
+
+STRIKES: list[Path] = []
+
+
+def is_struck() -> bool:
+    """Whether a kill from outside meets the row once more while it runs alone: four times in all."""
+    count = len(STRIKES[0].read_text())
+    STRIKES[0].write_text("x" * (count + 1))
+    return count < 4
+
+
+def be_struck(folder: str, strikes: Path) -> None:
+    """Run what is left, as `die` does. Runs in a process of its own."""
+    IS_IN_CHILD.set()
+    STRIKES.append(strikes)
+    store = motion.create_store("crash", schemas=SCHEMAS, triggers=[unlucky], url=folder)
+    store.wait()
+    store.close()
+
+
+def test_p2_a_row_that_was_held_beside_many_whenever_its_processes_were_killed_is_not_set_aside(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    folder, strikes = f"sqlite:///{tmp_path / 'crash.motion'}", tmp_path / "strikes"
+    strikes.touch()
+    store = open_store("crash", schemas=SCHEMAS, triggers=[unlucky], run=False)
+    store.set_many("doc", [{"id": i, "text": f"w{i}"} for i in range(1, 513)])
+    codes: list[int | None] = []
+    while not codes or codes[-1] != 0:
+        codes.append(in_a_process(be_struck, folder, strikes))
+    assert len(codes) > 10
+    assert store.errors() == []
+    assert [row.id for row in store.rows("doc") if row.loud != f"W{row.id}"] == []

@@ -151,7 +151,7 @@ def set_many(store: motion.Store) -> None:
 
 
 def change_several(store: motion.Store) -> None:
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     with store.transaction() as tx:
         tx.set("doc", id=1, text="d e")
         tx.delete("doc", 2)
@@ -177,22 +177,22 @@ def forget_one(store: motion.Store) -> None:
 
 
 def load_and_prune(store: motion.Store) -> None:
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     store.set_many("doc", [{"id": 11, "text": "t2"}, {"id": 35, "text": "t1"}], prune="text")
 
 
 def override(store: motion.Store) -> None:
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     store.set("doc", id=4, loud="by a user")
 
 
 def backfill(store: motion.Store) -> None:
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     store.backfill("measure", force=True)
 
 
 def dump_of_docs(store: motion.Store) -> Any:
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     chunks = [(row.doc, row.item, row.text, row.loud) for row in store.rows("chunk")]
     return (
         store.rows("doc", inherit=False),
@@ -246,17 +246,17 @@ def describe(vector: np.ndarray) -> str:
 
 def add_items(store: motion.Store) -> None:
     store.set_many("item", [{"id": id, "text": "x" * id} for id in range(1, 5)])
-    store.wait(timeout=60)
+    store.wait(timeout=600)
 
 
 def label_two(store: motion.Store) -> None:
     store.set_many("item", [{"id": 1, "label": 10}, {"id": 2, "label": 20}])
-    store.wait(timeout=60)
+    store.wait(timeout=600)
 
 
 def label_more(store: motion.Store) -> None:
     store.set_many("item", [{"id": 3, "label": 300}, {"id": 4, "label": 400}])
-    store.wait(timeout=60)
+    store.wait(timeout=600)
 
 
 def add_one_more(store: motion.Store) -> None:
@@ -264,7 +264,7 @@ def add_one_more(store: motion.Store) -> None:
 
 
 def dump_of_items(store: motion.Store) -> Any:
-    store.wait(timeout=60)
+    store.wait(timeout=600)
     rows = [
         (r.id, r.text, r.label, r.answer, r.about, r.vector.tolist()) for r in store.rows("item")
     ]
@@ -368,7 +368,7 @@ def in_a_process(function: Callable[..., None], *arguments: Any) -> int | None:
     """Run a function in a process of its own, and return how that ended."""
     process = SPAWN.Process(target=function, args=arguments)
     process.start()
-    process.join(100)
+    process.join(600)
     code = process.exitcode
     if code is None:
         process.kill()

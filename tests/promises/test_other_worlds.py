@@ -230,7 +230,6 @@ def test_p13_p14_what_depends_on_other_rows_is_as_if_derived_from_scratch(
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mode", MODES)
 @settings(quick, max_examples=1500)
 @given(world=worlds())

@@ -227,6 +227,13 @@ class Graph:
         One that reads a key which another trigger outside of this chain sets must wait for that trigger, so it
         becomes a task of its own.
         """
+        return self._fused.get(spec.name, ())
+
+    @cached_property
+    def _fused(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        return {spec.name: self._fused_with(spec) for spec in self.triggers.values()}
+
+    def _fused_with(self, spec: TriggerSpec) -> tuple[TriggerSpec, ...]:
         chain: list[TriggerSpec] = []
         if not spec.is_columnar or spec.is_versioned:
             return ()

@@ -35,6 +35,10 @@ ALONE_AFTER = 3
 LOSSES_ALLOWED = 10
 """Processes that may end while they hold a task, before it is set aside."""
 
+LOSSES_SHARED = 5
+"""How many of these count where the task was held beside others: processes that are stopped from outside, one after the
+other, halve what they held each time, and would soon set aside a row that ended none of them."""
+
 BACKFILL_PRIORITY = -(1 << 61)
 """Of recomputing in bulk. A trigger's own priority orders it among its like, and lifts none of it above live work."""
 

@@ -4,13 +4,14 @@ sees to tasks that cannot run now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from motion.backends.base import Transaction
 from motion.definitions.folds import LONGEST_RUN_S
 from motion.definitions.rates import Turns
+from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task, TaskStatus
 from motion.engine.chain import Asked, Runs
 from motion.engine.dispatch import Dispatcher
@@ -21,6 +22,7 @@ from motion.persistence.changes.cascade import folds_of
 from motion.persistence.changes.claims import Claim, Tasks
 from motion.persistence.changes.failures import fail
 from motion.persistence.database import Database
+from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number, next_tasks
 from motion.persistence.rows.folded import ROWS_OF_ONE, ROWS_OF_SLOW
 from motion.persistence.rows.inputs import Chain, Inputs, read_fences, read_inputs
@@ -35,12 +37,16 @@ BEGUN = (
     "it had none, store.retry() calls it."
 )
 
+CHAINS_KNOWN = 1_000
+"""Chains of triggers that are kept: a store has a few for each trigger and for each state version that it runs with."""
+
 
 class Beginner:
     """Begins the claims of one worker. Thread-safe."""
 
     def __init__(self, database: Database, runs: Runs, dispatcher: Dispatcher) -> None:
         self._database, self._runs, self._dispatcher = database, runs, dispatcher
+        self._chains: dict[Hashable, Chain] = {}
 
     def begin(self, claimed: Claimed) -> UnderWay | None:
         """Return a claim with its rows and the calls that it needs; None where nothing is to be called."""
@@ -179,11 +185,21 @@ class Beginner:
         if not all(each.name in code and layouts.graph.still_has(each) for each in specs):
             self._leave_to_others(tasks)
             return None
-        chain = Chain(layouts[spec.table], tuple(specs), pins)
+        chain = self._chain(layouts[spec.table], specs, pins)
         triggers = [code[each.name] for each in specs]
         if spec.rate is not None:
             triggers[0] = replace(triggers[0], turns=claimed.turns or Turns(spec.rate, ()))
         return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
+
+    def _chain(self, layout: Layout, specs: Sequence[TriggerSpec], pins: Pins) -> Chain:
+        """Return a chain, the same one as before where nothing of it has changed: it keeps the texts of its statements."""
+        named = id(layout), *map(id, specs), *pins.items()  # which are there as long as the chain
+        known = self._chains.get(named)
+        if known is None:
+            if len(self._chains) >= CHAINS_KNOWN:
+                self._chains.clear()
+            known = self._chains[named] = Chain(layout, tuple(specs), pins)
+        return known
 
     def _leave_to_others(self, tasks: Tasks) -> None:
         """Give tasks back: their trigger was replaced since they were claimed."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from motion.backends.base import Transaction
 from motion.background.loops import going_on
 from motion.background.owners import Owner
-from motion.definitions.tasks import Task
+from motion.definitions.tasks import LOSSES_ALLOWED, LOSSES_SHARED, Task
 from motion.errors import StoreUnavailable, shortened
 from motion.faults import reach
 from motion.persistence.database import Database
@@ -65,7 +65,11 @@ class Leases:
 
     def _take_from(self, tx: Transaction, gone: Sequence[str]) -> None:
         for task in leases.take_over(tx, gone):
-            error = f"{task.losses + 1} processes ended while they ran this task, the last one while it ran nothing beside."
+            alone = LOSSES_ALLOWED - LOSSES_SHARED
+            error = (
+                f"{task.losses + 1} processes or more ended while they ran this task, the last {alone} while they ran "
+                f"nothing beside."
+            )
             queue.bury(tx, task.task, task.attempts, error, self._inputs_of(tx, task))
             logger.warning(
                 "trigger %s gave up on a row, see store.errors(): %s", task.trigger, error

@@ -154,12 +154,15 @@ class Change:
         with shown_progress("rows", progress, self._expected) as show:
 
             def is_done(tx: Transaction) -> bool:
-                if is_there is not None and is_there(tx):
-                    return True
-                remaining = self._remaining(tx)
-                if show is not None:
-                    show(remaining)
-                return remaining == 0
+                is_over = is_there is not None and is_there(tx)
+                if not is_over:
+                    remaining = self._remaining(tx)
+                    if show is not None:
+                        show(remaining)
+                    is_over = remaining == 0
+                if is_over and raise_errors:
+                    self._raise_errors()  # as of the same moment
+                return is_over
 
             wait_until(
                 self._database,
@@ -168,8 +171,6 @@ class Change:
                 lambda tx: WaitTimeout(repr(self), timeout, self._remaining(tx)),
                 self._commits,
             )
-        if raise_errors:
-            self._raise_errors()
         return self
 
     def _raise_failures(self) -> None:

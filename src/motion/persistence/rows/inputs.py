@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
 from motion.definitions.codecs import Codec
@@ -38,17 +40,17 @@ class Chain:
     specs: tuple[TriggerSpec, ...]
     pins: Pins = field(default_factory=dict)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         return tuple(key for spec in self.specs if spec.is_columnar for key in spec.sets)
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         needed = dict.fromkeys(key for spec in self.specs for key in (*spec.on, *spec.inputs))
         made = set(self.outputs)
         return tuple(key for key in needed if key not in made)
 
-    @property
+    @cached_property
     def fenced(self) -> tuple[str, ...]:
         made = set(self.outputs)
         on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
@@ -88,6 +90,41 @@ class Chain:
 
     def source(self) -> str:
         return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How its due rows are read."""
+        layout, first = self.layout, self.specs[0]
+        names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
+        fence = self.fence_columns()
+        keys = [layout.inherited_value(key) for key in self.keys]
+        keys += [layout.looked_up(first, each) for each in self.lookups]
+        computed = [each for each in self.windows if each.agg in BY_SQL]
+        keys += [layout.window_value(each) for each in computed]
+        outputs = [layout.value(key) for key in self.outputs]
+        beside = layout.length_of_row() if first.reads_row else "0"
+        columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs, beside]
+        elsewhere: list[Lookup | Window] = [*self.lookups, *computed]
+        return Reading(
+            f"SELECT {', '.join(columns)} FROM {self.source()} "
+            f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}",
+            (2, len(names), len(fence), len(keys), len(outputs)),
+            (*self.keys, *(each.column for each in elsewhere)),
+        )
+
+
+class Reading(NamedTuple):
+    """How a chain's due rows are read.
+
+    Attributes:
+        sql: the statement, with a place for which rows.
+        widths: how many columns are each row's numbers, its name, its fence, its keys, its outputs; and one is its size.
+        keys: the names of the keys, and of what is taken of other rows.
+    """
+
+    sql: str
+    widths: tuple[int, ...]
+    keys: tuple[str, ...]
 
 
 def _decoded(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
@@ -137,24 +174,11 @@ class Inputs:
 
 def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
     """Read the rows of tasks on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
-    layout, first = chain.layout, chain.specs[0]
-    names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
-    fence = chain.fence_columns()
-    keys = [layout.inherited_value(key) for key in chain.keys]
-    keys += [layout.looked_up(first, each) for each in chain.lookups]
-    computed = [each for each in chain.windows if each.agg in BY_SQL]
-    keys += [layout.window_value(each) for each in computed]
-    outputs = [layout.value(key) for key in chain.outputs]
-    beside = layout.length_of_row() if first.reads_row else "0"
-    columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs, beside]
-    sql = (
-        f"SELECT {', '.join(columns)} FROM {chain.source()} "
-        f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}"
-    )
+    sql, widths, keys = chain.reading
     found: list[tuple[Any, ...]] = []
     unread, size = None, 0
     for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
-        for row in tx.execute(sql.format(part.condition(layout.row)), part.numbers):
+        for row in tx.execute(sql.format(part.condition(chain.layout.row)), part.numbers):
             if size > MOST_BYTES:
                 unread = int(row[0])
                 break
@@ -162,18 +186,15 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
             size += row[-1] + sum([len(each) for each in row if type(each) in (bytes, str)])
         if unread is not None:
             break
-    elsewhere: list[Lookup | Window] = [*chain.lookups, *computed]
-    names_of_keys = (*chain.keys, *(each.column for each in elsewhere))
-    turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * len(columns)
-    ends = [0, 2, len(names), len(fence), len(keys), len(outputs)]  # and what is beside
-    starts = [sum(ends[: i + 1]) for i in range(len(ends))]
+    turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * (sum(widths) + 1)
+    starts = [0, *accumulate(widths)]
     return Inputs(
         chain,
         list(turned[0]),
         list(turned[1]),
         list(zip(*turned[starts[1] : starts[2]], strict=True)),
         list(zip(*turned[starts[2] : starts[3]], strict=True)),
-        dict(zip(names_of_keys, turned[starts[3] : starts[4]], strict=True))
+        dict(zip(keys, turned[starts[3] : starts[4]], strict=True))
         | _lists(tx, chain, list(turned[0])),
         dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
         unread,

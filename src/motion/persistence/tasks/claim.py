@@ -143,14 +143,15 @@ def head_of(tx: Transaction, lane: Lane) -> Head | None:
 
 
 def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
-    """Return the next suspect of these triggers, those that were lost the least often first: most of them are innocent."""
+    """Return the next suspect of these triggers, those that were lost the least often first, and last beside the most
+    others: most of them are innocent."""
     lanes = set(lanes)
     if not lanes:
         return None
     names = sorted({lane.trigger for lane in lanes})
     found = tx.execute(
         f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "
-        f"AND trigger IN ({', '.join('?' * len(names))}) ORDER BY losses, task",
+        f"AND trigger IN ({', '.join('?' * len(names))}) ORDER BY losses, among DESC, task",
         names,
     )
     return next((head for row in found if (head := Head(*row)).lane in lanes), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motion.backends.base import Transaction
-from motion.definitions.tasks import LOSSES_ALLOWED, Task, TaskStatus
+from motion.definitions.tasks import LOSSES_ALLOWED, LOSSES_SHARED, Task, TaskStatus
 from motion.persistence.tasks.queue import COLUMNS, release, wake_all
 
 # -- by who holds a claim: each proves that it is this claim, as a task may have been dropped, or taken over and claimed
@@ -59,9 +59,10 @@ def take_over(tx: Transaction, owners: Sequence[str]) -> list[Task]:
             )
             aside += [Task(*row) for row in tx.execute(sql, (owner, LOSSES_ALLOWED))]
         tx.execute(
-            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, losses = losses + 1, "
+            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d}, owner = NULL, "
+            f"losses = losses + CASE WHEN losses < {LOSSES_SHARED} OR (among > 0 AND ? = 1) THEN 1 ELSE 0 END, "
             f"among = CASE WHEN among > 0 THEN ? WHEN losses > 0 THEN ? ELSE 0 END WHERE {held}",
-            (suspects, rows, owner),
+            (suspects, suspects, rows, owner),
         )
     wake_all(tx)
     return aside
