@@ -9,7 +9,7 @@ READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types crash bench lock clean
+.PHONY: help setup demo app test check format lint types crash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ $(READY): pyproject.toml constraints.txt examples/fashion_search/pyproject.toml 
 
 demo: setup ## the fashion-search example, end to end in the terminal
 	@$(BIN)/python -m fashion_search demo
+
+app: setup ## the fashion-search example as a shop in the browser, on this machine
+	@$(BIN)/python -m fashion_search app
 
 test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks)
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)

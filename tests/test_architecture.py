@@ -274,21 +274,26 @@ def long_files(root: Path) -> Iterable[str]:
 
 
 def private_names_in_examples(root: Path) -> Iterable[str]:
-    public = public_names(root)
+    public = public_names(root) | {"server"}
+    served = {f"motion.server.{name}" for name in public_names(root, "server")}
     for path in sorted((root / "examples").rglob("*.py")):
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
         for node, name in mentioned_names(tree):
             top, _, rest = name.partition(".")
-            if top == "motion" and rest and rest.partition(".")[0] not in public:
+            is_inside = name.startswith("motion.server.") and name not in served
+            if top == "motion" and rest and (rest.partition(".")[0] not in public or is_inside):
                 where = f"{path.relative_to(root)}:{node.lineno}"
                 yield f"{where}: {name} is not public; examples use what motion/__init__.py exports"
 
 
-def public_names(root: Path) -> set[str]:
-    """Read `__all__` of `motion`, without importing it."""
-    tree = ast.parse((root / "src" / "motion" / "__init__.py").read_text(encoding="utf-8"))
+def public_names(root: Path, package: str = "") -> set[str]:
+    """Read `__all__` of `motion`, or of a package in it, without importing it."""
+    path = root / "src" / "motion" / package / "__init__.py"
+    if not path.is_file():
+        return set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.Assign) and dotted(node.targets[0]) == "__all__":
             return set(ast.literal_eval(node.value))

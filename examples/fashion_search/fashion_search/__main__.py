@@ -1,4 +1,4 @@
-"""`python -m fashion_search`: demo, ingest, crawl, search, evaluate, versions, rollback.
+"""`python -m fashion_search`: demo, app, ingest, crawl, search, evaluate, versions, rollback.
 
 What needs PyTorch is imported by the command that needs it: help and mistakes in the options are told at once.
 """
@@ -242,6 +242,34 @@ def search(
     if sheet is not None:
         contact_sheet(query, sections_of(answer), sheet)
         console.print(f"The pictures are in {sheet}.", soft_wrap=True)
+
+
+@app.command(name="app")
+def shop(
+    store: StoreOption = DEFAULT_STORE,
+    port: Annotated[
+        int, typer.Option(help="where it listens, on this machine only; 0: any")
+    ] = 8080,
+    llm_url: UrlOption = None,
+    llm_model: ModelOption = "default",
+    llm_key: KeyOption = "none",
+) -> None:
+    """Open the shop in a browser: search, likes, and a look at how it learns. Without a store, of drawn catalogs.
+
+    Example: python -m fashion_search app --port 8080
+    """
+    from fashion_search.pipeline import open_store
+    from fashion_search.web.opening import opened_shop
+
+    is_new = not _is_store(store)
+    with open_store(store, language_model=_language_model(llm_url, llm_model, llm_key)) as opened:
+        if is_new:
+            console.print(f"There is no store in {store} yet: {DRAWN_PRODUCTS} products are drawn and embedded first.", soft_wrap=True)  # fmt: skip
+            _ingested(opened, _products(None))
+            _tell_failures(opened)
+        serving = opened_shop(opened, port)
+        console.print(f"The shop is open at {serving.url}, for this machine only. Ctrl+C closes it.", soft_wrap=True)  # fmt: skip
+        serving.run()
 
 
 NumbersArgument = Annotated[

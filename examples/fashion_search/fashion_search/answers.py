@@ -104,13 +104,13 @@ def judge(store: motion.Store, numbers: Sequence[str], is_liked: bool) -> None:
     Raises:
         NoSuchAnswer: a number is that of no answer.
     """
-    rows = [_row_of(store, number) for number in numbers]
+    rows = [row_of_answer(store, number) for number in numbers]
     with store.transaction() as tx:
         for row in rows:
             tx.set(row, feedback=is_liked)
 
 
-def _row_of(store: motion.Store, number: str) -> QuerySchema:
+def row_of_answer(store: motion.Store, number: str) -> QuerySchema:
     parts = number.split(".")
     if len(parts) == 3 and all(part.isdecimal() for part in parts):
         id, idea, picture = map(int, parts)

@@ -28,6 +28,7 @@ from fashion_search.kinds import Kind, kind_of
 from fashion_search.ranking import ranked
 from fashion_search.stock import stock_of, stock_of_texts
 from fashion_search.tables import LessonSchema, QuerySchema, RetailerSchema
+from fashion_search.taste import Taste
 from fashion_search.trunks import Features, Trunk
 from fashion_search.wishes import read_wish
 
@@ -116,7 +117,13 @@ class ImageRetrieval(motion.Component):
         on="query.text_suggestion", sets=("query.img_id", "query.img_score"), page="img_id_page"
     )
     def retrieve(
-        self, heads: Heads, query: str, text_suggestion: str, store: motion.View
+        self,
+        heads: Heads,
+        query: str,
+        text_suggestion: str,
+        shopper: str | None,
+        narrowed: dict[str, str] | None,
+        store: motion.View,
     ) -> list[tuple[int, int]]:
         asked, idea = read_wish(query), read_wish(text_suggestion)
         # What was ruled out holds for every idea; whose it is may be another for each.
@@ -124,7 +131,10 @@ class ImageRetrieval(motion.Component):
         features = trunk_of(heads.trunk).read([wish.text])
         weight = stock_of(store).picture_weight
         is_sure = kind_of_text(wish.text) is Kind.THING
-        found = ranked(store, heads, features, wish, self.k, picture_weight=weight, is_sure=is_sure)
+        found = ranked(
+            store, heads, features, wish, self.k, picture_weight=weight, where=narrowed, is_sure=is_sure,
+            taste=Taste.of(store, shopper),
+        )  # fmt: skip
         return [(each.product.id, round(100 * each.score)) for each in found]
 
     @motion.fit(on="lesson.products", every=1, promote=motion.if_better("proven"))

@@ -19,6 +19,8 @@ from fashion_search.t5 import T5
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from fashion_search.taste import Taste
+
 EMBEDDED = Path(__file__).parent / "weights" / "ideas"
 
 # What the embedded model says besides words. Each idea ends with one of the first three.
@@ -75,6 +77,10 @@ class Ideas(Protocol):
 
     def suggest(self, query: str, n: int = 5) -> list[str]:
         """Return at most `n` distinct ideas, best first; each names one item, such as "beige trousers for men"."""
+        ...
+
+    def stream(self, query: str, n: int = 5, taste: Taste | None = None) -> Iterator[str]:
+        """Give the same one by one, as the model has them; what somebody likes may change them."""
         ...
 
 
@@ -158,6 +164,10 @@ class EmbeddedIdeas:
         Raises:
             ValueError: the query is empty, or `n` is less than 1.
         """
+        return list(self.stream(query, n))
+
+    def stream(self, query: str, n: int = 5, taste: Taste | None = None) -> Iterator[str]:
+        """Give the ideas of `suggest`, each as soon as its last word is there. The model knows nothing of tastes."""
         query = _checked(query, n)
         return _first_distinct(_with_the_item_first(query, self._ideas(query)), n)
 
@@ -217,9 +227,13 @@ class EndpointIdeas:
             IdeasUnavailable: the endpoint was not reached, refused, or its answer holds no idea.
             ValueError: the query is empty, or `n` is less than 1.
         """
+        return list(self.stream(query, n))
+
+    def stream(self, query: str, n: int = 5, taste: Taste | None = None) -> Iterator[str]:
+        """Give the ideas of `suggest`, by what somebody likes and what not."""
         query = _checked(query, n)
         answer = self._ask(
-            f"Request of a customer of a fashion shop: {query}\n"
+            f"Request of a customer of a fashion shop: {query}\n{_told_of(taste)}"
             f"List {n} different items to wear, most important first. Each is one item as a shop's search box would "
             "take it: colour, material, kind of item, and 'for women' or 'for men' where it matters. If the request "
             f"names a product, the first item is that product. Answer with a JSON list of {n} strings only."
@@ -317,13 +331,22 @@ def _checked(query: str, n: int) -> str:
     return " ".join(query.split())
 
 
-def _first_distinct(ideas: Iterable[str], n: int) -> list[str]:
-    found: dict[str, str] = {}
+def _told_of(taste: Taste | None) -> str:
+    """Return what a model is told of a customer: a line, or nothing."""
+    likes, avoids = (taste.likes(), taste.avoids()) if taste else ([], [])
+    told = [f"likes {', '.join(likes)}"] if likes else []
+    told += [f"does not like {', '.join(avoids)}"] if avoids else []
+    return f"By what they said before, the customer {' and '.join(told)}.\n" if told else ""
+
+
+def _first_distinct(ideas: Iterable[str], n: int) -> Iterator[str]:
+    found = set[str]()
     for idea in ideas:
-        found.setdefault(idea.casefold(), idea)
+        if idea.casefold() not in found:
+            found.add(idea.casefold())
+            yield idea
         if len(found) == n:
-            break
-    return list(found.values())
+            return
 
 
 def _json_list(answer: str) -> list[str] | None:

@@ -9,6 +9,7 @@ query:     query ──suggest (text model)──> text_suggestion, a page each
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ import motion
 from fashion_search.crawl import crawl_triggers
 from fashion_search.encoders import FIT_EVERY as FIT_EVERY
 from fashion_search.encoders import FrozenTrunk, ImageRetrieval, kind_of_text
+from fashion_search.facets import colour_of, kind_named
 from fashion_search.fetching import Fetcher
 from fashion_search.heads import Recipe
 from fashion_search.ideas import EmbeddedIdeas, EndpointIdeas, Ideas
@@ -26,10 +28,13 @@ from fashion_search.places import DEFAULT_STORE
 from fashion_search.stock import stock_of
 from fashion_search.tables import AddressSchema
 from fashion_search.tables import LessonSchema as LessonSchema
+from fashion_search.tables import OpinionSchema as OpinionSchema
 from fashion_search.tables import QuerySchema as QuerySchema
 from fashion_search.tables import QuerySource as QuerySource
 from fashion_search.tables import Retailer as Retailer
 from fashion_search.tables import RetailerSchema as RetailerSchema
+from fashion_search.tables import ShopperSchema as ShopperSchema
+from fashion_search.taste import Taste, remember
 from fashion_search.trunks import english_words
 from fashion_search.wishes import NotUnderstood, person_of, read_wish
 
@@ -48,6 +53,15 @@ def summarise_page(img_html: str, title: str | None) -> tuple[str, str]:
 def tell_person(title: str | None, img_summary: str) -> str | None:
     """Title to person: whose it is, where the title says so, or, where there is none, the summary."""
     return person_of(title or img_summary)
+
+
+@motion.trigger(
+    on=("retailer.title", "retailer.img_summary"), sets=("retailer.kind", "retailer.colour")
+)
+def tell_facets(title: str | None, img_summary: str) -> tuple[str | None, str | None]:
+    """Title to what filters know it by, or, where there is none, the summary."""
+    told = title or img_summary
+    return kind_named(told), colour_of(told)
 
 
 @motion.trigger(on="query.img_id", sets="query.link")
@@ -91,8 +105,10 @@ class IdeaSuggestion(motion.Component):
         page="text_suggestion_page",
         priority="query.src",
     )
-    def suggest(self, ideas: Ideas, query: str, store: motion.View) -> list[str]:
-        """Return the query itself, mended and without what only narrows it, and then what goes with it.
+    def suggest(
+        self, ideas: Ideas, query: str, shopper: str | None, store: motion.View
+    ) -> Iterator[str]:
+        """Give the query itself, mended and without what only narrows it, and then what goes with it, as it comes.
 
         Raises:
             NotUnderstood: it is in another language, and the embedded model knows English only.
@@ -101,14 +117,15 @@ class IdeaSuggestion(motion.Component):
         if wish.language is not None:
             if self.language_model is None:
                 raise NotUnderstood(query, wish.language)
-            return ideas.suggest(query, self.count)  # in English, as the catalog is
-        is_for_us = self.language_model is not None or kind_of_text(wish.text) is not Kind.ELSEWHERE
-        further = ideas.suggest(wish.text, self.count) if is_for_us else []
-        return _first_distinct([wish.text, *further])
-
-
-def _first_distinct(ideas: list[str]) -> list[str]:
-    return list({idea.casefold(): idea for idea in reversed(ideas)}.values())[::-1]
+            # in English, as the catalog is
+            yield from ideas.stream(query, self.count, Taste.of(store, shopper))
+            return
+        yield wish.text
+        if self.language_model is None and kind_of_text(wish.text) is Kind.ELSEWHERE:
+            return
+        for idea in ideas.stream(wish.text, self.count, Taste.of(store, shopper)):
+            if idea.casefold() != wish.text.casefold():
+                yield idea
 
 
 def open_store(
@@ -148,10 +165,14 @@ def open_store(
             "retailer": RetailerSchema,
             "address": AddressSchema,
             "lesson": LessonSchema,
+            "opinion": OpinionSchema,
+            "shopper": ShopperSchema,
         },
         triggers=[
             summarise_page,
             tell_person,
+            tell_facets,
+            remember,
             FrozenTrunk(clip),
             IdeaSuggestion(language_model),
             ImageRetrieval(clip, recipe=recipe),

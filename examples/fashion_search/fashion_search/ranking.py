@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ import motion
 from fashion_search.heads import Heads
 from fashion_search.stock import Searchable
 from fashion_search.tables import RetailerSchema
+from fashion_search.taste import NOBODYS, Taste
 from fashion_search.wishes import Wish, content_words, has_word, person_of, stem
 
 WORDS_WEIGHT = 0.04
@@ -58,6 +59,7 @@ def ranked(
     words_weight: float = WORDS_WEIGHT,
     where: Mapping[str, Any] | None = None,
     is_sure: bool = True,
+    taste: Taste = NOBODYS,
 ) -> list[Ranked]:
     """Return the `k` products that fit a wish best; fewer where no more fit, and none where nothing does.
 
@@ -70,6 +72,7 @@ def ranked(
         words_weight: how much words count.
         where: equalities that hold for every answer.
         is_sure: whether the wish is for a thing to wear. Of what may be none, a product must have every word.
+        taste: whose, who asks. It changes the order of what fits, and not what fits.
     """
     vector = heads.wishes(features, picture_weight)[0]
     length = float((vector**2).sum()) ** 0.5
@@ -85,7 +88,7 @@ def ranked(
             params=params,
         )
         told = _told(store, wish, asked, condition, params) if words_weight else {}
-        found = _blended(near, told, length, words_weight)
+        found = _to_the_taste(_blended(near, told, length, words_weight), taste)
         kept = list(_that_fit(found, wish, is_sure))
         if len(kept) >= k or len(near) < asked or asked >= _ASKED_AT_MOST:
             return kept[:k]
@@ -154,6 +157,14 @@ def _blended(
     least = min(blends.values(), default=0.0)
     ranked = [Ranked(rows[id], blends.get(id, least), place) for id, place in places.items()]
     return sorted(ranked, key=lambda each: (-each.place, each.product.id))
+
+
+def _to_the_taste(found: list[Ranked], taste: Taste) -> list[Ranked]:
+    """Return what was found as somebody would like it, best first."""
+    if not taste.counts:
+        return found
+    leaning = [replace(each, place=each.place + taste.bonus(each.product)) for each in found]
+    return sorted(leaning, key=lambda each: (-each.place, each.product.id))
 
 
 def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ranked]:

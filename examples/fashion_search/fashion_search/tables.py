@@ -59,6 +59,8 @@ class RetailerSchema:
         str, motion.Index
     ]  # the address or file that tells of it: what a whole feed replaces
     worn_by: str  # whose it is, where its title says so: see `wishes.PERSONS`
+    kind: str  # what filters call it, as its title tells: see `facets.KINDS`
+    colour: str  # the colour that filters know, as its title tells
     labels: dict[str, str]  # ground truth, for measuring only: no trigger reads it
     img_desc: str
     img_summary: str
@@ -80,6 +82,8 @@ class QuerySchema:
     ts: int
     src: QuerySource
     query: str
+    shopper: str  # who asks; None: nobody in particular
+    narrowed: dict[str, str]  # key of a product -> what it has to be, of `NARROWED_BY`
     text_suggestion: str
     text_suggestion_page: int
     img_id: int
@@ -87,6 +91,31 @@ class QuerySchema:
     img_id_page: int
     link: str
     feedback: bool
+
+
+@dataclass
+class OpinionSchema:
+    """What a shopper thinks of a product: one row for each pair."""
+
+    id: str
+    ts: int
+    shopper: Annotated[str, motion.Index]
+    product: int
+    traits: list[str]  # of the product, as `taste.traits_of` told them then
+    liked: bool
+
+
+@dataclass
+class ShopperSchema:
+    """A shopper, and what they like: trait -> how often it was liked, and how often not."""
+
+    id: str
+    ts: int
+    taste: dict[str, list[int]]
+
+
+NARROWED_BY = ("retailer", "colour", "kind")
+"""The keys of a product that a request may be narrowed by."""
 
 
 class Role(Enum):

@@ -57,6 +57,14 @@ def study(store: motion.Store) -> motion.StateVersion | None:
 
     None where it has not grown by a fifth since they last did, or is too small for the gate to tell chance from gain.
     """
+    if not begin_to_study(store):
+        return None
+    store.wait()
+    return store.model(COMPONENT).versions()[-1]
+
+
+def begin_to_study(store: motion.Store) -> bool:
+    """Do what `study` does, in the background; return whether there is something to learn."""
     [(products, studied)] = [
         tuple(row.values())
         for row in store.sql(
@@ -65,7 +73,6 @@ def study(store: motion.Store) -> motion.StateVersion | None:
         ).to_pylist()
     ]
     if products < max(LEAST_PRODUCTS, MOST_GROWTH * studied):
-        return None
+        return False
     store.set("lesson", products=products)
-    store.wait()
-    return store.model(COMPONENT).versions()[-1]
+    return True

@@ -2,6 +2,9 @@
 
 `app` puts it together; `guard` says who may do what before anything else looks at a request; `rows`, `finding`, `changes`, `models`
 and `operations` hold the routes of one kind each; `running` starts and stops it.
+
+An application of its own is made of the same pieces: FastAPI's app with routes over a `Served` store, behind a `Guard`, its errors
+told by `answer_errors`, its events sent by `event_stream`, maybe of a `Feed`; `serve(store, app=app)` runs it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,27 @@ except ModuleNotFoundError as exc:
 
 from motion.server.access import Role, Token, Tokens, new_token
 from motion.server.app import create_app
+from motion.server.feed import Feed
+from motion.server.guard import Guard
 from motion.server.limits import Limits
+from motion.server.problems import install as answer_errors
 from motion.server.running import Serving, serve
+from motion.server.serving import Served, event_stream, in_thread, json_text
 
-__all__ = ["Limits", "Role", "Serving", "Token", "Tokens", "create_app", "new_token", "serve"]
+__all__ = [
+    "Feed",
+    "Guard",
+    "Limits",
+    "Role",
+    "Served",
+    "Serving",
+    "Token",
+    "Tokens",
+    "answer_errors",
+    "create_app",
+    "event_stream",
+    "in_thread",
+    "json_text",
+    "new_token",
+    "serve",
+]

@@ -93,6 +93,7 @@ def serve(
         port: 0 takes one that is free.
         hosts: names by which it may be called, beside the address. Left out: this machine's own, and any where it
             listens on another address, as then a token is needed.
+        app: an application of one's own, with the store as `app.state.served`, in place of `create_app`'s: it guards itself.
 
     Raises:
         NotAllowed: others could reach it, and there are no tokens.

@@ -34,9 +34,10 @@ ENDING_S = 8.0
 
 @dataclass
 class Served:
-    """A store that is served.
+    """A store that is served; an application keeps it as `app.state.served`.
 
     Attributes:
+        streams: open ones, that whoever opens one counts.
         stopping: set when the server is to end: streams then end too.
     """
 
@@ -97,6 +98,11 @@ async def is_first(waiting: Coroutine[Any, Any, None], on: Served, seconds: floa
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(wire.encoded(value), status, headers, media_type=JSON)
+
+
+def json_text(value: Any) -> str:
+    """Return a value as the JSON of an event."""
+    return wire.encoded(value).decode()
 
 
 def event_stream(events: AsyncIterator[ServerSentEvent]) -> Response:
