@@ -23,6 +23,11 @@ FORMAT_1 = Path(__file__).with_name("format_1.sql")
 FORMAT_2 = Path(__file__).with_name("format_2.sql")
 """The same as the second format had it, with a backfill that is under way."""
 
+FORMAT_3 = Path(__file__).with_name("format_3.sql")
+"""The same as the third format had it."""
+
+OLDER = [FORMAT_1, FORMAT_2, FORMAT_3]
+
 
 @dataclass
 class Note:
@@ -229,7 +234,15 @@ class Taste(motion.Component):
         return state + 1
 
 
-@pytest.mark.parametrize("older", [FORMAT_1, FORMAT_2], ids=["1", "2"])
+def of_format(older: Path, folder: Path, change: str) -> None:
+    """Put a store of an older format in a folder, and change it."""
+    folder.mkdir()
+    file = sqlite3.connect(folder / "store.sqlite")
+    file.executescript(older.read_text() + change)
+    file.close()
+
+
+@pytest.mark.parametrize("older", OLDER, ids=["1", "2", "3"])
 def test_a_store_of_an_older_format_goes_on_where_it_was(
     older: Path, tmp_path: Path, open_store: OpenStore
 ) -> None:
@@ -239,17 +252,11 @@ def test_a_store_of_an_older_format_goes_on_where_it_was(
     def mourn(text: str) -> None:
         mourned.append(text)
 
-    folder = tmp_path / "shop.motion"
-    folder.mkdir()
-    file = sqlite3.connect(folder / "store.sqlite")
-    file.executescript(older.read_text())
-    if older is FORMAT_1:
-        file.execute(  # a forced backfill that is under way: the first row is made again
-            "INSERT INTO motion_backfills VALUES (12, 'Taste.measure', 'backfill', 1, 1, 1, 1, NULL, x'90', 1)"
-        )
-        file.execute("UPDATE motion_rows_note SET length = 0 WHERE length = 3")
-        file.commit()
-    file.close()
+    under_way = (  # a forced backfill: the first row is made again
+        "INSERT INTO motion_backfills VALUES (12, 'Taste.measure', 'backfill', 1, 1, 1, 1, NULL, x'90', 1);"
+        "UPDATE motion_rows_note SET length = 0 WHERE length = 3;"
+    )
+    of_format(older, tmp_path / "shop.motion", under_way if older is FORMAT_1 else "")
     store = open_store(schemas=SCHEMAS, triggers=[Taste(), mourn])
     store.wait(timeout=60)
     assert [row.length for row in store.rows("note")] == [3, None, 5]
@@ -262,4 +269,17 @@ def test_a_store_of_an_older_format_goes_on_where_it_was(
     assert [row.length for row in store.rows("note")] == [3, 2, 7]
     assert sorted(mourned) == ["four", "hold", "waits"]
     assert store.errors() == []
-    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["3"]
+    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["4"]
+
+
+@pytest.mark.parametrize("older", OLDER, ids=["1", "2", "3"])
+def test_what_was_asked_for_in_an_older_format_is_done(
+    older: Path, tmp_path: Path, open_store: OpenStore
+) -> None:
+    asked = "INSERT INTO motion_fit_requests (fit, change) VALUES ('Taste.learn', 12), ('Taste.setup 0', 12);"
+    of_format(older, tmp_path / "shop.motion", asked)
+    store = open_store(schemas=SCHEMAS, triggers=[Taste()])
+    store.wait(timeout=60)
+    made = [version for version in store.model("Taste").versions() if version.rows]
+    assert [(each.status, each.rows) for each in made] == [("live", 1)]
+    assert len(store.sql("select * from motion_fit_requests")) == 0

@@ -19,7 +19,7 @@ from motion.errors import StoreUnavailable, shortened
 from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.rows.reading import rows_by_number
-from motion.persistence.states import labels
+from motion.persistence.states import fit_requests
 from motion.persistence.tasks import backlog, leases, queue
 
 logger = logging.getLogger(__name__)
@@ -91,4 +91,4 @@ class Leases:
 
     def _give_back(self, tx: Transaction) -> None:
         leases.release_all(tx, self._owner.name)
-        labels.take_over_fits(tx, [self._owner.name])
+        fit_requests.take_over(tx, [self._owner.name])

@@ -52,7 +52,7 @@ from motion.persistence.rows import noted, reading
 from motion.persistence.rows.exact import Found, Question, ask
 from motion.persistence.search.filters import FilterLists
 from motion.persistence.search.indexes import MakeIndex, VectorIndexes
-from motion.persistence.states import format, labels, versions
+from motion.persistence.states import fit_requests, format, versions
 from motion.persistence.tasks import backlog, timeline
 from motion.persistence.tasks.awaiting import Awaiting
 from motion.persistence.tasks.costs import CodeName, Cost, Costs
@@ -137,7 +137,7 @@ class Database:
             self.indexes.forget_files_ahead(tx)
             if self.runs_code and replaces:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
-                labels.request_setups(tx, setups, numbers.last_number(tx))
+                fit_requests.request_setups(tx, setups, numbers.last_number(tx))
             return found, numbers.graph_number(tx)
 
         found, number = self.backend.write(work)

@@ -16,7 +16,7 @@ from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
 from motion.persistence.stored_graph import signatures
 
-FORMAT = 3
+FORMAT = 4
 
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (
@@ -124,10 +124,14 @@ CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and 
     label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS motion_lessons_version ON motion_lessons (component, number);
-CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits, and offers of a changed `setup`: `<component>.setup <fingerprint>`
-    fit TEXT PRIMARY KEY, owner TEXT, change INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits that are to run, and `setup`s that have changed
+    component TEXT NOT NULL,
+    fit TEXT NOT NULL,                        -- the name of the fit; empty: a changed `setup`
+    setup TEXT NOT NULL,                      -- the fingerprint of that; empty: a fit
+    owner TEXT, change INTEGER NOT NULL,
     progress TEXT,                            -- as the fit told last: JSON
-    seen INTEGER                              -- of one that runs: the newest label that it may learn from
+    seen INTEGER,                             -- of one that runs: the newest label that it may learn from
+    PRIMARY KEY (component, fit, setup)
 );
 CREATE TABLE IF NOT EXISTS motion_asked (  -- fits and promotions that people asked for, until long after their end
     change INTEGER NOT NULL, component TEXT NOT NULL,
@@ -263,6 +267,8 @@ def _bring_up(tx: Transaction) -> None:
         _bring_to_2(tx)
     if found < 3:
         _bring_to_3(tx)
+    if found < 4:
+        _bring_to_4(tx)
     if found < FORMAT:
         tx.execute("UPDATE motion_clock SET format = ?", (FORMAT,))
 
@@ -314,11 +320,31 @@ def _bring_to_3(tx: Transaction) -> None:
             tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
+def _bring_to_4(tx: Transaction) -> None:
+    """Bring a store of format 3 to format 4: what requests for fits say is in columns, and was one text."""
+    found = tx.execute(
+        "SELECT fit, owner, change, progress, seen FROM motion_fit_requests"
+    ).fetchall()
+    tx.execute("DROP TABLE motion_fit_requests")
+    _make(tx, "motion_fit_requests")
+    for text, *rest in found:
+        name, _, fingerprint = text.partition(".setup ")
+        component = name if fingerprint else name.rpartition(".")[0]
+        tx.execute(
+            "INSERT INTO motion_fit_requests (component, fit, setup, owner, change, progress, seen) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (component, "" if fingerprint else name, fingerprint, *rest),
+        )
+
+
+def _make(tx: Transaction, table: str) -> None:
+    created = f"CREATE TABLE IF NOT EXISTS {table} "
+    tx.execute(next(each for each in SYSTEM_TABLES.split(";\n") if created in each))
+
+
 def _make_anew(tx: Transaction, table: str) -> None:
     """Make a system table again in its present form, with the rows that it has."""
     tx.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
-    created = f"CREATE TABLE IF NOT EXISTS {table} "
-    tx.execute(next(each for each in SYSTEM_TABLES.split(";\n") if created in each))
+    _make(tx, table)
     columns = ", ".join(str(row[1]) for row in tx.execute(f"PRAGMA table_info({table}_1)"))
     tx.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table}_1")
     tx.execute(f"DROP TABLE {table}_1")

@@ -126,10 +126,6 @@ def _rename_component(tx: Transaction, step: Step) -> None:
         tx.execute("INSERT INTO motion_renamed VALUES (?, ?) ON CONFLICT DO NOTHING", (name, name))
     _exchange(tx, "component", old, new)
     _exchange_in(tx, "motion_components", "name", old, new)
-    tx.execute(
-        "UPDATE motion_fit_requests SET fit = ? || SUBSTR(fit, ?) WHERE fit GLOB ?",
-        (new, len(old) + 1, f"{old}.setup *"),
-    )
     _edit_specs(tx, "motion_triggers", TriggerSpec, lambda spec: _with_component(spec, old, new))
     _edit_specs(
         tx,

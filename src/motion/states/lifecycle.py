@@ -25,7 +25,8 @@ from motion.executors.base import Executor
 from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
-from motion.persistence.states import asked, files, format, labels, versions
+from motion.persistence.states import asked, files, fit_requests, format, labels, versions
+from motion.persistence.states.fit_requests import Request
 from motion.persistence.tasks import schedules
 from motion.states.gate import Gate, why_of
 from motion.states.process import JobProcess, run_fit, run_setup
@@ -137,14 +138,14 @@ class Fitter:
     def _with_work(self) -> list[str]:
         code = self._database.code
         with self._database.backend.read() as tx:
-            asked = labels.requests(tx)
+            asked = {each.component for each in fit_requests.requests(tx)}
             found = schedules.due(tx, list(code.fits), clock.now_ms())
             due = {code.fits[name].spec.component for name in found}
             return [
                 name
                 for name in code.components
                 if name in due
-                or any(request.startswith(f"{name}.") for request in asked)
+                or name in asked
                 or versions.candidate_version(tx, name) is not None
                 or versions.queued(tx, name)
                 or versions.unnumbered(tx, name)
@@ -223,7 +224,7 @@ class _Keeper:
         if request is None:
             return False
         reach("fit.claimed")
-        fit = self._database.code.fits.get(request)
+        fit = self._database.code.fits.get(request.fit)
         if fit is None:
             self._set_up_anew(request)
         else:
@@ -236,22 +237,22 @@ class _Keeper:
         fits = self._database.code.fits.values()
         return [fit for fit in fits if fit.spec.component == self._name]
 
-    def _claimed(self) -> str | None:
+    def _claimed(self) -> Request | None:
         """Claim what is asked for and this process has the code of; schedules ask here."""
         own = setup_fingerprint(self._database.code.components[self._name])
         fits = [fit.spec.name for fit in self._fits()]
-        names = [*fits, labels.setup_request(self._name, own)]
+        wanted = [*(Request(self._name, fit) for fit in fits), Request(self._name, setup=own)]
         with self._database.backend.read() as tx:
-            gone = [owner for owner in labels.fit_owners(tx) if self._owner.is_gone(owner)]
+            gone = [owner for owner in fit_requests.owners(tx) if self._owner.is_gone(owner)]
             is_due = bool(schedules.due(tx, fits, clock.now_ms()))
-            if not gone and not is_due and not set(names) & set(labels.requests(tx)):
+            if not gone and not is_due and not {*wanted} & {*fit_requests.requests(tx)}:
                 return None
 
-        def work(tx: Transaction) -> str | None:
+        def work(tx: Transaction) -> Request | None:
             for name in schedules.take_due(tx, fits, clock.now_ms()):
-                labels.request_fit(tx, name, last_number(tx))
-            labels.take_over_fits(tx, gone)
-            return labels.claim_fit(tx, names, self._owner.name)
+                fit_requests.request(tx, Request(self._name, name), last_number(tx))
+            fit_requests.take_over(tx, gone)
+            return labels.claim(tx, wanted, self._owner.name)
 
         return self._database.write(work)
 
@@ -261,7 +262,7 @@ class _Keeper:
         try:
             live = ensure_live(self._database, self._name)
             with self._database.backend.read() as tx:
-                seen = labels.seen_by(tx, spec.name)
+                seen = fit_requests.seen_by(tx, spec.name) or 0
                 parent = versions.base_of_fit(tx, self._name, live)
                 if parent is None and live is not None:
                     raise StateError(
@@ -341,7 +342,7 @@ class _Keeper:
 
     # -- a setup that has changed --
 
-    def _set_up_anew(self, request: str) -> None:
+    def _set_up_anew(self, request: Request) -> None:
         """Offer what a changed `setup` gives as a candidate. Where it gives what is known already, nothing is new."""
         fingerprint = setup_fingerprint(self._database.code.components[self._name])
         try:
@@ -355,9 +356,9 @@ class _Keeper:
                 self._database.write(partial(self._fail_setup, request, fingerprint, exc))
 
     def _offer(
-        self, request: str, fingerprint: str, made: tuple[str, float] | None, tx: Transaction
+        self, request: Request, fingerprint: str, made: tuple[str, float] | None, tx: Transaction
     ) -> None:
-        if not labels.end_request(tx, request, self._owner.name):
+        if not fit_requests.end(tx, request, self._owner.name):
             return
         versions.note_setup(tx, self._name, fingerprint)
         if made is None or versions.is_known(tx, self._name, made[0]):
@@ -369,9 +370,9 @@ class _Keeper:
         offer(tx, self._database, self._name, number)
 
     def _fail_setup(
-        self, request: str, fingerprint: str, exc: BaseException, tx: Transaction
+        self, request: Request, fingerprint: str, exc: BaseException, tx: Transaction
     ) -> None:
-        if not labels.end_request(tx, request, self._owner.name):  # the next opening tries again
+        if not fit_requests.end(tx, request, self._owner.name):  # the next opening tries again
             return
         number = versions.add_version(
             tx, self._name, "failed", notes=why_of(exc), fingerprint=fingerprint

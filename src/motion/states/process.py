@@ -22,7 +22,7 @@ from motion.errors import FitFailed, MotionError, shortened
 from motion.executors.base import Executor
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.layout import Pins
-from motion.persistence.states import format, labels, versions
+from motion.persistence.states import fit_requests, format, versions
 from motion.search.answer import keys_of
 from motion.tracebacks import reason_of, text_of
 from motion.views.view import View
@@ -38,7 +38,7 @@ class Job:
     """What a job needs: no connection, no lock, no thread of the store's process.
 
     Attributes:
-        request: the name under which it was asked for, for its progress; None for an evaluation.
+        fit: the name of the fit, for its progress; None for an evaluation.
         method: of the component.
         manifest: the state to begin with, None where there is none.
         classes: those that the manifest names and the job's process cannot find.
@@ -48,7 +48,7 @@ class Job:
 
     open_database: Callable[[], Database]
     component: Component
-    request: str | None
+    fit: str | None
     method: str
     folder: Path
     manifest: str | None = None
@@ -82,7 +82,7 @@ class JobProcess:
         version: int | None,
         rows: Sequence[Any] = (),
         timeout_s: float | None = None,
-        request: str | None = None,
+        fit: str | None = None,
         like: int | None = None,
     ) -> T:
         """Run a job on a state version, and return what it gives.
@@ -98,9 +98,7 @@ class JobProcess:
                 manifest = versions.manifest_of(tx, self._name, version)
         classes = None if manifest is None else format.classes_of(manifest, code)
         folder = self._database.backend.folder
-        job = Job(
-            self._reader(), code, request, method, folder, manifest, classes, version, like, rows
-        )
+        job = Job(self._reader(), code, fit, method, folder, manifest, classes, version, like, rows)
         try:
             made: T = self._process.run(partial, function, job, timeout_s=timeout_s)
             return made
@@ -179,7 +177,7 @@ def _call(job: Job) -> Any:
             state = format.load_state(job.folder, job.component, job.manifest, job.classes)
     database = job.open_database()
     try:
-        _told = _Told(database, job.request) if job.request else None
+        _told = _Told(database, job.fit) if job.fit else None
         pins = {} if job.version is None else {name: job.version}
         view = (
             View(database, [], pins) if job.like is None else SampleView(database, pins, job.like)
@@ -241,8 +239,8 @@ class SampleView(View):
 class _Told:
     """Where the progress of the fit that runs in this process goes."""
 
-    def __init__(self, database: Database, request: str) -> None:
-        self._database, self._request = database, request
+    def __init__(self, database: Database, fit: str) -> None:
+        self._database, self._fit = database, fit
         self._at_s = -math.inf
 
     def note(self, told: Progress) -> None:
@@ -250,7 +248,7 @@ class _Told:
             return
         self._at_s = clock.monotonic_s()
         self._database.backend.write(
-            lambda tx: labels.note_progress(tx, self._request, told), is_durable=False
+            lambda tx: fit_requests.note_progress(tx, self._fit, told), is_durable=False
         )
 
 

@@ -18,7 +18,7 @@ from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
 from motion.persistence.recompute import backfills
 from motion.persistence.rows import outputs
-from motion.persistence.states import asked, files, format, labels, versions
+from motion.persistence.states import asked, files, fit_requests, format, versions
 from motion.persistence.tasks import backlog, queue
 
 NO_NOTES: Mapping[str, Any] = {}
@@ -232,7 +232,7 @@ def cancel(tx: Transaction, database: Database, changes: Sequence[int]) -> None:
     for component, fit, number in asked.withdraw(tx, changes):
         if fit:
             if not asked.is_wanted(tx, fit):
-                labels.withdraw_request(tx, fit)
+                fit_requests.withdraw_fit(tx, fit)
         elif number is not None and versions.candidate_version(tx, component) == number:
             drop(tx, database, component, number, "cancelled")
             _stay(tx, component)

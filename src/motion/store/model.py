@@ -15,7 +15,7 @@ from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortene
 from motion.notebook import Shown
 from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import next_number
-from motion.persistence.states import asked, files, labels
+from motion.persistence.states import asked, files, fit_requests, labels
 from motion.persistence.states import versions as states
 from motion.states.lifecycle import ensure_live
 from motion.states.promotion import ask_live
@@ -98,7 +98,7 @@ class Model:
             wanted = [fit for fit in fits if counts[fit.name]]
             change = next_number(tx)
             if wanted:
-                labels.request_fits(tx, wanted, change)
+                fit_requests.request_fits(tx, wanted, change)
                 asked.note_fits(tx, change, self._component, [fit.name for fit in wanted])
             return change, sum(counts.values())
 
@@ -153,7 +153,7 @@ class Model:
     def progress(self) -> Progress | None:
         """What the running fit told last by `motion.progress`, from whichever process; None where none tells."""
         with self._database.backend.read() as tx:
-            return labels.progress_of(tx, self._component)
+            return fit_requests.progress_of(tx, self._component)
 
     @contextmanager
     def live(self) -> Iterator[tuple[Any, View]]:

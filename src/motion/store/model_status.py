@@ -10,7 +10,7 @@ from motion.definitions.fits import FitSpec
 from motion.definitions.versions import Progress
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
-from motion.persistence.states import labels, versions
+from motion.persistence.states import fit_requests, labels, versions
 from motion.persistence.tasks import backlog
 from motion.states.promotion import Candidate, candidate_of
 from motion.store.explain import fits_of
@@ -71,7 +71,8 @@ def model_status(database: Database, component: str) -> ModelStatus:
     """Return what a component's model is doing."""
     candidate = candidate_of(database, component)
     with database.backend.read() as tx:
-        running, asked = labels.fits_running(tx), labels.requests(tx)
+        running = fit_requests.running(tx)
+        asked = [each.fit for each in fit_requests.requests(tx)]
         fits = tuple(_fit_status(tx, fit, running, asked) for fit in fits_of(database, component))
         left, total = _build(tx, database, component)
         queued = versions.queued(tx, component)
@@ -132,5 +133,5 @@ def _fit_status(tx: Transaction, fit: FitSpec, running: list[str], asked: list[s
         str(fit.schedule) if fit.schedule else None,
         fit.name in asked and not is_running,
         is_running,
-        labels.progress_of(tx, fit.component) if is_running else None,
+        fit_requests.progress_of(tx, fit.component) if is_running else None,
     )

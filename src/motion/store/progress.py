@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from motion.backends.base import Transaction
 from motion.persistence.recompute import backfills
-from motion.persistence.states import labels, versions
+from motion.persistence.states import fit_requests, versions
 from motion.persistence.tasks import backlog, delayed, schedules
 
 
@@ -22,7 +22,7 @@ def has_work(tx: Transaction, due_ms: int) -> bool:
         or schedules.any_due(tx, due_ms)
         or delayed.any_due(tx, due_ms)
         or backfills.remaining(tx)
-        or labels.fits_pending(tx)
+        or fit_requests.pending(tx)
         or versions.waiting_candidates(tx)
     )
 
@@ -31,7 +31,7 @@ def work_left(tx: Transaction, due_ms: int) -> int:
     """Return how many rows, fits and candidates a store has still to deal with."""
     rows = backlog.live_count(tx) + backfills.remaining(tx) + int(schedules.any_due(tx, due_ms))
     rows += int(delayed.any_due(tx, due_ms))
-    return rows + labels.fits_pending(tx) + versions.waiting_candidates(tx)
+    return rows + fit_requests.pending(tx) + versions.waiting_candidates(tx)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from motion.errors import FolderNotEmpty, StoreUnavailable
 from motion.persistence import catalog
 from motion.persistence.database import Database
 from motion.persistence.search.index_files import IndexFiles
-from motion.persistence.states import files, format, labels, versions
+from motion.persistence.states import files, fit_requests, format, versions
 from motion.persistence.tasks import leases
 
 
@@ -46,5 +46,5 @@ def _free(tx: Transaction) -> list[str]:
     """Let the copy's tasks and fits be claimed: who holds them works for the store that was copied."""
     catalog.forget_name(tx)
     leases.free(tx)
-    labels.take_over_fits(tx, labels.fit_owners(tx))
+    fit_requests.take_over(tx, fit_requests.owners(tx))
     return versions.manifests(tx)

@@ -19,7 +19,7 @@ from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
 from motion.persistence.recompute import backfills
 from motion.persistence.rows import provenance
-from motion.persistence.states import labels
+from motion.persistence.states import fit_requests
 from motion.persistence.states import versions as states
 from motion.persistence.tasks import backlog, once, timeline
 from motion.persistence.tasks.discards import called_again, discarded
@@ -247,11 +247,11 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
                 BackfillStatus(each.change, each.trigger, each.total, each.remaining, each.kind)
                 for each in backfills.unfinished(tx)
             ],
-            fits=labels.fits_pending(tx),
-            running_fits=labels.fits_running(tx),
+            fits=fit_requests.pending(tx),
+            running_fits=fit_requests.running(tx),
             versions={name: states.live_version(tx, name) for name in components},
             fit_progress={
-                name: told for name in components if (told := labels.progress_of(tx, name))
+                name: told for name in components if (told := fit_requests.progress_of(tx, name))
             },
             last_change=last_number(tx),
             discarded=discarded(tx),

@@ -17,7 +17,7 @@ from motion.definitions.tasks import Cause, TaskStatus
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.rows import folds
-from motion.persistence.states import asked, labels, versions
+from motion.persistence.states import asked, fit_requests, labels, versions
 from motion.persistence.stored_graph import former_fits, former_triggers, known_triggers
 from motion.persistence.tasks import memos, queue
 
@@ -68,7 +68,7 @@ class Erasing:
         self.fits[fit.name] = fit
         counted = labels.learned_from(tx, fit, found)
         self.learned.setdefault(fit.component, Counter()).update(counted)
-        labels.take_back_fit(tx, fit.name, min(found))
+        fit_requests.take_back_fit(tx, fit.name, min(found))
         versions.blank_failures(tx, fit.component, fit.name, BLANKED)
         asked.blank(tx, fit.name, BLANKED)
 
@@ -78,7 +78,7 @@ class Erasing:
             for number, count in counted.items():
                 versions.note_forgotten(tx, component, number, count, is_left_out=refits)
         if refits:
-            labels.request_fits(tx, list(self.fits.values()), cause.number)
+            fit_requests.request_fits(tx, list(self.fits.values()), cause.number)
         learned = {name: tuple(sorted(found)) for name, found in self.learned.items() if found}
         told = Told(dict(self.rows), self.labels, learned)
         tx.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,13 +12,11 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.fits import FitSpec
-from motion.definitions.versions import Label, Progress
+from motion.definitions.versions import Label
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of
-from motion.persistence.states import asked
-
-SETUP = ".setup "
-"""Between a component's name and a fingerprint, in the name of a request for a changed `setup`."""
+from motion.persistence.states import asked, fit_requests
+from motion.persistence.states.fit_requests import Request, fit_request, request
 
 
 def note_labels(
@@ -57,7 +55,7 @@ def note_labels(
 def request_if_due(tx: Transaction, fit: FitSpec, number: int) -> None:
     """Ask for a fit if so many labels are new that it comes by itself."""
     if fit.every is not None and new_labels(tx, fit) >= fit.every:
-        request_fit(tx, fit.name, number)
+        request(tx, fit_request(fit), number)
 
 
 def held_out(row: int, share: float) -> bool:
@@ -72,12 +70,11 @@ UNLEARNED = "NOT EXISTS (SELECT 1 FROM motion_lessons l WHERE l.label = motion_l
 def _forget_unlearned(tx: Transaction, fit: str, rows: Sequence[int]) -> int:
     """Delete the labels of rows that no version has learned from; return how many of them no fit has seen. Those that a
     running fit learns from stay until its end: they are the record of what its version knows."""
-    sql = "SELECT seen FROM motion_fit_requests WHERE fit = ? AND seen IS NOT NULL"
-    running = tx.execute(sql, (fit,)).fetchone()
-    if running is None:
+    learning_to = fit_requests.seen_by(tx, fit)
+    if learning_to is None:
         return _delete(tx, fit, rows, UNLEARNED)
     mark = f"UPDATE motion_labels SET is_old = 1 WHERE fit = ? AND row = ? AND label <= ? AND {UNLEARNED}"
-    tx.executemany(mark, [(fit, row, running[0]) for row in rows])
+    tx.executemany(mark, [(fit, row, learning_to) for row in rows])
     return _delete(tx, fit, rows, f"is_old = 0 AND {UNLEARNED}")
 
 
@@ -123,39 +120,20 @@ def new_labels(tx: Transaction, fit: FitSpec) -> int:
     return 0 if found is None else int(found[0])
 
 
-def request_fit(tx: Transaction, fit: str, number: int) -> None:
-    """Ask for a fit; one that is asked for already, or running, is enough."""
-    tx.execute(
-        "INSERT INTO motion_fit_requests (fit, change) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (fit, number),
-    )
-
-
-def request_fits(tx: Transaction, fits: Sequence[FitSpec], number: int) -> None:
-    for fit in fits:
-        request_fit(tx, fit.name, number)
-
-
-def claim_fit(tx: Transaction, fits: Sequence[str], owner: str) -> str | None:
-    """Claim one requested fit of these that nobody runs. An owner runs one at a time, so one that is its own by now was
-    given up half way."""
-    places = ", ".join("?" * len(fits))
-    sql = f"SELECT fit FROM motion_fit_requests WHERE (owner IS NULL OR owner = ?) AND fit IN ({places}) LIMIT 1"
-    found = tx.execute(sql, (owner, *fits)).fetchone()
-    if found is None:
-        return None
-    fit = str(found[0])
-    forget_replaced(tx, fit)
-    sql = "UPDATE motion_fit_requests SET owner = ?, seen = ? WHERE fit = ?"
-    tx.execute(sql, (owner, last_label(tx, fit), fit))
-    asked.begin_fit(tx, fit)
-    return fit
+def claim(tx: Transaction, wanted: Sequence[Request], owner: str) -> Request | None:
+    """Claim one of these that is asked for, and note what it may learn from."""
+    found = fit_requests.claim(tx, wanted, owner)
+    if found is not None and found.fit:
+        forget_replaced(tx, found.fit)
+        fit_requests.note_seen(tx, found.fit, last_label(tx, found.fit))
+        asked.begin_fit(tx, found.fit)
+    return found
 
 
 def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -> bool:
     """Note that a fit of any outcome is over, having seen labels up to `seen`; those made meanwhile may ask for another.
     Return whether it still was its owner's: another's outcome counts where it was taken over."""
-    if not end_request(tx, fit.name, owner):
+    if not fit_requests.end(tx, fit_request(fit), owner):
         return False
     sql = "SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND label > ?"
     fresh = int(tx.execute(sql, (fit.name, seen)).fetchone()[0])
@@ -166,86 +144,8 @@ def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -
     )
     request_if_due(tx, fit, number)
     if asked.is_wanted(tx, fit.name):
-        request_fit(tx, fit.name, number)
+        request(tx, fit_request(fit), number)
     return True
-
-
-def end_request(tx: Transaction, request: str, owner: str) -> bool:
-    """Forget what was asked for, and return whether it still was its owner's."""
-    sql = "DELETE FROM motion_fit_requests WHERE fit = ? AND owner = ?"
-    return bool(tx.execute(sql, (request, owner)).rowcount)
-
-
-def withdraw_request(tx: Transaction, fit: str) -> None:
-    """Ask for a fit no longer, unless it runs."""
-    tx.execute("DELETE FROM motion_fit_requests WHERE fit = ? AND owner IS NULL", (fit,))
-
-
-def setup_request(component: str, fingerprint: str) -> str:
-    """Return the name under which a changed `setup` is asked for: only a process that has this code may run it."""
-    return f"{component}{SETUP}{fingerprint}"
-
-
-def request_setups(tx: Transaction, wanted: Mapping[str, str], number: int) -> None:
-    """Ask for the `setup` of components that have a live version, where it is another than the one taken up last.
-
-    Args:
-        wanted: component -> fingerprint of its `setup`. What was asked for under another one is withdrawn.
-    """
-    tx.execute("DELETE FROM motion_fit_requests WHERE owner IS NULL AND instr(fit, ?)", (SETUP,))
-    for component, fingerprint in wanted.items():
-        sql = "SELECT 1 FROM motion_components WHERE name = ? AND live IS NOT NULL AND setup IS DISTINCT FROM ?"
-        if tx.execute(sql, (component, fingerprint)).fetchone():
-            request_fit(tx, setup_request(component, fingerprint), number)
-
-
-def note_progress(tx: Transaction, request: str, told: Progress) -> None:
-    sql = "UPDATE motion_fit_requests SET progress = ? WHERE fit = ?"
-    tx.execute(sql, (msgspec.json.encode(told).decode(), request))
-
-
-def progress_of(tx: Transaction, component: str) -> Progress | None:
-    """Return what the running fit of a component told last, None where none runs or it told nothing."""
-    sql = "SELECT progress FROM motion_fit_requests WHERE substr(fit, 1, ?) = ? AND progress IS NOT NULL"
-    prefix = f"{component}."
-    found = tx.execute(sql, (len(prefix), prefix)).fetchone()
-    return None if found is None else msgspec.json.decode(found[0], type=Progress)
-
-
-def fit_owners(tx: Transaction) -> list[str]:
-    return [
-        str(row[0])
-        for row in tx.execute(
-            "SELECT DISTINCT owner FROM motion_fit_requests WHERE owner IS NOT NULL"
-        )
-    ]
-
-
-def take_over_fits(tx: Transaction, owners: Sequence[str]) -> None:
-    tx.executemany(
-        "UPDATE motion_fit_requests SET owner = NULL, progress = NULL, seen = NULL WHERE owner = ?",
-        [(owner,) for owner in owners],
-    )
-
-
-def requests(tx: Transaction) -> list[str]:
-    """Return the fits and setups that are asked for or running."""
-    return [str(row[0]) for row in tx.execute("SELECT fit FROM motion_fit_requests")]
-
-
-def fits_pending(tx: Transaction) -> int:
-    """Return how many fits are asked for or running, of those that a process could run."""
-    sql = (
-        "SELECT COUNT(*) FROM motion_fit_requests WHERE instr(fit, ?) "
-        "OR fit IN (SELECT name FROM motion_fits WHERE is_active = 1)"
-    )
-    return int(tx.execute(sql, (SETUP,)).fetchone()[0])
-
-
-def fits_running(tx: Transaction) -> list[str]:
-    """Return the names of the fits that are running."""
-    sql = "SELECT fit FROM motion_fit_requests WHERE owner IS NOT NULL ORDER BY fit"
-    return [str(row[0]) for row in tx.execute(sql)]
 
 
 def labels_for(
@@ -287,13 +187,6 @@ def held_out_rows(tx: Transaction, layout: Layout, fit: str) -> list[Any]:
     """Return the rows of all labels of a fit that are held out for evaluation: they never enter it."""
     sql = "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out = 1 AND is_old = 0 ORDER BY label"
     return [_decoded(layout, row[0]) for row in tx.execute(sql, (fit,))]
-
-
-def seen_by(tx: Transaction, fit: str) -> int:
-    """Return the newest label when a running fit was claimed."""
-    sql = "SELECT COALESCE(seen, 0) FROM motion_fit_requests WHERE fit = ?"
-    found = tx.execute(sql, (fit,)).fetchone()
-    return 0 if found is None else int(found[0])
 
 
 def last_label(tx: Transaction, fit: str) -> int:
@@ -373,11 +266,3 @@ def learned_from(tx: Transaction, fit: FitSpec, found: Sequence[int]) -> dict[in
         for number, count in tx.execute(sql, (fit.component, *part.numbers)):
             counted[number] = counted.get(number, 0) + count
     return counted
-
-
-def take_back_fit(tx: Transaction, fit: str, label: int) -> None:
-    """Let a fit that runs, and may learn from a label, come to nothing, and be made again."""
-    tx.execute(
-        "UPDATE motion_fit_requests SET owner = NULL, progress = NULL, seen = NULL WHERE fit = ? AND seen >= ?",
-        (fit, label),
-    )
