@@ -127,8 +127,8 @@ class Options:
         metadata=option(
             of_kind("True, False or None", lambda given: given in (True, False, None)),
             refused(
-                lambda spec: not spec.is_fusable,
-                "inline=True needs a plain function of keys that sets keys of its own row: no store, row, lookup, window, when=, "
+                lambda spec: not spec.may_be_inline,
+                "inline=True needs a plain function of keys, lookups and windows that sets keys of its own row: no store, row, when=, "
                 "page=, batch=, async, retries, timeout, rate=, memo=, serial_by=, executor=, resources= or state.",
             ),
         ),
@@ -402,7 +402,13 @@ class TriggerSpec(Options):
 
     @cached_property
     def is_fusable(self) -> bool:
-        """Whether it may run at once behind another trigger on the same rows, before anything is committed."""
+        """Whether it may run at once behind another trigger on the same rows, before anything is committed: what runs there
+        reads nothing."""
+        return self.may_be_inline and not self.elsewhere
+
+    @cached_property
+    def may_be_inline(self) -> bool:
+        """Whether it may run in memory before the write that it follows from: a plain function of keys, lookups and windows."""
         plain = not (
             self.batch or self.is_async or self.is_generator or self.reads_row or self.uses_store
         )
@@ -411,8 +417,11 @@ class TriggerSpec(Options):
         alone = alone and self.executor is None and self.resources == NOTHING
         alone = alone and self.serial_by is None
         return (
-            self.is_columnar and plain and alone and all(p.kind == "key" for p in self.parameters)
-        )  # a lookup reads, and what runs before the write reads nothing
+            self.is_columnar
+            and plain
+            and alone
+            and all(p.kind in ("key", "lookup", "window") for p in self.parameters)
+        )
 
     @property
     def may_be_abandoned(self) -> bool:

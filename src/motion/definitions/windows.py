@@ -12,9 +12,6 @@ Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "last"]
 
 AGGREGATES: tuple[Aggregate, ...] = ("list", "count", "sum", "mean", "min", "max", "last")
 
-BY_SQL: tuple[Aggregate, ...] = ("count", "sum", "mean", "min", "max", "last")
-"""Those that the database computes; the others are made of the values."""
-
 
 @dataclass(frozen=True)
 class Window:

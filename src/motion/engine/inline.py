@@ -1,6 +1,7 @@
 """Inline runs: cheap triggers run in memory before the write that they follow from, and are written with it.
 
-They run on what the write itself gives, so nothing is read and no fence is needed. What raises, lacks an input, or
+They run on what the write itself gives, so no fence is needed. What they take of other rows is read once for all rows of
+the write, whose transaction holds it against what is there (`persistence.rows.taken`). What raises, lacks an input, or
 writes through the store is left to a task, by not being there: the write makes it due as it always would.
 """
 
@@ -20,6 +21,7 @@ from motion.definitions.graph import Graph
 from motion.definitions.schema import Table
 from motion.definitions.specs import TriggerSpec
 from motion.engine.derive import Batch, call_plain, derive
+from motion.engine.taking import Taking
 from motion.persistence.changes.claims import rows_with_inputs
 from motion.persistence.changes.operations import Operation, SetOperation
 from motion.persistence.database import Database
@@ -30,10 +32,11 @@ from motion.views.view import TaskRun
 
 @dataclass(frozen=True)
 class _Eligible:
-    """The triggers of a table that could run inline under one graph, in order, each with the keys that it needs."""
+    """The triggers of a table that could run inline under one graph, in order, each with the keys that it needs, and those
+    of them that the write itself has to give."""
 
     graph: Graph
-    specs: Sequence[tuple[TriggerSpec, frozenset[str]]]
+    specs: Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]
 
 
 class InlineRuns:
@@ -64,8 +67,11 @@ class InlineRuns:
         if self._database.tables.get(table).page_keys:  # an unset key may be inherited
             have -= {key for key, column in given.items() if None in column}
         chain = []
-        for spec, needed in self._eligible_of(table):
-            if needed <= have and given.keys().isdisjoint(spec.sets) and self._may_run_now(spec):
+        for spec, needed, of_write in self._eligible_of(table):
+            if spec.windows and not _are_placed(self._database.tables.get(table), spec, given):
+                continue
+            is_given = needed <= have and given.keys() >= of_write
+            if is_given and given.keys().isdisjoint(spec.sets) and self._may_run_now(spec):
                 chain.append(spec)
                 have.update(spec.sets)
         return chain
@@ -73,7 +79,7 @@ class InlineRuns:
     def unjudged(self, table: str, given: Iterable[str]) -> list[str]:
         """Return the triggers that would run on these keys if they were known to be cheap, of which that is not known."""
         have, found = set(given), []
-        for spec, needed in self._eligible_of(table):
+        for spec, needed, _ in self._eligible_of(table):
             if needed <= have and self._database.has_code(spec):
                 have.update(spec.sets)
                 if spec.inline is None and not self._database.costs.is_judged(spec.name):
@@ -84,14 +90,21 @@ class InlineRuns:
         is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)
         return is_wanted and self._database.has_code(spec)
 
-    def _eligible_of(self, table: str) -> Sequence[tuple[TriggerSpec, frozenset[str]]]:
+    def _eligible_of(
+        self, table: str
+    ) -> Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]:
         graph, found = self._database.graph, self._eligible.get(table)
         if found is None or found.graph is not graph:
             keys = self._database.tables.get(table).keys
             specs = [
-                (spec, frozenset((*spec.on, *spec.inputs)))
+                (
+                    spec,
+                    frozenset((*spec.on, *spec.inputs, *spec.looked_up_by, *_of_write(spec))),
+                    frozenset(_of_write(spec)),
+                )
                 for spec in graph.of_table(table)
-                if spec.is_fusable
+                if spec.may_be_inline
+                and _takes_what_is_there(spec)
                 and spec.inline is not False
                 and not any(keys[key].make_default for key in spec.sets)
                 and _is_of_row(graph, spec)
@@ -105,20 +118,26 @@ class InlineRuns:
         CURRENT.set(run)
         table = self._database.tables.get(operation.table)
         keys = table.keys
-        values = {
+        taking = Taking(self._database, operation)
+        values: dict[str, Sequence[Any]] = {
             name: keys[name].codec.decode_column(column)
             for name, column in operation.columns.items()
         }
         absent: frozenset[int] = frozenset()
         inlined: list[Inlined] = []
         for spec in chain:
-            result, absent = self._run(spec, table, values, operation.count, absent, run)
+            taken = taking.of(spec) if spec.elsewhere else ()
+            result, absent = self._run(
+                spec, table, values | taking.values, operation.count, absent, run
+            )
+            result = replace(result, taken=taken)
             if run.has_writes:
                 self._database.costs.forget(spec.name)  # only a task may write
                 break
             inlined.append(result)
             if table.page_keys and any(None in column for column in result.columns):
                 break  # what comes next would have this key from page 0
+            taking.stored |= zip(spec.sets, result.columns, strict=True)
             if spec is not chain[-1]:
                 columns = zip(spec.sets, result.columns, strict=True)
                 values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
@@ -142,7 +161,8 @@ class InlineRuns:
         called, unset = rows_with_inputs(spec, values, due)
         whole = len(called) == count
         keys = {
-            key: values[key] if whole else [values[key][i] for i in called] for key in spec.inputs
+            key: values[key] if whole else [values[key][i] for i in called]
+            for key in spec.arguments
         }
         trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
         # A Ctrl-C is for who writes, and no row's error.
@@ -164,6 +184,31 @@ class InlineRuns:
 
 
 def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:
-    """Whether a change of each of its `on` keys concerns that row only, not the rows of further pages."""
+    """Whether a change of each key that runs it concerns that row only, not the rows of further pages."""
     levels = graph.levels[spec.table]
-    return all(levels[key] >= graph.row_level(spec) for key in spec.on)
+    return all(levels[key] >= graph.row_level(spec) for key in (*spec.on, *spec.looked_up_by))
+
+
+def _takes_what_is_there(spec: TriggerSpec) -> bool:
+    """Whether all that it takes of other rows is there before the write, or among the rows as they are given."""
+    return not any(each.table == spec.table for each in spec.lookups) and all(
+        each.table != spec.table
+        or (each.own_by, each.own_order) == (each.other_by, each.other_order)
+        for each in spec.windows
+    )
+
+
+def _of_write(spec: TriggerSpec) -> list[str]:
+    """Return the keys that the write itself has to give, as rows of one write are in each other's windows."""
+    keys = [key for each in spec.windows for key in each.own_keys]
+    own = [each for each in spec.windows if each.table == spec.table]
+    return keys + [key for each in own for key in each.held_keys]
+
+
+def _are_placed(table: Table, spec: TriggerSpec, given: Mapping[str, Sequence[Stored]]) -> bool:
+    """Whether it is known of each row which come before it: by the ids that are given, or as all are still to be given, in
+    the order of the rows."""
+    ids = given.get("id")
+    if ids is not None:
+        return None not in ids
+    return table.has_int_id

@@ -25,7 +25,6 @@ from motion.definitions.graph import Graph
 from motion.definitions.lookups import Lookup
 from motion.definitions.schema import STORED, Key, Table
 from motion.definitions.specs import TriggerSpec
-from motion.definitions.windows import Window
 
 ORIGIN_BITS = 20
 
@@ -224,64 +223,6 @@ class Layout:
         """Return the expression of the number at which what a trigger looks up last changed, 0 where there is no such
         row."""
         return f"COALESCE({self._lookup_alias(spec, lookup)}.{changed_column(lookup.name)}, 0)"
-
-    # -- windows, as subqueries over the alias w --
-
-    def window_value(self, window: Window) -> str:
-        """Return the expression of what a window holds, where the database computes it; unset where the row has none."""
-        column = f"w.{quoted(window.name)}"
-        if window.agg == "last":
-            latest = f"w.{quoted(window.other_order)} DESC, w.id DESC"
-            return f"(SELECT {column} FROM {self.frame(window)} ORDER BY {latest} LIMIT 1)"
-        computed = {
-            "count": "COUNT(*)",
-            "sum": f"COALESCE(SUM({column}), 0)",
-            "mean": f"AVG({column})",
-            "min": f"MIN({column})",
-            "max": f"MAX({column})",
-        }[window.agg]
-        value = f"(SELECT {computed} FROM {self.limited_frame(window)})"
-        return f"CASE WHEN {self.has_window(window)} THEN {value} END"
-
-    def has_window(self, window: Window) -> str:
-        """Return the condition that a row has a window: it is known whose, and as of when."""
-        return f"r.{quoted(window.own_by)} IS NOT NULL AND r.{quoted(window.own_order)} IS NOT NULL"
-
-    def window_fence(self, window: Window) -> str:
-        """Return the expression of what changes when a row comes into a window, changes there, or leaves it."""
-        numbers = [f"COALESCE(w.{changed_column(key)}, 0)" for key in window.held_keys]
-        latest = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
-        frame = self.limited_frame(window)
-        return f"(SELECT COUNT(*) || ':' || COALESCE(MAX({latest}), 0) FROM {frame})"
-
-    def limited_frame(self, window: Window) -> str:
-        """Return the rest of a query over the rows `w` that are in a window of the row."""
-        if window.rows is None:
-            return self.frame(window)
-        latest = f"w.{quoted(window.other_order)} DESC, w.id DESC"
-        return f"(SELECT w.* FROM {self.frame(window)} ORDER BY {latest} LIMIT {window.rows}) w"
-
-    def frame(self, window: Window) -> str:
-        """Return the same without a bound on their number."""
-        return f"{self.held_table(window)} w WHERE {self.is_held(window)}"
-
-    def held_table(self, window: Window) -> str:
-        return Layout(self.graph.tables.get(window.table), self.graph).base
-
-    def is_held(self, window: Window) -> str:
-        """Return the condition that a row `w` is in the window of the row `r`, whatever the number of others."""
-        at, own_at = f"w.{quoted(window.other_order)}", f"r.{quoted(window.own_order)}"
-        conditions = [
-            f"w.{quoted(window.other_by)} = r.{quoted(window.own_by)}",
-            f"w.{quoted(window.name)} IS NOT NULL",
-            f"{at} <= {own_at}",
-        ]
-        if window.within_ms is not None:
-            conditions.append(f"{at} > {own_at} - {window.within_ms}")
-        if window.table == self.table.name:
-            before = "<=" if window.itself else "<"
-            conditions.append(f"({at} < {own_at} OR w.id {before} r.id)")
-        return " AND ".join(conditions)
 
     def _lookup_alias(self, spec: TriggerSpec, lookup: Lookup) -> str:
         return f"l{self.graph.rank[spec.name]}x{spec.lookups.index(lookup)}"

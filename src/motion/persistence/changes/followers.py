@@ -14,6 +14,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.windows import Window
 from motion.persistence.changes import sweeps
 from motion.persistence.layout import Layout, quoted
+from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
 
 AT_ONCE = 500
@@ -177,30 +178,53 @@ def _holding_any(
     """Return the rows whose windows may hold any of these places, and the entities that have too many of them."""
     rows: list[int] = []
     swept: list[Stored] = []
-    for place in places:
-        found = _holding(tx, layout, window, place, made)
+    if not places:
+        return rows, swept
+    for (entity, _, _), found in zip(
+        places, _holding(tx, layout, window, places, made), strict=True
+    ):
         if len(found) > AT_ONCE:
-            swept.append(place[0])
+            swept.append(entity)
         else:
             rows += found
     return rows, swept
 
 
 def _holding(
-    tx: Transaction, layout: Layout, window: Window, place: Place, made: range
-) -> list[int]:
-    """Return the rows whose windows may hold a place, one more than are made due at once at most."""
-    at = f"r.{quoted(window.own_order)}"
-    until = "" if window.within_ms is None else f" AND {at} < ? + {window.within_ms}"
-    entity, first, last = place
-    values = [entity, first, *([last] if until else []), made.start, made.stop]
-    limit = AT_ONCE + 1
-    if window.rows is not None and first == last:  # the next ones, behind those at the same place
-        own = f"r.{quoted(window.own_by)} = ? AND {at} = ?"
-        ties = tx.execute(f"SELECT COUNT(*) FROM {layout.base} r WHERE {own}", (entity, first))
-        limit = min(limit, window.rows + int(ties.fetchone()[0]))
-    sql = (
-        f"SELECT {layout.row} FROM {layout.base} r WHERE r.{quoted(window.own_by)} = ? AND {at} >= ?{until} "
-        f"AND NOT ({layout.row} >= ? AND {layout.row} < ?) ORDER BY {at}, r.id LIMIT ?"
+    tx: Transaction, layout: Layout, window: Window, places: Sequence[Place], made: range
+) -> list[list[int]]:
+    """Return for each place the rows whose windows may hold it, one more than are made due at once at most."""
+    row, at = layout.row_column, quoted(window.own_order)
+    until = "" if window.within_ms is None else f" AND x.{at} < {{2}} + {window.within_ms}"
+    further = f" AND NOT (x.{row} >= {made.start} AND x.{row} < {made.stop})" if made else ""
+    nearest = (
+        f"SELECT x.{row} FROM {layout.base} x WHERE x.{quoted(window.own_by)} = {{0}} AND x.{at} >= {{1}}{until}{further} "
+        f"ORDER BY x.{at}, x.id LIMIT {{limit}}"
     )
-    return [int(row[0]) for row in tx.execute(sql, (*values, limit))]
+    found: list[list[int]] = [[] for _ in places]
+    for limit, chosen in _by_limit(tx, layout, window, places).items():
+        condition = f"{layout.row} IN ({nearest.replace('{limit}', str(limit))})"
+        named = list(zip(*(places[i] for i in chosen), strict=True))
+        for i, number in select_for_each(
+            tx, layout.row, f"{layout.base} r", condition, named[: 3 if until else 2]
+        ):
+            found[chosen[i]].append(int(number))
+    return found
+
+
+def _by_limit(
+    tx: Transaction, layout: Layout, window: Window, places: Sequence[Place]
+) -> dict[int, list[int]]:
+    """Group places by how many rows behind them may hold them: of windows of some rows as many of the next ones, behind
+    those at the same place."""
+    if window.rows is None:
+        return {AT_ONCE + 1: list(range(len(places)))}
+    own = f"r.{quoted(window.own_by)} = ? AND r.{quoted(window.own_order)} = ?"
+    groups: dict[int, list[int]] = {}
+    for i, (entity, first, last) in enumerate(places):
+        limit = AT_ONCE + 1
+        if first == last:
+            sql = f"SELECT COUNT(*) FROM {layout.base} r WHERE {own}"
+            limit = min(limit, window.rows + int(tx.execute(sql, (entity, first)).fetchone()[0]))
+        groups.setdefault(limit, []).append(i)
+    return groups

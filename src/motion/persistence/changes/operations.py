@@ -9,7 +9,6 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
-from motion.definitions.graph import Graph
 from motion.definitions.schema import Table
 from motion.definitions.tasks import Cause
 from motion.errors import RowChanged
@@ -21,6 +20,7 @@ from motion.persistence.numbers import next_number
 from motion.persistence.rows.ids import filled_ids
 from motion.persistence.rows.kept_ids import KeptIds
 from motion.persistence.rows.reading import ids_by_value, row_numbers, shown_values
+from motion.persistence.rows.taken import still_true
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Columns, Inlined, Written
 
@@ -257,7 +257,7 @@ def _apply(
         operation.count,
         cause.number,
         is_forced=operation.is_forced,
-        inlined=_in_force(layouts.graph, operation.inlined) if operation.inlined else (),
+        inlined=_in_force(tx, layouts, operation, cause.number) if operation.inlined else (),
         since=cause.change if cause.task is None else cause.number,
     )
     reach("set.written")
@@ -278,9 +278,11 @@ def _check_unchanged(tx: Transaction, layout: Layout, expected: Mapping[str, Sto
         raise RowChanged(table.name, shown, changed)
 
 
-def _in_force(graph: Graph, inlined: Sequence[Inlined]) -> Sequence[Inlined]:
-    """Return what was given by triggers as the store has them: another process may have replaced some meanwhile, and
-    what follows from those is left to tasks too."""
-    specs = (graph.triggers.get(each.spec.name) for each in inlined)
-    pairs = zip(inlined, specs, strict=True)
-    return [each for each, _ in takewhile(lambda pair: pair[0].spec == pair[1], pairs)]
+def _in_force(
+    tx: Transaction, layouts: Layouts, operation: SetOperation, number: int
+) -> Sequence[Inlined]:
+    """Return what was given by triggers as the store has them, from other rows as they are: another process may have
+    replaced some meanwhile, or changed these, and what follows from those is left to tasks too."""
+    inlined, triggers = operation.inlined, layouts.graph.triggers
+    in_force = takewhile(lambda each: each.spec == triggers.get(each.spec.name), inlined)
+    return still_true(tx, layouts, list(in_force), number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import islice
 from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
@@ -13,9 +13,10 @@ from motion.definitions.codecs import Codec
 from motion.definitions.lookups import Lookup
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task
-from motion.definitions.windows import BY_SQL, Window
+from motion.definitions.windows import Window
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.ranges import parts_of
+from motion.persistence.rows.held import Held, frame_of, read_held
 
 Fence = tuple[Any, ...]
 
@@ -67,13 +68,51 @@ class Chain:
         return self.specs[0].windows
 
     def fence_columns(self) -> list[str]:
+        """Return the expressions of a row's fence, but for what its windows add to it."""
         layout, first = self.layout, self.specs[0]
         followed = {each.column: layout.looked_up_number(first, each) for each in self.lookups}
-        followed |= {each.column: layout.window_fence(each) for each in self.windows}
+        held = {each.column for each in self.windows}
         numbers = [
-            followed[name] if name in followed else layout.changed(name) for name in self.fenced
+            followed[name] if name in followed else layout.changed(name)
+            for name in self.fenced
+            if name not in held
         ]
         return [*numbers, *(layout.mark(spec) for spec in self.specs)]
+
+    def with_windows(self, fences: Sequence[Fence], held: Mapping[str, Held]) -> list[Fence]:
+        """Return fences as rows have them, from the columns of `fence_columns` and what the rows' windows hold."""
+        if not self.windows:
+            return list(fences)
+        place = len(self.fenced) - len(self.windows)  # behind the numbers, before the marks
+        windows = zip(*(held[each.column].fences() for each in self.windows), strict=True)
+        return [
+            (*fence[:place], *own, *fence[place:])
+            for fence, own in zip(fences, windows, strict=True)
+        ]
+
+    def places(self) -> list[str]:
+        """Return the expressions of what says which windows a row has: its id, and for each window its entity and its
+        order."""
+        if not self.windows:
+            return []
+        own = [(each.own_by, each.own_order) for each in self.windows]
+        return ["r.id", *(f"r.{quoted(key)}" for keys in own for key in keys)]
+
+    def held(self, tx: Transaction, places: Sequence[Sequence[Any]]) -> dict[str, Held]:
+        """Read what the windows of rows hold, by the window's column.
+
+        Args:
+            places: the columns of `places`.
+        """
+        found: dict[str, Held] = {}
+        read: dict[Window, Held] = {}
+        for i, each in enumerate(self.windows):
+            frame = frame_of(each)
+            if frame not in read:
+                entities, orders = places[1 + 2 * i : 3 + 2 * i]
+                read[frame] = read_held(tx, self.layout, frame, entities, orders, places[0])
+            found[each.column] = read[frame]
+        return found
 
     def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return columns of inputs, keys, lookups and windows, as values."""
@@ -84,7 +123,7 @@ class Chain:
             keys[each.column] = tables.get(each.table).keys[each.name]
         aggregates = {each.column: each.agg for each in self.windows}
         return {
-            name: _decoded(keys[name].codec, aggregates.get(name), column)
+            name: decoded_column(keys[name].codec, aggregates.get(name), column)
             for name, column in stored.items()
         }
 
@@ -99,17 +138,16 @@ class Chain:
         fence = self.fence_columns()
         keys = [layout.inherited_value(key) for key in self.keys]
         keys += [layout.looked_up(first, each) for each in self.lookups]
-        computed = [each for each in self.windows if each.agg in BY_SQL]
-        keys += [layout.window_value(each) for each in computed]
         outputs = [layout.value(key) for key in self.outputs]
         beside = layout.length_of_row() if first.reads_row else "0"
-        columns = [layout.row, layout.on_number(first), *names, *fence, *keys, *outputs, beside]
-        elsewhere: list[Lookup | Window] = [*self.lookups, *computed]
+        places = self.places()
+        groups = [[layout.row, layout.on_number(first)], names, fence, keys, outputs, places]
+        columns = [*(column for group in groups for column in group), beside]
         return Reading(
             f"SELECT {', '.join(columns)} FROM {self.source()} "
             f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}",
-            (2, len(names), len(fence), len(keys), len(outputs)),
-            (*self.keys, *(each.column for each in elsewhere)),
+            tuple(map(len, groups)),
+            (*self.keys, *(each.column for each in self.lookups)),
         )
 
 
@@ -118,8 +156,9 @@ class Reading(NamedTuple):
 
     Attributes:
         sql: the statement, with a place for which rows.
-        widths: how many columns are each row's numbers, its name, its fence, its keys, its outputs; and one is its size.
-        keys: the names of the keys, and of what is taken of other rows.
+        widths: how many columns are each row's numbers, its name, its fence, its keys, its outputs, and what says
+            which windows it has; and one is its size.
+        keys: the names of the keys, and of what is looked up.
     """
 
     sql: str
@@ -127,7 +166,7 @@ class Reading(NamedTuple):
     keys: tuple[str, ...]
 
 
-def _decoded(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
+def decoded_column(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
     """Return a column as values: of a window's sums and counts, which are numbers, as it is."""
     if aggregate == "list":
         return [None if values is None else codec.decode_column(values) for values in column]
@@ -187,59 +226,39 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
         if unread is not None:
             break
     turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * (sum(widths) + 1)
-    starts = [0, *accumulate(widths)]
+    (rows, on_numbers), named, fences, values, before, places = _grouped(turned, widths)
+    held = chain.held(tx, places)
     return Inputs(
         chain,
-        list(turned[0]),
-        list(turned[1]),
-        list(zip(*turned[starts[1] : starts[2]], strict=True)),
-        list(zip(*turned[starts[2] : starts[3]], strict=True)),
-        dict(zip(keys, turned[starts[3] : starts[4]], strict=True))
-        | _lists(tx, chain, list(turned[0])),
-        dict(zip(chain.outputs, turned[starts[4] : starts[5]], strict=True)),
+        list(rows),
+        list(on_numbers),
+        list(zip(*named, strict=True)),
+        chain.with_windows(list(zip(*fences, strict=True)), held),
+        dict(zip(keys, values, strict=True))
+        | {each.column: held[each.column].values(each) for each in chain.windows},
+        dict(zip(chain.outputs, before, strict=True)),
         unread,
     )
 
 
-def _lists(
-    tx: Transaction, chain: Chain, rows: Sequence[int]
-) -> dict[str, Sequence[list[Any] | None]]:
-    """Return the values that windows hold of which lists are made, by the window's column; None for rows without one."""
-    layout = chain.layout
-    found: dict[str, Sequence[list[Any] | None]] = {}
-    for window in (each for each in chain.windows if each.agg not in BY_SQL):
-        held: dict[int, list[Any]] = {}
-        have = (
-            f"SELECT {layout.row} FROM {layout.base} r WHERE {{}} AND {layout.has_window(window)}"
-        )
-        for part in parts_of(rows):
-            held |= {
-                row: []
-                for (row,) in tx.execute(have.format(part.condition(layout.row)), part.numbers)
-            }
-        place = f"w.{quoted(window.other_order)}, w.id"
-        sql = (
-            f"SELECT {layout.row}, w.{quoted(window.name)} FROM {layout.base} r "
-            f"CROSS JOIN {layout.held_table(window)} w WHERE {{}} AND {layout.is_held(window)} "
-            f"ORDER BY {layout.row}, {place}"
-        )
-        for part in parts_of(rows):
-            for row, value in tx.execute(sql.format(part.condition(layout.row)), part.numbers):
-                held[row].append(value)
-        found[window.column] = [
-            held[row][-(window.rows or 0) :] if row in held else None for row in rows
-        ]
-    return found
+def _grouped(columns: Sequence[Any], widths: Sequence[int]) -> list[list[Any]]:
+    """Part columns as their widths say."""
+    rest = iter(columns)
+    return [list(islice(rest, width)) for width in widths]
 
 
 def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int, Fence]:
     """Read the fences of rows as they are now; rows that are gone are left out."""
-    columns = ", ".join([chain.layout.row, *chain.fence_columns()])
-    sql = f"SELECT {columns} FROM {chain.source()} WHERE "
-    found: dict[int, Fence] = {}
+    groups = [[chain.layout.row], chain.fence_columns(), chain.places()]
+    columns = [column for group in groups for column in group]
+    sql = f"SELECT {', '.join(columns)} FROM {chain.source()} WHERE "
+    found: list[tuple[Any, ...]] = []
     for part in parts_of(rows):
-        found.update(
-            (row, tuple(fence))
-            for row, *fence in tx.execute(sql + part.condition(chain.layout.row), part.numbers)
-        )
-    return found
+        found += tx.execute(sql + part.condition(chain.layout.row), part.numbers).fetchall()
+    if not found:
+        return {}
+    turned = list(zip(*found, strict=True))
+    (numbers,), fences, placed = _grouped(turned, list(map(len, groups)))
+    held = chain.held(tx, placed)
+    kept = chain.with_windows(list(zip(*fences, strict=True)), held)
+    return dict(zip(numbers, kept, strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from motion import clock
@@ -66,6 +67,10 @@ def write_rows(
             written.add(more)
         return written
     found = _find(tx, layout, columns, count, inlined)
+    if any(old is not None for old in found) and any(each.spec.windows for each in inlined):
+        # What windows hold was read as of rows that are all new: a row that moves is in two places.
+        inlined = list(takewhile(lambda each: not each.spec.windows, inlined))
+        found = _find(tx, layout, columns, count, inlined)
     fresh = [i for i, old in enumerate(found) if old is None]
     known = [i for i, old in enumerate(found) if old is not None]
     written = Written(layout, [0] * count, [None] * count)
@@ -350,8 +355,8 @@ def _update(
         is_met = each.met is None or i in each.met
         if (
             not is_met
-            or changed.isdisjoint(each.spec.on)
-            or elsewhere & {*each.spec.on, *each.spec.inputs}
+            or changed.isdisjoint((*each.spec.on, *each.spec.looked_up_by))
+            or elsewhere & {*each.spec.on, *each.spec.inputs, *each.spec.looked_up_by}
         ):
             computed = zip(each.spec.sets, each.columns, olds_of_each, strict=True)
             elsewhere.update(key for key, column, was in computed if not is_met or column[i] != was)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.specs import TriggerSpec
 from motion.persistence.layout import Layout
+from motion.persistence.layouts import Layouts
 
 Columns = Mapping[str, Sequence[Stored]]
 
@@ -54,6 +56,20 @@ class Written:
             self.arrived.setdefault(key, []).extend(rows)
 
 
+class Taken(Protocol):
+    """What was read of other rows for rows that are not written yet.
+
+    Attributes:
+        read_at: the number of the last change then.
+    """
+
+    @property
+    def read_at(self) -> int: ...
+
+    def outdated(self, tx: Transaction, layouts: Layouts) -> Iterable[int]:
+        """Return the positions of the rows for which it would be another now."""
+
+
 @dataclass(frozen=True)
 class Inlined:
     """What a trigger gave for rows in memory, before the write that makes it due.
@@ -62,9 +78,11 @@ class Inlined:
         columns: for each key of `sets`, one stored value for each row.
         met: the rows that it has an outcome for; None: all.
         seconds: what its calls took together; for people to read.
+        taken: what it took of other rows, to be held against what is there when the rows are written.
     """
 
     spec: TriggerSpec
     columns: Sequence[Sequence[Stored]]
     met: frozenset[int] | None = None
     seconds: float = 0.0
+    taken: Sequence[Taken] = ()

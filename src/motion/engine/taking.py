@@ -1,0 +1,66 @@
+"""Taking: what triggers that run before a write take of other rows, read at once for all rows of the write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+from motion.definitions.lookups import Lookup
+from motion.definitions.specs import TriggerSpec
+from motion.definitions.windows import Window
+from motion.persistence.changes.operations import SetOperation
+from motion.persistence.database import Database
+from motion.persistence.numbers import last_number
+from motion.persistence.rows.held import Held, frame_of
+from motion.persistence.rows.inputs import decoded_column
+from motion.persistence.rows.taken import LookedUp, Windowed, look_back, look_up
+
+
+class Taking:
+    """What the triggers of one write take of other rows, each thing read once.
+
+    Attributes:
+        stored: the rows' keys, given or made.
+        values: decoded, by the column of each lookup and window.
+    """
+
+    def __init__(self, database: Database, operation: SetOperation) -> None:
+        self._database, self._operation = database, operation
+        self.stored: dict[str, Sequence[Stored]] = dict(operation.columns)
+        self.values: dict[str, Sequence[Any]] = {}
+        self._lookups: dict[Lookup, LookedUp] = {}
+        self._windows: dict[Window, tuple[Windowed, Held]] = {}
+
+    def of(self, spec: TriggerSpec) -> list[LookedUp | Windowed]:
+        """Read what a trigger takes, but for what is known, and return that."""
+        frames = {each: frame_of(each) for each in spec.windows}
+        lookups = [each for each in spec.lookups if each not in self._lookups]
+        windows = [each for each in dict.fromkeys(frames.values()) if each not in self._windows]
+        if lookups or windows:
+            with self._database.backend.read() as tx:
+                self._read(tx, lookups, windows)
+        tables = self._database.tables
+        for lookup in spec.lookups:
+            codec = tables.key(lookup.key).codec
+            if lookup.column not in self.values:
+                self.values[lookup.column] = self._lookups[lookup].decoded(codec)
+        for window, frame in frames.items():
+            codec = tables.key(window.key).codec
+            if window.column not in self.values:
+                found = self._windows[frame][1].values(window)
+                self.values[window.column] = decoded_column(codec, window.agg, found)
+        taken = [self._lookups[each] for each in spec.lookups]
+        return [*taken, *(self._windows[each][0] for each in frames.values())]
+
+    def _read(self, tx: Transaction, lookups: Sequence[Lookup], windows: Sequence[Window]) -> None:
+        layouts, read_at, table = self._database.layouts, last_number(tx), self._operation.table
+        for each in lookups:
+            self._lookups[each] = look_up(tx, layouts, read_at, each, self.stored[each.by])
+        own, count = self._operation.columns, self._operation.count
+        for frame in windows:
+            taken = look_back(tx, layouts, read_at, table, frame, own, count)
+            is_own = frame.table == table
+            held = taken.held.with_own(own[frame.name]) if is_own else taken.held
+            self._windows[frame] = taken, held

@@ -1,0 +1,50 @@
+"""Many: a statement that is asked for many places at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
+
+
+def select_for_each(
+    tx: Transaction,
+    columns: str,
+    source: str,
+    condition: str,
+    named: Sequence[Sequence[Stored]],
+    *,
+    is_grouped: bool = False,
+) -> list[Any]:
+    """Return what is selected for each of some places, after the place's number: in one statement where JSON can name
+    them, otherwise in one for each.
+
+    Args:
+        condition: with `{0}`, `{1}` in place of what names a place.
+        named: what names them: a column for each of these.
+        is_grouped: `columns` are aggregates.
+    """
+    if len(named[0]) > 1 and all(map(_is_json, named)):
+        given = [f"json_extract(j.value, '$[{i}]')" for i in range(len(named))]
+        sql = (
+            f"SELECT j.key, {columns} FROM json_each(?) j CROSS JOIN {source} "
+            f"WHERE {condition.format(*given)}{' GROUP BY j.key' if is_grouped else ''}"
+        )
+        places = json.dumps(list(zip(*named, strict=True)))
+        return tx.execute(sql, (places,)).fetchall()  # type: ignore[no-any-return]  # rows
+    given = [f"?{i}" for i in range(1, len(named) + 1)]
+    sql = f"SELECT {columns} FROM {source} WHERE {condition.format(*given)}"
+    return [
+        (place, *row)
+        for place, values in enumerate(zip(*named, strict=True))
+        for row in tx.execute(sql, values).fetchall()
+    ]
+
+
+def _is_json(values: Sequence[Stored]) -> bool:
+    """Whether SQLite reads these values from JSON as they are."""
+    kinds = set(map(type, values))
+    return kinds == {int} or (kinds == {str} and not any("\0" in str(each) for each in values))
