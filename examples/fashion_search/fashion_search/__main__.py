@@ -22,8 +22,7 @@ from rich.table import Table
 
 import motion
 from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
-from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE
-from fashion_search.products import is_web
+from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE, is_web
 
 if TYPE_CHECKING:
     from fashion_search.catalogs import BadRow, Product
@@ -232,7 +231,6 @@ def search(
         _stop("the query is empty; say what to wear or what for, such as 'beach wedding'.")
     _check_store(store)
     from fashion_search.answers import answer_of, ask, sections_of, told
-    from fashion_search.contact_sheet import contact_sheet
     from fashion_search.pipeline import open_store
 
     with open_store(store, language_model=_language_model(llm_url, llm_model, llm_key)) as opened:
@@ -240,6 +238,8 @@ def search(
         _tell_unfinished(opened)
     console.print(told(answer), soft_wrap=True)
     if sheet is not None:
+        from fashion_search.contact_sheet import contact_sheet
+
         contact_sheet(query, sections_of(answer), sheet)
         console.print(f"The pictures are in {sheet}.", soft_wrap=True)
 

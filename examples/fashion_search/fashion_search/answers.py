@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 import motion
-from fashion_search.contact_sheet import Item, Section
 from fashion_search.pipeline import QuerySchema, QuerySource, Retailer, RetailerSchema
+
+if TYPE_CHECKING:
+    from fashion_search.contact_sheet import Section
 
 WAIT_S = 90.0  # longer than an endpoint may take for its ideas
 
@@ -90,6 +93,11 @@ def answer_of(store: motion.Store, query_id: int) -> dict[str, list[Found]]:
 
 def sections_of(answer: dict[str, list[Found]]) -> list[Section]:
     """Return an answer as the sections of a contact sheet."""
+    from fashion_search.contact_sheet import (
+        Item,
+        Section,
+    )  # Pillow, which nobody needs who only reads
+
     return [
         Section(
             idea, [Item(each.product.image, each.name, each.shop, each.score) for each in found]

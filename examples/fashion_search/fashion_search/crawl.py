@@ -5,6 +5,9 @@ retailer:  img_url ──fetch_picture (HTTP)──> image ──> (the pipeline
 
 A round asks each known address of a source whether it has changed. What has not, is neither read nor written: nothing comes
 after it. A product whose page is gone, or that a feed no longer tells of, is removed with all that was made of it.
+
+What fetches and reads pages is imported by the trigger that does: a process that only searches has these triggers too, and
+does not wait for parsers.
 """
 
 from __future__ import annotations
@@ -12,16 +15,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import motion
-from fashion_search.feeds import MAX_FEED_BYTES, read_contents
-from fashion_search.fetching import Fetcher, NotFetched
-from fashion_search.ingest import row_of
-from fashion_search.picture_files import check_picture
-from fashion_search.products import BadRow, CatalogError, Product, Unusable, is_web, plain_address
+from fashion_search.places import is_web
 from fashion_search.tables import AddressSchema, Retailer, RetailerSchema, Role
+
+if TYPE_CHECKING:
+    from fashion_search.fetching import Fetcher
+    from fashion_search.products import Product
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 MAX_PICTURE_BYTES = 20 * 1024 * 1024
@@ -32,14 +36,24 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def crawl_triggers(fetcher: Fetcher) -> list[Any]:
-    """Return the triggers that crawl, through a fetcher."""
+def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
+    """Return the triggers that crawl, through a fetcher; left out, through one that asks no private address."""
+
+    @cache
+    def fetcher_of_all() -> Fetcher:
+        from fashion_search.fetching import Fetcher
+
+        return fetcher or Fetcher()
 
     @motion.trigger(on="address.asked", retries=4, concurrency=8)
     def fetch(
         id: str, asked: int, role: Role, retailer: Retailer, source: str, hops: int, store: motion.View
     ) -> None:  # fmt: skip
         """Address to content, if it has changed since. A shop's first page leads to the sitemaps of its robots.txt, too."""
+        from fashion_search.feeds import MAX_FEED_BYTES
+        from fashion_search.fetching import NotFetched
+
+        fetcher = fetcher_of_all()
         known = store.get(AddressSchema, id, keys=("etag", "modified", "content"))
         content = known.content if known else None
         etag, modified = (known.etag or "", known.modified or "") if known and content else ("", "")
@@ -76,8 +90,12 @@ def crawl_triggers(fetcher: Fetcher) -> list[Any]:
     )
     def fetch_picture(id: int, img_url: str, store: motion.View) -> bytes | None:
         """Address to picture, checked whole."""
+        from fashion_search.fetching import NotFetched
+        from fashion_search.picture_files import check_picture
+        from fashion_search.products import Unusable
+
         try:
-            answer = fetcher.get(img_url, limit=MAX_PICTURE_BYTES)
+            answer = fetcher_of_all().get(img_url, limit=MAX_PICTURE_BYTES)
             if answer.status != 200:
                 raise NotFetched(img_url, f"the server answers {answer.status}")
             check_picture(answer.content)
@@ -96,6 +114,9 @@ def read(
     asked: int, store: motion.View,
 ) -> None:  # fmt: skip
     """Content to products and further addresses. What is damaged changes nothing, and says so."""
+    from fashion_search.feeds import read_contents
+    from fashion_search.products import BadRow, CatalogError, Product
+
     try:
         found = read_contents(
             content, retailer.name.lower(), id, content_type=content_type, base=moved_to or id
@@ -130,9 +151,15 @@ def _follow(
 
 def _replace_all(store: motion.View, address: str, products: Sequence[Product]) -> None:
     """Write what a feed tells of; what it told of and does no longer is removed. A feed of nothing is a fault of the shop's."""
-    rows = [row_of(each) | {"found_on": address} for each in products]
+    rows = _rows_of(address, products)
     if rows:
         store.set_many("retailer", rows, by="sku", prune="found_on")
+
+
+def _rows_of(address: str, products: Sequence[Product]) -> list[dict[str, Any]]:
+    from fashion_search.ingest import row_of
+
+    return [row_of(each) | {"found_on": address} for each in products]
 
 
 def _replace_one(
@@ -149,7 +176,7 @@ def _replace_one(
         store.set("address", id=address, problem="the page tells of no product")
         return
     rows = []
-    for row in (row_of(each) | {"found_on": address} for each in products):
+    for row in _rows_of(address, products):
         other = _other_home(store, row["sku"], address)
         store.set("address", id=address, same_as=other)
         if not other:
@@ -218,6 +245,8 @@ def ask(store: motion.Store, sources: Mapping[str, str], every_s: float | None =
         sources: addresses of feeds, sitemaps, listings or products, and whose they are.
         every_s: look again that often, in whichever process works on the store; None: as it was; 0: no more.
     """
+    from fashion_search.products import plain_address
+
     now = _now_ms()
     with store.transaction() as tx:
         for address, retailer in sources.items():

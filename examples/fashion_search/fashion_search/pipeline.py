@@ -12,18 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import motion
 from fashion_search.crawl import crawl_triggers
 from fashion_search.encoders import FIT_EVERY as FIT_EVERY
 from fashion_search.encoders import FrozenTrunk, ImageRetrieval, kind_of_text
 from fashion_search.facets import colour_of, kind_named
-from fashion_search.fetching import Fetcher
 from fashion_search.heads import Recipe
 from fashion_search.ideas import EmbeddedIdeas, EndpointIdeas, Ideas
 from fashion_search.kinds import Kind
-from fashion_search.pages import read_page, summarise
 from fashion_search.places import DEFAULT_STORE
 from fashion_search.stock import stock_of
 from fashion_search.tables import AddressSchema
@@ -38,6 +36,9 @@ from fashion_search.taste import Taste, remember
 from fashion_search.trunks import english_words
 from fashion_search.wishes import NotUnderstood, person_of, read_wish
 
+if TYPE_CHECKING:
+    from fashion_search.fetching import Fetcher
+
 BEGAN_WITH = "clip.txt"
 """The file in a store's folder that tells the CLIP it began with, where that is not the embedded one."""
 
@@ -45,6 +46,8 @@ BEGAN_WITH = "clip.txt"
 @motion.trigger(on="retailer.img_html", sets=("retailer.img_desc", "retailer.img_summary"))
 def summarise_page(img_html: str, title: str | None) -> tuple[str, str]:
     """Page to summary: what the page says of the product, and that in one line; the title, if it says nothing."""
+    from fashion_search.pages import read_page, summarise  # parsers, which a search does without
+
     page = read_page(img_html)
     return page.description, summarise(page) or title or ""
 
@@ -177,7 +180,7 @@ def open_store(
             IdeaSuggestion(language_model),
             ImageRetrieval(clip, recipe=recipe),
             recommend,
-            *crawl_triggers(fetcher or Fetcher()),
+            *crawl_triggers(fetcher),
         ],
         url=f"sqlite:///{folder.resolve()}",
         durability=durability,

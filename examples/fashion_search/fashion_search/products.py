@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urljoin, urlsplit
 from w3lib.url import canonicalize_url, url_query_cleaner
 
 from fashion_search.pages import plain_text
+from fashion_search.places import is_web as is_web
 from fashion_search.tables import Variant
 
 MAX_IMAGES = 40  # of one product; what comes after is left out
@@ -196,18 +197,6 @@ def _once(texts: Iterable[str | None]) -> list[str]:
 
 
 # --- addresses ------------------------------------------------------------------------------------
-
-
-def is_web(address: str) -> bool:
-    """Whether something is an absolute http or https address with a host."""
-    try:
-        parts = urlsplit(address)
-        # A name before the host ("https://shop.example@elsewhere.example") is written to mislead.
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-        )
-    except ValueError:  # urllib on "https://[" and the like
-        return False
 
 
 def web_address(written: str, base: str = "") -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion_search.pictures import Picture, opened, padded
 from fashion_search.towers import TextTower
+
+if TYPE_CHECKING:
+    from fashion_search.pictures import Picture
 
 FloatArray = NDArray[np.float32]
 Features = NDArray[np.float16]
@@ -200,6 +202,8 @@ def _folded(net: Any) -> Any:
 
 def _pixels(picture: Picture, index: int) -> NDArray[np.uint8]:
     from PIL import Image
+
+    from fashion_search.pictures import opened, padded
 
     square = padded(opened(picture, index))
     if square.width != SIDE_PX:

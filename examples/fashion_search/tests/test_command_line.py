@@ -93,6 +93,25 @@ def test_search_tells_ideas_products_and_links(a_store: Path) -> None:
     assert "    https://www." in result.stdout
 
 
+SEARCH = """
+import sys
+from fashion_search.__main__ import app
+try:
+    app(["search", "red dress", "--store", sys.argv[1]])
+except SystemExit as end:
+    assert not end.code
+slow = {"torch", "transformers", "pandas", "PIL", "bs4", "lxml", "httpx2", "w3lib", "pyarrow.parquet"}
+assert not slow & set(sys.modules), sorted(slow & set(sys.modules))
+"""
+
+
+def test_search_does_not_wait_for_what_it_does_without(a_store: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH, str(a_store)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_search_keeps_each_link_on_one_line(a_store: Path) -> None:
     with open_store(a_store) as store:
         links = {product.link for product in store.rows(RetailerSchema)}

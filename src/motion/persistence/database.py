@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from motion import clock
@@ -38,6 +37,7 @@ from motion.errors import (
 )
 from motion.history import History
 from motion.persistence import catalog, ddl, migration, numbers, stored_graph
+from motion.persistence.arrow import arrow
 from motion.persistence.changes.operations import (
     Applied,
     DeleteOperation,
@@ -417,7 +417,7 @@ class Database:
             query, given, timeout_s=timeout, limit=limit, sight=Sight(sees)
         )
         columns = list(zip(*found, strict=True)) if found else [()] * len(names)
-        return pa.Table.from_arrays([_arrow(column) for column in columns], names=_unique(names))
+        return pa.Table.from_arrays([arrow(column) for column in columns], names=_unique(names))
 
     # -- states --
 
@@ -561,19 +561,6 @@ def check_limit(argument: str, limit: Any) -> None:
 
 def _is_number(given: Any) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool)
-
-
-def _arrow(column: Sequence[Any]) -> pa.Array:
-    """Return a result column as Arrow; arrays as lists of their numbers."""
-    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in column]
-    dtypes = {value.dtype for value in column if isinstance(value, np.ndarray) and value.ndim == 1}
-    kinds = {type(value) for value in column} - {type(None), np.ndarray}
-    if len(dtypes) == 1 and not kinds:
-        return pa.array(plain, pa.list_(pa.from_numpy_dtype(dtypes.pop())))
-    try:
-        return pa.array(plain)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # SQLite lets one column hold several types
-        return pa.array([None if value is None else str(value) for value in plain])
 
 
 def _unique(names: Sequence[str]) -> list[str]:
