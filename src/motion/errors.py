@@ -315,6 +315,16 @@ class WaitInsideRun(MotionError, RuntimeError):
         )
 
 
+class CloseInsideRun(MotionError, RuntimeError):
+    """A trigger tried to close its store, which waits until no trigger runs."""
+
+    def __str__(self) -> str:
+        return (
+            "a trigger cannot close its store: closing waits until its run has ended. "
+            "Close it where it was opened, or let the trigger set a key that your program waits for."
+        )
+
+
 WHOLE_STORE = "the store"
 
 

@@ -909,6 +909,23 @@ def test_waiting_inside_a_run_raises(open_store: OpenStore, waits: str) -> None:
     assert "WaitInsideRun" in outside.errors()[0].error
 
 
+@pytest.mark.parametrize("inline", [True, False])
+def test_closing_the_store_inside_a_run_is_the_rows_error_and_the_store_goes_on(
+    open_store: OpenStore, inline: bool
+) -> None:
+    @motion.trigger(on="doc.text", sets="doc.words", inline=inline)
+    def hasty(text: str) -> int:
+        if text == "last":
+            outside.close()
+        return len(text)
+
+    outside = open_docs(open_store, hasty)
+    outside.set("doc", id=1, text="last").wait(raise_errors=False)
+    assert "CloseInsideRun" in outside.errors()[0].error
+    outside.set("doc", id=2, text="next").wait()
+    assert outside.get("doc", 2).words == 4
+
+
 def test_a_wrong_write_inside_a_run_is_the_rows_error(open_store: OpenStore) -> None:
     @motion.trigger(on="doc.text")
     def wrong(text: str, store: motion.View) -> None:

@@ -18,6 +18,7 @@ from motion.definitions.schema import Table, TableName
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.triggers import DECLARATION
 from motion.errors import (
+    CloseInsideRun,
     InvalidArgument,
     StoreClosed,
     WaitInsideRun,
@@ -582,7 +583,13 @@ class Store(Reader):
     def close(self) -> None:
         """Stop, for all who have it open in this process, leaving unfinished work for the next start. Closing twice does
         no harm. The end of a `with` block closes it where nobody else has opened it. Interrupted, by Ctrl-C, it goes on
-        closing in the background."""
+        closing in the background.
+
+        Raises:
+            CloseInsideRun: called from inside a trigger.
+        """
+        if run_on(self._database) is not None:
+            raise CloseInsideRun
         if not self._is_stopped:
             self._is_closed = True
             if self._behind is not None:
