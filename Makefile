@@ -26,6 +26,11 @@ demo: setup ## the fashion-search example, end to end in the terminal
 app: setup ## the fashion-search example as a shop in the browser, on this machine
 	@$(BIN)/python -m fashion_search app
 
+docs: setup ## the docs as a site, in site/; what builds it is installed the first time
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt --no-build-isolation --editable '.[docs]'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "open site/index.html"
+
 test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks)
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
@@ -55,5 +60,5 @@ lock: ## constraints.txt anew, from the newest releases that pyproject.toml allo
 	@scripts/setup.sh lock
 
 clean: ## remove .venv, caches and builds; stores stay
-	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

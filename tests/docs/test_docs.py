@@ -45,7 +45,7 @@ def test_an_example_runs_and_prints_what_it_says(
 
 
 def test_every_public_name_is_in_the_docs() -> None:
-    told = "\n".join(page.read_text() for page in PAGES)
+    told = "\n".join(page.read_text() for page in PAGES if page.name != "reference.md")
     assert [name for name in motion.__all__ if not re.search(rf"\b{name}\b", told)] == []
 
 
