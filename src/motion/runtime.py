@@ -141,14 +141,7 @@ def create_store(
         SchemaMismatch: the stored tables differ in a way that would lose or reinterpret data.
         StoreUnavailable: the folder cannot be used.
     """
-    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise SchemaError(
-            f"a store's name has letters, digits and underscores, begins with a letter and is at most {LONGEST_NAME} long; "
-            f"not {shortened(name)}."
-        )
-    _check_given(schemas, triggers)
-    if not isinstance(queue_limit, int) or queue_limit < 1:
-        raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
+    _check_given(name, schemas, triggers, queue_limit)
     config = Config.from_env()
     if processes.is_worker:
         # A module that opens the store it is used in: only the store's own process works.
@@ -208,13 +201,20 @@ class _Wanted:
     is_named: bool
 
 
-def _check_given(schemas: Any, triggers: Any) -> None:
+def _check_given(name: Any, schemas: Any, triggers: Any, queue_limit: Any) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise SchemaError(
+            f"a store's name has letters, digits and underscores, begins with a letter and is at most {LONGEST_NAME} long; "
+            f"not {shortened(name)}."
+        )
     if schemas is not None and not isinstance(schemas, Mapping):
         raise SchemaError(
             f"schemas= takes a dict of table names and dataclasses, such as {{'query': Query}}, not {schemas!r}."
         )
     if triggers is not None and not isinstance(triggers, list | tuple):
         raise TriggerError(f"triggers= takes a list, such as [triggers], not {triggers!r}.")
+    if not isinstance(queue_limit, int) or queue_limit < 1:
+        raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
 
 
 def _check_gpus(triggers: Sequence[Any], gpus: int) -> None:

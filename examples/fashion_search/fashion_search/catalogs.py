@@ -39,7 +39,7 @@ from rich.text import Text
 
 from fashion_search import garments
 from fashion_search.cells import delimited, opened, parquet
-from fashion_search.feeds import MAX_FEED_BYTES, feed_products
+from fashion_search.feeds import feed_products, read_within
 from fashion_search.products import RETAILERS as RETAILERS
 from fashion_search.products import BadRow as BadRow
 from fashion_search.products import CatalogError as CatalogError
@@ -78,22 +78,12 @@ def read_catalog(path: Path | str, retailer: str | None = None) -> Iterator[Prod
     kind = _suffix(table)
     if kind in _FEED_SUFFIXES:
         owner = retailer or _retailer_named_by(table)
-        return feed_products(table, _content(table), owner)
+        content = read_within(table, lambda: opened(table), "; give it as CSV or Parquet")
+        return feed_products(table, content, owner)
     cells = parquet(table) if kind == ".parquet" else delimited(table, lambda: opened(table), is_known)  # fmt: skip
     has_owner = any(name.strip().lower() in ("retailer", "shop") for name in cells.columns)
     owner = retailer or ("" if has_owner else _retailer_named_by(table))
     return products_of(table, cells, owner, folder=table.parent)
-
-
-def _content(file: Path) -> bytes:
-    try:
-        with opened(file) as raw:
-            content = raw.read(MAX_FEED_BYTES + 1)
-    except (OSError, EOFError) as exc:
-        raise CatalogError(file, f"damaged: {exc}") from exc
-    if len(content) > MAX_FEED_BYTES:
-        raise CatalogError(file, f"larger than {MAX_FEED_BYTES:,} bytes; give it as CSV or Parquet")
-    return content
 
 
 def _suffix(path: Path) -> str:

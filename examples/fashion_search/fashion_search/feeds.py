@@ -9,10 +9,10 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from lxml import etree
 
@@ -174,11 +174,18 @@ def _text(content: bytes, content_type: str = "") -> str:
 
 
 def _unpacked(content: bytes, address: str) -> bytes:
+    return read_within(address, lambda: gzip.open(io.BytesIO(content)), " when unpacked")
+
+
+def read_within(
+    name: Path | str, opened: Callable[[], BinaryIO | gzip.GzipFile], hint: str
+) -> bytes:
+    """Return what a feed holds, unless that is more than a feed may be."""
     try:
-        with gzip.open(io.BytesIO(content)) as packed:
-            found = packed.read(MAX_FEED_BYTES + 1)
+        with opened() as raw:
+            content = raw.read(MAX_FEED_BYTES + 1)
     except (OSError, EOFError) as exc:
-        raise CatalogError(address, f"damaged: {exc}") from exc
-    if len(found) > MAX_FEED_BYTES:
-        raise CatalogError(address, f"larger than {MAX_FEED_BYTES:,} bytes when unpacked")
-    return found
+        raise CatalogError(name, f"damaged: {exc}") from exc
+    if len(content) > MAX_FEED_BYTES:
+        raise CatalogError(name, f"larger than {MAX_FEED_BYTES:,} bytes{hint}")
+    return content

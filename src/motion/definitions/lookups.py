@@ -7,8 +7,27 @@ from dataclasses import dataclass
 from motion.errors import TriggerError
 
 
+class OfOtherRows:
+    """What is taken of other rows, by a lookup or a window: a key of theirs, as "table.key"."""
+
+    key: str
+
+    @property
+    def table(self) -> str:
+        return self.key.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The key, within its table."""
+        return self.key.partition(".")[2]
+
+    def _check_key(self, what: str) -> None:
+        if not isinstance(self.key, str) or self.key.count(".") != 1:
+            raise TriggerError(f"{what} as 'table.key', not {self.key!r}.")
+
+
 @dataclass(frozen=True)
-class Lookup:
+class Lookup(OfOtherRows):
     """`Annotated[str, motion.Lookup("retailer.img_url", by="img_id")]` as a trigger's parameter, or as a key of a schema: the
     value of a key in the row whose id is this row's `by`.
 
@@ -32,10 +51,7 @@ class Lookup:
     follow: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.key, str) or self.key.count(".") != 1:
-            raise TriggerError(
-                f"motion.Lookup takes the key to look up as 'table.key', not {self.key!r}."
-            )
+        self._check_key("motion.Lookup takes the key to look up")
         if not isinstance(self.by, str):
             raise TriggerError(
                 f"motion.Lookup({self.key!r}, by=) takes the name of one key that holds an id, not {self.by!r}; lists of "
@@ -50,15 +66,6 @@ class Lookup:
     def is_followed(self) -> bool:
         """Whether a change of what is looked up runs the trigger."""
         return self.follow is not False
-
-    @property
-    def table(self) -> str:
-        return self.key.partition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """The key looked up, within its table."""
-        return self.key.partition(".")[2]
 
     @property
     def column(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from motion.definitions.lookups import OfOtherRows
 from motion.errors import TriggerError
 
 Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "last"]
@@ -14,7 +15,7 @@ AGGREGATES: tuple[Aggregate, ...] = ("list", "count", "sum", "mean", "min", "max
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(OfOtherRows):
     """`Annotated[float, motion.Window("payment.amount", by="card", within=timedelta(hours=1), agg="sum")]` as a trigger's
     parameter, or as a key of a schema: what the rows with the same `by` hold as of this row: an SQL `OVER` frame.
 
@@ -47,10 +48,7 @@ class Window:
         def refuse(what: str) -> None:
             raise TriggerError(f"motion.Window({self.key!r}): {what}")
 
-        if not isinstance(self.key, str) or self.key.count(".") != 1:
-            raise TriggerError(
-                f"motion.Window takes the key that is held as 'table.key', not {self.key!r}."
-            )
+        self._check_key("motion.Window takes the key that is held")
         pair = isinstance(self.by, tuple) and len(self.by) == 2 and "." in str(self.by[1])
         if not isinstance(self.by, str) and not pair:
             refuse(
@@ -66,15 +64,6 @@ class Window:
             refuse(f"rows= takes an int of at least 1, not {self.rows!r}.")
         if self.agg not in AGGREGATES:
             refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {self.agg!r}.")
-
-    @property
-    def table(self) -> str:
-        return self.key.partition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """The key that is held, within its table."""
-        return self.key.partition(".")[2]
 
     @property
     def own_by(self) -> str:

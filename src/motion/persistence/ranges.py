@@ -59,11 +59,14 @@ def _filled_up(given: list[T]) -> list[T]:
     return given + given[-1:] * (length - len(given))
 
 
+def cut(values: Sequence[T], size: int = NAMED_AT_ONCE) -> list[Sequence[T]]:
+    """Return values in parts of at most so many, each short enough for one statement."""
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
 def parts_of(rows: Iterable[int]) -> list[Ranges]:
     """Return row numbers as ranges, in parts that are each short enough for one statement."""
-    ranges = ranges_of(rows)
-    starts = range(0, len(ranges), NAMED_AT_ONCE)
-    return [Ranges(ranges[start : start + NAMED_AT_ONCE]) for start in starts]
+    return [Ranges(part) for part in cut(ranges_of(rows))]
 
 
 def rows_among(

@@ -14,6 +14,7 @@ from motion.errors import InvalidArgument, TriggerError, nearest, shortened
 from motion.persistence.changes.cascade import revive
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.numbers import last_task
+from motion.persistence.ranges import cut
 from motion.persistence.recompute import backfills
 from motion.persistence.recompute.backfills import Backfill
 from motion.persistence.rows import provenance
@@ -116,7 +117,7 @@ def retry_letters(database: Database, letters: DeadLetter | Sequence[DeadLetter]
         revive(tx, database.layouts, dead)
         return len(dead)
 
-    parts = (tasks[at : at + RETRIED_AT_ONCE] for at in range(0, len(tasks), RETRIED_AT_ONCE))
+    parts = cut(tasks, RETRIED_AT_ONCE)
     return sum(database.write(partial(work, part=part)) for part in parts)
 
 

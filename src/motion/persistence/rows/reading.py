@@ -11,7 +11,7 @@ from motion.definitions.codecs import Stored, encode_parameter
 from motion.definitions.schema import Table
 from motion.errors import SqlError, listed
 from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
-from motion.persistence.ranges import NAMED_AT_ONCE
+from motion.persistence.ranges import cut
 
 VALUES_AT_ONCE = 10_000
 """Values looked for in one statement: a key without an index is read whole for each."""
@@ -81,8 +81,7 @@ def rows_by_number(
 ) -> dict[int, Any]:
     """Return rows as instances by their numbers."""
     found: dict[int, Any] = {}
-    for start in range(0, len(rows), NAMED_AT_ONCE):
-        part = rows[start : start + NAMED_AT_ONCE]
+    for part in cut(rows):
         read = tx.execute(_select_numbered(layout, pins, len(part)), part)
         found.update((row[0], decoded(layout.table, row[1:])) for row in read.fetchall())
     return found
@@ -91,8 +90,7 @@ def rows_by_number(
 def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[int]:
     """Return the numbers of all pages of ids."""
     found: list[int] = []
-    for start in range(0, len(ids), VALUES_AT_ONCE):
-        part = ids[start : start + VALUES_AT_ONCE]
+    for part in cut(ids, VALUES_AT_ONCE):
         sql = (
             f"SELECT {layout.row} FROM {layout.base} r WHERE r.id IN ({', '.join('?' * len(part))})"
         )
@@ -105,8 +103,7 @@ def ids_by_value(
 ) -> dict[Stored, Any]:
     """Return value -> id for the rows whose stored key has one of these values."""
     found: dict[Stored, Any] = {}
-    for start in range(0, len(values), VALUES_AT_ONCE):
-        part = [value for value in values[start : start + VALUES_AT_ONCE] if value is not None]
+    for part in cut([value for value in values if value is not None], VALUES_AT_ONCE):
         sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
         found.update(tx.execute(sql, part))
     return found

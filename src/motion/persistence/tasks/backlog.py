@@ -10,6 +10,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.persistence.layout import quoted
+from motion.persistence.ranges import cut
 from motion.persistence.tasks.claim import head_of, suspect_of
 from motion.persistence.tasks.queue import LIVE_SQL
 from motion.tracebacks import last_line
@@ -50,8 +51,7 @@ def dead_count(tx: Transaction, change: int) -> int:
 def changes_with_work(tx: Transaction, changes: Sequence[int]) -> set[int]:
     """Return those of some changes that live tasks are left of: a look for many at once."""
     found: set[int] = set()
-    for start in range(0, len(changes), CHANGES_AT_ONCE):
-        part = changes[start : start + CHANGES_AT_ONCE]
+    for part in cut(changes, CHANGES_AT_ONCE):
         places = ", ".join("?" * len(part))
         own = (
             f"SELECT change FROM motion_tasks WHERE change IN ({places}) AND +status IN {LIVE_SQL}"

@@ -13,7 +13,7 @@ from motion.definitions.codecs import Stored
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import ranges_of
 from motion.persistence.layout import Layout, Pins
-from motion.persistence.ranges import NAMED_AT_ONCE, parts_of
+from motion.persistence.ranges import cut, parts_of
 
 KEPT = 100_000
 
@@ -37,8 +37,7 @@ def digests_of(spec: TriggerSpec, pins: Pins, inputs: Sequence[Sequence[Stored]]
 def read(tx: Transaction, trigger: str, digests: Iterable[bytes]) -> dict[bytes, Any]:
     """Return the results that are kept for some of these digests."""
     wanted, found = list(dict.fromkeys(digests)), {}
-    for start in range(0, len(wanted), NAMED_AT_ONCE):
-        part = wanted[start : start + NAMED_AT_ONCE]
+    for part in cut(wanted):
         sql = (
             "SELECT inputs, result FROM motion_memos WHERE trigger = ? "
             f"AND inputs IN ({', '.join('?' * len(part))})"
