@@ -9,10 +9,10 @@ READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test check format lint types crash bench lock clean
+.PHONY: help setup demo app test test-postgres check format lint types crash bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything pinned; again only when a pin changed
 
@@ -49,6 +49,9 @@ types: setup ## mypy --strict, the tests and the example too
 	@$(BIN)/mypy --no-error-summary src tests $(wildcard benchmarks examples/*.py) && ours=0 || ours=1; \
 	cd examples/fashion_search && ../../$(BIN)/mypy --no-error-summary --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache/fashion_search . && exit $$ours
+
+test-postgres: setup ## the tests once more, with their stores in PostgreSQL (PYTEST_ARGS="tests/store" picks)
+	@MOTION_TEST_BACKEND=postgres $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
 crash: setup ## the long crash run: kill processes at many points, reopen, compare
 	@$(BIN)/python -m pytest -q -m crash --timeout 14400 $(PYTEST_ARGS)

@@ -16,6 +16,9 @@ import pytest
 import motion
 from motion import clock
 from motion.vectors import hnsw, widths
+from tests.postgres import is_postgres_wanted, postgres_server, stores_in
+
+__all__ = ["postgres_server"]
 
 OpenStore = Callable[..., motion.Store]
 
@@ -61,6 +64,17 @@ def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float =
     while not condition():
         assert clock.monotonic_s() < deadline
         committed.wait(committed.count, 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _on_postgres(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With MOTION_TEST_BACKEND=postgres, stores that tests make live there, wherever they are said to be."""
+    if not is_postgres_wanted():
+        yield
+        return
+    server = request.getfixturevalue("postgres_server")
+    with stores_in(server, monkeypatch):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -381,6 +381,17 @@ class StoreDeleted(StoreUnavailable):
         self.args = (place,)
 
 
+class NotOnPostgres(MotionError, NotImplementedError):
+    """Something that a store in PostgreSQL cannot do yet; nothing was done."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(what, instead)
+        self.what, self.instead = what, instead
+
+    def __str__(self) -> str:
+        return f"a store in PostgreSQL does not take {self.what} yet: {self.instead}"
+
+
 class StoreNameTaken(MotionError, ValueError):
     """A store would live where another one does."""
 

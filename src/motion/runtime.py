@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import WeakSet, finalize
 
+from motion.backends.base import Backend
 from motion.backends.sqlite import Durability, SqliteBackend
 from motion.backends.sqlite_file import FILE
 from motion.background import forks
@@ -35,6 +36,7 @@ from motion.engine.leases import Leases
 from motion.engine.policies.resources import Capacity
 from motion.engine.worker import Worker
 from motion.errors import (
+    MissingPackage,
     MotionError,
     SchemaError,
     StoreDeleted,
@@ -85,19 +87,41 @@ def opening(how: Opened) -> Iterator[None]:
         _opened_as.reset(token)
 
 
-def open_noted(folder: Path) -> Store:
+def backend_at(name: str, folder: Path, durability: Durability, url: str | None = None) -> Backend:
+    """Return the back end of a store.
+
+    Args:
+        url: of PostgreSQL; None: SQLite.
+    """
+    if url is None:
+        return SqliteBackend(name, folder, durability)
+    postgres = _postgres()
+    conninfo, schema, _ = postgres.parts_of(url, name)
+    found: Backend = postgres.PostgresBackend(name, folder, durability, url=conninfo, schema=schema)
+    return found
+
+
+def _postgres() -> Any:
+    try:
+        from motion.backends import postgres
+    except ImportError as exc:
+        raise MissingPackage("a store in PostgreSQL", "psycopg", "postgres") from exc
+    return postgres
+
+
+def open_noted(folder: Path, url: str | None = None) -> Store:
     """Open a store that is there by its folder alone: with the tables that it has noted and its triggers as they are, and
     without code. That changes nothing.
 
     Raises:
         StoreUnavailable: there is no store in the folder, or one of another format.
     """
-    if not (folder / FILE).is_file():
+    if url is None and not (folder / FILE).is_file():
         there = "there is no store in it" if folder.is_dir() else "there is no such folder"
         raise StoreUnavailable(
             str(folder), f"{there}. A store is made by the program that opens it first."
         )
-    backend = SqliteBackend(folder.stem, folder, "full")
+    backend = backend_at(folder.stem, folder, "full", url)
     try:
         database = Database(folder.stem, backend, make_index, tends_indexes=False)
         database.open_noted()
@@ -126,7 +150,8 @@ def create_store(
         triggers: functions marked with `motion.trigger`, and components; they replace the stored ones. None leaves
             the stored ones in force: this process fires them but cannot run them.
         url: where it lives. None: the folder `<name>.motion` in the working directory; "sqlite:///some/folder";
-            ":memory:", a temporary folder that is gone on close.
+            ":memory:", a temporary folder that is gone on close; "postgresql://...", the schema `name` of a database
+            (`docs/guides/postgres.md`).
         durability: "full", an acknowledged write survives power loss; "normal", it survives a crash of the process.
         run: run triggers in the background of this process; False leaves them to another one.
         queue_limit: tasks that may be left, at least 1; where there are more, writes from outside wait for room. A task
@@ -150,17 +175,19 @@ def create_store(
     if run:
         _check_gpus(triggers or (), config.gpus)
     how = _opened_as.get()
-    folder = folder_of(name, url or config.url)
+    place = url or config.url
+    folder = folder_of(name, place)
     if how == "looking":
         if folder is None:
             raise StoreUnavailable(
                 "':memory:'", "it is made anew each time, so there is nothing to look at."
             )
-        return open_noted(folder)
+        return open_noted(folder, place if is_postgres(place) else None)
     run = run or how == "working"
     wanted = _Wanted(
         name=name,
         folder=folder,
+        url=place if is_postgres(place) else None,
         schemas=schemas or {},
         triggers=triggers,
         durability=durability,
@@ -187,11 +214,13 @@ class _Wanted:
 
     Attributes:
         folder: None for a temporary one.
+        url: of PostgreSQL; None: SQLite.
         is_named: the place was chosen for this store, and not by the environment for whichever.
     """
 
     name: str
     folder: Path | None
+    url: str | None
     schemas: Mapping[str, type]
     triggers: Sequence[Any] | None
     durability: Durability
@@ -257,10 +286,17 @@ def folder_of(name: str, url: str | None) -> Path | None:
         return None
     if isinstance(url, str) and url.startswith("sqlite:///"):
         return Path(url.removeprefix("sqlite:///")).expanduser().resolve()
+    if is_postgres(url):
+        found: Path = _postgres().folder_of(url, name)
+        return found
     raise MotionError(
         f"a store cannot live at {url!r}; allowed are None (a folder in the working directory), "
-        f"'sqlite:///some/folder' and ':memory:'."
+        f"'sqlite:///some/folder', ':memory:' and 'postgresql://...'."
     )
+
+
+def is_postgres(url: str | None) -> bool:
+    return isinstance(url, str) and url.startswith(("postgresql://", "postgres://"))
 
 
 def _open(wanted: _Wanted) -> Store:
@@ -303,7 +339,7 @@ def _engine(
     _close_all_in_children(os.getpid())
     name, backend = wanted.name, None
     try:
-        backend = SqliteBackend(name, place, wanted.durability)
+        backend = backend_at(name, place, wanted.durability, wanted.url)
         database = Database(name, backend, make_index, is_named=wanted.is_named)
         prepare(database)
     except BaseException:
@@ -413,9 +449,9 @@ def _renew_lock() -> None:
 forks.renew_in_child(_renew_lock)
 
 
-def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Database:
+def open_reader(name: str, folder: Path, url: str | None, schemas: Mapping[str, type]) -> Database:
     """Open a store that exists for reading, in another process."""
-    backend = SqliteBackend(name, folder, "normal")
+    backend = backend_at(name, folder, "normal", url)
     database = Database(name, backend, make_index, tends_indexes=False)
     database.open_reader(schemas)
     return database
@@ -424,7 +460,9 @@ def open_reader(name: str, folder: Path, schemas: Mapping[str, type]) -> Databas
 def reader_of(database: Database) -> Callable[[], Database]:
     """Return what opens the store, as its schemas are now, in another process."""
     schemas = {table.name: table.cls for table in database.tables}
-    return partial(open_reader, database.name, database.backend.folder, schemas)
+    backend = database.backend
+    url = backend.url if is_postgres(backend.url) else None
+    return partial(open_reader, database.name, backend.folder, url, schemas)
 
 
 def executors_of(name: str) -> Executors:
@@ -538,8 +576,7 @@ def _close_all_in_children(process: int) -> None:
 def _sent(store: Store) -> tuple[Any, ...]:
     """A store that a function uses goes to another process as what opens it there."""
     database = store._database
-    url = f"sqlite:///{database.backend.folder}"
-    return _received, (database.name, url, _schemas_of(store))
+    return _received, (database.name, database.backend.url, _schemas_of(store))
 
 
 def _received(name: str, url: str, schemas: Mapping[str, type]) -> Store:

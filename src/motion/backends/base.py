@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
+
+from motion.errors import NotOnPostgres
 
 T = TypeVar("T")
+
+Feature = Literal[
+    "windows",
+    "folds",
+    "after=",
+    "serial_by=",
+    "full-text search",
+    "forget()",
+    "snapshot()",
+    "motion migrate",
+]
+
+Made = Literal["index", "trigger", "view"]
 
 
 class Transaction(Protocol):
@@ -32,6 +47,26 @@ class Transaction(Protocol):
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
         """Run one statement for each set of parameters."""
+
+    def columns(self, table: str, /) -> list[str]:
+        """Return a table's columns in their order, none where it is not there; by its name as statements have it."""
+
+    def objects(self, kind: Made, table: str, /) -> dict[str, str]:
+        """Return what there is of a kind on a table, with the statement that made it where that is kept: of views it is.
+        A view is its own table."""
+
+    def make_view(self, name: str, sql: str, /) -> None:
+        """Make a view anew by a statement."""
+
+
+def require(backend: Backend, feature: Feature) -> None:
+    """Refuse what a back end cannot do yet.
+
+    Raises:
+        NotOnPostgres: with what to do instead.
+    """
+    if feature in backend.lacks:
+        raise NotOnPostgres(feature, backend.lacks[feature])
 
 
 class Signal:
@@ -90,6 +125,12 @@ class Backend(Protocol):
 
     is_left: bool
     """Whether it is of the process that this one was forked from: all uses raise `StoreForked`."""
+
+    url: str
+    """What opens the same one in another process, as `url=`."""
+
+    lacks: Mapping[Feature, str]
+    """What it cannot do yet, and what to do instead: `require` refuses it, before anything is done."""
 
     folder: Path
     """The folder beside the database for what is not rows: model states, locks of processes."""

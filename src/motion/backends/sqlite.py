@@ -12,7 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -20,10 +20,10 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from motion import clock
-from motion.backends.base import Sight, Signal, Transaction
+from motion.backends.base import Feature, Made, Sight, Signal, Transaction
+from motion.backends.requests import Sharing
 from motion.backends.sqlite_file import FILE, identity_of, know_words, prepared
 from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, within
-from motion.backends.sqlite_requests import Request, apply_all, apply_apart, wake_in_turn
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
@@ -73,9 +73,6 @@ LOOK_S = 0.25
 DEAF_LOOK_S = 0.01
 """The same where processes cannot tell each other."""
 
-RETURN_S = 0.0003
-"""How long it is waited for a further caller to share a commit, where there were several."""
-
 READER_CACHE_KIB = 16_384
 """Pages that a reading connection keeps: there is one for each thread that ever read at once, and each commit empties
 them all. A row beyond costs 5 µs more, read from the system's memory."""
@@ -92,13 +89,15 @@ GATHER_S = 0.001
 class SqliteBackend:
     """One SQLite file in WAL mode: one writer at a time, readers never wait."""
 
+    lacks: Mapping[Feature, str] = {}
+
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:
         if durability not in SYNCHRONOUS:
             raise MotionError(
                 f"durability={durability!r} is unknown; it is 'full', which survives power loss, or 'normal', "
                 f"which survives a crash of the process."
             )
-        self.name, self.folder = name, folder
+        self.name, self.folder, self.url = name, folder, f"sqlite:///{folder}"
         self._path = prepared(folder)
         self._log, self._trimmed_s = f"{self._path}-wal", -TRIM_EVERY_S
         self._file = identity_of(self._path)
@@ -113,9 +112,9 @@ class SqliteBackend:
         self._watcher: threading.Thread | None = None
         self._writing = threading.RLock()
         self._queueing = threading.Lock()
-        self._waiting: list[Request] = []
-        self._is_led = False
-        self._callers = 0  # who wrote at once, when last seen
+        self._sharing = Sharing(
+            lambda work: self._commit_one(self._durable, work), self._writing, self._closing
+        )
         self._watching: _Connection | None = None
         self._looking = threading.Lock()
         self._held: list[Any] = []
@@ -143,16 +142,7 @@ class SqliteBackend:
         if not is_durable:
             with self._writing:
                 return self._commit_one(connection, work)
-        request = Request(work)
-        with self._queueing:
-            self._waiting.append(request)
-            leads = not self._is_led
-            self._is_led = True
-        if not leads:
-            request.wait()  # until it is done, or its turn to lead
-        if not request.is_done:
-            self._lead()
-        return request.result()  # type: ignore[no-any-return]  # it is what `work` returned
+        return self._sharing.write(work)  # type: ignore[no-any-return]  # it is what `work` returned
 
     def _write_alone(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         """Write in the thread that signals reach. It shares no commit, so that an interrupt is nobody else's; nobody waits
@@ -181,30 +171,6 @@ class SqliteBackend:
                 connection.execute("ROLLBACK")
         finally:
             let_go(self._writing)
-
-    def _lead(self) -> None:
-        """Commit for all who wait now, then let one of those who came meanwhile lead."""
-        requests: list[Request] = []
-        try:
-            with self._writing:
-                self._gather()
-                with self._queueing:
-                    requests, self._waiting = self._waiting, []
-                self._commit_all(requests)
-        finally:
-            with self._queueing:
-                self._callers = len(requests) + len(self._waiting)
-                self._is_led = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].wake()
-            wake_in_turn(requests[1:])  # the first is the one who has led
-
-    def _gather(self) -> None:
-        """Let those who wrote at once when last seen come back, as long as they do: a commit costs the same for all."""
-        seen = 0
-        while seen < len(self._waiting) < self._callers:
-            seen = len(self._waiting)
-            self._closing.wait(RETURN_S)
 
     def _commit_one(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         try:
@@ -246,28 +212,6 @@ class SqliteBackend:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         except sqlite3.Error as exc:
             logger.debug("the log of store %r is not cut now: %s", self.name, exc)
-
-    def _commit_all(self, requests: Sequence[Request]) -> None:
-        """Apply what callers want in one transaction, each whole or not at all: together, as hardly any ever raises;
-        where one does, again with a savepoint for each."""
-        try:
-            self._commit_one(self._durable, lambda tx: apply_all(tx, requests))
-        except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
-            if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
-                for request in requests:
-                    request.error = exc
-            else:
-                self._commit_apart(requests)
-        finally:
-            for request in requests:
-                request.is_done = True
-
-    def _commit_apart(self, requests: Sequence[Request]) -> None:
-        try:
-            self._commit_one(self._durable, lambda tx: apply_apart(tx, requests))
-        except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
-            for request in requests:
-                request.error = request.error or exc
 
     # -- reading --
 
@@ -504,6 +448,7 @@ class SqliteBackend:
         if self._wakeups is not None:
             self._wakeups.leave()
         self._queueing = threading.Lock()
+        self._sharing.renew()
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
 
     def _pools(self) -> list[Readers[_Connection]]:
@@ -630,6 +575,17 @@ class _Connection(sqlite3.Connection):
             return self.raised.pop()
         is_lost = "user-defined function raised" in str(error)  # before the function's first line
         return KeyboardInterrupt() if is_lost else None
+
+    def columns(self, table: str, /) -> list[str]:
+        return [str(row[1]) for row in self.execute(f"PRAGMA table_info({table})")]
+
+    def objects(self, kind: Made, table: str, /) -> dict[str, str]:
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name = ?"
+        return {str(name): text or "" for name, text in self.execute(sql, (kind, table))}
+
+    def make_view(self, name: str, sql: str, /) -> None:
+        self.execute(f'DROP VIEW IF EXISTS "{name}"')
+        self.execute(sql)
 
     def begin(self) -> None:
         """Begin to write."""

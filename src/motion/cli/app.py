@@ -24,7 +24,7 @@ from rich.text import Text
 
 from motion.definitions.plain import plain
 from motion.errors import MotionError, listed, nearest, shortened
-from motion.runtime import folder_of, open_noted, opening
+from motion.runtime import folder_of, is_postgres, open_noted, opening
 from motion.store.store import Store
 
 console = Console(highlight=False)
@@ -72,7 +72,8 @@ def looked_at(target: str) -> Iterator[Store]:
     """Give the store that a folder, a URL or "module:name" stands for as it is: no code of it is run, nothing changed."""
     folder = _folder(target)
     with opening("looking"):
-        store = open_noted(folder) if folder is not None else _of_module(target)
+        url = target if is_postgres(target) else None
+        store = open_noted(folder, url) if folder is not None else _of_module(target)
     try:
         yield store
     finally:

@@ -131,7 +131,7 @@ def _sizes_kept(
 ) -> frozenset[int]:
     """Return those of former lengths that a vector still has. Reads the outputs where there are any."""
     table = outputs_table(spec.name)
-    present = {row[1] for row in tx.execute(f"PRAGMA table_info({table})")} if former else set()
+    present = tx.columns(table) if former else ()
     if key not in present:
         return former
     sql = f"SELECT 1 FROM {table} WHERE LENGTH({quoted(key)}) = ? LIMIT 1"
@@ -186,7 +186,7 @@ def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
 
 def _store_graph(tx: Transaction, graph: Graph) -> None:
     before = [
-        tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
+        tx.execute(f"SELECT name, spec FROM {table} WHERE is_active = 1 ORDER BY name").fetchall()
         for table in GRAPH
     ]
     _replace_specs(tx, "motion_triggers", graph.triggers.values())
@@ -195,7 +195,7 @@ def _store_graph(tx: Transaction, graph: Graph) -> None:
     delayed.keep(tx, graph.triggers.values(), graph.tables)
     schedules.keep(tx, {spec.name: spec.schedule for spec in scheduled if spec.schedule})
     after = [
-        tx.execute(f"SELECT name, spec FROM {table} WHERE is_active ORDER BY name").fetchall()
+        tx.execute(f"SELECT name, spec FROM {table} WHERE is_active = 1 ORDER BY name").fetchall()
         for table in GRAPH
     ]
     _tell_changed_code(dict(before[0]), graph)

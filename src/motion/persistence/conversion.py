@@ -115,7 +115,7 @@ def begin(tx: Transaction, one: Conversion) -> None:
 def end(tx: Transaction, one: Conversion) -> None:
     """Drop what a conversion needs, where it is there."""
     tx.execute(f"DROP TRIGGER IF EXISTS {one.guard}")
-    present = {quoted(row[1]) for row in tx.execute(f"PRAGMA table_info({one.base})")}
+    present = set(map(quoted, tx.columns(one.base)))
     for column in (one.fresh, one.mark):
         if column in present:
             tx.execute(f"ALTER TABLE {one.base} DROP COLUMN {column}")

@@ -223,14 +223,12 @@ def check_format(tx: Transaction, place: str) -> str | None:
     Raises:
         StoreUnavailable: there is no store, or one of another format.
     """
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_declared'"
-    clock_there = sql.replace("motion_declared", "motion_clock")
-    if tx.execute(clock_there).fetchone() is None:
+    if not tx.columns("motion_clock"):
         raise StoreUnavailable(place, "its database is none that Motion has made.")
     found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
     if found > FORMAT:
         raise StoreUnavailable(place, _newer(found))
-    if found < FORMAT or tx.execute(sql).fetchone() is None:
+    if found < FORMAT or not tx.columns("motion_declared"):
         raise StoreUnavailable(
             place,
             f"an older Motion has made it (format {found}), and looking at a store changes nothing. Open it once with its "
@@ -257,8 +255,7 @@ def open_system(tx: Transaction) -> None:
 
 def _bring_up(tx: Transaction) -> None:
     """Bring a store that is there to the present format."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_clock'"
-    if tx.execute(sql).fetchone() is None:
+    if not tx.columns("motion_clock"):
         return
     found = int(tx.execute("SELECT format FROM motion_clock").fetchone()[0])
     if found > FORMAT:
@@ -315,8 +312,7 @@ def _bring_to_3(tx: Transaction) -> None:
         ("motion_tasks", "tie", ""),
         ("motion_discards", "done", "INTEGER NOT NULL DEFAULT 0"),
     ):
-        present = {str(row[1]) for row in tx.execute(f"PRAGMA table_info({table})")}
-        if column not in present:
+        if column not in tx.columns(table):
             tx.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
@@ -345,7 +341,7 @@ def _make_anew(tx: Transaction, table: str) -> None:
     """Make a system table again in its present form, with the rows that it has."""
     tx.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
     _make(tx, table)
-    columns = ", ".join(str(row[1]) for row in tx.execute(f"PRAGMA table_info({table}_1)"))
+    columns = ", ".join(tx.columns(f"{table}_1"))
     tx.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table}_1")
     tx.execute(f"DROP TABLE {table}_1")
 
@@ -357,9 +353,8 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
         for statement in layout.create_base():
             tx.execute(statement)
     _add_columns(tx, layout)
-    sql = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?"
-    present = tx.execute(sql, (f"motion_rows_{layout.table.name}",))
-    for statement in layout.create_indexes({row[0] for row in present}):
+    present = tx.objects("index", f"motion_rows_{layout.table.name}")
+    for statement in layout.create_indexes(present):
         tx.execute(statement)
     _open_leavers(tx, layout)
     for spec in layout.versioned_specs:
@@ -375,27 +370,24 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
 
 def _open_leavers(tx: Transaction, layout: Layout) -> None:
     """Make the database's own triggers that windows need, and drop those that none needs any more."""
-    sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? AND name GLOB 'motion_left_*'"
-    present = dict(tx.execute(sql, (f"motion_rows_{layout.table.name}",)).fetchall())
+    on_table = tx.objects("trigger", f"motion_rows_{layout.table.name}")
+    present = {name for name in on_table if name.startswith("motion_left_")}
     wanted = layout.create_leavers()
-    for name in present.keys() - wanted.keys():
+    for name in present - wanted.keys():
         tx.execute(f"DROP TRIGGER {quoted(name)}")
-    for name in wanted.keys() - present.keys():
+    for name in wanted.keys() - present:
         tx.execute(wanted[name])
 
 
 def _open_views(tx: Transaction, layout: Layout) -> None:
     """Make the table readable under its name, unless it is: a changed schema costs every other process a look."""
-    sql = "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?"
     for name, create in layout.create_views().items():
-        found = tx.execute(sql, (name,)).fetchone()
-        if found is None or found[0] != create:
-            tx.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-            tx.execute(create)
+        if tx.objects("view", name).get(name) != create:
+            tx.make_view(name, create)
 
 
 def _add_columns(tx: Transaction, layout: Layout) -> None:
-    present = {row[1] for row in tx.execute(f"PRAGMA table_info({layout.base})")}
+    present = set(tx.columns(layout.base))
     hidden = [column for column in layout.hidden_columns() if column.strip('"') not in present]
     check_width(layout.table, len({*present, *layout.table.keys}) + len(hidden))
     for key in layout.table.keys.values():
@@ -411,7 +403,7 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
 
 def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
     tx.execute(layout.create_outputs(spec))
-    present = {row[1] for row in tx.execute(f"PRAGMA table_info({outputs_table(spec.name)})")}
+    present = tx.columns(outputs_table(spec.name))
     for key in spec.sets:
         for column, kind in (
             (key, layout.table.keys[key].codec.sql_type),

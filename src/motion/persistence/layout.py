@@ -259,7 +259,7 @@ class Layout:
 
     def is_open(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger which acts once on a row has not succeeded there."""
-        return f"COALESCE(r.{once_column(spec.name)}, 0) <= 0" if spec.once else "1"
+        return f"COALESCE(r.{once_column(spec.name)}, 0) <= 0" if spec.once else "1 = 1"
 
     def is_row_of(self, spec: TriggerSpec) -> str:
         """Return the condition that a row is one that a trigger runs on: page 0 of what does not tell its keys apart, or
@@ -267,7 +267,7 @@ class Layout:
         level = self.graph.row_level(spec)
         pages = [f"r.{quoted(page)} = 0" for page in self.table.page_keys if page not in level]
         if not pages:
-            return "1"
+            return "1 = 1"
         own = [
             f"r.{changed_column(key)} IS NOT NULL" for key in spec.on if key not in self.versioned
         ]

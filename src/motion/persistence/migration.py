@@ -602,7 +602,7 @@ def _system_tables_with(tx: Transaction, column: str) -> list[str]:
 
 
 def _columns(tx: Transaction, table: str) -> set[str]:
-    return {str(row[1]) for row in tx.execute(f"PRAGMA table_info({quoted(table)})")}
+    return set(tx.columns(quoted(table)))
 
 
 def _tables_of(tx: Transaction, pattern: str) -> list[str]:

@@ -80,8 +80,7 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
 
 def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
     """Return the triggers as the store knows them, by name; also those that are not there any more."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'motion_triggers'"
-    if tx.execute(sql).fetchone() is None:  # the store is being made
+    if not tx.columns("motion_triggers"):  # the store is being made
         return {}
     specs = decoded_specs(tx, "SELECT spec FROM motion_triggers", TriggerSpec)
     return {spec.name: spec for spec in specs}
@@ -111,9 +110,9 @@ def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     if found:
         tx.lasting[facts] = int(found[0])
         return int(found[0])
-    sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?)"
+    sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?) RETURNING origin"
     origin = tx.memo[facts] = int(
-        tx.execute(sql, facts).lastrowid
+        tx.execute(sql, facts).fetchone()[0]
     )  # lasting only once it is committed
     assert origin <= ORIGIN_MASK, (
         "a store has room for about a million pairs of code and state version"

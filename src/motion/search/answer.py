@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from motion.backends.base import Transaction
+from motion.backends.base import Transaction, require
 from motion.background.interrupts import uninterrupted
 from motion.definitions.codecs import StrCodec
 from motion.definitions.schema import Key, Table, TableName
@@ -200,6 +200,7 @@ def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) 
     """Make the full-text indexes that are not there yet: the first search of a key does it, once in a store's life."""
     if not keys:
         return
+    require(database.backend, "full-text search")
     with database.backend.read() as tx:
         missing = [key for key in keys if not fulltext.is_made(tx, layout, key)]
     for key in missing:

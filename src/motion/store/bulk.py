@@ -65,7 +65,8 @@ class Load:
         self._by = table.key(by).name if by else None
         self._prune = table.key(prune).name if prune else None
         self._pruned: set[Stored] = set()
-        self._kept, self._fresh = KeptIds(), set[Any]()  # the ids to keep, and those not there yet
+        self._kept = KeptIds(table.keys["id"].codec.sql_type)
+        self._fresh = set[Any]()  # ids to keep, and not there yet
         self._rejected: list[RejectedRow] = []
         self._changes: list[int] = []
         self._ids = GivenIds()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 from motion import clock
-from motion.backends.base import Transaction
+from motion.backends.base import Transaction, require
 from motion.definitions.codecs import Stored
 from motion.definitions.schema import Table
 from motion.definitions.tasks import Cause
@@ -83,6 +83,7 @@ def forget(
     """
     if models not in (None, "refit"):
         raise InvalidArgument("forget(models=)", shortened(models), "None or 'refit'")
+    require(database.backend, "forget()")
     change, told = database.write(partial(_erase, database, table.name, ids, models == "refit"))
     database.backend.call()
     reach("forget.noted")

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from motion.backends.base import Transaction
+from motion.backends.base import Transaction, require
 from motion.errors import FolderNotEmpty, StoreUnavailable
 from motion.persistence import catalog
 from motion.persistence.database import Database
@@ -22,6 +22,7 @@ def snapshot(database: Database, folder: Path) -> None:
         FolderNotEmpty: there is something in the folder.
         StoreUnavailable: the disk is full, or the folder cannot be written.
     """
+    require(database.backend, "snapshot()")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderNotEmpty(str(folder))
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.draft")

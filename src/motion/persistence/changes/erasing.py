@@ -108,7 +108,7 @@ def void_claims(tx: Transaction, specs: Iterable[TriggerSpec], change: int) -> N
 def open_forgets(tx: Transaction) -> list[int]:
     """Return the changes of forgettings of which something is left to do."""
     return [
-        int(row[0]) for row in tx.execute("SELECT change FROM motion_forgets WHERE NOT is_done")
+        int(row[0]) for row in tx.execute("SELECT change FROM motion_forgets WHERE is_done = 0")
     ]
 
 

@@ -159,7 +159,7 @@ def _each(
 def _matched(
     tx: Transaction, layout: Layout, operation: MatchOperation
 ) -> Iterator[SetOperation | DeleteOperation]:
-    kept = KeptIds()
+    kept = KeptIds(layout.table.keys["id"].codec.sql_type)
     values: set[Stored] = set()
     for columns, count in operation.parts:
         named = named_columns(tx, layout, columns, count, operation.by)

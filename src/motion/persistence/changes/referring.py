@@ -22,7 +22,7 @@ def referring(
     """
     table = layout.table
     _check_known(tx, layouts, table.name)
-    whole = " AND ".join(["1", *(f"r.{quoted(page)} = 0" for page in table.page_keys)])
+    whole = " AND ".join(["1 = 1", *(f"r.{quoted(page)} = 0" for page in table.page_keys)])
     for key in layouts.graph.tables.refs_to(table.name):
         other, found = layouts[key.table], list[int]()
         for part in parts_of(rows):

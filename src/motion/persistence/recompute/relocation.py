@@ -109,7 +109,7 @@ def _keep_on_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, keys: Sequ
 
 
 def _has_column(tx: Transaction, layout: Layout, column: str) -> bool:
-    return any(quoted(row[1]) == column for row in tx.execute(f"PRAGMA table_info({layout.base})"))
+    return column in map(quoted, tx.columns(layout.base))
 
 
 def _rows(tx: Transaction, sql: str) -> list[int]:

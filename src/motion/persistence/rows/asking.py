@@ -48,7 +48,8 @@ def follows(table: Table, name: Sequence[Any]) -> Condition:
 def among(table: Table, names: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """Return the condition, and its parameters, that a row is one of those named by id and page keys."""
     parts = ", ".join(
-        f"json_extract(value, '$[{place}]')" for place in range(len(table.primary_key))
+        f"CAST(json_extract(value, '$[{place}]') AS {table.keys[key].codec.sql_type})"
+        for place, key in enumerate(table.primary_key)
     )
     wanted = f"SELECT {parts} FROM json_each(?)"
     return f"({_names(table)}) IN ({wanted})", [msgspec.json.encode(names).decode()]

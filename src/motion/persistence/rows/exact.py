@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
+from motion.definitions.codecs import INT64_MAX, Stored
 from motion.definitions.schema import Table
 from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
 from motion.persistence.rows.reading import decoded
@@ -153,7 +153,7 @@ def _values(layout: Layout, question: Question) -> list[Any]:
     values = [value for key, value in question.equal for _ in range(_shows(layout, key, value)[1])]
     values += [] if question.id is None else [question.id]
     values += [value for name in question.pages for value in name]
-    return [*values, -1 if question.limit is None else question.limit]
+    return [*values, INT64_MAX if question.limit is None else question.limit]
 
 
 def _shows(layout: Layout, key: str, value: Stored) -> tuple[str, int]:
@@ -175,7 +175,10 @@ def _compose(layout: Layout, question: Question, keys: Sequence[str]) -> str:
     pins: Pins = dict(question.pins) or NO_PINS
     names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
     sorted_by = [layout.inherited_value(key) for key, _ in question.order]
-    ways = ["DESC" if is_descending else "ASC" for _, is_descending in question.order]
+    ways = [
+        "DESC NULLS LAST" if is_descending else "ASC NULLS FIRST"
+        for _, is_descending in question.order
+    ]
     order = [f"{value} {way}" for value, way in zip(sorted_by, ways, strict=True)]
     equal = [key for key, _ in question.equal]
     used = [*keys, *equal, *(key for key, _ in question.order)]

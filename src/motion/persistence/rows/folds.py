@@ -146,8 +146,8 @@ def has_left_out(tx: Transaction, spec: TriggerSpec) -> bool:
 
 def leave_out(tx: Transaction, spec: TriggerSpec, entity: int, row: int) -> int:
     """Note that a fold has given up a row; return the number at which its dead letter stands, where no entity is."""
-    sql = "INSERT INTO motion_left_out (trigger, entity, row) VALUES (?, ?, ?)"
-    return -int(tx.execute(sql, (spec.name, entity, row)).lastrowid)
+    sql = "INSERT INTO motion_left_out (trigger, entity, row) VALUES (?, ?, ?) RETURNING number"
+    return -int(tx.execute(sql, (spec.name, entity, row)).fetchone()[0])
 
 
 def _try_again(tx: Transaction, spec: TriggerSpec, rows: Iterable[int]) -> None:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import JsonCodec, Stored, encode_parameter
+from motion.definitions.codecs import INT64_MAX, JsonCodec, Stored, encode_parameter
 from motion.definitions.schema import (
     Index,
     IndexKind,
@@ -33,7 +33,7 @@ from motion.definitions.schema import (
 )
 from motion.errors import SchemaError
 from motion.persistence.layout import quoted
-from motion.persistence.rows.reading import decoded, user_query
+from motion.persistence.rows.reading import decoded, unset_first, user_query
 
 KINDS: Mapping[str, Any] = {
     "int": int, "float": float, "bool": bool, "str": str, "bytes": bytes, "datetime": datetime, "date": date,
@@ -184,13 +184,13 @@ def read(
         [f"({where}\n)"] if where else []
     )
     values = [*conditions.values(), *(encode_parameter(value) for value in parameters)]
-    order = order_by or ", ".join(map(quoted, table.primary_key))
+    order = unset_first(order_by or ", ".join(map(quoted, table.primary_key)))
     columns = [quoted(key) if keys is None or key in keys else "NULL" for key in table.keys]
     source = quoted(table.name if inherit else f"{table.name}__stored")
     sql = (
         f"SELECT {', '.join(columns)} FROM {source}"
         f"{' WHERE ' + ' AND '.join(wanted) if wanted else ''} ORDER BY {order}\n"
-        f"LIMIT {-1 if limit is None else int(limit)}"
+        f"LIMIT {INT64_MAX if limit is None else int(limit)}"
     )
     return [decoded(table, row) for row in user_query(tx, sql, values, where or order, table)]
 

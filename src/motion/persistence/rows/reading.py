@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from motion.backends.base import Transaction
 from motion.background.interrupts import is_of_handler
-from motion.definitions.codecs import Stored, encode_parameter
+from motion.definitions.codecs import INT64_MAX, Stored, encode_parameter
 from motion.definitions.schema import Table
 from motion.errors import SqlError, listed
 from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
@@ -64,16 +65,31 @@ def read_rows(
     values = [encode_parameter(value, layout.table.enums) for value in parameters] + (
         [row_id] if row_id is not None else []
     )
-    order = order_by or ", ".join(map(quoted, layout.table.primary_key))
+    order = unset_first(order_by or ", ".join(map(quoted, layout.table.primary_key)))
     # The rows are numbered after the limit: numbering comes after sorting, and would sort them all.
     chosen = (
         f'SELECT ":row", ROW_NUMBER() OVER () AS ":place" FROM (SELECT ":row" FROM {layout.shown(pins)}'
         f"{' WHERE ' + ' AND '.join(conditions) if conditions else ''}"
-        f" ORDER BY {order}\n LIMIT {-1 if limit is None else int(limit)})"
+        f" ORDER BY {order}\n LIMIT {INT64_MAX if limit is None else int(limit)})"
     )
     sql = f'{_select(layout, inherit, pins, keys)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
     found = user_query(tx, sql, values, where or order, layout.table)
     return [decoded(layout.table, each) for each in found]
+
+
+ORDERED_KEY = re.compile(r'\s*("[^"]+"|\w+)(\s+(?:ASC|DESC))?\s*', re.IGNORECASE)
+
+
+def unset_first(order: str) -> str:
+    """Return an order by keys as one in which rows without a value come first, or last where it descends: databases
+    differ. Other SQL stays as it is."""
+    parts = [ORDERED_KEY.fullmatch(part) for part in order.split(",")]
+    if None in parts:
+        return order
+    ways = [(part[1], (part[2] or "").strip().upper()) for part in parts if part]
+    return ", ".join(
+        f"{key} DESC NULLS LAST" if way == "DESC" else f"{key} ASC NULLS FIRST" for key, way in ways
+    )
 
 
 def rows_by_number(

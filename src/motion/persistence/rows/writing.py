@@ -157,7 +157,7 @@ def _find_many(
         for name in zip(ids, *([value or 0 for value in page] for page in pages), strict=True)
     ]
     matched = " AND ".join(
-        f"r.{quoted(key)} = json_extract(j.value, '$[{i}]')"
+        f"r.{quoted(key)} = CAST(json_extract(j.value, '$[{i}]') AS {layout.table.keys[key].codec.sql_type})"
         for i, key in enumerate(layout.table.primary_key)
     )
     sql = f"SELECT j.key, {selected} FROM json_each(?) j CROSS JOIN {layout.base} r WHERE {matched}"
@@ -273,7 +273,7 @@ def _inserted_rows(
     if len(ids) == 1:
         if not layout.row_is_id:
             insert.add_expression(layout.row_column, next_row(layout))
-        return [int(tx.execute(insert.sql, [value[0] for value in insert.values]).lastrowid)]
+        return [_inserted_one(tx, layout, insert, ids[0])]
     rows: Sequence[int] = ids  # type: ignore[assignment]  # ints, where they number the rows
     if not layout.row_is_id:
         first = int(tx.execute(f"SELECT {next_row(layout)}").fetchone()[0])
@@ -281,6 +281,15 @@ def _inserted_rows(
         insert.add(layout.row_column, rows)
     tx.executemany(insert.sql, zip(*insert.values, strict=True))
     return rows
+
+
+def _inserted_one(tx: Transaction, layout: Layout, insert: _Insert, row_id: Stored) -> int:
+    values = [value[0] for value in insert.values]
+    if layout.row_is_id:
+        tx.execute(insert.sql, values)
+        return int(row_id)  # type: ignore[arg-type]  # an int, where it numbers the rows
+    sql = f"{insert.sql} RETURNING {layout.row_column}"
+    return int(tx.execute(sql, values).fetchone()[0])
 
 
 def _filled(

@@ -49,8 +49,8 @@ class Filter:
         """Return those of the rows that the condition holds for."""
         # Their numbers come first, and each is looked up: the other way round, the table is read whole.
         sql = (
-            f'SELECT ":row" FROM (SELECT value AS ":wanted" FROM json_each(?)) '
-            f'CROSS JOIN {self.layout.shown(self.pins)} ON ":row" = ":wanted" WHERE ({self.condition}\n)'
+            f'SELECT ":row" FROM (SELECT CAST(value AS INTEGER) AS ":wanted" FROM json_each(?)) w '
+            f'CROSS JOIN {self.layout.shown(self.pins)} s WHERE ":row" = ":wanted" AND ({self.condition}\n)'
         )
         found = user_query(
             tx, sql, (json.dumps(list(rows)), *self.parameters), self.condition, self.layout.table
@@ -59,7 +59,7 @@ class Filter:
 
     def listed(self, tx: Transaction) -> IntArray:
         """Return all rows that the condition holds for, in ascending order."""
-        sql = f'SELECT ":row" FROM {self.layout.shown(self.pins)} WHERE ({self.condition}\n)'
+        sql = f'SELECT ":row" FROM {self.layout.shown(self.pins)} s WHERE ({self.condition}\n)'
         found = user_query(tx, sql, self.parameters, self.condition, self.layout.table)
         return np.sort(np.fromiter((row[0] for row in found), np.int64))
 

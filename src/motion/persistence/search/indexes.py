@@ -296,7 +296,7 @@ class Follower:
     def _rebuild(self, tx: Transaction) -> None:
         self._index, self.position, self._changed = None, -1, 0
         low, high = slot_of(self.version, 0), slot_of(self.version, ALL_ROWS)
-        within = f"{self._place()[1]} BETWEEN {low} AND {high}" if self.version else "1"
+        within = f"{self._place()[1]} BETWEEN {low} AND {high}" if self.version else "1 = 1"
         for rows, vectors in self._read(tx, within, ()):
             self._put(rows, vectors)
             self._changed += len(rows)

@@ -110,7 +110,7 @@ def forget_rows(tx: Transaction, table: str, fits: Sequence[FitSpec], rows: Sequ
     """Delete the labels of deleted rows."""
     for fit in fits:
         if fit.table == table:
-            _count(tx, fit.name, -_delete(tx, fit.name, rows, "1"))
+            _count(tx, fit.name, -_delete(tx, fit.name, rows, "1 = 1"))
 
 
 def new_labels(tx: Transaction, fit: FitSpec) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.definitions.codecs import INT64_MAX
 from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import TaskStatus
 from motion.definitions.versions import StateVersion, Status
@@ -245,8 +246,8 @@ def forget_states(tx: Transaction, component: str, count: int) -> bool:
     """
     old = (
         "SELECT number FROM motion_states s JOIN motion_components c ON c.name = s.component WHERE c.name = ?1 "
-        "AND manifest IS NOT NULL AND number IS NOT live AND number IS NOT candidate AND status != 'candidate' "
-        "ORDER BY until DESC, number DESC LIMIT -1 OFFSET ?2"
+        "AND manifest IS NOT NULL AND number IS DISTINCT FROM live AND number IS DISTINCT FROM candidate AND status != 'candidate' "
+        f"ORDER BY until DESC NULLS LAST, number DESC LIMIT {INT64_MAX} OFFSET ?2"
     )
     sql = f"UPDATE motion_states SET manifest = NULL WHERE component = ?1 AND number IN ({old})"
     return bool(tx.execute(sql, (component, count)).rowcount)

@@ -8,6 +8,7 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.definitions.codecs import INT64_MAX
 from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.persistence.layout import quoted
 from motion.persistence.ranges import cut
@@ -171,7 +172,7 @@ def _dead(
         "SELECT t.task, t.trigger, t.low, t.attempts, t.error, t.inputs, t.not_before, t.change "
         f"FROM motion_tasks t WHERE {chosen} AND t.task > ? ORDER BY t.task LIMIT ?"
     )
-    return list(tx.execute(sql, (*values, after or 0, -1 if limit is None else limit)))
+    return list(tx.execute(sql, (*values, after or 0, INT64_MAX if limit is None else limit)))
 
 
 def dead_tasks(

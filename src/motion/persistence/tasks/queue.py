@@ -501,7 +501,7 @@ def cancel(
     own = f"trigger = ? AND priority <= {BACKFILL_PRIORITY // 2}"
     for change in changes:
         waiting = tx.execute(
-            f"SELECT task, trigger, low, high FROM motion_tasks WHERE change = ?1 AND (?2 IS NULL OR {own.replace('?', '?2')}) "
+            f"SELECT task, trigger, low, high FROM motion_tasks WHERE change = ?1 AND ({own.replace('?', '?2')} OR ?2 IS NULL) "
             f"AND status IN {WAITING_SQL}",
             (change, trigger),
         ).fetchall()

@@ -1,0 +1,534 @@
+"""PostgreSQL, through psycopg 3: a store is a schema of a database.
+
+One writer at a time, as in SQLite: each write transaction holds the store's lock (`docs/decisions/0050-one-writer.md`),
+so all that one writer gives holds here too. Readers have snapshots, and wait for nobody. Processes tell each other of commits
+by NOTIFY, as a hint. A connection that is lost is made again, with the work under way done again where it is known
+not to have been committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+import psycopg
+
+from motion import clock
+from motion.backends.base import Feature, Sight, Signal, Transaction, require
+from motion.backends.postgres_listening import Listener
+from motion.backends.postgres_place import folder_of, parts_of, whole_url
+from motion.backends.postgres_session import Session, is_lost, is_to_be_tried_again
+from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, literal, name
+from motion.backends.requests import Sharing
+from motion.background import forks, interrupts
+from motion.background.locks import let_go
+from motion.definitions.codecs import decode_array, encode_parameter
+from motion.errors import (
+    MotionError,
+    NotOnPostgres,
+    SqlError,
+    SqlTimeout,
+    StoreClosed,
+    StoreForked,
+    StoreUnavailable,
+)
+from motion.faults import reach
+
+__all__ = ["PostgresBackend", "folder_of", "parts_of"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Durability = Literal["full", "normal"]
+
+LOCK_WAIT_S = 60
+"""How long a writer waits for the others."""
+
+PATIENCE_S = 60.0
+"""How long a server that is gone is waited for."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
+"""Between two tries: each pause is twice the one before."""
+
+IDLE_READERS = 8
+"""Connections that are kept for those who read; further ones are closed when they are given back."""
+
+COMMITTED, WORK = "c", "w"
+
+DECODERS: Mapping[str, Callable[[Any], Any]] = {"array_blob": decode_array, "bool_int": bool}
+"""What users' statements give of columns of these types."""
+
+
+class PostgresBackend:
+    """A schema of a PostgreSQL database.
+
+    Args:
+        name: the store's, for messages.
+        url: a `postgresql://` URL, or what else libpq takes.
+        schema: made where it is not there.
+        folder: for what is not rows.
+        durability: "normal": what the server's last half second before a crash of its own has acknowledged may be lost.
+    """
+
+    lacks: Mapping[Feature, str] = {
+        "windows": "keep this store in SQLite, or compute the value in a trigger that reads by store.rows.",
+        "folds": "keep this store in SQLite, or compute the value in a trigger that reads by store.rows.",
+        "after=": "keep this store in SQLite, or run a trigger on a schedule, such as on=motion.every(minutes=1).",
+        "serial_by=": "keep this store in SQLite, or take concurrency=1.",
+        "full-text search": 'search by a vector, or read with where="... LIKE ?".',
+        "forget()": "delete the rows; PostgreSQL's tables and log hold their bytes until they are vacuumed and recycled.",
+        "snapshot()": "take one with pg_dump of its schema, and copy the folder of the store.",
+        "motion migrate": "keep this store in SQLite while its schema changes so; new keys and tables need no migration.",
+    }
+
+    def __init__(
+        self, name: str, folder: Path, durability: Durability, *, url: str, schema: str
+    ) -> None:
+        if durability not in ("full", "normal"):
+            raise MotionError(
+                f"durability={durability!r} is unknown; it is 'full', which survives power loss, or 'normal', "
+                f"which survives a crash of the process."
+            )
+        self.name, self.folder, self.schema = name, folder, schema
+        self.url, self._conninfo = whole_url(url, schema, folder), url
+        folder.mkdir(parents=True, exist_ok=True)
+        self.place = f"schema {schema!r} of {_without_password(url)}"
+        self._durability = durability
+        self._lock_number = int.from_bytes(
+            hashlib.sha256(f"motion {schema}".encode()).digest()[:8], "big", signed=True
+        )
+        self._channel = f"motion_{schema}"
+        self.is_left, self._is_closed = False, False
+        self._closing = threading.Event()
+        self._local = threading.local()
+        self._writing = threading.RLock()
+        self._writer: Session | None = None
+        self._idle: deque[Session] = deque()
+        self._decoders: dict[tuple[int, int], Callable[[Any], Any] | None] = {}
+        self._watching = threading.Lock()
+        self._listener: Listener | None = None
+        self._voice: Session | None = None
+        self._speaking = threading.Lock()
+        self._sharing = Sharing(self._commit_durably, self._writing, self._closing)
+        self.committed, self.called = Signal(self._watch), Signal(self._watch)
+        forks.watch(self)
+        with self._errors_named():
+            self._write_once_more(lambda: self._set_up(self._writing_session()))
+
+    # -- writing --
+
+    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+        if self.is_left:
+            self.check_open()
+        if interrupts.may_come():
+            return self._write_alone(work, is_durable=is_durable)
+        if not is_durable:
+            with self._writing:
+                return self._commit_one(work, is_durable=False)
+        return self._sharing.write(work)  # type: ignore[no-any-return]  # it is what `work` returned
+
+    def _write_alone(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+        """Write in the thread that signals reach: it shares no commit, so that an interrupt is nobody else's."""
+        try:
+            self._writing.acquire()
+            return self._commit_one(work, is_durable=is_durable)
+        except BaseException as exc:
+            if not isinstance(exc, Exception):
+                self.wake()  # it may have been committed, and not told
+            raise
+        finally:
+            let_go(self._writing)
+
+    def _commit_durably(self, work: Callable[[Transaction], T]) -> T:
+        return self._commit_one(work, is_durable=True)
+
+    def _commit_one(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+        with self._errors_named():
+            result = self._write_once_more(lambda: self._committed(work, is_durable=is_durable))
+        if is_durable:
+            self.committed.give()
+        return result
+
+    def _write_once_more(self, attempt: Callable[[], T]) -> T:
+        """Make an attempt to write, and again where the server is gone, or has chosen it as a victim of a deadlock."""
+        ends_s, pause_s = clock.monotonic_s() + PATIENCE_S, FIRST_PAUSE_S
+        while True:
+            try:
+                return attempt()
+            except psycopg.Error as exc:
+                if not is_to_be_tried_again(exc) or clock.monotonic_s() > ends_s:
+                    raise
+                logger.info("store %r: %s; trying again", self.name, exc)
+            if self._closing.wait(pause_s):
+                raise StoreClosed(self.name)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _committed(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+        session = self._writing_session()
+        try:
+            number = session.begin_to_write(
+                self._lock_number,
+                LOCK_WAIT_S,
+                is_durable=is_durable and self._durability == "full",
+            )
+            reach("write.begun")
+            result = work(session)
+            for last in session.before_commit:
+                last()
+            reach("write.applied")
+            try:
+                session.commit(self._told(COMMITTED) if is_durable else "")
+            except psycopg.Error as exc:
+                if not is_lost(exc):
+                    raise
+                self._check_committed(number, exc)
+            reach("write.committed")
+        except BaseException as exc:
+            self._end_writing(session, exc)
+            raise
+        return result
+
+    def _end_writing(self, session: Session, exc: BaseException) -> None:
+        """Undo what is under way; a connection of which nobody knows what it does is closed."""
+        if isinstance(exc, Exception):
+            with suppress(psycopg.Error):
+                session.end()
+                return
+        self._writer = None
+        session.close()
+
+    def _check_committed(self, number: str, lost: psycopg.Error) -> None:
+        """The connection was lost while a commit was under way: ask whether it has happened.
+
+        Raises:
+            psycopg.Error: it has not, and is to be tried again.
+            StoreUnavailable: nobody knows.
+        """
+
+        def asked() -> str | None:
+            session = self._writing_session()
+            sql = "SELECT pg_xact_status(?::text::xid8)"
+            return str(session.execute(sql, (number,)).fetchone()[0])
+
+        status = self._write_once_more(asked)
+        ends_s = clock.monotonic_s() + PATIENCE_S
+        while status == "in progress" and clock.monotonic_s() < ends_s:
+            self._closing.wait(LONGEST_PAUSE_S / 10)
+            status = self._write_once_more(asked)
+        if status == "aborted":
+            raise lost
+        if status != "committed":
+            raise StoreUnavailable(
+                self.place,
+                f"the connection was lost during a commit, and the server does not say what became of it ({status}).",
+            ) from lost
+
+    def _writing_session(self) -> Session:
+        session = self._writer
+        if session is None or session.is_over:
+            self._check_not_closed()
+            session = self._writer = self._connect()
+        return session
+
+    # -- reading --
+
+    def read(self) -> _Snapshot:
+        return _Snapshot(self)
+
+    def _lend(self) -> Session:
+        """Return a connection on which a snapshot has begun."""
+
+        def begun() -> Session:
+            self.check_open()
+            try:
+                session = self._idle.pop()
+            except IndexError:
+                session = self._connect()
+            try:
+                session.begin_to_read()
+            except BaseException:
+                session.close()
+                raise
+            return session
+
+        with self._errors_named():
+            return self._write_once_more(begun)
+
+    def _give_back(self, session: Session) -> None:
+        try:
+            session.end()
+        except psycopg.Error:
+            session.close()
+            return
+        if self._is_closed or len(self._idle) >= IDLE_READERS:
+            session.close()
+        else:
+            self._idle.append(session)
+
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        *,
+        timeout_s: float | None = None,
+        limit: int | None = None,
+        sight: Sight = Sight.ALL,
+    ) -> tuple[list[str], list[Sequence[Any]]]:
+        if sight is not Sight.ALL:
+            raise NotOnPostgres(
+                "SQL of guests, who are not to see all",
+                "give them a role of PostgreSQL that sees what they may.",
+            )
+        values = [encode_parameter(value) for value in parameters]
+        session = self._lend()
+        try:
+            columns, found = session.query(sql, values, timeout_s, limit)
+            decoders = [self._decoder(session, column) for column in columns]
+        except psycopg.Error as exc:
+            if self._is_closed:
+                raise StoreClosed(self.name) from exc
+            if is_lost(exc):
+                self._raise_named(exc)
+            if timeout_s is not None and isinstance(exc, psycopg.errors.QueryCanceled):
+                raise SqlTimeout(sql, timeout_s) from exc
+            raise SqlError(sql, _reason(exc)) from exc
+        finally:
+            session.forget_settings()
+            self._give_back(session)
+        if any(decoders):
+            found = [_decoded(row, decoders) for row in found]
+        return [column.name for column in columns], found
+
+    def _decoder(self, session: Session, column: Any) -> Callable[[Any], Any] | None:
+        """Return what makes a value of what a column of a table or view holds, by the type that it has there."""
+        origin = (column.table_oid or 0, column.table_column or 0)
+        if origin not in self._decoders:
+            kind = session.type_of_column(*origin) if origin[0] else None
+            self._decoders[origin] = DECODERS.get(kind or "")
+        return self._decoders[origin]
+
+    # -- what it cannot do yet --
+
+    def rewrite(self, timeout_s: float) -> bool:
+        require(self, "forget()")
+        return False
+
+    def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
+        require(self, "snapshot()")
+        raise AssertionError("it was refused")
+
+    # -- telling and being told of commits --
+
+    def call(self) -> None:
+        self.called.give()
+        self._tell(WORK)
+
+    def tell(self) -> None:
+        self.committed.give()
+        self._tell(COMMITTED)
+
+    def _told(self, message: str) -> str:
+        return f"NOTIFY {name(self._channel)}, {literal(f'{message} {_process()}')}"
+
+    def _tell(self, message: str) -> None:
+        """Tell other processes; a hint that gets lost costs them a look of theirs."""
+        with self._speaking:
+            if self._is_closed or self.is_left:
+                return
+            try:
+                if self._voice is None or self._voice.is_over:
+                    self._voice = self._connect()
+                self._voice.run(self._told(message))
+            except (psycopg.Error, StoreUnavailable) as exc:
+                logger.debug("store %r cannot tell others: %s", self.name, exc)
+
+    def _watch(self) -> None:
+        """Listen to other processes, in one thread for all who wait."""
+        if self._listener is None and not self._is_closed and not self.is_left:
+            interrupts.uninterrupted(self._start_listener)
+
+    def _start_listener(self) -> None:
+        with self._watching:
+            if self._listener is None and not self._closing.is_set():
+                self._listener = Listener(self._connect, self._channel, _process(), self._take_word)
+                self._listener.start()
+
+    def _take_word(self, words: set[str]) -> None:
+        self.committed.give()
+        if not words or WORK in words:
+            self.called.give()
+
+    def wake(self) -> None:
+        self.committed.give()
+        self.called.give()
+
+    # -- opening and closing --
+
+    def check_open(self) -> None:
+        if self.is_left:
+            raise StoreForked(self.name, "this")
+        self._check_not_closed()
+
+    def _check_not_closed(self) -> None:
+        if self._is_closed:
+            raise StoreClosed(self.name)
+
+    def check_there(self) -> None:
+        """A schema that was dropped shows at its next use."""
+
+    def close(self) -> None:
+        if self.is_left:
+            return
+        with self._watching:
+            self._closing.set()
+            listener = self._listener
+        if listener is not None:
+            listener.stop()
+        with self._writing, self._speaking:
+            self._is_closed = True
+            for session in (self._writer, self._voice):
+                if session is not None:
+                    session.close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+        self.wake()
+
+    # -- forking --
+
+    def hold(self, ends_s: float) -> bool:
+        """A child has nothing to do with its parent's connections but to leave them alone, whatever they are in."""
+        return True
+
+    def release(self) -> None:
+        """Nothing was held."""
+
+    def leave(self, *, is_at_rest: bool) -> None:
+        if self.is_left:
+            return
+        self.is_left = True
+        # To drop one warns of it, though it stays open for the parent.
+        _parents.append((self._writer, self._voice, list(self._idle), self._listener))
+        self._writing, self._speaking = threading.RLock(), threading.Lock()
+        self._watching = threading.Lock()
+        self._sharing.renew()
+        self.committed, self.called = Signal(self._watch), Signal(self._watch)
+
+    # -- connections --
+
+    def _connect(self) -> Session:
+        return Session.connect(self._conninfo, self.schema, self.name)
+
+    def _set_up(self, session: Session) -> None:
+        """Make the schema, with what statements of ours need, where it is not there."""
+        try:
+            session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=True)
+            sql = "SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ? AND t.typname = ?"
+            last = list(DOMAINS)[-1]
+            if session.execute(sql, (self.schema, last)).fetchone() is None:
+                session.run(f"CREATE SCHEMA IF NOT EXISTS {name(self.schema)}")
+                for function in FUNCTIONS:
+                    session.run(function)
+                for domain, kind in DOMAINS.items():
+                    session.run(f"CREATE DOMAIN {domain} AS {kind}")
+            session.commit("")
+        except BaseException as exc:
+            self._end_writing(session, exc)
+            raise
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as exc:
+            self._raise_named(exc)
+
+    def _raise_named(self, exc: psycopg.Error) -> NoReturn:
+        """Raise an error of ours where the server's is about itself, or the store is closed."""
+        if self._is_closed:
+            raise StoreClosed(self.name) from exc
+        if (advice := _advice(exc)) is not None:
+            raise StoreUnavailable(self.place, f"{_reason(exc)}. {advice}") from exc
+        raise exc
+
+
+class _Snapshot:
+    """A reading transaction, for a `with` statement; inside another one of its thread it is that one."""
+
+    __slots__ = ("_backend", "_session")
+
+    def __init__(self, backend: PostgresBackend) -> None:
+        self._backend = backend
+        self._session: Session | None = None
+
+    def __enter__(self) -> Transaction:
+        local = self._backend._local
+        outer: Session | None = getattr(local, "session", None)
+        if outer is not None:
+            return outer
+        self._session = local.session = self._backend._lend()
+        return self._session
+
+    def __exit__(self, _: object, error: object, __: object) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        self._backend._local.session = None
+        self._backend._give_back(session)
+        if isinstance(error, psycopg.Error):
+            self._backend._raise_named(error)
+
+
+_parents: list[Any] = []
+"""In a forked child: connections of its parent."""
+
+
+def _process() -> str:
+    return str(os.getpid())
+
+
+def _decoded(row: Sequence[Any], decoders: Sequence[Callable[[Any], Any] | None]) -> Sequence[Any]:
+    return tuple(
+        value if value is None or decode is None else decode(value)
+        for value, decode in zip(row, decoders, strict=True)
+    )
+
+
+def _reason(exc: psycopg.Error) -> str:
+    return exc.diag.message_primary or str(exc).strip() or type(exc).__name__
+
+
+def _without_password(url: str) -> str:
+    place = psycopg.conninfo.conninfo_to_dict(url)
+    host, port = place.get("host") or "localhost", place.get("port") or 5432
+    return f"{place.get('dbname') or 'the database'} at {host}:{port}"
+
+
+def _advice(exc: psycopg.Error) -> str | None:
+    """Return what to do about an error that is about the server; None for one that is about a statement."""
+    if is_lost(exc):
+        return "Look whether the server runs and can be reached; nothing of this write was kept."
+    kind = exc.sqlstate or ""
+    if kind == "55P03":
+        return "Another process has been writing for over a minute; look for one that hangs."
+    if kind.startswith("53"):
+        return "The server has no room; nothing of this write was kept. Make room and try again."
+    if kind in ("42501", "25006"):
+        return "Grant the role what docs/guides/postgres.md lists."
+    if kind in ("3F000", "42P01") and is_gone(exc):
+        return "Its schema was dropped; open the store again to begin anew."
+    if kind.startswith(("40", "57")):
+        return "Nothing of this write was kept; try again."
+    return None
+
+
+def is_gone(exc: psycopg.Error) -> bool:
+    return "motion_clock" in str(exc)

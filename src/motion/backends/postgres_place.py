@@ -1,0 +1,86 @@
+"""Where a store in PostgreSQL is: a database, a schema, and a folder for what is not rows.
+
+A URL may name the last two, as `motion_schema=` and `motion_folder=`. Without, the schema is called as the store is, and the
+folder is made by whoever makes the store; the schema keeps where, so that every process finds it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+
+from motion.backends.postgres_sql import name
+from motion.errors import NotOnPostgres, StoreUnavailable
+
+LONGEST_SCHEMA = 50
+"""Bytes of a schema's name: the channel on which processes tell each other is named after it."""
+
+
+def parts_of(url: str, store: str) -> tuple[str, str, str | None]:
+    """Return what libpq takes, the schema, and the folder where the URL names it."""
+    split = urlsplit(url)
+    given = parse_qsl(split.query, keep_blank_values=True)
+    own = {key: value for key, value in given if key.startswith("motion_")}
+    if further := own.keys() - {"motion_schema", "motion_folder"}:
+        raise NotOnPostgres(
+            f"{sorted(further)[0]!r} in its URL",
+            "Motion's own are motion_schema= and motion_folder=.",
+        )
+    rest = urlencode([(key, value) for key, value in given if key not in own])
+    schema = own.get("motion_schema", store)
+    if len(schema.encode()) > LONGEST_SCHEMA:
+        raise NotOnPostgres(
+            f"a name of {len(schema.encode())} bytes",
+            f"name the schema, in at most {LONGEST_SCHEMA}: ?motion_schema=...",
+        )
+    return urlunsplit(split._replace(query=rest)), schema, own.get("motion_folder")
+
+
+def whole_url(conninfo: str, schema: str, folder: Path) -> str:
+    """Return the URL that names all three."""
+    split = urlsplit(conninfo)
+    given = [*parse_qsl(split.query, keep_blank_values=True), ("motion_schema", schema)]
+    return urlunsplit(split._replace(query=urlencode([*given, ("motion_folder", str(folder))])))
+
+
+def folder_of(url: str, store: str) -> Path:
+    """Return the folder of a store, which is chosen where there is none yet.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached, or the folder is not on this machine.
+    """
+    conninfo, schema, named = parts_of(url, store)
+    if named is not None:
+        return Path(named).expanduser().resolve()
+    try:
+        with psycopg.connect(conninfo) as connection:
+            folder, is_new = _kept_folder(connection, schema, store)
+    except psycopg.Error as exc:
+        raise StoreUnavailable(
+            f"schema {schema!r} of PostgreSQL",
+            f"{str(exc).strip()}. Look whether the server can be reached by this URL.",
+        ) from exc
+    if not is_new and not folder.is_dir():
+        raise StoreUnavailable(
+            f"schema {schema!r} of PostgreSQL",
+            f"its states and indexes are in {folder}, which is not on this machine. All processes of a store have to see this "
+            f"folder; name another that holds the same with ?motion_folder=... in the URL.",
+        )
+    return folder
+
+
+def _kept_folder(connection: psycopg.Connection, schema: str, store: str) -> tuple[Path, bool]:
+    place = f"{name(schema)}.motion_place"
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('motion places'))")
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {place} (folder text NOT NULL)")
+    found = connection.execute(f"SELECT folder FROM {place}").fetchone()
+    if found is not None:
+        return Path(found[0]), False
+    folder = Path.cwd() / f"{store}-{uuid.uuid4().hex[:8]}.motion"
+    folder.mkdir()
+    connection.execute(f"INSERT INTO {place} (folder) VALUES (%s)", (str(folder.resolve()),))
+    return folder.resolve(), True

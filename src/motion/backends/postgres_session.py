@@ -1,0 +1,250 @@
+"""Sessions: one connection to PostgreSQL each, as a `Transaction` while one is under way.
+
+No state of a session is relied on but prepared statements: what a transaction needs is set for it, in the round trip that
+begins it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.adapt import Dumper, Loader
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8Dumper
+
+from motion.backends.base import Made
+from motion.backends.postgres_sql import literal, name, translated
+from motion.errors import NotOnPostgres
+
+CONNECT_S = 5
+
+PREPARED = 512
+
+PREPARE_AFTER = 3
+"""Statements that came so often are prepared: they are parsed and planned no more."""
+
+
+class _Truth(Dumper):
+    oid = Int8Dumper.oid
+
+    def dump(self, obj: bool) -> bytes:
+        return b"1" if obj else b"0"
+
+
+class _Number(Loader):
+    """Of sums and means, which PostgreSQL gives as decimals: as ints and floats, as SQLite does."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data)
+        return float(text) if b"." in text or not text.lstrip(b"-").isdigit() else int(text)
+
+
+class Session:
+    """One connection. Of one thread at a time."""
+
+    def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
+        self._connection = connection
+        self._path = f"SET LOCAL search_path TO {name(schema)}, public"
+        self.schema = schema
+        self.memo: dict[Any, Any] = {}
+        self.lasting: dict[Any, Any] = {}
+        self.before_commit: list[Callable[[], None]] = []
+
+    @classmethod
+    def connect(cls, url: str, schema: str, store: str) -> Session:
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            cursor_factory=RawCursor,
+            connect_timeout=CONNECT_S,
+            application_name=f"motion {store}"[:60],
+        )
+        connection.prepare_threshold = PREPARE_AFTER
+        connection.prepared_max = PREPARED
+        connection.adapters.register_dumper(int, Int8Dumper)
+        connection.adapters.register_dumper(bool, _Truth)
+        connection.adapters.register_loader("numeric", _Number)
+        return cls(connection, schema)
+
+    @property
+    def is_over(self) -> bool:
+        return self._connection.closed
+
+    def close(self) -> None:
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    # -- a transaction --
+
+    def begin_to_write(self, lock: int, wait_s: int, *, is_durable: bool) -> str:
+        """Begin, wait for the writers before, and return the transaction's number, by which it can be asked for later."""
+        self.memo.clear()
+        self.before_commit.clear()
+        self.end()
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; "
+                f"SET LOCAL synchronous_commit TO {'on' if is_durable else 'off'}; SET LOCAL lock_timeout TO '{wait_s}s'; "
+                f"SELECT pg_advisory_xact_lock({lock}); SELECT pg_current_xact_id()::text"
+            )
+            while cursor.nextset():
+                pass
+            return str(cursor.fetchall()[-1][0])
+
+    def begin_to_read(self) -> None:
+        self.memo.clear()
+        self.run(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
+
+    def commit(self, told: str) -> None:
+        """Commit.
+
+        Args:
+            told: a statement that tells others of it, with it.
+        """
+        if self._connection.info.transaction_status == TransactionStatus.INERROR:
+            raise psycopg.errors.InFailedSqlTransaction(
+                "a statement failed in this transaction, which cannot be committed"
+            )
+        self.run(f"{told}; COMMIT" if told else "COMMIT")
+
+    def end(self) -> None:
+        """Undo what is under way, if anything is."""
+        if self._connection.info.transaction_status != TransactionStatus.IDLE:
+            self.run("ROLLBACK")
+
+    def run(self, sql: str) -> None:
+        """Run statements as they are."""
+        self._connection.execute(sql)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        try:
+            return self._connection.execute(translated(sql), parameters or None)
+        except psycopg.DataError as exc:
+            raise _refused(exc) from exc
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
+        cursor = self._connection.cursor()
+        try:
+            cursor.executemany(translated(sql), parameters)
+        except psycopg.DataError as exc:
+            raise _refused(exc) from exc
+        return cursor
+
+    # -- listening --
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def heard(self) -> list[tuple[str, str]]:
+        """Return what was told meanwhile, and by which process."""
+        told = [note.payload for note in self._connection.notifies(timeout=0)]
+        return [(word, process) for word, _, process in (each.partition(" ") for each in told)]
+
+    def written_up_to(self) -> str:
+        """Return what changes when anybody writes."""
+        found = self._connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+        return str(found[0]) if found else ""
+
+    # -- what is in the database --
+
+    def columns(self, table: str, /) -> list[str]:
+        found = self.execute(
+            "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped "
+            "ORDER BY a.attnum",
+            (self.schema, table.strip('"').replace('""', '"')),
+        )
+        return [str(row[0]) for row in found]
+
+    def objects(self, kind: Made, table: str, /) -> dict[str, str]:
+        if kind == "trigger":
+            return {}  # what would be kept by them is refused
+        if kind == "index":
+            sql = (
+                "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = ? AND tablename = ?"
+            )
+        else:
+            sql = (
+                "SELECT viewname, COALESCE(obj_description(CAST(quote_ident(schemaname) || '.' || quote_ident(viewname) "
+                "AS regclass), 'pg_class'), '') FROM pg_views WHERE schemaname = ? AND viewname = ?"
+            )
+        return {str(found): str(text) for found, text in self.execute(sql, (self.schema, table))}
+
+    def make_view(self, view: str, sql: str, /) -> None:
+        """The statement is kept as a comment: the database's own text of it is another."""
+        self.execute(f"DROP VIEW IF EXISTS {name(view)}")
+        self.execute(sql)
+        self.run(f"COMMENT ON VIEW {name(view)} IS {literal(sql)}")
+
+    def type_of_column(self, table: int, column: int) -> str | None:
+        found = self._connection.execute(
+            "SELECT t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum = $2",
+            (table, column),
+        ).fetchone()
+        return None if found is None else str(found[0])
+
+    # -- statements of users --
+
+    def query(
+        self, sql: str, values: Sequence[Any], timeout_s: float | None, limit: int | None
+    ) -> tuple[list[Any], list[Sequence[Any]]]:
+        """Run a user's statement in the snapshot that is under way; return its columns and first rows."""
+        if timeout_s is not None:
+            self.run(f"SET LOCAL statement_timeout TO {max(round(1000 * timeout_s), 1)}")
+        with self._connection.cursor(
+            binary=True
+        ) as cursor:  # a single statement, as it is parsed by itself
+            # Only what reads can be declared a cursor.
+            declare = f"DECLARE motion_query NO SCROLL CURSOR FOR {translated(sql)}"
+            cursor.execute(declare, values or None)
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"FETCH FORWARD {'ALL' if limit is None else limit} FROM motion_query")
+            return [
+                _Column(cursor, n) for n in range(len(cursor.description or ()))
+            ], cursor.fetchall()
+
+    def forget_settings(self) -> None:
+        """Let go of what a statement of a user may have set or locked for the session."""
+        with suppress(psycopg.Error):
+            self.end()
+            self.run("SELECT pg_advisory_unlock_all(); RESET ALL")
+
+
+class _Column:
+    """A column of a result, and where its values come from."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any], place: int) -> None:
+        result = cursor.pgresult
+        assert result is not None
+        self.name = (cursor.description or ())[place].name
+        self.table_oid, self.table_column = result.ftable(place), result.ftablecol(place)
+
+
+def _refused(exc: psycopg.DataError) -> Exception:
+    """Return what to raise for an error that is about a value."""
+    if exc.sqlstate is None and "NUL" in str(exc):
+        return NotOnPostgres(
+            "the character NUL in a text", "take it out, or declare the key as bytes."
+        )
+    return exc
+
+
+LOST = ("08", "57P01", "57P02", "57P03")
+"""SQLSTATEs of connections that are gone, or cannot be made yet."""
+
+
+def is_lost(exc: psycopg.Error) -> bool:
+    """Whether an error says that the connection, or the server, is gone."""
+    kind = exc.sqlstate
+    if kind is None:
+        return isinstance(exc, psycopg.OperationalError)
+    return kind.startswith(LOST)
+
+
+def is_to_be_tried_again(exc: psycopg.Error) -> bool:
+    """Whether an attempt may succeed if it is made once more: the server is gone, or chose it as a victim."""
+    return is_lost(exc) or exc.sqlstate in ("40001", "40P01")

