@@ -23,7 +23,7 @@ LEVELS: Mapping[str, int] = {
     room: level
     for level, rooms in enumerate(
         (
-            "errors words clock faults history tracebacks notebook config",
+            "errors words clock faults history tracebacks tracing notebook config",
             "background definitions",
             "backends executors vectors",
             "persistence",  # what all of its folders use: layouts, numbers, the graph as it is stored

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from motion import tracing
 from motion.background import forks
 from motion.definitions.codecs import Stored
 from motion.definitions.components import Component
@@ -47,12 +48,14 @@ class Rows:
         keys: key -> its values, decoded, one for each row.
         whole: whole rows as instances, where the trigger reads them.
         pins: component -> the state version to run with.
+        below: the line of the span that the call is made in, where it is traced and made elsewhere.
     """
 
     count: int
     keys: Mapping[str, Sequence[Any]]
     whole: Sequence[Any]
     pins: Pins
+    below: str | None = None
 
     def part(self, places: range) -> Rows:
         if len(places) == self.count:
@@ -287,7 +290,7 @@ def _given(
     batch = Batch(rows.count, rows.keys, run, rows.whole, states)
     token = CURRENT.set(run)
     try:
-        with forks.user_code():
+        with forks.user_code(), tracing.below(rows.below):
             outcomes = derive(trigger, target, batch, on_item=on_item, derived=derived)
     finally:
         CURRENT.reset(token)

@@ -6,11 +6,12 @@ Owns what is derived from what, in which order and where; what a function's resu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from motion import clock
+from motion import clock, tracing
 from motion.backends.base import Transaction
 from motion.definitions.codecs import Stored
 from motion.definitions.components import Component
@@ -30,6 +31,7 @@ from motion.engine.calls import (
 )
 from motion.engine.derive import Made, OnItem
 from motion.engine.memo import Recall, SharedCalls
+from motion.engine.traced import Traced, run_span
 from motion.executors.base import Constant, Executors
 from motion.faults import reach
 from motion.persistence.changes.cascade import fire
@@ -39,7 +41,7 @@ from motion.persistence.database import Database
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.inputs import Inputs, read_fences
 from motion.persistence.rows.reading import rows_by_number
-from motion.persistence.tasks import leases, memos
+from motion.persistence.tasks import leases, memos, traces
 from motion.persistence.tasks.growing_texts import Grows
 from motion.tracebacks import text_of
 from motion.views.run import CURRENT
@@ -122,7 +124,11 @@ class Runs:
             claim.pins,
         )
         on_place = None if on_item is None else partial(_at_place, on_item, chosen)
-        calls = self._calls(trigger, batch, on_place)
+        made = self._calls(trigger, batch, on_place)
+        calls: Here | Apart | Traced = made
+        if tracing.is_on():
+            lines = self._lines_of(claim, [inputs.rows[i] for i in chosen])
+            calls = Traced(made, spec, claim.pins, lines)
         return Asked(trigger, inputs, values, called, unset, errors, recall, chosen, calls)
 
     def followed(self, claim: Claim, asked: Asked, step: Step, only: int) -> list[Step]:
@@ -141,12 +147,30 @@ class Runs:
             called, unset = rows_with_inputs(trigger.spec, values, due)
             batch = Rows(len(called), _keys_of(trigger.spec, values, called), (), claim.pins)
             started = clock.monotonic_s()
-            given = prepare_here(self._database, trigger, batch)()
+            made = self._traced(claim, trigger, [step.inputs.rows[i] for i in called])
+            with made:
+                given = prepare_here(self._database, trigger, batch)()
             if called:
                 code = (trigger.spec.name, trigger.spec.fingerprint, claim.version)
                 self._database.costs.note(code, clock.monotonic_s() - started, len(called))
             steps.append(Step(trigger, step.inputs, called, unset, given.outcomes, given.writes))
         return steps
+
+    def _traced(
+        self, claim: Claim, trigger: Trigger, rows: Sequence[int]
+    ) -> AbstractContextManager[Any]:
+        """Return the span of a run on rows behind the first, where these are traced."""
+        if not (tracing.is_on() and rows):
+            return nullcontext()
+        lines = [line for line in self._lines_of(claim, rows) if line is not None]
+        return run_span(trigger.spec, claim.pins, len(rows), lines)
+
+    def _lines_of(self, claim: Claim, rows: Sequence[int]) -> list[str | None]:
+        """Return the lines of the spans of the writes that rows are due for."""
+        changes = [claim.tasks.of(row).change for row in rows]
+        with self._database.backend.read() as tx:
+            known = traces.lines_of(tx, set(changes))
+        return [known.get(change) for change in changes]
 
     def _recall(
         self,
@@ -189,6 +213,8 @@ class Runs:
             if turns is not None:
                 clock.sleep(turns.wait_s())  # here, where no time-out counts it
             part = rows.part(places)
+            if tracing.is_on():
+                part = replace(part, below=tracing.current())
             if is_there:
                 return self._run_there(trigger, part)
             return self._run_here(trigger, part, places.start, on_item)
@@ -327,7 +353,7 @@ class Asked:
     errors: dict[int, str]
     recall: Recall | None
     asked: list[int]
-    calls: Here | Apart
+    calls: Here | Apart | Traced
 
     @cached_property
     def known(self) -> list[int]:

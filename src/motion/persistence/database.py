@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from motion import clock
+from motion import clock, tracing
 from motion.backends.base import Backend, Sight, Transaction
 from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
@@ -54,7 +54,7 @@ from motion.persistence.rows.exact import Found, Question, ask
 from motion.persistence.search.filters import FilterLists
 from motion.persistence.search.indexes import MakeIndex, VectorIndexes
 from motion.persistence.states import fit_requests, format, versions
-from motion.persistence.tasks import backlog, timeline
+from motion.persistence.tasks import backlog, timeline, traces
 from motion.persistence.tasks.awaiting import Awaiting
 from motion.persistence.tasks.costs import CodeName, Cost, Costs
 from motion.persistence.tasks.growing_texts import GrowingTexts
@@ -322,8 +322,12 @@ class Database:
         def work(tx: Transaction) -> Applied:
             number, graph = numbers.begin_change(tx)
             self._refresh(tx, graph)
-            return apply_operations(tx, self.layouts, make(tx), Cause(number, number))
+            applied = apply_operations(tx, self.layouts, make(tx), Cause(number, number))
+            if line is not None and applied.tasks:
+                traces.keep(tx, number, line)
+            return applied
 
+        line = tracing.current() if tracing.is_on() else None
         applied = self._write_noted(work)
         if applied.tasks:
             self.backend.call()

@@ -78,6 +78,9 @@ CREATE TABLE IF NOT EXISTS motion_task_changes (  -- further changes that wait f
     task INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (change, task)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS motion_task_changes_task ON motion_task_changes (task);
+CREATE TABLE IF NOT EXISTS motion_traces (  -- the spans that writes from outside were made in, where they are traced
+    change INTEGER PRIMARY KEY, line TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_discards (
     trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0,  -- how many it has dropped
     again INTEGER NOT NULL DEFAULT 0,  -- how often it was called again, as what it had read had changed

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from motion import clock
+from motion import clock, tracing
 from motion.backends.base import Transaction
 from motion.background.interrupts import uninterrupted
 from motion.definitions.schema import Table, TableName
@@ -302,6 +302,11 @@ class Store(Reader):
             self._apply(operations, None, len(operations))
 
     def _apply(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
+        verb = "transaction" if table is None else "set" if count else "delete"
+        with tracing.written(verb, table.name if table else None, count):
+            return self._applied(operations, table, count)
+
+    def _applied(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
         started_s = clock.monotonic_s()
         inlined = [self._engine.inline(each) for each in operations]
         reach("set.derived")
@@ -340,7 +345,8 @@ class Store(Reader):
             given[:] = make(tx)
             return given
 
-        applied = self._commit(made)
+        with tracing.written("set_many", table, None):
+            applied = self._commit(made)
         note_load(self._database, applied, started_s, table, given)
         return applied
 
