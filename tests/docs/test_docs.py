@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import motion
+from motion import tracing
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -40,6 +41,7 @@ def test_an_example_runs_and_prints_what_it_says(
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         runpy.run_path(str(file), run_name="__main__")
+    tracing.disable()  # an example turns it on
     lines = printed.getvalue().splitlines()
     assert [line for line in SHOWN.findall(code) if line not in lines] == []
 
