@@ -72,6 +72,9 @@ WAYS: dict[str, Callable[[motion.Store, str], object]] = {
         store.search("doc.vector", HERE, k=2),
         store.search("doc.text", text="a", k=2),
     ),
+    "search of what is ready": lambda store, _: [
+        store.search("doc.vector", HERE, k=2, where={"text": "a"}) for _ in range(2)
+    ],
     "wait": lambda store, _: store.wait(timeout=PATIENCE_S),
     "status": lambda store, _: store.status(),
 }
@@ -262,6 +265,35 @@ def test_a_read_that_was_interrupted_does_not_hold_later_reads_to_its_moment(
             Interrupt(n).during(lambda: store.get("doc", 1), raises=True)
         in_thread(partial(store.set, "doc", id=1, text=f"text {n}"))
         assert store.get("doc", 1).text == f"text {n}"
+        del kept
+
+
+def kept_of(work: Callable[[], object]) -> BaseException | None:
+    """Do something, and return what interrupted it, with its traceback, as a debugger keeps it."""
+    try:
+        work()
+    except KeyboardInterrupt as exc:
+        return exc
+    return None
+
+
+def test_a_search_that_was_interrupted_holds_no_index(open_store: OpenStore) -> None:
+    store = open_store(schemas={"doc": Doc})
+    store.set_many("doc", [{"id": i, "vector": HERE} for i in (1, 2)])
+
+    def search() -> Any:
+        return store.search("doc.vector", HERE, k=2, where={"id": 1})
+
+    def follow(n: int) -> Any:
+        store.set("doc", id=2, vector=np.array([1.0, n]))
+        return search()  # lets the index follow, alone
+
+    follow(0)
+    counting = Interrupt(-1)
+    counting.during(search)
+    for n in range(1, counting.steps, 11):
+        kept = kept_of(partial(Interrupt(n).during, search, raises=True))
+        assert len(in_thread(partial(follow, n))) == 1
         del kept
 
 

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 import motion
-from motion.background.locks import SharedLock
-from tests.conftest import Garment, OpenStore, Size
+from motion.background.locks import Hold, SharedLock
+from tests.conftest import Garment, OpenStore, Size, pause
 
 
 @dataclass
@@ -630,6 +630,42 @@ def test_who_is_interrupted_while_it_waits_to_be_alone_stands_in_nobodys_way() -
     later.join(10)
     may_end.set()
     assert not later.is_alive()
+
+
+def test_who_wants_a_shared_lock_alone_waits_for_the_main_threads_hold_and_then_it_is_refused() -> (
+    None
+):
+    lock, hold, is_alone, may_end = SharedLock(), Hold(), threading.Event(), threading.Event()
+
+    def take_alone() -> None:
+        with lock.alone():
+            is_alone.set()
+            may_end.wait()
+
+    assert hold.take(lock)
+    other = threading.Thread(target=take_alone)
+    other.start()
+    try:
+        while _may_hold(lock):  # until it is wanted
+            pause()
+        assert not is_alone.is_set()
+        hold.give_back()
+        hold.give_back()
+        assert is_alone.wait(30)
+        assert not _may_hold(lock)
+    finally:
+        hold.give_back()
+        may_end.set()
+        other.join()
+    assert _may_hold(lock)
+
+
+def _may_hold(lock: SharedLock) -> bool:
+    hold = Hold()
+    try:
+        return hold.take(lock)
+    finally:
+        hold.give_back()
 
 
 def _take_shared(lock: SharedLock) -> None:

@@ -14,14 +14,20 @@ def let_go(lock: threading.RLock) -> None:
             lock.release()
 
 
+LOOK_S = 0.0005
+"""How often who wants a lock alone looks whether the thread that signals reach still holds it: that one tells nobody."""
+
+
 class SharedLock:
-    """Held by many at once, or by one alone, who comes before those that ask later. Not reentrant."""
+    """Held by many at once, or by one alone, who comes before those that ask later. Not reentrant. The thread that signals
+    reach, which cannot hold a condition safely, holds it by a `Hold`."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._holders = 0
         self._waiting_alone = 0
         self._is_alone = False
+        self._holds: set[Hold] = set()
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -44,7 +50,8 @@ class SharedLock:
         with self._condition:
             self._waiting_alone += 1
             try:
-                self._condition.wait_for(lambda: not self._is_alone and not self._holders)
+                while self._is_alone or self._holders or self._holds:
+                    self._condition.wait(LOOK_S if self._holds else None)
                 self._is_alone = True
             finally:  # interrupted, it stands in nobody's way
                 self._waiting_alone -= 1
@@ -55,3 +62,34 @@ class SharedLock:
             with self._condition:
                 self._is_alone = False
                 self._condition.notify_all()
+
+    def enter(self, hold: Hold) -> bool:
+        """Hold it together with others, unless somebody holds it alone or is about to; return whether it is held."""
+        self._holds.add(
+            hold
+        )  # before it is looked, as who wants it alone says so before looking here
+        is_held = not (self._is_alone or self._waiting_alone)
+        if not is_held:
+            self._holds.discard(hold)
+        return is_held
+
+    def leave(self, hold: Hold) -> None:
+        """Give a hold back; does nothing where there is none."""
+        self._holds.discard(hold)
+
+
+class Hold:
+    """Locks that the thread which signals reach holds together with others. Each step is one of C code, so that an interrupt
+    comes before or after it, and it may be given back twice."""
+
+    def __init__(self) -> None:
+        self._locks: list[SharedLock] = []
+
+    def take(self, lock: SharedLock) -> bool:
+        """Hold a lock too; return whether it is held."""
+        self._locks.append(lock)
+        return lock.enter(self)
+
+    def give_back(self) -> None:
+        for lock in self._locks:
+            lock.leave(self)

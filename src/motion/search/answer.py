@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -10,7 +11,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from motion.backends.base import Transaction, require
-from motion.background.interrupts import uninterrupted
+from motion.background.interrupts import may_come, uninterrupted
+from motion.background.locks import Hold
 from motion.definitions.codecs import StrCodec
 from motion.definitions.schema import Key, Table, TableName
 from motion.errors import SearchError, listed
@@ -20,7 +22,7 @@ from motion.persistence.layout import Layout, Pins
 from motion.persistence.rows import reading
 from motion.persistence.search import fulltext, spaces
 from motion.persistence.search.filters import Filter
-from motion.persistence.search.indexes import Follower
+from motion.persistence.search.indexes import Follower, NotAtOnce
 from motion.persistence.states import versions as states
 from motion.search.question import (
     Question,
@@ -118,8 +120,10 @@ def search(
         checked_k(k),
     )
     condition, values = condition_of(database.layout(question.table.name), where, params)
-    # Not to be left half way: a search lets indexes follow the rows.
-    hits = uninterrupted(partial(_answers, database, question, condition, values, pins))
+    answers = partial(_answers, database, question, condition, values, pins)
+    # Of words, SQL calls functions of ours: what is raised there comes out as an error of its own.
+    is_by_vector = not question.text_keys and may_come()
+    hits = _interruptible(answers) if is_by_vector else uninterrupted(partial(answers, None))
     found = [Shown(each) for each in hits]
     return found if is_batch or is_text_batch else found[0]
 
@@ -156,8 +160,30 @@ def keys_of(
 # -- answering --
 
 
+def _interruptible(answers: Callable[[Hold | None], list[list[Hit[Any]]]]) -> list[list[Hit[Any]]]:
+    """Answer in the thread that signals reach: here, where all is ready and only read, and an interrupt leaves nothing held;
+    otherwise in another, as letting indexes follow the rows is not to be left half way."""
+    hold = Hold()
+    try:
+        return copy_context().run(answers, hold)
+    except NotAtOnce:
+        pass
+    except BaseException:
+        try:
+            hold.give_back()
+        finally:
+            hold.give_back()
+        raise
+    return uninterrupted(partial(answers, None))
+
+
 def _answers(
-    database: Database, question: Question, condition: str | None, values: Sequence[Any], pins: Pins
+    database: Database,
+    question: Question,
+    condition: str | None,
+    values: Sequence[Any],
+    pins: Pins,
+    hold: Hold | None,
 ) -> list[list[Hit[Any]]]:
     layout = database.layouts[question.table.name]
     _make_text_indexes(database, layout, question.text_keys)
@@ -168,7 +194,7 @@ def _answers(
 
     among = None if condition is None else Filter.of(layout, condition, values, pinned)
     asked = [(key, versions.get(key.name, 0)) for key in question.vector_keys]
-    with database.indexes.searching(layout, asked) as (tx, followers):
+    with database.indexes.searching(layout, asked, hold) as (tx, followers):
 
         def comparable(key: Key) -> Filter | None:
             space = spaces.in_one_space(tx, database.layouts, key, pins)
@@ -179,7 +205,8 @@ def _answers(
 
         queries, depth = question.queries, question.depth
         rankings = [
-            _nearest(database, tx, each, queries, depth, comparable(each.key)) for each in followers
+            _nearest(database, tx, each, queries, depth, comparable(each.key), hold)
+            for each in followers
         ] + [
             [
                 fulltext.search(tx, layout, key, versions.get(key.name, 0), text, depth, among)
@@ -237,11 +264,14 @@ def _nearest(
     queries: FloatArray,
     k: int,
     among: Filter | None,
+    hold: Hold | None,
 ) -> list[Ranking]:
     """Return for each query its nearest rows among those that a filter holds for."""
     if among is None:
         return [_ranking(*found) for found in follower.search(queries, k)]
     rows = database.filter_lists.known(tx, among)
+    if rows is None and hold is not None:
+        raise NotAtOnce
     if rows is None and _is_worth_probing(database, follower, k, among):
         probed: list[Ranking] = []
         for query in queries:

@@ -10,12 +10,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from motion.backends.base import Backend, Transaction
-from motion.background.locks import SharedLock
+from motion.background.interrupts import uninterrupted
+from motion.background.locks import Hold, SharedLock
 from motion.definitions.schema import IndexKind, Key, Metric
 from motion.errors import DimensionMismatch, SearchError, StoreClosed
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, slot_of
@@ -61,22 +63,37 @@ class VectorIndexes:
 
     @contextmanager
     def searching(
-        self, layout: Layout, keys: Sequence[tuple[Key, int]]
+        self, layout: Layout, keys: Sequence[tuple[Key, int]], hold: Hold | None
     ) -> Iterator[tuple[Transaction, list[Follower]]]:
-        """Hold the indexes of keys and state versions, and one snapshot as of which they all are."""
-        followers = [self._follower(layout, key, version) for key, version in keys]
-        with _caught_up(followers, self._backend) as tx:
+        """Hold the indexes of keys and state versions, and one snapshot as of which they all are.
+
+        Args:
+            hold: of the thread that signals reach; None in others.
+
+        Raises:
+            NotAtOnce: with `hold`, where an index is to be made first, or to follow the rows.
+        """
+        if hold is None:
+            followers = [self._follower(layout, key, version) for key, version in keys]
+            held = _caught_up(followers, self._backend)
+        else:
+            followers = [self._known(layout, key, version) for key, version in keys]
+            held = _as_they_are(followers, self._backend, hold)
+        with held as tx:
             yield tx, followers
-        if any(follower.needs_tending for follower in followers):
-            self._call()
+        if not self._called.is_set() and any(each.needs_tending for each in followers):
+            uninterrupted(self._call)
 
     def expect(self, layout: Layout, key: Key, version: int) -> None:
         """Make an index ready in the background, because it will be searched soon."""
         if self._tends and (layout.table.name, key.name, version) not in self._followers:
-            follower = self._follower(layout, key, version)
-            with self._lock:
-                self._wanted.append(follower)
-            self._call()
+            uninterrupted(partial(self._want, layout, key, version))
+
+    def _want(self, layout: Layout, key: Key, version: int) -> None:
+        follower = self._follower(layout, key, version)
+        with self._lock:
+            self._wanted.append(follower)
+        self._call()
 
     def make_ready(self, layout: Layout, key: Key, version: int) -> None:
         """Return when an index can be searched without waiting, if this key is searched at all."""
@@ -135,6 +152,13 @@ class VectorIndexes:
         """Whether the log goes on from a position: an index from before it began anew may hold what is forgotten."""
         with self._backend.read() as tx:
             return _first_entry(tx) <= position + 1
+
+    def _known(self, layout: Layout, key: Key, version: int) -> Follower:
+        """Return an index that is there, without a lock."""
+        found = self._followers.get((layout.table.name, key.name, version))
+        if found is None or found.layout is not layout or not found.is_for(key):
+            raise NotAtOnce
+        return found
 
     def _follower(self, layout: Layout, key: Key, version: int) -> Follower:
         name = (layout.table.name, key.name, version)
@@ -403,6 +427,27 @@ class Follower:
         cursor = tx.execute(sql, parameters)
         while found := cursor.fetchmany(LOADED_AT_ONCE):
             yield [self._row(row[0]) for row in found], [row[1] for row in found]
+
+
+class NotAtOnce(Exception):
+    """What is asked for is not ready, and has more steps than the thread that signals reach may be interrupted in."""
+
+
+@contextmanager
+def _as_they_are(
+    followers: Sequence[Follower], backend: Backend, hold: Hold
+) -> Iterator[Transaction]:
+    """Hold indexes as of one snapshot, if none is behind it."""
+    try:
+        if not all(hold.take(follower.lock) for follower in followers):
+            raise NotAtOnce
+        with backend.read() as tx:
+            last = _last_entry(tx)
+            if any(follower.position != last for follower in followers):
+                raise NotAtOnce
+            yield tx
+    finally:
+        hold.give_back()
 
 
 @contextmanager
