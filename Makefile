@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -31,8 +32,8 @@ docs: setup ## the docs as a site, in site/; what builds it is installed the fir
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
-test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks)
-	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks, WORKERS=0 takes one process)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: setup ## formatting, lint and strict types, without changing a file
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "'make format' puts these right"; exit 1; }

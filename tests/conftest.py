@@ -20,6 +20,8 @@ from tests.postgres import is_postgres_wanted, postgres_server, stores_in
 
 __all__ = ["postgres_server"]
 
+os.environ.pop("COLUMNS", None)  # the width of what is printed is each test's, not the terminal's
+
 OpenStore = Callable[..., motion.Store]
 
 

@@ -124,7 +124,10 @@ def test_every_route_asks_for_a_role_but_those_that_tell_nothing_of_the_store(
         {"authorization": f"Bearer {TEXT[Role.ADMIN]}x"}, {"cookie": "motion_token="}, {"cookie": "motion_token=x; a=b"},
         {"authorization": "Bearer \xff"}, {"x-forwarded-for": "127.0.0.1"}, {"cookie": "===;;;"},
     ],
-    ids=repr,
+    ids=[
+        "nothing", "no token", "a wrong token", "no scheme", "another scheme", "a hash", "a token and more",
+        "an empty cookie", "a wrong cookie", "bytes that are no text", "said to be local", "no cookie at all",
+    ],
 )  # fmt: skip
 def test_without_a_token_nothing_is_told(ask: Ask, headers: dict[str, str]) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
