@@ -273,8 +273,10 @@ class Embedder(motion.Component):
 
     @motion.infer(on="text.number", sets="text.embedding", batch=2_000, refresh="before")
     def embed(self, state: dict[str, int], number: list[int]) -> np.ndarray:
-        centres = np.random.default_rng(1).normal(size=(CLUSTERS, 64))
-        chosen = centres[np.array(number) % CLUSTERS] + np.array(number)[:, None] % 97 / 97
+        # scattered in all directions: of rows on a line each has hundreds nearly as near, and no graph is kept
+        random = np.random.default_rng(1)
+        centres, apart = random.normal(size=(CLUSTERS, 64)), 0.6 * random.normal(size=(997, 64))
+        chosen = centres[np.array(number) % CLUSTERS] + apart[np.array(number) % 997]
         return np.asarray(np.roll(chosen, state["turns"], axis=1), np.float32)
 
     @motion.fit(on="text.good", every=1_000_000, promote=motion.always)
@@ -292,7 +294,7 @@ def promotion() -> Figure:
             opened.set_many("text", ({"number": i} for i in range(COUNT)))
             opened.wait()
             opened.set("text", id=1, good=True)
-            query = np.ones(64)
+            query = np.array(opened.get("text", 1).embedding)
             opened.search("text.embedding", query)
             until_kept(Path(folder))
             is_over = threading.Event()

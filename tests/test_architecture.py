@@ -265,6 +265,17 @@ def own_spelling(root: Path) -> Iterable[str]:
                     yield f"{module.at(node)}: {found[0].strip()!r} is SQLite's own; docs/decisions/0031 has what both take"
 
 
+def decoders_made(root: Path) -> Iterable[str]:
+    for module in modules(root).values():
+        if module.name == "definitions.decoders":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                is_typed = any(each.arg == "type" for each in node.keywords)
+                if node.func.attr == "Decoder" or (node.func.attr == "decode" and is_typed):
+                    yield f"{module.at(node)}: two threads that make a decoder at once end the process; definitions.decoders makes them"
+
+
 def long_files(root: Path) -> Iterable[str]:
     for module in modules(root).values():
         lines = module.path.read_text(encoding="utf-8").splitlines()
@@ -311,6 +322,7 @@ RULES: tuple[Rule, ...] = (
     time_reads,
     sql_outside,
     own_spelling,
+    decoders_made,
     long_files,
     private_names_in_examples,
 )
@@ -329,6 +341,11 @@ def test_the_rules_have_a_tree_to_read() -> None:
 BROKEN: tuple[tuple[Rule, dict[str, str], str], ...] = (
     (unknown_modules, {"src/motion/helpers.py": ""}, "give 'helpers' a place in LEVELS"),
     (unknown_modules, {"src/motion/utils/__init__.py": ""}, "give 'utils' a place in LEVELS"),
+    (
+        decoders_made,
+        {"src/motion/definitions/tasks.py": "import msgspec\nmsgspec.json.decode(b'1', type=int)"},
+        "definitions.decoders makes them",
+    ),
     (
         upward_imports,
         {"src/motion/definitions/schema.py": "from motion.store.store import Store"},

@@ -24,7 +24,8 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 import numpy as np
 
-from motion.definitions.nested import decoder_of, differences, lost, shape_of, shown
+from motion.definitions.decoders import decoder_of
+from motion.definitions.nested import differences, lost, shape_of, shown
 from motion.errors import InvalidArgument, UnreadableValue, shortened
 
 Stored = int | float | str | bytes | None

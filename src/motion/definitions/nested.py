@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-import msgspec
 from msgspec import inspect
+
+from motion.definitions.decoders import decoder_of
 
 DEEPEST = 200
 """Levels that a value may be nested: SQLite's JSON functions take 1,000, and every level is a frame to who reads it."""
@@ -34,38 +35,10 @@ def shape_of(kind: Any) -> Shape:
         Unsupported: it, or one that it holds, cannot be kept.
     """
     try:
-        msgspec.json.Decoder(kind)
+        decoder_of(kind)
         return _shape(inspect.type_info(kind), [])
     except (TypeError, NameError, RecursionError) as exc:
         raise Unsupported(str(exc)) from exc
-
-
-def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
-    """Return what reads values of a type. What msgspec notes on classes meanwhile is taken off again: a class of a script
-    is sent to other processes as it is, and that cannot be."""
-    decoder = msgspec.json.Decoder(kind)
-    for cls in _classes(inspect.type_info(kind), []):
-        if MSGSPECS_NOTE in vars(cls):
-            delattr(cls, MSGSPECS_NOTE)
-    return decoder
-
-
-MSGSPECS_NOTE = "__msgspec_cache__"
-
-
-def _classes(info: Any, found: list[type]) -> list[type]:
-    cls = getattr(info, "cls", None)
-    if cls in found:
-        return found
-    if cls is not None:
-        found.append(cls)
-    inner = [getattr(info, name, None) for name in ("item_type", "key_type", "value_type")]
-    inner += [*getattr(info, "types", ()), *getattr(info, "item_types", ())]
-    inner += [each.type for each in getattr(info, "fields", ())]
-    for each in inner:
-        if each is not None:
-            _classes(each, found)
-    return found
 
 
 def _shape(info: Any, above: list[Any]) -> Shape:

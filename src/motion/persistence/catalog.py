@@ -13,6 +13,7 @@ import msgspec
 
 from motion.backends.base import Transaction
 from motion.definitions.codecs import VectorCodec
+from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
 from motion.definitions.schema import Key, Table, Tables
@@ -176,7 +177,7 @@ def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
         known = before.get(name)
         if known is None or spec.event or spec.on_change == "backfill":
             continue
-        if msgspec.json.decode(known, type=TriggerSpec).fingerprint != spec.fingerprint:
+        if from_json(known, TriggerSpec).fingerprint != spec.fingerprint:
             logger.warning(
                 "the code of trigger %s has changed; values that it made before stay until store.backfill(%r)",
                 name,

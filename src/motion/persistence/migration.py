@@ -16,6 +16,7 @@ import msgspec
 
 from motion.backends.base import Transaction
 from motion.definitions.code import Code, Fingerprints, as_called
+from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
 from motion.definitions.schema import NAME, Tables, check_name
 from motion.definitions.specs import TriggerSpec
@@ -570,7 +571,7 @@ def _take_spec(
 ) -> None:
     """Keep a spec under its new name, unless the store has been opened with that: then what it was opened with counts."""
     found = tx.execute(f"SELECT spec FROM {table} WHERE name = ?", (old,)).fetchone()
-    spec = edit(msgspec.json.decode(found[0], type=kind))
+    spec = edit(from_json(found[0], kind))
     if tx.execute(f"SELECT 1 FROM {table} WHERE name = ?", (spec.name,)).fetchone() is None:
         tx.execute(
             f"UPDATE {table} SET name = ?, spec = ? WHERE name = ?",

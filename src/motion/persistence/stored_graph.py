@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-import msgspec
-
 from motion.backends.base import Transaction
+from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
 from motion.definitions.schema import Tables
@@ -128,7 +127,7 @@ def table_names(tx: Transaction) -> Sequence[str]:
 def signatures(tx: Transaction) -> dict[str, dict[str, str]]:
     """Return table -> key -> what kind of values it has, for all tables of the store."""
     rows = tx.execute("SELECT name, signature FROM motion_tables").fetchall()
-    return {name: msgspec.json.decode(signature, type=dict[str, str]) for name, signature in rows}
+    return {name: from_json(signature, dict[str, str]) for name, signature in rows}
 
 
 def check_kinds(tx: Transaction, tables: Tables) -> None:
@@ -161,4 +160,4 @@ def _word(kind: str) -> str:
 
 
 def decoded_specs(tx: Transaction, sql: str, kind: type[T]) -> Sequence[T]:
-    return [msgspec.json.decode(row[0], type=kind) for row in tx.execute(sql)]
+    return [from_json(row[0], kind) for row in tx.execute(sql)]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from motion.definitions.decoders import from_json
 from motion.errors import InvalidArgument, StoreUnavailable, shortened
 
 
@@ -91,7 +92,7 @@ class Tokens:
         except OSError as exc:
             raise StoreUnavailable(str(path), f"its tokens cannot be read: {exc}") from exc
         try:
-            found = msgspec.json.decode(kept, type=list[Token])
+            found = from_json(kept, list[Token])
         except msgspec.MsgspecError as exc:
             raise StoreUnavailable(str(path), f"it is no list of tokens: {exc}") from exc
         for each in found:

@@ -18,6 +18,7 @@ import numpy as np
 
 from motion.backends.base import Transaction
 from motion.definitions.codecs import INT64_MAX, JsonCodec, Stored, encode_parameter
+from motion.definitions.decoders import from_json
 from motion.definitions.schema import (
     Index,
     IndexKind,
@@ -46,9 +47,7 @@ def noted_table(tx: Transaction, name: str) -> Table | None:
     found = tx.execute("SELECT signature FROM motion_tables WHERE name = ?", (name,)).fetchone()
     if found is None:
         return None
-    return table_of_signature(
-        name, msgspec.json.decode(found[0], type=dict[str, str]), _said(tx, name)
-    )
+    return table_of_signature(name, from_json(found[0], dict[str, str]), _said(tx, name))
 
 
 def table_of_signature(
@@ -77,7 +76,7 @@ def table_of_signature(
 
 def _said(tx: Transaction, name: str) -> Mapping[str, Declared]:
     found = tx.execute("SELECT keys FROM motion_declared WHERE name = ?", (name,)).fetchone()
-    return msgspec.json.decode(found[0], type=dict[str, Declared]) if found else {}
+    return from_json(found[0], dict[str, Declared]) if found else {}
 
 
 def noted_tables(tx: Transaction) -> Tables:

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from motion.definitions.decoders import from_json
 from motion.vectors.base import Parts
 
 logger = logging.getLogger(__name__)
@@ -201,7 +202,7 @@ def _header(content: bytes | mmap.mmap) -> tuple[Header, int] | None:
     header = content[start : start + size]
     if not header or len(header) < size or zlib.crc32(header) != checksum:
         return None
-    return msgspec.json.decode(header, type=Header), _aligned(start + size)
+    return from_json(header, Header), _aligned(start + size)
 
 
 def _array(content: mmap.mmap, base: int, array: Array) -> np.ndarray[Any, Any] | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from motion.backends.base import Transaction
+from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
 from motion.definitions.versions import Progress
 
@@ -107,7 +108,7 @@ def progress_of(tx: Transaction, component: str) -> Progress | None:
     """Return what the running fit of a component told last, None where none runs or it told nothing."""
     sql = "SELECT progress FROM motion_fit_requests WHERE component = ? AND progress IS NOT NULL"
     found = tx.execute(sql, (component,)).fetchone()
-    return None if found is None else msgspec.json.decode(found[0], type=Progress)
+    return None if found is None else from_json(found[0], Progress)
 
 
 def owners(tx: Transaction) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.definitions.decoders import from_json
 from motion.definitions.schedules import Schedule
 
 
@@ -91,4 +92,4 @@ def _kept(tx: Transaction, names: Sequence[str]) -> list[tuple[str, Schedule, in
 
 @lru_cache(maxsize=1000)
 def _schedule_of(text: str) -> Schedule:
-    return msgspec.json.decode(text, type=Schedule)
+    return from_json(text, Schedule)
