@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, TypeVar
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from motion import clock, tracing
 from motion.backends.base import Backend, Sight, Transaction
@@ -37,7 +35,6 @@ from motion.errors import (
 )
 from motion.history import History
 from motion.persistence import catalog, ddl, migration, numbers, stored_graph
-from motion.persistence.arrow import arrow
 from motion.persistence.changes.operations import (
     Applied,
     DeleteOperation,
@@ -58,6 +55,9 @@ from motion.persistence.tasks import backlog, timeline, traces
 from motion.persistence.tasks.awaiting import Awaiting
 from motion.persistence.tasks.costs import CodeName, Cost, Costs
 from motion.persistence.tasks.growing_texts import GrowingTexts
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # at run time where it is used: 20 ms and 25 MB that few calls need
 
 logger = logging.getLogger(__name__)
 
@@ -422,6 +422,10 @@ class Database:
         names, found = self.backend.query(
             query, given, timeout_s=timeout, limit=limit, sight=Sight(sees)
         )
+        import pyarrow as pa
+
+        from motion.persistence.arrow import arrow
+
         columns = list(zip(*found, strict=True)) if found else [()] * len(names)
         return pa.Table.from_arrays([arrow(column) for column in columns], names=_unique(names))
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from motion.background.interrupts import is_of_handler
 from motion.definitions.codecs import Stored
@@ -27,6 +26,9 @@ from motion.persistence.changes.operations import (
     pattern_of,
 )
 from motion.persistence.rows.written import Columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # at run time where it is used: 20 ms and 25 MB that few calls need
 
 CheckIds = Callable[[Sequence[Stored]], None]
 
@@ -116,6 +118,8 @@ def _of_pandas(values: list[Any], *, is_array: bool) -> list[Any]:
 
 
 def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
+    import pyarrow as pa
+
     try:
         reader = pa.RecordBatchReader.from_stream(source)
     except Exception as exc:
@@ -167,6 +171,8 @@ def _is_array(table: Table, name: Any) -> bool:
 
 
 def _python_values(column: pa.Array, *, is_array: bool) -> list[Any]:
+    import pyarrow as pa
+
     if is_array and isinstance(column, pa.FixedShapeTensorArray) and not column.null_count:
         return list(column.to_numpy_ndarray())
     if is_array and isinstance(column, pa.ExtensionArray):
@@ -213,6 +219,8 @@ def _has_null(value: Any) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, overload
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from motion.definitions.schema import Table, TableName
 from motion.definitions.specs import Failed
@@ -30,6 +28,9 @@ from motion.persistence.rows.exact import Found, Question, names_needed, order_o
 from motion.search.answer import Hit, ManyTexts, ManyVectors, OneVector, search
 from motion.views.ingest import COMMIT_EVERY, chunks_of, match_of, operations_of
 from motion.views.run import CURRENT
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # at run time where it is used: 20 ms and 25 MB that few calls need
 
 Row = TypeVar("Row")
 
