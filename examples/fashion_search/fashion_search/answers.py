@@ -35,7 +35,7 @@ class Found:
     def name(self) -> str:
         """The product's title, or the beginning of its description."""
         return self.product.title or shorten(
-            self.product.img_desc or "untitled", 60, placeholder="…"
+            self.product.img_desc or self.product.img_summary or "untitled", 60, placeholder="…"
         )
 
     @property

@@ -18,18 +18,24 @@ from fashion_search.gate import interval
 from fashion_search.heads import Heads
 from fashion_search.kinds import Kind
 from fashion_search.ranking import WORDS_WEIGHT, fused, ranked
-from fashion_search.retrieval import CatalogQuery, Figures, figures, outcomes
+from fashion_search.retrieval import CatalogQuery, Figures, figures, hits_of
 from fashion_search.stock import FULL, POOR, stock_of
 from fashion_search.wishes import content_words, read_wish, stem
 
 FIRST_PLACES = 10
-UNSEEN_ONE_IN = 5
-"""One title in so many is measured on and not learned from."""
+FOLDS = 5
+"""One title in so many is measured on and not learned from; so often, each time other ones, until each was."""
+
+LEAST_RIGHT = 2
+"""Right answers that a query must have among the products measured on. With one of a shop's thousands, a hit is luck."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: how one ranking does on one kind of queries, with 95 % intervals."""
+    """One line of the table: how one ranking does on one kind of queries, with 95 % intervals, by bootstrap over queries.
+
+    Of the kind "type, one of 52", what is asked for is the name of a photo's type, and its queries are photos.
+    """
 
     titles: str
     ranking: str
@@ -62,37 +68,114 @@ def evaluate(store: motion.Store, queries: Sequence[CatalogQuery]) -> Figures:
     return figures(found, queries)
 
 
-def table(store: motion.Store, queries: Sequence[CatalogQuery]) -> list[Line]:
+def table(
+    store: motion.Store,
+    queries: Sequence[CatalogQuery],
+    *,
+    folds: int = FOLDS,
+    least_right: int = LEAST_RIGHT,
+) -> list[Line]:
     """Return how pictures, texts, both, and both with words do: with full titles and poor ones, before a fit and after.
 
-    One title in five is measured on, and the products that bear it are all that queries are ranked among. The fit learns
-    from the others' (picture, summary) pairs. Poor titles are without the words that the catalog's labels have for types
-    and colours. A query that has no right answer among those measured on is left out.
+    One title in five is measured on, and the products that bear it are all that queries are ranked among; the fit learns
+    from the others' (picture, summary) pairs. Then the next fifth, so that each product was unseen once. Poor titles are
+    without the words that the catalog's labels have for types and colours. A query is asked of a fifth that has
+    `least_right` right answers or more, and counts once, by the mean over the fifths that it was asked of.
+
+    Args:
+        folds: how many of the fifths are measured on.
+        least_right: right answers below which a query is not asked.
     """
     with store.model("ImageRetrieval").live() as (heads, view):
         products = _products(view)
-    unseen = np.array(
-        [zlib.crc32(said.lower().encode()) % UNSEEN_ONE_IN == 0 for said in products.pairs.said]
-    )
-    learned = heads.fitted(products.pairs.pictures[~unseen], products.pairs.texts[~unseen], FIRST)
-    gallery = products.only(unseen)
-    asked = [query for query in queries if query.relevant_ids & set(gallery.ids)]
+    struck = _label_words(products.labels)
+    fifths = np.array([zlib.crc32(said.lower().encode()) % FOLDS for said in products.pairs.said])
+    asked: dict[_Key, dict[str, list[_Hits]]] = {}
+    for fold in range(folds):
+        unseen = fifths == fold
+        if unseen.all() or not unseen.any():
+            continue
+        for key, name, hits in _measured(heads, products, unseen, queries, struck, least_right):
+            asked.setdefault(key, {}).setdefault(name, []).append(hits)
+    return [_line(key, list(by_query.values())) for key, by_query in asked.items()]
+
+
+_Key = tuple[str, str, str, str]  # titles, ranking, heads, kind
+_Hits = tuple[bool, bool]  # first, one of ten
+
+
+def _measured(
+    heads: Heads,
+    products: _Products,
+    unseen: NDArray[np.bool_],
+    queries: Sequence[CatalogQuery],
+    struck: frozenset[str],
+    least_right: int,
+) -> Iterator[tuple[_Key, str, _Hits]]:
+    """Yield what each ranking of products that a fit did not see found of each query."""
+    pairs, gallery = products.pairs, products.only(unseen)
+    there = set(gallery.ids)
+    asked = [query for query in queries if len(query.relevant_ids & there) >= least_right]
+    learned = heads.fitted(pairs.pictures[~unseen], pairs.texts[~unseen], FIRST)
+    versions = (("clean", heads), ("fitted", learned))
+    for name, each in versions:
+        for kind, photo, hits in _types_found(each, gallery, products):
+            yield ("", "pictures only", name, kind), photo, hits
+    if not asked:
+        return
     trunk = trunk_of(heads.trunk)
     read = trunk.read([read_wish(query.query).text for query in asked])
-    lines: list[Line] = []
-    struck = _label_words(products.labels)
     for titles, said, weight in (
         ("full", list(gallery.pairs.said), FULL),
         ("poor", [_without(text, struck) for text in gallery.pairs.said], POOR),
     ):
-        told = trunk.read(said)
+        told = gallery.pairs.texts if titles == "full" else trunk.read(said)
         words = list(_words_found(gallery, said, asked))
-        for name, each in (("clean", heads), ("fitted", learned)):
+        for name, each in versions:
             for ranking, scores in _rankings(
                 each, gallery.pairs.pictures, told, read, weight, words
             ):
-                lines += _lines(titles, ranking, name, asked, _best(scores, gallery, asked))
-    return lines
+                best = _best(scores, gallery, asked)
+                for query, found in zip(asked, hits_of(best, asked), strict=True):
+                    yield (titles, ranking, name, query.kind), query.qid, found
+
+
+def _types_found(
+    heads: Heads, gallery: _Products, products: _Products
+) -> Iterator[tuple[str, str, _Hits]]:
+    """Yield for each photo the kind of this question, and whether its type's name is the nearest, or among ten nearest."""
+    for source in sorted(set(gallery.sources)):
+        names = sorted(
+            {
+                label["category"]
+                for label, other in zip(products.labels, products.sources, strict=True)
+                if other == source and label.get("category")
+            }
+        )
+        at = [
+            place
+            for place in map(int, np.flatnonzero(gallery.sources == source))
+            if gallery.labels[place].get("category")
+        ]
+        if len(names) < 2 or not at:
+            continue
+        told = heads.read(trunk_of(heads.trunk).read(names))
+        nearest = np.argsort(-(heads.see(gallery.pairs.pictures[at]) @ told.T), axis=1)
+        for place, near in zip(at, nearest[:, :FIRST_PLACES], strict=True):
+            right = names.index(gallery.labels[place]["category"])
+            yield (
+                f"type, one of {len(names)}",
+                gallery.ids[place],
+                (near[0] == right, right in near),
+            )
+
+
+def _line(key: _Key, by_query: Sequence[Sequence[_Hits]]) -> Line:
+    shares = np.array([np.mean(hits, axis=0) for hits in by_query])
+    first, ten = shares.mean(axis=0)
+    return Line(
+        *key, len(shares), float(first), interval(shares[:, 0]), float(ten), interval(shares[:, 1])
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,18 +279,3 @@ def _best(
         places = places[np.argsort(-row[places], kind="stable")[:FIRST_PLACES]]
         best[query.qid] = [gallery.ids[int(place)] for place in places]
     return best
-
-
-def _lines(
-    titles: str,
-    ranking: str,
-    heads: str,
-    asked: Sequence[CatalogQuery],
-    best: Mapping[str, Sequence[str]],
-) -> Iterator[Line]:
-    for kind, found in outcomes(best, asked).items():
-        shares = np.asarray(found, np.float64)
-        first, ten = shares.mean(axis=0)
-        yield Line(
-            titles, ranking, heads, kind, len(found), float(first), interval(shares[:, 0]), float(ten), interval(shares[:, 1])
-        )  # fmt: skip

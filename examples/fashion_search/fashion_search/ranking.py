@@ -15,6 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import motion
+from fashion_search.facets import kind_named
 from fashion_search.heads import Heads
 from fashion_search.stock import Searchable
 from fashion_search.tables import RetailerSchema
@@ -169,10 +170,13 @@ def _to_the_taste(found: list[Ranked], taste: Taste) -> list[Ranked]:
 
 def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ranked]:
     titles: Counter[str] = Counter()
+    sort = _sort_of(wish.text)
     wanted = {stem(word) for word in content_words(wish.text) if person_of(word) is None}
     for each in found:
         text = _text_of(each.product)
         if any(has_word(text, word) for word in wish.without):
+            continue
+        if sort and _sort_of(each.product.title or "") not in (None, sort):
             continue
         if wish.size and not _has_size(each.product, wish.size):
             continue
@@ -182,6 +186,19 @@ def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ra
         titles[title] += 1
         if titles[title] <= OF_ONE_TITLE:
             yield each
+
+
+def _sort_of(text: str) -> str | None:
+    """Return which sort of things a text names, None where it names none: black socks are no "black suit".
+
+    Nothing finer than what nobody mistakes: a tunic may be a kurta, and a dress a long top.
+    """
+    kind = kind_named(text)
+    return _SORTS.get(kind, "worn above") if kind else None
+
+
+_SORTS = {each: each for each in ("shoes", "bags", "trousers", "skirts", "accessories")}
+_SORTS["jewellery"] = "accessories"
 
 
 def _text_of(product: RetailerSchema) -> str:

@@ -90,7 +90,9 @@ def figures(ranked: Mapping[str, Sequence[str]], queries: Sequence[CatalogQuery]
         ranked: the ids found for each `qid`, best first; a query without an entry found nothing.
         queries: all of them count, also those that found nothing.
     """
-    hits = outcomes(ranked, queries)
+    hits: dict[str, list[tuple[bool, bool]]] = {}
+    for query, found in zip(queries, hits_of(ranked, queries), strict=True):
+        hits.setdefault(query.kind, []).append(found)
     return {
         "kinds": {
             kind: {
@@ -103,15 +105,15 @@ def figures(ranked: Mapping[str, Sequence[str]], queries: Sequence[CatalogQuery]
     }
 
 
-def outcomes(
+def hits_of(
     ranked: Mapping[str, Sequence[str]], queries: Sequence[CatalogQuery]
-) -> dict[str, list[tuple[bool, bool]]]:
-    """Return for each kind, and each of its queries, whether the first answer is right, and whether one of ten is."""
-    hits: dict[str, list[tuple[bool, bool]]] = {}
-    for query in queries:
-        right = [found in query.relevant_ids for found in ranked.get(query.qid, ())[:10]]
-        hits.setdefault(query.kind, []).append((any(right[:1]), any(right)))
-    return hits
+) -> list[tuple[bool, bool]]:
+    """Return for each query whether the first answer is right, and whether one of ten is."""
+    rights = (
+        [found in query.relevant_ids for found in ranked.get(query.qid, ())[:10]]
+        for query in queries
+    )
+    return [(any(right[:1]), any(right)) for right in rights]
 
 
 def recall_at_k(ranked: Sequence[str], relevant: frozenset[str], k: int) -> float:

@@ -1,0 +1,82 @@
+"""The table of figures: what is measured on was not learned from, and each product is measured on once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motion
+from fashion_search import evaluation
+from fashion_search.evaluation import FOLDS, Line, table
+from fashion_search.heads import Heads
+from fashion_search.pipeline import RetailerSchema, open_store
+from fashion_search.retrieval import CatalogQuery
+
+COLOURS = ("red", "black", "green", "white")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, drawn_store: Path) -> Iterator[motion.Store]:
+    """A store of the 60 drawn products, with labels."""
+    import shutil
+
+    folder = shutil.copytree(drawn_store, tmp_path_factory.mktemp("labelled") / "shop.motion")
+    with open_store(folder, durability="normal") as opened:
+        for row in opened.rows(RetailerSchema, keys=("img_summary", "source")):
+            words = row.img_summary.split()
+            labels = {
+                "category": words[-1],
+                "colour": next((w for w in words if w.lower() in COLOURS), ""),
+            }
+            opened.set("retailer", id=row.id, labels=labels)
+        opened.wait(timeout=100)
+        yield opened
+
+
+@pytest.fixture
+def queries(store: motion.Store) -> list[CatalogQuery]:
+    ids = store.sql("SELECT source_id FROM retailer")["source_id"].to_pylist()
+    return [CatalogQuery("all", "attribute", "anything to wear", frozenset(ids), "")]
+
+
+def of(lines: list[Line], **wanted: Any) -> list[Line]:
+    return [line for line in lines if all(getattr(line, name) == value for name, value in wanted.items())]  # fmt: skip
+
+
+def test_each_ranking_is_measured_with_both_kinds_of_titles_before_a_fit_and_after(
+    store: motion.Store, queries: list[CatalogQuery]
+) -> None:
+    lines = of(table(store, queries, folds=1), kind="attribute")
+    rankings = {(line.titles, line.ranking, line.heads) for line in lines}
+    assert len(rankings) == len(lines) == 2 * 4 * 2
+    assert {line.first_hit for line in lines} == {1.0}  # each answer is right
+
+
+def test_a_fit_sees_nothing_of_what_is_measured_on_and_each_product_is_measured_on_once(
+    store: motion.Store, queries: list[CatalogQuery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[int] = []
+    whole = len(store.sql("SELECT id FROM retailer"))
+
+    def noted(heads: Heads, pictures: Any, *args: Any) -> Heads:
+        learned.append(len(pictures))
+        return heads
+
+    monkeypatch.setattr(Heads, "fitted", noted)
+    lines = table(store, queries)
+    assert len(learned) == FOLDS
+    assert sum(whole - count for count in learned) == whole
+    [types] = of(lines, heads="fitted", ranking="pictures only", titles="")
+    assert types.kind.startswith("type, one of ")
+    assert types.queries == whole  # photos are the queries
+
+
+def test_a_query_with_too_few_right_answers_is_not_asked(
+    store: motion.Store, queries: list[CatalogQuery]
+) -> None:
+    one = CatalogQuery("one", "attribute", "x", frozenset(list(queries[0].relevant_ids)[:1]), "")
+    assert of(table(store, [one], folds=1), kind="attribute") == []
+    assert evaluation.LEAST_RIGHT > 1
