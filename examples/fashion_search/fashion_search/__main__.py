@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 import motion
 from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
@@ -27,6 +28,7 @@ from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE, is_web
 if TYPE_CHECKING:
     from fashion_search.catalogs import BadRow, Product
     from fashion_search.evaluation import Line
+    from fashion_search.learn import Learned
     from fashion_search.pipeline import LanguageModel
     from fashion_search.retrieval import CatalogQuery, Figures
 
@@ -324,6 +326,46 @@ def rollback(store: StoreOption = DEFAULT_STORE) -> None:
 
 
 @app.command()
+def learn(
+    sessions: Annotated[int, typer.Option(min=20, help="how many visits there are")] = 2000,
+    people: Annotated[int, typer.Option(min=2, help="shoppers who make them")] = 40,
+    seed: Annotated[int, typer.Option(help="of tastes, questions and clicks")] = 0,
+    products: Annotated[int, typer.Option(min=60, help="products that are drawn")] = DRAWN_PRODUCTS,
+    plot: Annotated[Path, typer.Option(help="where the plot goes, as SVG")] = Path("learned.svg"),
+) -> None:
+    """Let simulated shoppers with tastes of their own click, and measure what the encoders and their tastes learn of it.
+
+    In a store of drawn products that is gone at the end.
+
+    Example: python -m fashion_search learn --sessions 500 --plot learned.svg
+    """
+    from fashion_search.catalogs import drawn_catalogs
+    from fashion_search.learn import RECIPE, Learning
+    from fashion_search.pipeline import open_store
+    from fashion_search.plots import write_course
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open_store(Path(scratch), durability="normal", ideas=1, recipe=RECIPE) as store,
+    ):
+        _ingested(store, drawn_catalogs(products))
+        _study(store)
+        with notes.status("shoppers come") as status:
+            found = Learning(
+                store, sessions, people, seed,
+                lambda done, version: status.update(f"{done:,} of {sessions:,} visits; version {version} answers"),
+            ).run()  # fmt: skip
+    shares = found.fits.before, found.fits.after
+    write_course(plot, found.course, found.switches, "Share of answers that fit who asks", shares)
+    console.print(_told_learned(found))
+    live = [str(number) for _, number in found.switches]
+    console.print(
+        f"{found.judged:,} answers were judged; {len(found.versions)} versions were made, and went live: {', '.join(live)}. "
+        f"The plot is in {plot}.", soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command()
 def evaluate(
     queries: Annotated[
         Path,
@@ -580,6 +622,25 @@ def _table_of_parts(lines: Sequence[Line]) -> Table:
             )
             shown.add_row(line.titles, line.ranking, line.kind, str(line.queries), *both)
     return shown
+
+
+def _told_learned(found: Learned) -> Table:
+    table = Table("share of the first eight", box=None, pad_edge=False)
+    for name in ("before", "after", "gain", "95 % interval"):
+        table.add_column(name, justify="right")
+    for name, change in (
+        ("what the words mean, whoever asks", found.meant),
+        ("what fits who asks, taste unknown", found.fits_without_taste),
+        ("what fits who asks, taste known", found.fits),
+    ):
+        gain = change.after - change.before
+        told = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+        if not change.is_proven:
+            told += " not above 0"
+        table.add_row(
+            name, f"{change.before:.1%}", f"{change.after:.1%}", f"{100 * gain:+.1f}", Text(told)
+        )
+    return table
 
 
 def _told_line(line: Line) -> str:

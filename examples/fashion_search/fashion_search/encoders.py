@@ -12,7 +12,7 @@ fit on a whole catalog, and embedding it anew, takes less than a minute.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from fashion_search.gate import Pairs as Pairs
 from fashion_search.gate import compared, measured, rounds_for, thinned
 from fashion_search.heads import Gain, Heads, Recipe
 from fashion_search.ideas import names_a_product
+from fashion_search.judged import gained, is_held_out, judged, proves
 from fashion_search.kinds import Kind, kind_of
 from fashion_search.ranking import ranked
 from fashion_search.stock import stock_of, stock_of_texts
@@ -153,6 +154,7 @@ class ImageRetrieval(motion.Component):
             (product.img_features, read_wish(row.text_suggestion).text)
             for row in rows
             if row.feedback and row.img_id is not None and row.text_suggestion
+            if not is_held_out(row.text_suggestion)
             if (product := store.get(RetailerSchema, row.img_id)) is not None
             and product.img_features is not None
         ]
@@ -168,22 +170,26 @@ class ImageRetrieval(motion.Component):
     def evaluate(self, heads: Heads, rows: list[Any], store: motion.View) -> dict[str, float]:
         """Measure how well half of what a held-out product's summary says finds it by its picture and the other half.
 
-        A version counts as `proven` once more than what it was made from, if its fit gained on such pairs beyond chance.
+        A version counts as `proven` once more than what it was made from, if its fit gained beyond chance on such pairs, or
+        on what people liked and what not, and lost on neither.
         """
         rounds = _gate_rounds(heads.trunk, store)
         if not rounds:
             return {}  # nothing to measure on, so the gate refuses
-        gain = heads.gain
-        return {
-            **measured(heads, rounds), "proven": float(heads.proven), "gain": gain.mean, "gain_low": gain.low,
-            "gain_high": gain.high,
-        }  # fmt: skip
+        gain, liked = heads.gain, heads.liked
+        told = {"gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high}
+        if liked.pairs:
+            told |= {"liked_pairs": float(liked.pairs), "liked_gain": liked.mean}
+            told |= {"liked_low": liked.low, "liked_high": liked.high}
+        return {**measured(heads, rounds), "proven": float(heads.proven), **told}
 
     def _proven(self, old: Heads, new: Heads, store: motion.View) -> Heads:
         """Return new heads with what they gained on held-out pairs."""
         rounds = _gate_rounds(old.trunk, store)
         gain = compared(old, new, rounds) if rounds else Gain()
-        return replace(new, gain=gain, proven=old.proven + (gain.low > 0))
+        said = judged(store, partial(_read, old.trunk), stock_of(store).picture_weight)
+        liked = gained(old, new, said)
+        return replace(new, gain=gain, liked=liked, proven=old.proven + proves((gain, liked)))
 
 
 @cache

@@ -7,7 +7,7 @@ the towers is learned), so a fit takes seconds and embedding a catalog anew is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -66,7 +66,8 @@ class Heads:
         words_dim: how many of a text's features are a unit vector by which texts are compared.
         weights: arrays by name; `picture.` and `text.` go before those of the two networks.
         proven: how many of the fits behind it were better than what was live then, beyond chance.
-        gain: what the last of them gained.
+        gain: what the last of them gained on the catalog's own pairs.
+        liked: what it gained on what people said.
     """
 
     trunk: str
@@ -74,6 +75,7 @@ class Heads:
     weights: Mapping[str, FloatArray]
     proven: int = 0
     gain: Gain = field(default_factory=Gain)
+    liked: Gain = field(default_factory=Gain)
 
     @classmethod
     def new(
@@ -213,7 +215,7 @@ class Heads:
         """Return the whole value as plain data and float16 arrays."""
         return {
             "format": FORMAT, "trunk": self.trunk, "words_dim": self.words_dim,
-            "proven": self.proven, "gain": [self.gain.pairs, self.gain.mean, self.gain.low, self.gain.high],
+            "proven": self.proven, "gain": _told(self.gain), "liked": _told(self.liked),
             "tensors": {name: array.astype(np.float16) for name, array in self.weights.items()},
         }  # fmt: skip
 
@@ -230,10 +232,9 @@ class Heads:
                 "'python -m fashion_search ingest'."
             )
         weights = {name: np.asarray(array, np.float32) for name, array in saved["tensors"].items()}
-        pairs, mean, low, high = saved["gain"]
         return cls(
             saved["trunk"], saved["words_dim"], weights, saved["proven"],
-            Gain(int(pairs), float(mean), float(low), float(high)),
+            _gain(saved["gain"]), _gain(saved.get("liked", (0, 0.0, 0.0, 0.0))),
         )  # fmt: skip
 
     @classmethod
@@ -252,6 +253,15 @@ class Heads:
             {name: np.ascontiguousarray(each, np.float16) for name, each in self.weights.items()},
             path,
         )
+
+
+def _told(gain: Gain) -> list[float]:
+    return [gain.pairs, gain.mean, gain.low, gain.high]
+
+
+def _gain(saved: Sequence[float]) -> Gain:
+    pairs, mean, low, high = saved
+    return Gain(int(pairs), float(mean), float(low), float(high))
 
 
 FORMAT = 2  # 1 was a whole CLIP

@@ -140,6 +140,7 @@ def open_store(
     fetcher: Fetcher | None = None,
     durability: Literal["full", "normal"] = "full",
     run: bool = True,
+    ideas: int = 5,
 ) -> motion.Store:
     """Open the pipeline's store, made if it is not there.
 
@@ -153,6 +154,7 @@ def open_store(
         fetcher: asks shops for feeds, pages and pictures; left out, one that asks no private address.
         durability: as in `motion.create_store`.
         run: run the pipeline in this process; False leaves its work to another one.
+        ideas: how many a query leads to, beside itself.
 
     Raises:
         ModelNotFound: there is no such CLIP. Told now, not by a failure of each product.
@@ -177,7 +179,7 @@ def open_store(
             tell_facets,
             remember,
             FrozenTrunk(clip),
-            IdeaSuggestion(language_model),
+            IdeaSuggestion(language_model, ideas),
             ImageRetrieval(clip, recipe=recipe),
             recommend,
             *crawl_triggers(fetcher),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -207,8 +208,14 @@ def _text_of(product: RetailerSchema) -> str:
 
 def _has_words(text: str, wanted: set[str], is_sure: bool) -> bool:
     """Whether a product says what is wanted: half of it, or, where a wish may be for something else, all."""
-    shared = len(wanted & {stem(word) for word in content_words(text)})
+    shared = len(wanted & _stems(text))
     return bool(wanted) and shared >= (len(wanted) / 2 if is_sure else len(wanted))
+
+
+@lru_cache(maxsize=65_536)
+def _stems(text: str) -> frozenset[str]:
+    """Return the stems of a text's words: a catalog's texts are the same from one answer to the next."""
+    return frozenset(stem(word) for word in content_words(text))
 
 
 def _has_size(product: RetailerSchema, size: str) -> bool:

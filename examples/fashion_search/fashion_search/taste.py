@@ -20,7 +20,7 @@ Counts = dict[str, list[int]]
 """Trait -> how often it was liked, and how often not."""
 
 WEIGHT = 0.15
-"""What a trait that is always liked adds to a score, which is at most 1. Chosen with the simulated shoppers of seed 1."""
+"""What a trait that is always liked adds to a score, which is at most 1. A guess, and not tuned."""
 
 TOLD_FROM = 2
 """So many more likes than dislikes, or fewer, are worth telling."""

@@ -57,6 +57,9 @@ def look(served: Served) -> dict[str, Any]:
             "gain": newest.metrics.get("gain"),
             "low": newest.metrics.get("gain_low"),
             "high": newest.metrics.get("gain_high"),
+            "liked_pairs": newest.metrics.get("liked_pairs"),
+            "liked_low": newest.metrics.get("liked_low"),
+            "liked_high": newest.metrics.get("liked_high"),
             "seconds": newest.duration_s,
         },
     }

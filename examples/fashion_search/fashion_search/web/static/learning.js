@@ -71,7 +71,8 @@ function became() {
   if (!last || last.number === 1 || last.gain === null || last.gain === undefined) return null;
   const points = (value) => `${value >= 0 ? "+" : "−"}${Math.abs(100 * value).toFixed(1)}`;
   const measured = last.pairs ? `On ${last.pairs} searches with a known answer it was ${points(last.gain)} points better (95 % sure: ${points(last.low)} to ${points(last.high)}).` : "";
-  if (last.status === "live") return h("p", { class: "became yes" }, `Version ${last.number} is better, so it answers now. ${measured}`);
+  const byLikes = last.liked_low > 0 ? `It puts what people liked above what they did not more often (95 % sure: ${points(last.liked_low)} to ${points(last.liked_high)} points).` : "";
+  if (last.status === "live") return h("p", { class: "became yes" }, `Version ${last.number} is better, so it answers now. ${byLikes || measured}`);
   if (last.status === "refused") return h("p", { class: "became" }, `Version ${last.number} was not better beyond chance, so ${now.live} stays. ${measured}`);
   return null;
 }
