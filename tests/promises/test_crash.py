@@ -128,9 +128,11 @@ def killed_after(folder: str, start: int, lines: int) -> int:
     process = in_another_process(f"ingest({folder!r}, {start})")
     assert process.stdout is not None
     last = start
-    for _ in range(lines):
-        last = int(process.stdout.readline())
-    process.kill()
+    try:
+        for _ in range(lines):
+            last = int(process.stdout.readline())
+    finally:  # also where the test's time is up: it would go on beside all later ones
+        process.kill()
     rest = process.stdout.read().split("\n")  # what it had said by then; the last line may be torn
     process.wait()
     process.stdout.close()
