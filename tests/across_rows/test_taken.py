@@ -4,6 +4,7 @@ the write is made."""
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
+from motion.testing import Stepper
 from tests.conftest import OpenStore
 
 MS = timedelta(milliseconds=1)
@@ -82,8 +84,6 @@ def test_what_changes_between_the_reading_and_the_write_is_followed(open_store: 
 
 def _beside(store: motion.Store, table: str, **values: Any) -> None:
     """Set a row as another thread does, as a call's own writes are part of its run."""
-    import threading
-
     other = threading.Thread(target=lambda: store.set(table, **values))
     other.start()
     other.join()
@@ -205,7 +205,7 @@ loads = st.lists(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(loads, st.booleans(), st.randoms(use_true_random=False))
 def test_windows_of_new_rows_are_what_a_recompute_gives(
@@ -213,13 +213,14 @@ def test_windows_of_new_rows_are_what_a_recompute_gives(
 ) -> None:
     ids = list(range(1, 40))
     chance.shuffle(ids)
-    with open_store(
-        schemas={"event": Event}, triggers=[everything(inline=True)], url=":memory:", run=True
-    ) as store:
+    store = open_store(
+        schemas={"event": Event}, triggers=[everything(inline=True)], url=":memory:", run=False
+    )
+    with store, Stepper(store) as worker:
         for load in loads:
             rows: list[Any] = [{"ts": ts, "who": who, "n": n} for ts, who, n in load]
             store.set_many("event", [{"id": ids.pop(), **r} for r in rows] if has_ids else rows)
-        store.wait(timeout=60)
+        worker.run_until_idle()
         assert not store.errors()
         rows = store.rows("event")
         for row in rows:
@@ -309,9 +310,21 @@ def test_a_row_that_comes_between_the_reading_and_the_write_is_held(open_store: 
 def test_a_load_that_moves_rows_is_right(open_store: OpenStore) -> None:
     store = open_store(schemas={"event": Event}, triggers=[everything(inline=True)], run=True)
     store.set_many("event", [{"id": i, "ts": i, "who": "a", "n": float(i)} for i in range(1, 5)])
-    moved = [{"id": 2, "ts": 7, "who": "b", "n": 9.0}, {"id": 6, "ts": 8, "who": "b", "n": 1.0}]
-    store.set_many("event", moved)
+    moved = {"id": 2, "ts": 7, "who": "b", "n": 9.0}
+    new = [{"id": 6, "ts": 8, "who": "b", "n": 1.0}, {"id": 7, "ts": 5, "who": "a", "n": 1.0}]
+    store.set_many("event", [moved, *new])
     store.wait(timeout=60)
     rows = store.rows("event")
     for row in rows:
         assert row.seen == [by_hand(window, rows, row) for window in WINDOWS], row
+
+
+@pytest.mark.parametrize("n", [5.0, None])
+def test_a_row_that_is_set_again_where_it_was_is_right(
+    open_store: OpenStore, n: float | None
+) -> None:
+    store = open_store(schemas={"sum": Sum}, run=True)
+    store.set_many("sum", [{"id": i, "ts": i, "who": "a", "n": 1.0} for i in range(3)])
+    store.set("sum", id=1, ts=1, who="a", n=n)
+    store.wait(timeout=60)
+    assert [row.total for row in store.rows("sum")] == [0.0, 1.0, 1.0 + (n or 0.0)]

@@ -136,6 +136,19 @@ class Graph:
         """The folds whose values rows of a table keep, by that table."""
         return _by(self.triggers.values(), lambda fold: fold.target)
 
+    @cached_property
+    def gone_over(self) -> Mapping[str, frozenset[str]]:
+        """The keys whose change changes what windows hold or folds go over, by table; a fold's own value among them, where
+        each row keeps one."""
+        found: dict[str, set[str]] = {}
+        for table, windows in self.windowed.items():
+            found.setdefault(table, set()).update(k for _, each in windows for k in each.held_keys)
+        for table, specs in self.folded.items():
+            for fold in (spec.fold for spec in specs if spec.fold is not None):
+                own = (fold.sets,) if fold.is_of_rows else ()
+                found.setdefault(table, set()).update((*fold.watched, *own))
+        return {table: frozenset(keys) for table, keys in found.items()}
+
     def followers_of(self, table: str) -> tuple[tuple[TriggerSpec, Lookup], ...]:
         """Return the triggers that run on rows which look up any key of a table."""
         pairs = (pair for (of, _), found in self.followers.items() if of == table for pair in found)

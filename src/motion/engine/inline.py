@@ -127,10 +127,10 @@ class InlineRuns:
         inlined: list[Inlined] = []
         for spec in chain:
             taken = taking.of(spec) if spec.elsewhere else ()
-            result, absent = self._run(
-                spec, table, values | taking.values, operation.count, absent, run
-            )
-            result = replace(result, taken=taken)
+            values |= taking.values
+            result, absent = self._run(spec, table, values, operation.count, absent, run)
+            if taken:
+                result = replace(result, taken=taken)
             if run.has_writes:
                 self._database.costs.forget(spec.name)  # only a task may write
                 break

@@ -62,5 +62,5 @@ class Taking:
         for frame in windows:
             taken = look_back(tx, layouts, read_at, table, frame, own, count)
             is_own = frame.table == table
-            held = taken.held.with_own(own[frame.name]) if is_own else taken.held
+            held = taken.held.with_own() if is_own else taken.held
             self._windows[frame] = taken, held

@@ -121,15 +121,16 @@ def _hold(
     """Make triggers due on the rows whose windows hold, or held, rows that have changed, and folds on their entities; return
     how many tasks that makes, at least."""
     target, tasks = written.layout, 0
+    keys = layouts.graph.gone_over.get(target.table.name)
+    if keys is None or (written.changed and keys.isdisjoint(written.changed)):
+        return 0
     windowed = layouts.graph.windowed.get(target.table.name, ())
     folded = layouts.graph.folded.get(target.table.name, ())
-    if not windowed and not folded:
-        return 0
     left = take_left(tx, target.table.name)
     for spec in folded:
         if spec.name not in done:
             tasks += _fold(tx, layouts, spec, written, left, cause)
-    changed = Changed(tx, target, written.changed, left)
+    changed = Changed(tx, target, written.changed, left, written.given)
     for spec, window in windowed:
         layout = layouts[spec.table]
         made = _run_of(written.made) if spec.table == target.table.name else range(0)

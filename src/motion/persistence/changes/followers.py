@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from motion.persistence.changes import sweeps
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
+from motion.persistence.rows.written import Columns
 
 AT_ONCE = 500
 """Rows that are made due in the write that changes what they look up; more are left to a sweep."""
@@ -114,6 +115,7 @@ class Changed:
     Args:
         changed: key -> the rows in which it has changed.
         left: key that tells entities apart -> the places that rows have left.
+        given: key -> its values, where they are of all the rows, and these are new; else nothing.
     """
 
     def __init__(
@@ -122,8 +124,10 @@ class Changed:
         target: Layout,
         changed: Mapping[str, Sequence[int]],
         left: Mapping[str, Sequence[Place]],
+        given: Columns,
     ) -> None:
         self._tx, self._target, self._changed, self._left = tx, target, changed, left
+        self._given = given
         self._known: dict[Any, Any] = {}
 
     def holding(
@@ -155,21 +159,41 @@ class Changed:
 
     def _places(self, keys: Sequence[str], window: Window) -> list[Place]:
         """Return where changes are, for each entity."""
+        return [*self._places_of_changed(keys, window), *self._left.get(window.other_by, ())]
+
+    def _places_of_changed(self, keys: Sequence[str], window: Window) -> list[Place]:
+        entities, orders = (self._given.get(k) for k in (window.other_by, window.other_order))
+        if keys and entities and orders:  # each that has an entity has changed
+            return _extent(zip(entities, orders, strict=True))
         by, at = f"r.{quoted(window.other_by)}", f"r.{quoted(window.other_order)}"
         rows = self._changed[keys[0]] if len(keys) == 1 else ()
         if len(keys) > 1:
             rows = sorted(set().union(*(self._changed[key] for key in keys)))
-        found: dict[Stored, tuple[Any, Any]] = {}
+        found: list[tuple[Stored, Any]] = []
         for part in parts_of(rows):
             sql = (
                 f"SELECT {by}, MIN({at}), MAX({at}) FROM {self._target.base} r WHERE {part.condition(self._target.row)} "
                 f"AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by}"
             )
             for entity, first, last in self._tx.execute(sql, part.numbers):
-                known = found.get(entity, (first, last))
-                found[entity] = min(known[0], first), max(known[1], last)
-        places: list[Place] = [(each, first, last) for each, (first, last) in found.items()]
-        return [*places, *self._left.get(window.other_by, ())]
+                found += [(entity, first), (entity, last)]
+        return _extent(found)
+
+
+def _extent(rows: Iterable[tuple[Stored, Any]]) -> list[Place]:
+    """Return the first and the last place of each entity, of rows given by entity and order."""
+    firsts: dict[Stored, Any] = {}
+    lasts: dict[Stored, Any] = {}
+    for entity, order in rows:
+        if entity is None or order is None:
+            continue
+        if entity not in firsts:
+            firsts[entity] = lasts[entity] = order
+        elif order > lasts[entity]:
+            lasts[entity] = order
+        elif order < firsts[entity]:
+            firsts[entity] = order
+    return [(entity, first, lasts[entity]) for entity, first in firsts.items()]
 
 
 def _holding_any(

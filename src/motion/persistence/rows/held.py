@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -21,11 +21,11 @@ from motion.definitions.windows import Window
 from motion.persistence.layout import Layout, changed_column, quoted
 from motion.persistence.many import select_for_each
 
-Asked = tuple[int, Any, Any, int]
-"""A row that is asked about: the number of its stretch, its order, its id, and its position among all of them."""
-
 HeldRow = tuple[int, Any, Any, Any, int]
-"""A row that may be held: the number of the stretch, its order, its id, its value, and the number of its last change."""
+"""A row that may be held: the number of its stretch, its order, its id, its value, and the number of its last change."""
+
+Asked = HeldRow
+"""A row that is asked about, likewise; in place of the last number stands its position among all of them."""
 
 SUMMED_AT_ONCE = 32
 """Floats that are summed for each row anew, where a window holds no more."""
@@ -72,14 +72,9 @@ class Held:
     rows: list[HeldRow]
     heads: Mapping[int, Head]
 
-    def with_own(self, values: Sequence[Stored]) -> Held:
-        """Return it with the rows themselves that are asked about, which hold these values of the key."""
-        own = [(stretch, order, row_id, values[i], 0) for stretch, order, row_id, i in self.asked]
-        rows = (
-            [*self.rows, *own]
-            if None not in values
-            else [*self.rows, *(r for r in own if r[3] is not None)]
-        )
+    def with_own(self) -> Held:
+        """Return it with the rows themselves that are asked about. It has no fences."""
+        rows = [*self.rows, *(each for each in self.asked if each[3] is not None)]
         rows.sort()  # two runs, each in order
         return replace(self, rows=rows)
 
@@ -89,7 +84,7 @@ class Held:
         for stretch in self.heads.keys() | other.heads.keys():
             if self.heads.get(stretch) != other.heads.get(stretch):
                 stretches.add(stretch)
-        return {position for stretch, *_, position in self.asked if stretch in stretches}
+        return {each[4] for each in self.asked if each[0] in stretches}
 
     def values(self, window: Window) -> list[Any]:
         """Return what is made of what the windows hold, in stored form, lists as lists; None where a row has none."""
@@ -102,31 +97,32 @@ class Held:
 
     def _placed(self, values: Sequence[Any]) -> list[Any]:
         found: list[Any] = [None] * self.count
-        for (_, _, _, position), value in zip(self.asked, values, strict=True):
-            found[position] = value
+        for each, value in zip(self.asked, values, strict=True):
+            found[each[4]] = value
         return found
 
     @cached_property
     def _frames(self) -> _Frames:
         return _Frames(self, self._bounds())
 
-    def _bounds(self) -> list[tuple[int, int]]:
+    def _bounds(self) -> tuple[list[int], list[int]]:
         """Return from where to where the rows of each window stand. Both ends only ever move on."""
         rows, window, count = self.rows, self.window, len(self.rows)
         within, limit = window.within_ms, window.rows
-        bounds: list[tuple[int, int]] = []
+        starts, ends = list[int](), list[int]()
         last, start, end = -1, 0, 0
-        for stretch, order, row_id, _ in self.asked:
+        for each in self.asked:
+            stretch, order = each[0], each[1]
             if stretch != last:
                 last = stretch
                 while end < count and rows[end][0] < stretch:
                     end += 1
                 start = end
             if self.is_own:
-                place = stretch, order, row_id
-                while (
-                    end < count and rows[end] < place
-                ):  # a row of this name is behind it, as it is longer
+                place = each[
+                    :3
+                ]  # before the row itself as it is held, which goes on behind its name
+                while end < count and rows[end] < place:
                     end += 1
                 stop = end + (window.itself and end < count and rows[end][:3] == place)
             else:
@@ -137,8 +133,9 @@ class Held:
             if within is not None:
                 while start < stop and rows[start][1] <= order - within:
                     start += 1
-            bounds.append((start if limit is None else max(start, stop - limit), stop))
-        return bounds
+            starts.append(start if limit is None else max(start, stop - limit))
+            ends.append(stop)
+        return starts, ends
 
 
 # -- what is made of it --
@@ -147,10 +144,15 @@ class Held:
 class _Frames:
     """The windows of rows, each a part of the rows that were read."""
 
-    def __init__(self, held: Held, bounds: list[tuple[int, int]]) -> None:
-        self.rows, self.bounds, self.is_real = held.rows, bounds, held.is_real
+    def __init__(self, held: Held, bounds: tuple[list[int], list[int]]) -> None:
+        self.rows, self.is_real = held.rows, held.is_real
+        self.starts, self.ends = bounds
         self.has_heads = bool(held.heads)
         self._held = held
+
+    @property
+    def bounds(self) -> Iterator[tuple[int, int]]:
+        return zip(self.starts, self.ends, strict=True)
 
     @cached_property
     def heads(self) -> list[Head]:
@@ -314,17 +316,24 @@ def read_held(
     entities: Iterable[Stored],
     orders: Iterable[Stored],
     ids: Iterable[Stored],
+    values: Iterable[Stored] = itertools.repeat(None),
 ) -> Held:
     """Read what windows of one frame hold as of rows, each given by its entity, its order and its id.
 
     Args:
         own: the layout of the rows' table.
+        values: of the rows themselves, where they are new and hold each other.
     """
     of_entity: dict[Stored, list[Asked]] = {}
     position = -1
-    for position, (entity, order, row_id) in enumerate(zip(entities, orders, ids, strict=True)):
+    columns = zip(entities, orders, ids, values)  # noqa: B905 - values may be endless
+    for position, (entity, order, row_id, value) in enumerate(columns):
         if entity is not None and order is not None:
-            of_entity.setdefault(entity, []).append((0, order, row_id, position))
+            known = of_entity.get(entity)
+            if known is None:
+                of_entity[entity] = [(len(of_entity), order, row_id, value, position)]
+            else:
+                known.append((known[0][0], order, row_id, value, position))
     other = Layout(own.graph.tables.get(frame.table), own.graph)
     is_own = other.table.name == own.table.name
     is_real = other.table.keys[frame.name].codec.sql_type == "REAL"
@@ -347,7 +356,7 @@ def _stretches(
             entities.append(entity)
             firsts.append(part[0][1])
             lasts.append(part[-1][1])
-            found += [(stretch, order, row_id, i) for _, order, row_id, i in part]
+            found += part if part[0][0] == stretch else [(stretch, *each[1:]) for each in part]
     return found, (entities, firsts, lasts)
 
 

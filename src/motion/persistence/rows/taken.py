@@ -3,6 +3,7 @@ in the write's own transaction."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from motion.definitions.lookups import Lookup
 from motion.definitions.windows import Window
 from motion.persistence.layout import quoted
 from motion.persistence.layouts import Layouts
+from motion.persistence.ranges import cut
 from motion.persistence.rows.held import Held, read_held
 from motion.persistence.rows.reading import VALUES_AT_ONCE
 from motion.persistence.rows.written import Inlined
@@ -61,8 +63,7 @@ def _values(
     target = layouts[lookup.table]
     is_first = "".join(f" AND r.{quoted(page)} = 0" for page in target.table.page_keys)
     named, found = [each for each in ids if each is not None], dict[Stored, Stored]()
-    for start in range(0, len(named), VALUES_AT_ONCE):
-        part = named[start : start + VALUES_AT_ONCE]
+    for part in cut(named, VALUES_AT_ONCE):
         sql = (
             f"SELECT r.id, r.{quoted(lookup.name)} FROM {target.base} r "
             f"WHERE r.id IN ({', '.join('?' * len(part))}){is_first}"
@@ -110,7 +111,8 @@ def look_back(
     ids = columns.get("id") or range(UNNAMED, UNNAMED + count)
     orders = ids if frame.own_order == "id" else columns[frame.own_order]
     named = columns[frame.own_by], orders, ids
-    held = read_held(tx, layouts[table], frame, *named)
+    values = columns[frame.name] if frame.table == table else itertools.repeat(None)
+    held = read_held(tx, layouts[table], frame, *named, values)
     return Windowed(read_at, frame, table, *named, held)
 
 

@@ -198,6 +198,8 @@ def _insert(
     for position, row, row_id in zip(positions, rows, filled["id"], strict=True):
         written.rows[position], written.ids[position] = row, row_id
     written.made += rows
+    if len(rows) == len(written.rows):
+        written.given = insert.keys
     for key, column in insert.keys.items():
         if key not in layout.table.primary_key:
             written.note(key, _rows_with_values(rows, column), arrived=True)

@@ -28,6 +28,7 @@ class Written:
         met: trigger -> the rows whose change it has met already, in the same write.
         met_again: trigger -> rows that were there before, where it has met its change, or a user's value did for it:
             what it failed at before is over.
+        given: key -> its value in each row, where all rows are new and were written at once; nothing otherwise.
     """
 
     layout: Layout
@@ -38,6 +39,7 @@ class Written:
     arrived: dict[str, list[int]] = field(default_factory=dict)
     met: dict[str, list[int]] = field(default_factory=dict)
     met_again: dict[str, list[int]] = field(default_factory=dict)
+    given: Columns = field(default_factory=dict)
 
     def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
         if rows:
