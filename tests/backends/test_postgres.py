@@ -113,6 +113,44 @@ def test_sql_of_users_gives_values_as_they_are_and_only_reads(
     assert len(store.rows("garment")) == 1
 
 
+def test_a_condition_of_a_user_cannot_end_the_statement_and_begin_another(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop()
+    store.set("garment", id=1, price=1.0).wait(timeout=WAIT_S)
+    schema = getattr(store._database.backend, "schema")  # noqa: B009 - of this back end alone
+    wrong = (  # what comes before it is whole with its beginning, and what comes after with its end
+        f"1 = 1))) c ON true; COMMIT; DELETE FROM {schema}.motion_rows_garment; SELECT r.id FROM {schema}.garment r "
+        f'JOIN (SELECT ":row", 1 AS ":place" FROM (SELECT id AS ":row", id FROM {schema}.garment WHERE (1 = 1'
+    )
+    with pytest.raises(motion.SqlError):
+        store.rows("garment", where=wrong)
+    with pytest.raises(motion.SqlError):
+        store.backfill("double", where=wrong)
+    assert len(store.rows("garment")) == 1
+
+
+def test_dead_letters_of_rows_that_were_read_whole_are_tried_again(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    is_well: list[bool] = []
+
+    @motion.trigger(on="garment.price", sets="garment.label", inline=False)
+    def told(row: Garment) -> str:
+        if not is_well:
+            raise ValueError("not yet")
+        return f"{row.price:g}"
+
+    store = open_shop(triggers=[told])
+    store.set("garment", id=1, price=1.5)
+    store.wait(timeout=WAIT_S)
+    assert [each.trigger for each in store.errors()] == ["told"]
+    is_well.append(True)
+    store.retry()
+    store.wait(timeout=WAIT_S)
+    assert store.get("garment", 1).label == "1.5"
+
+
 def test_rows_without_a_value_come_first_as_everywhere(
     open_shop: Callable[..., motion.Store],
 ) -> None:

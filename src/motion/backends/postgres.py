@@ -25,7 +25,7 @@ from motion.backends.base import Feature, Sight, Signal, Transaction, require
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
 from motion.backends.postgres_session import Session, is_lost, is_to_be_tried_again
-from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, literal, name
+from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, VOCABULARY, literal, name
 from motion.backends.requests import Sharing
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
@@ -431,18 +431,26 @@ class PostgresBackend:
         """Make the schema, with what statements of ours need, where it is not there."""
         try:
             session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=True)
-            sql = "SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ? AND t.typname = ?"
-            last = list(DOMAINS)[-1]
-            if session.execute(sql, (self.schema, last)).fetchone() is None:
-                session.run(f"CREATE SCHEMA IF NOT EXISTS {name(self.schema)}")
-                for function in FUNCTIONS:
-                    session.run(function)
-                for domain, kind in DOMAINS.items():
-                    session.run(f"CREATE DOMAIN {domain} AS {kind}")
+            sql = "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = ?"
+            found = session.execute(sql, (self.schema,)).fetchone()
+            if found is None or found[0] != VOCABULARY:
+                self._make_vocabulary(session)
             session.commit("")
         except BaseException as exc:
             self._end_writing(session, exc)
             raise
+
+    def _make_vocabulary(self, session: Session) -> None:
+        """Make what statements of ours need, or bring it up to date."""
+        session.run(f"CREATE SCHEMA IF NOT EXISTS {name(self.schema)}")
+        for function in FUNCTIONS:
+            session.run(function)
+        known = "SELECT typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ?"
+        there = {row[0] for row in session.execute(known, (self.schema,))}
+        for domain, kind in DOMAINS.items():
+            if domain not in there:
+                session.run(f"CREATE DOMAIN {domain} AS {kind}")
+        session.run(f"COMMENT ON SCHEMA {name(self.schema)} IS {literal(VOCABULARY)}")
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:

@@ -121,8 +121,11 @@ class Session:
         self._connection.execute(sql)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        text = translated(sql)
+        # One statement, whatever a user's condition in it says: what is prepared cannot be several.
+        is_prepared = True if ";" in text else None
         try:
-            return self._connection.execute(translated(sql), parameters or None)
+            return self._connection.execute(text, parameters or None, prepare=is_prepared)
         except psycopg.DataError as exc:
             raise _refused(exc) from exc
 

@@ -7,6 +7,7 @@ the store's schema, so that no statement needs a second spelling.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ WORDS = re.compile(
     r"""|"(?P<name>(?:[^"]|"")*)\""""
     r"""|\?(?P<number>\d*)"""
     r"""|\b(?P<word>INTEGER\s+PRIMARY\s+KEY\s+AUTOINCREMENT|INTEGER\s+PRIMARY\s+KEY|INTEGER|TEXT|BLOB|REAL|WITHOUT\s+ROWID)\b"""
+    r"""|(?P<hint>\+)(?=trigger\b)"""  # tells SQLite not to use an index for it
     r"""|\b(?P<among>(?:NOT\s+)?IN)\s*\(\s*\)""",
     re.DOTALL,
 )
@@ -63,7 +65,7 @@ def _larger(name: str, function: str, count: int) -> str:
     given = ", ".join(f"${n}" for n in range(1, count + 1))
     unset = " OR ".join(f"${n} IS NULL" for n in range(1, count + 1))
     return (
-        f"CREATE FUNCTION {name}({kinds}) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+        f"CREATE OR REPLACE FUNCTION {name}({kinds}) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE "
         f"AS 'SELECT CASE WHEN {unset} THEN NULL ELSE {function}({given}) END'"
     )
 
@@ -71,14 +73,24 @@ def _larger(name: str, function: str, count: int) -> str:
 FUNCTIONS = (
     *(_larger("max", "greatest", count) for count in range(2, 9)),
     *(_larger("min", "least", count) for count in range(2, 9)),
-    "CREATE FUNCTION json_each(text) RETURNS TABLE (key bigint, value jsonb) LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "CREATE OR REPLACE FUNCTION json_each(text) RETURNS TABLE (key bigint, value jsonb) LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "AS 'SELECT ordinality - 1, value FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY'",
-    "CREATE FUNCTION json_extract(jsonb, text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "CREATE OR REPLACE FUNCTION json_extract(jsonb, text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "AS 'SELECT $1 ->> substr($2, 3, length($2) - 3)::int'",
-    "CREATE FUNCTION substr(text, bigint, bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "CREATE OR REPLACE FUNCTION length(bigint) RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "AS 'SELECT length($1::text)'",
+    "CREATE OR REPLACE FUNCTION length(double precision) RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "AS 'SELECT length($1::text)'",
+    "CREATE OR REPLACE FUNCTION substr(text, bigint, bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "AS 'SELECT substr($1, $2::int, $3::int)'",
-    "CREATE FUNCTION substr(text, bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT substr($1, $2::int)'",
+    "CREATE OR REPLACE FUNCTION substr(text, bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT substr($1, $2::int)'",
 )
+
+
+VOCABULARY = (
+    f"a store of Motion ({hashlib.sha256(repr((DOMAINS, FUNCTIONS)).encode()).hexdigest()[:12]})"
+)
+"""Says of a schema that it has these types and functions."""
 
 
 @lru_cache(maxsize=4096)
@@ -103,6 +115,8 @@ def translated(sql: str) -> str:
         if found["word"] is not None:
             word = " ".join(found["word"].split())
             return types.get(word, found["word"])
+        if found["hint"] is not None:
+            return ""
         if found["among"] is not None:  # none at all
             return "= ANY ('{}')" if found["among"] == "IN" else "<> ALL ('{}')"
         if found["name"] is not None and len(found["name"].encode()) > LONGEST_NAME:
