@@ -169,6 +169,24 @@ def test_vectors_are_found_by_their_nearness(open_shop: Callable[..., motion.Sto
     assert [hit.id for hit in hits] == [1, 2]
 
 
+class Eye(motion.Component):
+    def setup(self) -> dict[str, int]:
+        return {"factor": 2}
+
+    @motion.infer(on="garment.price", sets="garment.made")
+    def look(self, state: dict[str, int], price: float) -> np.ndarray:
+        return np.full(3, state["factor"] * price, np.float32)
+
+
+def test_what_a_search_finds_has_the_vector_of_the_state_version_searched(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop(triggers=[Eye()])
+    store.set("garment", id=1, price=1.5).wait(timeout=WAIT_S)
+    (hit,) = store.search("garment.made", np.ones(3, np.float32), k=1)
+    assert hit.row.made.tolist() == [3, 3, 3]
+
+
 def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
     open_shop: Callable[..., motion.Store], tmp_path: Path
 ) -> None:

@@ -322,7 +322,7 @@ class Layout:
         """Return the expression of the state version whose outputs are read: 1 before any is live, where users' are."""
         component = spec.component or ""
         if component in pins:
-            return str(pins[component])
+            return f"CAST({pins[component]} AS INTEGER)"  # of 64 bits: it is shifted
         name = component.replace("'", "''")
         return f"COALESCE((SELECT live FROM motion_components WHERE name = '{name}'), 1)"
 
