@@ -4,13 +4,14 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 WORKERS ?= 2
+MUTANTS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test test-postgres check format lint types crash bench lock clean
+.PHONY: help setup demo app test test-postgres check format lint types crash mutants bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ test-postgres: setup ## the tests once more, with their stores in PostgreSQL (PY
 
 crash: setup ## the long crash run: kill processes at many points, reopen, compare
 	@$(BIN)/python -m pytest -q -m crash --timeout 14400 $(PYTEST_ARGS)
+
+mutants: setup ## take rules of the engine out, one at a time: the test that guards each must fail (MUTANTS=P6 takes some)
+	@$(BIN)/python tests/mutants.py -k "$(MUTANTS)"
 
 bench: setup ## the measurements behind every figure in the docs (BENCH_ARGS="load set" takes some, "--help" lists them)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -218,6 +218,48 @@ def test_a_fit_that_was_taken_over_makes_no_version_when_its_first_process_comes
     assert slow.hear() == "[102, 'retired', 'retired', 'live']"
 
 
+SLOW_RUN = """
+import threading
+from pathlib import Path
+
+@motion.trigger(on="item.value", name="note", version="1")
+def note(value: int, store: motion.View) -> None:
+    store.set("item", who="the first")
+    folder = Path(sys.argv[1].removeprefix("sqlite:///"))
+    (folder / "begun").touch()
+    while not (folder / "go on").exists():
+        threading.Event().wait(0.01)
+
+store = opened(triggers=[note])
+store.set("item", id=1, value=1)
+input()
+store.set("item", id=2, value=2)  # whose call begins when the one before has ended
+store.wait(timeout=60)
+say(sorted(row.who for row in store.rows("item") if row.who))
+"""
+
+
+def test_p2_a_run_that_was_taken_over_writes_nothing_when_its_first_process_comes_back(
+    open_store: OpenStore, url: str, start: Start
+) -> None:
+    @motion.trigger(on="item.value", name="note", version="1")
+    def note(value: int, store: motion.View) -> None:
+        store.set("item", who="the second")
+
+    folder = Path(url.removeprefix("sqlite:///"))
+    slow = start(SLOW_RUN)
+    while not (folder / "begun").exists():
+        pause()
+    for file in (folder / "processes").iterdir():  # as when a machine was asleep for too long
+        file.unlink()
+    store = open_store("shared", schemas={"item": Shared}, triggers=[note], url=url)
+    store.wait(timeout=60)
+    store.close()
+    (folder / "go on").touch()
+    slow.tell("and once more")
+    assert slow.hear() == "['the first', 'the second']"
+
+
 # -- stores of the format before --
 
 

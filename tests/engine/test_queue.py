@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 import motion
 from motion import clock
-from tests.conftest import OpenStore, until
+from tests.conftest import OpenStore, pause, until
 
 
 @dataclass
@@ -264,6 +266,12 @@ def left(store: motion.Store) -> int:
     return sum(sum(counts.values()) for counts in store.status().tasks.values())
 
 
+def _waits_for_room(thread: threading.Thread) -> bool:
+    frames = traceback.walk_stack(sys._current_frames().get(thread.ident or 0))
+    names = [frame.f_code.co_name for frame, _ in frames]
+    return {"await_room", "wait"} <= {*names}
+
+
 def test_p12_a_full_queue_makes_writes_from_outside_wait(open_store: OpenStore) -> None:
     gate, limit = Gate(), 20
     most: list[int] = []
@@ -282,7 +290,8 @@ def test_p12_a_full_queue_makes_writes_from_outside_wait(open_store: OpenStore) 
 
     source = threading.Thread(target=pour)
     source.start()
-    until(store, lambda: left(store) >= limit, timeout_s=30)
+    while not (are_in.is_set() or _waits_for_room(source)):
+        pause()
     assert not are_in.is_set()
     gate.open()
     source.join(30)

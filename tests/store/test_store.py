@@ -545,7 +545,9 @@ def test_of_writes_that_share_a_commit_each_is_whole_or_not_at_all(open_store: O
                 if i % 2:
                     ids.append(int(store.set("chapter", text="new").id or 0))
                 else:
-                    store.delete("chapter", kept)
+                    with store.transaction() as tx:
+                        tx.set("chapter", text="half")
+                        tx.delete("chapter", kept)
             except motion.SchemaError as exc:
                 failed.append(exc)
 

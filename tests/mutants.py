@@ -1,0 +1,308 @@
+"""Rules of the engine taken out, one at a time, each with the tests that say so: `make mutants` runs them.
+
+A test that passes whether its rule is there or not guards nothing. Each edit is made in a copy of `src`, and the tests named
+beside it run on that copy; they must pass on the copy as it is, and fail on the edited one. An edit is found by its text, so it
+follows code that moves; where the text is not there exactly once, the list is to be brought up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+TIMEOUT_S = 150
+"""For one test: where a rule is gone, some wait for what never comes."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule, and how it is taken out.
+
+    Attributes:
+        promise: of the table in the design that it belongs to.
+        edits: texts, and what stands in their place.
+        test: the test that must fail, below `tests/`.
+    """
+
+    promise: str
+    rule: str
+    edits: Sequence[tuple[str, str]]
+    test: str
+
+
+MUTANTS = (
+    Mutant(
+        "P1",
+        "of writes that share a commit, one that fails leaves nothing behind",
+        [('tx.execute("ROLLBACK TO caller")', "pass")],
+        "store/test_store.py::test_of_writes_that_share_a_commit_each_is_whole_or_not_at_all",
+    ),
+    Mutant(
+        "P2",
+        "a run that was taken over commits nothing: its claim is not held, and another has met the change (either is enough)",
+        [
+            ("if not leases.still_claimed(tx, self.tasks):", "if False:"),
+            ("if now.get(row) != self.inputs.fences[i]", "if now.get(row) is None"),
+        ],
+        "engine/test_numbers.py::test_p2_a_run_that_was_taken_over_writes_nothing_when_its_first_process_comes_back",
+    ),
+    Mutant(
+        "P2",
+        "a batch that raised is halved, and what it wrote through its view until then is dropped",
+        [("& step.met & still", "& still | still")],
+        "engine/test_triggers.py::test_p2_the_free_writes_of_a_failed_run_are_dropped",
+    ),
+    Mutant(
+        "P3",
+        "what was made from values that have changed since is dropped",
+        [("if now.get(row) != self.inputs.fences[i]", "if now.get(row) is None")],
+        "engine/test_cascades.py::test_p3_a_result_for_an_old_value_is_dropped",
+    ),
+    Mutant(
+        "P4",
+        "where a value that is needed is gone, what was made from it is unset",
+        [("            for i in self.unset:\n                column[i] = None\n", "")],
+        "engine/test_triggers.py::test_unsetting_an_on_key_unsets_the_output",
+    ),
+    Mutant(
+        "P4",
+        "a key that arrives later runs those who waited for it as a parameter",
+        [("in written.arrived.items():\n        for spec in graph.readers", "in ():\n        for spec in graph.readers")],
+        "engine/test_triggers.py::test_a_trigger_waits_for_a_missing_parameter_and_runs_when_it_arrives",
+    ),
+    Mutant(
+        "P4",
+        "what a user gives beats the run that is under way",
+        [("for spec in _overridden(layout, given):", "for spec in ():")],
+        "engine/test_cascades.py::test_a_users_value_beats_a_run_that_is_under_way",
+    ),
+    Mutant(
+        "P5",
+        "a task that waits for exactly these rows is used again",
+        [
+            (
+                "return None if found is None else (int(found[0]), int(found[1]), bool(found[2]))",
+                "return None",
+            )
+        ],
+        "engine/test_cascades.py::test_p5_many_sets_of_a_key_leave_one_task_in_the_queue",
+    ),
+    Mutant(
+        "P6",
+        "pages that the last result does not make are gone",
+        [("    _delete_pages(tx, layouts, spec, sorted(own - others.keys()), cause)\n    return written", "    return written")],
+        "engine/test_pages.py::test_p6_a_shorter_result_removes_the_pages_behind_it",
+    ),
+    Mutant(
+        "P6",
+        "a page that a user made is never removed",
+        [("if page > 0 and _is_made_by(old, spec)}", "if page > 0}")],
+        "engine/test_pages.py::test_p6_a_page_that_a_user_made_is_never_removed",
+    ),
+    Mutant(
+        "P7",
+        "what was made with a state version that was retired meanwhile is made again",
+        [("if current != version:", "if False:")],
+        "states/test_components.py::test_p7_a_run_whose_version_was_retired_meanwhile_is_made_again",
+    ),
+    Mutant(
+        "P8",
+        "a fit gets no label that its lineage has learned from",
+        [(" AND label NOT IN ({lessons})", "")],
+        "states/test_components.py::test_p8_setting_a_label_again_after_a_fit_makes_a_new_one",
+    ),
+    Mutant(
+        "P8",
+        "what a version outside of the lineage has learned from is learned by the next",
+        [("WHERE component = ? AND number IN ({learned})", "WHERE component = ? AND -1 NOT IN ({learned})")],
+        "states/test_components.py::test_p8_the_labels_of_a_refused_fit_are_learned_by_the_next",
+    ),
+    Mutant(
+        "P8",
+        "setting a label again before a fit replaces it",
+        [("fewer = _forget_unlearned(tx, fit.name, [row for row, *_ in found])", "fewer = 0")],
+        "states/test_components.py::test_p8_setting_a_label_again_before_a_fit_replaces_it",
+    ),
+    Mutant(
+        "P9",
+        "a search leaves out the vectors of versions before",
+        [('return " AND ".join(conditions) or None\n\n\ndef _makers', "return None\n\n\ndef _makers")],
+        "search/test_spaces.py::test_p9_vectors_of_versions_before_are_left_out_of_a_search",
+    ),
+    Mutant(
+        "P10",
+        "a failed run is tried as often as its trigger says",
+        [("if attempts <= spec.retries:", "if False:")],
+        "engine/test_triggers.py::test_p10_a_failed_run_is_retried_by_policy",
+    ),
+    Mutant(
+        "P10",
+        "a batch that raises is halved until the failing rows stand alone",
+        [("if len(rows) == 1 or isinstance(error, NotOneEach):", "if True:")],
+        "engine/test_triggers.py::test_p10_a_batch_that_raises_is_halved_until_the_failing_rows_stand_alone",
+    ),
+    Mutant(
+        "P11",
+        "the tasks of a process that lives are left to it",
+        [("for owner in backlog.owners(tx) if self._owner.is_gone(owner)]", "for owner in backlog.owners(tx)]")],
+        "promises/test_crash.py::test_p11_the_task_of_a_living_process_is_left_to_it",
+    ),
+    Mutant(
+        "P11",
+        "the tasks of a process that is gone are taken over",
+        [("            self._database.write_plainly(lambda tx: self._take_from(tx, gone))\n", "")],
+        "promises/test_crash.py::test_p11_the_task_of_a_killed_process_is_taken_over_by_another",
+    ),
+    Mutant(
+        "P11",
+        "a lease that is lost uses up no attempt",
+        [(':d}, owner = NULL, "\n            f"losses = losses', ':d}, owner = NULL, attempts = attempts + 1, "\n            f"losses = losses')],
+        "promises/test_crash.py::test_p11_a_lost_lease_uses_up_no_attempt",
+    ),
+    Mutant(
+        "P12",
+        "where the queue is full, writes from outside wait",
+        [("if found < self._limit:", "if True:")],
+        "engine/test_queue.py::test_p12_a_full_queue_makes_writes_from_outside_wait",
+    ),
+    Mutant(
+        "P13",
+        "a run that writes commits only if it would read the same now",
+        [("return check.lost_by(left.reads) if is_isolated else None", "return None")],
+        "across_rows/test_isolation.py::test_a_run_whose_read_row_has_changed_is_called_again",
+    ),
+    Mutant(
+        "P13",
+        "what was made from a value of another row that has changed since is dropped",
+        [("if now.get(row) != self.inputs.fences[i]", "if now.get(row) is None")],
+        "across_rows/test_lookups.py::test_a_result_of_an_old_value_is_dropped",
+    ),
+    Mutant(
+        "P14",
+        "a change of what is looked up runs those who look it up",
+        [("for spec, lookup in graph.followers.get((table, key), ()):\n            tasks += _follow(tx, layouts, layout", "for spec, lookup in ():\n            tasks += _follow(tx, layouts, layout")],
+        "across_rows/test_lookups.py::test_a_change_of_what_is_looked_up_is_followed",
+    ),
+    Mutant(
+        "P14",
+        "a row that comes late runs those whose windows hold it",
+        [("    for spec, window in windowed:\n        layout = layouts[spec.table]", "    for spec, window in ():\n        layout = layouts[spec.table]")],
+        "across_rows/test_windows.py::test_a_row_that_comes_late_is_held_by_the_later_ones",
+    ),
+    Mutant(
+        "P14",
+        "a row that comes late has the later ones folded again",
+        [("""'":due" = CASE WHEN e.":due" < excluded.":due" THEN e.":due" ELSE excluded.":due" END""", """'":due" = e.":due\"""")],
+        "across_rows/test_folds.py::test_a_row_that_comes_late_has_the_later_ones_folded_again",
+    ),
+    Mutant(
+        "priority",
+        "what follows inherits the priority",
+        [("return {cause.priority: rows}", "return {0: rows}")],
+        "engine/test_cascades.py::test_what_follows_inherits_the_priority",
+    ),
+    Mutant(
+        "serial_by",
+        "while one of a line is under way, the next waits",
+        [("first = None if _is_under_way(tx, trigger, line) else _first_of(tx, trigger, line)", "first = _first_of(tx, trigger, line)")],
+        "across_rows/test_serial.py::test_a_row_that_comes_while_one_of_its_line_is_under_way_waits",
+    ),
+    Mutant(
+        "once",
+        "where it has succeeded, it runs never again",
+        [("<= 0\" if spec.once else", ">= 0\" if spec.once else")],
+        "engine/test_once.py::test_a_row_is_acted_on_once_whatever_changes",
+    ),
+    Mutant(
+        "memo",
+        "what other code gave is not taken",
+        [("made_by = msgspec.msgpack.encode((spec.fingerprint, sorted(known.items())))", "made_by = msgspec.msgpack.encode(sorted(known.items()))")],
+        "engine/test_memo.py::test_other_code_makes_its_own_results",
+    ),
+)  # fmt: skip
+
+
+class OutOfDate(Exception):
+    """What a mutant takes out is not there exactly once."""
+
+
+def passes(source: Path, tests: Sequence[str]) -> bool:
+    """Whether tests pass with another tree of sources."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", str(TIMEOUT_S)]  # fmt: skip
+    ended = subprocess.run(
+        [*command, *(f"tests/{test}" for test in tests)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if ended.returncode not in (
+        0,
+        1,
+    ):  # no test has failed: there is none of that name, or it cannot be run
+        raise OutOfDate(ended.stdout)
+    return ended.returncode == 0
+
+
+def place_of(source: Path, text: str) -> Path:
+    """Return the one file that has a text, once."""
+    found = [path for path in sorted(source.rglob("*.py")) if text in path.read_text("utf-8")]
+    if len(found) != 1 or found[0].read_text("utf-8").count(text) != 1:
+        raise OutOfDate(f"{text!r} is not in exactly one place of {source}")
+    return found[0]
+
+
+def is_noticed(source: Path, mutant: Mutant) -> bool:
+    """Take a rule out, and return whether its test fails then; the tree is as before afterwards."""
+    places = [(place_of(source, old), old, new) for old, new in mutant.edits]
+    before = {path: path.read_text("utf-8") for path, _, _ in places}
+    try:
+        for path, old, new in places:
+            path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+        return not passes(source, [mutant.test])
+    finally:
+        for path, text in before.items():
+            path.write_text(text, "utf-8")
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-k", default="", help="only rules whose promise, words or test hold this")
+    wanted = parser.parse_args().k
+    chosen = [each for each in MUTANTS if wanted in f"{each.promise} {each.rule} {each.test}"]
+    if not chosen:
+        tell(f"no rule has {wanted!r}")
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+        if not passes(source, sorted({each.test for each in chosen})):
+            tell("the tests fail with all rules in place")
+            return 1
+        missed = 0
+        for mutant in chosen:
+            noticed = is_noticed(source, mutant)
+            missed += not noticed
+            by = "" if noticed else "**not by** "
+            tell(f"| {mutant.promise} | {mutant.rule} | {by}`{mutant.test}` |")
+    tell(f"{len(chosen) - missed} of {len(chosen)} noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
