@@ -858,17 +858,19 @@ def test_p4_work_that_waits_behind_a_switch_is_done_though_both_versions_agree(
         return f"v{int(vector[0])}"
 
     store = open_with(open_store, Scale(), see)
-    fill(store, "a", "b")
+    fill(store, "a", "b", "c")
     store.set("item", id=1, text="abc")
     assert HAS_BEGUN.wait(30)
     store.set("item", id=2, text=None)  # what derives from it waits behind the run on row 1
-    teach(store, i1="x")
+    teach(
+        store, i3="x"
+    )  # the work on the others is not done, and so their labels would not be whole
     store.model("Scale").fit()
     while versions(store)[-1] != (2, "live"):
         pause()
     MAY_GO_ON.set()
     store.wait(timeout=60)
-    assert [row.seen for row in store.rows("item")] == ["v2", None]
+    assert [row.seen for row in store.rows("item")] == ["v2", None, "v2"]
 
 
 def test_a_row_that_the_new_version_cannot_remake_refuses_it(open_store: OpenStore) -> None:
@@ -898,7 +900,7 @@ def test_p7_a_run_whose_version_was_retired_meanwhile_is_made_again(
     fill(store, "a", "b")
     change = store.set("item", id=1, question="?")
     assert has_begun.wait(30)
-    teach(store, i1="x")
+    teach(store, i2="x")
     store.model("Scale").fit()
     while versions(store)[-1] != (2, "live"):
         pause()

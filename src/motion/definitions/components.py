@@ -18,7 +18,7 @@ from motion.definitions.binding import bind
 from motion.definitions.delays import After
 from motion.definitions.events import Event
 from motion.definitions.fingerprints import fingerprint_of
-from motion.definitions.fits import FIT_DECLARATION, Fit, FitSpec
+from motion.definitions.fits import FIT_DECLARATION, Fit, FitDeclaration, FitSpec
 from motion.definitions.options import Once, OnChange, Place, Refresh, Resources, in_brackets
 from motion.definitions.schema import Tables
 from motion.definitions.specs import Trigger, TriggerSpec
@@ -198,10 +198,13 @@ def evaluates(component: Component) -> bool:
     return hasattr(type(component), "evaluate") or "evaluate" in vars(component)
 
 
+def _has_setup(component: Component) -> bool:
+    return type(component).setup is not Component.setup or "setup" in vars(component)
+
+
 def _check_has_state(component: Component, triggers: Sequence[Trigger]) -> None:
     """Refuse a component whose methods would wait for ever for a state."""
-    has_setup = type(component).setup is not Component.setup or "setup" in vars(component)
-    if triggers and not has_setup and not declared_methods(component, FIT_DECLARATION):
+    if triggers and not _has_setup(component) and not declared_methods(component, FIT_DECLARATION):
         raise TriggerError(
             f"{triggers[0].spec.name} would never run: component {component.name} has neither a setup(self) that makes its "
             f"first state nor a method marked with @motion.fit. One without a state returns () from setup."
@@ -253,6 +256,18 @@ def _check_takes(method: Callable[..., Any], name: str) -> None:
         )
 
 
+def _seen_by(declaration: FitDeclaration, name: str, tables: Tables) -> str | None:
+    """Return the key that `seen_by=` names, which is of the labelled table."""
+    if declaration.seen_by is None:
+        return None
+    key, labelled = tables.key(declaration.seen_by), tables.key(declaration.on[0])
+    if key.table != labelled.table:
+        raise TriggerError(
+            f"fit {name}: seen_by={declaration.seen_by!r} is no key of {labelled.table!r}, whose rows it learns from."
+        )
+    return key.name
+
+
 def bind_fits(component: Component, tables: Tables) -> list[Fit]:
     """Return the component's fits, checked against the tables."""
     found = []
@@ -283,6 +298,8 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
             rows=declaration.rows,
             timeout_s=declaration.timeout_s,
             gate_on=declaration.gate_on,
+            seen_by=_seen_by(declaration, f"{component.name}.{method.__name__}", tables),
+            has_setup=_has_setup(component),
         )
         found.append(Fit(spec, method))
     return found

@@ -88,6 +88,10 @@ class FitSpec:
     rows: Rows = "new"
     timeout_s: float | None = None
     gate_on: int | None = None
+    seen_by: str | None = None
+    """The key of its table: labels are rows as they were when a run first set it for its `on` values."""
+    has_setup: bool = True
+    """Whether its component may have a state before its first fit."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class FitDeclaration:
     rows: Rows
     timeout_s: float | None
     gate_on: int | None
+    seen_by: str | None = None
 
 
 Every = int | Schedule
@@ -123,11 +128,12 @@ def fit(
     promote: Promotion = always,
     gate_on: int | None = None,
     timeout: float | None = None,
+    seen_by: str | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, rows, store)` that returns a new state learned from labels.
 
     Args:
-        on: the key or keys whose setting makes a label, a copy of the row at that moment.
+        on: the key or keys whose setting makes a label, a copy of the row as soon as its own pending work is done.
         every: fit by itself after this many new labels, by a schedule (`motion.cron`, `motion.every`), or a tuple of
             both, whichever comes first; None: only by `store.model(...).fit()`.
         rows: "new", the labels that neither the live version nor those it was made from have learned from; "all" of
@@ -137,6 +143,9 @@ def fit(
         gate_on: build a candidate's `refresh="before"` outputs for this many rows first, and refuse it there already
             if it is not better on them.
         timeout: seconds after which a fit, or an evaluation, is ended, and has failed.
+        seen_by: a key that a trigger sets: labels are then the row as it was when a run first set that key for its `on`
+            values, with what the `on` keys of the fit are now. However late a label comes, it learns from what the
+            decision was made from.
     """
     if not isinstance(promote, Promotion):
         raise TriggerError(
@@ -153,7 +162,7 @@ def fit(
     count, schedule = _every(every)
     keys = (on,) if isinstance(on, str) else tuple(on)
     declaration = FitDeclaration(
-        keys, count, schedule, holdout, promote, _rows(rows), timeout, gate_on
+        keys, count, schedule, holdout, promote, _rows(rows), timeout, gate_on, seen_by
     )
 
     def mark(function: Function) -> Function:

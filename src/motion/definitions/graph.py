@@ -53,6 +53,7 @@ class Graph:
         self._check_pages()
         self._check_lookups()
         self._check_lines()
+        self._check_seen()
 
     def of_table(self, table: str) -> Sequence[TriggerSpec]:
         """Return the triggers that run on a table's rows, in the order in which they feed each other."""
@@ -115,6 +116,46 @@ class Graph:
             for key in fit.on:
                 found[fit.table, key] = (*found.get((fit.table, key), ()), fit)
         return found
+
+    @cached_property
+    def fits_of(self) -> Mapping[str, tuple[FitSpec, ...]]:
+        """The fits that learn from rows of a table, by that table."""
+        found: dict[str, tuple[FitSpec, ...]] = {}
+        for fit in self.fits.values():
+            found[fit.table] = (*found.get(fit.table, ()), fit)
+        return found
+
+    @cached_property
+    def seen(self) -> Mapping[str, tuple[str, ...]]:
+        """The keys for which rows are kept as runs saw them when they set these, by the trigger that sets them."""
+        found: dict[str, tuple[str, ...]] = {}
+        for fit in self.fits.values():
+            name = self.producers.get((fit.table, fit.seen_by or ""))
+            if name and fit.seen_by:
+                found[name] = tuple(dict.fromkeys((*found.get(name, ()), fit.seen_by)))
+        return found
+
+    def own_roots(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the keys of a row whose changes give a trigger other `on` values by themselves. What windows, lookups and
+        folds take of other rows, and what derives from that, may change at any time; then the row's own keys behind it count."""
+        found: dict[str, None] = {}
+        keys = spec.fold.watched if spec.fold is not None else (*spec.on, *spec.looked_up_by)
+        for key in keys:
+            maker = self.triggers.get(self.producers.get((spec.source, key), ""))
+            if maker is None or not self._takes_of_others(maker):
+                found[key] = None
+            else:
+                found |= dict.fromkeys(self.own_roots(maker))
+        return tuple(found)
+
+    def _takes_of_others(self, spec: TriggerSpec) -> bool:
+        """Whether what a trigger gives for a row may change with other rows alone."""
+        if spec.fold is not None:
+            return spec.fold.is_of_rows
+        if spec.windows or any(each.is_followed for each in spec.lookups):
+            return True
+        makers = (self.triggers.get(self.producers.get((spec.table, key), "")) for key in spec.on)
+        return any(maker is not None and self._takes_of_others(maker) for maker in makers)
 
     @cached_property
     def windowed(self) -> Mapping[str, tuple[tuple[TriggerSpec, Window], ...]]:
@@ -370,6 +411,25 @@ class Graph:
                 raise TriggerError(
                     f"trigger {spec.name!r}: serial_by={spec.serial_by!r} is kept for each state version of "
                     f"{maker.component!r}, so it is not one value that rows could stand in a line by."
+                )
+
+    def _check_seen(self) -> None:
+        for fit in self.fits.values():
+            if fit.seen_by is None:
+                continue
+            shown = f"fit {fit.name!r}: seen_by='{fit.table}.{fit.seen_by}'"
+            levels = self.levels[fit.table]
+            maker = self.triggers.get(self.producers.get((fit.table, fit.seen_by), ""))
+            if maker is None or maker.fold is not None:
+                what = "no trigger sets" if maker is None else "a fold keeps"
+                raise TriggerError(
+                    f"{shown} is a key that {what}; labels are rows as a trigger saw them when it set the key, so name one "
+                    f"that a trigger has in its sets=."
+                )
+            if levels[fit.seen_by] != frozenset().union(*(levels[key] for key in fit.on)):
+                raise TriggerError(
+                    f"{shown} is told apart by other page keys than {', '.join(fit.on)}, so a labelled row is not the row that "
+                    f"the key was set on."
                 )
 
     def _check_pages(self) -> None:

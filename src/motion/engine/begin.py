@@ -21,6 +21,7 @@ from motion.faults import reach
 from motion.persistence.changes.cascade import folds_of
 from motion.persistence.changes.claims import Claim, Tasks
 from motion.persistence.changes.failures import fail
+from motion.persistence.changes.labelling import settle
 from motion.persistence.database import Database
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number, next_tasks
@@ -226,6 +227,7 @@ class Beginner:
             graph, name = self._database.graph, tasks[0].trigger
             queue.complete(tx, tasks, graph.woken_by(name))
             queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(name, ())])
+            settle(tx, self._database.layouts, graph.triggers[name], tasks, last_number(tx))
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
         """Return the tasks that must wait for triggers upstream, and the rows on which one of those gave up."""
@@ -259,5 +261,6 @@ class Beginner:
                     )
                 queue.wake(tx, tasks, graph.woken_by(spec.name))
                 queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(spec.name, ())])
+                settle(tx, self._database.layouts, spec, tasks, last_number(tx))
 
         self._database.write(work)

@@ -27,6 +27,7 @@ from motion.engine.policies.suspects import Suspects
 from motion.engine.scheduler import Scheduler
 from motion.engine.under_way import Claimed
 from motion.faults import reach
+from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 from motion.persistence.rows.lines import places_in_line
@@ -246,6 +247,8 @@ class Dispatcher:
         }
         names = list({lane.trigger for lane in rooms})
         has_dropped = drop_expired(tx, graph, names, clock.now_ms())
+        if has_dropped:
+            settle_all(tx, self._database.layouts)
         claim.ripen(tx, names)
         if queue.is_alone(tx):
             rooms = {lane: room for lane, room in rooms.items() if not room.spec.writes_freely}

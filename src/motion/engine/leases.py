@@ -17,6 +17,7 @@ from motion.background.owners import Owner
 from motion.definitions.tasks import LOSSES_ALLOWED, LOSSES_SHARED, Task
 from motion.errors import StoreUnavailable, shortened
 from motion.faults import reach
+from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.rows.reading import rows_by_number
 from motion.persistence.states import fit_requests
@@ -71,6 +72,7 @@ class Leases:
                 f"nothing beside."
             )
             queue.bury(tx, task.task, task.attempts, error, self._inputs_of(tx, task))
+            settle_all(tx, self._database.layouts)
             logger.warning(
                 "trigger %s gave up on a row, see store.errors(): %s", task.trigger, error
             )

@@ -35,6 +35,7 @@ from motion.errors import (
 )
 from motion.history import History
 from motion.persistence import catalog, ddl, migration, numbers, stored_graph
+from motion.persistence.changes import labelling
 from motion.persistence.changes.operations import (
     Applied,
     DeleteOperation,
@@ -128,7 +129,7 @@ class Database:
         def work(tx: Transaction) -> tuple[Graph, int]:
             self._check_name(tx, [spec.name for spec in specs] if replaces else None)
             migration.take_over_code(tx, code, tables)
-            before = stored_graph.known_triggers(tx)
+            before, fits = stored_graph.known_triggers(tx), stored_graph.known_fits(tx)
             active = stored_graph.active_triggers(tx) if before else ()
             found = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
             tables.stored = stored_graph.table_names(tx)
@@ -136,6 +137,8 @@ class Database:
             relocation.move_outputs(tx, Layouts(found), before)
             catalog.open_folds(tx, found, {name: before[name] for name in active})
             backfills.begin_where_code_changed(tx, Layouts(found), before)
+            labelling.begin_fits(tx, Layouts(found), fits)
+            labelling.settle_all(tx, Layouts(found))
             self.indexes.forget_files_ahead(tx)
             if self.runs_code and replaces:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}

@@ -123,6 +123,16 @@ CREATE TABLE IF NOT EXISTS motion_labels (
 );
 CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);
 CREATE INDEX IF NOT EXISTS motion_labels_fit ON motion_labels (fit);
+CREATE TABLE IF NOT EXISTS motion_labels_due (  -- labels that wait for the end of the pending work on their rows
+    fit TEXT NOT NULL, row INTEGER NOT NULL,
+    was_there INTEGER NOT NULL DEFAULT 0,     -- it is of a row that was there before the fit
+    PRIMARY KEY (fit, row)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS motion_seen (      -- rows as they were when a run first set a key for their `on` values
+    seen INTEGER PRIMARY KEY, name TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL,
+    number INTEGER NOT NULL,                  -- the change that these values are as of
+    copy BLOB NOT NULL, UNIQUE (name, row, key)
+);
 CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
     label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
 ) WITHOUT ROWID;

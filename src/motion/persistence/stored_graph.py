@@ -85,6 +85,13 @@ def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
     return {spec.name: spec for spec in specs}
 
 
+def known_fits(tx: Transaction) -> list[str]:
+    """Return the names of the fits that the store knows; also of those that are not there any more."""
+    if not tx.columns("motion_fits"):  # the store is being made
+        return []
+    return [str(row[0]) for row in tx.execute("SELECT name FROM motion_fits")]
+
+
 def former_triggers(tx: Transaction, table: str) -> list[TriggerSpec]:
     """Return the triggers that were on a table and are not there any more."""
     specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active = 0", TriggerSpec)

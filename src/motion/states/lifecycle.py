@@ -23,6 +23,7 @@ from motion.definitions.fits import Fit, FitSpec
 from motion.errors import StateError
 from motion.executors.base import Executor
 from motion.faults import reach
+from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
 from motion.persistence.states import asked, files, fit_requests, format, labels, versions
@@ -252,6 +253,7 @@ class _Keeper:
             for name in schedules.take_due(tx, fits, clock.now_ms()):
                 fit_requests.request(tx, Request(self._name, name), last_number(tx))
             fit_requests.take_over(tx, gone)
+            settle_all(tx, self._database.layouts)
             return labels.claim(tx, wanted, self._owner.name)
 
         return self._database.write(work)

@@ -22,6 +22,7 @@ from motion.errors import (
     shortened,
 )
 from motion.notebook import ROWS, Shown
+from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 from motion.persistence.rows import folds
@@ -289,6 +290,7 @@ class Change:
             for trigger, low, high in backfills.cancel(tx, self._keys):
                 if trigger in graph.triggers and graph.triggers[trigger].event:
                     events.end(tx, graph.triggers[trigger].table, range(low, high + 1))
+            settle_all(tx, self._database.layouts)
             cancel_asked(tx, self._database, self._keys)
 
         self._database.write(work)

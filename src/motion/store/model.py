@@ -13,6 +13,7 @@ from motion.background.interrupts import uninterrupted
 from motion.definitions.versions import Label, Progress, StateVersion
 from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
 from motion.notebook import Shown
+from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import next_number
 from motion.persistence.states import asked, files, fit_requests, labels
@@ -93,6 +94,7 @@ class Model:
             raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
 
         def work(tx: Transaction) -> tuple[int, int]:
+            settle_all(tx, self._database.layouts)
             lineage = states.lineage(tx, self._component, states.live_version(tx, self._component))
             counts = {fit.name: labels.count_for(tx, fit, lineage) for fit in fits}
             wanted = [fit for fit in fits if counts[fit.name]]

@@ -15,6 +15,7 @@ from motion.errors import SchemaError
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Place, followed, take_left
+from motion.persistence.changes.labelling import note_labels, settle_all
 from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
@@ -62,7 +63,7 @@ def fire(
                         found = delayed.due_among(tx, layout, spec, found)
                     due.setdefault(spec.name, set()).update(found)
         for fit in graph.labelled.get((table, key), ()):
-            labels.note_labels(tx, layout, fit, rows, cause.number)
+            note_labels(tx, layouts, fit, rows, cause.number)
     for key, rows in written.arrived.items():
         for spec in graph.readers.get((table, key), ()):
             waiting = _due_among(tx, layout, spec, rows_below(tx, layout, spec, key, rows))
@@ -80,7 +81,8 @@ def fire(
         tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
         tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
-        drop_beyond(tx, graph, graph.triggers[name], len(chosen))
+        if drop_beyond(tx, graph, graph.triggers[name], len(chosen)):
+            settle_all(tx, layouts)
     _log_vectors(tx, layout, written)
     return tasks
 

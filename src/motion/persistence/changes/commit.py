@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from motion.backends.base import Transaction
+from motion.definitions.codecs import Stored
 from motion.definitions.folds import Folded, Rows
 from motion.definitions.graph import Graph
 from motion.definitions.specs import TriggerSpec
@@ -18,10 +19,12 @@ from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.failures import fail, lose
 from motion.persistence.changes.isolation import Check, Left, told
+from motion.persistence.changes.labelling import settle
 from motion.persistence.changes.operations import Operation, apply_operations, merged
 from motion.persistence.changes.results import (
     Derived,
     Source,
+    pages_of,
     replace_pages,
     replace_rows,
     set_mark,
@@ -36,6 +39,7 @@ from motion.persistence.rows.exact import Question, ask
 from motion.persistence.rows.inputs import Inputs, read_fences
 from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
+from motion.persistence.states.seen import note_seen
 from motion.persistence.stored_graph import origin_of
 from motion.persistence.tasks import events, leases, memos, once, queue
 from motion.persistence.tasks.discards import note_called_again
@@ -278,9 +282,26 @@ class Commit:
         else:
             written = write_values(tx, layout, rows, derived, number)
         names = [step.spec.name for step in self.steps]
+        for step in self.steps if self.database.graph.seen else ():
+            self._note_seen(tx, step, kept)
         for part in self._by_task(written):
             row = next(iter(part.changed.values()))[0]
             fire(tx, self.database.layouts, part, self.claim.cause(row, number), except_for=names)
+
+    def _note_seen(self, tx: Transaction, step: Step, kept: Sequence[int]) -> None:
+        """Keep rows as a trigger saw them, where fits ask for that."""
+        met = [i for i in kept if i in step.met]
+        rows = [self.inputs.rows[i] for i in met]
+        note_seen(tx, self.claim.chain.layout, step.spec, rows, self._taken(met))
+
+    def _taken(self, places: Sequence[int]) -> dict[str, list[Stored]]:
+        """Return what the run has read of rows' own keys."""
+        keys = self.claim.chain.layout.table.keys
+        return {
+            key: [values[i] for i in places]
+            for key, values in self.inputs.keys.items()
+            if key in keys
+        }
 
     def _derived(self, tx: Transaction, position: int, kept: Sequence[int], number: int) -> Derived:
         step, spec = self.steps[position], self.steps[position].spec
@@ -335,7 +356,15 @@ class Commit:
             )
             source = Source(row, self.inputs.names[i], self.inputs.on_numbers[i])
             if spec.page:
-                fire(tx, layouts, replace_pages(tx, layouts, spec, source, items, cause), cause)
+                written = replace_pages(tx, layouts, spec, source, items, cause)
+                if layouts.graph.seen:
+                    pages = [
+                        row.number
+                        for row in pages_of(tx, layouts[spec.table], spec, source).values()
+                    ]
+                    taken = {key: column * len(pages) for key, column in self._taken([i]).items()}
+                    note_seen(tx, layouts[spec.table], spec, pages, taken)
+                fire(tx, layouts, written, cause)
             elif spec.sets_table:
                 fire(tx, layouts, replace_rows(tx, layouts, spec, source, items, cause), cause)
             set_mark(tx, self.claim.chain.layout, spec, row, mark_of(number, origin))
@@ -408,6 +437,7 @@ class Commit:
         for step in self.steps:
             for fold in self.database.graph.fed.get(step.spec.name, ()):
                 folds_of(self.database.layouts, fold).wake(tx, self.tasks)
+        settle(tx, self.database.layouts, self.claim.spec, self.tasks, number)
 
     def _call_again(self, tx: Transaction, number: int) -> None:
         """Let rows be called again that would not read the same; those that this has happened to too often are set aside."""

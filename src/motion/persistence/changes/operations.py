@@ -23,6 +23,7 @@ from motion.persistence.rows.reading import ids_by_value, row_numbers, shown_val
 from motion.persistence.rows.taken import still_true
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Columns, Inlined, Written
+from motion.persistence.states.seen import note_seen
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,8 @@ def _apply(
         since=cause.change if cause.task is None else cause.number,
     )
     reach("set.written")
+    for each in operation.inlined if layouts.graph.seen else ():
+        note_seen(tx, layout, each.spec, written.met.get(each.spec.name, ()), {})
     tasks = fire(tx, layouts, written, cause)
     reach("set.fired")
     return written.ids, tasks

@@ -164,7 +164,7 @@ def replace_pages(
         is_whole: not the first of more: then pages whose value a user has given since stay, as they may yet be made.
     """
     layout = layouts[spec.table]
-    before = _pages_before(tx, layout, spec, source)
+    before = pages_of(tx, layout, spec, source)
     written = write_pages(tx, layout, spec, source, 0, items, cause)
     spare = {page: old for page, old in before.items() if page >= len(items)}
     if not is_whole:
@@ -212,7 +212,7 @@ def write_pages(
     """Write pages from `start` on."""
     if not items:
         return Written(layout)
-    before = _pages_before(tx, layout, spec, source)
+    before = pages_of(tx, layout, spec, source)
     wanted = dict(enumerate(items, start))
     fresh = [page for page in wanted if page not in before]
     columns = _page_columns(layout, spec, source, wanted, fresh)
@@ -252,9 +252,7 @@ def _users_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
     return [key for key in layout.free_keys if spec.page in levels[key]]
 
 
-def _pages_before(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, source: Source
-) -> dict[int, Row]:
+def pages_of(tx: Transaction, layout: Layout, spec: TriggerSpec, source: Source) -> dict[int, Row]:
     """Return page -> what is on it now, for the pages that belong to a source row."""
     assert spec.page is not None
     position = layout.table.primary_key.index(spec.page)

@@ -1,9 +1,10 @@
-"""Labels: copies of rows at the moment a fit's key was set, and which fit learned from which."""
+"""Labels: copies of rows whose fit key was set, and which fit learned from which. When a copy is made is decided in
+`changes.labelling`."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,12 +18,17 @@ from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of
 from motion.persistence.states import asked, fit_requests
 from motion.persistence.states.fit_requests import Request, fit_request, request
+from motion.persistence.states.seen import copies_seen, forget_seen
 
 
-def note_labels(
-    tx: Transaction, layout: Layout, fit: FitSpec, rows: Sequence[int], number: int
+def make_labels(
+    tx: Transaction, layout: Layout, fit: FitSpec, rows: Sequence[int], *, is_counted: bool = True
 ) -> None:
-    """Copy rows whose fit key was set, replacing labels of theirs that no fit has learned from; ask for a fit if due."""
+    """Copy rows whose fit key is set, replacing labels of theirs that no fit has learned from.
+
+    Args:
+        is_counted: they count for `every=`.
+    """
     unset = " OR ".join(f"{layout.value(key)} IS NULL" for key in fit.on)
     keys = tuple(layout.table.keys)
     columns = ", ".join(layout.inherited_value(key) for key in keys)
@@ -33,11 +39,14 @@ def note_labels(
             part.numbers,
         ).fetchall()
         fewer = _forget_unlearned(tx, fit.name, [row for row, *_ in found])
+        seen = copies_seen(tx, layout, fit.seen_by, part) if fit.seen_by else {}
         made = [
             (
                 fit.name,
                 row,
-                msgspec.msgpack.encode(dict(zip(keys, values, strict=True))),
+                msgspec.msgpack.encode(
+                    _as_seen(fit, dict(zip(keys, values, strict=True)), seen.get(row))
+                ),
                 held_out(row, fit.holdout),
                 clock.now_ms(),
             )
@@ -48,8 +57,65 @@ def note_labels(
             "INSERT INTO motion_labels (fit, row, copy, is_held_out, made_at) VALUES (?, ?, ?, ?, ?)",
             made,
         )
-        _count(tx, fit.name, len(made) - fewer)
-    request_if_due(tx, fit, number)
+        _count(tx, fit.name, len(made) * is_counted - fewer)
+
+
+def _as_seen(
+    fit: FitSpec, now: dict[str, Stored], seen: Mapping[str, Stored] | None
+) -> dict[str, Stored]:
+    """Return what a label holds: the row as it is, or as a run saw it, with what is said of it now."""
+    return now if seen is None else {**now, **seen, **{key: now[key] for key in fit.on}}
+
+
+def take_back_labels(tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> None:
+    """Delete labels of rows that no fit has learned from: others come in their place, once the rows are whole."""
+    fewer = _forget_unlearned(tx, fit.name, rows)
+    _count(tx, fit.name, -fewer)
+
+
+# -- labels that wait --
+
+
+def let_wait(tx: Transaction, fit: str, rows: Iterable[int], *, was_there: bool = False) -> None:
+    """Note rows whose labels are to be made once their own pending work is done.
+
+    Args:
+        was_there: the rows were there before the fit was.
+    """
+    tx.executemany(
+        "INSERT INTO motion_labels_due (fit, row, was_there) VALUES (?, ?, ?) "
+        "ON CONFLICT (fit, row) DO UPDATE SET was_there = excluded.was_there",
+        [(fit, row, int(was_there)) for row in rows],
+    )
+
+
+def waiting_among(tx: Transaction, fit: str, rows: Sequence[int] | None) -> dict[int, bool]:
+    """Return row -> whether it was there before the fit, of those of the rows, or of all, whose labels wait."""
+    sql = "SELECT row, was_there FROM motion_labels_due WHERE fit = ?"
+    if rows is None:
+        return {int(row): bool(was) for row, was in tx.execute(sql, (fit,))}
+    found: dict[int, bool] = {}
+    for part in parts_of(rows):
+        some = tx.execute(f"{sql} AND {part.condition('row')}", (fit, *part.numbers))
+        found |= {int(row): bool(was) for row, was in some}
+    return found
+
+
+def wait_no_more(tx: Transaction, fit: str, rows: Iterable[int]) -> None:
+    sql = "DELETE FROM motion_labels_due WHERE fit = ? AND row = ?"
+    tx.executemany(sql, [(fit, row) for row in rows])
+
+
+def is_any_waiting(tx: Transaction) -> bool:
+    return tx.execute("SELECT 1 FROM motion_labels_due LIMIT 1").fetchone() is not None
+
+
+def see_all(tx: Transaction, fit: str) -> None:
+    """Let the labels that are there count for no fit to come."""
+    tx.execute(
+        "INSERT INTO motion_fit_runs (fit, seen) VALUES (?, ?) ON CONFLICT (fit) DO UPDATE SET seen = excluded.seen",
+        (fit, last_label(tx, fit)),
+    )
 
 
 def request_if_due(tx: Transaction, fit: FitSpec, number: int) -> None:
@@ -111,6 +177,8 @@ def forget_rows(tx: Transaction, table: str, fits: Sequence[FitSpec], rows: Sequ
     for fit in fits:
         if fit.table == table:
             _count(tx, fit.name, -_delete(tx, fit.name, rows, "1 = 1"))
+            wait_no_more(tx, fit.name, rows)
+    forget_seen(tx, table, rows)
 
 
 def new_labels(tx: Transaction, fit: FitSpec) -> int:

@@ -49,19 +49,20 @@ def _expired(tx: Transaction, spec: TriggerSpec, now_ms: int) -> list[Task]:
     return [Task(*row) for row in tx.execute(sql, (spec.name, now_ms)).fetchall()]
 
 
-def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec, more: int) -> None:
+def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec, more: int) -> bool:
     """Keep about as many waiting rows as a trigger allows, those that came last. To see which these are, all that wait
-    are read, so that is put off until a tenth too many may wait: a write must not cost what the queue is long.
+    are read, so that is put off until a tenth too many may wait: a write must not cost what the queue is long. Return
+    whether any were dropped.
 
     Args:
         more: rows that have just been made due.
     """
     if spec.discard_beyond is None:
-        return
+        return False
     sql = "UPDATE motion_discards SET waiting = waiting + ? WHERE trigger = ? RETURNING waiting"
     found = tx.execute(sql, (more, spec.name)).fetchone()
     if found is not None and found[0] <= spec.discard_beyond + spec.discard_beyond // SPARE_PART:
-        return
+        return False
     room, spare = spec.discard_beyond, []
     found = tx.execute(
         f"SELECT {queue.COLUMNS} FROM motion_tasks WHERE {WAITS} AND trigger = ? ORDER BY task DESC",
@@ -78,6 +79,7 @@ def drop_beyond(tx: Transaction, graph: Graph, spec: TriggerSpec, more: int) -> 
         "INSERT INTO motion_discards (trigger, waiting) VALUES (?1, ?2) ON CONFLICT (trigger) DO UPDATE SET waiting = excluded.waiting",
         (spec.name, spec.discard_beyond - room),
     )
+    return bool(spare)
 
 
 def discarded(tx: Transaction) -> dict[str, int]:
