@@ -280,6 +280,53 @@ def test_a_renamed_key_keeps_its_values_and_its_places_in_labels(tmp_path: Path)
 
 
 @dataclass
+class Answer:
+    id: int
+    text: str
+    hint: str
+    loud: str
+    mood: str
+
+
+@dataclass
+class Renamed:
+    """An answer, one of whose keys has another name."""
+
+    id: int
+    text: str
+    clue: str
+    loud: str
+    mood: str
+
+
+class Jury(motion.Component):
+    def setup(self) -> str:
+        return ""
+
+    @motion.fit(on="answer.mood", seen_by="answer.loud")
+    def learn(self, state: str, rows: list[Renamed]) -> str:
+        return state + "".join(row.clue for row in rows)
+
+
+def test_a_renamed_key_keeps_its_place_in_rows_as_they_were_seen(tmp_path: Path) -> None:
+    @motion.trigger(on="answer.text", sets="answer.loud", version="1")
+    def say(text: str) -> str:
+        return text.upper()
+
+    with opened(tmp_path, say, Jury(), answer=Answer) as store:
+        store.set("answer", text="yes", hint="as seen").wait(timeout=60)
+        store.set("answer", id=1, hint="later")
+    migrated(tmp_path, "--rename-key", "answer.hint=clue")
+    migrated(tmp_path, "--rename-table", "answer=reply")
+    migrated(tmp_path, "--rename-table", "reply=answer")
+    with opened(tmp_path, say, Jury(), answer=Renamed) as store:
+        store.set("answer", id=1, mood="good")
+        store.model("Jury").fit().wait(timeout=60)
+        with store.model("Jury").live() as (state, _):
+            assert state == "as seen"
+
+
+@dataclass
 class Day:
     id: int
     text: str

@@ -185,6 +185,10 @@ def _convert_copies(tx: Transaction, one: Conversion) -> None:
                     "UPDATE motion_labels SET copy = ? WHERE label = ?",
                     (_converted(copy, one), label),
                 )
+    for seen, copy in tx.execute(
+        "SELECT seen, copy FROM motion_seen WHERE name = ?", (one.table.name,)
+    ).fetchall():
+        tx.execute("UPDATE motion_seen SET copy = ? WHERE seen = ?", (_converted(copy, one), seen))
     sql = "SELECT row, trigger, place, item, given FROM motion_makers WHERE name = ?"
     for *place, given in tx.execute(sql, (one.table.name,)).fetchall():
         tx.execute(

@@ -378,6 +378,11 @@ def _edit_copies(tx: Transaction, table: str, names: Mapping[str, str]) -> None:
     ).fetchall():
         edited = msgspec.msgpack.encode(_renamed(msgspec.msgpack.decode(copy), names))
         tx.execute("UPDATE motion_labels SET copy = ? WHERE label = ?", (edited, label))
+    sql = "SELECT seen, key, copy FROM motion_seen WHERE name = ?"
+    for seen, key, copy in tx.execute(sql, (table,)).fetchall():
+        edited = msgspec.msgpack.encode(_renamed(msgspec.msgpack.decode(copy), names))
+        named = (edited, names.get(key, key), seen)
+        tx.execute("UPDATE motion_seen SET copy = ?, key = ? WHERE seen = ?", named)
     sql = "SELECT row, trigger, place, item, given FROM motion_makers WHERE name = ?"
     for *place, given in tx.execute(sql, (table,)).fetchall():
         edited = msgspec.msgpack.encode(_renamed(msgspec.msgpack.decode(given), names))
@@ -448,7 +453,13 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
                 tx, f"motion_rows_{spec.table}", f"motion_rows_{spec.name}:deleted:{new}"
             )
     tx.execute(f"ALTER TABLE {rows_table(old)} RENAME TO {rows_table(new)}")
-    for catalog in ("motion_tables", "motion_declared", "motion_makers", "motion_after"):
+    for catalog in (
+        "motion_tables",
+        "motion_declared",
+        "motion_makers",
+        "motion_after",
+        "motion_seen",
+    ):
         tx.execute(f"UPDATE {catalog} SET name = ? WHERE name = ?", (new, old))
     tx.execute("DELETE FROM motion_vector_log WHERE key GLOB ?", (f"{old}.*",))
     _set_aside(
@@ -475,6 +486,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
                     tx.execute(f"DELETE FROM {name} WHERE fit = ?", (fit.name,))
             tx.execute("DELETE FROM motion_fits WHERE name = ?", (fit.name,))
     tx.execute("DELETE FROM motion_makers WHERE name = ?", (table,))
+    tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_vector_log WHERE key GLOB ?", (f"{table}.*",))
     tx.execute(f"DROP TABLE {rows_table(table)}")
     for catalog in ("motion_tables", "motion_declared"):
