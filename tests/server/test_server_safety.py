@@ -160,6 +160,7 @@ MAY: list[tuple[str, str, Any, Role]] = [
     ("POST", "/v1/transaction", {"writes": []}, Role.WRITE),
     ("DELETE", "/v1/tables/user/row?id=2", None, Role.WRITE),
     ("POST", "/v1/retry", {}, Role.WRITE),
+    ("POST", "/v1/tables/user/forget?id=2", None, Role.ADMIN),
     ("POST", "/v1/changes/2/cancel", None, Role.WRITE),
     ("POST", "/v1/backfill", {"trigger": "count"}, Role.ADMIN),
     ("POST", "/v1/drop", {}, Role.ADMIN),

@@ -177,7 +177,7 @@ def explain(
     Example: motion explain shop.motion query 7 img_id --page img_id_page=3
     """
     with looked_at(store) as opened:
-        found = opened.explain(table, _id(opened, table, id), key, **_pages(page or []))
+        found = opened.explain(table, typed_id(opened, table, id), key, **_pages(page or []))
     if as_json:
         print_json(found)
     else:
@@ -193,7 +193,8 @@ def _tree(found: Explanation, parent: Tree | None = None) -> Tree:
     return branch
 
 
-def _id(opened: Store, table: str, given: str) -> Any:
+def typed_id(opened: Store, table: str, given: str) -> Any:
+    """Return an id that is written as text."""
     codec = opened._database.tables.get(table).key("id").codec
     if not isinstance(codec, IntCodec):
         return given
@@ -290,7 +291,7 @@ def search(
 
 def _vector(opened: Store, path: str, given: str) -> Any:
     table, _, key = path.partition(".")
-    row = opened.get(table, _id(opened, table, given))
+    row = opened.get(table, typed_id(opened, table, given))
     found = None if row is None else getattr(row, opened._database.tables.get(table).key(key).name)
     if found is None:
         raise MotionError(f"{path} of id={given} has no vector to be near to.")

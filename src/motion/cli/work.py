@@ -25,6 +25,7 @@ from motion.cli.app import (
     shown,
     stop,
 )
+from motion.cli.looking import typed_id
 from motion.store.explain import duration
 from motion.store.store import Store
 
@@ -118,6 +119,31 @@ def plan(store: StoreArgument, trigger: TriggerArgument, as_json: JsonOption = F
         ),
         soft_wrap=True,
     )
+
+
+@app.command()
+def forget(
+    store: CodeArgument,
+    table: Annotated[str, typer.Argument(metavar="TABLE")],
+    id: Annotated[list[str], typer.Argument(metavar="ID...")],
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="ask for fits of models that learned from it, without it"),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete rows, and take out all that the store holds of them, to the last byte of its folder; wait for it, and say
+    which state versions learned from them. There is no way back.
+
+    Example: motion forget shop:store user 7
+    """
+    with at_work(store) as opened:
+        ids = [typed_id(opened, table, each) for each in id]
+        found = opened.forget(table, ids, models="refit" if refit else None)
+    if as_json:
+        print_json(found)
+    else:
+        console.print(shown(str(found)))
 
 
 @app.command()

@@ -32,6 +32,7 @@ from motion.search.answer import Hit
 from motion.store.aio import AsyncStore
 from motion.store.backfill import Plan
 from motion.store.explain import Explanation
+from motion.store.forget import Forgotten, Models
 from motion.store.status import Status
 
 Row = TypeVar("Row")
@@ -136,6 +137,17 @@ class RemoteStore:
         name = {"id": key.get("id", id)}
         told = self._link.request("DELETE", f"/v1/tables/{named.name}/row", params=name)
         return self._change(told, named, None)
+
+    def forget(
+        self, table: str | type | Any, id: Any = None, /, *, models: Models | None = None
+    ) -> Forgotten:
+        """`Store.forget`."""
+        named, key = self._named(table)
+        given = key.get("id", id)
+        ids = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+        params = {"id": ids, **({"models": models} if models else {})}
+        told = self._link.request("POST", f"/v1/tables/{named.name}/forget", params=params)
+        return msgspec.convert(told, Forgotten)
 
     @contextmanager
     def transaction(self) -> Iterator[RemoteWriter]:

@@ -149,6 +149,27 @@ async def delete_row(request: Request, table: str, id: str) -> Response:
     return json(change_told(change))
 
 
+@router.post(
+    "/tables/{table}/forget",
+    dependencies=[needs(Role.ADMIN)],
+    responses=docs.answers(docs.ANYTHING),
+)
+async def forget_rows(
+    request: Request,
+    table: str,
+    id: Annotated[list[str], Query(description="of a row; several are forgotten together")],
+    models: Annotated[
+        Literal["refit"] | None, Query(description="ask for fits without what is forgotten")
+    ] = None,
+) -> Response:
+    """Delete rows, and take out all that the store holds of them, to the last byte of its folder. It answers when that is
+    done: which rows are gone, how many labels, and which state versions learned from them."""
+    on = served(request)
+    of = on.table(table)
+    ids = [id_of(of, each) for each in id]
+    return json(vars(await in_thread(on.store.forget, of.name, ids, models=models)))
+
+
 @router.get(
     "/tables/{table}/value",
     dependencies=[needs(Role.READ)],

@@ -7,6 +7,7 @@ from typing import Any
 
 from motion.definitions.tasks import DeadLetter
 from motion.store.change import Change
+from motion.store.forget import Forgotten
 from motion.store.pipeline import Pipeline, RowCount
 from motion.store.recent import Recent
 
@@ -36,6 +37,10 @@ class AsyncStore:
     async def search(self, *args: Any, **options: Any) -> list[Any]:
         """`Store.search`."""
         return await asyncio.to_thread(self._store.search, *args, **options)
+
+    async def forget(self, *args: Any, **options: Any) -> Forgotten:
+        """`Store.forget`."""
+        return await asyncio.to_thread(self._store.forget, *args, **options)
 
     async def errors(self, *args: Any, **options: Any) -> list[DeadLetter]:
         """`Store.errors`."""
