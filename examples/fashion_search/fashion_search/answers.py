@@ -33,10 +33,7 @@ class Found:
 
     @property
     def name(self) -> str:
-        """The product's title, or the beginning of its description."""
-        return self.product.title or shorten(
-            self.product.img_desc or self.product.img_summary or "untitled", 60, placeholder="…"
-        )
+        return name_of(self.product)
 
     @property
     def shop(self) -> str:
@@ -50,6 +47,12 @@ class Found:
     @property
     def score(self) -> float:
         return self.row.img_score / 100
+
+
+def name_of(product: RetailerSchema) -> str:
+    """Return what a product is called: its title, or the beginning of its description."""
+    text = product.img_desc or product.img_summary or "untitled"
+    return product.title or shorten(text, 60, placeholder="…")
 
 
 class NoSuchAnswer(ValueError):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from textwrap import shorten
 from typing import Any
 
 import motion
-from fashion_search.answers import SHOPS
+from fashion_search.answers import SHOPS, name_of
 from fashion_search.pictures import UnreadableImage, open_image
 from fashion_search.products import is_web
 from fashion_search.tables import RetailerSchema
 
 SIDE_PX = 360
 KEYS = (
-    "id retailer title brand price currency link kind colour in_stock img_desc".split()
+    "id retailer title brand price currency link kind colour in_stock img_desc img_summary".split()
 )  # no picture, no array
 
 
@@ -31,10 +30,9 @@ def cards(store: motion.Store, ids: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def card(product: RetailerSchema) -> dict[str, Any]:
-    title = product.title or shorten(product.img_desc or "untitled", 60, placeholder="…")
     return {
         "id": product.id,
-        "title": _without_brand(title, product.brand),
+        "title": _without_brand(name_of(product), product.brand),
         "brand": product.brand,
         "shop": product.retailer.name,
         "shop_name": SHOPS[product.retailer],
