@@ -289,7 +289,6 @@ def test_a_label_that_is_set_with_its_row_waits_for_what_derives_from_it(
             for i in range(1, 100)
         ],
     )
-    assert store.model("Plain").fit().count == 0  # there is none to learn from yet
     with Stepper(store) as worker:
         worker.run_until_idle()
     assert store.model("Plain").fit().count == 99
@@ -299,6 +298,18 @@ def test_a_label_that_is_set_with_its_row_waits_for_what_derives_from_it(
     rows = given(store, "Plain")
     assert len(rows) == 99
     assert not [row for row in rows if None in row]
+
+
+def test_a_fit_that_is_asked_for_begins_with_the_first_label_that_is_whole(
+    open_store: OpenStore,
+) -> None:
+    store = open_with(open_store, Plain(), run=False)
+    store.set("payment", id=1, ts=1, card=1, amount=1.0, fraud=True)
+    assert store.model("Plain").fit().count == 1
+    store.close()
+    store = open_with(open_store, Plain())
+    store.wait(timeout=100)
+    assert given(store, "Plain") == [[1, 1.0, 0.0, 1.0, True]]
 
 
 def test_what_the_rest_of_a_transaction_sets_is_in_the_label(open_store: OpenStore) -> None:
@@ -323,7 +334,7 @@ def test_a_label_of_a_row_whose_work_is_given_up_waits_no_longer(open_store: Ope
 def test_a_label_of_a_change_that_is_cancelled_waits_no_longer(open_store: OpenStore) -> None:
     store = open_with(open_store, Plain(), run=False)
     change = store.set("payment", id=1, ts=1, card=1, amount=1.0, fraud=True)
-    assert store.model("Plain").fit().count == 0
+    assert store.model("Plain").status().fits[0].labels == 0
     change.cancel()
     assert store.model("Plain").status().fits[0].labels == 1
 

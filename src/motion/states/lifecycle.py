@@ -246,7 +246,7 @@ class _Keeper:
         with self._database.backend.read() as tx:
             gone = [owner for owner in fit_requests.owners(tx) if self._owner.is_gone(owner)]
             is_due = bool(schedules.due(tx, fits, clock.now_ms()))
-            if not gone and not is_due and not {*wanted} & {*fit_requests.requests(tx)}:
+            if not gone and not is_due and not self._that_may_begin(tx, wanted):
                 return None
 
         def work(tx: Transaction) -> Request | None:
@@ -254,9 +254,20 @@ class _Keeper:
                 fit_requests.request(tx, Request(self._name, name), last_number(tx))
             fit_requests.take_over(tx, gone)
             settle_all(tx, self._database.layouts)
-            return labels.claim(tx, wanted, self._owner.name)
+            return labels.claim(tx, self._that_may_begin(tx, wanted), self._owner.name)
 
         return self._database.write(work)
+
+    def _that_may_begin(self, tx: Transaction, wanted: Sequence[Request]) -> list[Request]:
+        """Return what of this is asked for, without fits that wait for their first label to be whole."""
+        found = [each for each in wanted if each in {*fit_requests.requests(tx)}]
+        if not any(each.fit for each in found):
+            return found
+        lineage = versions.lineage(tx, self._name, versions.live_version(tx, self._name))
+        specs = {fit.spec.name: fit.spec for fit in self._fits()}
+        return [
+            each for each in found if not each.fit or labels.may_begin(tx, specs[each.fit], lineage)
+        ]
 
     def _fit(self, fit: Fit) -> None:
         spec = fit.spec

@@ -82,8 +82,9 @@ class Model:
         Returns:
             The change to wait for: it ends when it is decided what becomes of the version that the fit makes (live, refused,
             or a candidate that waits for a person), and its `wait` raises `StateError` where the fit failed. Its `count`
-            is how many labels there are to learn from now, by all fits of the component; 0: there are none, and nothing
-            was asked for. While a fit runs, the next one is asked for.
+            is how many labels there are to learn from, by all fits of the component, those included that wait for pending
+            work on their rows; 0: there are none, and nothing was asked for. Where all of them wait, the fit begins with the
+            first that is whole. While a fit runs, the next one is asked for.
         """
         fits = [
             fit.spec
@@ -96,7 +97,10 @@ class Model:
         def work(tx: Transaction) -> tuple[int, int]:
             settle_all(tx, self._database.layouts)
             lineage = states.lineage(tx, self._component, states.live_version(tx, self._component))
-            counts = {fit.name: labels.count_for(tx, fit, lineage) for fit in fits}
+            counts = {
+                fit.name: labels.count_for(tx, fit, lineage) + labels.count_waiting(tx, fit)
+                for fit in fits
+            }
             wanted = [fit for fit in fits if counts[fit.name]]
             change = next_number(tx)
             if wanted:

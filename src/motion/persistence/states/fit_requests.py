@@ -60,6 +60,8 @@ def request_setups(tx: Transaction, wanted: Mapping[str, str], number: int) -> N
 def claim(tx: Transaction, wanted: Sequence[Request], owner: str) -> Request | None:
     """Claim one of these that is asked for and that nobody runs. An owner runs one at a time, so one that is its own by now
     was given up half way."""
+    if not wanted:
+        return None
     places = ", ".join(["(?, ?, ?)"] * len(wanted))
     sql = (
         "SELECT component, fit, setup FROM motion_fit_requests WHERE (owner IS NULL OR owner = ?) "

@@ -110,6 +110,20 @@ def is_any_waiting(tx: Transaction) -> bool:
     return tx.execute("SELECT 1 FROM motion_labels_due LIMIT 1").fetchone() is not None
 
 
+def count_waiting(tx: Transaction, fit: FitSpec) -> int:
+    """Return how many labels that wait for pending work will be for a fit to learn from. Rows that were there before the fit
+    may wait for values that nobody has asked for, and are none of these."""
+    waiting = waiting_among(tx, fit.name, None)
+    return sum(not was and not held_out(row, fit.holdout) for row, was in waiting.items())
+
+
+def may_begin(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> bool:
+    """Whether a fit that is asked for need not wait for its first label to be whole."""
+    sql = "SELECT 1 FROM motion_labels_due WHERE fit = ? AND was_there = 0 LIMIT 1"
+    is_any = tx.execute(sql, (fit.name,)).fetchone() is not None
+    return not is_any or count_for(tx, fit, lineage) > 0
+
+
 def see_all(tx: Transaction, fit: str) -> None:
     """Let the labels that are there count for no fit to come."""
     tx.execute(
