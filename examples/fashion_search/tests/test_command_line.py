@@ -138,9 +138,9 @@ def test_search_draws_a_contact_sheet(a_store: Path, tmp_path: Path) -> None:
 
 
 def test_search_asks_an_endpoint_for_ideas(a_store: Path, idea_server: IdeaServer) -> None:
-    idea_server.ideas = ["teal sandals for men"]
+    idea_server.ideas = ["teal trousers for men"]
     result = run("search", "beach wedding", "--store", a_store, "--llm-url", idea_server.url)
-    assert "teal sandals for men" in result.stdout
+    assert "teal trousers for men" in result.stdout
     assert "beach wedding" in idea_server.prompts[0]
 
 
@@ -437,7 +437,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sequence[str], Path
     (folder / "demo.motion" / MADE_BY).touch()
     (folder / "demo.motion" / "store.sqlite").write_bytes(b"left over from an earlier demo")
     log = Console(file=io.StringIO(), width=80)
-    Demo(log, folder / "demo.motion", folder / "sheet.png", products=60).run()
+    Demo(log, folder / "demo.motion", folder / "sheet.png", products=150).run()
     assert isinstance(log.file, io.StringIO)
     return log.file.getvalue().splitlines(), folder
 
@@ -445,7 +445,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sequence[str], Path
 def test_the_demo_shows_every_step(shown: tuple[Sequence[str], Path]) -> None:
     text = "\n".join(shown[0])
     for step in (
-        "60 products of three drawn catalogs",
+        "150 products of three drawn catalogs",
         "answered by version 1",
         "wait behind people",
         "a simulated shopper",

@@ -20,14 +20,14 @@ from fashion_search.tables import RetailerSchema
 
 @pytest.fixture(scope="module")
 def learned(drawn_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
-    """What came of thirty visits."""
+    """What came of sixty visits."""
     folder = shutil.copytree(drawn_store, tmp_path_factory.mktemp("learn") / "shop.motion")
     with open_store(folder, durability="normal", ideas=1, recipe=RECIPE) as store:
-        return Learning(store, sessions=30, people=2, seed=1).run()
+        return Learning(store, sessions=60, people=2, seed=1).run()
 
 
 def test_the_loop_runs_by_itself(learned: Learned) -> None:
-    assert len(learned.course) == 30
+    assert len(learned.course) == 60
     assert learned.judged > 24
     assert len(learned.versions) > 1, "feedback led to a fit"
     assert all(each.status in ("live", "retired", "refused") for each in learned.versions)

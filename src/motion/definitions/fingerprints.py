@@ -25,6 +25,8 @@ from uuid import UUID
 
 import numpy as np
 
+from motion.definitions.sources import parsed
+
 PLAIN_TYPES = (
     int, float, bool, str, bytes, type(None), complex, range,
     date, time, timedelta, Decimal, Fraction, UUID, PurePath, np.generic,
@@ -152,7 +154,7 @@ def _is_own(module: str | None, user: Callable[..., Any]) -> bool:
 
 def _source(function: Callable[..., Any]) -> str:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = parsed(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):  # no source: typed at a prompt, or built in
         code = getattr(function, "__code__", None)
         return _bytecode(code) if code else type(function).__name__

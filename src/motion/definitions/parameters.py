@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from motion.definitions.lookups import Lookup
+from motion.definitions.sources import parsed
 from motion.definitions.windows import Window
 from motion.errors import TriggerError
 
@@ -140,6 +141,6 @@ def _says_none(text: str) -> bool:
         return name == "Optional" or (name in ("Union", "Literal") and any(map(says, parts)))
 
     try:
-        return says(ast.parse(text, mode="eval").body)
+        return says(parsed(text, "eval").body)
     except SyntaxError:
         return False

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from motion.definitions.fingerprints import functions_used
+from motion.definitions.sources import parsed
 
 
 def searched_keys(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def searched_keys(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def _searched_in(function: Callable[..., Any]) -> Iterator[str]:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = parsed(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):  # typed at a prompt, or built in
         return
     for node in ast.walk(tree):
