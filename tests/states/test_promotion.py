@@ -616,7 +616,7 @@ def moments(store: motion.Store, goal: int) -> list[Callable[[], bool]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.crash)])
 def test_p9_under_kills_no_search_mixes_versions_fails_or_sees_half_an_index(
     open_store: OpenStore, tmp_path: Path, seed: int
