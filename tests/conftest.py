@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from tests.postgres import is_postgres_wanted, postgres_server, stores_in
 __all__ = ["postgres_server"]
 
 os.environ.pop("COLUMNS", None)  # the width of what is printed is each test's, not the terminal's
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OpenStore = Callable[..., motion.Store]
 

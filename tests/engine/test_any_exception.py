@@ -375,11 +375,8 @@ def alarm() -> Iterator[None]:
         raise Alarm
 
     before = signal.signal(signal.SIGUSR1, handle)
-    # a shell lets what it runs in the background ignore Ctrl-C
-    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGUSR1, before)
-    signal.signal(signal.SIGINT, interrupted)
 
 
 @pytest.mark.parametrize(

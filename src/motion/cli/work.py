@@ -49,23 +49,19 @@ def run(
 
     Example: motion run shop:store
     """
+    began = clock.now()  # work begins with the opening
     with _told() if not until_idle else nullcontext() as told, at_work(store) as opened:
-        before = _given_up(opened)
         if told is None:
             opened.wait(progress=not as_json)
         else:
             _run_until(opened, told)
         found = opened.status()
-        failed = _given_up(opened) - before
+        failed = sum(each.at is not None and each.at >= began for each in opened.errors())
         if as_json:
             print_json(found)
     if failed > 0:
         note(f"{failed:,} row(s) were given up; 'motion errors' shows why.")
     raise typer.Exit(1 if until_idle and failed > 0 else 0)
-
-
-def _given_up(opened: Store) -> int:
-    return sum(each.tasks.get("dead", 0) for each in opened.status().triggers.values())
 
 
 @contextmanager
