@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -356,6 +357,32 @@ def test_closing_cancels_an_async_function_that_waits(open_store: OpenStore) -> 
     assert cancelled.wait(
         100
     )  # the loop is waited for a while only, on a busy machine not to its end
+
+
+def test_a_call_that_waits_for_what_only_it_knows_is_not_collected_as_garbage(
+    open_store: OpenStore,
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    @motion.trigger(on="doc.text", sets="doc.loud")
+    async def shout(text: str) -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return text.upper()
+
+    store = open_docs(open_store, shout)
+    store.set("doc", id=1, text="a")
+    begun.wait()
+    for _ in range(20):
+        gc.collect()
+        ended.wait(0.01)
+    assert not ended.is_set()
+    assert store.errors() == []
+    store.close()
+    assert ended.is_set()
 
 
 def test_closing_ends_a_process_whose_call_hangs_and_the_next_start_runs_it(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from motion.background.loops import going_on
@@ -25,6 +25,8 @@ class EventLoop:
     def __init__(self, name: str) -> None:
         self._name, self._is_closed = name, False
         self._lock = threading.Lock()
+        # A loop knows its tasks weakly: one that waits for what only it knows is collected as garbage in the middle.
+        self._begun: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -52,7 +54,9 @@ class EventLoop:
         except StoreClosed:
             coroutine.close()
             raise
-        asyncio.run_coroutine_threadsafe(coroutine, loop)
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        self._begun.add(future)
+        future.add_done_callback(self._begun.discard)
 
     def close(self, timeout_s: float) -> None:
         """End the loop; what still runs on it is cancelled. One that user code blocks is left to itself."""
