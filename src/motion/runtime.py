@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import WeakSet, finalize
 
-from motion.backends.base import Backend
-from motion.backends.sqlite import Durability, SqliteBackend
+from motion.backends.base import Backend, Durability
+from motion.backends.sqlite import SqliteBackend
 from motion.backends.sqlite_file import FILE
 from motion.background import forks
 from motion.background.event_loop import EventLoop

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
-from motion.errors import NotOnPostgres
+from motion.errors import MotionError, NotOnPostgres
 
 T = TypeVar("T")
+
+Durability = Literal["full", "normal"]
 
 Feature = Literal[
     "windows",
@@ -25,6 +27,15 @@ Feature = Literal[
 ]
 
 Made = Literal["index", "trigger", "view"]
+
+
+def check_durability(durability: str) -> None:
+    """Refuse what no back end knows."""
+    if durability not in get_args(Durability):
+        raise MotionError(
+            f"durability={durability!r} is unknown; it is 'full', which survives power loss, or 'normal', "
+            f"which survives a crash of the process."
+        )
 
 
 class Transaction(Protocol):

@@ -16,12 +16,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psycopg
 
 from motion import clock
-from motion.backends.base import Feature, Sight, Signal, Transaction, require
+from motion.backends.base import (
+    Durability,
+    Feature,
+    Sight,
+    Signal,
+    Transaction,
+    check_durability,
+    require,
+)
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
 from motion.backends.postgres_session import Session, is_lost, is_to_be_tried_again
@@ -31,7 +39,6 @@ from motion.background import forks, interrupts
 from motion.background.locks import let_go
 from motion.definitions.codecs import decode_array, encode_parameter
 from motion.errors import (
-    MotionError,
     NotOnPostgres,
     SqlError,
     SqlTimeout,
@@ -47,7 +54,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Durability = Literal["full", "normal"]
 
 LOCK_WAIT_S = 60
 """How long a writer waits for the others."""
@@ -92,11 +98,7 @@ class PostgresBackend:
     def __init__(
         self, name: str, folder: Path, durability: Durability, *, url: str, schema: str
     ) -> None:
-        if durability not in ("full", "normal"):
-            raise MotionError(
-                f"durability={durability!r} is unknown; it is 'full', which survives power loss, or 'normal', "
-                f"which survives a crash of the process."
-            )
+        check_durability(durability)
         self.name, self.folder, self.schema = name, folder, schema
         self.url, self._conninfo = whole_url(url, schema, folder), url
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,10 +17,18 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from motion import clock
-from motion.backends.base import Feature, Made, Sight, Signal, Transaction
+from motion.backends.base import (
+    Durability,
+    Feature,
+    Made,
+    Sight,
+    Signal,
+    Transaction,
+    check_durability,
+)
 from motion.backends.requests import Sharing
 from motion.backends.sqlite_file import FILE, identity_of, know_words, prepared
 from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, within
@@ -30,7 +38,6 @@ from motion.background.locks import let_go
 from motion.definitions.codecs import decode_array, encode_parameter
 from motion.errors import (
     WHOLE_STORE,
-    MotionError,
     SqlError,
     SqlTimeout,
     StoreClosed,
@@ -44,7 +51,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Durability = Literal["full", "normal"]
 
 SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
 
@@ -92,11 +98,7 @@ class SqliteBackend:
     lacks: Mapping[Feature, str] = {}
 
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:
-        if durability not in SYNCHRONOUS:
-            raise MotionError(
-                f"durability={durability!r} is unknown; it is 'full', which survives power loss, or 'normal', "
-                f"which survives a crash of the process."
-            )
+        check_durability(durability)
         self.name, self.folder, self.url = name, folder, f"sqlite:///{folder}"
         self._path = prepared(folder)
         self._log, self._trimmed_s = f"{self._path}-wal", -TRIM_EVERY_S

@@ -260,7 +260,8 @@ class _Keeper:
 
     def _that_may_begin(self, tx: Transaction, wanted: Sequence[Request]) -> list[Request]:
         """Return what of this is asked for, without fits that wait for their first label to be whole."""
-        found = [each for each in wanted if each in {*fit_requests.requests(tx)}]
+        asked_for = {*fit_requests.requests(tx)}
+        found = [each for each in wanted if each in asked_for]
         if not any(each.fit for each in found):
             return found
         lineage = versions.lineage(tx, self._name, versions.live_version(tx, self._name))
