@@ -24,12 +24,16 @@ LEVELS: Mapping[str, int] = {
     for level, rooms in enumerate(
         (
             "errors words clock faults history tracebacks tracing notebook config",
-            "background definitions",
+            "background definitions.values definitions.functions",
+            "definitions.tables",
+            "definitions.triggers",
+            "definitions",
             "backends executors vectors",
             "persistence",  # what all of its folders use: layouts, numbers, the graph as it is stored
             "persistence.tasks",
             "persistence.states",
             "persistence.rows",
+            "persistence.inputs",
             "persistence.changes persistence.search",
             "persistence.recompute",
             "persistence.ddl persistence.catalog persistence.database persistence.migration persistence.conversion",
@@ -37,9 +41,12 @@ LEVELS: Mapping[str, int] = {
             "views",
             "states",
             "engine",
+            "store.changes store.reports",
             "store",
             "runtime",
-            "testing server remote cli",
+            "testing remote server.access",
+            "server.api",
+            "server cli",
             "__init__ __main__",
         )
     )
@@ -267,13 +274,13 @@ def own_spelling(root: Path) -> Iterable[str]:
 
 def decoders_made(root: Path) -> Iterable[str]:
     for module in modules(root).values():
-        if module.name == "definitions.decoders":
+        if module.name == "definitions.values.decoders":
             continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 is_typed = any(each.arg == "type" for each in node.keywords)
                 if node.func.attr == "Decoder" or (node.func.attr == "decode" and is_typed):
-                    yield f"{module.at(node)}: two threads that make a decoder at once end the process; definitions.decoders makes them"
+                    yield f"{module.at(node)}: two threads that make a decoder at once end the process; definitions.values.decoders makes them"
 
 
 def long_files(root: Path) -> Iterable[str]:
@@ -344,12 +351,12 @@ BROKEN: tuple[tuple[Rule, dict[str, str], str], ...] = (
     (
         decoders_made,
         {"src/motion/definitions/tasks.py": "import msgspec\nmsgspec.json.decode(b'1', type=int)"},
-        "definitions.decoders makes them",
+        "definitions.values.decoders makes them",
     ),
     (
         upward_imports,
-        {"src/motion/definitions/schema.py": "from motion.store.store import Store"},
-        "level 1 must not",
+        {"src/motion/definitions/tables/schema.py": "from motion.store.store import Store"},
+        "level 2 must not",
     ),
     (
         upward_imports,
@@ -357,13 +364,13 @@ BROKEN: tuple[tuple[Rule, dict[str, str], str], ...] = (
             "src/motion/persistence/tasks/queue.py": "from motion.persistence.rows.ids import Ids",
             "src/motion/persistence/rows/ids.py": "",
         },
-        "level 4 must not know level 6",
+        "level 7 must not know level 9",
     ),
-    (upward_imports, {"src/motion/errors.py": "import motion"}, "must not know level 17"),
+    (upward_imports, {"src/motion/errors.py": "import motion"}, "must not know level 24"),
     (
         upward_imports,
         {"src/motion/engine/worker.py": "from motion import runtime"},
-        "must not know level 15",
+        "must not know level 20",
     ),
     (
         upward_imports,

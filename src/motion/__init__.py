@@ -1,20 +1,20 @@
 """Motion: ML pipelines on a store and triggers. See `create_store`."""
 
 from motion.definitions.components import Component, infer
-from motion.definitions.delays import after
-from motion.definitions.events import deleted
 from motion.definitions.fits import always, fit, if_better, manual
-from motion.definitions.folding import fold
-from motion.definitions.lookups import Lookup
-from motion.definitions.options import Resources
-from motion.definitions.schedules import Schedule, cron, every
-from motion.definitions.schema import Index, Ref, Vector
-from motion.definitions.schema import KeyOptions as Key
-from motion.definitions.specs import Failed
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import Index, Ref, Vector
+from motion.definitions.tables.schema import KeyOptions as Key
+from motion.definitions.tables.windows import Window
 from motion.definitions.tasks import DeadLetter
-from motion.definitions.triggers import trigger
+from motion.definitions.triggers.declarations import trigger
+from motion.definitions.triggers.delays import after
+from motion.definitions.triggers.events import deleted
+from motion.definitions.triggers.folding import fold
+from motion.definitions.triggers.options import Resources
+from motion.definitions.triggers.schedules import Schedule, cron, every
+from motion.definitions.triggers.specs import Failed
 from motion.definitions.versions import Label, Progress, StateVersion
-from motion.definitions.windows import Window
 from motion.errors import (
     BadRows,
     DimensionMismatch,
@@ -55,14 +55,14 @@ from motion.runtime import create_store
 from motion.search.answer import Hit
 from motion.states.process import progress
 from motion.store.backfill import Plan
-from motion.store.change import Change, RejectedRow
-from motion.store.explain import Effect, Explanation
+from motion.store.changes.change import Change, RejectedRow
+from motion.store.changes.recent import ChangeTrace, Recent
 from motion.store.forget import Forgotten
 from motion.store.model import Model
-from motion.store.model_status import FitStatus, ModelStatus
-from motion.store.pipeline import Edge, Pipeline, RowCount
-from motion.store.recent import ChangeTrace, Recent
-from motion.store.status import Status
+from motion.store.reports.explain import Effect, Explanation
+from motion.store.reports.model_status import FitStatus, ModelStatus
+from motion.store.reports.pipeline import Edge, Pipeline, RowCount
+from motion.store.reports.status import Status
 from motion.store.store import Store
 from motion.views.view import View
 

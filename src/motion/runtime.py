@@ -27,8 +27,8 @@ from motion.background.interrupts import uninterrupted
 from motion.background.owners import Owner
 from motion.config import Config
 from motion.definitions.components import Component, declared_methods
-from motion.definitions.schema import NAME
-from motion.definitions.triggers import DECLARATION
+from motion.definitions.tables.schema import NAME
+from motion.definitions.triggers.declarations import DECLARATION
 from motion.engine.chain import Runs
 from motion.engine.dispatch import Dispatcher
 from motion.engine.inline import InlineRuns

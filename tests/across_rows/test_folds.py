@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
-from motion.definitions import folds
+from motion.definitions.triggers import folds
 from tests.conftest import OpenStore, pause, until
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import motion
-from motion.definitions.specs import Options
+from motion.definitions.triggers.specs import Options
 from tests.conftest import OpenStore
 
 if TYPE_CHECKING:

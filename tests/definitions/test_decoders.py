@@ -9,7 +9,7 @@ RACE = """
 import sys, threading
 from dataclasses import make_dataclass
 from typing import Optional
-from motion.definitions.decoders import decoder_of, from_json
+from motion.definitions.values.decoders import decoder_of, from_json
 
 sys.setswitchinterval(1e-6)
 names = [f"key_{i}" for i in range(30)]

@@ -7,7 +7,7 @@ import sys
 
 RACE = """
 import gc, sys, threading
-from motion.definitions.sources import parsed
+from motion.definitions.functions.sources import parsed
 
 sys.setswitchinterval(1e-6)
 gc.set_threshold(20)  # what it collects runs code of Python in the middle of a tree, where another thread may come on

@@ -10,7 +10,7 @@ import pytest
 
 import motion
 from motion import clock
-from motion.definitions.rates import Turns, rate_of
+from motion.definitions.triggers.rates import Turns, rate_of
 from tests.conftest import OpenStore, until
 
 HOUR_S, DAY_S = 3600.0, 86_400.0

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion.background.locks import SharedLock
-from motion.definitions.schema import Metric
+from motion.definitions.tables.schema import Metric
 from motion.testing.contracts import DIM, METRICS, VectorIndexContract, clustered, scores_of
 from motion.vectors import graph, widths
 from motion.vectors.base import VectorIndex

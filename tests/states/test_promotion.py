@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import motion
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.engine.policies.build_throttle import Builds
 from tests.conftest import OpenStore, pause, until
 

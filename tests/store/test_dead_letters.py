@@ -12,7 +12,7 @@ import pytest
 import motion
 from motion import clock
 from motion.backends.base import Transaction
-from motion.store.change import dead_letters
+from motion.store.changes.change import dead_letters
 
 
 @dataclass

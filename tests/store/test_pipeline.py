@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import motion
-from motion.store.pipeline import PipelineKey
+from motion.store.reports.pipeline import PipelineKey
 
 
 @dataclass

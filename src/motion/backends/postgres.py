@@ -37,7 +37,7 @@ from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, VOCABULARY, literal
 from motion.backends.requests import Sharing
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
-from motion.definitions.codecs import decode_array, encode_parameter
+from motion.definitions.values.codecs import decode_array, encode_parameter
 from motion.errors import (
     NotOnPostgres,
     SqlError,

@@ -35,7 +35,7 @@ from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, 
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
-from motion.definitions.codecs import decode_array, encode_parameter
+from motion.definitions.values.codecs import decode_array, encode_parameter
 from motion.errors import (
     WHOLE_STORE,
     SqlError,

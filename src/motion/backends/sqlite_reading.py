@@ -18,7 +18,7 @@ from weakref import WeakSet
 from motion import clock
 from motion.backends.base import Sight
 from motion.background.interrupts import uninterrupted
-from motion.definitions.hidden import is_secret
+from motion.definitions.tables.hidden import is_secret
 
 C = TypeVar("C", bound=sqlite3.Connection)
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from motion.definitions.plain import plain
+from motion.definitions.values.plain import plain
 from motion.errors import MotionError, listed, nearest, shortened
 from motion.runtime import folder_of, is_postgres, open_noted, opening
 from motion.store.store import Store

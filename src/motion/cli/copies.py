@@ -19,7 +19,7 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.store.progress import shown_progress
+from motion.store.changes.progress import shown_progress
 from motion.store.transfer import export_table, import_table
 
 FileArgument = Annotated[

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from motion.cli.app import JsonOption, StoreArgument, app, console, looked_at, print_json, shown
-from motion.definitions.plain import plain
-from motion.store.drawing import as_lines, as_mermaid, as_svg, drawing_of
+from motion.definitions.values.plain import plain
+from motion.store.reports.drawing import as_lines, as_mermaid, as_svg, drawing_of
 
 
 class Form(Enum):

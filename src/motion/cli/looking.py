@@ -22,12 +22,12 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.definitions.codecs import IntCodec
-from motion.definitions.plain import plain
 from motion.definitions.tasks import DeadLetter
+from motion.definitions.values.codecs import IntCodec
+from motion.definitions.values.plain import plain
 from motion.errors import MotionError, listed
-from motion.store.explain import Explanation, duration
-from motion.store.status import Status, TriggerStatus
+from motion.store.reports.explain import Explanation, duration
+from motion.store.reports.status import Status, TriggerStatus
 from motion.store.store import Store
 from motion.tracebacks import last_line
 

@@ -20,11 +20,11 @@ from motion.cli.app import (
     stop,
 )
 from motion.persistence.migration import Step, What
+from motion.store.changes.progress import shown_progress
 from motion.store.migrate import conversion_of, values_to_convert
 from motion.store.migrate import convert as carry_out_conversion
 from motion.store.migrate import migrate as carry_out
 from motion.store.migrate import plan as plan_of
-from motion.store.progress import shown_progress
 
 Names = list[str] | None
 

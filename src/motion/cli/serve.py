@@ -89,7 +89,7 @@ def mcp(
 
     Example: motion mcp shop.motion
     """
-    from motion.server.access import role_of
+    from motion.server.access.roles import role_of
     from motion.server.agents import kept_stdout, serve_agents
 
     given = role_of(role)
@@ -108,7 +108,7 @@ def add(
 
     Example: motion token add shop:store website --role write
     """
-    from motion.server.access import new_token, role_of
+    from motion.server.access.roles import new_token, role_of
 
     text, token = new_token(name, role_of(role))
     with looked_at(store) as opened:
@@ -154,6 +154,6 @@ def _file(store: Store, given: Path | None) -> Path:
 
 
 def _tokens(store: Store, given: Path | None) -> Tokens:
-    from motion.server.access import Tokens
+    from motion.server.access.roles import Tokens
 
     return Tokens.read(_file(store, given))

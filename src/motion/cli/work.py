@@ -26,7 +26,7 @@ from motion.cli.app import (
     stop,
 )
 from motion.cli.looking import typed_id
-from motion.store.explain import duration
+from motion.store.reports.explain import duration
 from motion.store.store import Store
 
 TriggerArgument = Annotated[str, typer.Argument(metavar="TRIGGER")]

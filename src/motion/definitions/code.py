@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from motion.definitions.binding import bind
 from motion.definitions.components import (
     Component,
     bind_component,
@@ -16,11 +15,12 @@ from motion.definitions.components import (
     setup_fingerprint,
 )
 from motion.definitions.fits import Fit, FitSpec
-from motion.definitions.folding import bind_fold
-from motion.definitions.kept_keys import keepers
-from motion.definitions.schema import Tables, differing_in_case
-from motion.definitions.specs import Trigger, TriggerSpec
-from motion.definitions.triggers import DECLARATION
+from motion.definitions.tables.schema import Tables, differing_in_case
+from motion.definitions.triggers.binding import bind
+from motion.definitions.triggers.declarations import DECLARATION
+from motion.definitions.triggers.folding import bind_fold
+from motion.definitions.triggers.kept_keys import keepers
+from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.errors import TriggerError
 
 

@@ -14,15 +14,28 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partialmethod
 from typing import Any, ClassVar
 
-from motion.definitions.binding import bind
-from motion.definitions.delays import After
-from motion.definitions.events import Event
-from motion.definitions.fingerprints import fingerprint_of
 from motion.definitions.fits import FIT_DECLARATION, Fit, FitDeclaration, FitSpec
-from motion.definitions.options import Once, OnChange, Place, Refresh, Resources, in_brackets
-from motion.definitions.schema import Tables
-from motion.definitions.specs import Trigger, TriggerSpec
-from motion.definitions.triggers import DECLARATION, Declaration, Function, declare, marking
+from motion.definitions.functions.fingerprints import fingerprint_of
+from motion.definitions.tables.schema import Tables
+from motion.definitions.triggers.binding import bind
+from motion.definitions.triggers.declarations import (
+    DECLARATION,
+    Declaration,
+    Function,
+    declare,
+    marking,
+)
+from motion.definitions.triggers.delays import After
+from motion.definitions.triggers.events import Event
+from motion.definitions.triggers.options import (
+    Once,
+    OnChange,
+    Place,
+    Refresh,
+    Resources,
+    in_brackets,
+)
+from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.errors import TriggerError
 
 logger = logging.getLogger(__name__)

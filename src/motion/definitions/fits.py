@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from motion.definitions.options import in_brackets
-from motion.definitions.schedules import Schedule
-from motion.definitions.triggers import Function
+from motion.definitions.triggers.declarations import Function
+from motion.definitions.triggers.options import in_brackets
+from motion.definitions.triggers.schedules import Schedule
 from motion.errors import TriggerError
 
 FIT_DECLARATION = "__motion_fit__"

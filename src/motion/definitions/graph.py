@@ -11,13 +11,13 @@ import graphlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from motion.definitions.events import entity_table, event_table
 from motion.definitions.fits import FitSpec
-from motion.definitions.folds import Fold
-from motion.definitions.lookups import Lookup
-from motion.definitions.schema import Table, Tables
-from motion.definitions.specs import TriggerSpec
-from motion.definitions.windows import Window
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import Table, Tables
+from motion.definitions.tables.windows import Window
+from motion.definitions.triggers.events import entity_table, event_table
+from motion.definitions.triggers.folds import Fold
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import TriggerCycle, TriggerError
 
 Levels = Mapping[str, Mapping[str, frozenset[str]]]

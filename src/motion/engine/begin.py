@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from motion.backends.base import Transaction
-from motion.definitions.folds import LONGEST_RUN_S
-from motion.definitions.rates import Turns
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task, TaskStatus
+from motion.definitions.triggers.folds import LONGEST_RUN_S
+from motion.definitions.triggers.rates import Turns
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.engine.chain import Asked, Runs
 from motion.engine.dispatch import Dispatcher
 from motion.engine.under_way import Claimed, UnderWay
@@ -23,10 +23,10 @@ from motion.persistence.changes.claims import Claim, Tasks
 from motion.persistence.changes.failures import fail
 from motion.persistence.changes.labelling import settle
 from motion.persistence.database import Database
+from motion.persistence.inputs.folded import ROWS_OF_ONE, ROWS_OF_SLOW
+from motion.persistence.inputs.own import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number, next_tasks
-from motion.persistence.rows.folded import ROWS_OF_ONE, ROWS_OF_SLOW
-from motion.persistence.rows.inputs import Chain, Inputs, read_fences, read_inputs
 from motion.persistence.states import versions
 from motion.persistence.tasks import leases, once, queue
 from motion.states.lifecycle import ensure_live

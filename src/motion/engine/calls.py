@@ -14,11 +14,11 @@ from typing import Any
 
 from motion import tracing
 from motion.background import forks
-from motion.definitions.codecs import Stored
 from motion.definitions.components import Component
-from motion.definitions.outcomes import Outcomes
-from motion.definitions.schema import Table
-from motion.definitions.specs import Failed, Trigger, TriggerSpec
+from motion.definitions.tables.schema import Table
+from motion.definitions.triggers.specs import Failed, Trigger, TriggerSpec
+from motion.definitions.values.codecs import Stored
+from motion.definitions.values.outcomes import Outcomes
 from motion.engine.derive import Batch, Calls, Made, OnItem, derive, outcomes_of
 from motion.errors import (
     MotionError,

@@ -13,11 +13,11 @@ from typing import Any
 
 from motion import clock, tracing
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
 from motion.definitions.components import Component
-from motion.definitions.schema import Tables
-from motion.definitions.specs import Trigger, TriggerSpec
+from motion.definitions.tables.schema import Tables
 from motion.definitions.tasks import Cause
+from motion.definitions.triggers.specs import Trigger, TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.engine.calls import (
     Apart,
     Given,
@@ -38,8 +38,8 @@ from motion.persistence.changes.cascade import fire
 from motion.persistence.changes.claims import Claim, Step, rows_with_inputs
 from motion.persistence.changes.results import Source, replace_pages, write_pages
 from motion.persistence.database import Database
+from motion.persistence.inputs.own import Inputs, read_fences
 from motion.persistence.numbers import next_number
-from motion.persistence.rows.inputs import Inputs, read_fences
 from motion.persistence.rows.reading import rows_by_number
 from motion.persistence.tasks import leases, memos, traces
 from motion.persistence.tasks.growing_texts import Grows

@@ -18,12 +18,12 @@ import numpy as np
 
 from motion import clock
 from motion.background import forks
-from motion.definitions.codecs import Stored
-from motion.definitions.lending import taken
-from motion.definitions.outcomes import Outcomes
-from motion.definitions.parameters import VALUES
-from motion.definitions.schema import Key, Table
-from motion.definitions.specs import Failed, Trigger, TriggerSpec
+from motion.definitions.tables.schema import Key, Table
+from motion.definitions.triggers.parameters import VALUES
+from motion.definitions.triggers.specs import Failed, Trigger, TriggerSpec
+from motion.definitions.values.codecs import Stored
+from motion.definitions.values.lending import taken
+from motion.definitions.values.outcomes import Outcomes
 from motion.errors import CallTimeout, MotionError, shortened
 from motion.tracebacks import text_of
 from motion.views.run import CURRENT, At, Run

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from motion import clock
 from motion.backends.base import Transaction
 from motion.background.owners import Owner
-from motion.definitions.options import NOTHING
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import RANGE_LIMIT, Lane, Task
+from motion.definitions.triggers.options import NOTHING
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.engine.chain import Runs
 from motion.engine.policies.build_throttle import Builds
 from motion.engine.policies.fairness import Shares

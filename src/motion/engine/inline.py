@@ -16,10 +16,10 @@ from typing import Any
 from motion import clock
 from motion.background import forks
 from motion.background.interrupts import is_from_outside
-from motion.definitions.codecs import Stored
 from motion.definitions.graph import Graph
-from motion.definitions.schema import Table
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Table
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.engine.derive import Batch, call_plain, derive
 from motion.engine.taking import Taking
 from motion.persistence.changes.claims import rows_with_inputs

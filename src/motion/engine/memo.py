@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from motion.definitions.outcomes import Outcomes
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.outcomes import Outcomes
 from motion.persistence.changes.isolation import Left
 
 WROTE = (

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.lookups import Lookup
-from motion.definitions.specs import TriggerSpec
-from motion.definitions.windows import Window
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.windows import Window
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.changes.operations import SetOperation
 from motion.persistence.database import Database
+from motion.persistence.inputs.held import Held, frame_of
+from motion.persistence.inputs.own import decoded_column
+from motion.persistence.inputs.taken import LookedUp, Windowed, look_back, look_up
 from motion.persistence.numbers import last_number
-from motion.persistence.rows.held import Held, frame_of
-from motion.persistence.rows.inputs import decoded_column
-from motion.persistence.rows.taken import LookedUp, Windowed, look_back, look_up
 
 
 class Taking:

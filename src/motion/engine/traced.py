@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from motion import tracing
-from motion.definitions.specs import Failed, TriggerSpec
+from motion.definitions.triggers.specs import Failed, TriggerSpec
 from motion.engine.calls import Apart, Given, Here
 from motion.engine.derive import Made
 from motion.persistence.layout import Pins

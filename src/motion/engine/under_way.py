@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.rates import Turns
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Cause, Lane, Task
+from motion.definitions.triggers.rates import Turns
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.engine.chain import Asked
 from motion.engine.derive import Made, calls_of
 from motion.engine.memo import SharedCalls
@@ -25,7 +25,7 @@ from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.commit import Commit
 from motion.persistence.database import Database
-from motion.persistence.rows.inputs import Inputs
+from motion.persistence.inputs.own import Inputs
 from motion.persistence.tasks import leases, queue
 
 

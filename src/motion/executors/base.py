@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import cloudpickle
 
-from motion.definitions.schema import resolve_types
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import resolve_types
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import Unpicklable
 
 Prepare = Callable[..., Callable[[], Any]]

@@ -12,18 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import VectorCodec
-from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
-from motion.definitions.schema import Key, Table, Tables
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Key, Table, Tables
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import VectorCodec
+from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaMismatch
 from motion.persistence.ddl import _add_columns, open_system, open_table
+from motion.persistence.inputs.folds import forget_entities, note_entities
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import note_new_graph
-from motion.persistence.rows.folds import forget_entities, note_entities
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
 from motion.persistence.tasks import delayed, schedules

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
 from motion.definitions.fits import FitSpec
-from motion.definitions.schema import Key, Table
+from motion.definitions.tables.schema import Key, Table
+from motion.definitions.values.codecs import Stored
 from motion.errors import MotionError, shortened
 from motion.persistence import migration
 from motion.persistence.layout import quoted, rows_table

@@ -14,13 +14,13 @@ from motion import clock, tracing
 from motion.backends.base import Backend, Sight, Transaction
 from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
-from motion.definitions.codecs import Stored, encode_parameter
 from motion.definitions.components import Component, setup_fingerprint
 from motion.definitions.graph import Graph
-from motion.definitions.kept_keys import keepers
-from motion.definitions.schema import Table, TableName, Tables
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.tasks import Cause
+from motion.definitions.triggers.kept_keys import keepers
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored, encode_parameter
 from motion.errors import (
     InvalidArgument,
     InvalidValue,
@@ -43,12 +43,12 @@ from motion.persistence.changes.operations import (
     SetOperation,
     apply_operations,
 )
+from motion.persistence.inputs.exact import Found, Question, ask
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.limits import check_features
 from motion.persistence.recompute import backfills, relocation
 from motion.persistence.rows import noted, reading
-from motion.persistence.rows.exact import Found, Question, ask
 from motion.persistence.search.filters import FilterLists
 from motion.persistence.search.indexes import MakeIndex, VectorIndexes
 from motion.persistence.states import fit_requests, format, versions

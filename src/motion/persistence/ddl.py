@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import StoreUnavailable
 from motion.persistence.layout import PLACES_OF_ENTITIES, Layout, outputs_table, quoted
 from motion.persistence.limits import check_width

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from motion.definitions.graph import Graph
-from motion.definitions.lookups import Lookup
-from motion.definitions.schema import STORED, Key, Table
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import STORED, Key, Table
+from motion.definitions.triggers.specs import TriggerSpec
 
 ORIGIN_BITS = 20
 

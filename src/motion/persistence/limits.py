@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from motion.backends.base import Backend, Feature, Transaction, require
 from motion.definitions.graph import Graph
-from motion.definitions.schema import Table, differing_in_case
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Table, differing_in_case
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import SchemaError, TriggerError
 
 MOST_COLUMNS = 2_000

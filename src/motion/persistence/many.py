@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
+from motion.definitions.values.codecs import Stored
 
 
 def select_for_each(

@@ -16,10 +16,10 @@ import msgspec
 
 from motion.backends.base import Transaction
 from motion.definitions.code import Code, Fingerprints, as_called
-from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
-from motion.definitions.schema import NAME, Tables, check_name
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import NAME, Tables, check_name
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.decoders import from_json
 from motion.errors import InvalidArgument, MotionError, SchemaError, listed, nearest
 from motion.persistence.catalog import open_own_table
 from motion.persistence.ddl import SYSTEM_TABLES, open_table

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import ranges_of
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import Layout
 
 T = TypeVar("T")

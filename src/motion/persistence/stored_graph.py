@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from motion.backends.base import Transaction
-from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
-from motion.definitions.schema import Tables
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Tables
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaMismatch
 from motion.persistence.layout import ORIGIN_MASK
 

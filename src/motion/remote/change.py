@@ -11,13 +11,13 @@ import msgspec
 from httpx_sse import ServerSentEvent, connect_sse
 
 from motion import clock
-from motion.definitions import wire
-from motion.definitions.schema import Table
+from motion.definitions.tables import wire
+from motion.definitions.tables.schema import Table
 from motion.definitions.tasks import DeadLetter
 from motion.errors import MotionError, TaskFailed, Unreachable, WaitTimeout
 from motion.persistence.tasks.growing_texts import Part
 from motion.remote.link import Link, check, error_of
-from motion.store.change import DEFAULT_TIMEOUT_S, Progress
+from motion.store.changes.change import DEFAULT_TIMEOUT_S, Progress
 
 LONGEST_WAIT_S = 20.0
 """How long one request waits: less than what proxies allow."""

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from motion import errors
-from motion.definitions import wire
+from motion.definitions.tables import wire
 from motion.errors import MotionError, NotAllowed, NotFound, TaskFailed, Unreachable
 
 JSON = "application/json"

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from motion import clock
-from motion.definitions import wire
-from motion.definitions.schema import Table, table_of
+from motion.definitions.tables import wire
+from motion.definitions.tables.schema import Table, table_of
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.versions import StateVersion
 from motion.errors import (
@@ -31,9 +31,9 @@ from motion.remote.link import Link
 from motion.search.answer import Hit
 from motion.store.aio import AsyncStore
 from motion.store.backfill import Plan
-from motion.store.explain import Explanation
 from motion.store.forget import Forgotten, Models
-from motion.store.status import Status
+from motion.store.reports.explain import Explanation
+from motion.store.reports.status import Status
 
 Row = TypeVar("Row")
 Where = str | Mapping[str, Any] | None

@@ -13,8 +13,8 @@ import numpy as np
 from motion.backends.base import Transaction, require
 from motion.background.interrupts import may_come, uninterrupted
 from motion.background.locks import Hold
-from motion.definitions.codecs import StrCodec
-from motion.definitions.schema import Key, Table, TableName
+from motion.definitions.tables.schema import Key, Table, TableName
+from motion.definitions.values.codecs import StrCodec
 from motion.errors import SearchError, listed
 from motion.notebook import Shown, cells_of, table_of
 from motion.persistence.database import Database, Where, condition_of

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from motion.definitions.codecs import StrCodec
-from motion.definitions.schema import Key, Table
+from motion.definitions.tables.schema import Key, Table
+from motion.definitions.values.codecs import StrCodec
 from motion.errors import SearchError, listed, shortened
 from motion.persistence.database import Database
 from motion.vectors.base import FloatArray

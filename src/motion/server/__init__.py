@@ -19,14 +19,14 @@ try:
 except ModuleNotFoundError as exc:
     raise MissingPackage("serving a store over HTTP", exc.name or "fastapi", "server") from exc
 
-from motion.server.access import Role, Token, Tokens, new_token
+from motion.server.access.guard import Guard
+from motion.server.access.limits import Limits
+from motion.server.access.problems import install as answer_errors
+from motion.server.access.roles import Role, Token, Tokens, new_token
+from motion.server.api.feed import Feed
+from motion.server.api.serving import Served, event_stream, in_thread, json_text
 from motion.server.app import create_app
-from motion.server.feed import Feed
-from motion.server.guard import Guard
-from motion.server.limits import Limits
-from motion.server.problems import install as answer_errors
 from motion.server.running import Serving, serve
-from motion.server.serving import Served, event_stream, in_thread, json_text
 
 __all__ = [
     "Feed",

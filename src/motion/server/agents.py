@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from motion.errors import MissingPackage
-from motion.server.access import Role, Tokens, new_token
+from motion.server.access.limits import Limits
+from motion.server.access.roles import Role, Tokens, new_token
 from motion.server.app import create_app
-from motion.server.limits import Limits
 from motion.store.store import Store
 
 try:

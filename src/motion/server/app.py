@@ -13,24 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motion import clock
 from motion.errors import NotAllowed
-from motion.server import (
-    changes,
-    dashboard,
-    documents,
-    finding,
-    models,
-    operations,
-    problems,
-    rows,
-    session,
-)
-from motion.server.access import Role, Tokens
-from motion.server.feed import Feed
-from motion.server.guard import LOOPBACK, Guard
-from motion.server.limits import Limits
-from motion.server.metrics import Requests
-from motion.server.operations import look_at_status
-from motion.server.serving import Served, needs
+from motion.server import dashboard
+from motion.server.access import problems
+from motion.server.access.guard import LOOPBACK, Guard
+from motion.server.access.limits import Limits
+from motion.server.access.roles import Role, Tokens
+from motion.server.api import changes, documents, finding, models, operations, rows, session
+from motion.server.api.feed import Feed
+from motion.server.api.metrics import Requests
+from motion.server.api.operations import look_at_status
+from motion.server.api.serving import Served, needs
 from motion.store.store import Store
 
 

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from sse_starlette.sse import AppStatus
 
 from motion.errors import InvalidArgument, NotAllowed, StoreUnavailable
-from motion.server.access import Tokens
+from motion.server.access.guard import LOOPBACK
+from motion.server.access.limits import Limits
+from motion.server.access.roles import Tokens
 from motion.server.app import create_app
-from motion.server.guard import LOOPBACK
-from motion.server.limits import Limits
 from motion.store.store import Store
 
 BACKLOG = 2_048

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from motion import clock
 from motion.definitions.components import Component
-from motion.definitions.schema import TableName
+from motion.definitions.tables.schema import TableName
 from motion.definitions.versions import Progress
 from motion.errors import FitFailed, MotionError, shortened
 from motion.executors.base import Executor

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.layout import Layout

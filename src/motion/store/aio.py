@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from motion.definitions.tasks import DeadLetter
-from motion.store.change import Change
+from motion.store.changes.change import Change
+from motion.store.changes.recent import Recent
 from motion.store.forget import Forgotten
-from motion.store.pipeline import Pipeline, RowCount
-from motion.store.recent import Recent
+from motion.store.reports.pipeline import Pipeline, RowCount
 
 
 class AsyncStore:

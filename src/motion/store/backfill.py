@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import DeadLetter
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import InvalidArgument, TriggerError, nearest, shortened
 from motion.persistence.changes.cascade import revive
 from motion.persistence.database import Database, Where, condition_of
@@ -20,7 +20,7 @@ from motion.persistence.recompute.backfills import Backfill
 from motion.persistence.rows import provenance
 from motion.persistence.stored_graph import known_triggers
 from motion.persistence.tasks import backlog, events, queue, timeline
-from motion.store.change import Change
+from motion.store.changes.change import Change
 
 RETRIED_AT_ONCE = 2_000
 """Rows tried again in one transaction: live writes wait no longer than for these."""

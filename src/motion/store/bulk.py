@@ -8,8 +8,8 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.schema import Table
+from motion.definitions.tables.schema import Table
+from motion.definitions.values.codecs import Stored
 from motion.engine.inline import InlineRuns
 from motion.errors import BadRows, InvalidValue, SchemaError
 from motion.faults import reach
@@ -26,8 +26,8 @@ from motion.persistence.rows.ids import check_range
 from motion.persistence.rows.kept_ids import KeptIds
 from motion.persistence.rows.reading import ids_by_value
 from motion.persistence.rows.written import Columns
-from motion.store.change import Change, RejectedRow
-from motion.store.given_ids import GivenIds
+from motion.store.changes.change import Change, RejectedRow
+from motion.store.changes.given_ids import GivenIds
 from motion.views.ingest import COMMIT_EVERY, Chunk, bad_rows, chunks_of, encoded_columns, without
 
 FIRST_PART, PART_S = 1_000, 0.008

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from motion import clock
 from motion.backends.base import Transaction, require
-from motion.definitions.codecs import Stored
-from motion.definitions.schema import Table
+from motion.definitions.tables.schema import Table
 from motion.definitions.tasks import Cause
+from motion.definitions.values.codecs import Stored
 from motion.errors import InvalidArgument, MotionError, WaitTimeout, shortened
 from motion.faults import reach
 from motion.history import History
@@ -33,7 +33,7 @@ from motion.persistence.rows.written import Written
 from motion.persistence.search import fulltext
 from motion.persistence.vector_log import begin_anew
 from motion.states.promotion import sweep
-from motion.store.change import Change
+from motion.store.changes.change import Change
 
 logger = logging.getLogger(__name__)
 

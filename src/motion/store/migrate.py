@@ -9,7 +9,7 @@ from typing import Any
 
 from motion.backends.base import require
 from motion.background.owners import at_work
-from motion.definitions.schema import Key, table_of
+from motion.definitions.tables.schema import Key, table_of
 from motion.errors import InvalidArgument, MotionError, listed
 from motion.persistence import conversion, migration
 from motion.persistence.conversion import Conversion

@@ -20,9 +20,9 @@ from motion.persistence.states import asked, files, fit_requests, labels
 from motion.persistence.states import versions as states
 from motion.states.lifecycle import ensure_live
 from motion.states.promotion import ask_live
-from motion.store.change import Change
-from motion.store.explain import fits_of, labels_of
-from motion.store.model_status import ModelStatus, model_status
+from motion.store.changes.change import Change
+from motion.store.reports.explain import fits_of, labels_of
+from motion.store.reports.model_status import ModelStatus, model_status
 from motion.views.view import View
 
 

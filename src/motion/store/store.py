@@ -14,9 +14,9 @@ from typing import Any, Literal
 from motion import clock, tracing
 from motion.backends.base import Transaction
 from motion.background.interrupts import uninterrupted
-from motion.definitions.schema import Table, TableName
+from motion.definitions.tables.schema import Table, TableName
 from motion.definitions.tasks import DeadLetter
-from motion.definitions.triggers import DECLARATION
+from motion.definitions.triggers.declarations import DECLARATION
 from motion.errors import (
     CloseInsideRun,
     InvalidArgument,
@@ -30,24 +30,24 @@ from motion.faults import reach
 from motion.persistence import stored_graph
 from motion.persistence.changes.operations import Applied, Operation, SetOperation
 from motion.persistence.database import Database, Where, check_limit, delete_operation
+from motion.persistence.inputs.exact import Found, Question
 from motion.persistence.layout import NO_PINS, Pins
 from motion.persistence.numbers import last_number
-from motion.persistence.rows.exact import Found, Question
 from motion.store import backfill as recompute
 from motion.store.aio import AsyncStore
 from motion.store.backfill import Plan
 from motion.store.backpressure import QueueLimit
 from motion.store.bulk import Load
-from motion.store.change import Change, dead_letters, wait_until
-from motion.store.drawing import as_svg, drawing_of
-from motion.store.explain import Explanation, explain
+from motion.store.changes.change import Change, dead_letters, wait_until
+from motion.store.changes.progress import has_work, shown_progress, work_left
+from motion.store.changes.recent import Recent, note_load, note_write, recent
 from motion.store.forget import Forgotten, Models, forget, ids_of
 from motion.store.model import Model
-from motion.store.pipeline import Pipeline, RowCount, pipeline_of, row_count
-from motion.store.progress import has_work, shown_progress, work_left
-from motion.store.recent import Recent, note_load, note_write, recent
+from motion.store.reports.drawing import as_svg, drawing_of
+from motion.store.reports.explain import Explanation, explain
+from motion.store.reports.pipeline import Pipeline, RowCount, pipeline_of, row_count
+from motion.store.reports.status import StaleCounts, Status, status_of
 from motion.store.snapshot import snapshot
-from motion.store.status import StaleCounts, Status, status_of
 from motion.views.ingest import COMMIT_EVERY
 from motion.views.run import run_on
 from motion.views.view import Reader, TransactionWriter, View, named_row, one_set

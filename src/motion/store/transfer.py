@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from motion.definitions.codecs import (
+from motion.definitions.tables.schema import Key, Table
+from motion.definitions.values.codecs import (
     ArrayCodec,
     BoolCodec,
     BytesCodec,
@@ -30,8 +31,7 @@ from motion.definitions.codecs import (
     JsonCodec,
     VectorCodec,
 )
-from motion.definitions.plain import plain
-from motion.definitions.schema import Key, Table
+from motion.definitions.values.plain import plain
 from motion.errors import InvalidArgument, MotionError
 from motion.persistence.rows import noted
 from motion.store.store import Store

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from motion.backends.base import Backend, Transaction
-from motion.definitions.schema import Metric
+from motion.definitions.tables.schema import Metric
 from motion.errors import CallTimeout, SqlError, SqlTimeout, StoreClosed, Unpicklable
 from motion.executors.base import Constant, Executor
 from motion.vectors.base import FloatArray, VectorIndex

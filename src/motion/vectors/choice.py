@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from motion.definitions.schema import IndexKind, Metric
+from motion.definitions.tables.schema import IndexKind, Metric
 from motion.vectors.base import VectorIndex
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import is_available, usearch_index

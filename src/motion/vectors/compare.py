@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from motion.definitions.schema import Metric
+from motion.definitions.tables.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray
 
 TINY = 1e-20

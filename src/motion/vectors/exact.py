@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from motion.background.locks import SharedLock
-from motion.definitions.schema import Metric
+from motion.definitions.tables.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
 from motion.vectors.compare import candidates, prepared, scores, scores_at, settled
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from motion.definitions.schema import Metric
+from motion.definitions.tables.schema import Metric
 from motion.errors import MissingPackage
 from motion.vectors.base import FloatArray, IntArray, Parts
 from motion.vectors.compare import is_among

@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 import numpy as np
 
 from motion.background.locks import SharedLock
-from motion.definitions.schema import Metric
+from motion.definitions.tables.schema import Metric
 from motion.vectors import widths
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
 from motion.vectors.compare import is_among, prepared

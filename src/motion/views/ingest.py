@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from motion.background.interrupts import is_of_handler
-from motion.definitions.codecs import Stored
-from motion.definitions.lending import taken
-from motion.definitions.schema import Table, Unreadable
+from motion.definitions.tables.schema import Table, Unreadable
+from motion.definitions.values.codecs import Stored
+from motion.definitions.values.lending import taken
 from motion.errors import InvalidArgument, InvalidValue, MotionError, SchemaError, shortened
 from motion.persistence.changes.operations import (
     MatchOperation,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from motion.definitions.schema import Table, TableName
-from motion.definitions.specs import Failed
+from motion.definitions.tables.schema import Table, TableName
+from motion.definitions.triggers.specs import Failed
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
 from motion.notebook import Shown
 from motion.persistence.changes.isolation import ClaimReads, Left
@@ -23,8 +23,8 @@ from motion.persistence.database import (
     page_values,
     set_operation,
 )
+from motion.persistence.inputs.exact import Found, Question, names_needed, order_of, shown
 from motion.persistence.layout import NO_PINS, Pins
-from motion.persistence.rows.exact import Found, Question, names_needed, order_of, shown
 from motion.search.answer import Hit, ManyTexts, ManyVectors, OneVector, search
 from motion.views.ingest import COMMIT_EVERY, chunks_of, match_of, operations_of
 from motion.views.run import CURRENT

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import motion
 from motion.server import serve
-from motion.server.access import Role, Tokens, new_token
+from motion.server.access.roles import Role, Tokens, new_token
 from tests.server.dashboard import shop
 from tests.server.dashboard.conftest import WAIT_MS, Lively, learned
 

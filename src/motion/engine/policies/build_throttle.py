@@ -7,7 +7,7 @@ parts disturb each write a little; a few large ones, far apart, disturb few writ
 from __future__ import annotations
 
 from motion import clock
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
 
 PART_S, PART_ROWS = 0.04, 1024
 """How long one claim of a candidate's outputs is meant to run, and its rows at most."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.rates import Turns
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task
+from motion.definitions.triggers.rates import Turns
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.tasks import backlog, turns
 
 

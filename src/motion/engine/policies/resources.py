@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from motion.definitions.options import NOTHING, Resources
+from motion.definitions.triggers.options import NOTHING, Resources
 
 
 class Capacity:

@@ -6,22 +6,22 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import EnumCodec
 from motion.definitions.graph import Graph
-from motion.definitions.lookups import Lookup
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Place, followed, take_left
 from motion.persistence.changes.labelling import note_labels, settle_all
+from motion.persistence.inputs import folds
+from motion.persistence.inputs.folded import Folds
 from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
-from motion.persistence.rows import folds
-from motion.persistence.rows.folded import Folds
 from motion.persistence.rows.made import unmake
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.writing import delete_outputs, delete_rows

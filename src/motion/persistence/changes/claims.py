@@ -10,15 +10,15 @@ from functools import cached_property
 from itertools import repeat
 from typing import Any
 
-from motion.definitions.codecs import Stored
 from motion.definitions.graph import Graph
-from motion.definitions.outcomes import Outcomes
-from motion.definitions.specs import Trigger, TriggerSpec
 from motion.definitions.tasks import Cause, Task
+from motion.definitions.triggers.specs import Trigger, TriggerSpec
+from motion.definitions.values.codecs import Stored
+from motion.definitions.values.outcomes import Outcomes
 from motion.persistence.changes.isolation import Left
+from motion.persistence.inputs.own import Chain, Inputs
 from motion.persistence.layout import Pins
 from motion.persistence.layouts import Layouts
-from motion.persistence.rows.inputs import Chain, Inputs
 
 
 class Tasks(Sequence[Task]):

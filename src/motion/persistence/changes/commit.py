@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.folds import Folded, Rows
 from motion.definitions.graph import Graph
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, ranges_of
+from motion.definitions.triggers.folds import Folded, Rows
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
 from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
@@ -31,12 +31,12 @@ from motion.persistence.changes.results import (
     write_values,
     write_versioned,
 )
+from motion.persistence.inputs import folds
+from motion.persistence.inputs.exact import Question, ask
+from motion.persistence.inputs.own import Inputs, read_fences
 from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
-from motion.persistence.rows import folds
-from motion.persistence.rows.exact import Question, ask
-from motion.persistence.rows.inputs import Inputs, read_fences
 from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
 from motion.persistence.states.seen import note_seen

@@ -12,11 +12,11 @@ import msgspec
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Cause, TaskStatus
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
-from motion.persistence.rows import folds
 from motion.persistence.states import asked, fit_requests, labels, versions
 from motion.persistence.stored_graph import former_fits, former_triggers, known_triggers
 from motion.persistence.tasks import memos, queue

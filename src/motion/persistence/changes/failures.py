@@ -6,8 +6,8 @@ import logging
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import LOSSES_ALLOWED, Task, pause_ms
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
 from motion.persistence.tasks import queue
 from motion.tracebacks import last_line

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.lookups import Lookup
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.windows import Window
 from motion.definitions.tasks import Cause
-from motion.definitions.windows import Window
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.many import select_for_each

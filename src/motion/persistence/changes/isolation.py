@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from motion.definitions.codecs import Stored
+from motion.definitions.values.codecs import Stored
 from motion.persistence.changes.operations import DeleteOperation, MatchOperation, Operation
+from motion.persistence.inputs.exact import Found, Question, digest_of, keys_of, shown_values
 from motion.persistence.layout import Layout
-from motion.persistence.rows.exact import Found, Question, digest_of, keys_of, shown_values
 
 Ask = Callable[[Question], list[Found]]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task, ranges_of
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number

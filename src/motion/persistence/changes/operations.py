@@ -8,19 +8,19 @@ from itertools import groupby, takewhile
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.schema import Table
+from motion.definitions.tables.schema import Table
 from motion.definitions.tasks import Cause
+from motion.definitions.values.codecs import Stored
 from motion.errors import RowChanged
 from motion.faults import reach
 from motion.persistence.changes.cascade import delete, fire
+from motion.persistence.inputs.taken import still_true
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.ids import filled_ids
 from motion.persistence.rows.kept_ids import KeptIds
 from motion.persistence.rows.reading import ids_by_value, row_numbers, shown_values
-from motion.persistence.rows.taken import still_true
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Columns, Inlined, Written
 from motion.persistence.states.seen import note_seen

@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Cause
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.changes.cascade import delete
 from motion.persistence.layout import (
     Layout,

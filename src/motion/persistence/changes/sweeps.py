@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout
 
 JOINED_AT_MOST = 100

@@ -24,10 +24,10 @@ import msgspec
 
 from motion.backends.base import Transaction
 from motion.background.interrupts import is_of_handler
-from motion.definitions.codecs import INT64_MAX, encode_parameter
 from motion.definitions.graph import Graph
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY, Cause, Lane, ranges_of
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
 from motion.persistence.changes import sweeps

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import (
     ALL_ROWS,
     ORIGIN_BITS,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from motion.definitions.schema import STORED, Key, Table
+from motion.definitions.tables.schema import STORED, Key, Table
 from motion.persistence.layout import quoted
 
 

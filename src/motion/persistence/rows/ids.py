@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from motion import clock
 from motion.backends.base import Transaction
 from motion.background import forks
-from motion.definitions.codecs import INT64_MAX, Stored
+from motion.definitions.values.codecs import INT64_MAX, Stored
 from motion.errors import InvalidValue
 from motion.persistence.layout import ALL_ROWS, Layout
 from motion.persistence.ranges import Ranges

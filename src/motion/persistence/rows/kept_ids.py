@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import count
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import INT64_MAX, Stored
+from motion.definitions.values.codecs import INT64_MAX, Stored
 from motion.errors import StoreUnavailable
 from motion.persistence.layout import Layout, quoted
 

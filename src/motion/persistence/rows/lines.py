@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import Layout
 from motion.persistence.ranges import parts_of
 from motion.persistence.tasks.lines import Place

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, changed_column, quoted
 from motion.persistence.ranges import Ranges
 from motion.persistence.rows import makers

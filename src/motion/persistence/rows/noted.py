@@ -17,9 +17,7 @@ import msgspec
 import numpy as np
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import INT64_MAX, JsonCodec, Stored, encode_parameter
-from motion.definitions.decoders import from_json
-from motion.definitions.schema import (
+from motion.definitions.tables.schema import (
     Index,
     IndexKind,
     Key,
@@ -32,6 +30,8 @@ from motion.definitions.schema import (
     plain_default,
     table_of,
 )
+from motion.definitions.values.codecs import INT64_MAX, JsonCodec, Stored, encode_parameter
+from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaError
 from motion.persistence.layout import quoted
 from motion.persistence.rows.reading import decoded, unset_first, user_query

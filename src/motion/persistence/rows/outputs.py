@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
     ALL_ROWS,
     ORIGIN_MASK,

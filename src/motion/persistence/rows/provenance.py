@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
     NO_PINS,
     ORIGIN_BITS,

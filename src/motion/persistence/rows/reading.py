@@ -8,8 +8,8 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.background.interrupts import is_of_handler
-from motion.definitions.codecs import INT64_MAX, Stored, encode_parameter
-from motion.definitions.schema import Table
+from motion.definitions.tables.schema import Table
+from motion.definitions.values.codecs import INT64_MAX, Stored, encode_parameter
 from motion.errors import SqlError, listed
 from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
 from motion.persistence.ranges import cut

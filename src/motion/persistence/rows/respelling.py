@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import JsonCodec
-from motion.definitions.schema import Key
+from motion.definitions.tables.schema import Key
+from motion.definitions.values.codecs import JsonCodec
 from motion.errors import InvalidValue, UnreadableValue
 from motion.persistence.layout import Layout, outputs_table, quoted
 

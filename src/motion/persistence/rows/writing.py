@@ -13,9 +13,9 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.schema import Table, timestamp_now
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Table, timestamp_now
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
     Layout,
     changed_column,

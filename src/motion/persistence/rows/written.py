@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored, encode_parameter
+from motion.definitions.values.codecs import Stored, encode_parameter
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number
 from motion.persistence.rows.reading import user_query

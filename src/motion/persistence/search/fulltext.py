@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from motion.backends.base import Transaction
-from motion.definitions.schema import Key
+from motion.definitions.tables.schema import Key
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, slot_of
 from motion.persistence.rows.reading import user_query
 from motion.persistence.search.filters import Filter

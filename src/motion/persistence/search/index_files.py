@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from motion.definitions.decoders import from_json
+from motion.definitions.values.decoders import from_json
 from motion.vectors.base import Parts
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ import numpy as np
 from motion.backends.base import Backend, Transaction
 from motion.background.interrupts import uninterrupted
 from motion.background.locks import Hold, SharedLock
-from motion.definitions.schema import IndexKind, Key, Metric
+from motion.definitions.tables.schema import IndexKind, Key, Metric
 from motion.errors import DimensionMismatch, SearchError, StoreClosed
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, slot_of
 from motion.persistence.search.index_files import IndexFiles

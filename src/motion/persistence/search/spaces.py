@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
-from motion.definitions.schema import Key
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Key
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import ORIGIN_MASK, Pins, done_column, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.states.versions import live_version

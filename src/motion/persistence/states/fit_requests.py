@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.decoders import from_json
 from motion.definitions.fits import FitSpec
+from motion.definitions.values.decoders import from_json
 from motion.definitions.versions import Progress
 
 

@@ -11,8 +11,8 @@ import msgspec
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
 from motion.definitions.fits import FitSpec
+from motion.definitions.values.codecs import Stored
 from motion.definitions.versions import Label
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.codecs import INT64_MAX
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import TaskStatus
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import INT64_MAX
 from motion.definitions.versions import StateVersion, Status
 from motion.persistence.layout import ALL_ROWS, changed_column, outputs_table, quoted, slot_of
 from motion.persistence.notes import decoded, encoded

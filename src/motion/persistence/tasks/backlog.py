@@ -8,8 +8,8 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.codecs import INT64_MAX
 from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
+from motion.definitions.values.codecs import INT64_MAX
 from motion.persistence.layout import quoted
 from motion.persistence.ranges import cut
 from motion.persistence.tasks.claim import head_of, suspect_of

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.delays import stored_time, time_ms
-from motion.definitions.schema import Tables
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.tables.schema import Tables
+from motion.definitions.triggers.delays import stored_time, time_ms
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import Layout, quoted, rows_table
 from motion.persistence.ranges import parts_of
 

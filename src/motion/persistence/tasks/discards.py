@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task, TaskStatus
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.tasks import events, queue
 
 WAITS = f"status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d})"

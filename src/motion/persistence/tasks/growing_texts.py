@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from motion import clock
 from motion.backends.base import Backend, Transaction
-from motion.definitions.specs import TriggerSpec
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import StoreClosed
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
 from motion.definitions.tasks import Task, TaskStatus
+from motion.definitions.values.codecs import Stored
 from motion.persistence.numbers import next_tasks
 from motion.persistence.tasks.queue import COLUMNS, LIKENESS, WAITING_SQL, inherit_links
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import ranges_of
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.ranges import cut, parts_of
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from motion.backends.base import Transaction
-from motion.definitions.codecs import Stored
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import Task, TaskStatus
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, once_column, quoted
 from motion.persistence.ranges import parts_of
 from motion.persistence.tasks import queue

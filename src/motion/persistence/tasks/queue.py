@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.specs import TriggerSpec
 from motion.definitions.tasks import (
     ALONE_AFTER,
     BACKFILL_PRIORITY,
@@ -20,6 +19,7 @@ from motion.definitions.tasks import (
     TaskStatus,
     ranges_of,
 )
+from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.numbers import next_tasks
 
 COLUMNS = (

@@ -9,8 +9,8 @@ import msgspec
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.definitions.decoders import from_json
-from motion.definitions.schedules import Schedule
+from motion.definitions.triggers.schedules import Schedule
+from motion.definitions.values.decoders import from_json
 
 
 def keep(tx: Transaction, wanted: Mapping[str, Schedule]) -> None:

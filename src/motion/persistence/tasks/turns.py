@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motion.backends.base import Transaction
-from motion.definitions.rates import Rate
+from motion.definitions.triggers.rates import Rate
 
 AHEAD_MS = 10_000
 """Turns are taken at most so long before they come."""

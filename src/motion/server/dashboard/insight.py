@@ -11,18 +11,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from motion.definitions import wire
-from motion.definitions.codecs import INT64_MAX
-from motion.definitions.hidden import is_secret
-from motion.definitions.schema import Key
+from motion.definitions.tables import wire
+from motion.definitions.tables.hidden import is_secret
+from motion.definitions.tables.schema import Key
 from motion.definitions.tasks import DeadLetter
+from motion.definitions.values.codecs import INT64_MAX
 from motion.errors import NotFound, UnknownTable
-from motion.server import documents as docs
-from motion.server.access import Role
-from motion.server.operations import letter_told
-from motion.server.rows import id_of
-from motion.server.serving import Served, hidden, in_thread, json, needs, role, served
-from motion.store.recent import ChangeTrace
+from motion.server.access.roles import Role
+from motion.server.api import documents as docs
+from motion.server.api.operations import letter_told
+from motion.server.api.rows import id_of
+from motion.server.api.serving import Served, hidden, in_thread, json, needs, role, served
+from motion.store.changes.recent import ChangeTrace
 from motion.store.store import Store
 from motion.tracebacks import last_line
 

@@ -10,12 +10,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from motion import clock
-from motion.server import documents as docs
-from motion.server.access import Role
+from motion.server.access.problems import answer
+from motion.server.access.roles import Role
+from motion.server.api import documents as docs
+from motion.server.api.feed import Feed
+from motion.server.api.serving import Served, event_stream, needs, served
 from motion.server.dashboard.insight import counts, trace_told
-from motion.server.feed import Feed
-from motion.server.problems import answer
-from motion.server.serving import Served, event_stream, needs, served
 
 router = APIRouter(prefix="/v1", tags=["dashboard"])
 

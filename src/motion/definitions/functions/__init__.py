@@ -1,0 +1,1 @@
+"""Functions as they are written: their source, what identifies it, and their signatures."""

@@ -1,0 +1,110 @@
+"""Windows: what earlier rows of the same entity hold, as of each row. What is declared; the graph and the rows do the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from motion.definitions.tables.lookups import OfOtherRows
+from motion.errors import TriggerError
+
+Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "last"]
+
+AGGREGATES: tuple[Aggregate, ...] = ("list", "count", "sum", "mean", "min", "max", "last")
+
+
+@dataclass(frozen=True)
+class Window(OfOtherRows):
+    """`Annotated[float, motion.Window("payment.amount", by="card", within=timedelta(hours=1), agg="sum")]` as a trigger's
+    parameter, or as a key of a schema: what the rows with the same `by` hold as of this row: an SQL `OVER` frame.
+
+    In it are the rows whose order lies in (this row's − `within`, this row's], never later ones, and this row itself only
+    with `itself=True`. Rows are ordered by `ts`, else by id, and rows of one order by id. Rows whose key, `by` or order is
+    unset are in no window. A row that comes late, changes, moves or goes makes those due that hold, or held, it.
+
+    Args:
+        key: "table.key": what is held; of the row's own table, or of another one.
+        by: the key that tells entities apart; for another table the row's own key and that table's, ("buyer", "click.user").
+        within: how far back; a timedelta where the order is `ts`, an int of milliseconds.
+        rows: how many rows at most, the last ones. Neither: all earlier rows.
+        agg: "list" of the values in order, "count", "sum" (0 of none), "mean", "min", "max" or "last" (unset of none).
+        itself: the row itself is in its window, too.
+
+    Raises:
+        TriggerError: an argument is not of this form.
+    """
+
+    key: str
+    by: str | tuple[str, str]
+    within: timedelta | None = None
+    rows: int | None = None
+    agg: Aggregate = "list"
+    itself: bool = False
+    order: tuple[str, str] | None = None
+    """The keys by which rows are ordered, the row's own and the other table's; found when it is held against the tables."""
+
+    def __post_init__(self) -> None:
+        def refuse(what: str) -> None:
+            raise TriggerError(f"motion.Window({self.key!r}): {what}")
+
+        self._check_key("motion.Window takes the key that is held")
+        pair = isinstance(self.by, tuple) and len(self.by) == 2 and "." in str(self.by[1])
+        if not isinstance(self.by, str) and not pair:
+            refuse(
+                f"by= takes a key, or the row's own and the other table's, such as ('buyer', 'click.user'), not {self.by!r}."
+            )
+        if self.within is not None and not (
+            isinstance(self.within, timedelta) and self.within > timedelta(0)
+        ):
+            refuse(f"within= takes a timedelta above 0, not {self.within!r}.")
+        if self.rows is not None and (
+            isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1
+        ):
+            refuse(f"rows= takes an int of at least 1, not {self.rows!r}.")
+        if self.agg not in AGGREGATES:
+            refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {self.agg!r}.")
+
+    @property
+    def own_by(self) -> str:
+        """The key of the row's own that tells entities apart."""
+        return self.by if isinstance(self.by, str) else self.by[0]
+
+    @property
+    def other_by(self) -> str:
+        """The key of the rows that are held which tells entities apart."""
+        return self.by if isinstance(self.by, str) else self.by[1].partition(".")[2]
+
+    @property
+    def own_order(self) -> str:
+        return "id" if self.order is None else self.order[0]
+
+    @property
+    def other_order(self) -> str:
+        return "id" if self.order is None else self.order[1]
+
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """The keys of the row's own that say which window it has."""
+        return tuple(key for key in (self.own_by, self.own_order) if key != "id")
+
+    @property
+    def held_keys(self) -> tuple[str, ...]:
+        """The keys of the rows that are held whose change changes windows."""
+        keys = (self.name, self.other_by, self.other_order)
+        return tuple(key for key in dict.fromkeys(keys) if key != "id")
+
+    @property
+    def within_ms(self) -> int | None:
+        return None if self.within is None else round(self.within / timedelta(milliseconds=1))
+
+    @property
+    def may_be_unset(self) -> bool:
+        """Whether an empty window has no value."""
+        return self.agg not in ("list", "count", "sum")
+
+    @property
+    def column(self) -> str:
+        """What its values are found under among the inputs of a run; no key has such a name."""
+        bounds = f"within {self.within_ms} rows {self.rows} itself {self.itself}"
+        return f"{self.agg} of {self.key} by {self.by} {bounds}"

@@ -1,0 +1,82 @@
+"""Elsewhere: what is taken of other rows, lookups and windows, held against the tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import Table, Tables
+from motion.definitions.tables.windows import Window
+from motion.errors import SchemaError
+
+
+def checked(taken: Lookup | Window | None, table: Table, tables: Tables) -> Lookup | Window | None:
+    """Hold what is taken of other rows against the tables, and return it with what is found there.
+
+    Raises:
+        SchemaError: it does not fit.
+    """
+    if isinstance(taken, Window):
+        return checked_window(taken, table, tables)
+    if taken is not None:
+        check_lookup(taken, table, tables)
+    return taken
+
+
+def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
+    """Hold a lookup against the tables.
+
+    Raises:
+        SchemaError: it does not fit.
+    """
+    looked_up, by = tables.key(lookup.key), table.key(lookup.by)
+    target = tables.get(lookup.table).keys["id"]
+    if by.codec.sql_type != target.codec.sql_type or by.is_page:
+        raise SchemaError(
+            f"{table.name}.{by.name} holds {by.codec.expected}, and an id of {lookup.table!r} is "
+            f"{target.codec.expected}; by= names the key that holds the id."
+        )
+    if looked_up.name == "id" or looked_up.is_page:
+        raise SchemaError(f"{lookup.key} is part of the primary key, which by= gives already.")
+
+
+def checked_window(window: Window, table: Table, tables: Tables) -> Window:
+    """Hold a window against the tables, and return it with the keys by which rows are ordered.
+
+    Raises:
+        SchemaError: it does not fit.
+    """
+    held, other = tables.key(window.key), tables.get(window.table)
+    own_by, other_by = table.key(window.own_by), other.key(window.other_by)
+    if isinstance(window.by, tuple) and window.by[1].partition(".")[0] != window.table:
+        raise SchemaError(f"by={window.by!r} names a key of {window.table!r} second.")
+    if own_by.codec.sql_type != other_by.codec.sql_type:
+        raise SchemaError(
+            f"{table.name}.{own_by.name} is {own_by.codec.expected}, and {other.name}.{other_by.name} is "
+            f"{other_by.codec.expected}; both are of one type where they tell the same entities apart."
+        )
+    if table.page_keys or other.page_keys:
+        raise SchemaError("a window goes over tables without page keys so far.")
+    if "id" in (held.name, own_by.name, other_by.name):
+        raise SchemaError("a window is of keys beside the id, which is another in each row.")
+    if held.is_array or held.codec.sql_type == "BLOB":
+        raise SchemaError(
+            f"{window.key} is {held.codec.expected}, which a window cannot hold so far."
+        )
+    if window.agg in ("sum", "mean") and held.codec.sql_type not in ("INTEGER", "REAL"):
+        raise SchemaError(
+            f"agg={window.agg!r} goes with int and float keys; {window.key} is {held.codec.expected}."
+        )
+    orders = [each.timestamp_key for each in (table, other)]
+    names = tuple("id" if key is None else key.name for key in orders)
+    if other is not table and "id" in names:
+        raise SchemaError(
+            f"rows of two tables are ordered by their time: {table.name!r} and {other.name!r} both need a key 'ts'."
+        )
+    if window.within is not None and any(
+        key is None or key.codec.expected != "int" for key in orders
+    ):
+        raise SchemaError("within= needs a key 'ts' of type int, milliseconds since the epoch.")
+    if len({key.codec.sql_type for key in orders if key is not None}) > 1:
+        raise SchemaError(f"{table.name}.ts and {other.name}.ts are of two types.")
+    return replace(window, order=(names[0], names[1]))

@@ -1,0 +1,75 @@
+"""Kept keys: keys of a schema that are lookups or windows. Each is kept by a trigger of its own, called "table.key"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from motion.definitions.functions.fingerprints import fingerprint_of
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import Key, Table, Tables
+from motion.definitions.tables.windows import Window
+from motion.definitions.triggers.elsewhere import check_lookup, checked_window
+from motion.definitions.triggers.parameters import Parameter, elsewhere_of
+from motion.definitions.triggers.specs import Trigger, TriggerSpec
+from motion.errors import SchemaError
+
+
+def keepers(tables: Tables) -> list[Trigger]:
+    """Return what keeps the keys that are declared as lookups or windows: a trigger for each, called "table.key"."""
+    keys = [(table, key) for table in tables for key in table.keys.values()]
+    found = [_looked_up_key(table, key, key.lookup, tables) for table, key in keys if key.lookup]
+    windowed = [_windowed_key(table, key, key.window, tables) for table, key in keys if key.window]
+    return found + windowed
+
+
+def _looked_up_key(table: Table, key: Key, lookup: Lookup, tables: Tables) -> Trigger:
+    try:
+        check_lookup(lookup, table, tables)
+    except SchemaError as exc:
+        raise SchemaError(f"key {table.name}.{key.name}: {exc}") from exc
+    if not lookup.is_followed:
+        raise SchemaError(
+            f"key {table.name}.{key.name}: a key that is a lookup follows what it looks up; follow=False goes with a "
+            f"trigger's parameter."
+        )
+    given = tables.key(lookup.key)
+    _check_kept(table, key, f"what {lookup.key} holds", given.codec.sql_type, given.codec.expected)
+    parameter = Parameter("value", "lookup", is_optional=True, lookup=lookup)
+    return _keeper(table, key, (lookup.by,), parameter)
+
+
+def _windowed_key(table: Table, key: Key, window: Window, tables: Tables) -> Trigger:
+    try:
+        window = checked_window(window, table, tables)
+    except SchemaError as exc:
+        raise SchemaError(f"key {table.name}.{key.name}: {exc}") from exc
+    held = tables.key(window.key).codec
+    kinds = {"count": ("INTEGER", "int"), "mean": ("REAL", "float"), "list": ("JSON_TEXT", "list")}
+    sql_type, expected = kinds.get(window.agg, (held.sql_type, held.expected))
+    _check_kept(table, key, f"the {window.agg} of {window.key}", sql_type, expected)
+    parameter = Parameter("value", "window", is_optional=True, window=window)
+    return _keeper(table, key, window.own_keys, parameter)
+
+
+def _check_kept(table: Table, key: Key, what: str, sql_type: str, expected: str) -> None:
+    if key.is_page or key.name == "id" or key.codec.sql_type != sql_type:
+        raise SchemaError(
+            f"key {table.name}.{key.name} is declared as {what}, {expected}, but is {key.codec.expected}."
+        )
+
+
+def _keeper(table: Table, key: Key, on: tuple[str, ...], parameter: Parameter) -> Trigger:
+    spec = TriggerSpec(
+        name=f"{table.name}.{key.name}",
+        table=table.name,
+        on=on,
+        parameters=(parameter,),
+        sets=(key.name,),
+        sets_table=None,
+        fingerprint=fingerprint_of(_as_it_is, "1", repr(elsewhere_of([parameter])), None),
+    )
+    return Trigger(spec, _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -1,0 +1,1 @@
+"""Inputs: what runs take of their own rows and of others, and whether it is still so."""

@@ -1,0 +1,622 @@
+"""What a run of a fold goes over, read; and what is kept of what it gave.
+
+Values after some of an entity's rows are kept as checkpoints, the more the nearer they are to the last one: a late row has
+at most about twice as many rows folded again as come after it, and an entity of a million rows some hundred values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from motion.backends.base import Transaction
+from motion.definitions.tasks import Task, TaskStatus, ranges_of
+from motion.definitions.triggers.folds import Folded, Rows
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
+from motion.persistence.inputs.folds import fold_of, has_left_out, number_of
+from motion.persistence.inputs.own import Chain, Inputs
+from motion.persistence.layout import (
+    ORIGIN_BITS,
+    ORIGIN_MASK,
+    Layout,
+    changed_column,
+    done_column,
+    mark_of,
+    quoted,
+)
+from motion.persistence.ranges import parts_of
+from motion.persistence.rows.provenance import Origin, origin_of_mark
+from motion.persistence.rows.writing import write_rows
+from motion.persistence.rows.written import Written
+from motion.persistence.tasks import queue
+
+ROWS_AT_ONCE = 20_000
+"""Rows that one claim goes over; about as many, as one entity's are not parted."""
+
+ROWS_OF_ONE, ROWS_OF_SLOW = 2_000, 32
+"""Rows of one entity that one run goes over at most, and one whose calls take long."""
+
+KEPT = 8
+"""A checkpoint is kept until so many times as many rows come after it as its position has as its largest power of two."""
+
+
+class Place(NamedTuple):
+    """Where a row is in its entity's order."""
+
+    order: Stored
+    id: Stored
+
+
+class Checkpoint(NamedTuple):
+    """The value after some rows; of none, where `place` is None."""
+
+    position: int
+    place: Place | None
+    value: Stored
+
+
+NOTHING = Checkpoint(0, None, None)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What an entity starts from: a user's value, or nothing where its row was deleted.
+
+    Attributes:
+        number: of that change; rows that changed later count.
+        is_all: rows from before do not count wherever they are; otherwise those up to `place`.
+    """
+
+    number: int
+    is_all: bool
+    place: Place | None
+    value: Stored
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of an entity, and how it may be told whether that still holds.
+
+    Attributes:
+        changed: the change because of which it was due.
+        mark: that its last run has left.
+        start: the checkpoint that it goes on from.
+        last: the last one there was.
+        users: the mark of a value that a user has given since the last run; 0: none has.
+        places, numbers: of the rows that follow the start.
+        has_row: whether the row is there that keeps the value.
+        has_more: whether further rows follow.
+        is_of_base: whether it starts anew.
+        held: the first row that triggers have still to do something for; it is not gone beyond. None: there is none.
+    """
+
+    entity: int
+    id: Stored
+    changed: int
+    mark: int
+    start: Checkpoint
+    last: Checkpoint
+    base: Base | None
+    basis: tuple[Any, ...]
+    until: Place | None
+    users: int
+    has_row: bool
+    places: Sequence[Place]
+    numbers: Sequence[int]
+    rows: Sequence[int]
+    has_more: bool
+    is_of_base: bool
+    held: int | None
+
+    @property
+    def is_replay(self) -> bool:
+        return self.start.position < self.last.position or self.is_of_base
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The layouts that a fold is about: of its rows, its entities, and the rows that keep the value.
+
+    Attributes:
+        feeders: the triggers whose pending work on a row is waited for.
+    """
+
+    spec: TriggerSpec
+    source: Layout
+    entities: Layout
+    target: Layout
+    feeders: tuple[str, ...] = ()
+
+    # -- reading --
+
+    def read(
+        self, tx: Transaction, chain: Chain, tasks: Sequence[Task], *, of_one: int = ROWS_OF_ONE
+    ) -> Inputs:
+        """Read the due entities of tasks with the rows that follow, up to about `ROWS_AT_ONCE` of these.
+
+        Args:
+            of_one: rows of one entity at most.
+        """
+        fold, readings = fold_of(self.spec), list[Reading]()
+        most = 1 if self.spec.timeout_s is not None or self.spec.rate is not None else None
+        of_one = min(of_one, fold.gather or 1) if most else of_one
+        columns: list[list[Stored]] = [[] for _ in fold.inputs]
+        spans: list[range] = []
+        given: list[dict[int, Stored]] = []
+        unread = None
+        for entity in self._due(tx, tasks):
+            start = spans[-1].stop if spans else 0
+            if start >= ROWS_AT_ONCE:
+                unread = int(entity[0])
+                break
+            reading, found = self._reading(tx, entity, of_one)
+            for column, taken in zip(columns, zip(*found, strict=True), strict=False):
+                column += taken
+            readings.append(reading)
+            spans.append(range(start, start + len(found)))
+            users = [row[-2:] for row in found] if fold.is_of_rows else ()
+            given.append({i: value for i, (is_users, value) in enumerate(users) if is_users})
+        keys = [self.source.table.keys[key] for key in fold.inputs]
+        values = [
+            key.codec.decode_column(column) for key, column in zip(keys, columns, strict=True)
+        ]
+        rows = [
+            Rows(reading.start.value, [column[span.start : span.stop] for column in values], len(span), most, users)
+            for reading, span, users in zip(readings, spans, given, strict=True)
+        ]  # fmt: skip
+        return Inputs(
+            chain,
+            [each.entity for each in readings],
+            [each.changed for each in readings],
+            [(each.id,) for each in readings],
+            [(each,) for each in readings],
+            {"id": [each.id for each in readings], "rows": rows},
+            {},
+            unread,
+        )
+
+    def _due(self, tx: Transaction, tasks: Sequence[Task]) -> list[tuple[Any, ...]]:
+        """Return the entities of tasks that are due, with what their table says of each and the row that keeps the value."""
+        fold, entities = fold_of(self.spec), self.entities
+        kept = "NULL, NULL, 0"
+        join = ""
+        if not fold.is_of_rows:
+            mark = f"COALESCE(t.{done_column(self.spec.name)}, 0)"
+            kept = f"t.id IS NOT NULL, t.{quoted(fold.sets)}, CASE WHEN {mark} & {ORIGIN_MASK} = 0 THEN {mark} ELSE 0 END"
+            join = f"LEFT JOIN {self.target.base} t ON t.id = r.id"
+        columns = (
+            f'{entities.row}, r.id, COALESCE(r.{changed_column("id")}, 0), {entities.mark(self.spec)}, r.":due", r.":gone", '
+            f'r.":base", r.":base_all", r.":base_place", r.":base_id", r.":base_value", r.":until", r.":until_id", {kept}'
+        )
+        found: list[tuple[Any, ...]] = []
+        for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
+            sql = (
+                f"SELECT {columns} FROM {entities.base} r {join} WHERE {part.condition(entities.row)} "
+                f"AND {entities.is_due(self.spec)} ORDER BY {entities.row}"
+            )
+            found += tx.execute(sql, part.numbers)
+        return found
+
+    def _reading(
+        self, tx: Transaction, found: tuple[Any, ...], of_one: int
+    ) -> tuple[Reading, list[tuple[Any, ...]]]:
+        entity, id_, changed, mark, due, gone, *rest = found
+        (
+            base_number,
+            is_all,
+            base_place,
+            base_id,
+            base_value,
+            until,
+            until_id,
+            has_row,
+            value,
+            users,
+        ) = rest
+        last = self._checkpoint(tx, entity) or NOTHING
+        base = None
+        if base_number is not None:
+            place = None if base_place is None else Place(base_place, base_id)
+            base = Base(base_number, bool(is_all), place, base_value)
+        is_of_base = mark >> ORIGIN_BITS == 0 or not self._is_of_this_code(tx, mark)
+        if users >> ORIGIN_BITS > (base.number if base else 0):
+            base, is_of_base = Base(users >> ORIGIN_BITS, False, last.place, value), True
+        else:
+            users = 0
+        start = last
+        if is_of_base:
+            start = Checkpoint(0, None, base.value if base else None)
+        elif (first := self._first_change(tx, id_, mark, due, gone, last)) is not None:
+            of_base = Checkpoint(0, None, base.value if base else None)
+            start = self._checkpoint(tx, entity, first) or of_base
+        elif last is NOTHING and base is not None:
+            start = Checkpoint(0, None, base.value)
+        held, before = self._first_pending(tx, id_, start.place, of_one + 1)
+        rows = self._rows(tx, entity, id_, start.place, base, of_one + 1, before)
+        has_more = len(rows) > of_one
+        del rows[of_one:]
+        width = len(fold_of(self.spec).inputs)
+        facts = [row[width:] for row in rows]
+        reading = Reading(
+            entity, id_, changed, mark, start, last, base, _basis_of(found),
+            None if until is None else Place(until, until_id), users, bool(has_row),
+            [Place(each[0], each[1]) for each in facts], [each[2] for each in facts],
+            [each[3] for each in facts], has_more, is_of_base, None if has_more else held,
+        )  # fmt: skip
+        return reading, rows
+
+    def _is_of_this_code(self, tx: Transaction, mark: int) -> bool:
+        origin = mark & ORIGIN_MASK
+        known = tx.memo.setdefault(("origins", self.spec.name), {})
+        if origin not in known:
+            sql = "SELECT 1 FROM motion_origins WHERE origin = ? AND fingerprint = ?"
+            known[origin] = tx.execute(sql, (origin, self.spec.fingerprint)).fetchone() is not None
+        return bool(known[origin])
+
+    def _checkpoint(
+        self, tx: Transaction, entity: int, before: Place | None = None
+    ) -> Checkpoint | None:
+        """Return the last checkpoint of an entity, or the last one before a place; all before an order, where that has no id."""
+        condition, values = "", [self.spec.name, entity]
+        if before is not None:
+            condition = " AND (place < ? OR (place = ? AND row < ?))"
+            values += [before.order, before.order, before.id]
+        sql = (
+            f"SELECT position, place, row, value FROM motion_checkpoints WHERE trigger = ? AND entity = ?{condition} "
+            f"ORDER BY position DESC LIMIT 1"
+        )
+        found = tx.execute(sql, values).fetchone()
+        return None if found is None else Checkpoint(found[0], Place(found[1], found[2]), found[3])
+
+    def _first_change(
+        self,
+        tx: Transaction,
+        id_: Stored,
+        mark: int,
+        due: Stored,
+        gone: Stored,
+        last: Checkpoint,
+    ) -> Place | None:
+        """Return the first place among the folded rows at which something has changed since they were; None: nowhere."""
+        found: list[Place] = []
+        if last.place is None:
+            return None
+        order: Any = last.place.order
+        if gone is not None and gone <= order:
+            found.append(Place(gone, None))
+        if due is not None and due <= order:
+            fold, at = fold_of(self.spec), f"r.{quoted(fold_of(self.spec).order)}"
+            sql = (
+                f"SELECT {at}, r.id FROM {self.source.base} r WHERE r.{quoted(fold.by)} = ? AND {at} >= ? "
+                f"AND ({at} < ? OR ({at} = ? AND r.id <= ?)) AND {number_of(self.source, self.spec)} > ? "
+                f"ORDER BY {at}, r.id LIMIT 1"
+            )
+            values = (id_, due, order, order, last.place.id, mark >> ORIGIN_BITS)
+            found += [Place(*row) for row in tx.execute(sql, values)]
+        return min(
+            found, key=lambda place: (place.order, place.id is not None, place.id), default=None
+        )
+
+    def _rows(
+        self,
+        tx: Transaction,
+        entity: int,
+        id_: Stored,
+        after: Place | None,
+        base: Base | None,
+        limit: int,
+        before: Place | None,
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of an entity that follow a place: what a call takes, then order, id, number and row, and where rows
+        keep their own value whether a user gave it, and the value."""
+        fold, source = fold_of(self.spec), self.source
+        columns = [f"r.{quoted(key)}" for key in fold.inputs]
+        columns += [f"r.{quoted(fold.order)}", "r.id", number_of(source, self.spec), source.row]
+        if fold.is_of_rows:
+            mark = f"COALESCE(r.{done_column(self.spec.name)}, 0)"
+            is_users = f"{mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} >= {number_of(source, self.spec)}"
+            columns += [is_users, f"r.{quoted(fold.sets)}"]
+        condition, values = self._among(tx, entity, id_, after, base)
+        if before is not None:
+            at = f"r.{quoted(fold.order)}"
+            condition += f" AND ({at} < ? OR ({at} = ? AND r.id < ?))"
+            values += [before.order, before.order, before.id]
+        sql = (
+            f"SELECT {', '.join(columns)} FROM {source.base} r WHERE {condition} "
+            f"ORDER BY r.{quoted(fold.order)}, r.id LIMIT ?"
+        )
+        return list(tx.execute(sql, (*values, limit)))
+
+    def _first_pending(
+        self, tx: Transaction, id_: Stored, after: Place | None, limit: int
+    ) -> tuple[int | None, Place | None]:
+        """Return the first of an entity's next rows that triggers have still to do something for, and its place."""
+        if not self.feeders or not queue.has_any(tx, self.feeders):
+            return None, None
+        fold, row = fold_of(self.spec), self.source.row
+        at = f"r.{quoted(fold.order)}"
+        condition, values = f"r.{quoted(fold.by)} = ? AND {at} IS NOT NULL", [id_]
+        if after is not None:
+            condition += f" AND {at} >= ? AND ({at} > ? OR r.id > ?)"
+            values += [after.order, after.order, after.id]
+        sql = f"SELECT {row}, {at}, r.id FROM {self.source.base} r WHERE {condition} ORDER BY {at}, r.id LIMIT ?"
+        found = tx.execute(sql, (*values, limit)).fetchall()
+        numbers = [each[0] for each in found]
+        if not found or not queue.has_work_on(tx, self.feeders, min(numbers), max(numbers)):
+            return None, None
+        for number, order, row_id in found:
+            if queue.has_work_on(tx, self.feeders, number, number):
+                return number, Place(order, row_id)
+        return None, None
+
+    def wake(self, tx: Transaction, ended: Sequence[Task]) -> None:
+        """Let entities be looked at again that may have waited for work on rows, which has ended."""
+        blocked = f"status = {TaskStatus.BLOCKED:d} AND trigger = ?"
+        if (
+            tx.execute(
+                f"SELECT 1 FROM motion_tasks WHERE {blocked} LIMIT 1", (self.spec.name,)
+            ).fetchone()
+            is None
+        ):
+            return
+        by = quoted(fold_of(self.spec).by)
+        entities: set[int] = set()
+        for part in parts_of(row for task in ended for row in range(task.low, task.high + 1)):
+            sql = (
+                f'SELECT DISTINCT e.":row" FROM {self.source.base} r CROSS JOIN {self.entities.base} e ON e.id = r.{by} '
+                f"WHERE {part.condition(self.source.row)}"
+            )
+            entities.update(int(found[0]) for found in tx.execute(sql, part.numbers))
+        rows = ranges_of(entities)
+        queue.wake(
+            tx, [replace(ended[0], low=low, high=high) for low, high in rows], [self.spec.name]
+        )
+
+    def _among(
+        self, tx: Transaction, entity: int, id_: Stored, after: Place | None, base: Base | None
+    ) -> tuple[str, list[Stored]]:
+        """Return the condition that a row `r` is one of an entity's that are folded after a place, with its values."""
+        fold = fold_of(self.spec)
+        at, number = f"r.{quoted(fold.order)}", number_of(self.source, self.spec)
+        conditions = [f"r.{quoted(fold.by)} = ?"]
+        conditions += [
+            f"r.{quoted(key)} IS NOT NULL" for key in fold.required if key not in (fold.by, "id")
+        ]
+        values: list[Stored] = [id_]
+        if after is not None:
+            conditions.append(f"{at} >= ? AND ({at} > ? OR r.id > ?)")
+            values += [after.order, after.order, after.id]
+        if base is not None and base.is_all:
+            conditions.append(f"{number} > ?")
+            values.append(base.number)
+        elif base is not None and base.place is not None:
+            conditions.append(f"({number} > ? OR {at} > ? OR ({at} = ? AND r.id > ?))")
+            values += [base.number, base.place.order, base.place.order, base.place.id]
+        if has_left_out(tx, self.spec):
+            left_out = "SELECT row FROM motion_left_out WHERE trigger = ? AND entity = ?"
+            conditions.append(f"{self.source.row} NOT IN ({left_out})")
+            values += [self.spec.name, entity]
+        return " AND ".join(conditions), values
+
+    def origin_of(self, tx: Transaction, row_id: Stored) -> Origin | None:
+        """Return what made the value of the row that keeps it."""
+        fold, done = fold_of(self.spec), done_column(self.spec.name)
+        by = "id" if fold.target != fold.source else quoted(fold.by)
+        left_out = 'SELECT 1 FROM motion_left_out l WHERE l.trigger = ? AND l.entity = r.":row"'
+        sql = (
+            f"SELECT COALESCE(t.{done}, 0), COALESCE({self.entities.is_due(self.spec)} OR EXISTS ({left_out}), 0) "
+            f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = t.{by} WHERE t.id = ?"
+        )
+        found = tx.execute(sql, (self.spec.name, row_id)).fetchone()
+        return (
+            None if found is None else replace(origin_of_mark(tx, found[0]), is_due=bool(found[1]))
+        )
+
+    # -- whether it still holds --
+
+    def still_holds(self, tx: Transaction, reading: Reading, count: int) -> bool:
+        """Whether nothing has changed, up to the last of the rows that a run went over, since these were read."""
+        task = Task(
+            0, self.spec.name, reading.entity, reading.entity, 0, None, 0, "", 0, 0, 0, 0, 0
+        )
+        now = next(iter(self._due(tx, [task])), None)
+        if now is None or _basis_of(now) != reading.basis:
+            return False
+        if now[2] == reading.changed:
+            return True
+        start = reading.start.place
+        last = reading.places[count - 1] if count else start
+        if start is not None and self._has_moved_before(tx, reading, now, start):
+            return False
+        if last is None or last == start:
+            return True
+        condition, values = self._among(tx, reading.entity, reading.id, start, reading.base)
+        at, number = f"r.{quoted(fold_of(self.spec).order)}", number_of(self.source, self.spec)
+        sql = (
+            f"SELECT COUNT(*), MAX({number}) FROM {self.source.base} r WHERE {condition} "
+            f"AND ({at} < ? OR ({at} = ? AND r.id <= ?))"
+        )
+        found = tx.execute(sql, (*values, last.order, last.order, last.id)).fetchone()
+        return bool(tuple(found) == (count, max(reading.numbers[:count], default=None)))
+
+    def _has_moved_before(
+        self, tx: Transaction, reading: Reading, now: tuple[Any, ...], start: Place
+    ) -> bool:
+        """Whether a row up to a run's start has changed, or gone, since."""
+        due, gone, order = now[4], now[5], start.order
+        if gone is not None and gone <= order:
+            return True
+        changed = Checkpoint(0, start, None)
+        mark = reading.changed << ORIGIN_BITS
+        return self._first_change(tx, reading.id, mark, due, None, changed) is not None
+
+    # -- keeping --
+
+    def keep(
+        self,
+        tx: Transaction,
+        kept: Sequence[tuple[Reading, Folded]],
+        origin: int,
+        number: int,
+    ) -> tuple[Written, list[int], list[int]]:
+        """Keep what runs gave; return what that changes, the entities that have further rows, and those whose next row
+        triggers have still to do something for."""
+        more: list[int] = []
+        held: list[int] = []
+        checkpoints: list[tuple[Any, ...]] = []
+        spare: list[tuple[Any, ...]] = []
+        states: list[tuple[Any, ...]] = []
+        shown: list[tuple[Reading, Checkpoint]] = []
+        for reading, folded in kept:
+            reached = _reached(reading, folded)
+            rows = folded.after[-1] if folded.after else 0
+            has_more = reading.has_more or rows < len(reading.rows)
+            until = reading.until
+            if reading.is_replay and reading.last.place is not None:
+                until = _later(until, reading.last.place)
+            if has_more:
+                more.append(reading.entity)
+            elif reading.held is not None:
+                is_held = queue.has_work_on(tx, self.feeders, reading.held, reading.held)
+                (held if is_held else more).append(reading.entity)
+                has_more = True
+            if (
+                not has_more
+                or until is None
+                or (reached.place and not _is_before(reached.place, until))
+            ):
+                until = None
+                shown.append((reading, reached))
+            checkpoints += self._checkpoints(reading, folded, reached)
+            spare.append((self.spec.name, reading.entity, *_spare(reading, reached)))
+            states.append(_state(reading, until, origin, has_more=has_more))
+        self._write_states(tx, states, spare, checkpoints)
+        written = (
+            self._show_on_rows(tx, kept, origin, number)
+            if fold_of(self.spec).is_of_rows
+            else self._show(tx, shown, origin, number)
+        )
+        return written, more, held
+
+    def _checkpoints(
+        self, reading: Reading, folded: Folded, reached: Checkpoint
+    ) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        start, last = reading.start.position, reached.position
+        for rows, value in zip(folded.after, folded.values, strict=True):
+            position = start + rows
+            if position == last or last - position <= KEPT * (position & -position):
+                place = reading.places[rows - 1]
+                found.append((self.spec.name, reading.entity, position, *place, value))
+        return found
+
+    def _write_states(
+        self,
+        tx: Transaction,
+        states: Sequence[tuple[Any, ...]],
+        spare: Sequence[tuple[Any, ...]],
+        checkpoints: Sequence[tuple[Any, ...]],
+    ) -> None:
+        tx.executemany(
+            f'UPDATE {self.entities.base} SET {done_column(self.spec.name)} = ?, ":due" = NULL, ":gone" = NULL, '
+            f'":base" = ?, ":base_all" = ?, ":base_place" = ?, ":base_id" = ?, ":base_value" = ?, '
+            f'":until" = ?, ":until_id" = ? WHERE ":row" = ?',
+            states,
+        )
+        tx.executemany(
+            f"DELETE FROM motion_checkpoints WHERE trigger = ?1 AND entity = ?2 AND (position > ?3 "
+            f"OR position < ?4 - {KEPT} AND ?4 - position > {KEPT} * (position & -position))",
+            [each for each in spare if each[2] is not None],
+        )
+        tx.executemany(
+            "INSERT INTO motion_checkpoints (trigger, entity, position, place, row, value) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (trigger, entity, position) DO UPDATE SET place = excluded.place, row = excluded.row, "
+            "value = excluded.value",
+            checkpoints,
+        )
+
+    def _show(
+        self, tx: Transaction, shown: Sequence[tuple[Reading, Checkpoint]], origin: int, number: int
+    ) -> Written:
+        """Keep the value in the entities' rows. One that has none is made for the first of its rows; a user's value that
+        nothing was folded into stays theirs."""
+        key, done = fold_of(self.spec).sets, done_column(self.spec.name)
+        pairs = [
+            (reading.id, reached.value)
+            for reading, reached in shown
+            if (reading.has_row or reached.position)
+            and not (reading.users and not reached.position)
+        ]
+        columns = {"id": [each for each, _ in pairs], key: [value for _, value in pairs]}
+        written = Written(self.target)
+        if pairs:
+            written = write_rows(tx, self.target, columns, len(pairs), number, is_user=False)
+        sql = f"UPDATE {self.target.base} SET {done} = ? WHERE {self.target.row_column} = ?"
+        mark = mark_of(number, origin)
+        tx.executemany(sql, [(mark, row) for row in written.rows])
+        return written
+
+    def _show_on_rows(
+        self, tx: Transaction, kept: Sequence[tuple[Reading, Folded]], origin: int, number: int
+    ) -> Written:
+        """Keep the value as of each row in that row, but for those to which a user gave one."""
+        key, done = fold_of(self.spec).sets, done_column(self.spec.name)
+        ids: list[Stored] = []
+        values: list[Stored] = []
+        for reading, folded in kept:
+            given = zip(folded.after, folded.values, strict=True)
+            own = [(i - 1, value) for i, value in given if i - 1 not in folded.given]
+            ids += [reading.places[i].id for i, _ in own]
+            values += [value for _, value in own]
+        written = Written(self.target)
+        if ids:
+            columns = {"id": ids, key: values}
+            written = write_rows(tx, self.target, columns, len(ids), number, is_user=False)
+        sql = f"UPDATE {self.target.base} SET {done} = ? WHERE {self.target.row_column} = ?"
+        mark = mark_of(number, origin)
+        tx.executemany(sql, [(mark, row) for row in written.rows])
+        return written
+
+
+def _basis_of(found: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what a run's start goes by, beside the rows: the last run, the base, and a user's value."""
+    return found[3], found[6], found[-1]
+
+
+def _reached(reading: Reading, folded: Folded) -> Checkpoint:
+    """Return the value that a run has come to."""
+    if not folded.values:
+        return reading.start
+    rows = folded.after[-1]
+    return Checkpoint(reading.start.position + rows, reading.places[rows - 1], folded.values[-1])
+
+
+def _later(one: Place | None, other: Place) -> Place:
+    return other if one is None or _is_before(one, other) else one
+
+
+def _is_before(one: Place, other: Place) -> bool:
+    return bool((one.order, one.id) < (other.order, other.id))
+
+
+def _spare(reading: Reading, reached: Checkpoint) -> tuple[int | None, int]:
+    """Return the position after which checkpoints hold no more, and the last one, by which old ones are thinned; None where
+    there is nothing to be removed."""
+    start, last = reading.start.position, reached.position
+    is_any = reading.is_replay or start // KEPT != last // KEPT
+    return (0 if reading.is_of_base else start) if is_any else None, last
+
+
+def _state(
+    reading: Reading, until: Place | None, origin: int, *, has_more: bool
+) -> tuple[Any, ...]:
+    """Return what is kept of an entity, in the order of the statement that writes it. With further rows it stays due."""
+    base = reading.base
+    mark = mark_of(reading.changed - has_more, origin)
+    facts: tuple[Any, ...] = (None, None, None, None, None)
+    if base is not None:
+        place = base.place or (None, None)
+        facts = (base.number, int(base.is_all), *place, base.value)
+    return (mark, *facts, *(until or (None, None)), reading.entity)

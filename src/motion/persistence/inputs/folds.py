@@ -1,0 +1,256 @@
+"""Folds in the database: which entities are due because of what changes. What a run goes over, and what is kept of it, is
+`persistence.folded`'s.
+
+Each entity that rows have named is a row of its fold's table of entities, and a task of the fold is about such rows. Beside
+what every trigger has there are the columns
+
+* `:due`, `:gone`: the first place in the entity's order at which a row has changed, or which a row has left, since the last run;
+* `:base`: the change from which on rows count: what came before is in what a user gave, or went with the entity's row; of the
+  rows from before those up to `:base_place` and `:base_id` only, unless `:base_all`; and `:base_value`, which it starts from;
+* `:until`, `:until_id`: the place up to which rows are folded again, before which the value that is shown stays.
+
+A place is the value of the order and the id of a row, in stored form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from motion.backends.base import Transaction
+from motion.definitions.triggers.folds import Fold
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
+from motion.persistence.layout import (
+    ORIGIN_BITS,
+    ORIGIN_MASK,
+    Layout,
+    changed_column,
+    done_column,
+    quoted,
+)
+from motion.persistence.numbers import UNNUMBERED
+from motion.persistence.ranges import Ranges, parts_of
+from motion.persistence.rows.writing import write_rows
+from motion.persistence.rows.written import Written
+from motion.persistence.tasks import queue
+
+FIRST_NUMBER = UNNUMBERED + 1
+"""Of entities that were there before their fold: below it is nothing that a run could be as of."""
+
+
+Left = tuple[Stored, Stored, Stored]
+"""An entity, and the first and the last place in its order that a row has left."""
+
+
+def fold_of(spec: TriggerSpec) -> Fold:
+    assert spec.fold is not None
+    return spec.fold
+
+
+def number_of(source: Layout, spec: TriggerSpec) -> str:
+    """Return the expression of the change at which a row `r` last became another for its fold."""
+    fold = fold_of(spec)
+    numbers = [f"COALESCE(r.{changed_column(key)}, {UNNUMBERED})" for key in fold.watched]
+    if fold.is_of_rows:
+        mark = f"COALESCE(r.{done_column(spec.name)}, 0)"
+        numbers.append(
+            f"CASE WHEN {mark} & {ORIGIN_MASK} = 0 THEN {mark} >> {ORIGIN_BITS} ELSE 0 END"
+        )
+    return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+
+# -- due --
+
+
+def touch(
+    tx: Transaction,
+    source: Layout,
+    entities: Layout,
+    spec: TriggerSpec,
+    changed: Mapping[str, Sequence[int]],
+    left: Mapping[str, Sequence[Left]],
+    number: int,
+) -> list[int]:
+    """Note what has changed for a fold, and return the entities that are due because of it.
+
+    Args:
+        changed: key -> the rows in which it has changed.
+        left: key that tells entities apart -> the places that rows have left.
+    """
+    fold = fold_of(spec)
+    watched = (*fold.watched, fold.sets) if fold.is_of_rows else fold.watched
+    keys = [key for key in watched if key in changed]
+    rows: Iterable[int] = changed[keys[0]] if len(keys) == 1 else ()
+    if len(keys) > 1:
+        rows = sorted(set().union(*(changed[key] for key in keys)))
+    due: dict[int, None] = {}
+    for part in parts_of(rows):
+        due |= dict.fromkeys(_touched(tx, source, entities, fold, part, number))
+    sql = (
+        f'UPDATE {entities.base} SET {changed_column("id")} = ?1, ":gone" = CASE WHEN ":gone" < ?2 THEN ":gone" ELSE ?2 END '
+        f'WHERE id = ?3 RETURNING ":row"'
+    )
+    for entity, first, _ in left.get(fold.by, ()):
+        due |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, (number, first, entity)))
+    _try_again(tx, spec, rows)
+    return list(due)
+
+
+def _touched(
+    tx: Transaction,
+    source: Layout,
+    entities: Layout,
+    fold: Fold,
+    part: Ranges,
+    number: int,
+) -> list[int]:
+    by, at, changed = f"r.{quoted(fold.by)}", f"r.{quoted(fold.order)}", changed_column("id")
+    sql = (
+        f'INSERT INTO {entities.base} AS e (id, {changed}, ":due") SELECT {by}, ?, MIN({at}) FROM {source.base} r '
+        f"WHERE {part.condition(source.row)} AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by} "
+        f"ON CONFLICT (id) DO UPDATE SET {changed} = excluded.{changed}, "
+        f'":due" = CASE WHEN e.":due" < excluded.":due" THEN e.":due" ELSE excluded.":due" END RETURNING ":row"'
+    )
+    return [int(row[0]) for row in tx.execute(sql, (number, *part.numbers)).fetchall()]
+
+
+def unset_outside(
+    tx: Transaction,
+    source: Layout,
+    spec: TriggerSpec,
+    changed: Mapping[str, Sequence[int]],
+    number: int,
+) -> Written:
+    """Unset the value of rows that are folded no more, where each row keeps its own."""
+    fold = fold_of(spec)
+    written = Written(source)
+    rows = sorted({row for key in fold.watched for row in changed.get(key, ())})
+    outside = " OR ".join(f"r.{quoted(key)} IS NULL" for key in fold.required)
+    for part in parts_of(rows) if fold.is_of_rows else ():
+        sql = (
+            f"SELECT r.id FROM {source.base} r WHERE {part.condition(source.row)} AND ({outside}) "
+            f"AND r.{quoted(fold.sets)} IS NOT NULL"
+        )
+        ids = [row[0] for row in tx.execute(sql, part.numbers)]
+        if ids:
+            columns = {"id": ids, fold.sets: [None] * len(ids)}
+            written.add(write_rows(tx, source, columns, len(ids), number, is_user=False))
+    return written
+
+
+def has_left_out(tx: Transaction, spec: TriggerSpec) -> bool:
+    """Whether a fold has given up any row."""
+    sql = "SELECT 1 FROM motion_left_out WHERE trigger = ? LIMIT 1"
+    return tx.execute(sql, (spec.name,)).fetchone() is not None
+
+
+def leave_out(tx: Transaction, spec: TriggerSpec, entity: int, row: int) -> int:
+    """Note that a fold has given up a row; return the number at which its dead letter stands, where no entity is."""
+    sql = "INSERT INTO motion_left_out (trigger, entity, row) VALUES (?, ?, ?) RETURNING number"
+    return -int(tx.execute(sql, (spec.name, entity, row)).fetchone()[0])
+
+
+def _try_again(tx: Transaction, spec: TriggerSpec, rows: Iterable[int]) -> None:
+    """Take rows back in that were left out: they have become others."""
+    if not has_left_out(tx, spec):
+        return
+    for part in parts_of(rows):
+        sql = f"DELETE FROM motion_left_out WHERE trigger = ? AND {part.condition('row')} RETURNING number"
+        named = (spec.name, *part.numbers)
+        numbers = [int(row[0]) for row in tx.execute(sql, named).fetchall()]
+        queue.forget_dead(tx, spec.name, [-number for number in numbers])
+
+
+def row_expression(source: Layout, entity: str) -> str:
+    """Return the query that shows what a fold's dead letter is about: the row that was left out, or an entity.
+
+    Args:
+        entity: the query that shows an entity.
+    """
+    return (
+        f"SELECT 'id=' || s.id FROM motion_left_out l JOIN {source.base} s "
+        f"ON s.{source.row_column} = l.row WHERE l.number = -?1 UNION ALL {entity.replace('?', '?1')}"
+    )
+
+
+def take_in(
+    tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec, number: int, change: int
+) -> int | None:
+    """Take a row back in that was left out under a number; return its entity, which is due from there on."""
+    sql = "DELETE FROM motion_left_out WHERE number = ? RETURNING entity, row"
+    found = tx.execute(sql, (number,)).fetchone()
+    if found is None:
+        return None
+    entity, row = found
+    fold = fold_of(spec)
+    at = f"SELECT {quoted(fold.order)} FROM {source.base} WHERE {source.row_column} = ?"
+    place = tx.execute(at, (row,)).fetchone()
+    if place is not None:
+        sql = (
+            f"UPDATE {entities.base} SET {changed_column('id')} = ?1, "
+            f'":gone" = CASE WHEN ":gone" < ?2 THEN ":gone" ELSE ?2 END WHERE ":row" = ?3'
+        )
+        tx.execute(sql, (change, place[0], entity))
+    return int(entity)
+
+
+# -- the row of an entity goes --
+
+
+def end_entities(
+    tx: Transaction,
+    target: Layout,
+    entities: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    number: int,
+) -> None:
+    """End a fold where the row that keeps its value is about to be deleted: rows that were set by now count as folded."""
+    if fold_of(spec).is_of_rows:
+        return
+    for part in parts_of(rows):
+        ids = f"SELECT id FROM {target.base} WHERE {part.condition(target.row_column)}"
+        ended = f'SELECT ":row" FROM {entities.base} WHERE id IN ({ids})'
+        sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({ended})"
+        tx.execute(sql, (spec.name, *part.numbers))
+        tx.execute(
+            f'UPDATE {entities.base} SET ":base" = ?, ":base_all" = 1, ":base_value" = NULL, ":until" = NULL '
+            f"WHERE id IN ({ids})",
+            (number, *part.numbers),
+        )
+
+
+# -- forgetting --
+
+
+def drop_unnamed(
+    tx: Transaction, source: Layout, entities: Layout, target: Layout, spec: TriggerSpec
+) -> None:
+    """Drop entities that no row names, and whose own row is gone, with all that is kept of them."""
+    by = quoted(fold_of(spec).by)
+    is_named = f"EXISTS (SELECT 1 FROM {source.base} s WHERE s.{by} = {entities.base}.id)"
+    is_there = f"EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = {entities.base}.id)"
+    kept = is_named if fold_of(spec).is_of_rows else f"{is_named} OR {is_there}"
+    gone = f'SELECT ":row" FROM {entities.base} WHERE NOT ({kept})'
+    for table in ("motion_checkpoints", "motion_left_out"):
+        tx.execute(f"DELETE FROM {table} WHERE trigger = ? AND entity IN ({gone})", (spec.name,))
+    tx.execute(f"DELETE FROM {entities.base} WHERE NOT ({kept})")
+
+
+# -- opening --
+
+
+def forget_entities(tx: Transaction, entities: Layout, spec: TriggerSpec) -> None:
+    """Forget all that is kept of a fold, but for the values."""
+    tx.execute("DELETE FROM motion_checkpoints WHERE trigger = ?", (spec.name,))
+    tx.execute("DELETE FROM motion_left_out WHERE trigger = ?", (spec.name,))
+    tx.execute(f"DROP TABLE {entities.base}")
+
+
+def note_entities(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
+    """Note the entities of all rows that are there."""
+    by = quoted(fold_of(spec).by)
+    tx.execute(
+        f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
+        f"SELECT DISTINCT {by}, {FIRST_NUMBER} FROM {source.base} WHERE {by} IS NOT NULL"
+    )

@@ -1,0 +1,264 @@
+"""Inputs: what a task needs to know of its rows, read in one statement, and the fence that its results must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Any, NamedTuple
+
+from motion.backends.base import Transaction
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.windows import Window
+from motion.definitions.tasks import Task
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Codec
+from motion.persistence.inputs.held import Held, frame_of, read_held
+from motion.persistence.layout import Layout, Pins, quoted
+from motion.persistence.ranges import parts_of
+
+Fence = tuple[Any, ...]
+
+MOST_BYTES = 2**25
+"""Bytes of inputs that one claim holds, but for the last row: however large rows are, memory does not grow with the queue."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A trigger and those that run fused behind it, with the columns that they need of a row.
+
+    Attributes:
+        specs: the trigger first, then what follows it in memory.
+        keys: the keys to read: inputs, and required keys that are no parameters.
+        lookups, windows: what the first trigger takes of other rows.
+        outputs: the keys that the chain sets on the row itself, whose old values tell what a result changes.
+        fenced: what makes a result stale by its change: the `on` keys that the chain does not set itself, the keys that
+            say which other rows to take values of, what is looked up and followed, and what windows hold.
+    """
+
+    layout: Layout
+    specs: tuple[TriggerSpec, ...]
+    pins: Pins = field(default_factory=dict)
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(key for spec in self.specs if spec.is_columnar for key in spec.sets)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        needed = dict.fromkeys(key for spec in self.specs for key in (*spec.on, *spec.inputs))
+        made = set(self.outputs)
+        return tuple(key for key in needed if key not in made)
+
+    @cached_property
+    def fenced(self) -> tuple[str, ...]:
+        made = set(self.outputs)
+        on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
+        followed = [each.column for each in self.lookups if each.is_followed]
+        followed += [each.column for each in self.windows]
+        return tuple(dict.fromkeys([*(key for key in on if key not in made), *followed]))
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        return self.specs[0].lookups
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.specs[0].windows
+
+    def fence_columns(self) -> list[str]:
+        """Return the expressions of a row's fence, but for what its windows add to it."""
+        layout, first = self.layout, self.specs[0]
+        followed = {each.column: layout.looked_up_number(first, each) for each in self.lookups}
+        held = {each.column for each in self.windows}
+        numbers = [
+            followed[name] if name in followed else layout.changed(name)
+            for name in self.fenced
+            if name not in held
+        ]
+        return [*numbers, *(layout.mark(spec) for spec in self.specs)]
+
+    def with_windows(self, fences: Sequence[Fence], held: Mapping[str, Held]) -> list[Fence]:
+        """Return fences as rows have them, from the columns of `fence_columns` and what the rows' windows hold."""
+        if not self.windows:
+            return list(fences)
+        place = len(self.fenced) - len(self.windows)  # behind the numbers, before the marks
+        windows = zip(*(held[each.column].fences() for each in self.windows), strict=True)
+        return [
+            (*fence[:place], *own, *fence[place:])
+            for fence, own in zip(fences, windows, strict=True)
+        ]
+
+    def places(self) -> list[str]:
+        """Return the expressions of what says which windows a row has: its id, and for each window its entity and its
+        order."""
+        if not self.windows:
+            return []
+        own = [(each.own_by, each.own_order) for each in self.windows]
+        return ["r.id", *(f"r.{quoted(key)}" for keys in own for key in keys)]
+
+    def held(self, tx: Transaction, places: Sequence[Sequence[Any]]) -> dict[str, Held]:
+        """Read what the windows of rows hold, by the window's column.
+
+        Args:
+            places: the columns of `places`.
+        """
+        found: dict[str, Held] = {}
+        read: dict[Window, Held] = {}
+        for i, each in enumerate(self.windows):
+            frame = frame_of(each)
+            if frame not in read:
+                entities, orders = places[1 + 2 * i : 3 + 2 * i]
+                read[frame] = read_held(tx, self.layout, frame, entities, orders, places[0])
+            found[each.column] = read[frame]
+        return found
+
+    def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return columns of inputs, keys, lookups and windows, as values."""
+        if self.specs[0].fold is not None:  # what a fold goes over is read as values
+            return dict(stored)
+        tables, keys = self.layout.graph.tables, {**self.layout.table.keys}
+        for each in self.specs[0].elsewhere:
+            keys[each.column] = tables.get(each.table).keys[each.name]
+        aggregates = {each.column: each.agg for each in self.windows}
+        return {
+            name: decoded_column(keys[name].codec, aggregates.get(name), column)
+            for name, column in stored.items()
+        }
+
+    def source(self) -> str:
+        return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How its due rows are read."""
+        layout, first = self.layout, self.specs[0]
+        names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
+        fence = self.fence_columns()
+        keys = [layout.inherited_value(key) for key in self.keys]
+        keys += [layout.looked_up(first, each) for each in self.lookups]
+        outputs = [layout.value(key) for key in self.outputs]
+        beside = layout.length_of_row() if first.reads_row else "0"
+        places = self.places()
+        groups = [[layout.row, layout.on_number(first)], names, fence, keys, outputs, places]
+        columns = [*(column for group in groups for column in group), beside]
+        return Reading(
+            f"SELECT {', '.join(columns)} FROM {self.source()} "
+            f"WHERE {{}} AND {layout.is_row_of(first)} AND {layout.is_due(first)} ORDER BY {layout.row}",
+            tuple(map(len, groups)),
+            (*self.keys, *(each.column for each in self.lookups)),
+        )
+
+
+class Reading(NamedTuple):
+    """How a chain's due rows are read.
+
+    Attributes:
+        sql: the statement, with a place for which rows.
+        widths: how many columns are each row's numbers, its name, its fence, its keys, its outputs, and what says
+            which windows it has; and one is its size.
+        keys: the names of the keys, and of what is looked up.
+    """
+
+    sql: str
+    widths: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+def decoded_column(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column as values: of a window's sums and counts, which are numbers, as it is."""
+    if aggregate == "list":
+        return [None if values is None else codec.decode_column(values) for values in column]
+    return column if aggregate in ("count", "sum", "mean") else codec.decode_column(column)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The due rows of some tasks.
+
+    Attributes:
+        rows: their numbers, ascending.
+        on_numbers: the number at which the first trigger's `on` keys last changed, for each row.
+        names: each row's id and page keys.
+        fences: each row's fence as read.
+        keys: key, or lookup or window by its column -> stored values.
+        outputs: key -> stored values before.
+        unread: from which row on nothing was read, as what was read is heavy; None where all was.
+    """
+
+    chain: Chain
+    rows: list[int]
+    on_numbers: list[int]
+    names: list[tuple[Any, ...]]
+    fences: list[Fence]
+    keys: Mapping[str, Sequence[Any]]
+    outputs: Mapping[str, Sequence[Any]]
+    unread: int | None = None
+
+    def chosen(self, positions: Sequence[int]) -> Inputs:
+        """Return the inputs of some of the rows."""
+        if len(positions) == len(self.rows):
+            return self
+        return Inputs(
+            self.chain,
+            [self.rows[i] for i in positions],
+            [self.on_numbers[i] for i in positions],
+            [self.names[i] for i in positions],
+            [self.fences[i] for i in positions],
+            {key: [values[i] for i in positions] for key, values in self.keys.items()},
+            {key: [values[i] for i in positions] for key, values in self.outputs.items()},
+        )
+
+
+def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
+    """Read the rows of tasks on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
+    sql, widths, keys = chain.reading
+    found: list[tuple[Any, ...]] = []
+    unread, size = None, 0
+    for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
+        for row in tx.execute(sql.format(part.condition(chain.layout.row)), part.numbers):
+            if size > MOST_BYTES:
+                unread = int(row[0])
+                break
+            found.append(row)
+            size += row[-1] + sum([len(each) for each in row if type(each) in (bytes, str)])
+        if unread is not None:
+            break
+    turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * (sum(widths) + 1)
+    (rows, on_numbers), named, fences, values, before, places = _grouped(turned, widths)
+    held = chain.held(tx, places)
+    return Inputs(
+        chain,
+        list(rows),
+        list(on_numbers),
+        list(zip(*named, strict=True)),
+        chain.with_windows(list(zip(*fences, strict=True)), held),
+        dict(zip(keys, values, strict=True))
+        | {each.column: held[each.column].values(each) for each in chain.windows},
+        dict(zip(chain.outputs, before, strict=True)),
+        unread,
+    )
+
+
+def _grouped(columns: Sequence[Any], widths: Sequence[int]) -> list[list[Any]]:
+    """Part columns as their widths say."""
+    rest = iter(columns)
+    return [list(islice(rest, width)) for width in widths]
+
+
+def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int, Fence]:
+    """Read the fences of rows as they are now; rows that are gone are left out."""
+    groups = [[chain.layout.row], chain.fence_columns(), chain.places()]
+    columns = [column for group in groups for column in group]
+    sql = f"SELECT {', '.join(columns)} FROM {chain.source()} WHERE "
+    found: list[tuple[Any, ...]] = []
+    for part in parts_of(rows):
+        found += tx.execute(sql + part.condition(chain.layout.row), part.numbers).fetchall()
+    if not found:
+        return {}
+    turned = list(zip(*found, strict=True))
+    (numbers,), fences, placed = _grouped(turned, list(map(len, groups)))
+    held = chain.held(tx, placed)
+    kept = chain.with_windows(list(zip(*fences, strict=True)), held)
+    return dict(zip(numbers, kept, strict=True))

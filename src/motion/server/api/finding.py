@@ -1,0 +1,146 @@
+"""Routes that find things out: search, SQL that only reads, and where a value came from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from motion.definitions.tables import wire
+from motion.definitions.tables.hidden import is_secret
+from motion.definitions.tables.schema import Table
+from motion.errors import InvalidArgument, NotAllowed, SqlError
+from motion.persistence.rows import asking
+from motion.server.access.roles import Role
+from motion.server.api import documents as docs
+from motion.server.api.rows import Wanted, named, names_in, shown, sight
+from motion.server.api.serving import (
+    Served,
+    arrow,
+    hidden,
+    in_thread,
+    json,
+    needs,
+    served,
+    wants_arrow,
+)
+
+MOST_FILTERED = 100_000
+"""Rows that a condition in SQL may hold for, where a search looks among them."""
+
+router = APIRouter(prefix="/v1", tags=["finding"])
+
+
+class Search(BaseModel):
+    """What is searched for, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str | list[str] = Field(examples=["retailer.img_embedding"])
+    vector: list[float] | None = None
+    text: str | None = None
+    k: int = Field(10, ge=1)
+    where: str | dict[str, Any] | None = None
+    params: list[Any] = []
+    keys: list[str] | None = Field(None, description="of the rows to give; all where left out")
+
+
+class Sql(BaseModel):
+    """SQL that only reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(examples=["select count(*) from retailer"])
+    params: list[Any] = []
+    limit: int | None = Field(None, ge=0)
+    timeout: float | None = Field(None, gt=0)
+
+
+@router.post(
+    "/search",
+    dependencies=[needs(Role.READ)],
+    responses=docs.answers(docs.HITS, told="The rows that fit best, best first."),
+)
+async def search(request: Request, wanted: Search) -> Response:
+    """Search by vector, by text, or by both: rows that fit best, best first."""
+    on = served(request)
+    if wanted.k > on.limits.k:
+        raise InvalidArgument("k", str(wanted.k), f"at most {on.limits.k}")
+    path = wanted.key if isinstance(wanted.key, str) else next(iter(wanted.key), "")
+    of = on.table(path.partition(".")[0])
+    keys = [wanted.key] if isinstance(wanted.key, str) else wanted.key
+    if hidden(request) is not None and any(is_secret(each.rpartition(".")[2]) for each in keys):
+        raise NotAllowed("this key is not shown to who only reads.")
+    names = None if wanted.keys is None else names_in(of, ",".join(wanted.keys))
+    hits = await in_thread(_hits, on, of, wanted, sight(request))
+    found = [
+        {"id": hit.id, "pages": hit.pages, "score": wire.plain(hit.score), "row": shown(request, of, hit.row, names)}
+        for hit in hits
+    ]  # fmt: skip
+    return json({"hits": found})
+
+
+def _hits(on: Served, of: Table, wanted: Search, sees: Any) -> list[Any]:
+    where: Any = wanted.where
+    params: list[Any] = wanted.params
+    if where is not None:
+        rows = Wanted(of, None, where, params, None, MOST_FILTERED + 1, True).names(on, sees)
+        if len(rows) > MOST_FILTERED:
+            raise SqlError(str(where), f"it holds for more than {MOST_FILTERED} rows; narrow it")
+        where, params = asking.among(of, rows)
+    vector = None if wanted.vector is None else wire.vector_of(wanted.vector)
+    return on.store.search(wanted.key, vector, text=wanted.text, k=wanted.k, where=where, params=params)  # fmt: skip
+
+
+@router.post(
+    "/sql", dependencies=[needs(Role.READ)], responses=docs.answers(docs.TABLE, arrow=True)
+)
+async def sql(request: Request, wanted: Sql) -> Response:
+    """Answer SQL that reads, in time, as JSON or as an Arrow stream (Accept: application/vnd.apache.arrow.stream)."""
+    on = served(request)
+    limits = on.limits
+    found = await in_thread(
+        on.store.sql, wanted.query, wanted.params, sees=sight(request),
+        timeout=min(wanted.timeout or limits.sql_seconds, limits.sql_seconds),
+        limit=min(limits.rows if wanted.limit is None else wanted.limit, limits.rows),
+    )  # fmt: skip
+    if wants_arrow(request):
+        return arrow(found)
+    columns = [wire.plain(column.to_pylist()) for column in found.columns]
+    rows = list(zip(*columns, strict=True)) if columns else []
+    return json({"columns": found.column_names, "rows": rows})
+
+
+@router.get(
+    "/tables/{table}/explain",
+    dependencies=[needs(Role.READ)],
+    responses=docs.answers(docs.ANYTHING),
+)
+async def explain(request: Request, table: str, id: str, key: str) -> Response:
+    """Say where a value came from: trigger, code, state version and inputs, back to what was given from outside."""
+    on = served(request)
+    of = on.table(table)
+    of.key(key)
+    name = named(of, id, request, ("key",))
+    pages = {page: name[page] for page in of.page_keys}
+    found = await in_thread(on.store.explain, of.name, name["id"], key, **pages)
+    return json(explanation_told(found, hidden(request) is not None))
+
+
+def explanation_told(found: Any, hides_secrets: bool) -> dict[str, Any]:
+    is_hidden = hides_secrets and is_secret(found.key)
+    return {
+        "table": found.table, "key": found.key, "id": wire.plain(found.id), "pages": dict(found.pages),
+        "is_row": found.is_row, "value": None if is_hidden else wire.plain(found.value), "made_by": found.made_by,
+        "fingerprint": found.fingerprint, "is_current": found.is_current, "is_due": found.is_due,
+        "has_changed": found.has_changed, "version": found.version, "change": found.change, "at": found.at,
+        "seconds": found.seconds, "labels": [label_told(each) for each in found.labels],
+        "inputs": [explanation_told(each, hides_secrets) for each in found.inputs],
+        "effects": [asdict(each) for each in found.effects],
+    }  # fmt: skip
+
+
+def label_told(label: Any) -> dict[str, Any]:
+    return {"id": wire.plain(label.id), "pages": dict(label.pages)}

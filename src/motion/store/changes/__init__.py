@@ -1,0 +1,1 @@
+"""Changes: what a write has caused, waited for, streamed and told."""

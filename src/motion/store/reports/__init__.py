@@ -1,0 +1,1 @@
+"""Reports: what a store tells of itself, its rows and its models."""

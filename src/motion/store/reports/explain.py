@@ -1,0 +1,358 @@
+"""Explanations: where a value came from, and what it was derived from, back to what was given from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from motion.backends.base import Transaction
+from motion.definitions.fits import FitSpec
+from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import TableName
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.versions import Label
+from motion.notebook import cell
+from motion.persistence.changes.cascade import folds_of
+from motion.persistence.database import Database, id_of
+from motion.persistence.layout import Layout
+from motion.persistence.rows import makers, provenance
+from motion.persistence.states import labels, versions
+from motion.persistence.tasks import once, timeline
+
+SHOWN = 60
+
+LABELS_KEPT, LABELS_NAMED = 100, 5
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a trigger with `once=` has done about a row.
+
+    Attributes:
+        is_done: whether it has succeeded; False: a call was begun, and its end is not known.
+        change: the number of the change that notes it; None where it is not done.
+        at: when that was, as an explanation tells it.
+        fingerprint, version: of the code, and the state version, that did it.
+    """
+
+    trigger: str
+    is_done: bool
+    change: int | None = None
+    at: datetime | None = None
+    fingerprint: str | None = None
+    version: int | None = None
+
+    def __str__(self) -> str:
+        if not self.is_done:
+            return f"{self.trigger} was called about it, and its end is not known"
+        at = "" if self.at is None else f", {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self.trigger} has acted on it once and for all{at}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a value came from. Its text, `str(explanation)`, is made to be read.
+
+    Attributes:
+        id, pages: name the row that was asked about.
+        is_row: whether there is such a row.
+        value: the value, inherited where it is.
+        made_by: the trigger, or None for a value from outside, and for none at all.
+        fingerprint: of the code that made it.
+        is_current: whether that is the trigger's present code; True for a value from outside.
+        is_due: whether what it was made from has changed since, or it is being made again, and its trigger has not run
+            yet, or could not.
+        version: the state version that the trigger ran with, None for one without a state.
+        labels: what that version, and those it was made from, learned from; the latest, at most 100.
+        change: the number of the change that wrote it; None where it is not known, as for a key that nothing runs on,
+            and for a value that is being made again.
+        at: when that was, at most 100 ms early (10 s, for a value an hour old); None where the change is not known.
+        seconds: what a call of that code takes on average, None where it was never measured.
+        inputs: the same of the keys that it was derived from, as they are today.
+        has_changed: of an input, whether it has become another since the value was made from it: what it was then is not
+            kept. Where outputs are kept for each state version, this is told of `on` keys only.
+        effects: what triggers with `once=` that run on the key have done about the row.
+    """
+
+    table: str
+    key: str
+    id: Any
+    pages: Mapping[str, int]
+    value: Any
+    made_by: str | None = None
+    fingerprint: str | None = None
+    is_current: bool = True
+    is_due: bool = False
+    version: int | None = None
+    labels: tuple[Label, ...] = ()
+    change: int | None = None
+    at: datetime | None = None
+    seconds: float | None = None
+    inputs: tuple[Explanation, ...] = ()
+    is_row: bool = True
+    has_changed: bool = False
+    effects: tuple[Effect, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines(0))
+
+    def __repr__(self) -> str:
+        return f"<explanation: {'; '.join(self.told(is_top=True))}>"
+
+    def _repr_html_(self) -> str:
+        return f'<ul class="motion">{self._item(is_top=True)}</ul>'
+
+    def _item(self, *, is_top: bool = False) -> str:
+        value, facts = map(escape, self.told(is_top=is_top))
+        picture = f" {cell(self.value)}" if isinstance(self.value, bytes | np.ndarray) else ""
+        inner = "".join(each._item() for each in self.inputs)
+        return f"<li><code>{value}</code>{picture}<br><small>{facts}</small>{f'<ul>{inner}</ul>' if inner else ''}</li>"
+
+    def _lines(self, depth: int) -> list[str]:
+        value, facts = self.told(is_top=depth == 0)
+        indent = "    " * depth
+        lines = [f"{indent}{value}", f"{indent}  {facts}"]
+        return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
+
+    def told(self, *, is_top: bool) -> tuple[str, str]:
+        """Return what the value is, and where it came from, without its inputs; each a line.
+
+        Args:
+            is_top: it is not told as an input of another one, and so names its row.
+        """
+        pages = "".join(f", {page}={number}" for page, number in self.pages.items() if number)
+        name = f"{self.table}.{self.key} of id={self.id!r}{pages}" if is_top else self.key
+        return f"{name} = {_shown(self.value)}", ", ".join(self._facts())
+
+    def _facts(self) -> list[str]:
+        changed = ["CHANGED SINCE: it was made from another"] if self.has_changed else []
+        return [*self._origin(), *changed, *map(str, self.effects)]
+
+    def _origin(self) -> list[str]:
+        if not self.is_row:
+            return ["there is no such row"]
+        if self.made_by is None and self.value is None:
+            return ["not set"]
+        facts = ["given from outside" if self.made_by is None else f"made by {self.made_by}"]
+        if self.version is not None:
+            facts.append(f"with state version {self.version}{self._lessons()}")
+        if self.at is not None:
+            facts.append(f"{self.at:%Y-%m-%d %H:%M:%S} UTC")
+        if self.seconds is not None:
+            facts.append(f"{duration(self.seconds)} a call")
+        if self.fingerprint is not None:
+            facts.append(f"code {self.fingerprint[:8]}")
+        if not self.is_current:
+            facts.append("STALE: its code is another now")
+        if self.is_due:
+            facts.append("to be made again")
+        return facts
+
+    def _lessons(self) -> str:
+        if not self.labels:
+            return ""
+        ids = ", ".join(f"id={each.id!r}" for each in self.labels[:LABELS_NAMED])
+        more = ", ..." if len(self.labels) > LABELS_NAMED else ""
+        return f" (learned from {ids}{more})"
+
+
+def fits_of(database: Database, component: str) -> list[FitSpec]:
+    """Return the fits of a component, also where this process has not its code."""
+    return [fit for fit in database.graph.fits.values() if fit.component == component]
+
+
+def labels_of(
+    database: Database, tx: Transaction, component: str, number: int, limit: int
+) -> list[Label]:
+    """Return the labels that a version, and those it was made from, learned from; the latest first of each fit."""
+    lineage = versions.lineage(tx, component, number)
+    return [
+        label
+        for fit in fits_of(database, component)
+        for label in labels.learned(tx, database.layouts[fit.table], fit, lineage, limit)
+    ][:limit]
+
+
+def explain(
+    database: Database, table: TableName, row_id: Any, key: str, pages: Mapping[str, int]
+) -> Explanation:
+    """Return where a value came from, recursively; all of it from one snapshot.
+
+    Raises:
+        UnknownTable, UnknownKey, SchemaError: there is no such key.
+    """
+    layout = database.layout(table)
+    layout.table.key(key)
+    with database.backend.read() as tx:
+        return _Explainer(database, tx, layout).explain(row_id, key, pages)
+
+
+class _Explainer:
+    """Explains values of one table, as one snapshot has them."""
+
+    def __init__(self, database: Database, tx: Transaction, layout: Layout) -> None:
+        self._database, self._tx, self._layout = database, tx, layout
+        self._table = layout.table.name
+
+    def explain(self, row_id: Any, key: str, pages: Mapping[str, int]) -> Explanation:
+        row = self._database.get(self._table, row_id, pages, {}, True)
+        value = None if row is None else getattr(row, key)
+        plain = Explanation(self._table, key, row_id, dict(pages), value)
+        if row is None:
+            return replace(plain, is_row=False)
+        return self._of_row(replace(plain, effects=self._effects(key, row_id, pages)))
+
+    def _of_row(self, plain: Explanation) -> Explanation:
+        key, row_id, pages = plain.key, plain.id, plain.pages
+        producer = self._database.graph.producers.get((self._table, key))
+        if producer is not None:
+            return self._derived(plain, self._database.graph.triggers[producer])
+        stored, numbers = self._name(row_id, pages)
+        owner = makers.giver_of(self._tx, self._layout, (stored, *numbers), key)
+        spec = self._database.graph.triggers.get(owner[0]) if owner else None
+        if owner is not None and spec is not None and spec.sets_table is not None:
+            return self._owned(plain, spec, owner[1])
+        return self._given(plain)
+
+    def _effects(self, key: str, row_id: Any, pages: Mapping[str, int]) -> tuple[Effect, ...]:
+        """Return what triggers that act once have done about a row, of those that run on a key."""
+        listeners = self._database.graph.listeners.get((self._table, key), ())
+        noted = ((spec, self._noted(spec, row_id, pages)) for spec in listeners if spec.once)
+        return tuple(self._effect(spec, note) for spec, note in noted if note)
+
+    def _noted(self, spec: TriggerSpec, row_id: Any, pages: Mapping[str, int]) -> int:
+        stored, numbers = self._name(row_id, pages)
+        return once.note_of(self._tx, self._layout, spec, stored, numbers)
+
+    def _effect(self, spec: TriggerSpec, note: int) -> Effect:
+        if note < 0:
+            return Effect(spec.name, is_done=False)
+        origin = provenance.origin_of_mark(self._tx, note)
+        at = timeline.time_of(self._tx, origin.number)
+        version = origin.version or None
+        return Effect(spec.name, True, origin.number, at, origin.fingerprint, version)
+
+    def _given(self, plain: Explanation) -> Explanation:
+        """Explain a value from outside."""
+        number = self._changed(plain)
+        return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
+
+    def _derived(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
+        """Explain a key that a trigger sets on its row, unless a user has given it."""
+        stored, numbers = self._name(plain.id, plain.pages)
+        if spec.fold is not None:
+            return self._folded(plain, spec)
+        origin = provenance.origin_of_row(self._tx, self._layout, spec, stored, numbers)
+        own = provenance.users_page(self._tx, self._layout, spec, stored, numbers)
+        if own:
+            return replace(plain, change=own, at=timeline.time_of(self._tx, own))
+        if origin is None or origin.fingerprint is None:
+            number = (origin.number if origin else 0) or self._changed(plain)
+            return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
+        # Marks of outputs kept by version are as of their input; the value itself has the number of its write.
+        number = self._changed(plain) if spec.is_versioned else origin.number
+        level = self._database.graph.row_level(spec)
+        source = {page: number for page, number in plain.pages.items() if page in level}
+        return self._made(plain, spec, origin, number, self._inputs(spec, plain.id, source))
+
+    def _folded(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
+        """Explain the value of a fold, unless a user has given it."""
+        folds = folds_of(self._database.layouts, spec)
+        origin = folds.origin_of(self._tx, self._name(plain.id, plain.pages)[0])
+        if origin is None or origin.fingerprint is None:
+            number = (origin.number if origin else 0) or self._changed(plain)
+            return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
+        return self._made(plain, spec, origin, origin.number, ())
+
+    def _inputs(
+        self, spec: TriggerSpec, row_id: Any, pages: Mapping[str, int]
+    ) -> tuple[Explanation, ...]:
+        """Explain what a trigger took from a row, and what it looked up for it in others."""
+        own = tuple(self.explain(row_id, each, pages) for each in spec.inputs)
+        return own + tuple(self._looked_up(each, row_id, pages) for each in spec.lookups)
+
+    def _looked_up(self, lookup: Lookup, row_id: Any, pages: Mapping[str, int]) -> Explanation:
+        row = self._database.get(self._table, row_id, pages, {}, True)
+        where = None if row is None else getattr(row, lookup.by)
+        if where is None:
+            return Explanation(lookup.table, lookup.name, None, {}, None, is_row=False)
+        other = _Explainer(self._database, self._tx, self._database.layouts[lookup.table])
+        return other.explain(where, lookup.name, {})
+
+    def _owned(self, plain: Explanation, spec: TriggerSpec, source: int) -> Explanation:
+        """Explain a key of a row that a trigger made from a row of another table."""
+        layout = self._database.layouts[spec.table]
+        name = provenance.name_of_row(self._tx, layout, source)
+        if name is None:
+            return self._given(plain)
+        origin = provenance.origin_of_row(self._tx, layout, spec, name[0], name[1:])
+        if origin is None or origin.fingerprint is None:
+            return self._given(plain)
+        other = _Explainer(self._database, self._tx, layout)
+        row_id = layout.table.keys["id"].decode(name[0])
+        pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
+        inputs = other._inputs(spec, row_id, pages)
+        return self._made(plain, spec, origin, origin.number, inputs)
+
+    def _made(
+        self,
+        plain: Explanation,
+        spec: TriggerSpec,
+        origin: provenance.Origin,
+        number: int,
+        inputs: tuple[Explanation, ...],
+    ) -> Explanation:
+        code = (spec.name, origin.fingerprint or "", origin.version)
+        cost = timeline.cost_of(self._tx, code) + self._database.costs.unkept(code)
+        return replace(
+            plain,
+            made_by=spec.name,
+            fingerprint=origin.fingerprint,
+            is_current=origin.fingerprint == spec.fingerprint,
+            is_due=origin.is_due,
+            version=origin.version or None,
+            labels=self._labels(spec, origin.version),
+            change=number or None,
+            at=timeline.time_of(self._tx, number),
+            seconds=cost.mean,
+            inputs=tuple(self._as_used(each, spec, origin.number) for each in inputs),
+        )
+
+    def _as_used(self, used: Explanation, spec: TriggerSpec, number: int) -> Explanation:
+        """Return an input with whether it has changed since the value was made, as of a change."""
+        if not number or not used.is_row or (spec.is_versioned and used.key not in spec.on):
+            return used
+        other = _Explainer(self._database, self._tx, self._database.layouts[used.table])
+        return replace(used, has_changed=other._changed(used) > number)
+
+    def _labels(self, spec: TriggerSpec, version: int) -> tuple[Label, ...]:
+        if not version or not spec.components:
+            return ()
+        component = spec.component or spec.components[0]
+        return tuple(labels_of(self._database, self._tx, component, version, LABELS_KEPT))
+
+    def _changed(self, plain: Explanation) -> int:
+        stored, numbers = self._name(plain.id, plain.pages)
+        return provenance.changed_number(self._tx, self._layout, plain.key, stored, numbers)
+
+    def _name(self, row_id: Any, pages: Mapping[str, int]) -> tuple[Any, list[int]]:
+        table = self._layout.table
+        return id_of(table, row_id), [pages.get(page, 0) for page in table.page_keys]
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: "12 ms"."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
