@@ -61,7 +61,7 @@ def worker(url: str) -> subprocess.Popen[str]:
 def never_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process rely on being told."""
     monkeypatch.setattr("motion.backends.sqlite.LOOK_S", 3600.0)
-    monkeypatch.setattr("motion.store.change.LONGEST_WAIT_S", 3600.0)
+    monkeypatch.setattr("motion.store.changes.change.LONGEST_WAIT_S", 3600.0)
 
 
 @pytest.mark.usefixtures("never_look")

@@ -282,7 +282,7 @@ def test_ids_that_are_no_run_of_numbers_are_all_known(open_store: OpenStore) -> 
 def test_more_rows_than_can_be_known_are_refused_and_not_cut(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motion.store.given_ids.IDS_KEPT", 100)
+    monkeypatch.setattr("motion.store.changes.given_ids.IDS_KEPT", 100)
     store = open_store(schemas=SCHEMAS, triggers=[more])
     change = store.set_many("item", ({"id": id * 7, "n": 1} for id in range(500)))
     for ask in (change.rows, lambda: change.stream("out"), lambda: change.wait("out")):
