@@ -43,6 +43,18 @@ def loud(text: str) -> list[str]:
     return text.upper().split()
 
 
+@dataclass
+class Note:
+    id: int
+    text: str
+    size: int
+
+
+@motion.trigger(on="note.text", sets="note.size", version="1", inline=False, memo=True)
+def measure(text: str) -> int:
+    return len(text)
+
+
 @contextmanager
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """Collect the statements that connections are given which are opened inside."""
@@ -88,6 +100,36 @@ def test_the_same_statements_serve_all_rows(
         shapes = {re.sub(r"\d+", "N", text) for text in before}
         again = sorted(text for text in texts - before if re.sub(r"\d+", "N", text) in shapes)
         assert len(again) < 5, "\n".join(again)
+
+
+MOST_LENGTHS = 8
+"""Of lists of values in one statement, up to 2 ** 7 long."""
+
+
+def test_the_same_statements_serve_any_number_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection keeps what it has compiled: with a text for each length, streams of many rows took 20 MB in each."""
+    with (
+        told(monkeypatch) as texts,
+        motion.create_store(
+            "docs",
+            schemas={"doc": Doc, "note": Note},
+            triggers=[size, mark, loud, measure],
+            url=f"sqlite:///{tmp_path}/docs",
+        ) as store,
+    ):
+        for count in range(1, 40):
+            rows = [{"id": n, "text": f"text {count} of {n}"} for n in range(count)]
+            change = store.set_many("note", rows)
+            assert {row.id for row in change.stream("size")} == set(range(count))
+            change = store.set_many("doc", rows)
+            assert {row.id for row in change.stream("loud")} == set(range(count))
+            assert {row.id for row in change.wait("mark", timeout=60).rows()} == set(range(count))
+    lengths: dict[str, set[str]] = {}
+    for text in texts:
+        lengths.setdefault(re.sub(r"\?\d*(, \?\d*)*", "?", text), set()).add(text)
+    assert {shape for shape, each in lengths.items() if len(each) > MOST_LENGTHS} == set()
 
 
 def test_no_statement_about_one_row_walks_a_table(

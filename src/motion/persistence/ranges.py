@@ -1,11 +1,13 @@
-"""Ranges of row numbers in a statement: as parameters, so that its text is one of few, and prepared once."""
+"""Ranges of row numbers, and lists of values, in a statement: as parameters, so that its text is one of few, and compiled once.
+
+A connection keeps the statements that it has compiled. With a text for each number of values they were 20 MB in each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from motion.backends.base import Transaction
 from motion.definitions.tasks import ranges_of
@@ -14,7 +16,7 @@ from motion.persistence.layout import Layout
 
 T = TypeVar("T")
 
-NAMED_AT_ONCE = 200
+NAMED_AT_ONCE = 256
 """Ranges in one statement, well below the parameters that databases take."""
 
 
@@ -28,7 +30,7 @@ class Ranges:
         """Return the condition that an expression is in one of the ranges; its parameters are `numbers`."""
         conditions = [f"{expression} BETWEEN ? AND ?"] * len(self._spans)
         if self._singles:
-            conditions.append(f"{expression} IN ({', '.join('?' * len(self._singles))})")
+            conditions.append(f"{expression} IN ({places(self._singles)})")
         if not conditions:
             return "1 = 0"
         return conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})"
@@ -44,19 +46,24 @@ class Ranges:
     def _spans(self) -> list[tuple[int, int]]:
         if len(self.pairs) == 1:
             return list(self.pairs)
-        return _filled_up([pair for pair in self.pairs if pair[0] != pair[1]])
+        return filled_up([pair for pair in self.pairs if pair[0] != pair[1]])
 
     @cached_property
     def _singles(self) -> list[int]:
         if len(self.pairs) == 1:
             return []
-        return _filled_up([low for low, high in self.pairs if low == high])
+        return filled_up([low for low, high in self.pairs if low == high])
 
 
-def _filled_up(given: list[T]) -> list[T]:
-    """Repeat the last up to a power of two: so few lengths, so few texts."""
+def filled_up(given: Sequence[T]) -> list[T]:
+    """Repeat the last up to a power of two: so few lengths, so few texts. To be in a list twice is to be in it."""
     length = 1 << (len(given) - 1).bit_length() if given else 0
-    return given + given[-1:] * (length - len(given))
+    return list(given) + list(given[-1:]) * (length - len(given))
+
+
+def places(values: Sequence[Any]) -> str:
+    """Return the places of values in a statement."""
+    return ", ".join("?" * len(values))
 
 
 def cut(values: Sequence[T], size: int = NAMED_AT_ONCE) -> list[Sequence[T]]:

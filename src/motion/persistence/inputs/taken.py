@@ -15,7 +15,7 @@ from motion.definitions.values.codecs import Codec, Stored
 from motion.persistence.inputs.held import Held, read_held
 from motion.persistence.layout import quoted
 from motion.persistence.layouts import Layouts
-from motion.persistence.ranges import cut
+from motion.persistence.ranges import cut, filled_up, places
 from motion.persistence.rows.reading import VALUES_AT_ONCE
 from motion.persistence.rows.written import Inlined
 
@@ -63,10 +63,10 @@ def _values(
     target = layouts[lookup.table]
     is_first = "".join(f" AND r.{quoted(page)} = 0" for page in target.table.page_keys)
     named, found = [each for each in ids if each is not None], dict[Stored, Stored]()
-    for part in cut(named, VALUES_AT_ONCE):
+    for part in map(filled_up, cut(named, VALUES_AT_ONCE)):
         sql = (
             f"SELECT r.id, r.{quoted(lookup.name)} FROM {target.base} r "
-            f"WHERE r.id IN ({', '.join('?' * len(part))}){is_first}"
+            f"WHERE r.id IN ({places(part)}){is_first}"
         )
         found.update(tx.execute(sql, part).fetchall())
     return found

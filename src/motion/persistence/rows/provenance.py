@@ -21,7 +21,7 @@ from motion.persistence.layout import (
     slot_of,
 )
 from motion.persistence.numbers import UNNUMBERED
-from motion.persistence.ranges import Ranges, parts_of
+from motion.persistence.ranges import Ranges, filled_up, parts_of, places
 from motion.persistence.states.versions import live_version
 
 
@@ -191,16 +191,17 @@ def rows_with(
         since: only values that this trigger's runs, or users, gave as of this change, or a later one; None: those that
             are as of what they derive from.
     """
-    condition, values = f"{layout.value(key)} IS NOT NULL", tuple(ids)
+    condition, named = f"{layout.value(key)} IS NOT NULL", filled_up(ids)
+    values = list(named)
     if since is None and spec is not None:
         condition += f" AND NOT {layout.is_due(spec)}"
     elif spec is not None:
         condition += f" AND ({layout.mark(spec)} >> {ORIGIN_BITS}) >= ?"
-        values = (*values, since)
+        values.append(since)
     keys, specs = ([key], []) if spec is None else ([key, *spec.on], [spec])
     sql = (
         f"SELECT {layout.row} FROM {layout.joined(keys, specs)} "
-        f"WHERE r.id IN ({', '.join('?' * len(ids))}) AND {condition}"
+        f"WHERE r.id IN ({places(named)}) AND {condition}"
     )
     return [int(row[0]) for row in tx.execute(sql, values)]
 

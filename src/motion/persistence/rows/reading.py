@@ -12,9 +12,9 @@ from motion.definitions.tables.schema import Table
 from motion.definitions.values.codecs import INT64_MAX, Stored, encode_parameter
 from motion.errors import SqlError, listed
 from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
-from motion.persistence.ranges import cut
+from motion.persistence.ranges import cut, filled_up, places
 
-VALUES_AT_ONCE = 10_000
+VALUES_AT_ONCE = 8_192
 """Values looked for in one statement: a key without an index is read whole for each."""
 
 
@@ -97,7 +97,7 @@ def rows_by_number(
 ) -> dict[int, Any]:
     """Return rows as instances by their numbers."""
     found: dict[int, Any] = {}
-    for part in cut(rows):
+    for part in map(filled_up, cut(rows)):
         read = tx.execute(_select_numbered(layout, pins, len(part)), part)
         found.update((row[0], decoded(layout.table, row[1:])) for row in read.fetchall())
     return found
@@ -106,10 +106,8 @@ def rows_by_number(
 def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[int]:
     """Return the numbers of all pages of ids."""
     found: list[int] = []
-    for part in cut(ids, VALUES_AT_ONCE):
-        sql = (
-            f"SELECT {layout.row} FROM {layout.base} r WHERE r.id IN ({', '.join('?' * len(part))})"
-        )
+    for part in map(filled_up, cut(ids, VALUES_AT_ONCE)):
+        sql = f"SELECT {layout.row} FROM {layout.base} r WHERE r.id IN ({places(part)})"
         found += [int(row[0]) for row in tx.execute(sql, part)]
     return found
 
@@ -119,8 +117,9 @@ def ids_by_value(
 ) -> dict[Stored, Any]:
     """Return value -> id for the rows whose stored key has one of these values."""
     found: dict[Stored, Any] = {}
-    for part in cut([value for value in values if value is not None], VALUES_AT_ONCE):
-        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({', '.join('?' * len(part))})"
+    wanted = [value for value in values if value is not None]
+    for part in map(filled_up, cut(wanted, VALUES_AT_ONCE)):
+        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({places(part)})"
         found.update(tx.execute(sql, part))
     return found
 

@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.definitions.values.codecs import INT64_MAX
 from motion.persistence.layout import quoted
-from motion.persistence.ranges import cut
+from motion.persistence.ranges import cut, filled_up, places
 from motion.persistence.tasks.claim import head_of, suspect_of
 from motion.persistence.tasks.queue import LIVE_SQL
 from motion.tracebacks import last_line
@@ -20,7 +20,7 @@ ACTIVE = "trigger IN (SELECT name FROM motion_triggers WHERE is_active = 1)"
 """A condition on tasks: their trigger exists."""
 
 
-CHANGES_AT_ONCE = 500
+CHANGES_AT_ONCE = 512
 
 
 def owners(tx: Transaction) -> list[str]:
@@ -52,14 +52,12 @@ def dead_count(tx: Transaction, change: int) -> int:
 def changes_with_work(tx: Transaction, changes: Sequence[int]) -> set[int]:
     """Return those of some changes that live tasks are left of: a look for many at once."""
     found: set[int] = set()
-    for part in cut(changes, CHANGES_AT_ONCE):
-        places = ", ".join("?" * len(part))
-        own = (
-            f"SELECT change FROM motion_tasks WHERE change IN ({places}) AND +status IN {LIVE_SQL}"
-        )
+    for part in map(filled_up, cut(changes, CHANGES_AT_ONCE)):
+        named = places(part)
+        own = f"SELECT change FROM motion_tasks WHERE change IN ({named}) AND +status IN {LIVE_SQL}"
         others = (
             "SELECT c.change FROM motion_task_changes c JOIN motion_tasks t ON t.task = c.task "
-            f"WHERE c.change IN ({places}) AND +t.status IN {LIVE_SQL}"
+            f"WHERE c.change IN ({named}) AND +t.status IN {LIVE_SQL}"
         )
         for sql in (own, others):
             found.update(int(change) for (change,) in tx.execute(sql, part))
@@ -179,9 +177,8 @@ def dead_tasks(
     tx: Transaction, triggers: Sequence[str], after: int, last: int, limit: int
 ) -> list[int]:
     """Return the first dead letters of these triggers that are numbered above `after`, and up to `last`."""
-    places = ", ".join("?" * len(triggers))
     sql = (
-        f"SELECT task FROM motion_tasks WHERE +status = {TaskStatus.DEAD:d} AND +trigger IN ({places}) "
+        f"SELECT task FROM motion_tasks WHERE +status = {TaskStatus.DEAD:d} AND +trigger IN ({places(triggers)}) "
         "AND task > ? AND task <= ? ORDER BY task LIMIT ?"
     )
     return [int(row[0]) for row in tx.execute(sql, (*triggers, after, last, limit))]

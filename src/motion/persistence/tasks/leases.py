@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.tasks import LOSSES_ALLOWED, LOSSES_SHARED, Task, TaskStatus
+from motion.persistence.ranges import filled_up, places
 from motion.persistence.tasks.queue import COLUMNS, release, wake_all
 
 # -- by who holds a claim: each proves that it is this claim, as a task may have been dropped, or taken over and claimed
@@ -14,12 +15,12 @@ from motion.persistence.tasks.queue import COLUMNS, release, wake_all
 
 def held(tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
     """Return those of the tasks that are held under the claim they were read with."""
-    places = ", ".join("?" * len(tasks))
+    numbers = filled_up([each.task for each in tasks])
     sql = (
         f"SELECT task, claim FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d} "
-        f"AND task IN ({places})"
+        f"AND task IN ({places(numbers)})"
     )
-    found = {(task, claim) for task, claim in tx.execute(sql, [each.task for each in tasks])}
+    found = {(task, claim) for task, claim in tx.execute(sql, numbers)}
     return [each for each in tasks if (each.task, each.claim) in found]
 
 

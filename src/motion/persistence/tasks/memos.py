@@ -13,7 +13,7 @@ from motion.definitions.tasks import ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, Pins
-from motion.persistence.ranges import cut, parts_of
+from motion.persistence.ranges import cut, filled_up, parts_of, places
 
 KEPT = 100_000
 
@@ -37,10 +37,10 @@ def digests_of(spec: TriggerSpec, pins: Pins, inputs: Sequence[Sequence[Stored]]
 def read(tx: Transaction, trigger: str, digests: Iterable[bytes]) -> dict[bytes, Any]:
     """Return the results that are kept for some of these digests."""
     wanted, found = list(dict.fromkeys(digests)), {}
-    for part in cut(wanted):
+    for part in map(filled_up, cut(wanted)):
         sql = (
             "SELECT inputs, result FROM motion_memos WHERE trigger = ? "
-            f"AND inputs IN ({', '.join('?' * len(part))})"
+            f"AND inputs IN ({places(part)})"
         )
         for digest, result in tx.execute(sql, (trigger, *part)):
             found[bytes(digest)] = msgspec.msgpack.decode(result)

@@ -21,7 +21,7 @@ from motion.store.changes.given_ids import GivenIds
 
 LONGEST_WAIT_S = 1.0
 
-IDS_AT_ONCE = 500
+IDS_AT_ONCE = 512
 """Ids whose rows are read together: of a change of very many, no more are in memory until they are taken."""
 
 
