@@ -22,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 import motion
-from fashion_search.ideas import IdeaModelMissing, IdeasUnavailable
+from fashion_search.endpoint import IdeasUnavailable
+from fashion_search.ideas import IdeaModelMissing
 from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE, is_web
 
 if TYPE_CHECKING:

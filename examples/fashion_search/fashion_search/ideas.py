@@ -1,17 +1,16 @@
 """From a query to outfit ideas: text to text.
 
-Owns the two ways to get ideas: a small model that is part of this package, and any endpoint that speaks the OpenAI
-protocol. It knows nothing of catalogs or pictures.
+Owns what an idea is, and a small model that is part of this package and has some. Those of an endpoint are in `endpoint`. It knows
+nothing of catalogs or pictures.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fashion_search.garments import TYPES
 from fashion_search.t5 import T5
@@ -67,9 +66,6 @@ _OTHER_NAMES = frozenset(
     swimwear trunks jutti anarkali corduroys jean sandal slipper floater floaters flop chains robe bathrobe nightdress nightgown pajamas lingerie bra briefs boxers underwear bodysuits leggins
     """.split()
 )
-_BULLET = re.compile(r"^\s*(?:[-*•–—]+|\(?\d{1,2}[.):]|idea\s+\d{1,2}\s*[:.)-])\s*", re.IGNORECASE)
-_FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
-_MAX_IDEA_WORDS = 14  # an item is a phrase; longer lines are the model talking about its answer
 
 
 class Ideas(Protocol):
@@ -82,20 +78,6 @@ class Ideas(Protocol):
     def stream(self, query: str, n: int = 5, taste: Taste | None = None) -> Iterator[str]:
         """Give the same one by one, as the model has them; what somebody likes may change them."""
         ...
-
-
-class IdeasUnavailable(RuntimeError):
-    """An endpoint gave no ideas: it was not reached, refused, or answered something that holds none."""
-
-    def __init__(self, url: str, model: str, reason: str) -> None:
-        super().__init__(url, model, reason)
-        self.url, self.model, self.reason = url, model, reason
-
-    def __str__(self) -> str:
-        return (
-            f"no outfit ideas from model {self.model!r} at {self.url}: {self.reason}. "
-            "Check --llm-url and the model's name, or leave --llm-url out to use the embedded model."
-        )
 
 
 class IdeaModelMissing(FileNotFoundError):
@@ -125,7 +107,7 @@ class EmbeddedIdeas:
     Not good for: anything else. It has no knowledge of the world beyond its training phrases: asked for something
     unknown it repeats the query, or answers with clothes for an occasion that happens to be spelled alike. It is weak
     on styles without an occasion ("muted summer look"), does not reason about constraints ("no wool", "under 50
-    dollars"), knows adults' clothes only, and offers six ideas at most. For more, use `EndpointIdeas`.
+    dollars"), knows adults' clothes only, and offers six ideas at most. For more, use `endpoint.EndpointIdeas`.
 
     The same query gives the same ideas. Safe to share between threads.
     """
@@ -168,8 +150,8 @@ class EmbeddedIdeas:
 
     def stream(self, query: str, n: int = 5, taste: Taste | None = None) -> Iterator[str]:
         """Give the ideas of `suggest`, each as soon as its last word is there. The model knows nothing of tastes."""
-        query = _checked(query, n)
-        return _first_distinct(_with_the_item_first(query, self._ideas(query)), n)
+        query = checked(query, n)
+        return first_distinct(with_the_item_first(query, self._ideas(query)), n)
 
     def _ideas(self, query: str) -> Iterator[str]:
         words: list[int] = []
@@ -187,99 +169,6 @@ class EmbeddedIdeas:
             elif phrase := self._tokenizer.decode(words).strip():
                 yield phrase + ends[token_id]
             words = []
-
-
-class EndpointIdeas:
-    """Ideas from any endpoint that speaks the OpenAI chat protocol. Safe to share between threads.
-
-    Args:
-        url: the endpoint's base, such as `http://localhost:11434/v1`.
-        model: the model's name there.
-        api_key: sent as bearer token; servers on one's own machine mostly take any.
-        timeout_s: how long one answer may take.
-        max_retries: how often the client tries again by itself when the endpoint is busy or unreachable.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        *,
-        api_key: str = "none",
-        timeout_s: float = 60.0,
-        max_retries: int = 1,
-    ) -> None:
-        try:
-            import openai
-        except ImportError as exc:
-            raise IdeasUnavailable(
-                url, model, "the 'openai' package is missing; run 'pip install openai'"
-            ) from exc
-        self._url, self._model = url, model
-        self._client = openai.OpenAI(
-            base_url=url, api_key=api_key, timeout=timeout_s, max_retries=max_retries
-        )
-
-    def suggest(self, query: str, n: int = 5) -> list[str]:
-        """Return at most `n` distinct ideas in the model's order.
-
-        Raises:
-            IdeasUnavailable: the endpoint was not reached, refused, or its answer holds no idea.
-            ValueError: the query is empty, or `n` is less than 1.
-        """
-        return list(self.stream(query, n))
-
-    def stream(self, query: str, n: int = 5, taste: Taste | None = None) -> Iterator[str]:
-        """Give the ideas of `suggest`, by what somebody likes and what not."""
-        query = _checked(query, n)
-        answer = self._ask(
-            f"Request of a customer of a fashion shop: {query}\n{_told_of(taste)}"
-            f"List {n} different items to wear, most important first. Each is one item as a shop's search box would "
-            "take it: colour, material, kind of item, and 'for women' or 'for men' where it matters. If the request "
-            f"names a product, the first item is that product. Answer with a JSON list of {n} strings only."
-        )
-        ideas = ideas_in(answer)
-        if not ideas:
-            raise IdeasUnavailable(
-                self._url, self._model, f"its answer holds no list of items: {answer[:200]!r}"
-            )
-        return _first_distinct(_with_the_item_first(query, ideas), n)
-
-    def _ask(self, prompt: str) -> str:
-        import openai
-
-        try:
-            answer: Any = self._client.chat.completions.create(
-                model=self._model, messages=[{"role": "user", "content": prompt}], temperature=0.0
-            )
-        except (openai.OpenAIError, ValueError) as exc:  # ValueError: a body that is no JSON
-            cause = f" ({exc.__cause__})" if exc.__cause__ is not None else ""
-            raise IdeasUnavailable(self._url, self._model, f"{exc}{cause}") from exc
-        # A server that is no LLM may answer 200 with anything; the client passes it on unchecked.
-        choices = getattr(answer, "choices", None)
-        message = (
-            getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
-        )
-        content = getattr(message, "content", None)
-        if not isinstance(content, str):
-            raise IdeasUnavailable(
-                self._url, self._model, f"its answer is no chat completion: {str(answer)[:200]!r}"
-            )
-        return content
-
-
-def ideas_in(answer: str) -> list[str]:
-    """Return the items that a language model's answer lists, as JSON or as lines with bullets or numbers.
-
-    What is too long for an item, and headings, are left out.
-    """
-    listed = _json_list(answer)
-    lines = answer.splitlines() if listed is None else listed
-    ideas = (
-        _BULLET.sub("", line).strip().strip("\"'`*_,;").strip()
-        for line in _FENCE.sub("", "\n".join(lines)).splitlines()
-    )
-    return [idea for idea in ideas if _is_item(idea)]
 
 
 def the_item_asked_for(query: str) -> str:
@@ -314,14 +203,14 @@ def _item_words() -> frozenset[str]:
     return _OTHER_NAMES.union(name.split()[-1] for name in names)
 
 
-def _with_the_item_first(query: str, ideas: Iterable[str]) -> Iterator[str]:
+def with_the_item_first(query: str, ideas: Iterable[str]) -> Iterator[str]:
     """Yield the ideas, before them the item itself where the query names one."""
     if names_a_product(query):
         yield the_item_asked_for(query)
     yield from ideas
 
 
-def _checked(query: str, n: int) -> str:
+def checked(query: str, n: int) -> str:
     if not query.strip():
         raise ValueError(
             "the query is empty; say what to wear or what for, such as 'beach wedding'"
@@ -331,15 +220,7 @@ def _checked(query: str, n: int) -> str:
     return " ".join(query.split())
 
 
-def _told_of(taste: Taste | None) -> str:
-    """Return what a model is told of a customer: a line, or nothing."""
-    likes, avoids = (taste.likes(), taste.avoids()) if taste else ([], [])
-    told = [f"likes {', '.join(likes)}"] if likes else []
-    told += [f"does not like {', '.join(avoids)}"] if avoids else []
-    return f"By what they said before, the customer {' and '.join(told)}.\n" if told else ""
-
-
-def _first_distinct(ideas: Iterable[str], n: int) -> Iterator[str]:
+def first_distinct(ideas: Iterable[str], n: int) -> Iterator[str]:
     found = set[str]()
     for idea in ideas:
         if idea.casefold() not in found:
@@ -347,33 +228,3 @@ def _first_distinct(ideas: Iterable[str], n: int) -> Iterator[str]:
             yield idea
         if len(found) == n:
             return
-
-
-def _json_list(answer: str) -> list[str] | None:
-    """Return the strings of the first JSON list in a text, or None where there is none."""
-    for start in (match.start() for match in re.finditer(r"\[", answer)):
-        try:
-            found, _ = json.JSONDecoder().raw_decode(answer[start:])
-        except json.JSONDecodeError:
-            continue
-        items = [_name_of(item) for item in found]
-        if any(items):
-            return [item for item in items if item]
-    return None
-
-
-def _name_of(item: object) -> str:
-    """Return a listed item's words; models often answer `{"item": "red dress"}` for one."""
-    if isinstance(item, str):
-        return " ".join(item.split())
-    if isinstance(item, dict):
-        return next(
-            (" ".join(value.split()) for value in item.values() if isinstance(value, str)), ""
-        )
-    return ""
-
-
-def _is_item(line: str) -> bool:
-    has_words = bool(re.search(r"[^\W\d_]{2}", line))
-    is_talk = line.endswith((":", "?", "!")) or line.startswith(("{", "}", "<", "["))
-    return has_words and not is_talk and len(line.split()) <= _MAX_IDEA_WORDS

@@ -18,9 +18,10 @@ import motion
 from fashion_search.crawl import crawl_triggers
 from fashion_search.encoders import FIT_EVERY as FIT_EVERY
 from fashion_search.encoders import FrozenTrunk, ImageRetrieval, kind_of_text
+from fashion_search.endpoint import EndpointIdeas
 from fashion_search.facets import colour_of, kind_named
 from fashion_search.heads import Recipe
-from fashion_search.ideas import EmbeddedIdeas, EndpointIdeas, Ideas
+from fashion_search.ideas import EmbeddedIdeas, Ideas
 from fashion_search.kinds import Kind
 from fashion_search.places import DEFAULT_STORE
 from fashion_search.stock import stock_of

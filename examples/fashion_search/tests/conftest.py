@@ -37,30 +37,42 @@ def a_store(drawn_store: Path, tmp_path: Path) -> Path:
 
 @dataclass
 class IdeaServer:
-    """A language model's endpoint. `ideas` is what it answers; `prompts` is what it was asked, in order."""
+    """A language model's endpoint, which says one idea after the other.
+
+    Attributes:
+        ideas: what it answers.
+        prompts: what it was asked, in order.
+        goes_on: it says nothing after its first idea until this is set.
+    """
 
     url: str = ""
     ideas: list[str] = field(default_factory=lambda: ["red dress for women", "black boots"])
     prompts: list[str] = field(default_factory=list)
+    goes_on: threading.Event = field(default_factory=threading.Event)
+
+    def said(self) -> Iterator[str]:
+        for place, idea in enumerate(self.ideas):
+            yield f"{',' if place else '['}{json.dumps(idea)}"
+            assert self.goes_on.wait(60)
+        yield "]"
 
 
 @pytest.fixture
 def idea_server() -> Iterator[IdeaServer]:
     served = IdeaServer()
+    served.goes_on.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.prompts.append(request["messages"][-1]["content"])
-            message = {"role": "assistant", "content": json.dumps(served.ideas)}
-            choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "tiny"}
-            body = json.dumps({**answer, "choices": [choice]}).encode()
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
-            self.wfile.write(body)
+            for part in served.said():
+                chunk = {"choices": [{"index": 0, "delta": {"content": part}}]}
+                self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+            self.wfile.write(b"data: [DONE]\n\n")
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import json
@@ -21,13 +22,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fashion_search.endpoint import (
+    EndpointIdeas,
+    IdeasUnavailable,
+    ideas_as_they_come,
+    ideas_in,
+)
 from fashion_search.ideas import (
     EMBEDDED,
     EmbeddedIdeas,
-    EndpointIdeas,
     IdeaModelMissing,
-    IdeasUnavailable,
-    ideas_in,
     names_a_product,
     the_item_asked_for,
 )
@@ -222,23 +226,52 @@ def test_something_is_always_asked_for(query: str) -> None:
 
 ITEMS = ["white linen shirt for men", "beige trousers", "tan loafers"]
 
+WRITTEN = [
+    json.dumps(ITEMS),
+    f"Here are some ideas:\n```json\n{json.dumps(ITEMS, indent=1)}\n```\nEnjoy!",
+    json.dumps({"ideas": ITEMS}),
+    json.dumps([{"item": item} for item in ITEMS]),
+    "Sure! Here are three:\n" + "\n".join(f"{i}. **{item}**" for i, item in enumerate(ITEMS, 1)),
+    "\n".join(f"- {item};" for item in ITEMS),
+    "\n\n".join(f"• {item}" for item in ITEMS),
+    "\n".join(f"{i}) {item}" for i, item in enumerate(ITEMS, 1)),
+]
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        json.dumps(ITEMS),
-        f"Here are some ideas:\n```json\n{json.dumps(ITEMS, indent=1)}\n```\nEnjoy!",
-        json.dumps({"ideas": ITEMS}),
-        json.dumps([{"item": item} for item in ITEMS]),
-        "Sure! Here are three:\n"
-        + "\n".join(f"{i}. **{item}**" for i, item in enumerate(ITEMS, 1)),
-        "\n".join(f"- {item};" for item in ITEMS),
-        "\n\n".join(f"• {item}" for item in ITEMS),
-        "\n".join(f"{i}) {item}" for i, item in enumerate(ITEMS, 1)),
-    ],
-)
+
+@pytest.mark.parametrize("answer", WRITTEN)
 def test_lists_are_read_as_models_write_them(answer: str) -> None:
     assert ideas_in(answer) == ITEMS
+
+
+@pytest.mark.parametrize("answer", WRITTEN)
+@given(st.data())
+def test_the_same_is_read_however_an_answer_comes_in_parts(
+    answer: str, data: st.DataObject
+) -> None:
+    places = st.lists(st.integers(0, len(answer)), max_size=20)
+    cuts = [0, *sorted(data.draw(places)), len(answer)]
+    parts = [answer[start:end] for start, end in itertools.pairwise(cuts)]
+    assert list(ideas_as_they_come(parts)) == ITEMS
+
+
+@pytest.mark.parametrize("answer", WRITTEN)
+def test_an_idea_is_given_when_its_last_word_is_there(answer: str) -> None:
+    """A line ends with the next one; an item of a list with its quotation mark, and what it stands in."""
+    said = 0
+
+    def letters() -> Iterator[str]:
+        nonlocal said
+        for said, letter in enumerate(answer, 1):  # noqa: B007 - it is looked at outside
+            yield letter
+
+    for idea in ideas_as_they_come(letters()):
+        rest = answer[answer.index(idea) + len(idea) : said]
+        assert len(rest.strip()) <= 2 or said == len(answer)
+
+
+@given(st.lists(st.text(max_size=20), max_size=10))
+def test_whatever_comes_in_parts_has_the_ideas_of_the_whole(parts: list[str]) -> None:
+    assert set(ideas_as_they_come(parts)) >= set(ideas_in("".join(parts)))
 
 
 @given(st.text(max_size=400))
@@ -259,6 +292,14 @@ class Endpoint:
     content_type: str = "application/json"
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    parts: Iterator[str] | None = None
+
+    def events(self) -> Iterator[bytes]:
+        """Give what is said in parts as the protocol does."""
+        for part in self.parts or ():
+            chunk = {"choices": [{"index": 0, "delta": {"content": part}}]}
+            yield f"data: {json.dumps(chunk)}\n\n".encode()
+        yield b"data: [DONE]\n\n"
 
     def say(self, content: str | None) -> None:
         choice = {"index": 0, "message": {"role": "assistant", "content": content}}
@@ -272,11 +313,23 @@ def endpoint() -> Iterator[Endpoint]:
     served = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             served.requests.append(json.loads(self.rfile.read(length)))
             served.headers.append({name.lower(): value for name, value in self.headers.items()})
             self.send_response(served.status)
+            if served.parts is not None:
+                self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.close_connection = True
+                with contextlib.suppress(ConnectionAbortedError):
+                    for event in served.events():
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+                    self.wfile.write(b"0\r\n\r\n")
+                return
             self.send_header("Content-Type", served.content_type)
             self.send_header("Content-Length", str(len(served.body)))
             self.end_headers()
@@ -313,6 +366,34 @@ def test_the_endpoint_is_asked_for_the_query_with_model_and_key(endpoint: Endpoi
     assert "beach wedding" in request["messages"][-1]["content"]
     assert "4" in request["messages"][-1]["content"]
     assert headers["authorization"] == "Bearer secret-key"
+
+
+def test_an_idea_is_there_while_the_model_still_speaks(endpoint: Endpoint) -> None:
+    heard = threading.Event()
+
+    def spoken() -> Iterator[str]:
+        yield from ('["beige', ' trousers", ')
+        assert heard.wait(60)  # nothing more is said until the first idea has been heard
+        yield '"tan loafers"]'
+
+    endpoint.parts = spoken()
+    ideas = ideas_from(endpoint).stream("beach wedding")
+    assert next(ideas) == "beige trousers"
+    heard.set()
+    assert list(ideas) == ["tan loafers"]
+    assert endpoint.requests[0]["stream"] is True
+
+
+def test_what_breaks_off_in_the_middle_is_an_error_after_what_came(endpoint: Endpoint) -> None:
+    def spoken() -> Iterator[str]:
+        yield '["beige trousers", '
+        raise ConnectionAbortedError
+
+    endpoint.parts = spoken()
+    ideas = ideas_from(endpoint).stream("beach wedding")
+    assert next(ideas) == "beige trousers"
+    with pytest.raises(IdeasUnavailable, match="Check --llm-url"):
+        next(ideas)
 
 
 def test_an_item_listed_twice_is_one_idea(endpoint: Endpoint) -> None:

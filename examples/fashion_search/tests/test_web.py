@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx2
 import pytest
@@ -22,9 +22,12 @@ from fashion_search.answers import answer_of, ask
 from fashion_search.catalogs import drawn_catalogs
 from fashion_search.heads import Recipe
 from fashion_search.ingest import ingest
-from fashion_search.pipeline import FIT_EVERY, RetailerSchema, open_store
+from fashion_search.pipeline import FIT_EVERY, LanguageModel, RetailerSchema, open_store
 from fashion_search.web import create_shop
 from motion.server import serve
+
+if TYPE_CHECKING:
+    from tests.conftest import IdeaServer
 
 WAIT_MS = 60_000
 OCCASION = "what to wear to a beach wedding"
@@ -40,9 +43,12 @@ class Open:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Open]:
+def opened(folder: Path, language_model: LanguageModel | None = None) -> Iterator[Open]:
+    recipe = Recipe(epochs=1, rate=3e-2)
     with (
-        open_store(folder, durability="normal", recipe=Recipe(epochs=1, rate=3e-2)) as store,
+        open_store(
+            folder, durability="normal", recipe=recipe, language_model=language_model
+        ) as store,
         serve(store, port=0, app=create_shop(store)) as serving,
     ):
         yield Open(store, serving.url)
@@ -78,10 +84,14 @@ def visiting(shop: Open) -> Iterator[httpx2.Client]:
 
 def answered(client: httpx2.Client, query: str, **narrowed: str) -> list[tuple[str, Any]]:
     """Ask, and return the events of the answer."""
+    return list(telling(client, query, **narrowed))
+
+
+def telling(client: httpx2.Client, query: str, **narrowed: str) -> Iterator[tuple[str, Any]]:
+    """Ask, and give the events of the answer as they come."""
     asked = client.post("/api/questions", json={"query": query, **narrowed})
     assert asked.status_code == 200, asked.text
     begun = asked.json()
-    told = []
     with client.stream(
         "GET", f"/api/questions/{begun['id']}/events", params={"change": begun["change"]}
     ) as stream:
@@ -91,8 +101,7 @@ def answered(client: httpx2.Client, query: str, **narrowed: str) -> list[tuple[s
             if field == "event":
                 name = value
             elif field == "data":
-                told.append((name, json.loads(value)))
-    return told
+                yield name, json.loads(value)
 
 
 def found_cards(events: list[tuple[str, Any]]) -> list[dict[str, Any]]:
@@ -120,6 +129,23 @@ def test_ideas_come_one_by_one_and_each_before_its_pictures(client: httpx2.Clien
         else:
             assert told["idea"] in known
     assert events[-1] == ("end", {"failed": 0, "foreign": False})
+
+
+def test_an_idea_is_shown_while_the_model_still_speaks(
+    a_store: Path, idea_server: IdeaServer
+) -> None:
+    idea_server.goes_on.clear()
+    with (
+        opened(a_store, LanguageModel(idea_server.url, "tiny")) as shop,
+        visiting(shop) as client,
+    ):
+        for name, told in telling(client, OCCASION):
+            if (name, told.get("text")) == ("idea", idea_server.ideas[0]):
+                assert not idea_server.goes_on.is_set()
+                idea_server.goes_on.set()  # it says no more until its first idea has been seen
+            elif name == "idea":
+                last = told["text"]
+    assert last == idea_server.ideas[-1]
 
 
 def test_the_stream_tells_what_the_store_holds(looked_at: Open, client: httpx2.Client) -> None:
