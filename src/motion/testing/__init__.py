@@ -1,4 +1,4 @@
-"""Help for tests of what uses Motion: see docs/testing.md."""
+"""Help for tests of what uses Motion: see docs/guides/testing.md."""
 
 from motion.testing.stepper import Stepper
 
