@@ -5,7 +5,6 @@ A store's place, which tests give as a folder, stands for a schema of one databa
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ import pytest
 from motion import runtime
 from motion.backends.base import Backend
 from motion.backends.postgres import PostgresBackend
+from tests.on_postgres.places import schema_of, standing_in
 
 SETTINGS = "fsync = off\nmax_connections = 400\nautovacuum_naptime = 10s\n"
 """What is tested is not whether the system's disk survives a power failure."""
@@ -46,9 +46,6 @@ class Server:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
-    def drop(self, folder: Path) -> None:
-        self.execute(f'DROP SCHEMA IF EXISTS "{schema_of(folder)}" CASCADE')
-
     def kill(self) -> None:
         """End it as a power failure would."""
         process = self._handle.get_postmaster_info().process
@@ -69,8 +66,13 @@ def started(start: Callable[[], None]) -> None:
     raise TimeoutError("the server did not start in a hundred seconds")
 
 
-def schema_of(folder: Path) -> str:
-    return f"s_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
+MEMORY = Path("/dev/shm")
+
+
+def _roomy() -> Path | None:
+    """Return where a server's files are held in memory, where there is room; with a short name, as of a socket's path."""
+    is_there = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30
+    return MEMORY if is_there else None
 
 
 def is_postgres_wanted() -> bool:
@@ -79,23 +81,20 @@ def is_postgres_wanted() -> bool:
 
 @contextmanager
 def stores_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let each folder of a store stand for a schema, which is dropped at the end."""
-    folders: set[Path] = set()
-
-    def backend_at(name: str, folder: Path, durability: Any, url: str | None = None) -> Backend:
-        folders.add(folder)
-        return server.backend(name, folder, durability)
-
-    monkeypatch.setattr(runtime, "backend_at", backend_at)
+    """Let each folder of a store stand for a schema, also in programs that are started, until all are dropped."""
+    monkeypatch.setattr(runtime, "backend_at", standing_in(server.url, runtime.backend_at))
+    monkeypatch.setenv("MOTION_TEST_SERVER", server.url)
+    paths = [str(Path(__file__).parent / "on_postgres"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     yield
-    for folder in folders:
-        server.drop(folder)
+    for (schema,) in server.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 's\\_%'"):
+        server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """The server; tests that need it are skipped by name where it cannot start."""
-    place = Path(tempfile.mkdtemp(prefix="motion-pg-"))  # a socket's path is to be short
+    place = Path(tempfile.mkdtemp(prefix="motion-pg-", dir=_roomy()))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about folders that the system lacks

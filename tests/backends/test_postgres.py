@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import motion
+from motion.backends.postgres_sql import in_order
 from motion.errors import NotOnPostgres
 from motion.persistence.rows.reading import unset_first
 from tests.postgres import Server
@@ -202,12 +203,69 @@ def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
         store.set("garment", id=1, label="a\0b")
     assert store.get("garment", 1).label == "red"
 
-    @motion.trigger(on="garment.label", sets="garment.doubled", serial_by="garment.price")
-    def one_by_one(label: str) -> float:
-        return 1.0
 
-    with pytest.raises(NotOnPostgres, match="serial_by="):
-        open_shop(triggers=[one_by_one])
+@dataclass
+class Payment:
+    id: int
+    ts: int
+    card: str
+    amount: float | None = None
+    total: float | None = None
+    spent: float | None = None
+
+
+@dataclass
+class Card:
+    id: str
+    history: str | None = None
+
+
+TotalOfCard = Annotated[float, motion.Window("payment.amount", by="card", agg="sum", itself=True)]
+
+
+@motion.trigger(on="payment.amount", sets="payment.total")
+def sum_up(amount: float, total: TotalOfCard) -> float:
+    return total
+
+
+@motion.fold(on="payment.amount", by="payment.card", sets="card.history")
+def tell(history: str | None, amount: float) -> str:
+    return f"{history or ''}{amount:g};"
+
+
+@motion.trigger(on="payment.amount", sets="payment.spent", serial_by="payment.card")
+def spend(amount: float, row: Payment) -> float:
+    return amount
+
+
+def test_windows_and_folds_are_right_after_late_rows_moves_and_deletes(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop(
+        schemas={"payment": Payment, "card": Card},
+        triggers=[sum_up, tell, spend],
+        durability="normal",
+    )
+    for n, ts in enumerate((5, 100, 20, 3), start=1):  # as numbers, and not as texts, in this order
+        store.set("payment", id=n, ts=ts, card="a", amount=float(n))
+    store.wait(timeout=WAIT_S)
+    assert {row.id: row.total for row in store.rows("payment")} == {1: 5, 2: 10, 3: 8, 4: 4}
+    assert store.get("card", "a").history == "4;1;3;2;"
+    store.set("payment", id=4, ts=30)  # later than it was
+    store.set("payment", id=2, card="b")
+    store.delete("payment", 1)
+    store.wait(timeout=WAIT_S)
+    assert {row.id: row.total for row in store.rows("payment")} == {2: 2, 3: 3, 4: 7}
+    assert [store.get("card", name).history for name in ("a", "b")] == ["3;4;", "2;"]
+    assert {row.id: row.spent for row in store.rows("payment")} == {2: 2, 3: 3, 4: 4}
+
+
+def test_places_in_a_line_are_in_the_order_of_their_values() -> None:
+    numbers = [-(2**63), -10, -9, 0, 9, 10, 99, 100, 2**63 - 1]
+    assert sorted(numbers, key=in_order) == numbers
+    texts = ["", "A", "a", "ab", "b", "é"]
+    assert sorted(texts, key=in_order) == texts
+    assert in_order(None) < min(in_order(-(2**63)), in_order(""))
 
 
 def test_another_process_finds_the_store_and_its_folder_by_the_url_alone(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_args
@@ -16,10 +17,6 @@ T = TypeVar("T")
 Durability = Literal["full", "normal"]
 
 Feature = Literal[
-    "windows",
-    "folds",
-    "after=",
-    "serial_by=",
     "full-text search",
     "forget()",
     "snapshot()",
@@ -27,6 +24,24 @@ Feature = Literal[
 ]
 
 Made = Literal["index", "trigger", "view"]
+
+
+@dataclass(frozen=True)
+class RowTrigger:
+    """What the database itself does when a row of a table becomes another.
+
+    Attributes:
+        table: as statements have it.
+        event: "UPDATE", "DELETE" and the like.
+        condition: over OLD and NEW.
+        action: statements over these, each with a semicolon at its end.
+    """
+
+    name: str
+    table: str
+    event: str
+    condition: str
+    action: str
 
 
 def check_durability(durability: str) -> None:
@@ -59,8 +74,24 @@ class Transaction(Protocol):
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
         """Run one statement for each set of parameters."""
 
-    def columns(self, table: str, /) -> list[str]:
-        """Return a table's columns in their order, none where it is not there; by its name as statements have it."""
+    def stream(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterator[Sequence[Any]]:
+        """Run one statement, and hold some rows of its result at a time. To be read to the end before anything else."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        """Make many rows; table and columns by their names as statements have them."""
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables, in their order."""
+
+    def columns(self, table: str, /) -> Mapping[str, str]:
+        """Return a table's columns in their order, with their types as definitions have them; none where it is not there; by
+        its name as statements have it."""
+
+    def last_number(self, table: str, /) -> int:
+        """Return the largest number that the database itself has given to a row of a table, where it keeps that."""
+
+    def go_on_from(self, table: str, last: int, /) -> None:
+        """Give rows of a table numbers above one, and above all that it has, from now on."""
 
     def objects(self, kind: Made, table: str, /) -> dict[str, str]:
         """Return what there is of a kind on a table, with the statement that made it where that is kept: of views it is.
@@ -68,6 +99,16 @@ class Transaction(Protocol):
 
     def make_view(self, name: str, sql: str, /) -> None:
         """Make a view anew by a statement."""
+
+    def make_trigger(self, made: RowTrigger, /) -> None:
+        """Make a trigger of the database."""
+
+    def drop_trigger(self, name: str, table: str, /) -> None:
+        """Drop a trigger of the database, if it is there; the table as statements have it."""
+
+    def in_order(self, value: Any, /) -> Any:
+        """Return what stands for a value in a column of any type, in which values of one type are to be in their order. It is
+        not read as a value any more."""
 
 
 def require(backend: Backend, feature: Feature) -> None:

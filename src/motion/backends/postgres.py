@@ -85,10 +85,6 @@ class PostgresBackend:
     """
 
     lacks: Mapping[Feature, str] = {
-        "windows": "keep this store in SQLite, or compute the value in a trigger that reads by store.rows.",
-        "folds": "keep this store in SQLite, or compute the value in a trigger that reads by store.rows.",
-        "after=": "keep this store in SQLite, or run a trigger on a schedule, such as on=motion.every(minutes=1).",
-        "serial_by=": "keep this store in SQLite, or take concurrency=1.",
         "full-text search": 'search by a vector, or read with where="... LIKE ?".',
         "forget()": "delete the rows; PostgreSQL's tables and log hold their bytes until they are vacuumed and recycled.",
         "snapshot()": "take one with pg_dump of its schema, and copy the folder of the store.",

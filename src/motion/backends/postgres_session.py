@@ -6,7 +6,7 @@ begins it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,8 +16,8 @@ from psycopg.adapt import Dumper, Loader
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
-from motion.backends.base import Made
-from motion.backends.postgres_sql import literal, name, translated
+from motion.backends.base import Made, RowTrigger
+from motion.backends.postgres_sql import OURS, in_order, literal, name, translated
 from motion.errors import NotOnPostgres
 
 CONNECT_S = 5
@@ -26,6 +26,10 @@ PREPARED = 512
 
 PREPARE_AFTER = 3
 """Statements that came so often are prepared: they are parsed and planned no more."""
+
+
+HELD = 2_000
+"""Rows of a result that is read as a stream which are held at a time."""
 
 
 class _Truth(Dumper):
@@ -154,19 +158,68 @@ class Session:
 
     # -- what is in the database --
 
-    def columns(self, table: str, /) -> list[str]:
+    def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
+        with self._connection.cursor() as cursor:
+            declare = f"DECLARE motion_stream NO SCROLL CURSOR FOR {translated(sql)}"
+            cursor.execute(declare, parameters or None)
+            while found := cursor.execute(f"FETCH FORWARD {HELD} FROM motion_stream").fetchall():
+                yield from found
+            cursor.execute("CLOSE motion_stream")
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(translated(sql)) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.DataError as exc:
+            raise _refused(exc) from exc
+
+    def tables(self) -> list[str]:
+        sql = "SELECT tablename FROM pg_tables WHERE schemaname = ? ORDER BY tablename"
+        return [str(row[0]) for row in self.execute(sql, (self.schema,))]
+
+    def columns(self, table: str, /) -> Mapping[str, str]:
         found = self.execute(
-            "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n "
-            "ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped "
-            "ORDER BY a.attnum",
+            "SELECT a.attname, t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c "
+            "ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname = ? "
+            "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             (self.schema, table.strip('"').replace('""', '"')),
         )
-        return [str(row[0]) for row in found]
+        return {str(column): OURS.get(kind, str(kind)) for column, kind in found}
+
+    def last_number(self, table: str, /) -> int:
+        numbers = self._sequence(table)
+        sql = "SELECT COALESCE(pg_sequence_last_value(CAST(? AS regclass)), 0)"
+        return int(self.execute(sql, (numbers[0],)).fetchone()[0]) if numbers else 0
+
+    def go_on_from(self, table: str, last: int, /) -> None:
+        numbers = self._sequence(table)
+        if numbers is None:
+            return
+        sequence, column = numbers
+        largest = f"SELECT greatest(COALESCE(max({name(column)}), 0), $2::bigint) FROM {table}"
+        self._connection.execute(
+            f"SELECT setval($1::regclass, greatest(({largest}), 1), ({largest}) > 0)",
+            (sequence, last),
+        )
+
+    def _sequence(self, table: str) -> tuple[str, str] | None:
+        """Return what gives rows of a table numbers, and the column of these; None where nothing does."""
+        found = self.execute(
+            "SELECT pg_get_serial_sequence(CAST(CAST(a.attrelid AS regclass) AS text), a.attname), a.attname FROM pg_attribute a "
+            "WHERE a.attrelid = CAST(? AS regclass) AND a.attidentity IN ('a', 'd') AND NOT a.attisdropped",
+            (table,),
+        ).fetchone()
+        return None if found is None else (str(found[0]), str(found[1]))
 
     def objects(self, kind: Made, table: str, /) -> dict[str, str]:
         if kind == "trigger":
-            return {}  # what would be kept by them is refused
-        if kind == "index":
+            sql = (
+                "SELECT t.tgname, '' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n "
+                "ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname = ? AND NOT t.tgisinternal"
+            )
+        elif kind == "index":
             sql = (
                 "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = ? AND tablename = ?"
             )
@@ -182,6 +235,24 @@ class Session:
         self.execute(f"DROP VIEW IF EXISTS {name(view)}")
         self.execute(sql)
         self.run(f"COMMENT ON VIEW {name(view)} IS {literal(sql)}")
+
+    def make_trigger(self, made: RowTrigger, /) -> None:
+        function = name(made.name)
+        self.execute(
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"{literal(f'BEGIN {made.action} RETURN NULL; END')}"
+        )
+        self.execute(
+            f"CREATE TRIGGER {function} AFTER {made.event} ON {made.table} FOR EACH ROW WHEN ({made.condition}) "
+            f"EXECUTE FUNCTION {function}()"
+        )
+
+    def drop_trigger(self, trigger: str, table: str, /) -> None:
+        self.execute(f"DROP TRIGGER IF EXISTS {name(trigger)} ON {table}")
+        self.execute(f"DROP FUNCTION IF EXISTS {name(trigger)}()")
+
+    def in_order(self, value: Any, /) -> str:
+        return in_order(value)
 
     def type_of_column(self, table: int, column: int) -> str | None:
         found = self._connection.execute(

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from motion.backends.base import (
     Durability,
     Feature,
     Made,
+    RowTrigger,
     Sight,
     Signal,
     Transaction,
@@ -578,8 +579,32 @@ class _Connection(sqlite3.Connection):
         is_lost = "user-defined function raised" in str(error)  # before the function's first line
         return KeyboardInterrupt() if is_lost else None
 
-    def columns(self, table: str, /) -> list[str]:
-        return [str(row[1]) for row in self.execute(f"PRAGMA table_info({table})")]
+    def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
+        return iter(self.execute(sql, parameters))
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        places = ", ".join("?" * len(columns))
+        self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+
+    def tables(self) -> list[str]:
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        return [str(row[0]) for row in self.execute(sql)]
+
+    def columns(self, table: str, /) -> Mapping[str, str]:
+        return {str(row[1]): str(row[2]) for row in self.execute(f"PRAGMA table_info({table})")}
+
+    def last_number(self, table: str, /) -> int:
+        sql = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+        found = self.execute(sql, (table.strip('"'),)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def go_on_from(self, table: str, last: int, /) -> None:
+        """Others than those of AUTOINCREMENT, which has an entry once there was a row, go on from their largest by themselves."""
+        sql = "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?"
+        if self.execute(sql, (last, table.strip('"'))).rowcount == 0 and last:
+            self.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table.strip('"'), last)
+            )
 
     def objects(self, kind: Made, table: str, /) -> dict[str, str]:
         sql = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name = ?"
@@ -589,6 +614,18 @@ class _Connection(sqlite3.Connection):
         self.execute(f'DROP VIEW IF EXISTS "{name}"')
         self.execute(sql)
 
+    def make_trigger(self, made: RowTrigger, /) -> None:
+        self.execute(
+            f"CREATE TRIGGER {_name(made.name)} AFTER {made.event} ON {made.table} WHEN {made.condition} "
+            f"BEGIN {made.action} END"
+        )
+
+    def drop_trigger(self, name: str, table: str, /) -> None:
+        self.execute(f"DROP TRIGGER IF EXISTS {_name(name)}")
+
+    def in_order(self, value: Any, /) -> Any:
+        return value
+
     def begin(self) -> None:
         """Begin to write."""
         if self.in_transaction:  # an interrupted write's
@@ -596,6 +633,10 @@ class _Connection(sqlite3.Connection):
         self.memo.clear()
         self.before_commit.clear()
         self.execute("BEGIN IMMEDIATE")
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _wakeups_of(folder: Path) -> Wakeups | None:

@@ -46,7 +46,6 @@ from motion.persistence.changes.operations import (
 from motion.persistence.inputs.exact import Found, Question, ask
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.layouts import Layouts
-from motion.persistence.limits import check_features
 from motion.persistence.recompute import backfills, relocation
 from motion.persistence.rows import noted, reading
 from motion.persistence.search.filters import FilterLists
@@ -124,7 +123,6 @@ class Database:
         specs = [trigger.spec for trigger in code.triggers.values()]
         graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
         looked_up = [trigger.spec for trigger in keepers(tables)]
-        check_features(self.backend, [*specs, *looked_up])
 
         def work(tx: Transaction) -> tuple[Graph, int]:
             self._check_name(tx, [spec.name for spec in specs] if replaces else None)

@@ -8,7 +8,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import StoreUnavailable
-from motion.persistence.layout import PLACES_OF_ENTITIES, Layout, outputs_table, quoted
+from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_width
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
@@ -385,11 +385,11 @@ def _open_leavers(tx: Transaction, layout: Layout) -> None:
     """Make the database's own triggers that windows need, and drop those that none needs any more."""
     on_table = tx.objects("trigger", f"motion_rows_{layout.table.name}")
     present = {name for name in on_table if name.startswith("motion_left_")}
-    wanted = layout.create_leavers()
+    wanted = layout.leavers()
     for name in present - wanted.keys():
-        tx.execute(f"DROP TRIGGER {quoted(name)}")
+        tx.drop_trigger(name, layout.base)
     for name in wanted.keys() - present:
-        tx.execute(wanted[name])
+        tx.make_trigger(wanted[name])
 
 
 def _open_views(tx: Transaction, layout: Layout) -> None:
@@ -408,9 +408,8 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
             tx.execute(
                 f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}"
             )
-    kinds = {quoted(":made_keys"): "TEXT", **PLACES_OF_ENTITIES}
     for column in hidden:
-        kind = kinds.get(column, "INTEGER")
+        kind = layout.hidden_kind(column)
         tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from motion.backends.base import RowTrigger
 from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import STORED, Key, Table
@@ -41,10 +42,10 @@ Pins = Mapping[str, int]
 NO_PINS: Pins = {}
 
 PLACES_OF_ENTITIES: Mapping[str, str] = {
-    '":due"': "", '":gone"': "", '":base"': "INTEGER", '":base_all"': "INTEGER", '":base_place"': "", '":base_id"': "",
-    '":base_value"': "", '":until"': "", '":until_id"': "",
+    '":due"': "order", '":gone"': "order", '":base"': "", '":base_all"': "", '":base_place"': "order", '":base_id"': "id",
+    '":base_value"': "value", '":until"': "order", '":until_id"': "id",
 }  # fmt: skip
-"""Columns of folds' tables of entities, with their types: `persistence.folds` tells what is in them."""
+"""Columns of folds' tables of entities, and what is in those that are no numbers: `persistence.folds` tells more."""
 
 
 def mark_of(number: int, origin: int) -> int:
@@ -255,7 +256,7 @@ class Layout:
         """Return the condition that a row's time, which a trigger runs a while after, is over, or there is none."""
         value, name = self.inherited_value(spec.on[0]), spec.name.replace("'", "''")
         until = f"SELECT until FROM motion_after WHERE trigger = '{name}'"
-        return f"({value} IS NULL OR {value} <= ({until}))"
+        return f"({value} IS NULL OR {value} <= CAST(({until}) AS {self.sql_type(spec.on[0])}))"
 
     def is_open(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger which acts once on a row has not succeeded there."""
@@ -412,20 +413,25 @@ class Layout:
         folds = [spec.fold for spec in self.graph.folded.get(self.table.name, ())]
         return [(fold.by, fold.order) for fold in folds if fold is not None]
 
-    def create_leavers(self) -> Mapping[str, str]:
-        """Return the statements that let the database note which windows and folds a row leaves, by the names of these
-        triggers."""
+    @cached_property
+    def left_by(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of keys, of entities and order, by which windows and folds hold rows of this table."""
         held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
         pairs = [*((each.other_by, each.other_order) for each in held), *self._folded_by()]
-        statements: dict[str, str] = {}
-        for by, order in dict.fromkeys(pairs):
+        return tuple(dict.fromkeys(pairs))
+
+    def leavers(self) -> Mapping[str, RowTrigger]:
+        """Return what lets the database note which windows and folds a row leaves, by the names of these triggers."""
+        made: dict[str, RowTrigger] = {}
+        for by, order in self.left_by:
             table = self.table.name.replace("'", "''")
             note = (
                 f"INSERT INTO motion_left (source, key, value, place) "
                 f"VALUES ('{table}', '{by}', OLD.{quoted(by)}, OLD.{quoted(order)})"
             )
             moved = [
-                f"OLD.{quoted(key)} IS NOT NEW.{quoted(key)}" for key in dict.fromkeys((by, order))
+                f"OLD.{quoted(key)} IS DISTINCT FROM NEW.{quoted(key)}"
+                for key in dict.fromkeys((by, order))
             ]
             is_set = f"OLD.{quoted(by)} IS NOT NULL AND OLD.{quoted(order)} IS NOT NULL"
             for event, condition in (
@@ -433,10 +439,29 @@ class Layout:
                 ("DELETE", is_set),
             ):
                 name = f"motion_left_{self.table.name}:{by}:{order}:{event}"
-                statements[name] = (
-                    f"CREATE TRIGGER {quoted(name)} AFTER {event} ON {self.base} WHEN {condition} BEGIN {note}; END"
-                )
-        return statements
+                made[name] = RowTrigger(name, self.base, event, condition, f"{note};")
+        return made
+
+    def sql_type(self, key: str) -> str:
+        return self.table.keys[key].codec.sql_type
+
+    def kinds_of_fold(self, spec: TriggerSpec) -> Mapping[str, str]:
+        """Return the types of what is kept of a fold of this graph's: the order and the id of a row, and the value."""
+        fold = spec.fold
+        assert fold is not None
+        source = self.graph.tables.get(fold.source).keys
+        value = self.graph.tables.get(fold.target).keys[fold.sets].codec.sql_type
+        return {"order": source[fold.order].codec.sql_type, "id": source["id"].codec.sql_type, "value": value}  # fmt: skip
+
+    def hidden_kind(self, column: str) -> str:
+        """Return the type of a column that the graph needs beside the keys."""
+        if column == quoted(":made_keys"):
+            return "TEXT"
+        kept = PLACES_OF_ENTITIES.get(column)
+        if not kept:
+            return "INTEGER"
+        own = self.graph.of_table(self.table.name)
+        return self.kinds_of_fold(next(spec for spec in own if spec.fold))[kept]
 
     def hidden_columns(self) -> list[str]:
         """Return the columns that the graph needs beside the keys."""

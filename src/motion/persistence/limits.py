@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from motion.backends.base import Backend, Feature, Transaction, require
+from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
 from motion.definitions.tables.schema import Table, differing_in_case
-from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import SchemaError, TriggerError
 
 MOST_COLUMNS = 2_000
@@ -34,22 +33,6 @@ def check_trigger_names(tx: Transaction, graph: Graph) -> None:
                 f"the store knows a trigger {twin!r}, and {name!r} differs from it in case only, which a database does "
                 f"not tell apart; call it {twin!r} or otherwise (name=, or the component's class)."
             )
-
-
-def check_features(backend: Backend, specs: Iterable[TriggerSpec]) -> None:
-    """Refuse triggers that need what the back end lacks, before anything is made.
-
-    Raises:
-        NotOnPostgres: with what to do instead.
-    """
-    for spec in specs:
-        needs: dict[Feature, object] = {
-            "windows": spec.windows, "folds": spec.fold, "serial_by=": spec.serial_by,
-            "after=": spec.after_ms is not None,
-        }  # fmt: skip
-        for feature, is_needed in needs.items():
-            if is_needed:
-                require(backend, feature)
 
 
 def check_width(table: Table, columns: int) -> None:

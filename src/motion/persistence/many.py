@@ -16,6 +16,7 @@ def select_for_each(
     source: str,
     condition: str,
     named: Sequence[Sequence[Stored]],
+    kinds: Sequence[str],
     *,
     is_grouped: bool = False,
 ) -> list[Any]:
@@ -25,10 +26,14 @@ def select_for_each(
     Args:
         condition: with `{0}`, `{1}` in place of what names a place.
         named: what names them: a column for each of these.
+        kinds: the types of these columns.
         is_grouped: `columns` are aggregates.
     """
     if len(named[0]) > 1 and all(map(_is_json, named)):
-        given = [f"json_extract(j.value, '$[{i}]')" for i in range(len(named))]
+        given = [
+            f"CAST(json_extract(j.value, '$[{i}]') AS {kind})"
+            for i, kind in zip(range(len(named)), kinds)  # noqa: B905 - perhaps fewer are named
+        ]
         sql = (
             f"SELECT j.key, {columns} FROM json_each(?) j CROSS JOIN {source} "
             f"WHERE {condition.format(*given)}{' GROUP BY j.key' if is_grouped else ''}"

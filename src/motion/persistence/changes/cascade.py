@@ -128,7 +128,7 @@ def _hold(
         return 0
     windowed = layouts.graph.windowed.get(target.table.name, ())
     folded = layouts.graph.folded.get(target.table.name, ())
-    left = take_left(tx, target.table.name)
+    left = take_left(tx, target)
     for spec in folded:
         if spec.name not in done:
             tasks += _fold(tx, layouts, spec, written, left, cause)

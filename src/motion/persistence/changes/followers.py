@@ -98,14 +98,22 @@ Place = tuple[Stored, Stored, Stored]
 """An entity, and the first and the last place in its order where something has changed."""
 
 
-def take_left(tx: Transaction, table: str) -> dict[str, list[Place]]:
+def take_left(tx: Transaction, source: Layout) -> dict[str, list[Place]]:
     """Return the places that rows of a table have left since this was asked last, by the key that tells entities apart."""
-    sql = "SELECT key, value, MIN(place), MAX(place) FROM motion_left WHERE source = ? GROUP BY key, value"
+    table = source.table.name
+    sql = "SELECT 1 FROM motion_left WHERE source = ? LIMIT 1"
+    if tx.execute(sql, (table,)).fetchone() is None:
+        return {}
     found: dict[str, list[Place]] = {}
-    for key, entity, first, last in tx.execute(sql, (table,)).fetchall():
-        found.setdefault(key, []).append((entity, first, last))
-    if found:
-        tx.execute("DELETE FROM motion_left WHERE source = ?", (table,))
+    for key, order in source.left_by:
+        place = f"CAST(place AS {source.sql_type(order)})"
+        sql = (
+            f"SELECT CAST(value AS {source.sql_type(key)}), MIN({place}), MAX({place}) FROM motion_left "
+            f"WHERE source = ? AND key = ? GROUP BY value"
+        )
+        if places := tx.execute(sql, (table, key)).fetchall():
+            found[key] = [tuple(each) for each in places]
+    tx.execute("DELETE FROM motion_left WHERE source = ?", (table,))
     return found
 
 
@@ -225,12 +233,14 @@ def _holding(
         f"SELECT x.{row} FROM {layout.base} x WHERE x.{quoted(window.own_by)} = {{0}} AND x.{at} >= {{1}}{until}{further} "
         f"ORDER BY x.{at}, x.id LIMIT {{limit}}"
     )
+    order = layout.sql_type(window.own_order)
+    kinds = (layout.sql_type(window.own_by), order, order)
     found: list[list[int]] = [[] for _ in places]
     for limit, chosen in _by_limit(tx, layout, window, places).items():
         condition = f"{layout.row} IN ({nearest.replace('{limit}', str(limit))})"
         named = list(zip(*(places[i] for i in chosen), strict=True))
         for i, number in select_for_each(
-            tx, layout.row, f"{layout.base} r", condition, named[: 3 if until else 2]
+            tx, layout.row, f"{layout.base} r", condition, named[: 3 if until else 2], kinds
         ):
             found[chosen[i]].append(int(number))
     return found

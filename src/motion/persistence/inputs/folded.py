@@ -260,12 +260,14 @@ class Folds:
     ) -> Checkpoint | None:
         """Return the last checkpoint of an entity, or the last one before a place; all before an order, where that has no id."""
         condition, values = "", [self.spec.name, entity]
+        kinds = self.source.kinds_of_fold(self.spec)
+        place, row = f"CAST(place AS {kinds['order']})", f"CAST(row AS {kinds['id']})"
         if before is not None:
-            condition = " AND (place < ? OR (place = ? AND row < ?))"
+            condition = f" AND ({place} < ? OR ({place} = ? AND {row} < ?))"
             values += [before.order, before.order, before.id]
         sql = (
-            f"SELECT position, place, row, value FROM motion_checkpoints WHERE trigger = ? AND entity = ?{condition} "
-            f"ORDER BY position DESC LIMIT 1"
+            f"SELECT position, {place}, {row}, CAST(value AS {kinds['value']}) FROM motion_checkpoints "
+            f"WHERE trigger = ? AND entity = ?{condition} ORDER BY position DESC LIMIT 1"
         )
         found = tx.execute(sql, values).fetchone()
         return None if found is None else Checkpoint(found[0], Place(found[1], found[2]), found[3])
@@ -406,7 +408,7 @@ class Folds:
         by = "id" if fold.target != fold.source else quoted(fold.by)
         left_out = 'SELECT 1 FROM motion_left_out l WHERE l.trigger = ? AND l.entity = r.":row"'
         sql = (
-            f"SELECT COALESCE(t.{done}, 0), COALESCE({self.entities.is_due(self.spec)} OR EXISTS ({left_out}), 0) "
+            f"SELECT COALESCE(t.{done}, 0), CASE WHEN {self.entities.is_due(self.spec)} OR EXISTS ({left_out}) THEN 1 ELSE 0 END "
             f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = t.{by} WHERE t.id = ?"
         )
         found = tx.execute(sql, (self.spec.name, row_id)).fetchone()

@@ -459,4 +459,8 @@ class _Reading:
         is_grouped: bool = False,
     ) -> list[Any]:
         source = f"{self._other.base} w"
-        return select_for_each(self._tx, columns, source, condition, named, is_grouped=is_grouped)
+        order = self._other.sql_type(self._frame.other_order)
+        kinds = (self._other.sql_type(self._frame.other_by), order, order)
+        return select_for_each(
+            self._tx, columns, source, condition, named, kinds, is_grouped=is_grouped
+        )

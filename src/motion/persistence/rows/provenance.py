@@ -82,7 +82,7 @@ def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything:
     wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)})"
     return (
         f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
-        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1' if everything else wanted})"
+        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1 = 1' if everything else wanted})"
     )
 
 

@@ -129,4 +129,5 @@ def take_due(
 
 def _kept(tx: Transaction) -> list[Delayed]:
     sql = "SELECT trigger, name, key, delay_ms, is_text, until FROM motion_after"
-    return [Delayed(*row) for row in tx.execute(sql)]
+    found = [Delayed(*row) for row in tx.execute(sql)]
+    return [each if each.is_text else each._replace(until=int(each.until)) for each in found]

@@ -41,7 +41,7 @@ def take_places(tx: Transaction, trigger: str, places_of: PlacesOf) -> None:
     places = places_of([row for _, low, high in found for row in range(low, high + 1)])
     tx.executemany(
         "UPDATE motion_tasks SET high = low, line = ?, place = ?, tie = ? WHERE task = ?",
-        [(*_place(places, low, task), task) for task, low, _ in found],
+        [(*_place(tx, places, low, task), task) for task, low, _ in found],
     )
     for task, low, high in found:
         if high > low:
@@ -55,7 +55,7 @@ def _part(tx: Transaction, task: int, rows: range, places: Mapping[int, Place]) 
     tx.executemany(
         f"INSERT INTO motion_tasks (task, low, high, line, place, tie, {OTHERS}) "
         f"SELECT ?, ?, ?, ?, ?, ?, {OTHERS} FROM motion_tasks WHERE task = ?",
-        [(number, row, row, *_place(places, row, number), task) for number, row in numbered],
+        [(number, row, row, *_place(tx, places, row, number), task) for number, row in numbered],
     )
     sql = "SELECT 1 FROM motion_task_changes WHERE task = ? LIMIT 1"
     if tx.execute(sql, (task,)).fetchone() is not None:
@@ -63,10 +63,10 @@ def _part(tx: Transaction, task: int, rows: range, places: Mapping[int, Place]) 
             inherit_links(tx, task, number)
 
 
-def _place(places: Mapping[int, Place], row: int, task: int) -> Place:
-    return places.get(row) or Place(
-        f"#{task}", None, None
-    )  # of a row that is gone there is nothing to wait for
+def _place(tx: Transaction, places: Mapping[int, Place], row: int, task: int) -> Place:
+    """Return where a task stands, as the queue keeps it; of a row that is gone there is nothing to wait for."""
+    found = places.get(row) or Place(f"#{task}", None, None)
+    return Place(found.line, tx.in_order(found.order), tx.in_order(found.id))
 
 
 def firsts(tx: Transaction, tasks: Sequence[Task], limit: int, places_of: PlacesOf) -> list[Task]:
@@ -111,7 +111,7 @@ def _has_moved(tx: Transaction, task: Task, places_of: PlacesOf) -> bool:
     """Whether a task stands in another place by now; it is told so."""
     sql = "SELECT line, place, tie FROM motion_tasks WHERE task = ?"
     was = Place(*tx.execute(sql, (task.task,)).fetchone())
-    now = _place(places_of([task.low]), task.low, task.task)
+    now = _place(tx, places_of([task.low]), task.low, task.task)
     if now != was:
         sql = "UPDATE motion_tasks SET line = ?, place = ?, tie = ? WHERE task = ?"
         tx.execute(sql, (*now, task.task))
