@@ -36,7 +36,7 @@ LEVELS: Mapping[str, int] = {
             "persistence.inputs",
             "persistence.changes persistence.search",
             "persistence.recompute",
-            "persistence.ddl persistence.catalog persistence.database persistence.migration persistence.conversion",
+            "persistence.ddl persistence.catalog persistence.database persistence.migration persistence.conversion persistence.copying",
             "search",
             "views",
             "states",

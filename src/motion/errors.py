@@ -408,7 +408,7 @@ class StoreNameTaken(MotionError, ValueError):
 
 
 class FolderNotEmpty(MotionError, FileExistsError):
-    """A snapshot was to go where something is already."""
+    """A copy of a store was to go where something is already."""
 
     def __init__(self, place: str) -> None:
         super().__init__(place)
@@ -416,8 +416,8 @@ class FolderNotEmpty(MotionError, FileExistsError):
 
     def __str__(self) -> str:
         return (
-            f"no snapshot was made: {self.place} is there and not empty. Give a folder that is new or empty; a date in "
-            f"its name keeps several apart."
+            f"nothing was copied: {self.place} is there and not empty. Give a place that is new or empty; a date in its "
+            f"name keeps several apart."
         )
 
 

@@ -36,6 +36,7 @@ from motion.engine.leases import Leases
 from motion.engine.policies.resources import Capacity
 from motion.engine.worker import Worker
 from motion.errors import (
+    FolderNotEmpty,
     MissingPackage,
     MotionError,
     SchemaError,
@@ -53,6 +54,7 @@ from motion.persistence.changes.operations import Operation
 from motion.persistence.database import Database
 from motion.states.lifecycle import Fitter
 from motion.store.backpressure import QUEUE_LIMIT, QueueLimit
+from motion.store.copying import copy
 from motion.store.forget import resume
 from motion.store.store import Engine, Store
 from motion.vectors.choice import make_index
@@ -130,6 +132,34 @@ def open_noted(folder: Path, url: str | None = None) -> Store:
         raise
     limit = QueueLimit(database, QUEUE_LIMIT)
     return Store(Engine(database, _keep, database.close, lambda operation: operation, limit))
+
+
+def copy_store(store: Store, url: str, show: Callable[[int], None] | None = None) -> int:
+    """Copy a store, as it is at one moment, to where another URL says, also from SQLite to PostgreSQL and back; return how
+    many rows it has.
+
+    Args:
+        show: is told how many rows are left.
+
+    Raises:
+        FolderNotEmpty: there is a store.
+    """
+    database = store._database
+    folder = folder_of(database.name, url)
+    if folder is None:
+        raise StoreUnavailable("':memory:'", "it is gone with the process; copy to a folder.")
+    was_there = folder.exists()
+    if not is_postgres(url) and was_there and any(folder.iterdir()):
+        raise FolderNotEmpty(str(folder))
+    target = backend_at(database.name, folder, "full", url if is_postgres(url) else None)
+    try:
+        return copy(database, target, show)
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        target.close()
 
 
 def create_store(

@@ -74,6 +74,10 @@ class Transaction(Protocol):
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
         """Run one statement for each set of parameters."""
 
+    def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
+        """Run one statement, an INSERT, UPDATE or DELETE, for each set of parameters, which are given by column. No two of
+        them are about the same row: they may be run in any order, or all at once."""
+
     def stream(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterator[Sequence[Any]]:
         """Run one statement, and hold some rows of its result at a time. To be read to the end before anything else."""
 
@@ -180,6 +184,9 @@ class Backend(Protocol):
 
     url: str
     """What opens the same one in another process, as `url=`."""
+
+    place: str
+    """Where it is, for people."""
 
     lacks: Mapping[Feature, str]
     """What it cannot do yet, and what to do instead: `require` refuses it, before anything is done."""

@@ -17,7 +17,15 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
 from motion.backends.base import Made, RowTrigger
-from motion.backends.postgres_sql import OURS, in_order, literal, name, translated
+from motion.backends.postgres_sql import (
+    OURS,
+    array_kind,
+    for_all,
+    in_order,
+    literal,
+    name,
+    translated,
+)
 from motion.errors import NotOnPostgres
 
 CONNECT_S = 5
@@ -27,6 +35,9 @@ PREPARED = 512
 PREPARE_AFTER = 3
 """Statements that came so often are prepared: they are parsed and planned no more."""
 
+
+TOGETHER = 8
+"""Sets of parameters from which on they are sent as arrays, in one statement."""
 
 HELD = 2_000
 """Rows of a result that is read as a stream which are held at a time."""
@@ -157,6 +168,18 @@ class Session:
         return str(found[0]) if found else ""
 
     # -- what is in the database --
+
+    def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
+        count = len(columns[0])
+        if count < TOGETHER:
+            self.executemany(sql, zip(*columns, strict=True))
+            return
+        kinds = tuple(map(array_kind, columns))
+        given = [list(column) for column, kind in zip(columns, kinds, strict=True) if kind]
+        try:
+            self._connection.execute(for_all(sql, kinds), given)
+        except psycopg.DataError as exc:
+            raise _refused(exc) from exc
 
     def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
         with self._connection.cursor() as cursor:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from motion.errors import NotOnPostgres
 
@@ -130,6 +132,45 @@ def translated(sql: str) -> str:
         return found[0]
 
     return WORDS.sub(changed, sql)
+
+
+KINDS = {int: "bigint[]", bool: "bigint[]", float: "float8[]", str: "text[]", bytes: "bytea[]"}
+
+
+def array_kind(values: Sequence[Any]) -> str:
+    """Return the type of an array of values, "" where all are unset."""
+    first = next((each for each in values if each is not None), None)
+    return "" if first is None else KINDS[type(first)]
+
+
+GIVEN = re.compile(r"\$(\d+)")
+
+VALUES = re.compile(r"\bVALUES \((.*?)\)(?= ON CONFLICT\b|$)", re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def for_all(sql: str, kinds: tuple[str, ...]) -> str:
+    """Return the statement that does at once for arrays of parameters what a statement does for one set of them.
+
+    Args:
+        kinds: the types of the arrays, "" where all values are unset, and none is sent.
+    """
+    sent = [n for n, kind in enumerate(kinds, 1) if kind]
+    arrays = [
+        f"${place}::{kinds[n - 1]}{' COLLATE ' + name('C') if kinds[n - 1] == 'text[]' else ''}"
+        for place, n in enumerate(sent, 1)
+    ]
+    columns = ", ".join(name(f":{n}") for n in sent)
+    given = f"unnest({', '.join(arrays)}) AS g({columns})"
+    text = GIVEN.sub(
+        lambda found: f"g.{name(f':{found[1]}')}" if kinds[int(found[1]) - 1] else "NULL",
+        translated(sql),
+    )
+    if text.startswith("INSERT"):
+        return VALUES.sub(lambda found: f"SELECT {found[1]} FROM {given}", text, count=1)
+    joined = " USING " if text.startswith("DELETE") else " FROM "
+    head, where, condition = text.partition(" WHERE ")
+    return f"{head}{joined}{given}{where}{condition}"
 
 
 LARGEST = 2**63

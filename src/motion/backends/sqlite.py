@@ -100,7 +100,8 @@ class SqliteBackend:
 
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:
         check_durability(durability)
-        self.name, self.folder, self.url = name, folder, f"sqlite:///{folder}"
+        self.name, self.folder, self.place = name, folder, str(folder)
+        self.url = f"sqlite:///{folder}"
         self._path = prepared(folder)
         self._log, self._trimmed_s = f"{self._path}-wal", -TRIM_EVERY_S
         self._file = identity_of(self._path)
@@ -578,6 +579,9 @@ class _Connection(sqlite3.Connection):
             return self.raised.pop()
         is_lost = "user-defined function raised" in str(error)  # before the function's first line
         return KeyboardInterrupt() if is_lost else None
+
+    def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
+        self.executemany(sql, zip(*columns, strict=True))
 
     def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
         return iter(self.execute(sql, parameters))

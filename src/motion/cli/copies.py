@@ -1,4 +1,4 @@
-"""The commands that copy: a snapshot of a whole store, and a table's rows to and from Parquet."""
+"""The commands that copy: a whole store, here or to another database, and a table's rows to and from Parquet."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from motion.cli.app import (
     shown,
     stop,
 )
+from motion.runtime import copy_store
 from motion.store.changes.progress import shown_progress
 from motion.store.transfer import export_table, import_table
 
@@ -48,6 +49,32 @@ def snapshot(
         console.print(
             shown(f"copied to {folder}; it opens with url={f'sqlite:///{folder.resolve()}'!r}."),
             soft_wrap=True,
+        )
+
+
+@app.command("copy")
+def copy_whole(
+    store: StoreArgument,
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="a new folder, or the URL of where no store is")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a store as it is at one moment, from SQLite to PostgreSQL or back: rows, history, unfinished work, state versions.
+
+    What is written to it later stays behind: stop the programs that write, copy, and start them with the new url=.
+
+    Example: motion copy shop.motion postgresql://user@host/database
+    """
+    url = target if "://" in target else f"sqlite:///{Path(target).expanduser().resolve()}"
+    with looked_at(store) as opened, shown_progress("rows", _is_shown(as_json)) as show:
+        count = copy_store(opened, url, show)
+        number = opened.status().last_change
+    if as_json:
+        print_json({"rows": count, "last_change": number, "url": url})
+    else:
+        console.print(
+            shown(f"{count:,} row(s) copied; the copy opens with url={url!r}."), soft_wrap=True
         )
 
 

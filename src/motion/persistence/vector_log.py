@@ -14,9 +14,8 @@ LOG_KEPT = 200_000
 
 def log_vectors(tx: Transaction, path: str, slots: Sequence[int]) -> None:
     """Tell indexes over "table.key" which slots changed."""
-    tx.executemany(
-        "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)", [(path, slot) for slot in slots]
-    )
+    sql = "INSERT INTO motion_vector_log (key, slot) VALUES (?, ?)"
+    tx.on_each(sql, [[path] * len(slots), slots])
     last = tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
     if last // LOG_TRIMMED_EVERY != (last - len(slots)) // LOG_TRIMMED_EVERY:
         tx.execute("DELETE FROM motion_vector_log WHERE entry <= ?", (last - LOG_KEPT,))

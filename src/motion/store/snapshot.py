@@ -31,7 +31,7 @@ def snapshot(database: Database, folder: Path) -> None:
         source = database.backend.folder
         IndexFiles(source).copy_to(draft)
         with files.held(source):
-            for manifest in database.backend.copy_to(draft, _free):
+            for manifest in database.backend.copy_to(draft, free):
                 for name in format.files_of(manifest):
                     files.copy(source, draft, name)
         draft.replace(folder)
@@ -43,7 +43,7 @@ def snapshot(database: Database, folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _free(tx: Transaction) -> list[str]:
+def free(tx: Transaction) -> list[str]:
     """Let the copy's tasks and fits be claimed: who holds them works for the store that was copied."""
     catalog.forget_name(tx)
     leases.free(tx)

@@ -65,7 +65,7 @@ def write_values(
         values.append(each.marks)
         assignments.append(f"{done_column(each.spec.name)} = ?{len(values)}")
     sql = f"UPDATE {layout.base} SET {', '.join(assignments)} WHERE {layout.row_column} = ?1"
-    tx.executemany(sql, zip(*values, strict=True))
+    tx.on_each(sql, values)
     return written
 
 
@@ -115,7 +115,7 @@ def write_versioned(
         f"VALUES ({', '.join('?' * (len(columns) + 1))}) ON CONFLICT (slot) DO UPDATE SET {sets}"
     )
     pairs = [each for pair in zip(derived.columns, changed, strict=True) for each in pair]
-    tx.executemany(sql, zip(slots, derived.marks, *pairs, strict=True))
+    tx.on_each(sql, [slots, derived.marks, *pairs])
     for key in spec.sets:
         if layout.table.keys[key].is_array:
             log_vectors(

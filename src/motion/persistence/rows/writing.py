@@ -281,7 +281,7 @@ def _inserted_rows(
         first = int(tx.execute(f"SELECT {next_row(layout)}").fetchone()[0])
         rows = range(first, first + len(ids))
         insert.add(layout.row_column, rows)
-    tx.executemany(insert.sql, zip(*insert.values, strict=True))
+    tx.on_each(insert.sql, insert.values)
     return rows
 
 

@@ -307,8 +307,8 @@ def move(tx: Transaction, task: int, row: int) -> None:
 
 
 def remove(tx: Transaction, tasks: Sequence[int]) -> None:
-    tx.executemany("DELETE FROM motion_tasks WHERE task = ?", [(task,) for task in tasks])
-    tx.executemany("DELETE FROM motion_task_changes WHERE task = ?", [(task,) for task in tasks])
+    tx.on_each("DELETE FROM motion_tasks WHERE task = ?", [tasks])
+    tx.on_each("DELETE FROM motion_task_changes WHERE task = ?", [tasks])
 
 
 def release(tx: Transaction, tasks: Sequence[Task], status: TaskStatus = TaskStatus.READY) -> None:
