@@ -397,7 +397,7 @@ def _engine(
 
     def inlined(operation: Operation) -> Operation:
         """With `run=False` no user code runs here, not even before a write."""
-        return inline.added_to(operation) if database.runs_code else operation
+        return inline.added_to(operation, has_users_code=database.runs_code)
 
     limit = QueueLimit(database, wanted.queue_limit)
     engine = Engine(database, running.start, stop, inlined, limit)

@@ -370,9 +370,10 @@ class World:
         place = next((i for i, (hooked, _) in enumerate(self._hooks) if hooked == name), None)
         if place is not None:
             _, ops = self._hooks.pop(place)
-            was_hooked, self._is_hooked, self._here = self._is_hooked, True, (of, number)
+            was = self._is_hooked, self._here
+            self._is_hooked, self._here = True, (of, number)
             contextvars.Context().run(self._do_all, ops)
-            self._is_hooked = was_hooked  # another worker's call may be inside this one
+            self._is_hooked, self._here = was  # another worker's call may be inside this one
 
     # -- what users do --
 

@@ -195,6 +195,12 @@ class Graph:
         pairs = (pair for (of, _), found in self.followers.items() if of == table for pair in found)
         return tuple(dict.fromkeys(pairs))
 
+    def keeps(self, spec: TriggerSpec) -> bool:
+        """Whether a trigger keeps a key that is a lookup or a window itself: no code of a user's is in it."""
+        key = self.tables.get(spec.table).keys.get(spec.sets[0]) if len(spec.sets) == 1 else None
+        declared = key is not None and (key.lookup or key.window)
+        return bool(declared) and spec.name == f"{spec.table}.{spec.sets[0]}"
+
     def numbered_keys(self, table: str) -> tuple[str, ...]:
         """Return the keys of a table whose changes are numbered: those that triggers run on, or that are looked up; those
         that they take, so that a value can say whether it was made from what is there; and pages of generators, which

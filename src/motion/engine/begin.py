@@ -95,7 +95,7 @@ class Beginner:
     def _read(self, tx: Transaction, claim: Claim, tasks: Tasks) -> Inputs:
         spec = claim.spec
         if spec.fold is None:
-            return read_inputs(tx, claim.chain, tasks)
+            return read_inputs(tx, claim.chain, tasks.rows)
         each_s = self._database.costs.seconds_each(spec.name)
         of_one = ROWS_OF_ONE if each_s is None or each_s < LONGEST_RUN_S else ROWS_OF_SLOW
         return folds_of(self._database.layouts, spec).read(tx, claim.chain, tasks, of_one=of_one)

@@ -46,11 +46,15 @@ class InlineRuns:
         self._database = database
         self._eligible: dict[str, _Eligible] = {}
 
-    def added_to(self, operation: Operation) -> Operation:
-        """Return a write, with the results of the triggers that may run on it now."""
+    def added_to(self, operation: Operation, *, has_users_code: bool = True) -> Operation:
+        """Return a write, with the results of the triggers that may run on it now.
+
+        Args:
+            has_users_code: False: only keys that are lookups or windows themselves are made up.
+        """
         if not isinstance(operation, SetOperation) or not self._database.code.triggers:
             return operation
-        chain = self._chain(operation.table, operation.columns)
+        chain = self._chain(operation.table, operation.columns, has_users_code)
         if not chain:
             return operation
         # In a context of its own: it ends with the call, also where a Ctrl-C comes at any place of it.
@@ -61,13 +65,17 @@ class InlineRuns:
             raise
         return replace(operation, inlined=results)
 
-    def _chain(self, table: str, given: Mapping[str, Sequence[Stored]]) -> list[TriggerSpec]:
+    def _chain(
+        self, table: str, given: Mapping[str, Sequence[Stored]], has_users_code: bool
+    ) -> list[TriggerSpec]:
         """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
         have = set(given)
         if self._database.tables.get(table).page_keys:  # an unset key may be inherited
             have -= {key for key, column in given.items() if None in column}
         chain = []
         for spec, needed, of_write in self._eligible_of(table):
+            if not (has_users_code or self._database.graph.keeps(spec)):
+                continue
             if spec.windows and not _are_placed(self._database.tables.get(table), spec, given):
                 continue
             is_given = needed <= have and given.keys() >= of_write

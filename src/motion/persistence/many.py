@@ -19,6 +19,7 @@ def select_for_each(
     kinds: Sequence[str],
     *,
     is_grouped: bool = False,
+    labels: Sequence[int] = (),
 ) -> list[Any]:
     """Return what is selected for each of some places, after the place's number: in one statement where JSON can name
     them, otherwise in one for each.
@@ -28,14 +29,17 @@ def select_for_each(
         named: what names them: a column for each of these.
         kinds: the types of these columns.
         is_grouped: `columns` are aggregates.
+        labels: what stands for each place instead of its number, but where they are grouped.
     """
     if len(named[0]) > 1 and all(map(_is_json, named)):
         given = [
             f"CAST(json_extract(j.value, '$[{i}]') AS {kind})"
             for i, kind in zip(range(len(named)), kinds)  # noqa: B905 - perhaps fewer are named
         ]
+        label = f"CAST(json_extract(j.value, '$[{len(given)}]') AS INTEGER)"
+        place, named = (label, [*named, labels]) if labels else ("j.key", named)
         sql = (
-            f"SELECT j.key, {columns} FROM json_each(?) j CROSS JOIN {source} "
+            f"SELECT {place}, {columns} FROM json_each(?) j CROSS JOIN {source} "
             f"WHERE {condition.format(*given)}{' GROUP BY j.key' if is_grouped else ''}"
         )
         places = json.dumps(list(zip(*named, strict=True)))
@@ -44,7 +48,9 @@ def select_for_each(
     sql = f"SELECT {columns} FROM {source} WHERE {condition.format(*given)}"
     return [
         (place, *row)
-        for place, values in enumerate(zip(*named, strict=True))
+        for place, values in zip(
+            labels or range(len(named[0])), zip(*named, strict=True), strict=True
+        )
         for row in tx.execute(sql, values).fetchall()
     ]
 

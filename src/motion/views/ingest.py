@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -258,10 +259,11 @@ def _chunks(table: Table, rows: Iterable[Any], size: int) -> Iterator[Chunk]:
 
 def _taken_rows(table: Table, rows: Iterable[Any]) -> Iterator[Any]:
     for row in rows:
-        if type(row) is table.cls:
+        kind = type(row)
+        if kind is table.cls:
             yield table.instance([taken(getattr(row, name)) for name in table.keys])
         else:
-            yield row if _is_frame(type(row)) else taken(row)
+            yield row if kind is not dict and _is_frame(kind) else taken(row)
 
 
 def _is_frame(kind: type) -> bool:
@@ -279,12 +281,14 @@ def _of_dicts(table: Table, given: Sequence[Any]) -> Iterator[Chunk]:
     if not given:
         return
     names = tuple(given[0]) if set(map(type, given)) == {dict} else None
-    if names and set(map(tuple, given)) == {names}:
-        columns: dict[str, Sequence[Any]] = dict(
-            zip(names, zip(*[row.values() for row in given], strict=True), strict=True)
-        )
-        yield Chunk(0, len(given), columns, given)
-        return
+    if names and set(map(len, given)) == {len(names)}:
+        try:
+            columns = {name: list(map(itemgetter(name), given)) for name in names}
+        except KeyError:
+            pass  # as many keys, but others
+        else:
+            yield Chunk(0, len(given), columns, given)
+            return
     rows = [_mapping(table, row) for row in given]
     keys = dict.fromkeys(key for row in rows for key in row)
     yield Chunk(0, len(given), {key: [row.get(key) for row in rows] for key in keys}, given)

@@ -67,6 +67,7 @@ def _keeper(table: Table, key: Key, on: tuple[str, ...], parameter: Parameter) -
         sets=(key.name,),
         sets_table=None,
         fingerprint=fingerprint_of(_as_it_is, "1", repr(elsewhere_of([parameter])), None),
+        inline=True,
     )
     return Trigger(spec, _as_it_is)
 

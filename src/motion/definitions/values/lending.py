@@ -19,6 +19,8 @@ def taken(value: Any) -> Any:
     kind = type(value)
     if kind in UNCHANGING:
         return value
+    if kind is dict and UNCHANGING.issuperset(map(type, value.values())):  # as most rows are
+        return dict(value)
     if isinstance(value, np.ndarray):
         return value.copy()
     try:
@@ -33,7 +35,5 @@ def _copied(value: Any, kind: type) -> Any:
     if kind is list:
         return [taken(each) for each in value]
     if kind is dict:
-        if UNCHANGING.issuperset(map(type, value.values())):
-            return dict(value)
         return {key: taken(each) for key, each in value.items()}
     return copy.deepcopy(value)

@@ -14,10 +14,11 @@ from motion.definitions.values.codecs import EnumCodec
 from motion.errors import SchemaError
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.erasing import Erasing
-from motion.persistence.changes.followers import Changed, Place, followed, take_left
+from motion.persistence.changes.followers import Changed, Followed, Place, followed, take_left
 from motion.persistence.changes.labelling import note_labels, settle_all
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.folded import Folds
+from motion.persistence.inputs.kept import make_up
 from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
@@ -31,6 +32,9 @@ from motion.persistence.stored_graph import former_fits, former_triggers
 from motion.persistence.tasks import delayed, events, growing_texts, memos, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
+
+Kept = dict[str, set[int]]
+"""Triggers that keep keys which are lookups or windows themselves, with the rows on which they are due in one write."""
 
 
 def fire(
@@ -53,6 +57,7 @@ def fire(
     table = layout.table.name
     done = set(except_for)
     due: dict[str, set[int]] = {}
+    kept: Kept = {}
     for key, rows in written.changed.items():
         for spec in graph.listeners.get((table, key), ()):
             if spec.name not in done:
@@ -71,8 +76,8 @@ def fire(
     tasks = 0
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
-            tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause)
-    tasks += _hold(tx, layouts, written, cause, done)
+            tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
+    tasks += _hold(tx, layouts, written, cause, kept, done)
     for spec in graph.openers.get(table, ()) if written.made else ():
         due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
@@ -80,10 +85,30 @@ def fire(
             continue  # its tasks are about entities, not about rows of this table
         tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     for name, chosen in due.items():
+        if graph.keeps(graph.triggers[name]):
+            kept.setdefault(name, set()).update(chosen)
+            continue
         tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
         if drop_beyond(tx, graph, graph.triggers[name], len(chosen)):
             settle_all(tx, layouts)
     _log_vectors(tx, layout, written)
+    return tasks + _keep(tx, layouts, kept, cause)
+
+
+def _keep(tx: Transaction, layouts: Layouts, kept: Kept, cause: Cause) -> int:
+    """Make up kept keys of rows, or leave them to tasks where that takes long; return how many tasks that makes.
+
+    It comes last in a write, with a number of its own: what ran with the write ran on what was there before.
+    """
+    tasks = 0
+    for name, rows in kept.items():
+        spec = layouts.graph.triggers[name]
+        own = replace(cause, number=next_number(tx))
+        written = make_up(tx, layouts[spec.table], spec, sorted(rows), own.number)
+        if written is None:
+            tasks += enqueue_rows(tx, layouts[spec.table], spec, rows, cause)
+        elif written.met_again:
+            tasks += fire(tx, layouts, written, own, except_for=[name])
     return tasks
 
 
@@ -95,12 +120,14 @@ def _follow(
     lookup: Lookup,
     rows: Sequence[int],
     cause: Cause,
+    kept: Kept,
     *,
     are_gone: bool = False,
 ) -> int:
     """Make a trigger due on the rows that look up changed rows; return how many tasks that makes, at least.
 
     Args:
+        kept: takes in the rows of which a kept key is to be made up.
         are_gone: the rows are about to be deleted, so that afterwards nothing tells by itself that it is due.
     """
     layout = layouts[spec.table]
@@ -110,7 +137,22 @@ def _follow(
     )  # fmt: skip
     if are_gone:
         make_due(tx, layout, spec, found.rows)
-    return enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
+    return _due_because(tx, layouts, spec, found, cause, kept)
+
+
+def _due_because(
+    tx: Transaction,
+    layouts: Layouts,
+    spec: TriggerSpec,
+    found: Followed,
+    cause: Cause,
+    kept: Kept,
+) -> int:
+    """Take in the rows on which a trigger is due because other rows have changed; return how many tasks that makes."""
+    if found.rows and layouts.graph.keeps(spec):
+        kept.setdefault(spec.name, set()).update(found.rows)
+        return int(found.is_swept)
+    return enqueue_rows(tx, layouts[spec.table], spec, found.rows, cause) + found.is_swept
 
 
 def _hold(
@@ -118,6 +160,7 @@ def _hold(
     layouts: Layouts,
     written: Written,
     cause: Cause,
+    kept: Kept,
     done: Container[str] = (),
 ) -> int:
     """Make triggers due on the rows whose windows hold, or held, rows that have changed, and folds on their entities; return
@@ -138,7 +181,7 @@ def _hold(
         made = _run_of(written.made) if spec.table == target.table.name else range(0)
         found = changed.holding(layout, spec, window, made, cause)
         make_due(tx, layout, spec, found.rows)
-        tasks += enqueue_rows(tx, layout, spec, found.rows, cause) + found.is_swept
+        tasks += _due_because(tx, layouts, spec, found, cause, kept)
     return tasks
 
 
@@ -243,8 +286,9 @@ def delete(
         copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
         enqueue_rows(tx, event_layout, spec, copies, cause)
         drop_beyond(tx, layouts.graph, spec, len(copies))
+    kept: Kept = {}
     for spec, lookup in layouts.graph.followers_of(layout.table.name):
-        _follow(tx, layouts, layout, spec, lookup, rows, cause, are_gone=True)
+        _follow(tx, layouts, layout, spec, lookup, rows, cause, kept, are_gone=True)
     for spec in layouts.graph.folded_into.get(layout.table.name, ()):
         folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
     if erasing is not None:
@@ -252,7 +296,8 @@ def delete(
     referring = list(refs.referring(tx, layouts, layout, rows))
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
-    _hold(tx, layouts, Written(layout), cause)
+    _hold(tx, layouts, Written(layout), cause, kept)
+    _keep(tx, layouts, kept, cause)
     for other, named in referring:  # by now the row is gone, so a circle of them ends
         delete(tx, layouts, Written(other, refs.still_there(tx, other, named)), cause, erasing)
     for key in layout.array_keys:

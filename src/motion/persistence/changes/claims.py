@@ -37,6 +37,10 @@ class Tasks(Sequence[Task]):
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks)
 
+    @property
+    def rows(self) -> Iterator[int]:
+        return (row for task in self._tasks for row in range(task.low, task.high + 1))
+
     def of(self, row: int) -> Task:
         """Return the task that a row belongs to."""
         return self._tasks[bisect.bisect_right(self._lows, row) - 1]

@@ -22,14 +22,11 @@ from motion.persistence.changes.isolation import Check, Left, told
 from motion.persistence.changes.labelling import settle
 from motion.persistence.changes.operations import Operation, apply_operations, merged
 from motion.persistence.changes.results import (
-    Derived,
     Source,
     pages_of,
     replace_pages,
     replace_rows,
     set_mark,
-    write_values,
-    write_versioned,
 )
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.exact import Question, ask
@@ -37,6 +34,7 @@ from motion.persistence.inputs.own import Inputs, read_fences
 from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
+from motion.persistence.rows.derived import Derived, write_values, write_versioned
 from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
 from motion.persistence.states.seen import note_seen

@@ -7,13 +7,16 @@ by a task, one row or a thousand at a time, and on any database.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
@@ -21,11 +24,9 @@ from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, changed_column, quoted
 from motion.persistence.many import select_for_each
 
-HeldRow = tuple[int, Any, Any, Any, int]
-"""A row that may be held: the number of its stretch, its order, its id, its value, and the number of its last change."""
+Numbers = NDArray[np.int64]
 
-Asked = HeldRow
-"""A row that is asked about, likewise; in place of the last number stands its position among all of them."""
+LEAST = np.iinfo(np.int64).min
 
 SUMMED_AT_ONCE = 32
 """Floats that are summed for each row anew, where a window holds no more."""
@@ -52,39 +53,68 @@ class Head:
 NO_HEAD = Head()
 
 
+class Asked(NamedTuple):
+    """Rows that are asked about, by column, without those that have no window.
+
+    Attributes:
+        positions: among all of them.
+        entities: their numbers.
+        values: of the rows themselves, where they are new and hold each other.
+    """
+
+    positions: Sequence[int]
+    entities: Sequence[int]
+    orders: Sequence[Any]
+    ids: Sequence[Any]
+    values: Sequence[Any]
+
+
+class Rows(NamedTuple):
+    """Rows that may be held, by column; the last one is of the numbers of their last changes."""
+
+    entities: Sequence[int] = ()
+    orders: Sequence[Any] = ()
+    ids: Sequence[Any] = ()
+    values: Sequence[Any] = ()
+    numbers: Sequence[int] = ()
+
+
 @dataclass(frozen=True)
 class Held:
-    """What the windows of some rows hold. A stretch is of rows of one entity that lie near each other.
+    """What the windows of some rows hold.
 
     Attributes:
         window: with `agg` "sum" where it is enough to know of the first rows what they come to.
         count: how many rows were asked about, those without a window included.
-        asked: those with one, stretch by stretch, in their order.
-        rows: that may be held, stretch by stretch, in their order.
-        heads: of some stretches, what is before these.
+        heads: of some entities, what is before the rows that were read.
     """
 
     window: Window
     is_own: bool
     is_real: bool
     count: int
-    asked: list[Asked]
-    rows: list[HeldRow]
+    asked: Asked
+    rows: Rows
     heads: Mapping[int, Head]
 
     def with_own(self) -> Held:
         """Return it with the rows themselves that are asked about. It has no fences."""
-        rows = [*self.rows, *(each for each in self.asked if each[3] is not None)]
-        rows.sort()  # two runs, each in order
-        return replace(self, rows=rows)
+        _, *columns = self.asked
+        if None in self.asked.values:
+            own = [i for i, value in enumerate(self.asked.values) if value is not None]
+            columns = [[column[i] for i in own] for column in columns]
+        pairs = zip(self.rows, [*columns, [0] * len(columns[0])], strict=True)
+        return replace(self, rows=Rows(*([*read, *given] for read, given in pairs)))
 
     def differing(self, other: Held) -> set[int]:
         """Return the positions of the rows for which it is another than what was read of the same."""
-        stretches = {row[0] for row in set(self.rows) ^ set(other.rows)}
-        for stretch in self.heads.keys() | other.heads.keys():
-            if self.heads.get(stretch) != other.heads.get(stretch):
-                stretches.add(stretch)
-        return {each[4] for each in self.asked if each[0] in stretches}
+        rows, others = (set(zip(*each.rows, strict=True)) for each in (self, other))
+        entities = {row[0] for row in rows ^ others}
+        for entity in self.heads.keys() | other.heads.keys():
+            if self.heads.get(entity) != other.heads.get(entity):
+                entities.add(entity)
+        pairs = zip(self.asked.positions, self.asked.entities, strict=True)
+        return {position for position, entity in pairs if entity in entities}
 
     def values(self, window: Window) -> list[Any]:
         """Return what is made of what the windows hold, in stored form, lists as lists; None where a row has none."""
@@ -95,60 +125,99 @@ class Held:
         larger number than all before, the sum of the numbers grows where as many rows are left as there were."""
         return self._placed(_fences(self._frames))
 
-    def _placed(self, values: Sequence[Any]) -> list[Any]:
+    def _placed(self, values: list[Any]) -> list[Any]:
+        if len(values) == self.count:
+            return values
         found: list[Any] = [None] * self.count
-        for each, value in zip(self.asked, values, strict=True):
-            found[each[4]] = value
+        for position, value in zip(self.asked.positions, values, strict=True):
+            found[position] = value
         return found
 
     @cached_property
     def _frames(self) -> _Frames:
-        return _Frames(self, self._bounds())
+        entities, rows_entities = _array(self.asked.entities), _array(self.rows.entities)
+        orders, rows_orders = _numbered(self.asked.orders, self.rows.orders)
+        ids, rows_ids = _numbered(self.asked.ids, self.rows.ids)
+        places = np.lexsort((rows_ids, rows_orders, rows_entities))
+        in_order = _InOrder(rows_entities[places], rows_orders[places], rows_ids[places])
+        ends = in_order.until(entities, orders, are_in=True)
+        if self.is_own:  # up to the row itself, and not what is of the same time behind it
+            first = in_order.until(entities, orders, are_in=False)
+            ends = in_order.among(first, ends, ids, is_in=self.window.itself)
+        starts = np.searchsorted(in_order.entities, entities)
+        if (within := self.window.within_ms) is not None:
+            after = np.maximum(orders, LEAST + within) - within
+            starts = in_order.until(entities, after, are_in=True)
+        if self.window.rows is not None:
+            starts = np.maximum(starts, ends - self.window.rows)
+        _, _, _, values, numbers = self.rows
+        held = places.tolist()
+        return _Frames(
+            self, starts.tolist(), ends.tolist(), [values[i] for i in held], [numbers[i] for i in held]
+        )  # fmt: skip
 
-    def _bounds(self) -> tuple[list[int], list[int]]:
-        """Return from where to where the rows of each window stand. Both ends only ever move on."""
-        rows, window, count = self.rows, self.window, len(self.rows)
-        within, limit = window.within_ms, window.rows
-        starts, ends = list[int](), list[int]()
-        last, start, end = -1, 0, 0
-        for each in self.asked:
-            stretch, order = each[0], each[1]
-            if stretch != last:
-                last = stretch
-                while end < count and rows[end][0] < stretch:
-                    end += 1
-                start = end
-            if self.is_own:
-                place = each[
-                    :3
-                ]  # before the row itself as it is held, which goes on behind its name
-                while end < count and rows[end] < place:
-                    end += 1
-                stop = end + (window.itself and end < count and rows[end][:3] == place)
-            else:
-                upto = stretch, order
-                while end < count and rows[end][:2] <= upto:
-                    end += 1
-                stop = end
-            if within is not None:
-                while start < stop and rows[start][1] <= order - within:
-                    start += 1
-            starts.append(start if limit is None else max(start, stop - limit))
-            ends.append(stop)
-        return starts, ends
+
+class _InOrder:
+    """Rows in the order of their entities, and of their places among an entity's."""
+
+    def __init__(self, entities: Numbers, orders: Numbers, ids: Numbers) -> None:
+        self.entities, self._ids = entities, ids
+        self._known = np.unique(orders)
+        self._width = len(self._known) + 1
+        self._places = entities * self._width + np.searchsorted(self._known, orders)  # both in one
+
+    def until(self, entities: Numbers, orders: Numbers, *, are_in: bool) -> Numbers:
+        """Return how many rows there are up to those of an entity and an order, or with these."""
+        rank = np.searchsorted(self._known, orders, "right" if are_in else "left")
+        return np.searchsorted(self._places, entities * self._width + rank)
+
+    def among(self, firsts: Numbers, ends: Numbers, ids: Numbers, *, is_in: bool) -> Numbers:
+        """Return how many rows there are up to an id, or with it, where it stands among others of one order."""
+        found, side = firsts.copy(), bisect_right if is_in else bisect_left
+        alone = np.flatnonzero(ends - firsts == 1)
+        known, wanted = self._ids[firsts[alone]], ids[alone]
+        found[alone] += known <= wanted if is_in else known < wanted
+        for i in np.flatnonzero(ends - firsts > 1).tolist():
+            found[i] = side(self._ids, ids[i], firsts[i], ends[i])
+        return found
+
+
+def _array(values: Sequence[int]) -> Numbers:
+    return np.array(values, dtype=np.int64)
+
+
+def _numbered(asked: Sequence[Any], rows: Sequence[Any]) -> tuple[Numbers, Numbers]:
+    """Return numbers that are ordered as two columns are: ints themselves."""
+    if {*map(type, asked), *map(type, rows)} <= {int}:
+        return _array(asked), _array(rows)
+    ranks = {value: rank for rank, value in enumerate(sorted({*asked, *rows}))}
+    return _array([ranks[value] for value in asked]), _array([ranks[value] for value in rows])
 
 
 # -- what is made of it --
 
 
+@dataclass(frozen=True)
 class _Frames:
-    """The windows of rows, each a part of the rows that were read."""
+    """The windows of rows, each a part of the rows that were read.
 
-    def __init__(self, held: Held, bounds: tuple[list[int], list[int]]) -> None:
-        self.rows, self.is_real = held.rows, held.is_real
-        self.starts, self.ends = bounds
-        self.has_heads = bool(held.heads)
-        self._held = held
+    Attributes:
+        values, numbers: of the rows that were read, entity by entity and in their order.
+    """
+
+    held: Held
+    starts: Sequence[int]
+    ends: Sequence[int]
+    values: Sequence[Any]
+    numbers: Sequence[int]
+
+    @property
+    def is_real(self) -> bool:
+        return self.held.is_real
+
+    @property
+    def has_heads(self) -> bool:
+        return bool(self.held.heads)
 
     @property
     def bounds(self) -> Iterator[tuple[int, int]]:
@@ -157,20 +226,11 @@ class _Frames:
     @cached_property
     def heads(self) -> list[Head]:
         """What is before each window."""
-        known = self._held.heads
-        return [known.get(each[0], NO_HEAD) for each in self._held.asked]
-
-    @cached_property
-    def stretches(self) -> list[int]:
-        return [each[0] for each in self._held.asked]
-
-    @cached_property
-    def values(self) -> list[Any]:
-        return [row[3] for row in self.rows]
+        return [self.held.heads.get(entity, NO_HEAD) for entity in self.held.asked.entities]
 
     @cached_property
     def is_finite(self) -> bool:
-        endless = any(head.endless for head in self._held.heads.values())
+        endless = any(head.endless for head in self.held.heads.values())
         return not endless and all(map(math.isfinite, self.values))
 
     @cached_property
@@ -178,10 +238,6 @@ class _Frames:
         """The sum of the values before each place, exact."""
         values = map(_units, self.values) if self.is_real else self.values
         return list(accumulate(values, initial=0))
-
-    @cached_property
-    def numbers(self) -> list[int]:
-        return list(accumulate((row[4] for row in self.rows), initial=0))
 
 
 def _counts(frames: _Frames) -> list[int]:
@@ -264,15 +320,19 @@ def _most(frames: _Frames) -> list[Any]:
 
 
 def _extremes(frames: _Frames, choose: Callable[..., Any], before: Sequence[Any]) -> list[Any]:
-    values, found = frames.values, list[Any]()
-    last, last_start, last_end = -1, 0, 0
-    for stretch, head, (start, end) in zip(frames.stretches, before, frames.bounds, strict=True):
-        if stretch == last and start == last_start:  # it goes on from the one before
-            known, further = found[-1], values[last_end:end]
-        else:
-            known, further = head, values[start:end]
-        found.append(choose(further, default=None) if known is None else choose([known, *further]))
-        last, last_start, last_end = stretch, start, end
+    """Return the extremes of windows; of one that begins with the one before, with what has come in since."""
+    values, starts, ends = frames.values, frames.starts, frames.ends
+    found: list[Any] = [None] * len(ends)
+    known, last = None, (-1, -1)
+    entities = frames.held.asked.entities
+    until = 0
+    for place in sorted(range(len(ends)), key=lambda i: (entities[i], starts[i], ends[i])):
+        begins = entities[place], starts[place]
+        if begins != last:
+            known, until, last = before[place], starts[place], begins
+        further = values[until : ends[place]]
+        known = choose(further, default=None) if known is None else choose([known, *further])
+        found[place], until = known, ends[place]
     return found
 
 
@@ -287,7 +347,7 @@ def _lists(frames: _Frames) -> list[Any]:
 
 
 def _fences(frames: _Frames) -> list[str]:
-    numbers = frames.numbers
+    numbers = list(accumulate(frames.numbers, initial=0))
     return [
         f"{head.count + end - start}:{head.numbers + numbers[end] - numbers[start]}"
         for head, (start, end) in zip(frames.heads, frames.bounds, strict=True)
@@ -313,81 +373,86 @@ def read_held(
     tx: Transaction,
     own: Layout,
     frame: Window,
-    entities: Iterable[Stored],
-    orders: Iterable[Stored],
-    ids: Iterable[Stored],
-    values: Iterable[Stored] = itertools.repeat(None),
+    entities: Sequence[Stored],
+    orders: Sequence[Stored],
+    ids: Sequence[Stored],
+    values: Sequence[Stored] | None = None,
+    *,
+    are_fenced: bool = True,
 ) -> Held:
     """Read what windows of one frame hold as of rows, each given by its entity, its order and its id.
 
     Args:
         own: the layout of the rows' table.
         values: of the rows themselves, where they are new and hold each other.
+        are_fenced: the numbers of changes are read too, for `fences`.
     """
-    of_entity: dict[Stored, list[Asked]] = {}
-    position = -1
-    columns = zip(entities, orders, ids, values)  # noqa: B905 - values may be endless
-    for position, (entity, order, row_id, value) in enumerate(columns):
-        if entity is not None and order is not None:
-            known = of_entity.get(entity)
-            if known is None:
-                of_entity[entity] = [(len(of_entity), order, row_id, value, position)]
-            else:
-                known.append((known[0][0], order, row_id, value, position))
     other = Layout(own.graph.tables.get(frame.table), own.graph)
     is_own = other.table.name == own.table.name
     is_real = other.table.keys[frame.name].codec.sql_type == "REAL"
-    asked, named = _stretches(of_entity, frame.within_ms)
-    rows, heads = _Reading(tx, other, frame, is_real).read(*named) if asked else ([], {})
-    return Held(frame, is_own, is_real, position + 1, asked, rows, heads)
+    numbers: dict[Stored, int] = {}
+    asked = _asked(numbers, entities, orders, ids, values or [None] * len(ids))
+    rows, heads = Rows(), dict[int, Head]()
+    if asked.positions:
+        reading = _Reading(tx, other, frame, is_real, are_fenced)
+        rows, heads = reading.read(*_stretches(list(numbers), asked, frame.within_ms))
+    return Held(frame, is_own, is_real, len(ids), asked, rows, heads)
+
+
+def _asked(numbers: dict[Stored, int], *columns: Sequence[Stored]) -> Asked:
+    """Return rows by column, and number their entities."""
+    entities, orders, _, _ = columns
+    positions: Sequence[int] = range(len(entities))
+    if None in entities or None in orders:
+        named = enumerate(zip(entities, orders, strict=True))
+        positions = [i for i, each in named if None not in each]
+        columns = tuple([column[i] for i in positions] for column in columns)
+    numbered = [numbers.setdefault(each, len(numbers)) for each in columns[0]]
+    return Asked(positions, numbered, *columns[1:])
 
 
 def _stretches(
-    of_entity: Mapping[Stored, list[Asked]], within: int | None
-) -> tuple[list[Asked], tuple[list[Any], list[Any], list[Any]]]:
-    """Return rows stretch by stretch, and of each stretch the entity, and the first and the last order: an entity's rows are
-    parted where nothing between them is held by any."""
-    found: list[Asked] = []
-    entities, firsts, lasts = list[Any](), list[Any](), list[Any]()
-    for entity, asked in of_entity.items():
-        asked.sort()
-        for part in _parted(asked, within):
-            stretch = len(entities)
-            entities.append(entity)
-            firsts.append(part[0][1])
-            lasts.append(part[-1][1])
-            found += part if part[0][0] == stretch else [(stretch, *each[1:]) for each in part]
-    return found, (entities, firsts, lasts)
-
-
-def _parted(asked: list[Asked], within: int | None) -> list[list[Asked]]:
-    if within is None or asked[-1][1] - asked[0][1] <= within:
-        return [asked]
-    parts = [asked[:1]]
-    for before, each in itertools.pairwise(asked):
-        if each[1] - within > before[1]:
-            parts.append([])
-        parts[-1].append(each)
-    return parts
+    names: Sequence[Stored], asked: Asked, within: int | None
+) -> tuple[list[int], list[Any], list[Any], list[Any]]:
+    """Return what is to be read for rows: of each stretch the number of its entity, the entity, and the first and the last
+    order. An entity's rows are parted where nothing between them is held by any."""
+    entities, (orders, _) = _array(asked.entities), _numbered(asked.orders, ())
+    places = np.lexsort((orders, entities))
+    entities, orders = entities[places], orders[places]
+    is_first = np.append(True, np.diff(entities) != 0)
+    if within is not None:
+        is_first[1:] |= np.diff(orders) > within
+    firsts, lasts = places[is_first].tolist(), places[np.append(is_first[1:], True)].tolist()
+    numbers = entities[is_first].tolist()
+    named = [names[number] for number in numbers]
+    return numbers, named, [asked.orders[i] for i in firsts], [asked.orders[i] for i in lasts]
 
 
 class _Reading:
     """Reads what stretches of one frame hold: all of them in one statement, where JSON can name them."""
 
-    def __init__(self, tx: Transaction, other: Layout, frame: Window, is_real: bool) -> None:
+    def __init__(
+        self, tx: Transaction, other: Layout, frame: Window, is_real: bool, are_fenced: bool
+    ) -> None:
         self._tx, self._other, self._frame, self._is_real = tx, other, frame, is_real
         self._by, self._at = quoted(frame.other_by), quoted(frame.other_order)
         self._value = f"w.{quoted(frame.name)}"
-        numbers = [f"COALESCE(w.{changed_column(key)}, 0)" for key in frame.held_keys]
+        keys = frame.held_keys if are_fenced else ()
+        numbers = ["0", *(f"COALESCE(w.{changed_column(key)}, 0)" for key in keys)]
         self._number = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
         self._row = f"w.{self._at}, w.id, {self._value}, {self._number}"
         self._is_set = f"{self._value} IS NOT NULL"
+        self._numbers: Sequence[int] = ()
 
     def read(
-        self, entities: Sequence[Stored], firsts: Sequence[Any], lasts: Sequence[Any]
-    ) -> tuple[list[HeldRow], Mapping[int, Head]]:
-        """Return the rows that stretches may hold, and what is before them."""
-        frame = self._frame
+        self,
+        numbers: list[int],
+        entities: Sequence[Stored],
+        firsts: Sequence[Any],
+        lasts: Sequence[Any],
+    ) -> tuple[Rows, dict[int, Head]]:
+        """Return the rows that stretches may hold, and what is before them, by the numbers of their entities."""
+        frame, self._numbers = self._frame, numbers
         until = f"w.{self._by} = {{0}} AND {self._is_set} AND w.{self._at} <= {{1}}"
         if frame.within_ms is not None:
             starts = [first - frame.within_ms for first in firsts]
@@ -396,20 +461,19 @@ class _Reading:
             rows = self._rows(until, (entities, lasts))
         else:
             rows = self._rows(f"{until} AND w.{self._at} >= {{2}}", (entities, lasts, firsts))
-        heads: Mapping[int, Head] = {}
+        heads: dict[int, Head] = {}
         if frame.agg == "sum":
             heads = self._heads(entities, firsts)
         elif frame.within_ms is None and frame.rows is not None:
             rows += self._latest(frame.rows, entities, firsts)
-        rows.sort()
-        return rows, heads
+        return Rows(*zip(*rows, strict=True)) if rows else Rows(), heads
 
-    def _rows(self, condition: str, named: Sequence[Sequence[Stored]]) -> list[HeldRow]:
+    def _rows(self, condition: str, named: Sequence[Sequence[Stored]]) -> list[Any]:
         return self._each(self._row, condition, named)
 
     def _latest(
         self, limit: int, entities: Sequence[Stored], firsts: Sequence[Stored]
-    ) -> list[HeldRow]:
+    ) -> list[Any]:
         """Return the last rows before the first that is asked about."""
         x, row = self._other.base, self._other.row_column
         condition = (
@@ -461,6 +525,10 @@ class _Reading:
         source = f"{self._other.base} w"
         order = self._other.sql_type(self._frame.other_order)
         kinds = (self._other.sql_type(self._frame.other_by), order, order)
+        if is_grouped:  # of windows without a beginning, of which an entity has one stretch: its number is its place
+            return select_for_each(
+                self._tx, columns, source, condition, named, kinds, is_grouped=True
+            )
         return select_for_each(
-            self._tx, columns, source, condition, named, kinds, is_grouped=is_grouped
+            self._tx, columns, source, condition, named, kinds, labels=self._numbers
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
-from motion.definitions.tasks import Task
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Codec
 from motion.persistence.inputs.held import Held, frame_of, read_held
@@ -211,12 +210,12 @@ class Inputs:
         )
 
 
-def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
-    """Read the rows of tasks on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
+def read_inputs(tx: Transaction, chain: Chain, rows: Iterable[int]) -> Inputs:
+    """Read those of the rows on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
     sql, widths, keys = chain.reading
     found: list[tuple[Any, ...]] = []
     unread, size = None, 0
-    for part in parts_of(row for task in tasks for row in range(task.low, task.high + 1)):
+    for part in parts_of(rows):
         for row in tx.execute(sql.format(part.condition(chain.layout.row)), part.numbers):
             if size > MOST_BYTES:
                 unread = int(row[0])
@@ -226,11 +225,11 @@ def read_inputs(tx: Transaction, chain: Chain, tasks: Sequence[Task]) -> Inputs:
         if unread is not None:
             break
     turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * (sum(widths) + 1)
-    (rows, on_numbers), named, fences, values, before, places = _grouped(turned, widths)
+    (numbers, on_numbers), named, fences, values, before, places = _grouped(turned, widths)
     held = chain.held(tx, places)
     return Inputs(
         chain,
-        list(rows),
+        list(numbers),
         list(on_numbers),
         list(zip(*named, strict=True)),
         chain.with_windows(list(zip(*fences, strict=True)), held),

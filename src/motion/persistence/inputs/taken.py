@@ -3,7 +3,6 @@ in the write's own transaction."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,7 +90,8 @@ class Windowed:
 
     def outdated(self, tx: Transaction, layouts: Layouts) -> Iterable[int]:
         named = self.entities, self.orders, self.ids
-        return self.held.differing(read_held(tx, layouts[self.table], self.frame, *named))
+        now = read_held(tx, layouts[self.table], self.frame, *named, are_fenced=False)
+        return self.held.differing(now)
 
 
 def look_back(
@@ -111,8 +111,8 @@ def look_back(
     ids = columns.get("id") or range(UNNAMED, UNNAMED + count)
     orders = ids if frame.own_order == "id" else columns[frame.own_order]
     named = columns[frame.own_by], orders, ids
-    values = columns[frame.name] if frame.table == table else itertools.repeat(None)
-    held = read_held(tx, layouts[table], frame, *named, values)
+    values = columns[frame.name] if frame.table == table else None
+    held = read_held(tx, layouts[table], frame, *named, values, are_fenced=False)
     return Windowed(read_at, frame, table, *named, held)
 
 

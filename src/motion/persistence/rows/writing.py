@@ -67,7 +67,7 @@ def write_rows(
             written.add(more)
         return written
     found = _find(tx, layout, columns, count, inlined)
-    if any(old is not None for old in found) and any(each.spec.windows for each in inlined):
+    if any(each.spec.windows for each in inlined) and any(old is not None for old in found):
         # What windows hold was read as of rows that are all new: a row that moves is in two places.
         inlined = list(takewhile(lambda each: not each.spec.windows, inlined))
         found = _find(tx, layout, columns, count, inlined)

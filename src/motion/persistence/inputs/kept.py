@@ -1,0 +1,96 @@
+"""Kept: keys that are a lookup or a window themselves, made up in the write that changes what they are made of.
+
+No code of a user's is in them, so they need no task where they are few: a payment that comes late costs one commit, and who
+reads next sees the sums of the later ones with it. What is too much for a write, whose lock others wait for, is left to tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motion.backends.base import Transaction
+from motion.definitions.tables.windows import Window
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.errors import InvalidValue
+from motion.persistence.inputs.own import Chain, Inputs, read_inputs
+from motion.persistence.layout import Layout, mark_of, quoted
+from motion.persistence.ranges import parts_of
+from motion.persistence.rows.derived import Derived, write_values
+from motion.persistence.rows.written import Written
+from motion.persistence.stored_graph import origin_of
+from motion.persistence.tasks import queue
+
+ROWS_AT_ONCE, HELD_AT_ONCE = 100, 5_000
+"""Rows of one key that one write makes up at most, and what their windows hold, counted for each of them; both take some
+milliseconds."""
+
+
+def make_up(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], number: int
+) -> Written | None:
+    """Write a kept key of those rows that are due, as what it is made of is now.
+
+    Args:
+        spec: the trigger that keeps it.
+        number: of a change that is newer than all that it is made of.
+
+    Returns:
+        What that changes; None where it is to be left to tasks.
+    """
+    upstream = layout.graph.upstream(spec)
+    if len(rows) > ROWS_AT_ONCE or (upstream and queue.has_any(tx, upstream)):
+        return None
+    if any(_holds_many(tx, layout, each, rows) for each in spec.windows):
+        return None
+    inputs = read_inputs(tx, _chain(tx, layout, spec), rows)
+    if not inputs.rows:
+        return Written(layout)
+    derived = _derived(tx, layout, spec, inputs, number)
+    if derived is None or inputs.unread is not None:
+        return None
+    written = write_values(tx, layout, inputs.rows, [derived], number)
+    written.met_again[spec.name] = inputs.rows
+    return written
+
+
+def _derived(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, inputs: Inputs, number: int
+) -> Derived | None:
+    key, (taken,) = layout.table.keys[spec.sets[0]], spec.elsewhere
+    try:
+        column = key.encode_column(inputs.chain.decoded(inputs.keys)[taken.column])
+    except InvalidValue:  # as a sum that is too large is: a task says of which row
+        return None
+    marks = [mark_of(number, origin_of(tx, spec, 0))] * len(inputs.rows)
+    return Derived(spec, [column], [inputs.outputs[key.name]], marks)
+
+
+def _chain(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Chain:
+    """Return the trigger as a chain, the same one as before under one graph: it keeps the text of its statement."""
+    known = tx.lasting.get((_chain, spec.name))
+    if known is None or known.layout is not layout:
+        known = tx.lasting[_chain, spec.name] = Chain(layout, (spec,))
+    chain: Chain = known
+    return chain
+
+
+def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[int]) -> bool:
+    """Whether reading what windows hold would take long."""
+    if window.rows is not None:
+        return window.rows * len(rows) > HELD_AT_ONCE
+    if window.agg == "last":
+        return False
+    other = Layout(layout.graph.tables.get(window.table), layout.graph)
+    own_at, at = f"r.{quoted(window.own_order)}", f"w.{quoted(window.other_order)}"
+    within = "" if window.within_ms is None else f" AND {at} > {own_at} - {window.within_ms}"
+    counted = 0
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT COUNT(*) FROM (SELECT 1 FROM {layout.base} r CROSS JOIN {other.base} w "
+            f"ON w.{quoted(window.other_by)} = r.{quoted(window.own_by)} AND {at} <= {own_at}{within} "
+            f"WHERE {part.condition(layout.row)} LIMIT ?) x"
+        )
+        counted += tx.execute(sql, (*part.numbers, HELD_AT_ONCE + 1 - counted)).fetchone()[0]
+        if counted > HELD_AT_ONCE:
+            return True
+    return False
