@@ -37,9 +37,7 @@ class LookedUp:
     found: Mapping[Stored, Stored]
 
     def decoded(self, codec: Codec) -> Sequence[Any]:
-        """Return them as values: of those that nobody can change, one for all rows that look it up."""
-        if not codec.is_immutable:
-            return codec.decode_column([self.found.get(each) for each in self.by])
+        """Return them as values, one for all rows that look it up: a function is handed what it may change for itself."""
         values = codec.decode_column(list(self.found.values()))
         return list(map(dict(zip(self.found, values, strict=True)).get, self.by))
 
