@@ -289,7 +289,7 @@ def test_on_a_narrow_screen_nothing_hangs_over(lively: Lively, browser: Browser)
         page.goto(path)
         expect(page.locator("#live")).to_contain_text("live")
         over = page.evaluate(
-            "[document.body, document.querySelector('main')].map(e => e.scrollWidth - e.clientWidth)"
+            "[document.documentElement, document.body, document.querySelector('main')].map(e => e.scrollWidth - e.clientWidth)"
         )
         assert max(over) <= 0, path
     context.close()

@@ -32,7 +32,7 @@ export function arrange(pipeline) {
   }
   levels(pipeline, nodes);
   const columns = widths(lanes);
-  let y = 6, width = columns.end + PAD;
+  let y = 6, width = columns.end - GAP_X + PAD + 8; // what has pages has a shadow
   for (const lane of lanes) {
     lane.y = y;
     lane.h = place(lane, columns, pipeline, nodes, y + HEAD) + (lane.others.length ? 6 : 0);

@@ -214,9 +214,9 @@ function onFit(view, node) {
 function onComponent(view, node) {
   const model = view.now.models[node.label], all = view.versions[node.label] ?? [];
   const last = all.slice(-5), { x, y, w } = node;
-  const step = (w - 60) / Math.max(1, Math.max(last.length - 1, 1));
+  const step = (w - 76) / Math.max(1, last.length - 1);
   const parts = [];
-  const places = last.map((version, i) => [version, x + 30 + (last.length === 1 ? 0 : i * step), y + (version.status === "refused" || version.status === "failed" ? 42 : 50)]);
+  const places = last.map((version, i) => [version, x + 38 + (last.length === 1 ? 0 : i * step), y + (version.status === "refused" || version.status === "failed" ? 42 : 50)]);
   for (const [version, px, py] of places) {
     const parent = places.find(([each]) => each.number === version.parent);
     if (parent) parts.push(s("path", { d: `M${parent[1]} ${parent[2]}L${px} ${py}`, class: `lineage${version.status === "live" || version.status === "retired" ? "" : " dash"}` }));
@@ -382,15 +382,15 @@ function lists(view) {
       h("header", {}, lane.name ? link(`/rows/${part(lane.name)}`, {}, h("h2", {}, lane.title)) : h("h2", {}, lane.title), h("span", { class: "note small" }, laneNote(view, lane))),
       table ? h("p", { class: "note small", style: { padding: "8px 16px" } }, "Keys: ", h("span", { class: "mono" }, table.keys.map((key) => key.name).join(", "))) : null,
       triggers.length ? h("div", { class: "scroll" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["", "Trigger", "Runs on", "Sets"].map((name) => h("th", {}, name)), ["To do", "Failed", "Stale", "A call"].map((name) => h("th", { class: "right" }, name)))),
+        h("thead", {}, h("tr", {}, ["", "Trigger"].map((name) => h("th", {}, name)), ["To do", "Failed", "Stale", "A call"].map((name) => h("th", { class: "right" }, name)), ["Runs on", "Sets"].map((name) => h("th", {}, name)))),
         h("tbody", {}, triggers.map((node) => {
           const each = status[node.trigger.name], state = stateOf(each, view.ranAt[node.trigger.name]);
           return h("tr", {}, h("td", { title: WORDS[state] }, sign(state), h("span", { class: "unseen" }, WORDS[state])),
             h("td", {}, h("button", { class: "button quiet little", type: "button", "data-id": `list ${node.id}`, on: { click: () => pick(view, node.id) } }, node.trigger.name)),
-            h("td", { class: "mono" }, node.trigger.schedule ?? node.trigger.on.map((path) => short(path, node.trigger.table)).join(", ")),
-            h("td", { class: "mono" }, node.trigger.sets_table ?? node.trigger.sets.map((path) => short(path, node.trigger.table)).join(", ")),
             h("td", { class: "right" }, each ? count(each.rows) : ""), h("td", { class: "right" }, each ? count(each.tasks.dead ?? 0) : ""),
-            h("td", { class: "right" }, each ? count(each.stale) : ""), h("td", { class: "right" }, each ? seconds(each.seconds) : ""));
+            h("td", { class: "right" }, each ? count(each.stale) : ""), h("td", { class: "right" }, each ? seconds(each.seconds) : ""),
+            h("td", { class: "mono" }, node.trigger.schedule ?? node.trigger.on.map((path) => short(path, node.trigger.table)).join(", ")),
+            h("td", { class: "mono" }, node.trigger.sets_table ?? node.trigger.sets.map((path) => short(path, node.trigger.table)).join(", ")));
         })))) : null);
   });
   const models = view.pipeline.components.map((name) => {

@@ -110,8 +110,9 @@ function measured(view, version, name) {
 
 function chart(view) {
   const name = metricOf(view.versions);
-  const shown = view.versions.slice(-12);
-  const W = 720, H = name ? 210 : 110, left = 64, right = 44, bottom = 34;
+  const isNarrow = matchMedia("(max-width: 899px)").matches;
+  const shown = view.versions.slice(isNarrow ? -5 : -12);
+  const W = isNarrow ? 380 : 720, H = name ? 210 : 110, left = 64, right = 44, bottom = 34;
   const points = shown.map((version, i) => ({ version, x: left + 26 + (shown.length === 1 ? (W - left - right) / 2 : (i * (W - left - right - 26)) / (shown.length - 1)), value: name ? measured(view, version, name) : null }));
   const values = points.map((each) => each.value).filter((each) => each !== null);
   const low = Math.min(...values), high = Math.max(...values), pad = (high - low || Math.abs(high) || 1) * 0.2;

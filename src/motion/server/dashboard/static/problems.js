@@ -73,7 +73,7 @@ function groupCard(view, group) {
       h("tbody", {}, group.letters.slice(0, 100).map((each) => h("tr", {},
         h("td", {}, h("input", { type: "checkbox", "aria-label": `Choose ${each.row}`, checked: view.chosen.has(each.task), "data-id": `choose ${each.task}`, on: { change: () => { view.chosen.has(each.task) ? view.chosen.delete(each.task) : view.chosen.add(each.task); draw(view); } } })),
         h("td", { class: "mono cut" }, rowLink(group.table, each.row)), h("td", {}, when(each.at)), h("td", { class: "right" }, each.attempts), h("td", {}, link(`/changes/${each.change}`, { style: { "text-decoration": "underline" } }, count(each.change))),
-        h("td", {}, view.app.may("write") ? h("button", { class: "button little", type: "button", "data-id": `retry ${each.task}`, on: { click: () => retry(view, [each.task], group.trigger) } }, "Try again") : null)))))),
+        h("td", { class: "stays" }, view.app.may("write") ? h("button", { class: "button little", type: "button", "data-id": `retry ${each.task}`, on: { click: () => retry(view, [each.task], group.trigger) } }, "Try again") : null)))))),
       group.rows > 100 ? h("p", { class: "note small" }, `100 of ${rows(group.rows)} drawn`) : null) : null);
 }
 
