@@ -87,7 +87,7 @@ def asked(url: str) -> str:
 @contextmanager
 def served(motion: Path, project: Path) -> Iterator[str]:
     """Serve a project's store, and give its address."""
-    command = [motion, "serve", "pipeline:open_store", "--port", "0"]
+    command = [str(motion), "serve", "pipeline:open_store", "--port", "0"]
     with subprocess.Popen(
         command, cwd=project, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
