@@ -11,7 +11,7 @@ READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test test-postgres check format lint types crash mutants bench lock clean
+.PHONY: help setup demo app test test-postgres test-ray check format lint types crash mutants bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ types: setup ## mypy --strict, the tests and the example too
 
 test-postgres: setup ## the tests once more, with their stores in PostgreSQL (PYTEST_ARGS="tests/store" picks)
 	@MOTION_TEST_BACKEND=postgres $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+test-ray: setup ## the tests of what runs on Ray, which is installed the first time (245 MB more on disk)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt --no-build-isolation --editable '.[ray]'
+	@RAY_USAGE_STATS_ENABLED=0 $(BIN)/python -m pytest -q tests/executors/test_ray.py $(PYTEST_ARGS)
 
 crash: setup ## the long crash run: kill processes at many points, reopen, compare
 	@$(BIN)/python -m pytest -q -m crash --timeout 14400 $(PYTEST_ARGS)

@@ -93,7 +93,7 @@ lock() {
     "$1" -m venv "$scratch/venv"
     "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
         --python-version 3.11.0 --target "$scratch/target" --dry-run --report "$scratch/report.json" \
-        '.[dev,docs]' ./examples/fashion_search hatchling editables
+        '.[dev,docs,ray]' ./examples/fashion_search hatchling editables
     sed '/^# Resolved/q' constraints.txt >"$scratch/constraints.txt"
     "$1" - "$scratch/report.json" >>"$scratch/constraints.txt" <<'PYTHON'
 import json, re, sys

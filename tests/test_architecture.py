@@ -54,7 +54,13 @@ LEVELS: Mapping[str, int] = {
 }
 INTERFACES = {"backends", "executors", "vectors"}  # of one level, and yet never import one another
 CONCRETE = {"backends", "executors"}  # only the composition root names what is in them, beside base
-SHARED = {"base", "requests", "wakeups", "__init__"}  # in these folders, for every implementation
+SHARED = {
+    "answers",
+    "base",
+    "requests",
+    "wakeups",
+    "__init__",
+}  # in these folders, for every implementation
 SQL_OWNERS = {"persistence", "backends"}
 MAX_LINES = 700
 

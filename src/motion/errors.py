@@ -369,6 +369,13 @@ class StoreUnavailable(MotionError, OSError):
         return f"the store in {self.place} cannot be used: {self.reason}"
 
 
+class ClusterUnavailable(StoreUnavailable):
+    """The Ray cluster that calls are to run on cannot be reached; they wait, and nothing is lost."""
+
+    def __str__(self) -> str:
+        return f"the Ray cluster at {self.place} cannot be used: {self.reason}"
+
+
 class StoreDeleted(StoreUnavailable):
     """The store's folder was deleted, or another put in its place, while the store was open."""
 

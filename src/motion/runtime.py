@@ -29,6 +29,7 @@ from motion.config import Config
 from motion.definitions.components import Component, declared_methods
 from motion.definitions.tables.schema import NAME
 from motion.definitions.triggers.declarations import DECLARATION
+from motion.definitions.triggers.options import Place, Resources, check_ray
 from motion.engine.chain import Runs
 from motion.engine.dispatch import Dispatcher
 from motion.engine.inline import InlineRuns
@@ -37,6 +38,7 @@ from motion.engine.policies.resources import Capacity
 from motion.engine.worker import Worker
 from motion.errors import (
     FolderNotEmpty,
+    InvalidArgument,
     MissingPackage,
     MotionError,
     SchemaError,
@@ -45,10 +47,11 @@ from motion.errors import (
     TriggerError,
     shortened,
 )
-from motion.executors import processes
+from motion.executors import base
 from motion.executors.base import Executors, send_along
 from motion.executors.inline import InlineExecutor
 from motion.executors.processes import ProcessExecutor
+from motion.executors.ray import RayExecutor
 from motion.executors.threads import ThreadExecutor
 from motion.persistence.changes.operations import Operation
 from motion.persistence.database import Database
@@ -74,19 +77,45 @@ Opened = Literal["as given", "looking", "working"]
 _opened_as: ContextVar[Opened] = ContextVar("motion_opened_as", default="as given")
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where triggers run that do not say so.
+
+    Attributes:
+        executor: None is this process.
+        address: of the Ray cluster; None leaves it to Ray.
+    """
+
+    executor: Place | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.executor == "ray":
+            check_ray("the executor 'ray'")
+        if self.address is not None and self.address.startswith("ray://"):
+            expected = (
+                "the address of its head, such as 10.0.0.5:6379: a Ray client has no time-outs"
+            )
+            raise InvalidArgument("address=", shortened(self.address), expected)
+
+
+_placed: ContextVar[Placement] = ContextVar("motion_placed", default=Placement())  # noqa: B039 - nobody can change it
+
+
 @contextmanager
-def opening(how: Opened) -> Iterator[None]:
+def opening(how: Opened, placement: Placement | None = None) -> Iterator[None]:
     """Open stores within the block otherwise than their code says.
 
     Args:
         how: "looking", as they are: nothing is made, compared with the code given for it, replaced or run; "working",
             with the work done here, also where the code says `run=False`.
     """
-    token = _opened_as.set(how)
+    token, placed = _opened_as.set(how), _placed.set(placement or Placement())
     try:
         yield
     finally:
         _opened_as.reset(token)
+        _placed.reset(placed)
 
 
 def backend_at(name: str, folder: Path, durability: Durability, url: str | None = None) -> Backend:
@@ -198,12 +227,12 @@ def create_store(
     """
     _check_given(name, schemas, triggers, queue_limit)
     config = Config.from_env()
-    if processes.is_worker:
+    if base.is_worker:
         # A module that opens the store it is used in: only the store's own process works.
         run, triggers = False, None
     send_along([*(schemas or {}).values(), *(triggers or ())])
     if run:
-        _check_gpus(triggers or (), config.gpus)
+        _check_gpus(triggers or (), config.gpus, _placed.get())
     how = _opened_as.get()
     place = url or config.url
     folder = folder_of(name, place)
@@ -225,6 +254,7 @@ def create_store(
         config=config,
         queue_limit=queue_limit,
         is_named=url is not None or config.url is None,
+        placement=_placed.get(),
     )
     return uninterrupted(partial(_found_or_opened, wanted))
 
@@ -258,6 +288,7 @@ class _Wanted:
     config: Config
     queue_limit: int
     is_named: bool
+    placement: Placement
 
 
 def _check_given(name: Any, schemas: Any, triggers: Any, queue_limit: Any) -> None:
@@ -276,8 +307,8 @@ def _check_given(name: Any, schemas: Any, triggers: Any, queue_limit: Any) -> No
         raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
 
 
-def _check_gpus(triggers: Sequence[Any], gpus: int) -> None:
-    """Refuse what this machine can never run."""
+def _check_gpus(triggers: Sequence[Any], gpus: int, placement: Placement) -> None:
+    """Refuse what this machine can never run. What a cluster has may grow."""
     for each in triggers:
         marked = (
             declared_methods(each, DECLARATION)
@@ -286,7 +317,8 @@ def _check_gpus(triggers: Sequence[Any], gpus: int) -> None:
         )
         for function, declaration in marked:
             wanted = declaration.resources.gpus if declaration and declaration.resources else 0
-            if wanted > gpus:
+            place = declaration and (declaration.executor or placement.executor)
+            if wanted > gpus and place != "ray":
                 raise TriggerError(
                     f"trigger {function.__name__!r} asks for {wanted:g} GPUs, and this machine has {gpus}. Open the store "
                     f"with run=False here and run it where they are, or set MOTION_GPUS if there are more than it found."
@@ -377,7 +409,7 @@ def _engine(
             backend.close()
         clean()
         raise
-    running = _Running(name, place, database, wanted.config)
+    running = _Running(name, place, database, wanted.config, wanted.placement)
     stopping, is_stopped = threading.Lock(), threading.Event()
 
     def stop() -> None:
@@ -495,9 +527,13 @@ def reader_of(database: Database) -> Callable[[], Database]:
     return partial(open_reader, database.name, backend.folder, url, schemas)
 
 
-def executors_of(name: str) -> Executors:
+def executors_of(name: str, placement: Placement | None = None) -> Executors:
     """Return the executors of a store."""
-    return Executors(InlineExecutor(), ThreadExecutor(name), ProcessExecutor(name))
+    placement = placement or Placement()
+    return Executors(
+        InlineExecutor(), ThreadExecutor(name), ProcessExecutor(name),
+        RayExecutor(name, placement.address), placement.executor,
+    )  # fmt: skip
 
 
 def worker_of(
@@ -511,9 +547,9 @@ def worker_of(
 ) -> Worker:
     """Return a worker on a store, not started."""
     runs = Runs(database, executors, partial(reader_of, database))
-    dispatcher = Dispatcher(
-        database, owner, runs, Capacity(cpus_here(), gpus), least_rows=least_rows
-    )
+    here = Resources(cpus_here(), gpus)
+    capacity, cluster = Capacity(lambda: here), Capacity(lambda: executors.ray.offers)
+    dispatcher = Dispatcher(database, owner, runs, capacity, cluster, least_rows=least_rows)
     return Worker(database, owner, runs, dispatcher, loop)
 
 
@@ -549,6 +585,7 @@ class _Running:
     folder: Path
     database: Database
     config: Config
+    placement: Placement
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _parts: _Parts | None = None
 
@@ -575,7 +612,8 @@ class _Running:
         return parts.fitter is None and bool(self.database.code.components)
 
     def _started(self) -> _Parts:
-        owner, loop, executors = Owner(self.folder), EventLoop(self.name), executors_of(self.name)
+        owner, loop = Owner(self.folder), EventLoop(self.name)
+        executors = executors_of(self.name, self.placement)
         worker = worker_of(self.database, owner, loop, executors, self.config.gpus)
         leases = Leases(self.database, owner)
         worker.start()

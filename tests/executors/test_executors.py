@@ -579,8 +579,7 @@ def test_a_process_ends_when_the_one_that_it_works_for_is_killed(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"executor": "ray"}, "is not there yet"),
-        ({"executor": "gpu"}, "allowed are thread, process"),
+        ({"executor": "gpu"}, "allowed are thread, process, ray"),
         ({"resources": 2}, "takes motion.Resources"),
         ({"executor": "process", "inline": True}, "inline=True needs"),
         ({"resources": motion.Resources(cpus=1), "inline": True}, "inline=True needs"),
@@ -595,6 +594,26 @@ def test_what_cannot_be_is_refused_at_once(
 
     with pytest.raises(motion.TriggerError, match=reason):
         open_items(open_store, motion.trigger(on="item.text", sets="item.loud", **options)(shout))
+
+
+WITHOUT_RAY = """
+import sys
+
+sys.modules["ray"] = None  # as where it is not installed
+import motion
+
+try:
+    motion.trigger(on="item.text", sets="item.loud", executor="ray")
+except motion.MotionError as exc:
+    print(type(exc).__name__, exc)
+"""
+
+
+def test_ray_that_is_not_installed_is_missed_where_it_is_declared(tmp_path: Path) -> None:
+    process = script(tmp_path, "without.py", WITHOUT_RAY)
+    told, _ = process.communicate(timeout=120)
+    assert told.startswith("MissingPackage executor='ray' needs the package ray, which is not")
+    assert "pip install 'motion-ml[ray]'" in told
 
 
 def test_an_async_function_and_a_generator_are_refused_in_a_process(open_store: OpenStore) -> None:

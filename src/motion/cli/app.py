@@ -24,7 +24,7 @@ from rich.text import Text
 
 from motion.definitions.values.plain import plain
 from motion.errors import MotionError, listed, nearest, shortened
-from motion.runtime import folder_of, is_postgres, open_noted, opening
+from motion.runtime import Placement, folder_of, is_postgres, open_noted, opening
 from motion.store.store import Store
 
 console = Console(highlight=False)
@@ -81,7 +81,7 @@ def looked_at(target: str) -> Iterator[Store]:
 
 
 @contextmanager
-def at_work(target: str) -> Iterator[Store]:
+def at_work(target: str, placement: Placement | None = None) -> Iterator[Store]:
     """Give the store that "module:name" stands for, with its code, ready to work."""
     folder = _folder(target)
     if folder is not None:
@@ -90,7 +90,7 @@ def at_work(target: str) -> Iterator[Store]:
             f"shop:store for the variable `store` of shop.py.",
             2,
         )
-    with opening("working"):
+    with opening("working", placement):
         store = _of_module(target)
     with store:
         yield store

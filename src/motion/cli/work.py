@@ -26,6 +26,8 @@ from motion.cli.app import (
     stop,
 )
 from motion.cli.looking import typed_id
+from motion.definitions.triggers.options import one_place
+from motion.runtime import Placement
 from motion.store.reports.explain import duration
 from motion.store.store import Store
 
@@ -42,6 +44,16 @@ def run(
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="end when no work is left")
     ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor", help="where triggers run that do not say so: thread, process or ray"
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="of the Ray cluster's head, such as 10.0.0.5:6379"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a store's triggers, fits and schedules here, until it is told to stop (Ctrl-C, SIGTERM). What is unfinished then
@@ -50,7 +62,9 @@ def run(
     Example: motion run shop:store
     """
     began = clock.now()  # work begins with the opening
-    with _told() if not until_idle else nullcontext() as told, at_work(store) as opened:
+    place = None if executor is None else one_place("--executor", executor)
+    placement = Placement(place, address)
+    with _told() if not until_idle else nullcontext() as told, at_work(store, placement) as opened:
         if told is None:
             opened.wait(progress=not as_json)
         else:

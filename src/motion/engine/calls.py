@@ -196,6 +196,8 @@ class Here:
         """Return a call that could not be made as what it gave."""
         return rows, [Failed(error)] * len(rows)
 
+    is_far = False
+
     @property
     def has_left(self) -> bool:
         """Whether a call has written something that is not committed."""
@@ -222,10 +224,13 @@ class Apart:
 
     Args:
         run: makes those calls whose rows these are.
+        is_far: the way there costs so much that quick calls are better made together.
     """
 
-    def __init__(self, spec: TriggerSpec, run: Callable[[range], Given]) -> None:
-        self._spec, self._run = spec, run
+    def __init__(
+        self, spec: TriggerSpec, run: Callable[[range], Given], *, is_far: bool = False
+    ) -> None:
+        self._spec, self._run, self.is_far = spec, run, is_far
 
     def make(self, source: Iterator[range], add: Callable[[Made], None]) -> None:
         for rows in source:
@@ -262,18 +267,22 @@ def prepare_there(
     open_database: OpenDatabase,
     code: tuple[Trigger, Mapping[str, Component]],
     classes: Mapping[str, type],
-    rows: Rows,
+    *given: Any,
 ) -> Callable[[], Given]:
-    """Do the same in another process. It reads the store's folder by itself, states too, and keeps what it has read.
+    """Do the same in another process. It reads the store's folder by itself, and keeps what it has read.
 
     Args:
         classes: those that the states name, and that are found in the other process only.
+        given: states that are sent along, where they are not to be read from the folder, and the rows.
     """
+    *states, rows = given
     trigger, components = code
     database = _opened(open_database)
     database.refresh()
     database.classes = {**database.classes, **classes}
     database.code = replace(database.code, components={**database.code.components, **components})
+    for sent in states:
+        database.take_state(sent)
     return prepare_here(database, trigger, rows)
 
 

@@ -5,6 +5,7 @@ Owns what is derived from what, in which order and where; what a function's resu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from motion.backends.base import Transaction
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import Tables
 from motion.definitions.tasks import Cause
+from motion.definitions.triggers.options import AWAY, Resources
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.engine.calls import (
@@ -32,7 +34,7 @@ from motion.engine.calls import (
 from motion.engine.derive import Made, OnItem
 from motion.engine.memo import Recall, SharedCalls
 from motion.engine.traced import Traced, run_span
-from motion.executors.base import Constant, Executors
+from motion.executors.base import Constant, Executors, KeptConstant
 from motion.faults import reach
 from motion.persistence.changes.cascade import fire
 from motion.persistence.changes.claims import Claim, Step, rows_with_inputs
@@ -41,6 +43,7 @@ from motion.persistence.database import Database
 from motion.persistence.inputs.own import Inputs, read_fences
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.reading import rows_by_number
+from motion.persistence.states.format import Sent
 from motion.persistence.tasks import leases, memos, traces
 from motion.persistence.tasks.growing_texts import Grows
 from motion.tracebacks import text_of
@@ -74,11 +77,19 @@ class Runs:
         self._stores: dict[Tables, Constant] = {}
         self._code: dict[str, tuple[Callable[..., Any], Constant]] = {}
         self._classes: dict[tuple[tuple[Component, int], ...], Constant] = {}
+        self._states: dict[tuple[str, int], Constant] = {}
         self.shared = SharedCalls()
 
     def room(self, spec: TriggerSpec) -> float:
         """Return how many calls of a trigger may be begun now."""
         return self._executors.of(spec).room
+
+    def takes(self, spec: TriggerSpec) -> Resources:
+        """Return what one call of a trigger takes of where it runs."""
+        return self._executors.takes(spec)
+
+    def is_on_cluster(self, spec: TriggerSpec) -> bool:
+        return self._executors.place_of(spec) == "ray"
 
     def asked(
         self,
@@ -204,7 +215,8 @@ class Runs:
     def _calls(self, trigger: Trigger, rows: Rows, on_item: OnItem | None) -> Here | Apart:
         """Return what makes the calls: here, or elsewhere where each may take a limited time or runs in a process."""
         spec, turns = trigger.spec, trigger.turns
-        is_there = spec.executor == "process"
+        place = self._executors.place_of(spec)
+        is_there = place in AWAY
         if rows.count and not (is_there or spec.may_be_abandoned):
             return Here(self._database, trigger, rows, on_item)
         trigger = replace(trigger, turns=None)
@@ -219,7 +231,9 @@ class Runs:
                 return self._run_there(trigger, part)
             return self._run_here(trigger, part, places.start, on_item)
 
-        return Apart(spec, partial(given_in_parts, spec, run))
+        # A turn, and a time-out, is of one call.
+        is_far = place == "ray" and turns is None and spec.timeout_s is None
+        return Apart(spec, partial(given_in_parts, spec, run), is_far=is_far)
 
     def _run_here(self, trigger: Trigger, rows: Rows, first: int, on_item: OnItem | None) -> Given:
         spec = trigger.spec
@@ -235,12 +249,33 @@ class Runs:
         return given
 
     def _run_there(self, trigger: Trigger, rows: Rows) -> Given:
-        given: Given = self._executors.of(trigger.spec).run(
+        spec = trigger.spec
+        states = self._states_there(spec, rows) if self.is_on_cluster(spec) else ()
+        given: Given = self._executors.of(spec).run(
             prepare_there, rows,
-            constants=(self._store_there(), self._code_there(trigger), self._classes_there(trigger.spec, rows)),
-            timeout_s=trigger.spec.timeout_s,
+            constants=(self._store_there(), self._code_there(trigger), self._classes_there(spec, rows), *states),
+            timeout_s=spec.timeout_s,
+            takes=self.takes(spec),
         )  # fmt: skip
         return given
+
+    def _states_there(self, spec: TriggerSpec, rows: Rows) -> tuple[Constant, ...]:
+        """Return the states that a run needs, for processes that may not see the store's folder."""
+        return tuple(self._state_there(name, rows.pins[name]) for name in spec.components)
+
+    def _state_there(self, component: str, version: int) -> Constant:
+        if (component, version) not in self._states:
+            manifest, folder = (
+                self._database.manifest(component, version),
+                self._database.backend.folder,
+            )
+            read = partial(Sent.of, folder, component, version, manifest)
+            named = hashlib.sha256(f"{version} {manifest}".encode()).hexdigest()
+            self._states = {
+                **dict(list(self._states.items())[-CLASSES_KNOWN:]),
+                (component, version): KeptConstant(f"the state of {component}", named, read),
+            }
+        return self._states[component, version]
 
     def _store_there(self) -> Constant:
         """Return what opens the store in another process; made anew when its schemas change."""

@@ -58,6 +58,7 @@ class Dispatcher:
     """Claims tasks for one worker. Thread-safe.
 
     Args:
+        capacity, cluster: what calls may take of this machine, and of the cluster that some run on.
         least_rows: rows in a claim of a trigger that has not been measured, where one thread makes its calls anyhow.
     """
 
@@ -67,11 +68,13 @@ class Dispatcher:
         owner: Owner,
         runs: Runs,
         capacity: Capacity,
+        cluster: Capacity,
         *,
         least_rows: int = 1,
     ) -> None:
         self._database, self._owner = database, owner
-        self._runs, self._capacity, self._least_rows = runs, capacity, least_rows
+        self._runs, self._least_rows = runs, least_rows
+        self._capacity, self._cluster = capacity, cluster
         self._scheduler, self._pace, self._shares = Scheduler(database), Pace(), Shares()
         self._lock = threading.Lock()
         self._due_ms: int | None = None
@@ -221,13 +224,17 @@ class Dispatcher:
             self._calls[lane] += calls
             if spec is None:
                 return
-            if spec.resources != NOTHING:
-                self._capacity.take(spec.resources, calls)
+            takes = self._runs.takes(spec)
+            if takes != NOTHING:
+                self._capacity_of(spec).take(takes, calls)
             is_room = lane in self._full and self._room(spec, lane) > self._ahead(spec) // 2
             if calls < 0 and is_room:
                 self._full.discard(lane)
-        if calls < 0 and (is_room or spec.resources != NOTHING):
+        if calls < 0 and (is_room or takes != NOTHING):
             self._database.backend.called.give()
+
+    def _capacity_of(self, spec: TriggerSpec) -> Capacity:
+        return self._cluster if self._runs.is_on_cluster(spec) else self._capacity
 
     def note_built(self, seconds: float) -> None:
         """Take in how long the commit of a candidate's outputs has taken."""
@@ -352,12 +359,15 @@ class Dispatcher:
         at_once = self._at_once(spec)
         ahead = self._ahead(spec) if at_once == spec.concurrency else 0
         most = min(at_once + ahead, self._runs.room(spec))
-        return self._capacity.room(spec.resources, max(int(most) - self._calls[lane], 0))
+        left = max(int(most) - self._calls[lane], 0)
+        return self._capacity_of(spec).room(self._runs.takes(spec), left)
 
     def _ahead(self, spec: TriggerSpec) -> int:
         """Return how many calls may be claimed before their time: none that would hold something meanwhile."""
         each_s = self._database.costs.seconds_each(spec.name)
-        is_limited = spec.rate is not None or spec.resources != NOTHING or spec.may_be_abandoned
+        is_limited = (
+            spec.rate is not None or self._runs.takes(spec) != NOTHING or spec.may_be_abandoned
+        )
         if each_s is None or is_limited:
             return 0
         call_s = each_s * (spec.batch or 1)

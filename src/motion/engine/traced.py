@@ -26,7 +26,7 @@ class Traced:
     ) -> None:
         self._calls, self._spec, self._lines = calls, spec, lines
         self._pins = pins
-        self._process = os.getpid()
+        self._process, self.is_far = os.getpid(), calls.is_far
         self.failed, self.settle, self.given = calls.failed, calls.settle, calls.given
 
     @property

@@ -12,8 +12,18 @@ from typing import Any, Protocol
 import cloudpickle
 
 from motion.definitions.tables.schema import resolve_types
+from motion.definitions.triggers.options import AWAY, NOTHING, Place, Resources
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import Unpicklable
+
+is_worker = False
+"""Whether this very process is one that runs calls for another: a store opened here leaves all work to that one."""
+
+
+def become_worker() -> None:
+    global is_worker
+    is_worker = True
+
 
 Prepare = Callable[..., Callable[[], Any]]
 """Gives what is to be called. A time-out does not count what this takes, such as loading a model."""
@@ -28,6 +38,9 @@ class Constant:
         version: tells versions apart that pickle alike, such as a function of a module that was loaded again.
     """
 
+    is_kept = False
+    """Whether it is worth keeping a process for, such as a model's state; another version of it makes none outdated."""
+
     def __init__(self, name: str, version: str, value: Any) -> None:
         self.name, self.version, self.value = name, version, value
 
@@ -38,6 +51,28 @@ class Constant:
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(self.version.encode() + self.pickled).hexdigest()
+
+
+class KeptConstant(Constant):
+    """What is large and worth keeping a process for. It is read when it is sent, and not held here.
+
+    Args:
+        version: says which content it is, whole.
+        read: gives it.
+    """
+
+    is_kept = True
+
+    def __init__(self, name: str, version: str, read: Callable[[], Any]) -> None:
+        self.name, self.version, self._read = name, version, read
+
+    @property
+    def value(self) -> Any:
+        return self._read()
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.name} {self.version}".encode()).hexdigest()
 
 
 class Executor(Protocol):
@@ -54,12 +89,15 @@ class Executor(Protocol):
         *arguments: Any,
         constants: Sequence[Constant] = (),
         timeout_s: float | None = None,
+        takes: Resources = NOTHING,
     ) -> Any:
         """Call what `prepare(*constants, *arguments)` gives, and return what that returns.
 
         Args:
             constants: their values are the first arguments.
             timeout_s: how long the call may take; None is without end. `prepare` may take any time.
+            takes: what it takes of where it runs, for an executor with machines of its own; of this one, who asks has
+                seen to it.
 
         Raises:
             CallTimeout: the call took longer. Its result, should there be one, goes nowhere.
@@ -82,6 +120,14 @@ def pickled(value: Any, what: str) -> bytes:
         raise Unpicklable(what, f"{type(exc).__name__}: {exc}") from exc
 
 
+class Cluster(Executor, Protocol):
+    """An executor with machines of its own."""
+
+    @property
+    def offers(self) -> Resources:
+        """What its calls may take together, as far as is known now."""
+
+
 @dataclass(frozen=True)
 class Executors:
     """One executor of each kind."""
@@ -89,16 +135,32 @@ class Executors:
     inline: Executor
     threads: Executor
     processes: Executor
+    ray: Cluster
+    default: Place | None = None
+    """Where those triggers run that do not say so, and can run anywhere."""
+
+    def place_of(self, spec: TriggerSpec) -> Place:
+        if spec.executor is None and not (spec.is_async or spec.is_generator):
+            return self.default or "thread"
+        return spec.executor or "thread"
 
     def of(self, spec: TriggerSpec) -> Executor:
         """Return where a trigger's calls run. A worker has threads of its own: one more is needed only to stop
         waiting."""
-        if spec.executor == "process":
+        place = self.place_of(spec)
+        if place == "process":
             return self.processes
+        if place == "ray":
+            return self.ray
         return self.threads if spec.may_be_abandoned else self.inline
 
+    def takes(self, spec: TriggerSpec) -> Resources:
+        """Return what one call of a trigger takes where it runs."""
+        is_plain = spec.resources == NOTHING and spec.executor is None
+        return Resources() if is_plain and self.place_of(spec) in AWAY else spec.resources
+
     def close(self) -> None:
-        for executor in (self.inline, self.threads, self.processes):
+        for executor in (self.inline, self.threads, self.processes, self.ray):
             executor.close()
 
 

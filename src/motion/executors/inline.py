@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from motion.definitions.triggers.options import NOTHING, Resources
 from motion.executors.base import Constant, Prepare
 
 
@@ -21,6 +22,7 @@ class InlineExecutor:
         *arguments: Any,
         constants: Sequence[Constant] = (),
         timeout_s: float | None = None,
+        takes: Resources = NOTHING,
     ) -> Any:
         assert timeout_s is None
         return prepare(*(each.value for each in constants), *arguments)()

@@ -20,13 +20,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-import cloudpickle
-
 from motion import clock
 from motion.background import forks
-from motion.errors import CallTimeout, ProcessLost, RemoteError, StoreClosed
-from motion.executors.base import Constant, Prepare, pickled
-from motion.tracebacks import reason_of, text_of
+from motion.definitions.triggers.options import NOTHING, Resources
+from motion.errors import CallTimeout, ProcessLost, StoreClosed
+from motion.executors.answers import Answer, error_answer, given_answer
+from motion.executors.base import Constant, Prepare, become_worker, pickled
 
 IDLE_S = 60.0
 """A process without a call for so long ends by itself."""
@@ -38,9 +37,6 @@ LOOK_S = 1.0
 """How often it is looked whether a process has ended whose pipe a child of its own holds open."""
 
 BEGUN = b"begun"
-
-is_worker = False
-"""Whether this very process is one that runs calls for another: a store opened here leaves all work to that one."""
 
 
 class ProcessExecutor:
@@ -66,6 +62,7 @@ class ProcessExecutor:
         *arguments: Any,
         constants: Sequence[Constant] = (),
         timeout_s: float | None = None,
+        takes: Resources = NOTHING,
     ) -> Any:
         request = pickled((prepare, arguments, timeout_s is not None), "what a call is given")
         while True:
@@ -162,7 +159,7 @@ class _Process:
             self.end(grace_s=LOOK_S)
             raise _WasIdle
         self._known |= {each.name: each.digest for each in constants}
-        return _Answer(answer)
+        return Answer(answer)
 
     def _receive(self, timeout_s: float | None) -> bytes:
         ends_s = None if timeout_s is None else clock.monotonic_s() + timeout_s
@@ -237,18 +234,6 @@ def _renew_starting() -> None:
 forks.renew_in_child(_renew_starting)
 
 
-class _Answer:
-    """What came back from a call: its result, or its error."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._is_error, self._value = pickle.loads(answer)
-
-    def __call__(self) -> Any:
-        if self._is_error:
-            raise self._value
-        return self._value
-
-
 def _told(code: int | None) -> str:
     """Say how a process ended."""
     if code is None:
@@ -265,8 +250,7 @@ def _told(code: int | None) -> str:
 
 def serve(connection: Connection, lifeline: Connection, idle_s: float) -> None:
     """Make the calls that come, until none has come for `idle_s`, or the process that asks is gone."""
-    global is_worker
-    is_worker = True
+    become_worker()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     constants: dict[str, tuple[str, Any]] = {}
@@ -298,24 +282,9 @@ def _answered(
         call = prepare(*(constants[name][1] for name, _, _ in named), *arguments)
         if is_timed:
             connection.send_bytes(BEGUN)
-        with forks.user_code():
-            value = call()
-        return bytes(cloudpickle.dumps((False, value)))
+        return given_answer(call)
     except BaseException as exc:  # noqa: BLE001 - of whatever class: whoever waits for the call gets it raised
-        return _sendable(exc)
-
-
-def _sendable(error: BaseException) -> bytes:
-    """Return an error as an answer: itself, or what it says where it cannot be sent, or would there be taken for the end
-    of the process that asks."""
-    try:
-        answer = bytes(cloudpickle.dumps((True, error)))
-        pickle.loads(answer)  # some errors can be written, but not read
-    except BaseException:  # noqa: BLE001 - the error is the user's: anything may come out
-        answer = b""
-    if answer and isinstance(error, Exception):
-        return answer
-    return pickle.dumps((True, RemoteError(reason_of(error), text_of(error))))
+        return error_answer(exc)
 
 
 def _end_with(lifeline: Connection) -> None:

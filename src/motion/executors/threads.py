@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any
 
+from motion.definitions.triggers.options import NOTHING, Resources
 from motion.errors import CallTimeout, StoreClosed
 from motion.executors.base import Constant, Prepare
 
@@ -45,6 +46,7 @@ class ThreadExecutor:
         *arguments: Any,
         constants: Sequence[Constant] = (),
         timeout_s: float | None = None,
+        takes: Resources = NOTHING,
     ) -> Any:
         function = prepare(*(each.value for each in constants), *arguments)
         call = _Call(function, copy_context())

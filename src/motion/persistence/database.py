@@ -51,6 +51,7 @@ from motion.persistence.rows import noted, reading
 from motion.persistence.search.filters import FilterLists
 from motion.persistence.search.indexes import MakeIndex, VectorIndexes
 from motion.persistence.states import fit_requests, format, versions
+from motion.persistence.states.files import Source
 from motion.persistence.tasks import backlog, timeline, traces
 from motion.persistence.tasks.awaiting import Awaiting
 from motion.persistence.tasks.costs import CodeName, Cost, Costs
@@ -439,16 +440,30 @@ class Database:
             return found
         with self._states_lock:
             if (component, version) not in self._states:
-                with self.backend.read() as tx:
-                    manifest = versions.manifest_of(tx, component, version)
-                    known = [each.number for each in versions.versions(tx, component)]
-                if manifest is None:
-                    raise UnknownVersion(component, version, known)
-                self._states[component, version] = format.load_state(
-                    self.backend.folder, self._component(component), manifest, self.classes
-                )
-                self._forget_old_states(component)
+                manifest = self.manifest(component, version)
+                self._load(component, version, manifest, self.backend.folder)
             return self._states[component, version]
+
+    def manifest(self, component: str, version: int) -> str:
+        """Return what says how a state version is kept."""
+        with self.backend.read() as tx:
+            manifest = versions.manifest_of(tx, component, version)
+            known = [each.number for each in versions.versions(tx, component)]
+        if manifest is None:
+            raise UnknownVersion(component, version, known)
+        return manifest
+
+    def take_state(self, sent: format.Sent) -> None:
+        """Take in a state version as it was sent, in a process that the store's folder may be out of reach of."""
+        with self._states_lock:
+            if (sent.component, sent.version) not in self._states:
+                self._load(sent.component, sent.version, sent.manifest, sent.contents)
+
+    def _load(self, component: str, version: int, manifest: str, source: Source) -> None:
+        self._states[component, version] = format.load_state(
+            source, self._component(component), manifest, self.classes
+        )
+        self._forget_old_states(component)
 
     def classes_of(self, pins: Pins) -> Mapping[str, type]:
         """Return the classes that states name and that only this process can find: those of its script."""

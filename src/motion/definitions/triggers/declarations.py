@@ -136,8 +136,9 @@ def trigger(
             where the table has one, or else by id, and each sees what the one before wrote. One that is tried again
             holds those behind it, until it is given up.
         executor: where it runs: "thread", in this process, as also where left out; "process", in another process of
-            this machine, which leaves the interpreter of this one free and may crash.
-        resources: what one run takes of the machine; one core in a process and nothing in a thread where left out.
+            this machine, which leaves the interpreter of this one free and may crash; "ray", on a Ray cluster.
+        resources: what one run takes of the machine, or of the cluster; one core in a process and on Ray, and nothing in a
+            thread, where left out.
 
     Raises:
         TriggerError: an option is out of its range.

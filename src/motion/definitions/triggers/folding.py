@@ -18,6 +18,7 @@ from motion.definitions.triggers.declarations import Declaration, Function, decl
 from motion.definitions.triggers.events import entity_table
 from motion.definitions.triggers.folds import Fold, FoldOptions, OverRows, OverRowsAsync
 from motion.definitions.triggers.options import (
+    AWAY,
     OnChange,
     Place,
     Resources,
@@ -119,9 +120,9 @@ def bind_fold(function: Callable[..., Any], declaration: Declaration, tables: Ta
         is_async=waits,
         fold=fold,
     )
-    if spec.is_async and spec.executor == "process":
+    if spec.is_async and spec.executor in AWAY:
         raise TriggerError(
-            f"fold {name!r}: executor='process' does not go with an async function, which waits beside others."
+            f"fold {name!r}: executor={spec.executor!r} does not go with an async function, which waits beside others."
         )
     return Trigger(spec, over)
 

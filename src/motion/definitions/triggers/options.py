@@ -11,9 +11,10 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from motion.errors import TriggerError, shortened
+from motion.errors import MissingPackage, TriggerError, shortened
 
 P = ParamSpec("P")
 
@@ -29,14 +30,17 @@ OnChange = Literal["backfill"]
 
 Once = bool | Literal["at_most"]
 
-Place = Literal["thread", "process"]
+Place = Literal["thread", "process", "ray"]
 
-PLACES: tuple[Place, ...] = ("thread", "process")
+PLACES: tuple[Place, ...] = ("thread", "process", "ray")
+
+AWAY: frozenset[Place | None] = frozenset({"process", "ray"})
+"""The places outside of the store's process."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one run of a trigger takes of the machine: runs that together take more wait for each other.
+    """What one run of a trigger takes of the machine, or of Ray's cluster: runs that together take more wait for each other.
 
     Args:
         cpus: processor cores. A run that asks for more than there are runs alone.
@@ -168,13 +172,17 @@ def is_priority(given: Any) -> bool:
 
 def one_place(field: str, value: Any) -> Any:
     """Check the name of a place where code may run."""
-    if value == "ray":
-        raise TriggerError(
-            "executor='ray' is not there yet; 'process' runs in other processes of this machine."
-        )
     if value not in PLACES:
         raise TriggerError(f"{field}={value!r} is unknown; allowed are {', '.join(PLACES)}.")
+    if value == "ray":
+        check_ray(f"{field}='ray'")
     return value
+
+
+def check_ray(what: str) -> None:
+    """Refuse what needs Ray where it is not installed. It is looked for, and not loaded: that takes a second."""
+    if find_spec("ray") is None:
+        raise MissingPackage(what, "ray", "ray")
 
 
 def some_resources(field: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.events import Deleted, Event
 from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.options import (
+    AWAY,
     NOTHING,
     REFRESHES,
     Once,
@@ -224,12 +225,17 @@ class Options:
         metadata=option(
             Value(one_place),
             refused(
-                lambda spec: spec.executor == "process" and spec.is_async,
-                "executor='process' does not go with an async function, which waits beside others.",
+                lambda spec: spec.executor in AWAY and spec.is_async,
+                lambda spec: (
+                    f"executor={spec.executor!r} does not go with an async function, which waits beside others."
+                ),
             ),
             refused(
-                lambda spec: spec.executor == "process" and spec.is_generator,
-                "executor='process' does not go with a generator, whose items are passed on as they come; return a list.",
+                lambda spec: spec.executor in AWAY and spec.is_generator,
+                lambda spec: (
+                    f"executor={spec.executor!r} does not go with a generator, whose items are passed on as they come; "
+                    "return a list."
+                ),
             ),
         ),
     )
@@ -237,7 +243,7 @@ class Options:
 
     def kept(self, *, is_async: bool) -> dict[str, Any]:
         """Return the options as a spec of a function keeps them: with what is meant where nothing was said."""
-        alone = Resources() if self.executor == "process" else NOTHING
+        alone = Resources() if self.executor in AWAY else NOTHING
         given = {each.name: getattr(self, each.name) for each in fields(Options)}
         return given | {
             "concurrency": self.concurrency or (ASYNC_CONCURRENCY if is_async else 1),
@@ -426,7 +432,7 @@ class TriggerSpec(Options):
     @property
     def may_be_abandoned(self) -> bool:
         """Whether a call of it runs in a thread that is not waited for after a time-out."""
-        return self.timeout_s is not None and not self.is_async and self.executor != "process"
+        return self.timeout_s is not None and not self.is_async and self.executor not in AWAY
 
     @cached_property
     def grows_text(self) -> bool:

@@ -1,8 +1,9 @@
-"""Capacity: how much of this machine the calls of one process take, so that they wait for each other."""
+"""Capacity: how much of this machine, or of a cluster, the calls of one process take, so that they wait for each other."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from motion.definitions.triggers.options import NOTHING, Resources
 
@@ -11,11 +12,11 @@ class Capacity:
     """What calls may take together, and what they take now. Its caller keeps threads apart.
 
     Args:
-        cpus, gpus: how many there are.
+        offered: tells what there is.
     """
 
-    def __init__(self, cpus: float, gpus: float) -> None:
-        self._all = Resources(cpus, gpus)
+    def __init__(self, offered: Callable[[], Resources]) -> None:
+        self._offered = offered
         self._taken: Counter[Resources] = Counter()
 
     def room(self, wanted: Resources, most: int) -> int:
@@ -25,9 +26,10 @@ class Capacity:
             return most
         cpus = sum(each.cpus * calls for each, calls in self._taken.items())
         gpus = sum(each.gpus * calls for each, calls in self._taken.items())
+        offered = self._offered()
         for calls in range(most):
-            fits_cpus = _fits(wanted.cpus, cpus + calls * wanted.cpus, self._all.cpus)
-            if not (fits_cpus and _fits(wanted.gpus, gpus + calls * wanted.gpus, self._all.gpus)):
+            fits_cpus = _fits(wanted.cpus, cpus + calls * wanted.cpus, offered.cpus)
+            if not (fits_cpus and _fits(wanted.gpus, gpus + calls * wanted.gpus, offered.gpus)):
                 return calls
         return most
 

@@ -10,9 +10,10 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from motion.errors import StateError
 from motion.faults import reach
@@ -42,13 +43,19 @@ def write(folder: Path, content: bytes, ending: str) -> str:
     return name
 
 
-def read(folder: Path, component: str, name: str) -> bytes:
+Source = Path | Mapping[str, Any]
+"""Where a state's files are read from: a store's folder, or what was sent along of them, by name."""
+
+
+def read(source: Source, component: str, name: str) -> bytes:
     """Return a file's content.
 
     Raises:
         StateError: it is missing or damaged.
     """
-    place = folder / FOLDER / name
+    if isinstance(source, Mapping):
+        return bytes(source[name])
+    place = source / FOLDER / name
     try:
         content = place.read_bytes()
     except OSError as exc:

@@ -6,7 +6,6 @@ import collections
 import dataclasses
 from collections.abc import Mapping
 from enum import Enum, Flag
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from motion.persistence.states.form_kinds import (
 class Found:
     """A state to be put together from what was kept of it."""
 
-    folder: Path
+    source: files.Source
     component: Component
     held: Mapping[str, Any]
     classes: Classes
@@ -198,7 +197,7 @@ class Found:
 
     def _estimator(self, file: str) -> Any:
         name = self.component.name
-        return estimators.loaded(name, files.read(self.folder, name, file))
+        return estimators.loaded(name, files.read(self.source, name, file))
 
     def _enum(self, kept: Mapping[str, Any]) -> Any:
         kind: Any = self._class(kept["class"])

@@ -17,11 +17,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import msgspec
+import numpy as np
 import safetensors.numpy
 
 from motion.definitions.components import Component
@@ -32,6 +34,28 @@ from motion.persistence.states.form_kinds import Classes, ClassIsGone, class_of,
 from motion.persistence.states.form_taken import Taken
 
 FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A state version as it is kept, to be loaded where its store's folder is not.
+
+    Attributes:
+        contents: the files that its manifest names, each as an array of bytes.
+    """
+
+    component: str
+    version: int
+    manifest: str
+    contents: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, component: str, version: int, manifest: str) -> Sent:
+        contents = {
+            name: np.frombuffer(files.read(folder, component, name), np.uint8)
+            for name in sorted(files_of(manifest))
+        }
+        return cls(component, version, manifest, contents)
 
 
 def save_state(folder: Path, component: Component, state: Any) -> str:
@@ -69,7 +93,7 @@ def _saved(folder: Path, component: Component, state: Any) -> tuple[str, Classes
 
 
 def load_state(
-    folder: Path, component: Component, manifest: str, classes: Classes | None = None
+    source: files.Source, component: Component, manifest: str, classes: Classes | None = None
 ) -> Any:
     """Return the state that `save_state` was given.
 
@@ -88,13 +112,13 @@ def load_state(
                 f"the state of {name} was kept by pickle, which can run code when it is loaded; if you trust who "
                 f"wrote it, declare class {name}(motion.Component, pickle=True)."
             )
-        return component.load(pickle.loads(files.read(folder, name, parts["pickle"])))
+        return component.load(pickle.loads(files.read(source, name, parts["pickle"])))
     held: dict[str, Any] = {}
     if "arrays" in parts:
-        held |= safetensors.numpy.load(files.read(folder, name, parts["arrays"]))
+        held |= safetensors.numpy.load(files.read(source, name, parts["arrays"]))
     if "tensors" in parts:
-        held |= tensors.load(name, files.read(folder, name, parts["tensors"]))
-    found = Found(folder, component, held, classes or {})
+        held |= tensors.load(name, files.read(source, name, parts["tensors"]))
+    found = Found(source, component, held, classes or {})
     return component.load(found.value(parts["tree"]))
 
 
