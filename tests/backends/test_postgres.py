@@ -193,8 +193,6 @@ def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
 ) -> None:
     store = open_shop(triggers=[])
     store.set("garment", id=1, label="red")
-    with pytest.raises(NotOnPostgres, match="full-text search"):
-        store.search("garment.label", text="red")
     with pytest.raises(NotOnPostgres, match="forget"):
         store.forget("garment", 1)
     with pytest.raises(NotOnPostgres, match="pg_dump"):
@@ -202,6 +200,25 @@ def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
     with pytest.raises(NotOnPostgres, match="NUL"):
         store.set("garment", id=1, label="a\0b")
     assert store.get("garment", 1).label == "red"
+
+
+def test_words_are_found_as_they_are_committed(open_shop: Callable[..., motion.Store]) -> None:
+    store = open_shop(triggers=[])
+
+    def ids(text: str, **options: Any) -> list[int]:
+        return [hit.id for hit in store.search("garment.label", text=text, **options)]
+
+    store.set_many(
+        "garment", [{"id": 1, "label": "red dresses"}, {"id": 2, "label": "Blue Café, 40cm"}]
+    )
+    assert (ids("dress"), ids("cafe"), ids("40 cm")) == ([1], [2], [2])
+    store.set("garment", id=1, label="a red, red dress")
+    store.set("garment", id=3, label="a red hat and a long scarf")
+    assert ids("red") == [1, 3]
+    assert ids("red", where="id > ?", params=[1]) == [3]
+    store.set("garment", id=1, label=None)
+    store.delete("garment", 2)
+    assert (ids("red"), ids("cafe"), ids("' & | !")) == ([3], [], [])
 
 
 @dataclass

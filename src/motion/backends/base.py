@@ -17,7 +17,6 @@ T = TypeVar("T")
 Durability = Literal["full", "normal"]
 
 Feature = Literal[
-    "full-text search",
     "forget()",
     "snapshot()",
     "motion migrate",
@@ -42,6 +41,22 @@ class RowTrigger:
     event: str
     condition: str
     action: str
+
+
+@dataclass(frozen=True)
+class WordIndex:
+    """What a full-text index is over: a column of a table, and what numbers its rows; both as statements have them.
+
+    Attributes:
+        name: the index's own.
+        key: the key whose values these are, as "table.key", for people.
+    """
+
+    name: str
+    key: str
+    table: str
+    number: str
+    column: str
 
 
 def check_durability(durability: str) -> None:
@@ -109,6 +124,24 @@ class Transaction(Protocol):
 
     def drop_trigger(self, name: str, table: str, /) -> None:
         """Drop a trigger of the database, if it is there; the table as statements have it."""
+
+    def has_words(self, index: WordIndex, /) -> bool:
+        """Whether a full-text index is there, in the form that is searched now, and up to date."""
+
+    def make_words(self, index: WordIndex, /) -> None:
+        """Make a full-text index from the rows, or bring it up to date; from then on it tells when it is not."""
+
+    def merge_words(self) -> None:
+        """Leave no word of rows that are gone in any full-text index."""
+
+    def words_found(
+        self, index: WordIndex, phrases: Sequence[str], between: tuple[int, int] | None, /
+    ) -> tuple[str, list[Any]]:
+        """Return a query, and its parameters, for the rows that have any of some phrases: `:number`, and `:score` (BM25).
+
+        Args:
+            between: of the rows with these numbers only.
+        """
 
     def in_order(self, value: Any, /) -> Any:
         """Return what stands for a value in a column of any type, in which values of one type are to be in their order. It is

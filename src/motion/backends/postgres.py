@@ -85,7 +85,6 @@ class PostgresBackend:
     """
 
     lacks: Mapping[Feature, str] = {
-        "full-text search": 'search by a vector, or read with where="... LIKE ?".',
         "forget()": "delete the rows; PostgreSQL's tables and log hold their bytes until they are vacuumed and recycled.",
         "snapshot()": "take one with pg_dump of its schema, and copy the folder of the store.",
         "motion migrate": "keep this store in SQLite while its schema changes so; new keys and tables need no migration.",

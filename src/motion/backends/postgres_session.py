@@ -16,7 +16,8 @@ from psycopg.adapt import Dumper, Loader
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
-from motion.backends.base import Made, RowTrigger
+from motion.backends import postgres_words
+from motion.backends.base import Made, RowTrigger, WordIndex
 from motion.backends.postgres_sql import (
     OURS,
     array_kind,
@@ -273,6 +274,20 @@ class Session:
     def drop_trigger(self, trigger: str, table: str, /) -> None:
         self.execute(f"DROP TRIGGER IF EXISTS {name(trigger)} ON {table}")
         self.execute(f"DROP FUNCTION IF EXISTS {name(trigger)}()")
+
+    def has_words(self, index: WordIndex, /) -> bool:
+        return postgres_words.is_made(self, index)
+
+    def make_words(self, index: WordIndex, /) -> None:
+        postgres_words.make(self, index)
+
+    def merge_words(self) -> None:
+        """A row of such an index goes with the next search, or before."""
+
+    def words_found(
+        self, index: WordIndex, phrases: Sequence[str], between: tuple[int, int] | None, /
+    ) -> tuple[str, list[Any]]:
+        return postgres_words.found(self, index, phrases, between)
 
     def in_order(self, value: Any, /) -> str:
         return in_order(value)

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar, cast
 
 from motion import clock
+from motion.backends import sqlite_words
 from motion.backends.base import (
     Durability,
     Feature,
@@ -28,6 +29,7 @@ from motion.backends.base import (
     Sight,
     Signal,
     Transaction,
+    WordIndex,
     check_durability,
 )
 from motion.backends.requests import Sharing
@@ -626,6 +628,20 @@ class _Connection(sqlite3.Connection):
 
     def drop_trigger(self, name: str, table: str, /) -> None:
         self.execute(f"DROP TRIGGER IF EXISTS {_name(name)}")
+
+    def has_words(self, index: WordIndex, /) -> bool:
+        return sqlite_words.is_made(self, index)
+
+    def make_words(self, index: WordIndex, /) -> None:
+        sqlite_words.make(self, index)
+
+    def merge_words(self) -> None:
+        sqlite_words.merge(self)
+
+    def words_found(
+        self, index: WordIndex, phrases: Sequence[str], between: tuple[int, int] | None, /
+    ) -> tuple[str, list[Any]]:
+        return sqlite_words.found(index, phrases, between)
 
     def in_order(self, value: Any, /) -> Any:
         return value

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from motion.backends.base import Transaction, require
+from motion.backends.base import Transaction
 from motion.background.interrupts import may_come, uninterrupted
 from motion.background.locks import Hold
 from motion.definitions.tables.schema import Key, Table, TableName
@@ -227,7 +227,6 @@ def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) 
     """Make the full-text indexes that are not there yet: the first search of a key does it, once in a store's life."""
     if not keys:
         return
-    require(database.backend, "full-text search")
     with database.backend.read() as tx:
         missing = [key for key in keys if not fulltext.is_made(tx, layout, key)]
     for key in missing:

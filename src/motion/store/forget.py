@@ -30,7 +30,6 @@ from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import begin_change
 from motion.persistence.rows.reading import row_numbers
 from motion.persistence.rows.written import Written
-from motion.persistence.search import fulltext
 from motion.persistence.vector_log import begin_anew
 from motion.states.promotion import sweep
 from motion.store.changes.change import Change
@@ -124,7 +123,7 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
 
 def _clean(database: Database, tx: Transaction) -> None:
     drop_entities(tx, database.layouts)
-    fulltext.merge_all(tx)
+    tx.merge_words()
     begin_anew(tx)
 
 
