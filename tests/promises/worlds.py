@@ -661,7 +661,8 @@ class World:
             self.check()
 
     def settle(self) -> None:
-        """Run all there is, also what waits for its next attempt."""
+        """Run all there is, also what waits for its next attempt. A change after it has calls of its own."""
+        self._has_stepped = True
         while True:
             while any(worker.step() for worker in self.workers):
                 self._assert_nothing_stale_was_written()

@@ -155,6 +155,33 @@ def test_no_statement_about_one_row_walks_a_table(
     assert walked == []
 
 
+def test_no_statement_of_a_worker_walks_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/docs"
+    options: dict[str, Any] = {"schemas": {"doc": Doc}, "triggers": [size, mark, loud], "url": url}
+    with motion.create_store("docs", **options, run=False) as store:
+        store.set_many("doc", [{"id": 2 * n, "text": f"some words {n}"} for n in range(1, ROWS)])
+    with told(monkeypatch) as texts, motion.create_store("docs", **options) as store:
+        store.wait(timeout=60)
+        use(store, range(1, 4))
+    on_tasks = {text for text in texts if "motion_tasks" in text}
+    assert on_tasks
+    walked = [
+        f"{step}: {text}"
+        for text in sorted(on_tasks)
+        if text.lstrip().startswith(("SELECT", "UPDATE", "DELETE"))
+        and not re.search(
+            r"LIMIT|COUNT\(\*\)|MIN\(", text
+        )  # these end early, or are asked for by people
+        for step in plan(tmp_path / "docs" / "store.sqlite", text)
+        if re.search(
+            r"SEARCH \S+ USING .*INDEX motion_tasks_\w+ \((status=\? AND )?trigger=\?\)", step
+        )
+    ]
+    assert walked == []
+
+
 def plan(path: Path, text: str) -> list[str]:
     """Return the steps that SQLite takes for a statement."""
     numbered = [int(number) for number in re.findall(r"\?(\d+)", text)]

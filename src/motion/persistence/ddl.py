@@ -67,7 +67,9 @@ CREATE INDEX IF NOT EXISTS motion_tasks_in_line ON motion_tasks (trigger, line, 
 CREATE INDEX IF NOT EXISTS motion_tasks_ready ON motion_tasks (status, trigger, priority DESC, attempts, task);
 CREATE INDEX IF NOT EXISTS motion_tasks_rows ON motion_tasks (trigger, low);
 CREATE INDEX IF NOT EXISTS motion_tasks_wide ON motion_tasks (trigger, low) WHERE high > low;
-CREATE INDEX IF NOT EXISTS motion_tasks_postponed ON motion_tasks (trigger, not_before) WHERE status = 4;
+DROP INDEX IF EXISTS motion_tasks_postponed;
+CREATE INDEX IF NOT EXISTS motion_tasks_later  -- with the status first, as motion_tasks_ready has it, which would be taken else
+    ON motion_tasks (status, trigger, not_before) WHERE status = 4;
 CREATE INDEX IF NOT EXISTS motion_tasks_expiring ON motion_tasks (trigger, expires_ms) WHERE expires_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_builds ON motion_tasks (trigger, version, status) WHERE version IS NOT NULL;
 CREATE INDEX IF NOT EXISTS motion_tasks_conflicts ON motion_tasks (status) WHERE conflicts >= 3;

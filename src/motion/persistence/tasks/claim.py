@@ -150,8 +150,8 @@ def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
         return None
     names = sorted({lane.trigger for lane in lanes})
     found = tx.execute(
-        f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "
-        f"AND trigger IN ({', '.join('?' * len(names))}) ORDER BY losses, among DESC, task",
+        f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "  # by the suspects' own index:
+        f"AND trigger || '' IN ({', '.join('?' * len(names))}) ORDER BY losses, among DESC, task",  # of a trigger's, it would read all
         names,
     )
     return next((head for row in found if (head := Head(*row)).lane in lanes), None)
