@@ -23,6 +23,7 @@ from benchmarks import (
     processes,
     scale,
     search,
+    shop,
     slow,
     versions,
 )
@@ -52,6 +53,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "changed-code": cascades.changed_code,
     "nothing-listens": cascades.nothing_listens,
     "across": processes.across,
+    "import": processes.imported,
     "long-queue": scale.long_queue,
     "large-table": scale.large_table,
     "pruned": scale.pruned,
@@ -71,6 +73,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "during-a-fit": versions.during_a_fit,
     "http": http.requests,
     "events": http.streams,
+    "first-idea": shop.first_idea,
     "thread": executors.thread,
     "process": lambda: executors.process(1, "≤ 0.4"),
     "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),

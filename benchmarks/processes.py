@@ -1,4 +1,4 @@
-"""Two processes of one store: how long a result that one commits takes to reach one that waits in another."""
+"""Processes: how long a result that one commits takes to reach one that waits in another, and what a new one takes to import Motion."""
 
 from __future__ import annotations
 
@@ -50,6 +50,25 @@ def across(count: int = 200) -> Figure:
     work = "a result committed by another process, until `wait` returns here"
     p50, p95 = statistics.median(taken_ms), taken_ms[int(0.95 * count)]
     return Figure(work, p50, "ms p50", p95, p95, "ms p95", "≤ 5 ms", "")
+
+
+def imported(repeats: int = 9) -> list[Figure]:
+    """Processor time of new processes, beside what NumPy alone takes; and of the first `create_store`, which brings the engine."""
+
+    def seconds_of(program: str, begun: str = "") -> float:
+        timed = f"import time\n{begun}\na = time.process_time()\n{program}\nprint(time.process_time() - a)"
+        command = [sys.executable, "-c", timed]
+        return statistics.median(
+            float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            for _ in range(repeats)
+        )
+
+    numpy, whole = seconds_of("import numpy"), seconds_of("import motion")
+    engine = seconds_of("motion.create_store", begun="import motion")
+    return [
+        Figure("`import motion`, processor time", whole, "s", numpy, whole / numpy, "× NumPy alone", "≤ 0.25 s", "0.18 s"),
+        Figure("the engine, with the first name that needs it", engine, "s", numpy, engine / numpy, "× NumPy alone", "", ""),
+    ]  # fmt: skip
 
 
 def _ping_ms(store: motion.Store) -> float:
