@@ -58,6 +58,8 @@ def count(store: motion.Store) -> int:
         "commit",
         "rollback",
         "savepoint a",
+        "delete from garment",
+        "insert into garment (id) values (99)",
         "release a",
         "create temp table x (y)",
         "create temp view x as select 1",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import sqlite3
 import sys
 import threading
@@ -68,6 +69,8 @@ OF_THE_FILE = {
     sqlite3.SQLITE_READONLY,
 }
 """Errors that say something about the file or the disk, and not about a statement."""
+
+VIEW_WRITTEN = re.compile(r"cannot modify (\w+) because it is a view")
 
 BUSY_TIMEOUT_MS = 60_000
 
@@ -262,6 +265,10 @@ class SqliteBackend:
             if reader.is_late:
                 raise SqlTimeout(sql, timeout_s or 0) from exc
             refused = reader.limits.refused
+            if refused is None and (view := VIEW_WRITTEN.search(str(exc))):
+                refused = (
+                    f"change {view[1]}"  # which it finds before it asks whether that is allowed
+                )
             raise SqlError(sql, str(exc) if refused is None else _only_reads(refused)) from exc
         finally:
             self._queriers[sight].give_back(reader)

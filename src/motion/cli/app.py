@@ -123,9 +123,10 @@ def _of_module(target: str) -> Store:
     module_name, _, name = target.partition(":")
     module = module_named(module_name)
     if not hasattr(module, name):
-        stores = [each for each, value in vars(module).items() if isinstance(value, Store)]
+        stores = [each for each, value in vars(module).items() if _may_be_store(value, module)]
         stop(
-            f"module {module_name!r} has no {name!r}; stores in it: {listed(stores)}.{nearest(name, vars(module))}",
+            f"module {module_name!r} has no {name!r}; stores in it, and functions that may open one: {listed(stores)}."
+            f"{nearest(name, stores)}",
             2,
         )
     found = getattr(module, name)
@@ -138,6 +139,18 @@ def _of_module(target: str) -> Store:
             2,
         )
     return found
+
+
+def _may_be_store(value: object, module: ModuleType) -> bool:
+    """Whether a name of a module stands for a store, or a function of its own that takes nothing."""
+    if isinstance(value, Store):
+        return True
+    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+        return False
+    return not any(
+        each.default is each.empty and each.kind is not each.VAR_POSITIONAL
+        for each in inspect.signature(value).parameters.values()
+    )
 
 
 def _check_callable(target: str, function: Callable[..., Any]) -> None:

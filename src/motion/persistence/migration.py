@@ -20,7 +20,14 @@ from motion.definitions.fits import FitSpec
 from motion.definitions.tables.schema import NAME, Tables, check_name
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
-from motion.errors import InvalidArgument, MotionError, SchemaError, listed, nearest
+from motion.errors import (
+    InvalidArgument,
+    MotionError,
+    SchemaError,
+    UnknownKey,
+    listed,
+    nearest,
+)
 from motion.persistence.catalog import open_own_table
 from motion.persistence.ddl import SYSTEM_TABLES, open_table
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, rows_table, slot_of
@@ -287,7 +294,7 @@ def _plan_key(tx: Transaction, step: Step) -> Planned:
             raise SchemaError(
                 f"a key cannot be called {step.new!r}: a name has letters, digits and underscores, and begins with a letter."
             )
-        _check_free(f"key of table {table!r}", step.new, signatures(tx)[table])
+        _check_free(f"key in table {table!r} called", step.new, signatures(tx)[table])
         return Planned(
             step,
             f"{step.name}: its values are those of {table}.{step.new}{_mentioned(tx, table, key)}",
@@ -629,7 +636,8 @@ def key_kept(tx: Transaction, path: str) -> tuple[str, str, str]:
         raise InvalidArgument("migrate", repr(path), "a key written table.key")
     known = signatures(tx)
     _check_known("table", table, known)
-    _check_known(f"key of table {table!r}", key, known[table])
+    if key not in known[table]:
+        raise UnknownKey(table, key, sorted(known[table]))
     return table, key, known[table][key]
 
 
