@@ -158,6 +158,19 @@ def test_a_wrong_value_is_refused_with_what_was_expected_and_nothing_is_written(
     assert store.rows("item") == []
 
 
+def test_who_asks_for_what_is_not_there_is_told_where_to_look(client: httpx.Client) -> None:
+    nowhere = client.get("/v1/nothing")
+    assert nowhere.status_code == 404
+    assert nowhere.json()["error"]["message"].startswith("there is no route '/v1/nothing' here; ")
+    otherwise = client.put("/v1/tables/item/row", json={"id": 1})
+    assert otherwise.status_code == 405
+    assert f"does not take PUT; it takes {otherwise.headers['allow']}" in otherwise.text
+    broken = client.post(
+        "/v1/tables/item/row", content=b"{bad", headers={"content-type": "application/json"}
+    )
+    assert "was given '{bad'" in broken.json()["error"]["message"]
+
+
 def test_a_row_is_set_only_as_it_was_read(client: httpx.Client) -> None:
     client.post("/v1/tables/item/row", json={"id": 1, "name": "coat", "price": 1.0})
     read = client.get("/v1/tables/item/row", params={"id": 1}).json()

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from motion import errors
 from motion.definitions.tables import wire
+from motion.errors import shortened
 from motion.server.access.roles import Role
 
 logger = logging.getLogger(__name__)
@@ -88,9 +89,17 @@ def _motion_error(request: Request, error: Exception) -> Response:
     return Response(body, status_of(error), media_type="application/json")
 
 
-def _http_error(_: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    found = answer(error.status_code, "HTTPError", str(error.detail))
+    message = str(error.detail)
+    if "route" not in request.scope and error.status_code == 404:
+        message = f"there is no route {shortened(request.url.path)} here; /openapi.json describes those there are."
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        message = (
+            f"{shortened(request.url.path)} does not take {request.method}; it takes {allowed}."
+        )
+    found = answer(error.status_code, "HTTPError", message)
     found.headers.update(error.headers or {})
     return found
 

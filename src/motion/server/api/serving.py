@@ -141,4 +141,5 @@ def parsed(name: str, text: bytes | str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as exc:
-        raise InvalidArgument(name, shortened(text), f"JSON ({exc})") from exc
+        given = text.decode(errors="replace") if isinstance(text, bytes) else text
+        raise InvalidArgument(name, shortened(given), f"JSON ({exc})") from exc
