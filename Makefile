@@ -6,6 +6,9 @@ BENCH_ARGS ?=
 WORKERS ?= 2
 MUTANTS ?=
 
+# What 'make test' runs once more with its stores in PostgreSQL; 'make test-postgres' runs all.
+ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/search/test_text_search.py
+
 BIN := .venv/bin
 READY := .venv/.ready
 export PYTHON
@@ -35,6 +38,7 @@ docs: setup ## the docs as a site, in site/; what builds it is installed the fir
 
 test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks, WORKERS=0 takes one process)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,MOTION_TEST_BACKEND=postgres $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_POSTGRES))
 
 check: setup ## formatting, lint and strict types, without changing a file
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "'make format' puts these right"; exit 1; }

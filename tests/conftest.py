@@ -17,6 +17,7 @@ import pytest
 import motion
 from motion import clock
 from motion.vectors import hnsw, widths
+from tests.on_postgres.differences import reason_of
 from tests.postgres import is_postgres_wanted, postgres_server, stores_in
 
 __all__ = ["postgres_server"]
@@ -70,6 +71,13 @@ def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float =
     while not condition():
         assert clock.monotonic_s() < deadline
         committed.wait(committed.count, 0.05)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items if is_postgres_wanted() else ():
+        reason = reason_of(item.nodeid)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=f"not on PostgreSQL: {reason}"))
 
 
 @pytest.fixture(autouse=True)

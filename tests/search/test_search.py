@@ -160,13 +160,13 @@ def test_a_filter_takes_parameters(items: motion.Store) -> None:
 
 def test_a_filter_that_nothing_meets_gives_no_hits(items: motion.Store) -> None:
     fill(items, [[1, 0]])
-    assert items.search(COSINE, [1, 0], where="0") == []
+    assert items.search(COSINE, [1, 0], where="1 = 0") == []
 
 
 def test_rows_that_meet_the_filter_without_a_vector_are_no_hits(items: motion.Store) -> None:
     fill(items, [[1, 0]])
     items.set("item", id=9)
-    assert ids(items.search(COSINE, [1, 0], where="1")) == [0]
+    assert ids(items.search(COSINE, [1, 0], where="1 = 1")) == [0]
 
 
 def test_lists_of_filters_stay_within_their_memory(

@@ -64,6 +64,9 @@ PATIENCE_S = 60.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 """Between two tries: each pause is twice the one before."""
 
+CLOSE_S = 1.0
+"""How long closing waits for those who read to notice it."""
+
 IDLE_READERS = 8
 """Connections that are kept for those who read; further ones are closed when they are given back."""
 
@@ -85,8 +88,8 @@ class PostgresBackend:
     """
 
     lacks: Mapping[Feature, str] = {
-        "forget()": "delete the rows; PostgreSQL's tables and log hold their bytes until they are vacuumed and recycled.",
-        "snapshot()": "take one with pg_dump of its schema, and copy the folder of the store.",
+        "forget()": "delete the rows; PostgreSQL's log, statistics and backups hold bytes of them, beyond what a store can reach.",
+        "snapshot()": "copy it to a folder with 'motion copy', which makes a store in SQLite, or use pg_dump.",
         "motion migrate": "keep this store in SQLite while its schema changes so; new keys and tables need no migration.",
     }
 
@@ -109,6 +112,7 @@ class PostgresBackend:
         self._writing = threading.RLock()
         self._writer: Session | None = None
         self._idle: deque[Session] = deque()
+        self._lent: set[Session] = set()
         self._decoders: dict[tuple[int, int], Callable[[Any], Any] | None] = {}
         self._watching = threading.Lock()
         self._listener: Listener | None = None
@@ -254,12 +258,14 @@ class PostgresBackend:
             except BaseException:
                 session.close()
                 raise
+            self._lent.add(session)
             return session
 
         with self._errors_named():
             return self._write_once_more(begun)
 
     def _give_back(self, session: Session) -> None:
+        self._lent.discard(session)
         try:
             session.end()
         except psycopg.Error:
@@ -394,10 +400,19 @@ class PostgresBackend:
             for session in (self._writer, self._voice):
                 if session is not None:
                     session.close()
+        self._stop_reading()
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
         self.wake()
+
+    def _stop_reading(self) -> None:
+        """Stop what is asked by others. Once is not enough: it stops only what has begun."""
+        ends_s, pause = clock.monotonic_s() + CLOSE_S, threading.Event()
+        while self._lent and clock.monotonic_s() < ends_s:
+            for session in list(self._lent):
+                session.cancel()
+            pause.wait(CLOSE_S / 100)
 
     # -- forking --
 

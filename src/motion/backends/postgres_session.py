@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 import psycopg
@@ -21,6 +22,7 @@ from motion.backends.base import Made, RowTrigger, WordIndex
 from motion.backends.postgres_sql import (
     OURS,
     array_kind,
+    copied,
     for_all,
     in_order,
     literal,
@@ -93,6 +95,11 @@ class Session:
     def close(self) -> None:
         with suppress(psycopg.Error):
             self._connection.close()
+
+    def cancel(self) -> None:
+        """Stop the statement that another thread runs on it, if there is one."""
+        with suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=CONNECT_S)
 
     # -- a transaction --
 
@@ -175,10 +182,15 @@ class Session:
         if count < TOGETHER:
             self.executemany(sql, zip(*columns, strict=True))
             return
+        if (insert := copied(sql)) is not None:
+            table, names, places = insert
+            given = [repeat(p, count) if isinstance(p, str) else columns[p - 1] for p in places]
+            self.insert(table, names.split(", "), zip(*given, strict=True))
+            return
         kinds = tuple(map(array_kind, columns))
-        given = [list(column) for column, kind in zip(columns, kinds, strict=True) if kind]
+        arrays = [list(column) for column, kind in zip(columns, kinds, strict=True) if kind]
         try:
-            self._connection.execute(for_all(sql, kinds), given)
+            self._connection.execute(for_all(sql, kinds), arrays)
         except psycopg.DataError as exc:
             raise _refused(exc) from exc
 
@@ -354,7 +366,9 @@ def is_lost(exc: psycopg.Error) -> bool:
     kind = exc.sqlstate
     if kind is None:
         return isinstance(exc, psycopg.OperationalError)
-    return kind.startswith(LOST)
+    return (
+        kind.startswith(LOST) and kind != "08P01"
+    )  # that is a statement with fewer values than it has places
 
 
 def is_to_be_tried_again(exc: psycopg.Error) -> bool:

@@ -75,9 +75,20 @@ def _larger(name: str, function: str, count: int) -> str:
     )
 
 
+def _largest_of_many(name: str, function: str) -> str:
+    first = ", ".join(f"${n}" for n in range(1, 9))
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}({', '.join(['bigint'] * 8)}, VARIADIC bigint[]) RETURNS bigint LANGUAGE sql "
+        f"IMMUTABLE PARALLEL SAFE AS 'SELECT CASE WHEN {name}({first}) IS NULL OR array_position($9, NULL) IS NOT NULL THEN NULL "
+        f"ELSE {function}({name}({first}), (SELECT pg_catalog.{name}(x) FROM unnest($9) x)) END'"
+    )
+
+
 FUNCTIONS = (
     *(_larger("max", "greatest", count) for count in range(2, 9)),
     *(_larger("min", "least", count) for count in range(2, 9)),
+    _largest_of_many("max", "greatest"),
+    _largest_of_many("min", "least"),
     "CREATE OR REPLACE FUNCTION json_each(text) RETURNS TABLE (key bigint, value jsonb) LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "AS 'SELECT ordinality - 1, value FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY'",
     "CREATE OR REPLACE FUNCTION json_extract(jsonb, text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
@@ -171,6 +182,24 @@ def for_all(sql: str, kinds: tuple[str, ...]) -> str:
     joined = " USING " if text.startswith("DELETE") else " FROM "
     head, where, condition = text.partition(" WHERE ")
     return f"{head}{joined}{given}{where}{condition}"
+
+
+PLAIN_INSERT = re.compile(r"INSERT INTO (\S+) \(([^()]*)\) VALUES \(([^()]*)\)")
+
+
+@lru_cache(maxsize=1024)
+def copied(sql: str) -> tuple[str, str, tuple[int | str, ...]] | None:
+    """Return the table and the columns of an INSERT that a COPY can do as well, and what is in each: the number of a
+    parameter, or a text of digits. None: it does more than make rows."""
+    found = PLAIN_INSERT.fullmatch(sql)
+    if found is None:
+        return None
+    places: list[int | str] = []
+    for each in GIVEN.sub(r"$\1", translated(found[3])).split(", "):
+        if not (each.startswith("$") or each.lstrip("-").isdigit()):
+            return None
+        places.append(int(each[1:]) if each.startswith("$") else each)
+    return found[1], found[2], tuple(places)
 
 
 LARGEST = 2**63

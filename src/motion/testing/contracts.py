@@ -127,6 +127,53 @@ class BackendContract(ABC):
         backend.committed.wait(seen, LONG_S)
         assert backend.committed.count != seen
 
+    @pytest.mark.parametrize("count", [1, 5, 40])
+    def test_a_statement_is_run_for_each_of_some_or_many_sets_of_parameters(
+        self, backend: Backend, count: int
+    ) -> None:
+        numbers = list(range(count))
+        texts = [None if n % 3 == 1 else f"it's\t\\ {n}\n" for n in numbers]
+        sizes = [n + 0.5 for n in numbers]
+
+        def work(tx: Transaction) -> None:
+            tx.execute(
+                "CREATE TABLE many (number INTEGER PRIMARY KEY, text TEXT, size REAL, raw BLOB, one INTEGER)"
+            )
+            insert = "INSERT INTO many (number, text, size, raw, one) VALUES (?, ?, ?, ?, 1)"
+            tx.on_each(insert, [numbers, texts, sizes, [b"\0\xff"] * count])
+            made = tx.execute("SELECT * FROM many ORDER BY number").fetchall()
+            given = zip(numbers, texts, sizes, strict=True)
+            assert list(map(tuple, made)) == [(*each, b"\0\xff", 1) for each in given]
+            tx.on_each("UPDATE many SET size = ?2, raw = ?3 WHERE number = ?1 AND one = 1",
+                       [numbers, [2 * size for size in sizes], [None] * count])  # fmt: skip
+            again = f"{insert} ON CONFLICT (number) DO UPDATE SET text = excluded.text, one = many.one + 1"
+            tx.on_each(again, [numbers, texts[::-1], sizes, [None] * count])
+            tx.on_each("DELETE FROM many WHERE number = ?", [numbers[3:]])
+
+        backend.write(work)
+        with backend.read() as tx:
+            found = [tuple(row) for row in tx.stream("SELECT * FROM many ORDER BY number")]
+            kinds = tx.columns("many")
+        kept = zip(numbers[:3], texts[::-1], sizes, strict=False)
+        assert found == [(n, text, 2 * size, None, 2) for n, text, size in kept]
+        assert list(kinds.values()) == ["INTEGER", "TEXT", "REAL", "BLOB", "INTEGER"]
+
+    def test_rows_are_made_in_bulk_and_numbers_go_on_above_them(self, backend: Backend) -> None:
+        def work(tx: Transaction) -> list[int]:
+            tx.execute("CREATE TABLE bulk (number INTEGER PRIMARY KEY AUTOINCREMENT, raw BLOB)")
+            tx.insert("bulk", ("number", "raw"), [(5, b"a"), (7, None)])
+            tx.go_on_from("bulk", 11)
+            sql = "INSERT INTO bulk (raw) VALUES (?) RETURNING number"
+            return [int(tx.execute(sql, (b"x",)).fetchone()[0]), tx.last_number("bulk")]
+
+        assert backend.write(work) == [12, 12]
+        with backend.read() as tx:
+            assert "bulk" in tx.tables()
+            found = [
+                tuple(row) for row in tx.stream("SELECT number, raw FROM bulk ORDER BY number")
+            ]
+        assert found == [(5, b"a"), (7, None), (12, b"x")]
+
     def test_a_query_reads_and_does_nothing_else(self, backend: Backend) -> None:
         backend.write(_put("a", "b"))
         assert backend.query("SELECT word FROM contract WHERE word > ?", ["a"]) == (

@@ -72,7 +72,7 @@ def end(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int],
     if rows:
         tx.execute(
             "INSERT INTO motion_discards (trigger, done) VALUES (?1, ?2) "
-            "ON CONFLICT (trigger) DO UPDATE SET done = done + ?2",
+            "ON CONFLICT (trigger) DO UPDATE SET done = motion_discards.done + ?2",
             (spec.name, len(rows)),
         )
 

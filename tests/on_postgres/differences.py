@@ -1,0 +1,117 @@
+"""What tests do not hold with stores in PostgreSQL, by name and with the reason: they are skipped there.
+
+`docs/guides/postgres.md` tells users the same. A name without `[` is of all its cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DIFFERENCES: Mapping[str, tuple[str, ...]] = {
+    "forget() is refused there": (
+        "tests/store/test_forget.py::test_a_deletion_trigger_runs_and_its_copy_of_the_row_goes",
+        "tests/store/test_forget.py::test_a_fit_under_way_with_its_label_is_dropped_and_made_without",
+        "tests/store/test_forget.py::test_a_fold_goes_with_its_entity",
+        "tests/store/test_forget.py::test_a_folded_row_is_taken_out_of_the_value_and_of_all_checkpoints",
+        "tests/store/test_forget.py::test_a_reader_holds_it_up_and_then_it_goes_on",
+        "tests/store/test_forget.py::test_a_row_that_was_deleted_before_is_forgotten_too",
+        "tests/store/test_forget.py::test_a_run_under_way_cannot_bring_it_back",
+        "tests/store/test_forget.py::test_an_index_from_before_is_not_kept_on_disk_any_more",
+        "tests/store/test_forget.py::test_killed_in_the_middle_it_is_finished_at_the_next_opening",
+        "tests/store/test_forget.py::test_no_byte_of_a_row_is_left_in_the_folder",
+        "tests/store/test_forget.py::test_outputs_of_all_versions_go_also_of_a_component_that_is_away",
+        "tests/store/test_forget.py::test_refit_asks_for_a_fit_that_begins_where_nothing_had_learned_from_it",
+        "tests/store/test_forget.py::test_several_are_forgotten_together_and_others_stay",
+        "tests/store/test_forget.py::test_what_a_failed_fit_told_of_it_is_forgotten",
+        "tests/store/test_forget.py::test_what_acts_once_is_not_called_again_by_it",
+        "tests/store/test_forget.py::test_what_learned_from_it_is_named_and_stays_named",
+        "tests/store/test_forget.py::test_what_lies_in_free_space_of_the_file_is_forgotten_too",
+        "tests/store/test_forget.py::test_what_looked_it_up_keeps_no_memo_and_no_failure_of_it",
+        "tests/store/test_forget_elsewhere.py::test_a_store_that_is_served_forgets_for_who_steers_it",
+        "tests/store/test_forget_elsewhere.py::test_the_command_leaves_no_byte",
+        "tests/store/test_refs.py::test_a_row_that_names_it_twice_goes_once",
+    ),
+    "snapshot() is refused there": (
+        "tests/store/test_several_stores.py::test_a_snapshot_may_be_opened_under_another_name",
+        "tests/store/test_snapshot.py::test_a_snapshot_goes_to_no_folder_that_has_something_in_it",
+        "tests/store/test_snapshot.py::test_a_snapshot_has_the_states_and_vectors_of_models",
+        "tests/store/test_snapshot.py::test_a_snapshot_is_of_one_moment_while_the_store_is_written",
+        "tests/store/test_snapshot.py::test_a_snapshot_opens_as_a_store_with_all_that_was_there",
+        "tests/store/test_snapshot.py::test_a_snapshot_that_fails_leaves_nothing",
+        "tests/store/test_snapshot.py::test_work_that_was_not_done_is_done_in_the_copy_too",
+    ),
+    "it is about SQLite's own file": (
+        "tests/definitions/test_names.py::test_an_index_that_an_older_version_made_is_not_made_again",
+        "tests/definitions/test_names.py::test_indexes_of_two_tables_do_not_meet",
+        "tests/definitions/test_schema.py::test_a_moment_with_a_zone_is_utc_text_in_the_file",
+        "tests/definitions/test_schema.py::test_a_row_of_float32_without_a_fixed_length_is_plain_in_the_file_too",
+        "tests/definitions/test_schema.py::test_enums_are_readable_in_the_file_by_name",
+        "tests/definitions/test_schema.py::test_lists_are_json_in_the_file",
+        "tests/definitions/test_schema.py::test_nested_dataclasses_are_json_in_the_file",
+        "tests/definitions/test_schema.py::test_vectors_are_plain_little_endian_float32_in_the_file",
+        "tests/engine/test_owned_rows.py::test_a_users_value_on_a_row_that_an_older_version_made_stays",
+        "tests/engine/test_owned_rows.py::test_rows_that_an_older_version_made_lose_what_the_new_result_leaves_out",
+        "tests/search/test_indexes.py::test_a_file_that_is_ahead_of_a_restored_database_is_not_believed",
+        "tests/search/test_text_search.py::test_an_index_of_an_earlier_form_is_made_again_and_said_so",
+        "tests/search/test_text_search.py::test_the_index_fits_the_rows_by_sqlites_own_check",
+        "tests/store/test_opening.py::test_a_file_in_the_way_of_the_folder_is_said",
+        "tests/store/test_opening.py::test_a_file_that_is_no_database_is_left_as_it_is",
+        "tests/store/test_opening.py::test_a_file_that_is_no_database_is_refused",
+        "tests/store/test_opening.py::test_a_file_with_damaged_pages_is_said_to_be_damaged",
+        "tests/store/test_opening.py::test_a_key_may_get_an_index",
+        "tests/store/test_opening.py::test_a_newer_format_is_refused",
+        "tests/store/test_opening.py::test_an_sqlite_that_is_too_old_is_named",
+        "tests/store/test_opening.py::test_json_of_an_older_version_is_found_and_compared_like_what_is_stored_now",
+        "tests/store/test_opening.py::test_what_an_older_version_noted_of_a_nested_type_is_still_taken",
+        "tests/store/test_several_stores.py::test_a_store_whose_folder_is_gone_says_so",
+        "tests/store/test_several_stores.py::test_opening_a_store_again_whose_folder_was_deleted_begins_anew",
+        "tests/store/test_several_stores.py::test_the_worker_of_a_store_whose_folder_was_deleted_ends_with_one_word",
+    ),
+    "no older Motion has made a store in PostgreSQL": (
+        "tests/engine/test_numbers.py::test_a_store_of_an_older_format_goes_on_where_it_was",
+        "tests/engine/test_numbers.py::test_what_was_asked_for_in_an_older_format_is_done",
+        "tests/store/test_asking.py::test_figures_and_notes_of_a_store_of_format_1_are_put_apart",
+    ),
+    "its texts hold no NUL": (
+        "tests/definitions/test_schema.py::test_a_column_of_values_comes_back_as_it_was_set[text]",
+        "tests/definitions/test_schema.py::test_a_value_comes_back_as_it_was_set[perhaps]",
+        "tests/definitions/test_schema.py::test_a_value_comes_back_as_it_was_set[text]",
+        "tests/search/test_text_search.py::test_a_text_with_a_letter_finds_itself_in_any_form",
+        "tests/search/test_text_search.py::test_any_text_can_be_stored_and_asked_for",
+        "tests/search/test_text_search.py::test_words_are_apart_whatever_stands_between_them[\\x00]",
+        "tests/store/test_set_many.py::test_rows_are_removed_whatever_their_ids_are",
+    ),
+    "the SQL in it, or what is said of SQL, is SQLite's": (
+        "tests/definitions/test_messages.py::test_sql_that_names_no_key_is_told_the_keys_there_are",
+        "tests/search/test_indexes.py::test_a_filter_that_depends_on_chance_is_asked_each_time",
+        "tests/store/test_asking.py::test_a_backfill_whose_condition_fails_holds_up_nothing_and_tells_the_row",
+        "tests/store/test_dead_letters.py::test_telling_a_few_dead_letters_reads_no_more_than_these",
+        "tests/store/test_reading.py::test_a_page_that_has_a_value_of_its_own_is_found_by_that_one",
+        "tests/store/test_reading.py::test_a_query_without_rows_still_has_columns",
+        "tests/store/test_reading.py::test_a_wrong_query_is_quoted_in_the_error",
+        "tests/store/test_reading.py::test_rows_come_in_the_order_asked_for",
+        "tests/store/test_reading.py::test_sql_cannot_write",
+        "tests/store/test_reading.py::test_sql_reads_what_is_stored_by_the_name_for_that",
+        "tests/store/test_sql.py::test_several_threads_that_are_refused_leave_each_other_alone",
+        "tests/store/test_sql.py::test_what_reads_is_answered[explain query plan select * from garment]",
+        "tests/store/test_sql.py::test_what_reads_is_answered[pragma integrity_check]",
+        "tests/store/test_sql.py::test_what_reads_is_answered[pragma page_count]",
+        "tests/store/test_sql.py::test_what_reads_is_answered[pragma table_info(garment)]",
+        "tests/store/test_sql.py::test_what_reads_is_answered[select name from pragma_table_info('garment') where name = 'shop']",
+        "tests/store/test_sql.py::test_what_reads_is_answered[select sql from sqlite_master]",
+        "tests/store/test_sql.py::test_what_reads_is_answered[with recursive c(x) as (select 1 union all select x + 1 from c limit 9) select x from c]",
+        "tests/store/test_sql.py::test_what_would_do_more_than_read_is_refused_and_leaves_nothing",
+    ),
+    "a table there has at most 1,600 columns": (
+        "tests/definitions/test_names.py::test_a_table_has_as_many_keys_as_fit",
+    ),
+}
+
+
+def reason_of(test: str) -> str | None:
+    """Return why a test, by its name as pytest has it, is not run with stores in PostgreSQL; None where it is."""
+    whole = test.partition("[")[0]
+    for reason, names in DIFFERENCES.items():
+        if test in names or whole in names:
+            return reason
+    return None
