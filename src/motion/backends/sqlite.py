@@ -538,6 +538,7 @@ class _Snapshot:
                 self._block = interrupts.block_of(sys._getframe(1))
             local.snapshot = self
             self._reader = self._backend._readers.lend()
+            self._reader.connection.memo.clear()
             self._reader.connection.execute("BEGIN")
         except BaseException as exc:
             reader = self._reader

@@ -31,7 +31,7 @@ from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 from motion.persistence.rows.lines import places_in_line
-from motion.persistence.tasks import backlog, claim, queue
+from motion.persistence.tasks import backlog, claim
 from motion.persistence.tasks.discards import drop_expired
 from motion.persistence.tasks.lines import PlacesOf
 
@@ -256,11 +256,13 @@ class Dispatcher:
         has_dropped = drop_expired(tx, graph, names, clock.now_ms())
         if has_dropped:
             settle_all(tx, self._database.layouts)
-        claim.ripen(tx, names)
-        if queue.is_alone(tx):
+        signs = claim.signs(tx)
+        if signs.are_postponed:
+            claim.ripen(tx, names)
+        if signs.is_alone:
             rooms = {lane: room for lane, room in rooms.items() if not room.spec.writes_freely}
         limits, _ = self._limits(tx, rooms)
-        tasks = self._claimed(tx, limits)
+        tasks = self._claimed(tx, limits, are_suspects=signs.are_suspects)
         if not tasks:
             return None, 0, has_dropped, False
         lane, rows = tasks[0].lane, sum(task.size for task in tasks)
@@ -279,9 +281,11 @@ class Dispatcher:
             beside = [each for each in limits if each != lane or self._room(spec, lane) - calls > 0]
         return claimed, calls, has_dropped, backlog.any_ready(tx, beside)
 
-    def _claimed(self, tx: Transaction, limits: Mapping[Lane, int]) -> list[Task]:
+    def _claimed(
+        self, tx: Transaction, limits: Mapping[Lane, int], *, are_suspects: bool
+    ) -> list[Task]:
         """Claim tasks: suspects, or those of the trigger whose turn it is; none while suspects wait to be alone."""
-        suspect = claim.suspect_of(tx, limits)
+        suspect = claim.suspect_of(tx, limits) if are_suspects else None
         may_begin = self._suspects.may_begin(are_any=suspect is not None)
         if suspect is not None and may_begin:
             return claim.claim_suspects(tx, self._owner.name, suspect, limits, self._lines(tx))

@@ -18,19 +18,19 @@ first change of a store has the next number."""
 
 @dataclass
 class _Clock:
-    """The store's counters, as a write transaction knows them: read and written once for all callers that share it."""
+    """The store's counters, as a transaction knows them: read once, and written once, for all callers that share it."""
 
     number: int
     graph: int
     last_task: int
 
 
+_IS_WRITTEN = "the counters are written at the end"
+
+
 def graph_number(tx: Transaction) -> int:
     """Return the number that grows whenever the graph is replaced."""
-    clock = tx.memo.get(_Clock)
-    if clock is not None:
-        return int(clock.graph)
-    return int(tx.execute("SELECT graph FROM motion_clock").fetchone()[0])
+    return _seen(tx).graph
 
 
 def note_new_graph(tx: Transaction) -> None:
@@ -52,10 +52,7 @@ def begin_change(tx: Transaction) -> tuple[int, int]:
 
 def last_number(tx: Transaction) -> int:
     """Return the number of the last change."""
-    clock = tx.memo.get(_Clock)
-    if clock is not None:
-        return int(clock.number)
-    return int(tx.execute("SELECT number FROM motion_clock").fetchone()[0])
+    return _seen(tx).number
 
 
 def next_tasks(tx: Transaction, count: int = 1) -> int:
@@ -67,18 +64,22 @@ def next_tasks(tx: Transaction, count: int = 1) -> int:
 
 def last_task(tx: Transaction) -> int:
     """Return the largest number that any task ever had, 0 where there was none."""
-    clock = tx.memo.get(_Clock)
-    if clock is not None:
-        return int(clock.last_task)
-    return int(tx.execute("SELECT last_task FROM motion_clock").fetchone()[0])
+    return _seen(tx).last_task
+
+
+def _seen(tx: Transaction) -> _Clock:
+    found: _Clock | None = tx.memo.get(_Clock)
+    if found is None:
+        sql = "SELECT number, graph, last_task FROM motion_clock"
+        found = tx.memo[_Clock] = _Clock(*tx.execute(sql).fetchone())
+    return found
 
 
 def _clock(tx: Transaction) -> _Clock:
-    found = tx.memo.get(_Clock)
-    if found is None:
-        sql = "SELECT number, graph, last_task FROM motion_clock"
-        found = _Clock(*tx.execute(sql).fetchone())
-        tx.memo[_Clock] = found
+    """Return the counters to take numbers of; they are written at the end."""
+    found = _seen(tx)
+    if _IS_WRITTEN not in tx.memo:
+        tx.memo[_IS_WRITTEN] = True
         tx.before_commit.append(
             lambda: tx.execute(
                 "UPDATE motion_clock SET number = ?, graph = ?, last_task = ?",

@@ -12,7 +12,7 @@ from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskSta
 from motion.definitions.values.codecs import INT64_MAX
 from motion.persistence.layout import quoted
 from motion.persistence.ranges import cut, filled_up, places
-from motion.persistence.tasks.claim import head_of, suspect_of
+from motion.persistence.tasks.claim import heads_of, suspect_of
 from motion.persistence.tasks.queue import LIVE_SQL
 from motion.tracebacks import last_line
 
@@ -231,9 +231,7 @@ def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> st
 def any_ready(tx: Transaction, lanes: Iterable[Lane]) -> bool:
     """Whether a task of these triggers is ready: a look that takes no lock."""
     lanes = list(lanes)
-    return has_ready(tx) and (
-        any(head_of(tx, lane) is not None for lane in lanes) or suspect_of(tx, lanes) is not None
-    )
+    return has_ready(tx) and (bool(heads_of(tx, lanes)) or suspect_of(tx, lanes) is not None)
 
 
 def has_ready(tx: Transaction) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import takewhile
 
 from motion import clock
@@ -16,10 +17,15 @@ from motion.definitions.tasks import (
     Task,
     TaskStatus,
 )
+from motion.persistence.ranges import cut
 from motion.persistence.tasks.lines import PlacesOf, firsts, take_places
 from motion.persistence.tasks.queue import COLUMNS, _alone, split_off
 
 NO_LINES: Mapping[str, PlacesOf] = {}
+
+
+LANES_AT_ONCE = 100
+"""Lanes that one statement is asked about at most: SQLite joins up to 500 parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ def claim(
     for lane in limits:
         if lane.trigger in lines:
             take_places(tx, lane.trigger, lines[lane.trigger])
-    while heads := [head for lane in limits if (head := head_of(tx, lane)) is not None]:
+    while heads := heads_of(tx, limits):
         head = choose(heads)
         limit = max(limits[head.lane] >> head.losses, 1)
         tasks = _claim_like(tx, owner, head, limit, lines.get(head.trigger))
@@ -110,6 +116,26 @@ def _claim_like(
     return [replace(task, claim=task.claim + 1) for task in tasks]
 
 
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What is seldom so and must be looked at before a claim: whether any task is postponed, whether any has ended its process,
+    and whether a run is under way that was called again so often that no other may begin beside it which writes freely."""
+
+    are_postponed: bool
+    are_suspects: bool
+    is_alone: bool
+
+
+def signs(tx: Transaction) -> Signs:
+    """Look for all three at once: three look-ups in indexes that are mostly empty."""
+    sql = (
+        f"SELECT EXISTS (SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d}), "
+        f"EXISTS (SELECT 1 FROM motion_tasks WHERE among > 0), "
+        f"EXISTS (SELECT 1 FROM motion_tasks WHERE conflicts >= {ALONE_AFTER} AND status = {TaskStatus.CLAIMED:d})"
+    )
+    return Signs(*map(bool, tx.execute(sql).fetchone()))
+
+
 def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     """Let postponed tasks whose time has come be claimed. No pause is longer than `LONGEST_PAUSE_MS`: what seems to wait
     for longer was postponed before the clock was put back, and must not wait until it has caught up."""
@@ -130,16 +156,26 @@ def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
 HEAD = "trigger, task, priority, version, attempts, losses, among"
 
 
-def head_of(tx: Transaction, lane: Lane) -> Head | None:
-    """Return a trigger's next task: the most urgent one, those that failed before behind fresh ones, as what made them
-    fail may last; no suspect. One index look-up, however long the queue: builds are below all else."""
-    beneath = f"AND priority <= {BUILD_PRIORITY} " if lane.is_build else ""
-    found = tx.execute(
-        f"SELECT {HEAD} FROM motion_tasks WHERE status = {TaskStatus.READY:d} "
-        f"AND trigger = ? AND among = 0 {beneath}ORDER BY priority DESC, attempts, task LIMIT 1",
-        (lane.trigger,),
-    ).fetchone()
-    return None if found is None or (found[3] is not None) != lane.is_build else Head(*found)
+def heads_of(tx: Transaction, lanes: Iterable[Lane]) -> list[Head]:
+    """Return each trigger's next task, where it has one: the most urgent one, those that failed before behind fresh ones, as
+    what made them fail may last; no suspect. One index look-up each, however long the queue: builds are below all else."""
+    found: list[Head] = []
+    for some in cut(list(lanes), LANES_AT_ONCE):
+        text = _heads_text(tuple(lane.is_build for lane in some))
+        rows = tx.execute(text, [lane.trigger for lane in some]).fetchall()
+        heads = ((some[n], Head(*row)) for n, *row in rows)
+        found += [head for lane, head in heads if head.lane == lane]
+    return found
+
+
+@lru_cache(maxsize=256)
+def _heads_text(are_builds: Sequence[bool]) -> str:
+    """Return a statement for the heads of so many lanes."""
+    return " UNION ALL ".join(
+        f"SELECT * FROM (SELECT {n}, {HEAD} FROM motion_tasks WHERE status = {TaskStatus.READY:d} AND trigger = ? AND among = 0 "
+        f"{f'AND priority <= {BUILD_PRIORITY} ' if is_build else ''}ORDER BY priority DESC, attempts, task LIMIT 1) lane{n}"
+        for n, is_build in enumerate(are_builds)
+    )
 
 
 def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:

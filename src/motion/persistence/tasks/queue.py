@@ -9,7 +9,6 @@ from dataclasses import replace
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tasks import (
-    ALONE_AFTER,
     BACKFILL_PRIORITY,
     LIVE,
     RANGE_LIMIT,
@@ -401,12 +400,6 @@ def call_again(tx: Transaction, task: int, conflicts: int, attempts: int) -> Non
     """Let a task be run again as what it has read had changed, which uses up no attempt."""
     sql = "UPDATE motion_tasks SET conflicts = ?, attempts = ? WHERE task = ?"
     tx.execute(sql, (conflicts, attempts, task))
-
-
-def is_alone(tx: Transaction) -> bool:
-    """Whether a run is under way that was called again so often that no other may begin beside it which writes freely."""
-    sql = f"SELECT 1 FROM motion_tasks WHERE conflicts >= {ALONE_AFTER} AND status = {TaskStatus.CLAIMED:d} LIMIT 1"
-    return tx.execute(sql).fetchone() is not None
 
 
 def has_work_on(
