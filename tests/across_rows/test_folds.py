@@ -577,6 +577,18 @@ def test_rows_are_handed_over_in_lists(open_store: OpenStore, size: int) -> None
     assert max(sizes) == min(size, len(texts))
 
 
+def test_rows_in_lists_lack_only_what_a_list_may_lack(open_store: OpenStore) -> None:
+    @motion.fold(on="message.text", by="message.user", sets="user.profile", gather=3)
+    def remember(profile: str | None, text: list[str], thread: list[str | None]) -> str:
+        return (profile or "") + "".join(f"{a}/{b} " for a, b in zip(text, thread, strict=True))
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember])
+    rows: list[Any] = [{"text": "a", "thread": "x"}, {"text": "b"}, {"thread": "y"}]
+    store.set_many("message", [{"id": i, "ts": i, "user": 1, **r} for i, r in enumerate(rows)])
+    store.wait(timeout=60)
+    assert profile_of(store) == "a/x b/None "
+
+
 def test_a_fold_runs_in_another_process(open_store: OpenStore) -> None:
     @motion.fold(on="message.text", by="message.user", sets="user.profile", executor="process")
     def remember(profile: str | None, text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -114,6 +114,51 @@ def _flat(value: Value) -> int:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A fold over events as plain data.
+
+    Attributes:
+        target: "card": the value is kept in the entity's row; "event": as of each folded row.
+        takes: keys of the row; the first is what it is on.
+        is_optional: the second may be unset.
+        order: None: by `ts`.
+        gather: rows that one call is handed at most.
+        after: how many of the rules of events come before it; what these set it may take.
+    """
+
+    target: str
+    takes: tuple[str, ...]
+    is_optional: bool = False
+    order: str | None = None
+    gather: int | None = None
+    factor: int = 2
+    style: str = "plain"
+    after: int = 0
+
+    @property
+    def sets(self) -> str:
+        return "worth" if self.target == "card" else "run"
+
+    @property
+    def name(self) -> str:
+        return f"fold_{self.sets}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The keys that a row must have values of to be folded."""
+        return (*(self.takes[:1] if self.is_optional else self.takes), "card", self.place)
+
+    @property
+    def place(self) -> str:
+        return self.order or "ts"
+
+    def value(self, before: Value, inputs: Sequence[Value]) -> int:
+        """Return the value with one more row: what rows there are, and in which order, tells it from others."""
+        number = sum((i + 2) * _flat(each) for i, each in enumerate(inputs))
+        return int(((1 if before is None else before) * 31 * self.factor + number + 1) % 9973)
+
+
+@dataclass(frozen=True)
 class Writer:
     """A trigger that reads and writes other rows: it counts in "total", or takes a free "slot", by `n` modulo 3."""
 
@@ -140,6 +185,7 @@ class Plan:
     rules: tuple[Rule, ...]
     writers: tuple[Writer, ...]
     is_swept: bool = False
+    folds: tuple[Fold, ...] = ()
 
     @cached_property
     def schemas(self) -> dict[str, type]:
@@ -149,6 +195,8 @@ class Plan:
         keys["event"] += [(key, each.hint) for key, each in self.kept.items()]
         for rule in self.rules:
             keys[rule.table].append((rule.sets, int))
+        for fold in self.folds:
+            keys[fold.target].append((fold.sets, int))
         keys["total"] = [("id", int), ("of", str), ("n", int)]
         keys["log"] = [("id", int), ("of", str), ("event", int), ("seen", int)]
         keys["slot"] = [("id", int), ("of", str)]
@@ -160,17 +208,28 @@ class Plan:
 
 @dataclass
 class Model:
-    """What users gave: table -> id -> key -> value, and their values for what rules would give."""
+    """What users gave: table -> id -> key -> value, and their values for what rules would give.
+
+    Attributes:
+        changed: when each of an event's keys has changed.
+        ended: when a card's row was last deleted: of the events from before, none counts for its folds any more.
+    """
 
     plan: Plan
     given: dict[str, dict[int, Values]] = field(default_factory=lambda: {"card": {}, "event": {}})
     overridden: dict[tuple[str, int, str], Value] = field(default_factory=dict)
+    changed: dict[int, dict[str, int]] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
+    now: int = 0
 
     def set(self, table: str, id: int, values: Values) -> bool:
         """Take in a write, and return whether it changes anything."""
         own = self.given[table].setdefault(id, {})
         changed = {key for key, value in values.items() if own.get(key) != value}
         own.update(values)
+        self.now += 1
+        if table == "event":
+            self.changed.setdefault(id, {}).update(dict.fromkeys(changed, self.now))
         for rule in self.plan.rules:
             if rule.table == table and changed & rule.own_keys:
                 self.overridden.pop((table, id, rule.sets), None)
@@ -178,6 +237,11 @@ class Model:
 
     def delete(self, table: str, id: int) -> None:
         self.given[table].pop(id, None)
+        self.now += 1
+        if table == "event":
+            self.changed.pop(id, None)
+        else:
+            self.ended[id] = self.now
         for at in [at for at in self.overridden if at[:2] == (table, id)]:
             del self.overridden[at]
 
@@ -186,6 +250,9 @@ class Model:
         found = {
             table: {id: dict(own) for id, own in rows.items()} for table, rows in self.given.items()
         }
+        for fold in self.plan.folds:
+            if fold.target == "card":
+                self._fold(found, fold)
         for rule in (
             rule for rule in self.plan.rules if rule.table == "card" and not _is_last(rule)
         ):
@@ -193,8 +260,13 @@ class Model:
         for key, beside in self.plan.kept.items():
             for id, row in found["event"].items():
                 row[key] = held(found, "event", id, beside)
-        for rule in (rule for rule in self.plan.rules if rule.table == "event"):
-            self._derive(found, rule)
+        of_events = [rule for rule in self.plan.rules if rule.table == "event"]
+        for place in range(len(of_events) + 1):
+            for fold in self.plan.folds:
+                if fold.target == "event" and fold.after == place:
+                    self._fold(found, fold)
+            for rule in of_events[place : place + 1]:
+                self._derive(found, rule)
         for rule in filter(_is_last, self.plan.rules):
             self._derive(found, rule)
         return found
@@ -211,6 +283,30 @@ class Model:
             ]
             is_complete = None not in (*inputs, *needed)
             row[rule.sets] = rule.result([*inputs, *others]) if is_complete else None
+
+    def _fold(self, found: dict[str, dict[int, Values]], fold: Fold) -> None:
+        """Fold by hand; the row of a card that nobody has set is made."""
+        rows, values = found["event"], dict[int, int]()
+        for row in rows.values() if fold.target == "event" else ():
+            row[fold.sets] = None
+        for id in sorted(rows, key=lambda id: (rows[id].get(fold.place) or 0, id)):
+            row = {"id": id, **rows[id]}
+            if any(row.get(key) is None for key in fold.needs) or not self._counts(fold, id, row):
+                continue
+            card = row["card"]
+            values[card] = fold.value(values.get(card), [row.get(key) for key in fold.takes])
+            if fold.target == "event":
+                rows[id][fold.sets] = values[card]
+        for card, value in values.items() if fold.target == "card" else ():
+            found["card"].setdefault(card, {})[fold.sets] = value
+
+    def _counts(self, fold: Fold, id: int, row: Values) -> bool:
+        """Whether a row has changed, for a fold into the row of its card, since that was deleted."""
+        if fold.target == "event":
+            return True
+        own = self.changed.get(id, {})
+        last = max(own.get(key, 0) for key in (*fold.takes, "card", fold.place))
+        return last > self.ended.get(row["card"], -1)
 
 
 def _is_last(rule: Rule) -> bool:
@@ -276,7 +372,7 @@ class World:
         self._url, self._mode = url, mode
         self._hooks: list[tuple[str, Sequence[Any]]] = []
         self._stepping: list[int] = []
-        self._here: tuple[Rule | Writer, int] = plan.rules[0], 0
+        self._here: tuple[Rule | Writer | Fold, int] = plan.rules[0], 0
         self._is_hooked = False
         self._bases: Counter[str] = Counter()
         self._counted: set[int] = set()
@@ -291,6 +387,7 @@ class World:
     def _open(self) -> None:
         triggers = [self._trigger(rule) for rule in self.plan.rules]
         triggers += [self._writer(writer) for writer in self.plan.writers]
+        triggers += [self._fold(fold) for fold in self.plan.folds]
         self.store = motion.create_store(
             "others", schemas=self.plan.schemas, triggers=triggers, url=self._url, run=False,
             durability="normal",
@@ -323,6 +420,24 @@ class World:
 
         hints = {f"o{i}": each.hint for i, each in enumerate(rule.beside)}
         return mark(_function(called, rule.style, dict.fromkeys([*known, *rule.on], int) | hints))
+
+    def _fold(self, fold: Fold) -> Any:
+        def called(values: tuple[Any, ...]) -> Any:
+            value, id, *inputs = values
+            self._hook(fold.name, fold, id if fold.gather is None else id[0])
+            rows = [inputs] if fold.gather is None else zip(*inputs, strict=True)
+            for row in rows:
+                value = fold.value(value, row)
+            return value
+
+        mark = motion.fold(
+            on=f"event.{fold.takes[0]}", by="event.card", sets=f"{fold.target}.{fold.sets}", order=fold.order,
+            gather=fold.gather, name=fold.name, version="1",
+        )  # fmt: skip
+        hints: dict[str, Any] = {fold.sets: int | None, "id": int} | dict.fromkeys(fold.takes, int)
+        if fold.is_optional:
+            hints[fold.takes[1]] = int | None if fold.gather is None else list[int | None]
+        return mark(_function(called, "async" if fold.style == "async" else "plain", hints))
 
     def _writer(self, writer: Writer) -> Any:
         mark = motion.trigger(
@@ -361,7 +476,7 @@ class World:
         if not taken:
             store.set("slot", of=of)
 
-    def _hook(self, name: str, of: Rule | Writer, number: int) -> None:
+    def _hook(self, name: str, of: Rule | Writer | Fold, number: int) -> None:
         """Let happen what is to happen inside a call.
 
         Args:
@@ -404,20 +519,23 @@ class World:
             self._noted(table, id, {key: value for key, value in own.items() if value is not None})
 
     def _do_delete(self, table: str, id: int) -> None:
+        is_there = self.store.get(table, id) is not None
         self.store.delete(table, id)
-        self._gone(table, id)
+        self._gone(table, id, is_there)
 
-    def _gone(self, table: str, id: int) -> None:
-        self.model.delete(table, id)
+    def _gone(self, table: str, id: int, is_there: bool) -> None:
+        if is_there:  # a fold may have made it, or not yet
+            self.model.delete(table, id)
         if table == "event":
             self._counted.discard(id)
 
     def _do_remake(self, table: str, id: int, values: Values) -> None:
         """Delete a row and make it anew, in one write."""
+        is_there = self.store.get(table, id) is not None
         with self.store.transaction() as tx:
             tx.delete(table, id)
             tx.set(table, id=id, **values)
-        self._gone(table, id)
+        self._gone(table, id, is_there)
         self._noted(table, id, values)
 
     def _do_override(self, rule: Rule, id: int, value: int | None) -> None:
@@ -432,6 +550,10 @@ class World:
         of, here = self._here
         if isinstance(of, Writer):
             self._do_rival(id, value)
+            return
+        if isinstance(of, Fold):
+            card = self.model.given["event"].get(here, {}).get("card")
+            self._do_set("event", id, {"ts": value, "card": card, "n": value})
             return
         own = self.model.given[of.table].get(here, {})
         for beside in of.beside if not of.memo else ():
@@ -570,7 +692,19 @@ def check_derived(store: motion.Store, model: Model) -> None:
         keys = [key for key in store_keys(model.plan, table) if key != "id"]
         found = {row.id: {key: getattr(row, key) for key in keys} for row in store.rows(table)}
         wanted = {id: {key: own.get(key) for key in keys} for id, own in rows.items()}
-        assert found == wanted
+        for id in found.keys() - model.given[table].keys() if model.plan.folds else ():
+            found[id]["ts"] = wanted.setdefault(id, dict.fromkeys(keys))["ts"] = None
+        assert found == wanted, list(_differing(table, found, wanted))
+
+
+def _differing(table: str, found: dict[int, Values], wanted: dict[int, Values]) -> Iterator[str]:
+    for id in sorted(found.keys() | wanted.keys()):
+        one, other = found.get(id), wanted.get(id)
+        if one is None or other is None:
+            yield f"{table} {id} is {one}, and is to be {other}"
+        else:
+            keys = [key for key in one if one[key] != other[key]]
+            yield from (f"{table} {id} {key}: {one[key]}, to be {other[key]}" for key in keys)
 
 
 def store_keys(plan: Plan, table: str) -> list[str]:

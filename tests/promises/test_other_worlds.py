@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.promises.other_worlds import Beside, Plan, Rule, World, Writer
+from tests.promises.other_worlds import Beside, Fold, Plan, Rule, World, Writer
 from tests.promises.worlds import Clock
 
 STYLES = ("plain", "plain", "batch", "async")
@@ -76,9 +76,30 @@ def rules(
 
 
 @st.composite
+def folds(draw: st.DrawFn, target: str, keys: list[str], after: int = 0) -> Fold:
+    takes = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2, unique=True))
+    orders = st.sampled_from([None, None, "prev"])
+    is_of_cards = target == "card"
+    return Fold(
+        target,
+        tuple(takes),
+        is_optional=len(takes) > 1 and draw(st.booleans()),
+        order=draw(orders),
+        gather=draw(st.sampled_from([None, None, 1, 3])) if is_of_cards else None,
+        factor=draw(st.integers(1, 6)),
+        style=draw(st.sampled_from(["plain", "plain", "async"])),
+        after=after,
+    )
+
+
+@st.composite
 def plans(draw: st.DrawFn) -> Plan:
     found: list[Rule] = []
+    folded: list[Fold] = []
     cards, events = ["a"], ["n"]
+    if draw(st.integers(0, 2)) == 0:
+        folded.append(draw(folds("card", ["n", "prev"])))
+        cards.append("worth")
     if draw(st.booleans()):
         found.append(draw(rules("card", "d", ["a"], lookups("card", [], []), least=0)))
         cards.append("d")
@@ -88,7 +109,11 @@ def plans(draw: st.DrawFn) -> Plan:
         plain = windows(["n"], "card", itself=True) if is_window else lookups("event", ["n"], cards)
         kept[key] = draw(plain.filter(lambda each: each.agg != "list" and each.agg != "mean"))
         events.append(key)
+    place = draw(st.sampled_from([None, None, None, 0, 1, 2]))
     for i in range(draw(st.integers(1, 3))):
+        if i == place:
+            folded.append(draw(folds("event", events, i)))
+            events.append("run")
         beside = st.one_of(lookups("event", events, cards), windows(events, "card", itself=True))
         found.append(draw(rules("event", f"x{i}", events, beside, least=draw(st.integers(0, 1)))))
         events.append(f"x{i}")
@@ -100,7 +125,9 @@ def plans(draw: st.DrawFn) -> Plan:
     )
     drawn = draw(st.lists(kinds, max_size=2, unique=True))
     writers = tuple(Writer(kind, draw(st.sampled_from(STYLES)), reads) for kind, reads in drawn)
-    return Plan(kept, tuple(found), writers, is_swept=draw(st.integers(0, 2)) == 0)
+    return Plan(
+        kept, tuple(found), writers, is_swept=draw(st.integers(0, 2)) == 0, folds=tuple(folded)
+    )
 
 
 # -- stories --
@@ -167,7 +194,7 @@ def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     step = st.tuples(st.just("step"), workers)
     touch = st.tuples(st.just("touch"), st.integers(1, 5), numbers)
     inside = st.lists(st.one_of(touch, touch, write, step), min_size=1, max_size=3)
-    rules = st.sampled_from([each.name for each in plan.rules])
+    rules = st.sampled_from([*(each.name for each in plan.rules), *(f.name for f in plan.folds)])
     names = st.sampled_from([each.name for each in plan.writers] or [plan.rules[-1].name])
     hook = st.tuples(st.just("hook"), st.one_of(names, rules), inside)
     again = st.builds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from motion.definitions.functions.fingerprints import fingerprint_of
 from motion.definitions.functions.signatures import (
@@ -198,6 +198,8 @@ def _arguments(
     for parameter in signature_of(value.name, function).parameters.values():
         check_parameter(value.name, parameter)
         hint = hints.get(parameter.name)
+        if is_gathered and parameter.name != value.name:  # a list of what may be None, or not
+            hint = next(iter(get_args(hint)), Any)
         may_be_none = takes_none(hint) or parameter.default is None
         names.append(parameter.name)
         if parameter.name == value.name:
@@ -210,7 +212,7 @@ def _arguments(
                 f"parameter {parameter.name!r} is no key of {source.name!r}, whose rows are folded: it takes such keys, and "
                 f"{value.name!r} for the value so far.{nearest(parameter.name, source.keys)}"
             )
-        elif may_be_none and not is_gathered:
+        elif may_be_none:
             optional.append(parameter.name)
     if value.name not in names:
         raise SchemaError(
