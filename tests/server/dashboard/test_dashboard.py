@@ -242,6 +242,11 @@ def test_the_graph_is_walked_along_its_edges_by_keyboard(lively: Lively, looking
     expect(looking.get_by_role("complementary", name="retrieve")).to_contain_text("product.vector")
     pressed(looking, "f")
     expect(looking.locator(".graph.only-pick")).to_have_count(1)
+    beside = looking.locator(
+        '.flow[data-to="trigger summarise"]'
+    )  # work that flows there is not drawn either
+    expect(beside).to_have_css("visibility", "hidden")
+    expect(looking.locator('.flow[data-to="trigger suggest"]')).to_have_css("visibility", "visible")
 
 
 def test_what_is_stored_is_never_taken_for_code(store: motion.Store, page: Page) -> None:

@@ -119,7 +119,7 @@ function draw(view) {
     const line = s("path", { d: way.path, class: cls, "data-from": edge.source, "data-to": edge.target });
     svg.append(line);
     if (way.tip) svg.append(s("path", { d: arrow(way.tip), class: `${cls} head`, "data-from": edge.source, "data-to": edge.target }));
-    if (["fires", "sets"].includes(edge.kind)) svg.append(s("path", { d: way.path, class: "flow", hidden: "", "data-flow": edge.kind === "sets" ? edge.source : edge.target, style: { display: "none" } }));
+    if (["fires", "sets"].includes(edge.kind)) svg.append(s("path", { d: way.path, class: "flow", hidden: "", "data-flow": edge.kind === "sets" ? edge.source : edge.target, "data-from": edge.source, "data-to": edge.target, style: { display: "none" } }));
   }
   for (const node of folded ? [] : drawn.nodes.values()) svg.append(nodeOf(view, node));
   view.svg = svg;
@@ -266,7 +266,7 @@ function mark(view) {
     node.classList.toggle("is-dim", Boolean(chosen && !chosen.has(node.dataset.id)));
     node.setAttribute("aria-pressed", String(node.dataset.id === view.pick));
   }
-  for (const edge of view.svg.querySelectorAll(".edge")) edge.classList.toggle("is-dim", Boolean(chosen && !(chosen.has(edge.dataset.from) && chosen.has(edge.dataset.to))));
+  for (const edge of view.svg.querySelectorAll(".edge, .flow")) edge.classList.toggle("is-dim", Boolean(chosen && !(chosen.has(edge.dataset.from) && chosen.has(edge.dataset.to))));
 }
 
 function key(view, event) {
