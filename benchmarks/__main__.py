@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -79,6 +80,9 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),
     "timed-process": executors.timed_process,
 }
+
+if find_spec("ray") is not None:  # 'make test-ray' installs it
+    FIGURES["ray"] = executors.on_ray
 
 
 def main() -> None:

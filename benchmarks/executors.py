@@ -5,8 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import motion
 from benchmarks.machine import Figure
 from motion.executors.base import Executor
 from motion.executors.inline import InlineExecutor
@@ -57,3 +62,46 @@ def process(rows: int, must: str) -> Figure:
 def timed_process() -> Figure:
     make = partial(ProcessExecutor, "bench")
     return calls("in a process, for a limited time", make, 1, "≤ 0.5", timeout_s=60)
+
+
+@dataclass
+class Text:
+    id: int
+    text: str
+    loud: str
+
+
+BATCH, TEXTS, ROUNDS = 500, 20_000, 5
+
+
+def on_ray() -> list[Figure]:
+    """Rows through a store in batches of 500, on Ray's actors; limit: in processes of this machine. In turn, each once
+    before it is measured."""
+    with ExitStack() as opened:
+        stores = {
+            place: opened.enter_context(
+                _shouting(place, opened.enter_context(TemporaryDirectory()))
+            )
+            for place in ("process", "ray")
+        }
+        taken: dict[str, list[float]] = {place: [] for place in stores}
+        for number in range(ROUNDS + 1):
+            for place, store in stores.items():
+                rows = [{"id": i, "text": f"dress {number} {i}"} for i in range(TEXTS)]
+                started = time.perf_counter()
+                store.set_many("text", rows)
+                store.wait(timeout=600)
+                taken[place].append(time.perf_counter() - started)
+        value, limit = (statistics.median(taken[place][1:]) for place in ("ray", "process"))
+    work = f"{TEXTS:,} rows in batches of {BATCH} on Ray, to processes of this machine"
+    return [Figure(work, value, "s", limit, value / limit, "×", "≤ 1.3", "")]
+
+
+def _shouting(place: Any, folder: str) -> motion.Store:
+    @motion.trigger(on="text.text", sets="text.loud", batch=BATCH, concurrency=2, executor=place)
+    def shout_all(text: list[str]) -> list[str]:
+        return [each.upper() for each in text]
+
+    return motion.create_store(
+        "shouting", schemas={"text": Text}, triggers=[shout_all], url=f"sqlite:///{folder}"
+    )

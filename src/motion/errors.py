@@ -369,6 +369,20 @@ class StoreUnavailable(MotionError, OSError):
         return f"the store in {self.place} cannot be used: {self.reason}"
 
 
+class StoreOutOfReach(MotionError, FileNotFoundError):
+    """A call runs on a machine that does not have the store's folder."""
+
+    def __init__(self, name: str, folder: str, machine: str) -> None:
+        super().__init__(name, folder, machine)
+        self.name, self.folder, self.machine = name, folder, machine
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.name!r} is in {self.folder}, which machine {self.machine} does not have, and a call was to run "
+            f"there. A store in a folder is for one machine; on several it lives in PostgreSQL (url='postgresql://...')."
+        )
+
+
 class ClusterUnavailable(StoreUnavailable):
     """The Ray cluster that calls are to run on cannot be reached; they wait, and nothing is lost."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import copyreg
 import os
+import platform
 import shutil
 import tempfile
 import threading
@@ -43,6 +44,7 @@ from motion.errors import (
     MotionError,
     SchemaError,
     StoreDeleted,
+    StoreOutOfReach,
     StoreUnavailable,
     TriggerError,
     shortened,
@@ -243,6 +245,8 @@ def create_store(
             )
         return open_noted(folder, place if is_postgres(place) else None)
     run = run or how == "working"
+    if base.is_far and folder is not None and not is_postgres(place):
+        _check_in_reach(name, folder)
     wanted = _Wanted(
         name=name,
         folder=folder,
@@ -511,8 +515,16 @@ def _renew_lock() -> None:
 forks.renew_in_child(_renew_lock)
 
 
+def _check_in_reach(name: str, folder: Path) -> None:
+    """Refuse to make an empty store where a call runs for one that is on another machine."""
+    if not (folder / FILE).is_file():
+        raise StoreOutOfReach(name, str(folder), platform.node())
+
+
 def open_reader(name: str, folder: Path, url: str | None, schemas: Mapping[str, type]) -> Database:
     """Open a store that exists for reading, in another process."""
+    if base.is_far and url is None:
+        _check_in_reach(name, folder)
     backend = backend_at(name, folder, "normal", url)
     database = Database(name, backend, make_index, tends_indexes=False)
     database.open_reader(schemas)

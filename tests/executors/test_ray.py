@@ -20,10 +20,12 @@ import pytest
 import motion
 from motion.executors.base import Executor
 from motion.executors.ray import RayExecutor
+from motion.runtime import open_reader
 from motion.testing.contracts import ExecutorContract
 from tests.conftest import OpenStore, until
 from tests.executors.test_executors import (  # noqa: F401 - the same tests, of what runs on Ray
     SCHEMAS,
+    Refuses,
     crash,
     louds,
     open_items,
@@ -99,16 +101,16 @@ def placed(
 def test_a_process_of_ray_that_ends_costs_its_row_one_more_run_and_no_retry(
     open_store: OpenStore, tmp_path: Path, how: str
 ) -> None:
-    @motion.trigger(on="item.text", sets="item.loud", executor="ray", batch=4)
-    def shout(text: list[str]) -> list[str]:
-        if "c" in text and not (tmp_path / "crashed").exists():
+    @motion.trigger(on="item.text", sets="item.loud", executor="ray")
+    def shout(text: str) -> str:
+        if not (tmp_path / "crashed").exists():
             (tmp_path / "crashed").touch()
             crash(how)
-        return [each.upper() for each in text]
+        return text.upper()
 
     store = open_items(open_store, shout)
-    store.set_many("item", [{"text": each} for each in "abcd"]).wait(timeout=100)
-    assert (louds(store), store.errors()) == (["A", "B", "C", "D"], [])
+    store.set("item", text="a").wait(timeout=100)
+    assert (louds(store), store.errors()) == (["A"], [])
 
 
 @pytest.mark.usefixtures("ray")
@@ -234,18 +236,23 @@ def test_no_more_is_claimed_than_the_cluster_has_room_for(
 def test_quick_calls_go_to_ray_together_and_a_failing_row_fails_alone(
     open_store: OpenStore,
 ) -> None:
-    @motion.trigger(on="item.text", sets=("item.loud", "item.process"), executor="ray")
-    def shout(text: str) -> tuple[str, int]:
+    @motion.trigger(on="item.text", sets="item.loud", executor="ray")
+    def shout(text: str) -> str:
+        import ray
+
         if text == "t77":
             raise ValueError("seventy-seven")
-        calls[0] += 1
-        return text.upper(), calls[0]
+        return f"{text.upper()} {ray.get_runtime_context().get_task_id()}"
 
-    calls = [0]  # as it is sent, so anew with each way there
     store = open_items(open_store, shout)
-    store.set_many("item", [{"text": f"t{i}"} for i in range(2_000)])
+    store.set_many("item", [{"text": f"t{i}"} for i in range(1_000)])
     store.wait(timeout=100)
-    assert louds(store) == [None if i == 77 else f"T{i}" for i in range(2_000)]
+    made = [each and each.split() for each in louds(store)]
+    assert [each and each[0] for each in made] == [
+        None if i == 77 else f"T{i}" for i in range(1_000)
+    ]
+    ways = {each[1] for each in made if each}
+    assert len(ways) < 500
     (letter,) = store.errors()
     assert letter.error.endswith("ValueError: seventy-seven\n")
     assert letter.error.splitlines()[1].endswith("in shout")
@@ -287,6 +294,45 @@ def test_what_cannot_be_sent_to_ray_is_said_on_the_row(open_store: OpenStore) ->
     store.wait(timeout=100)
     (letter,) = store.errors()
     assert "trigger 'shout' cannot be sent to another process" in letter.error
+
+
+@pytest.mark.usefixtures("ray")
+def test_what_cannot_be_received_by_ray_is_told_for_each_row_alike(open_store: OpenStore) -> None:
+    refuses = Refuses()
+
+    @motion.trigger(on="item.text", sets="item.loud", executor="ray", retries=1)
+    def shout(text: str) -> str:
+        return f"{text}{refuses}"
+
+    store = open_items(open_store, shout)
+    for i in (1, 2):
+        store.set("item", id=i, text="a").wait(timeout=100, raise_errors=False)
+    told = [(each.attempts, "Panics: what went wrong" in each.error) for each in store.errors()]
+    assert told == [(2, True)] * 2
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_store_that_a_node_does_not_have_is_missed_there_and_not_made(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    away = tmp_path / "away"
+
+    @motion.trigger(on="item.text", sets="item.loud", executor="ray")
+    def shout(text: str) -> str:
+        if text == "opens":
+            motion.create_store("other", url=f"sqlite:///{away}")
+        open_reader("other", away, None, {})
+        return text.upper()
+
+    store = open_items(open_store, shout)
+    store.set_many("item", [{"text": "opens"}, {"text": "reads"}])
+    store.wait(timeout=100)
+    told = [each.error.splitlines()[-1] for each in store.errors()]
+    assert [
+        each.startswith(f"motion.errors.StoreOutOfReach: store 'other' is in {away}")
+        for each in told
+    ] == [True] * 2
+    assert not away.exists()
 
 
 # -- a whole app --

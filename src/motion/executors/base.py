@@ -20,9 +20,13 @@ is_worker = False
 """Whether this very process is one that runs calls for another: a store opened here leaves all work to that one."""
 
 
-def become_worker() -> None:
-    global is_worker
-    is_worker = True
+is_far = False
+"""Whether it may be on another machine than the store."""
+
+
+def become_worker(*, far: bool = False) -> None:
+    global is_worker, is_far
+    is_worker, is_far = True, far
 
 
 Prepare = Callable[..., Callable[[], Any]]

@@ -32,7 +32,7 @@ class Hand:
     """
 
     def __init__(self, folder: str) -> None:
-        become_worker()
+        become_worker(far=True)
         if os.path.isdir(folder):
             os.chdir(folder)
         self._known: dict[str, tuple[str, Any]] = {}
