@@ -94,6 +94,17 @@ def test_a_row_that_moves_leaves_one_window_and_comes_into_another(payments: mot
     assert hours(payments) == {1: 3.0, 2: 0.0, 3: 0.0}
 
 
+def test_late_rows_of_one_load_are_held_in_whatever_order_they_come(
+    payments: motion.Store,
+) -> None:
+    pay(payments, 1, 3_000, 1.0)
+    pay(payments, 2, 9_000, 2.0)
+    late = [{"id": 3, "ts": 5_000, "card": 1, "amount": 10.0}]
+    late.append({"id": 4, "ts": 2_000, "card": 1, "amount": 20.0})
+    payments.set_many("payment", late)
+    assert hours(payments) == {1: 20.0, 2: 31.0, 3: 21.0, 4: 0.0}
+
+
 def test_rows_of_one_time_are_ordered_by_id(payments: motion.Store) -> None:
     payments.set_many("payment", [{"id": i, "ts": 5, "card": 1, "amount": 1.0} for i in (3, 1, 2)])
     assert hours(payments) == {1: 0.0, 2: 1.0, 3: 2.0}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import le
 from typing import Any
 
 from motion.backends.base import Transaction
@@ -172,7 +174,7 @@ class Changed:
     def _places_of_changed(self, keys: Sequence[str], window: Window) -> list[Place]:
         entities, orders = (self._given.get(k) for k in (window.other_by, window.other_order))
         if keys and entities and orders:  # each that has an entity has changed
-            return _extent(zip(entities, orders, strict=True))
+            return _extent_of(entities, orders)
         by, at = f"r.{quoted(window.other_by)}", f"r.{quoted(window.other_order)}"
         rows = self._changed[keys[0]] if len(keys) == 1 else ()
         if len(keys) > 1:
@@ -186,6 +188,18 @@ class Changed:
             for entity, first, last in self._tx.execute(sql, part.numbers):
                 found += [(entity, first), (entity, last)]
         return _extent(found)
+
+
+def _extent_of(entities: Sequence[Stored], orders: Sequence[Any]) -> list[Place]:
+    """Return the first and the last place of each entity, of rows by column: mostly they come in their order."""
+    is_in_order = None not in orders and all(map(le, orders, islice(orders, 1, None)))
+    if None in entities or not is_in_order:
+        return _extent(zip(entities, orders, strict=True))
+    firsts = dict(zip(reversed(entities), reversed(orders), strict=True))
+    return [
+        (entity, firsts[entity], last)
+        for entity, last in dict(zip(entities, orders, strict=True)).items()
+    ]
 
 
 def _extent(rows: Iterable[tuple[Stored, Any]]) -> list[Place]:

@@ -150,11 +150,7 @@ class Held:
             starts = in_order.until(entities, after, are_in=True)
         if self.window.rows is not None:
             starts = np.maximum(starts, ends - self.window.rows)
-        _, _, _, values, numbers = self.rows
-        held = places.tolist()
-        return _Frames(
-            self, starts.tolist(), ends.tolist(), [values[i] for i in held], [numbers[i] for i in held]
-        )  # fmt: skip
+        return _Frames(self, starts.tolist(), ends.tolist(), places.tolist())
 
 
 class _InOrder:
@@ -202,14 +198,23 @@ class _Frames:
     """The windows of rows, each a part of the rows that were read.
 
     Attributes:
-        values, numbers: of the rows that were read, entity by entity and in their order.
+        order: the positions of the rows that were read, entity by entity and in their order.
     """
 
     held: Held
     starts: Sequence[int]
     ends: Sequence[int]
-    values: Sequence[Any]
-    numbers: Sequence[int]
+    order: Sequence[int]
+
+    @cached_property
+    def values(self) -> list[Any]:
+        values = self.held.rows.values
+        return [values[i] for i in self.order]
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        numbers = self.held.rows.numbers
+        return [numbers[i] for i in self.order]
 
     @property
     def is_real(self) -> bool:
