@@ -20,6 +20,7 @@ import motion
 from motion.backends.postgres_sql import in_order
 from motion.errors import NotOnPostgres
 from motion.persistence.rows.reading import unset_first
+from tests.on_postgres.differences import DIFFERENCES
 from tests.postgres import Server
 
 WAIT_S = 120
@@ -275,6 +276,13 @@ def test_windows_and_folds_are_right_after_late_rows_moves_and_deletes(
     assert {row.id: row.total for row in store.rows("payment")} == {2: 2, 3: 3, 4: 7}
     assert [store.get("card", name).history for name in ("a", "b")] == ["3;4;", "2;"]
     assert {row.id: row.spent for row in store.rows("payment")} == {2: 2, 3: 3, 4: 4}
+
+
+def test_every_test_that_is_skipped_on_postgresql_is_there() -> None:
+    for test in (each for names in DIFFERENCES.values() for each in names):
+        file, _, name = test.partition("::")
+        text = (Path(__file__).parents[2] / file).read_text(encoding="utf-8")
+        assert f"def {name.partition('[')[0]}(" in text, test
 
 
 def test_places_in_a_line_are_in_the_order_of_their_values() -> None:

@@ -444,7 +444,7 @@ def test_a_file_that_two_versions_share_stays_until_both_are_gone(
         fit(store, "Settled", label)
     with store.model("Settled").live() as (state, _):
         assert state.tolist() == [0, 1, 2]
-    while len(store.sql("SELECT 1 FROM motion_states WHERE manifest NOT NULL")) > 1:
+    while len(store.sql("SELECT 1 FROM motion_states WHERE manifest IS NOT NULL")) > 1:
         pause()
     assert len(files(tmp_path / "shop.motion")) == 1
 

@@ -259,6 +259,10 @@ class PostgresBackend:
                 session.close()
                 raise
             self._lent.add(session)
+            if self._is_closed:  # meanwhile, and perhaps without this one
+                self._lent.discard(session)
+                session.close()
+                self._check_not_closed()
             return session
 
         with self._errors_named():
@@ -505,6 +509,8 @@ class _Snapshot:
         self._backend._give_back(session)
         if isinstance(error, psycopg.Error):
             self._backend._raise_named(error)
+        if isinstance(error, SqlError) and self._backend._is_closed:
+            raise StoreClosed(self._backend.name) from error
 
 
 _parents: list[Any] = []

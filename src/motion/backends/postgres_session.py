@@ -93,6 +93,8 @@ class Session:
         return self._connection.closed
 
     def close(self) -> None:
+        if self._connection.info.transaction_status == TransactionStatus.ACTIVE:
+            self.cancel()  # it was left in the middle, and the server would go on
         with suppress(psycopg.Error):
             self._connection.close()
 
