@@ -9,7 +9,8 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -18,20 +19,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 import motion
 from fashion_search.endpoint import IdeasUnavailable
 from fashion_search.ideas import IdeaModelMissing
 from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE, is_web
+from fashion_search.shown import table_of, table_of_changes, table_of_learned, table_of_parts
 
 if TYPE_CHECKING:
     from fashion_search.catalogs import BadRow, Product
-    from fashion_search.evaluation import Line
-    from fashion_search.learn import Learned
     from fashion_search.pipeline import LanguageModel
-    from fashion_search.retrieval import CatalogQuery, Figures
+    from fashion_search.retrieval import CatalogQuery
 
 console = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -358,7 +356,7 @@ def learn(
             ).run()  # fmt: skip
     shares = found.fits.before, found.fits.after
     write_course(plot, found.course, found.switches, "Share of answers that fit who asks", shares)
-    console.print(_told_learned(found))
+    console.print(table_of_learned(found))
     live = [str(number) for _, number in found.switches]
     console.print(
         f"{found.judged:,} answers were judged; {len(found.versions)} versions were made, and went live: {', '.join(live)}. "
@@ -390,6 +388,13 @@ def evaluate(
     fit: Annotated[
         bool, typer.Option("--fit", help="let the encoders learn the catalog's own pairs first")
     ] = False,
+    unseen: Annotated[
+        bool,
+        typer.Option(
+            "--unseen",
+            help="also what 200 pairs of ten types that were not there before teach, and what is lost elsewhere",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the figures as one JSON object and nothing else")
     ] = False,
@@ -408,6 +413,7 @@ def evaluate(
     from fashion_search.evaluation import evaluate as evaluated
     from fashion_search.evaluation import table
     from fashion_search.pipeline import open_store
+    from fashion_search.unseen import unseen_types
 
     _say_if_slow(clip)
     with (
@@ -419,6 +425,7 @@ def evaluate(
         _, bad = _ingested(opened, products)
         _tell_failures(opened)
         lines = table(opened, asked) if parts else []
+        changes = unseen_types(opened) if unseen else []
         if fit:
             _study(opened)
         found = evaluated(opened, asked)
@@ -427,11 +434,15 @@ def evaluate(
 
         notes.print(report(bad))
     if as_json:
-        print(json.dumps({**found, "table": [asdict(line) for line in lines]} if parts else found))
+        told = {"table": [asdict(line) for line in lines]} if parts else {}
+        told |= {"unseen": [asdict(change) for change in changes]} if unseen else {}
+        print(json.dumps({**found, **told}))
         return
-    console.print(_table_of(found))
+    console.print(table_of(found))
     if lines:
-        console.print(_table_of_parts(lines))
+        console.print(table_of_parts(lines))
+    if changes:
+        console.print(table_of_changes(changes))
 
 
 def _judge(numbers: list[str], folder: Path, is_liked: bool) -> None:
@@ -452,14 +463,16 @@ def _study(store: motion.Store) -> None:
     """Let the encoders learn the catalog's own pairs, where it has grown since they last did."""
     from fashion_search.versions import study
 
+    began = time.monotonic()
     with notes.status(
         "the encoders learn what the catalog's pictures and titles have to do with each other"
     ):
         version = study(store)
     if version is not None:
         console.print(
-            f"The encoders learned the catalog: version {version.number} is {version.status}."
-        )
+            f"The encoders learned the catalog in {time.monotonic() - began:.0f} s, with all vectors anew where it went live: "
+            f"version {version.number} is {version.status}.", soft_wrap=True,
+        )  # fmt: skip
 
 
 def _ingested(
@@ -588,67 +601,6 @@ def _tell_failures(store: motion.Store) -> None:
         first = letters[0]
         notes.print(f"[red]{len(letters):,} rows failed[/red]; the first is {first.table} {first.row}: ", end="")  # fmt: skip
         notes.print(_message_of(first.error), markup=False, soft_wrap=True)
-
-
-def _table_of(figures: Figures) -> Table:
-    table = Table("kind", box=None, pad_edge=False)
-    for name in ("queries", "first hit", "hit@10"):
-        table.add_column(name, justify="right")
-    for kind, found in figures["kinds"].items():
-        table.add_row(
-            kind, str(found["queries"]), f"{found['first_hit']:.2f}", f"{found['hit_at_10']:.2f}"
-        )
-    return table
-
-
-def _table_of_parts(lines: Sequence[Line]) -> Table:
-    """Return a table with a line for each ranking and kind, and a column for before a fit and one for after."""
-    shown = Table(
-        "titles",
-        "ranking",
-        "kind",
-        box=None,
-        pad_edge=False,
-        title="Titles not learned from; first hit / one of ten, in %, with 95 % intervals",
-    )
-    for name in ("queries", "clean", "after one fit"):
-        shown.add_column(name, justify="right")
-    after = {
-        (line.titles, line.ranking, line.kind): line for line in lines if line.heads == "fitted"
-    }
-    for line in lines:
-        if line.heads == "clean":
-            both = (
-                _told_line(each) for each in (line, after[line.titles, line.ranking, line.kind])
-            )
-            shown.add_row(line.titles, line.ranking, line.kind, str(line.queries), *both)
-    return shown
-
-
-def _told_learned(found: Learned) -> Table:
-    table = Table("share of the first eight", box=None, pad_edge=False)
-    for name in ("before", "after", "gain", "95 % interval"):
-        table.add_column(name, justify="right")
-    for name, change in (
-        ("what the words mean, whoever asks", found.meant),
-        ("what fits who asks, taste unknown", found.fits_without_taste),
-        ("what fits who asks, taste known", found.fits),
-    ):
-        gain = change.after - change.before
-        told = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-        if not change.is_proven:
-            told += " not above 0"
-        table.add_row(
-            name, f"{change.before:.1%}", f"{change.after:.1%}", f"{100 * gain:+.1f}", Text(told)
-        )
-    return table
-
-
-def _told_line(line: Line) -> str:
-    def told(share: float, interval: tuple[float, float]) -> str:
-        return f"{100 * share:.0f} [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
-
-    return f"{told(line.first_hit, line.first_hit_interval)} / {told(line.hit_at_10, line.hit_at_10_interval)}"
 
 
 def _message_of(trace: str) -> str:

@@ -39,8 +39,8 @@ FIT_EVERY = 24
 HELD_OUT = "id % 5 = 0"
 """The products that no fit learns from: the gate measures on them."""
 
-FIRST = Recipe(epochs=5)
-"""How a shop's own (picture, summary) pairs are learned, all of them, when there are new ones."""
+FIRST = Recipe(epochs=5, words=256)
+"""How a shop's own (picture, summary) pairs are learned, all of them, when there are new ones; its commonest words as tags."""
 
 GENTLE = Recipe(epochs=2, rate=3e-4, keep=0.5)
 """How feedback is learned: together with the shop's pairs, so that none of them is forgotten, and half way only."""
@@ -142,29 +142,32 @@ class ImageRetrieval(motion.Component):
     def study(self, heads: Heads, rows: list[LessonSchema], store: motion.View) -> Heads:
         """Learn what the shop's own pictures and summaries have to do with each other."""
         pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
-        return self._proven(
-            heads, heads.fitted(pairs.pictures, pairs.texts, FIRST, on_progress=_tell), store
-        )
+        new = heads.fitted(pairs.pictures, pairs.texts, FIRST, said=pairs.said, on_progress=_tell)
+        return self._proven(heads, new, store)
 
     @motion.fit(on="query.feedback", every=FIT_EVERY, promote=motion.if_better("proven"))
     def finetune(self, heads: Heads, rows: list[QuerySchema], store: motion.View) -> Heads:
         """Learn what people thought of the answers, without forgetting the catalog."""
         pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
         liked = [
-            (product.img_features, read_wish(row.text_suggestion).text)
+            (product.img_features, read_wish(row.text_suggestion).text, product.img_summary or "")
             for row in rows
             if row.feedback and row.img_id is not None and row.text_suggestion
             if not is_held_out(row.text_suggestion)
             if (product := store.get(RetailerSchema, row.img_id)) is not None
             and product.img_features is not None
         ]
-        pictures, texts = pairs.pictures, pairs.texts
+        pictures, texts, said = pairs.pictures, pairs.texts, list(pairs.said)
         weights = np.ones(len(pairs) + len(liked), np.float32)
         weights[len(pairs) :] = LIKED_COUNTS
         if liked:
-            pictures = np.concatenate([pictures, np.stack([features for features, _ in liked])])
-            texts = np.concatenate([texts, trunk_of(heads.trunk).read([text for _, text in liked])])
-        new = heads.fitted(pictures, texts, self.recipe, weights=weights, on_progress=_tell)
+            seen, wished, summaries = zip(*liked, strict=True)
+            pictures = np.concatenate([pictures, np.stack(seen)])
+            texts = np.concatenate([texts, trunk_of(heads.trunk).read(wished)])
+            said += summaries  # so a wish in other words learns which of the shop's words it means
+        new = heads.fitted(
+            pictures, texts, self.recipe, said=said, weights=weights, on_progress=_tell
+        )
         return self._proven(heads, new, store)
 
     def evaluate(self, heads: Heads, rows: list[Any], store: motion.View) -> dict[str, float]:

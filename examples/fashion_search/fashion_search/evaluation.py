@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,21 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 import motion
-from fashion_search.encoders import FIRST, Pairs, kind_of_text, pairs_of, trunk_of
+from fashion_search.encoders import FIRST, kind_of_text, trunk_of
 from fashion_search.gate import interval
 from fashion_search.heads import Heads
 from fashion_search.kinds import Kind
+from fashion_search.labelled import (
+    FIFTHS,
+    LEAST_RIGHT,
+    Products,
+    label_words,
+    made_queries,
+    products_of,
+    without,
+)
 from fashion_search.ranking import WORDS_WEIGHT, fused, ranked
 from fashion_search.retrieval import CatalogQuery, Figures, figures, hits_of
 from fashion_search.stock import FULL, POOR, stock_of
-from fashion_search.wishes import content_words, read_wish, stem
+from fashion_search.wishes import content_words, read_wish
 
 FIRST_PLACES = 10
-FOLDS = 5
-"""One title in so many is measured on and not learned from; so often, each time other ones, until each was."""
-
-LEAST_RIGHT = 2
-"""Right answers that a query must have among the products measured on. With one of a shop's thousands, a hit is luck."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def table(
     store: motion.Store,
     queries: Sequence[CatalogQuery],
     *,
-    folds: int = FOLDS,
+    folds: int = FIFTHS,
     least_right: int = LEAST_RIGHT,
 ) -> list[Line]:
     """Return how pictures, texts, both, and both with words do: with full titles and poor ones, before a fit and after.
@@ -80,16 +81,17 @@ def table(
     One title in five is measured on, and the products that bear it are all that queries are ranked among; the fit learns
     from the others' (picture, summary) pairs. Then the next fifth, so that each product was unseen once. Poor titles are
     without the words that the catalog's labels have for types and colours. A query is asked of a fifth that has
-    `least_right` right answers or more, and counts once, by the mean over the fifths that it was asked of.
+    `least_right` right answers or more, and counts once, by the mean over the fifths that it was asked of. Beside them, each
+    fifth is asked queries that are made for it of its labels (`made_queries`).
 
     Args:
         folds: how many of the fifths are measured on.
         least_right: right answers below which a query is not asked.
     """
     with store.model("ImageRetrieval").live() as (heads, view):
-        products = _products(view)
-    struck = _label_words(products.labels)
-    fifths = np.array([zlib.crc32(said.lower().encode()) % FOLDS for said in products.pairs.said])
+        products = products_of(view)
+    struck = label_words(products.labels)
+    fifths = products.fifths()
     asked: dict[_Key, dict[str, list[_Hits]]] = {}
     for fold in range(folds):
         unseen = fifths == fold
@@ -106,17 +108,18 @@ _Hits = tuple[bool, bool]  # first, one of ten
 
 def _measured(
     heads: Heads,
-    products: _Products,
+    products: Products,
     unseen: NDArray[np.bool_],
     queries: Sequence[CatalogQuery],
     struck: frozenset[str],
     least_right: int,
 ) -> Iterator[tuple[_Key, str, _Hits]]:
     """Yield what each ranking of products that a fit did not see found of each query."""
-    pairs, gallery = products.pairs, products.only(unseen)
+    gallery = products.only(unseen)
     there = set(gallery.ids)
     asked = [query for query in queries if len(query.relevant_ids & there) >= least_right]
-    learned = heads.fitted(pairs.pictures[~unseen], pairs.texts[~unseen], FIRST)
+    asked += made_queries(gallery)
+    learned = learned_of(heads, products.only(~unseen))
     versions = (("clean", heads), ("fitted", learned))
     for name, each in versions:
         for kind, photo, hits in _types_found(each, gallery, products):
@@ -127,7 +130,7 @@ def _measured(
     read = trunk.read([read_wish(query.query).text for query in asked])
     for titles, said, weight in (
         ("full", list(gallery.pairs.said), FULL),
-        ("poor", [_without(text, struck) for text in gallery.pairs.said], POOR),
+        ("poor", [without(text, struck) for text in gallery.pairs.said], POOR),
     ):
         told = gallery.pairs.texts if titles == "full" else trunk.read(said)
         words = list(_words_found(gallery, said, asked))
@@ -140,8 +143,14 @@ def _measured(
                     yield (titles, ranking, name, query.kind), query.qid, found
 
 
+def learned_of(heads: Heads, products: Products) -> Heads:
+    """Return heads after one fit on the (picture, summary) pairs of products."""
+    pairs = products.pairs
+    return heads.fitted(pairs.pictures, pairs.texts, FIRST, said=pairs.said)
+
+
 def _types_found(
-    heads: Heads, gallery: _Products, products: _Products
+    heads: Heads, gallery: Products, products: Products
 ) -> Iterator[tuple[str, str, _Hits]]:
     """Yield for each photo the kind of this question, and whether its type's name is the nearest, or among ten nearest."""
     for source in sorted(set(gallery.sources)):
@@ -159,8 +168,8 @@ def _types_found(
         ]
         if len(names) < 2 or not at:
             continue
-        told = heads.read(trunk_of(heads.trunk).read(names))
-        nearest = np.argsort(-(heads.see(gallery.pairs.pictures[at]) @ told.T), axis=1)
+        told = heads.wishes(trunk_of(heads.trunk).read(names), picture_weight=1)
+        nearest = np.argsort(-(heads.looks(gallery.pairs.pictures[at]) @ told.T), axis=1)
         for place, near in zip(at, nearest[:, :FIRST_PLACES], strict=True):
             right = names.index(gallery.labels[place]["category"])
             yield (
@@ -178,47 +187,6 @@ def _line(key: _Key, by_query: Sequence[Sequence[_Hits]]) -> Line:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Products:
-    pairs: Pairs
-    ids: Sequence[str]
-    sources: NDArray[Any]
-    labels: Sequence[Mapping[str, str]]
-
-    def only(self, chosen: NDArray[np.bool_]) -> _Products:
-        at = [int(place) for place in np.flatnonzero(chosen)]
-        pairs = Pairs(
-            self.pairs.pictures[at], self.pairs.texts[at], [self.pairs.said[i] for i in at]
-        )
-        return _Products(
-            pairs, [self.ids[i] for i in at], self.sources[at], [self.labels[i] for i in at]
-        )
-
-
-def _products(view: motion.View) -> _Products:
-    columns = view.sql(
-        "SELECT img_features, txt_features, img_summary, source_id, source, labels FROM retailer "
-        "WHERE img_features IS NOT NULL AND txt_features IS NOT NULL ORDER BY id"
-    )
-    labels = [json.loads(each) if each else {} for each in columns["labels"].to_pylist()]
-    sources = np.asarray(columns["source"].to_pylist())
-    return _Products(pairs_of(columns), columns["source_id"].to_pylist(), sources, labels)
-
-
-def _label_words(labels: Sequence[Mapping[str, str]]) -> frozenset[str]:
-    """Return the words that labels have for types and colours, in the singular."""
-    named = {label.get(name) or "" for label in labels for name in ("category", "colour")}
-    return frozenset(_plain(word) for name in named for word in re.split(r"[\s/]+", name)) - {""}
-
-
-def _without(text: str, struck: frozenset[str]) -> str:
-    return " ".join(word for word in text.split() if _plain(word) not in struck) or "."
-
-
-def _plain(word: str) -> str:
-    return stem(re.sub(r"[^a-z]", "", word.lower()))
-
-
 @dataclass
 class _Told:
     id: int
@@ -227,7 +195,7 @@ class _Told:
 
 
 def _words_found(
-    gallery: _Products, said: Sequence[str], asked: Sequence[CatalogQuery]
+    gallery: Products, said: Sequence[str], asked: Sequence[CatalogQuery]
 ) -> Iterator[dict[int, float]]:
     """Yield the BM25 of the products that have words of each query."""
     with motion.create_store("told", schemas={"told": _Told}, url=":memory:") as store:
@@ -266,7 +234,7 @@ def _rankings(
 
 
 def _best(
-    scores: NDArray[Any], gallery: _Products, asked: Sequence[CatalogQuery]
+    scores: NDArray[Any], gallery: Products, asked: Sequence[CatalogQuery]
 ) -> dict[str, list[str]]:
     best: dict[str, list[str]] = {}
     for query, row in zip(asked, scores, strict=True):

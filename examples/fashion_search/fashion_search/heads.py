@@ -2,7 +2,8 @@
 
 A picture's features and a text's features go through a small network each, and meet in one space: a product is near to
 the words that describe it. That is LiT with both towers locked (Zhai et al., arXiv:2111.07991; here only what stands on
-the towers is learned), so a fit takes seconds and embedding a catalog anew is a matrix product.
+the towers is learned), so a fit takes seconds and embedding a catalog anew is a matrix product. Beside that space, a fit on
+a shop's own pairs learns which of the shop's words would be said of a picture (`tags`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion_search.tags import Tags, commonest, which
+
 FloatArray = NDArray[np.float32]
 Progress = Callable[[int, int, float], None]
 
 WEIGHTS = Path(__file__).parent / "weights" / "heads.safetensors"
 DIM, PICTURE_WIDE, TEXT_WIDE = 192, 320, 256
+TAGS_COUNT = np.float32(0.4)
+"""How much of what a picture counts is told by its tags, where there are tags; the rest is the cosine in the space."""
+
+_WORDS_SCALE, _OTHERS_SCALE = 8.0, 4.0  # how much a text's features count where its tags are told
 _CHUNK = 4096
 
 
@@ -35,6 +42,7 @@ class Recipe:
             of things that are not in the pairs (Wortsman et al., arXiv:2109.01903).
         soft: how much of the right answer goes to what is described much alike, `0..1`.
         drop: share of the hidden numbers that a step leaves out.
+        words: how many of the shop's commonest words are learned as tags, anew; 0: those that are there are learned further.
         seed: of everything that is random.
     """
 
@@ -44,6 +52,7 @@ class Recipe:
     keep: float = 0.0
     soft: float = 0.8
     drop: float = 0.2
+    words: int = 0
     seed: int = 0
 
 
@@ -68,6 +77,7 @@ class Heads:
         proven: how many of the fits behind it were better than what was live then, beyond chance.
         gain: what the last of them gained on the catalog's own pairs.
         liked: what it gained on what people said.
+        tags: the shop's words that pictures are told by; None before a fit on its own pairs.
     """
 
     trunk: str
@@ -76,6 +86,7 @@ class Heads:
     proven: int = 0
     gain: Gain = field(default_factory=Gain)
     liked: Gain = field(default_factory=Gain)
+    tags: Tags | None = None
 
     @classmethod
     def new(
@@ -117,7 +128,8 @@ class Heads:
     @property
     def dim(self) -> int:
         """Return the length of the vectors of products and wishes."""
-        return self.words_dim + int(self.weights["text.skip"].shape[1])
+        tags = 0 if self.tags is None else len(self.tags.words) + 1
+        return self.words_dim + int(self.weights["text.skip"].shape[1]) + tags
 
     # --- vectors
 
@@ -134,19 +146,36 @@ class Heads:
         return unit(np.asarray(features, np.float32)[:, : self.words_dim])
 
     def products(self, pictures: NDArray[Any], texts: NDArray[Any]) -> FloatArray:
-        """Return a unit vector for each product, of its picture's and its text's features: both halves weigh the same."""
-        halves = [self.words(texts), self.see(pictures)]
-        return np.concatenate(halves, axis=1) * np.float32(0.5**0.5)
+        """Return a unit vector for each product, of its picture's and its text's features: all parts weigh the same."""
+        return self._joined(self.words(texts), self._seen(pictures))
+
+    def looks(self, pictures: NDArray[Any]) -> FloatArray:
+        """Return what products that look like each picture are searched by, whatever is said of them."""
+        return self._joined(np.zeros((len(pictures), self.words_dim)), self._seen(pictures))
 
     def wishes(self, features: NDArray[Any], picture_weight: float) -> FloatArray:
         """Return what products are searched by, for each text's features.
 
-        Its dot product with a product's vector is the blend of two cosines: of the texts, and of the wish and the picture,
-        which counts `picture_weight`, `0..1`. So the weight may change from one search to the next.
+        Its dot product with a product's vector is the blend of two numbers, -1 to 1: how alike the texts are, and how well the
+        picture fits the wish, which counts `picture_weight`, `0..1`. So the weight may change from one search to the next.
+        How well a picture fits is told by its cosine and by its tags.
         """
         share = np.float32(picture_weight)
-        halves = [(1 - share) * self.words(features), share * self.read(features)]
-        return np.concatenate(halves, axis=1) * np.float32(2**0.5)
+        asked = [self.read(features)]
+        if self.tags is not None:
+            asked = [(1 - TAGS_COUNT) * asked[0], TAGS_COUNT * self.tags.meant(features)]
+        told = (1 - share) * self.words(features)
+        parts = 1 + len(asked)
+        return self._joined(told, [share * each for each in asked]) * np.float32(parts)
+
+    def _seen(self, pictures: NDArray[Any]) -> list[FloatArray]:
+        tags = [] if self.tags is None else [self.tags.seen(pictures)]
+        return [self.see(pictures), *tags]
+
+    @staticmethod
+    def _joined(told: NDArray[Any], shown: Sequence[FloatArray]) -> FloatArray:
+        parts = 1 + len(shown)
+        return np.concatenate([told, *shown], axis=1, dtype=np.float32) * np.float32(parts**-0.5)
 
     def _through(self, side: str, features: NDArray[Any]) -> FloatArray:
         w = {
@@ -168,6 +197,7 @@ class Heads:
         texts: NDArray[Any],
         recipe: Recipe | None = None,
         *,
+        said: Sequence[str] | None = None,
         weights: FloatArray | None = None,
         also_right: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
         on_progress: Progress | None = None,
@@ -177,6 +207,7 @@ class Heads:
         Args:
             pictures, texts: features, at least two rows of each.
             recipe: how long and how fast.
+            said: the words that are right of each pair, which tags learn; if None, they stay as they are.
             weights: how much each pair counts, equal if None.
             also_right: which of a batch's pictures fit which of its texts too, `(texts, pictures)`, and are not held
                 against it; if None, those with exactly the same text.
@@ -185,7 +216,7 @@ class Heads:
         Raises:
             ValueError: there are fewer than two pairs, or not as many pictures as texts.
         """
-        if len(pictures) != len(texts) or len(pictures) < 2:
+        if len(pictures) != len(texts) or len(pictures) < 2:  # of `said`, `which` finds out
             raise ValueError(
                 f"a fit was given {len(pictures)} pictures and {len(texts)} texts; it contrasts pairs, so it needs two of "
                 "each or more, as many of one as of the other."
@@ -196,9 +227,27 @@ class Heads:
         new = learned(
             self.weights, pictures, texts, self.words_dim, recipe, weights, also_right, on_progress
         )
-        kept = np.float32(recipe.keep)
-        mixed = {name: kept * self.weights[name] + (1 - kept) * new[name] for name in new}
-        return replace(self, weights=mixed)
+        tags = self.tags if said is None else self._tags_fitted(pictures, texts, said, recipe, weights)  # fmt: skip
+        return replace(self, weights=_half_way(self.weights, new, recipe.keep), tags=tags)
+
+    def _tags_fitted(
+        self, pictures: NDArray[Any], texts: NDArray[Any], said: Sequence[str], recipe: Recipe, weights: FloatArray | None
+    ) -> Tags | None:  # fmt: skip
+        from fashion_search.lesson import told
+
+        old = self._untaught_tags(pictures, texts, said, recipe) if recipe.words else self.tags
+        if old is None or not old.words:
+            return self.tags
+        new = told(old.weights, pictures, texts, which(old.words, said), recipe, weights)
+        keep = 0.0 if recipe.words else recipe.keep  # there is nothing to go back to
+        return Tags(old.words, _half_way(old.weights, new, keep))
+
+    def _untaught_tags(
+        self, pictures: NDArray[Any], texts: NDArray[Any], said: Sequence[str], recipe: Recipe
+    ) -> Tags:
+        scale = np.full(texts.shape[1], _OTHERS_SCALE, np.float32)
+        scale[: self.words_dim] = _WORDS_SCALE
+        return Tags.untaught(commonest(said, recipe.words), pictures, scale, recipe.seed)
 
     def standardised(self, pictures: NDArray[Any], texts: NDArray[Any]) -> Self:
         """Return the same heads for features that are spread as these are; only for heads that have learned nothing."""
@@ -216,7 +265,9 @@ class Heads:
         return {
             "format": FORMAT, "trunk": self.trunk, "words_dim": self.words_dim,
             "proven": self.proven, "gain": _told(self.gain), "liked": _told(self.liked),
-            "tensors": {name: array.astype(np.float16) for name, array in self.weights.items()},
+            "tensors": _narrow(self.weights),
+            "words": list(self.tags.words) if self.tags else [],
+            "tags": _narrow(self.tags.weights) if self.tags else {},
         }  # fmt: skip
 
     @classmethod
@@ -231,10 +282,11 @@ class Heads:
                 f"the saved encoder has format {saved.get('format')!r}; this version reads {FORMAT}. Make the store anew with "
                 "'python -m fashion_search ingest'."
             )
-        weights = {name: np.asarray(array, np.float32) for name, array in saved["tensors"].items()}
+        words = tuple(saved.get("words", ()))  # a state of before has none
         return cls(
-            saved["trunk"], saved["words_dim"], weights, saved["proven"],
+            saved["trunk"], saved["words_dim"], _wide(saved["tensors"]), saved["proven"],
             _gain(saved["gain"]), _gain(saved.get("liked", (0, 0.0, 0.0, 0.0))),
+            Tags(words, _wide(saved["tags"])) if words else None,
         )  # fmt: skip
 
     @classmethod
@@ -242,17 +294,31 @@ class Heads:
         """Return the heads that come with this package, trained on pictures that may be published."""
         from safetensors.numpy import load_file
 
-        weights = {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
-        return cls(trunk, words_dim, weights)
+        return cls(trunk, words_dim, _wide(load_file(path)))
 
     def save(self, path: Path) -> None:
-        """Write the weights, as float16, so that `load` reads them."""
+        """Write the weights without tags, as float16, so that `load` reads them."""
         from safetensors.numpy import save_file
 
         save_file(
             {name: np.ascontiguousarray(each, np.float16) for name, each in self.weights.items()},
             path,
         )
+
+
+def _half_way(
+    old: Mapping[str, FloatArray], new: Mapping[str, FloatArray], keep: float
+) -> dict[str, FloatArray]:
+    kept = np.float32(keep)
+    return {name: kept * old[name] + (1 - kept) * new[name] for name in new}
+
+
+def _narrow(weights: Mapping[str, FloatArray]) -> dict[str, NDArray[np.float16]]:
+    return {name: array.astype(np.float16) for name, array in weights.items()}
+
+
+def _wide(saved: Mapping[str, Any]) -> dict[str, FloatArray]:
+    return {name: np.asarray(array, np.float32) for name, array in saved.items()}
 
 
 def _told(gain: Gain) -> list[float]:

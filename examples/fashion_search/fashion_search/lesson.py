@@ -1,4 +1,4 @@
-"""A lesson: one fit of the heads' weights, in PyTorch. Nothing else of this package needs it for the heads."""
+"""A lesson: one fit of the heads' weights and of their tags, in PyTorch. Nothing else of this package needs it for the heads."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def learned(
     batches = _batches(len(pictures), size, np.random.default_rng(recipe.seed))
     for step in range(1, steps + 1):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * min(
-                10 * step / steps, 0.5 * (1 + np.cos(np.pi * (step - 1) / steps))
-            )
+            group["lr"] = recipe.rate * _speed(step, steps)
         chosen = next(batches)
         seen = _through(w, "picture", pictures[chosen], recipe.drop)
         said = _through(w, "text", texts[chosen], recipe.drop)
@@ -70,6 +68,55 @@ def learned(
         if on_progress is not None:
             on_progress(step, steps, float(loss.detach()))
     return {name: tensor.detach().numpy() for name, tensor in w.items()}
+
+
+def told(
+    weights: Mapping[str, FloatArray],
+    pictures: NDArray[Any],
+    texts: NDArray[Any],
+    has: FloatArray,
+    recipe: Recipe,
+    counts: FloatArray | None,
+) -> dict[str, FloatArray]:
+    """Return new weights of tags, which have learned what words each pair has, of its picture and of its text alone."""
+    torch.manual_seed(recipe.seed)
+    w = {name: torch.tensor(array) for name, array in weights.items()}
+    moving = {name: each.requires_grad_() for name, each in w.items() if not name.endswith(_FIXED)}
+    groups = [
+        {"params": [each for name, each in moving.items() if name.startswith(side)], "lr": rate, "most": rate}
+        for side, rate in (("picture", 1.5 * recipe.rate), ("text", 4 * recipe.rate))
+    ]  # fmt: skip
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.05)
+    each = torch.ones(len(pictures)) if counts is None else torch.from_numpy(counts)
+    right = torch.from_numpy(has)
+    size = min(recipe.batch, len(pictures))
+    steps = recipe.epochs * -(-len(pictures) // size)
+    batches = _batches(len(pictures), size, np.random.default_rng(recipe.seed))
+    for step in range(1, steps + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = group["most"] * _speed(step, steps)
+        chosen = next(batches)
+        missed = torch.zeros(size)
+        for side, features in (("picture", pictures), ("text", texts)):
+            likely = _tagged(w, side, features[chosen], recipe.drop)
+            missed = missed + F.binary_cross_entropy_with_logits(likely, right[chosen], reduction="none").sum(1)  # fmt: skip
+        loss = (missed * each[chosen]).sum() / each[chosen].sum()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+    return {name: tensor.detach().numpy() for name, tensor in w.items()}
+
+
+def _speed(step: int, steps: int) -> float:
+    """Return the share of the peak rate: it rises for a tenth of the steps, then falls to nothing."""
+    return float(min(10 * step / steps, 0.5 * (1 + np.cos(np.pi * (step - 1) / steps))))
+
+
+def _tagged(w: Mapping[str, Tensor], side: str, features: NDArray[Any], drop: float) -> Tensor:
+    x = torch.from_numpy(np.asarray(features, np.float32))
+    x = F.dropout((x - w[f"{side}.mean"]) * w[f"{side}.scale"], drop / 2)
+    hidden = F.dropout(F.relu(x @ w[f"{side}.in"] + w[f"{side}.in_bias"]), drop)
+    return hidden @ w[f"{side}.out"] + w[f"{side}.out_bias"]
 
 
 def _through(w: Mapping[str, Tensor], side: str, features: NDArray[Any], drop: float) -> Tensor:

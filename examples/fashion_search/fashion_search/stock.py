@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from fashion_search.garments.vocabulary import COLOURS, TYPES
 from fashion_search.wishes import stem
 
-FULL, POOR = 0.25, 0.75
+FULL, POOR = 0.25, 0.85
 """How much pictures count where titles say what a thing is, and where they do not. Chosen on queries with known answers."""
 
 _TEXTS = "SELECT COALESCE(NULLIF(img_summary, ''), title) AS text FROM retailer"

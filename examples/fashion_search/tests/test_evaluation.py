@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import motion
-from fashion_search import evaluation
-from fashion_search.evaluation import FOLDS, Line, table
+from fashion_search import labelled
+from fashion_search.evaluation import Line, table
 from fashion_search.heads import Heads
+from fashion_search.labelled import FIFTHS
 from fashion_search.pipeline import RetailerSchema, open_store
 from fashion_search.retrieval import CatalogQuery
 
@@ -61,13 +62,13 @@ def test_a_fit_sees_nothing_of_what_is_measured_on_and_each_product_is_measured_
     learned: list[int] = []
     whole = len(store.sql("SELECT id FROM retailer"))
 
-    def noted(heads: Heads, pictures: Any, *args: Any) -> Heads:
+    def noted(heads: Heads, pictures: Any, *args: Any, **kwargs: Any) -> Heads:
         learned.append(len(pictures))
         return heads
 
     monkeypatch.setattr(Heads, "fitted", noted)
     lines = table(store, queries)
-    assert len(learned) == FOLDS
+    assert len(learned) == FIFTHS
     assert sum(whole - count for count in learned) == whole
     [types] = of(lines, heads="fitted", ranking="pictures only", titles="")
     assert types.kind.startswith("type, one of ")
@@ -79,4 +80,4 @@ def test_a_query_with_too_few_right_answers_is_not_asked(
 ) -> None:
     one = CatalogQuery("one", "attribute", "x", frozenset(list(queries[0].relevant_ids)[:1]), "")
     assert of(table(store, [one], folds=1), kind="attribute") == []
-    assert evaluation.LEAST_RIGHT > 1
+    assert labelled.LEAST_RIGHT > 1

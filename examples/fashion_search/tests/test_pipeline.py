@@ -190,6 +190,47 @@ def test_an_endpoints_key_is_not_kept(a_store: Path, idea_server: IdeaServer) ->
     assert not any(b"very-secret" in content for content in kept)
 
 
+# --- the shop's own words ---------------------------------------------------------------------------
+
+
+def test_a_shop_learns_its_own_words_teaches_them_what_was_liked_and_forgets_them_with_a_rollback(
+    store: motion.Store,
+) -> None:
+    model = store.model("ImageRetrieval")
+    short = store.rows(RetailerSchema, limit=1)[0].img_embedding
+    store.set("lesson", products=60)  # too few for the gate, so a person decides
+    store.wait(timeout=400)
+    model.promote(model.versions()[-1].number)
+    store.wait(timeout=400)
+    with model.live() as (learned, _):
+        assert learned.tags is not None
+        assert {"women", "men"} & set(learned.tags.words)
+    [product] = store.rows(RetailerSchema, limit=1)
+    assert len(product.img_embedding) == learned.dim > len(short)
+
+    answers = [answer_of(store, ask(store, query)) for query in (QUERY, *OTHER_QUERIES)]
+    shown = [each for answer in answers for found in answer.values() for each in found]
+    with store.transaction() as tx:
+        for each in shown[:FIT_EVERY]:
+            tx.set(each.row, feedback=True)
+    store.wait(timeout=400)
+    assert len(shown) >= FIT_EVERY
+    model.promote(model.versions()[-1].number)
+    store.wait(timeout=400)
+    with model.live() as (taught, _):
+        assert taught.tags is not None
+        assert taught.tags.words == learned.tags.words
+        assert not np.array_equal(taught.tags.weights["text.out"], learned.tags.weights["text.out"])
+
+    for _ in range(2):
+        model.rollback()
+        store.wait(timeout=400)
+    with model.live() as (first, _):
+        assert first.tags is None
+    assert store.rows(RetailerSchema, limit=1)[0].img_embedding.shape == short.shape
+    assert answer_of(store, ask(store, "blue shirt"))
+
+
 # --- feedback -> fit -> gate -> switch -> rollback ------------------------------------------------
 
 Ids = dict[str, list[int]]

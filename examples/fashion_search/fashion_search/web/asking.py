@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -258,8 +257,7 @@ async def like_picture(
 
     def found() -> dict[str, Any]:
         with store.model(COMPONENT).live() as (heads, view):
-            seen = heads.see(trunk_of(heads.trunk).look([picture]))[0]
-            vector = np.concatenate([np.zeros(heads.words_dim, np.float32), seen])
+            vector = heads.looks(trunk_of(heads.trunk).look([picture]))[0]
             return _answer(store, who, _nearest(view, vector, where))
 
     try:
