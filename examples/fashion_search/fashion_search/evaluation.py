@@ -23,10 +23,10 @@ from fashion_search.labelled import (
     products_of,
     without,
 )
-from fashion_search.ranking import WORDS_WEIGHT, fused, ranked
+from fashion_search.ranking import WORDS_WEIGHT, fused, may_be_for, ranked
 from fashion_search.retrieval import CatalogQuery, Figures, figures, hits_of
 from fashion_search.stock import FULL, POOR, stock_of
-from fashion_search.wishes import content_words, read_wish
+from fashion_search.wishes import content_words, person_of, read_wish
 
 FIRST_PLACES = 10
 
@@ -134,9 +134,10 @@ def _measured(
     ):
         told = gallery.pairs.texts if titles == "full" else trunk.read(said)
         words = list(_words_found(gallery, said, asked))
+        others = _others(said, asked)
         for name, each in versions:
             for ranking, scores in _rankings(
-                each, gallery.pairs.pictures, told, read, weight, words
+                each, gallery.pairs.pictures, told, read, weight, words, others
             ):
                 best = _best(scores, gallery, asked)
                 for query, found in zip(asked, hits_of(best, asked), strict=True):
@@ -218,8 +219,9 @@ def _rankings(
     read: NDArray[Any],
     weight: float,
     words: Sequence[Mapping[int, float]],
+    others: NDArray[np.bool_],
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield each ranking's name, with its scores, `(queries, products)`."""
+    """Yield each ranking's name, with its scores, `(queries, products)`. The hybrid one is what shoppers are answered by."""
     products = heads.products(pictures, told)
     for name, share in (("text only", 0.0), ("pictures only", 1.0), ("blended", weight)):
         scores = heads.wishes(read, share) @ products.T
@@ -230,7 +232,15 @@ def _rankings(
         near |= {place: float(row[place]) for place in found}
         for place, score in fused(near, found, WORDS_WEIGHT).items():
             row[place] = score
+    hybrid[others] = -np.inf
     yield "hybrid", hybrid
+
+
+def _others(said: Sequence[str], asked: Sequence[CatalogQuery]) -> NDArray[np.bool_]:
+    """Return which products each query rules out, as their titles say whose they are, `(queries, products)`."""
+    whose = [person_of(text) for text in said]
+    wanted = (read_wish(query.query).person for query in asked)
+    return np.array([[not may_be_for(person, each) for each in whose] for person in wanted])
 
 
 def _best(
@@ -243,7 +253,7 @@ def _best(
             if query.gallery_source
             else np.ones(len(row), bool)
         )
-        places = np.flatnonzero(among)
+        places = np.flatnonzero(among & (row > -np.inf))  # what is ruled out is no answer at all
         places = places[np.argsort(-row[places], kind="stable")[:FIRST_PLACES]]
         best[query.qid] = [gallery.ids[int(place)] for place in places]
     return best

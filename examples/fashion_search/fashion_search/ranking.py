@@ -33,6 +33,12 @@ FLOOR = 0.45
 OF_ONE_TITLE = 2
 """How many products of one title an answer shows: ten colours of one shirt are one find."""
 
+_MAY_BE: dict[str, tuple[str | None, ...]] = {
+    "women": ("women", None), "men": ("men", None),
+    "girls": ("girls", "kids"), "boys": ("boys", "kids"), "kids": ("girls", "boys", "kids"),
+}  # fmt: skip
+"""Whose a product's title may say it is, by whom it is for; None: nobody's, which among children's things is an adult's."""
+
 _ASKED_AT_ONCE, _ASKED_AT_MOST = 60, 1_920
 
 
@@ -97,17 +103,19 @@ def ranked(
         asked *= 4  # what was ruled out, or is too alike, took places
 
 
+def may_be_for(person: str | None, worn_by: str | None) -> bool:
+    """Whether a product whose title says whose it is, or does not, is an answer for somebody."""
+    return person is None or worn_by in _MAY_BE[person]
+
+
 def _condition(wish: Wish, where: Mapping[str, Any]) -> tuple[str | None, list[Any]]:
     """Return what the rows of an answer must be, as SQL: what can be told of every product alike."""
     parts, params = [f"{key} = ?" for key in where], list(where.values())
-    if wish.person in ("women", "men"):
-        parts.append("(worn_by = ? OR worn_by IS NULL)")
-        params.append(wish.person)
-    elif wish.person in ("girls", "boys"):
-        parts.append("worn_by IN (?, 'kids')")
-        params.append(wish.person)
-    elif wish.person == "kids":
-        parts.append("worn_by IN ('girls', 'boys', 'kids')")
+    if wish.person is not None:
+        named = [person for person in _MAY_BE[wish.person] if person is not None]
+        or_nobody = " OR worn_by IS NULL" if None in _MAY_BE[wish.person] else ""
+        parts.append(f"(worn_by IN ({', '.join('?' * len(named))}){or_nobody})")
+        params += named
     for bound, sign in ((wish.below, "<="), (wish.above, ">=")):
         if bound is not None:
             parts.append(

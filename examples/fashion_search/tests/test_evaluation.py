@@ -81,3 +81,14 @@ def test_a_query_with_too_few_right_answers_is_not_asked(
     one = CatalogQuery("one", "attribute", "x", frozenset(list(queries[0].relevant_ids)[:1]), "")
     assert of(table(store, [one], folds=1), kind="attribute") == []
     assert labelled.LEAST_RIGHT > 1
+
+
+def test_the_hybrid_ranking_has_nothing_of_another_persons(
+    store: motion.Store, queries: list[CatalogQuery]
+) -> None:
+    whose = store.sql("SELECT source_id, worn_by FROM retailer").to_pylist()
+    mens = frozenset(row["source_id"] for row in whose if row["worn_by"] == "men")
+    query = CatalogQuery("for", "attribute", "anything for women", mens, "")
+    lines = of(table(store, [query], folds=2), kind="attribute", titles="full")
+    assert {line.hit_at_10 for line in lines if line.ranking == "hybrid"} == {0.0}
+    assert max(line.hit_at_10 for line in lines if line.ranking == "pictures only") > 0

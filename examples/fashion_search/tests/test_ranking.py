@@ -11,7 +11,7 @@ import pytest
 
 import motion
 from fashion_search.heads import Heads
-from fashion_search.ranking import Ranked, fused, ranked
+from fashion_search.ranking import Ranked, fused, may_be_for, ranked
 from fashion_search.tables import RetailerSchema
 from fashion_search.wishes import Wish, read_wish
 
@@ -156,3 +156,16 @@ def test_words_add_to_the_blend_and_never_take_from_it() -> None:
     places = fused({1: 0.9, 2: 0.5}, {2: 8.0, 3: 4.0}, 0.2)
     assert places == pytest.approx({1: 0.9, 2: 0.7, 3: 0.6})
     assert fused({}, {}, 0.2) == {}
+
+
+@pytest.mark.parametrize("person", [None, "women", "men", "girls", "boys", "kids"])
+def test_whose_things_are_answers_is_one_rule_for_a_search_and_for_a_measure(
+    store: motion.Store, heads: Heads, person: str | None
+) -> None:
+    wish = Wish("dress", person=person)
+    found = find(store, heads, wish, DRESS, k=20)
+    assert {each.product.worn_by for each in found} <= {
+        whose for whose in (None, "women", "men", "girls", "boys", "kids") if may_be_for(person, whose)
+    }  # fmt: skip
+    every = [row for row in store.rows(RetailerSchema) if "dress" in (row.title or "").lower()]
+    assert len(found) == sum(may_be_for(person, row.worn_by) for row in every if row.title != "Men's dress shoe")  # fmt: skip
