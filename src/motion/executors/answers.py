@@ -17,10 +17,10 @@ class Answer:
     """What came back from a call: its result, or its error."""
 
     def __init__(self, answer: bytes) -> None:
-        self._is_error, self._value = pickle.loads(answer)
+        self.is_error, self._value = pickle.loads(answer)
 
     def __call__(self) -> Any:
-        if self._is_error:
+        if self.is_error:
             raise self._value
         return self._value
 

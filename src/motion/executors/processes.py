@@ -125,7 +125,8 @@ class _Process:
         watched, self._lifeline = context.Pipe(duplex=False)
         self._connection: Connection = here
         self._lock = threading.Lock()
-        self._known: dict[str, str] = {}
+        self._met: dict[str, str] = {}
+        self._known: set[str] = set()
         self._process: Any = context.Process(target=serve, args=(there, watched, IDLE_S))
         with _may_start():
             self._process.start()
@@ -135,7 +136,7 @@ class _Process:
         forks.watch(self)
 
     def is_outdated(self, constants: Sequence[Constant]) -> bool:
-        return any(self._known.get(each.name, each.digest) != each.digest for each in constants)
+        return any(self._met.get(each.name, each.digest) != each.digest for each in constants)
 
     def call(
         self, constants: Sequence[Constant], request: bytes, timeout_s: float | None
@@ -158,8 +159,11 @@ class _Process:
         if answer == IDLE:
             self.end(grace_s=LOOK_S)
             raise _WasIdle
-        self._known |= {each.name: each.digest for each in constants}
-        return Answer(answer)
+        self._met |= {each.name: each.digest for each in constants}
+        given = Answer(answer)
+        if not given.is_error:  # else one of them may not have been received
+            self._known |= self._met.keys()
+        return given
 
     def _receive(self, timeout_s: float | None) -> bytes:
         ends_s = None if timeout_s is None else clock.monotonic_s() + timeout_s
