@@ -75,6 +75,9 @@ WAYS: dict[str, Callable[[motion.Store, str], object]] = {
     "search of what is ready": lambda store, _: [
         store.search("doc.vector", HERE, k=2, where={"text": "a"}) for _ in range(2)
     ],
+    "search whose filter is listed": lambda store, text: [
+        store.search("doc.vector", HERE, k=2, where={"text": each}) for each in ("a", text)
+    ],
     "wait": lambda store, _: store.wait(timeout=PATIENCE_S),
     "status": lambda store, _: store.status(),
 }

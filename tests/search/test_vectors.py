@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from motion.background.locks import SharedLock
 from motion.definitions.tables.schema import Metric
 from motion.testing.contracts import DIM, METRICS, VectorIndexContract, clustered, scores_of
-from motion.vectors import graph, widths
+from motion.vectors import graph, hnsw, widths
 from motion.vectors.base import VectorIndex
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import SPENT
@@ -257,6 +257,47 @@ def test_a_graph_is_measured_again_after_many_queries_or_changes() -> None:
         assert not index.needs_tending
     index.remove(range(201))
     assert index.needs_tending
+
+
+@pytest.mark.usefixtures("believed")
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_graph_goes_on_being_asked_when_many_rows_have_changed_and_these_are_found_beside_it(
+    metric: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hnsw, "MOST_FRESH", 10)
+    index, held = HnswIndex(DIM, metric, 0), clustered(2_000)
+    index.put(range(2_000), held)
+    tend(index)
+    asked: list[int] = []
+    ask = graph.Graph.nearest
+    monkeypatch.setattr(graph.Graph, "nearest", lambda *given: (asked.append(1), ask(*given))[1])
+    for seed in (1, 2):  # what was copied of the first is not taken for the second
+        held[:600] = clustered(600, seed=seed)
+        index.put(range(600), held[:600])
+        asked.clear()
+        for query in held[:1_200:40]:
+            ((rows, scores),) = index.search(query[None], 5)
+            true = scores_of(metric, held, query)
+            np.testing.assert_allclose(scores, np.sort(true)[::-1][:5], atol=1e-4)
+            np.testing.assert_allclose(true[rows], scores, atol=1e-4)
+        assert len(asked) > 10
+
+
+@pytest.mark.parametrize("kind", [ExactIndex, HnswIndex])
+def test_a_list_of_rows_that_is_asked_for_again_is_looked_up_again_after_a_change(
+    kind: Callable[..., VectorIndex],
+) -> None:
+    index = ExactIndex(DIM, "l2") if kind is ExactIndex else HnswIndex(DIM, "l2", 0)
+    vectors = clustered(300)
+    index.put(range(300), vectors)
+    among = np.arange(100, 300)
+    for gone in (range(50), range(50, 100), range(150, 180)):
+        for query in vectors[100:300:20]:
+            ((rows, scores),) = index.search(query[None], 5, among)
+            assert set(rows.tolist()) <= set(among.tolist())
+            np.testing.assert_allclose(scores, scores_of("l2", vectors[rows], query), atol=1e-4)
+        index.remove(gone)  # the last vectors move into their places
+    assert not set(range(150, 180)) & set(index.search(vectors[160:161], 200, among)[0][0].tolist())
 
 
 # -- the lock that guards one --

@@ -205,8 +205,7 @@ def _answers(
 
         queries, depth = question.queries, question.depth
         rankings = [
-            _nearest(database, tx, each, queries, depth, comparable(each.key), hold)
-            for each in followers
+            _nearest(database, tx, each, queries, depth, comparable(each.key)) for each in followers
         ] + [
             [
                 fulltext.search(tx, layout, key, versions.get(key.name, 0), text, depth, among)
@@ -263,14 +262,11 @@ def _nearest(
     queries: FloatArray,
     k: int,
     among: Filter | None,
-    hold: Hold | None,
 ) -> list[Ranking]:
     """Return for each query its nearest rows among those that a filter holds for."""
     if among is None:
         return [_ranking(*found) for found in follower.search(queries, k)]
     rows = database.filter_lists.known(tx, among)
-    if rows is None and hold is not None:
-        raise NotAtOnce
     if rows is None and _is_worth_probing(database, follower, k, among):
         probed: list[Ranking] = []
         for query in queries:

@@ -50,8 +50,7 @@ def scores(metric: Metric, matrix: FloatArray, queries: FloatArray) -> FloatArra
         found = np.einsum("ij,qj->qi", matrix, queries)
     else:
         found = queries @ matrix.T
-    # Rounding can take a cosine past 1.
-    return np.asarray(found.clip(-1, 1) if metric == "cosine" else found, np.float32)
+    return np.asarray(found, np.float32)
 
 
 def scores_at(
@@ -90,20 +89,21 @@ def _edge(scored: FloatArray, k: int) -> float:
     return float(np.partition(scored, len(scored) - k)[len(scored) - k])
 
 
-def settled(metric: Metric, query: FloatArray, found: Found, vectors: FloatArray, k: int) -> Found:
+def settled(
+    metric: Metric, query: FloatArray, rows: IntArray, vectors: FloatArray, k: int
+) -> Found:
     """Return the `k` best of candidates, compared in double precision: near ones differ by less than float32 tells apart.
 
     Args:
-        vectors: those of the rows found, prepared as the query is.
+        metric: not the distance, whose differences are rounded little.
+        vectors: those of the rows, prepared as the query is.
     """
-    rows, scored = found
-    if metric == "l2" or not len(rows):
-        return rows[:k], scored[:k]
     wide, asked = vectors.astype(np.float64), query.astype(np.float64)
     exact = np.einsum("ij,j->i", wide, asked)  # equal vectors have equal sums
     if metric == "cosine":
-        lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide) * (asked @ asked))
-        exact = np.clip(exact / np.where(lengths > 0, lengths, 1), -1, 1)
+        squares = np.einsum("ij,ij->i", wide, wide) * asked.dot(asked)
+        exact /= np.sqrt(np.maximum(squares, TINY))  # of a zero vector it is 0
+        exact = np.maximum(np.minimum(exact, 1), -1)  # rounding can take it past 1
     order = np.lexsort((rows, -exact))[:k]
     return rows[order], exact[order].astype(np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,21 @@ FIRST_CAPACITY = 256
 QUERIES_AT_ONCE = 32
 """Queries compared in one product: what they score with every vector is in memory at once."""
 
+SETTLED_AT_ONCE = 16_384
+"""Numbers in all vectors up to which these are compared in double precision at once, and not in single precision before."""
+
+LISTS_HELD, ROWS_HELD = 64, 20_000
+"""Lists of rows, as filters give them, whose places are held, and rows of each: of more, comparing them takes longer."""
+
 LOOKED_UP = 2_000
 """Rows up to which each is looked up by itself; beyond, all that are there are looked through at once."""
+
+
+class Placed(NamedTuple):
+    """Vectors, copied side by side, and the places in an index where they lie."""
+
+    places: IntArray
+    vectors: FloatArray
 
 
 class ExactIndex:
@@ -33,11 +47,13 @@ class ExactIndex:
         self._matrix: FloatArray = np.empty((FIRST_CAPACITY, dim), np.float32)
         self._rows: IntArray = np.empty(FIRST_CAPACITY, np.int64)
         self._place: dict[int, int] = {}
+        self._held: dict[int, tuple[IntArray, IntArray]] = {}  # lists of rows, and their places
 
     def __len__(self) -> int:
         return len(self._place)
 
     def put(self, rows: Sequence[int], vectors: FloatArray) -> None:
+        self._held.clear()
         vectors = prepared(self.metric, vectors)
         fresh = [i for i, row in enumerate(rows) if row not in self._place]
         if len(fresh) < len(rows):
@@ -91,8 +107,21 @@ class ExactIndex:
         numbers = rows.tolist() if isinstance(rows, np.ndarray) else rows
         return np.array([place[row] for row in numbers if row in place], np.int64)
 
+    def _places_of(self, among: IntArray) -> IntArray:
+        """Return where these rows lie, once for each list of them that is asked for between two changes."""
+        held = self._held.get(id(among))
+        if held is not None and held[0] is among:
+            return held[1]
+        places = self.places(among)
+        if len(among) <= ROWS_HELD:
+            if len(self._held) >= LISTS_HELD:
+                self._held.clear()
+            self._held[id(among)] = among, places
+        return places
+
     def remove_moving(self, rows: Sequence[int]) -> dict[int, int]:
         """Remove rows; return those that lie elsewhere since, and where."""
+        self._held.clear()
         moved: dict[int, int] = {}
         for row in rows:
             place = self._place.pop(row, None)
@@ -108,7 +137,7 @@ class ExactIndex:
 
     def nearest(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
         """Do as `search` does, with prepared queries."""
-        places = None if among is None else self.places(among)
+        places = None if among is None else self._places_of(among)
         found: list[Found] = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = queries[start : start + QUERIES_AT_ONCE]
@@ -119,19 +148,38 @@ class ExactIndex:
         """Return the nearest of the vectors at places to one prepared query."""
         return self._of(query[None], k, places)[0]
 
+    def nearest_beside(self, query: FloatArray, k: int, places: IntArray, beside: Placed) -> Found:
+        """Return the nearest of the vectors at places, and of those beside them, to one prepared query."""
+        if not len(beside.places):
+            return self.nearest_at(query, k, places)
+        parts = [
+            scores_at(self.metric, self._matrix, places, query[None])[0],
+            scores(self.metric, beside.vectors, query[None])[0],
+        ]
+        return self._best(query, k, np.concatenate([places, beside.places]), np.concatenate(parts))
+
     def _of(self, queries: FloatArray, k: int, places: IntArray | None) -> list[Found]:
-        at = np.arange(len(self)) if places is None else places
-        rows = self._rows[at]
         if places is None:
             scored = scores(self.metric, self.matrix, queries)
+        elif len(places) * self.dim <= SETTLED_AT_ONCE and self.metric != "l2":
+            rows, vectors = self._rows[places], self._matrix[places]
+            return [settled(self.metric, query, rows, vectors, k) for query in queries]
         else:
             scored = scores_at(self.metric, self._matrix, places, queries)
-        found: list[Found] = []
-        for query, each in zip(queries, scored, strict=True):
-            best = candidates(self.metric, rows, each, k)
-            beside = rows[best], each[best]
-            found.append(settled(self.metric, query, beside, self._matrix[at[best]], k))
-        return found
+        return [
+            self._best(query, k, places, each) for query, each in zip(queries, scored, strict=True)
+        ]
+
+    def _best(
+        self, query: FloatArray, k: int, places: IntArray | None, scored: FloatArray
+    ) -> Found:
+        """Return the nearest of the vectors at places, which have these scores; None: of all."""
+        rows = self.rows if places is None else self._rows[places]
+        best = candidates(self.metric, rows, scored, k)
+        if self.metric == "l2":
+            return rows[best], scored[best]
+        near = self._matrix[best if places is None else places[best]]
+        return settled(self.metric, query, rows[best], near, k)
 
     def _append(self, rows: Sequence[int], vectors: FloatArray) -> None:
         start, end = len(self._place), len(self._place) + len(rows)

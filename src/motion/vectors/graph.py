@@ -17,9 +17,12 @@ from motion.definitions.tables.schema import Metric
 from motion.errors import MissingPackage
 from motion.vectors.base import FloatArray, IntArray, Parts
 from motion.vectors.compare import is_among
-from motion.vectors.exact import ExactIndex
+from motion.vectors.exact import ExactIndex, Placed
 
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 64
+
+FEW_FRESH, COPIED_AFTER = 256, 8
+"""Fresh rows whose vectors are copied side by side at once, and searches since the last change after which those of more are."""
 
 SPENT, SEVERAL = -1, -2
 """In place of where a node's row lies: it stands for none, or for several."""
@@ -53,7 +56,9 @@ class Graph:
         self._stamp = 0
         self._fresh: dict[int, int] = dict.fromkeys(rows, 0)  # row -> when it last changed
         self._lost: set[int] = set()  # fresh rows that the graph does not find
-        self._fresh_places: IntArray | None = None  # found when first asked for
+        self._fresh_at: IntArray | None = None  # found when first asked for
+        self._fresh_copy: Placed | None = None
+        self._asked_for_fresh = 0  # since the last change
 
     @property
     def fresh_count(self) -> int:
@@ -81,7 +86,7 @@ class Graph:
 
     def forget(self, rows: Sequence[int]) -> None:
         self._stamp += 1
-        self._fresh_places = None
+        self._forget_fresh()
         for row in rows:
             self._fresh.pop(row, None)
             self._lost.discard(row)
@@ -96,7 +101,7 @@ class Graph:
 
     def move(self, moved: Mapping[int, int]) -> None:
         """Note that rows lie elsewhere."""
-        self._fresh_places = None
+        self._forget_fresh()
         for row, place in moved.items():
             node = self._node.get(row)
             if node is not None and self._place_at[node] >= 0:
@@ -135,7 +140,7 @@ class Graph:
         """Let nodes stand for rows, those excepted that have changed since they were taken."""
         self._place_at = np.append(self._place_at, np.full(len(added), SPENT, np.int64))
         self._vector_at += list(added)
-        self._fresh_places = None
+        self._forget_fresh()
         for row, stamp, vector in zip(*taken, strict=True):
             short = _short(vector)
             node = self._node_of.get(short, added.get(short))
@@ -210,12 +215,28 @@ class Graph:
             rows = self._sorted[node] = np.sort(np.fromiter(self._behind[node], np.int64))
         return rows
 
+    def fresh(self, exact: ExactIndex) -> Placed | None:
+        """Return where the fresh rows lie, and their vectors side by side, which are compared in a fraction of the time. To
+        copy many takes as long as to compare them several times: None until they have been asked for so often."""
+        found = self._fresh_copy
+        if found is None:
+            self._asked_for_fresh += 1
+            if len(self._fresh) > FEW_FRESH and self._asked_for_fresh <= COPIED_AFTER:
+                return None
+            places = self.fresh_places(exact)
+            found = self._fresh_copy = Placed(places, exact.vectors(places))
+        return found
+
     def fresh_places(self, exact: ExactIndex) -> IntArray:
         """Return where the fresh rows lie."""
-        found = self._fresh_places
+        found = self._fresh_at
         if found is None:
-            found = self._fresh_places = exact.places(self._fresh)
+            found = self._fresh_at = exact.places(self._fresh)
         return found
+
+    def _forget_fresh(self) -> None:
+        """Note that others are fresh, or lie elsewhere."""
+        self._fresh_at, self._fresh_copy, self._asked_for_fresh = None, None, 0
 
     # -- on disk --
 

@@ -37,7 +37,10 @@ FEW = 20_000
 """Rows of a filter that are compared exactly rather than looked for in the graph."""
 
 MOST_FRESH = 5_000
-"""Fresh rows beyond which comparing them all on the side costs more than the exact index does."""
+"""Fresh rows beyond which comparing them all on the side costs more than the exact index does, where they lie apart."""
+
+MOST_FRESH_SHARE, MOST_COPIED = 0.5, 16_000_000
+"""Share of fresh rows, and numbers in their vectors, up to which these are copied side by side: comparing them there pays."""
 
 CENTRED_BY = 10_000
 """Vectors whose mean is the centre that a graph's are relative to."""
@@ -102,8 +105,13 @@ class HnswIndex:
         return [self._found(graph, query, k, among) for query in queries]
 
     def _pays(self, graph: Graph, among: IntArray | None) -> bool:
-        is_few = among is not None and len(among) <= FEW
-        return self._widths.near is not None and not is_few and graph.fresh_count <= MOST_FRESH
+        if self._widths.near is None or (among is not None and len(among) <= FEW):
+            return False
+        count = graph.fresh_count
+        if count <= MOST_FRESH or among is not None:
+            return count <= MOST_FRESH
+        is_less = count <= MOST_FRESH_SHARE * len(self) and count * self.dim <= MOST_COPIED
+        return is_less and graph.fresh(self._exact) is not None
 
     def _found(self, graph: Graph, query: FloatArray, k: int, among: IntArray | None) -> Found:
         """Return the nearest rows to one prepared query: by the graph, as far as it is believed."""
@@ -130,6 +138,9 @@ class HnswIndex:
         while count <= min(WIDEST, len(self)):
             nodes, places = graph.nearest(query, count, k, exact, among)
             if nodes >= wanted:
+                beside = graph.fresh(exact) if among is None else None
+                if beside is not None:
+                    return exact.nearest_beside(query, k, places, beside)
                 fresh = graph.fresh_places(exact)
                 if among is not None:
                     fresh = fresh[is_among(exact.rows[fresh], among)]

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from motion.definitions.functions.signatures import beside
+from motion.definitions.tables.instances import reader_of
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import (
@@ -239,9 +240,13 @@ class Table:
         return key if key and key.codec.expected in ("int", "datetime") else None
 
     @cached_property
-    def decoders(self) -> tuple[Callable[[Any], Any] | None, ...]:
-        """What makes values of the stored ones, in the order of the keys; None for those that are stored as they are."""
-        return tuple(None if key.codec.is_plain else key.codec.decode for key in self.keys.values())
+    def read(self) -> Callable[[Sequence[Any]], Any]:
+        """What makes an instance of a row of stored values, in the order of the keys."""
+        decoders = {
+            name: None if key.codec.is_plain else key.codec.decode
+            for name, key in self.keys.items()
+        }
+        return reader_of(self.cls, decoders)
 
     @cached_property
     def defaults(self) -> tuple[Key, ...]:

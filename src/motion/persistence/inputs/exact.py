@@ -18,7 +18,6 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Table
 from motion.definitions.values.codecs import INT64_MAX, Stored
 from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
-from motion.persistence.rows.reading import decoded
 
 Order = tuple[tuple[str, bool], ...]
 """Keys to sort by, each with whether the largest comes first; a row without a value comes before all others."""
@@ -129,7 +128,7 @@ def shown(
     named = dict(zip(layout.table.primary_key, row.name, strict=True))
     values = shown_values(layout, by_pages, row) if inherit else row.values
     held = {**values, **named}
-    return decoded(layout.table, [held.get(key) for key in layout.table.keys])
+    return layout.table.read([held.get(key) for key in layout.table.keys])
 
 
 def shown_values(

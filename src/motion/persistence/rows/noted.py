@@ -34,7 +34,7 @@ from motion.definitions.values.codecs import INT64_MAX, JsonCodec, Stored, encod
 from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaError
 from motion.persistence.layout import quoted
-from motion.persistence.rows.reading import decoded, unset_first, user_query
+from motion.persistence.rows.reading import unset_first, user_query
 
 KINDS: Mapping[str, Any] = {
     "int": int, "float": float, "bool": bool, "str": str, "bytes": bytes, "datetime": datetime, "date": date,
@@ -191,7 +191,7 @@ def read(
         f"{' WHERE ' + ' AND '.join(wanted) if wanted else ''} ORDER BY {order}\n"
         f"LIMIT {INT64_MAX if limit is None else int(limit)}"
     )
-    return [decoded(table, row) for row in user_query(tx, sql, values, where or order, table)]
+    return [table.read(row) for row in user_query(tx, sql, values, where or order, table)]
 
 
 def count(tx: Transaction, table: Table, where: str | None, *, inherit: bool) -> int:

@@ -31,7 +31,7 @@ def read_one(
     named = "".join(f" AND r.{quoted(page)} = ?" for page in layout.table.page_keys)
     sql = f"{_select(layout, inherit, pins)} WHERE r.id = ?{named}"
     found = tx.execute(sql, (row_id, *pages)).fetchone()
-    return None if found is None else decoded(layout.table, found)
+    return None if found is None else layout.table.read(found)
 
 
 def shown_values(
@@ -74,7 +74,7 @@ def read_rows(
     )
     sql = f'{_select(layout, inherit, pins, keys)} JOIN ({chosen}) c ON c.":row" = {layout.row} ORDER BY c.":place"'
     found = user_query(tx, sql, values, where or order, layout.table)
-    return [decoded(layout.table, each) for each in found]
+    return list(map(layout.table.read, found))
 
 
 ORDERED_KEY = re.compile(r'\s*("[^"]+"|\w+)(\s+(?:ASC|DESC))?\s*', re.IGNORECASE)
@@ -97,9 +97,10 @@ def rows_by_number(
 ) -> dict[int, Any]:
     """Return rows as instances by their numbers."""
     found: dict[int, Any] = {}
+    read = layout.table.read
     for part in map(filled_up, cut(rows)):
-        read = tx.execute(_select_numbered(layout, pins, len(part)), part)
-        found.update((row[0], decoded(layout.table, row[1:])) for row in read.fetchall())
+        numbered = tx.execute(_select_numbered(layout, pins, len(part)), part).fetchall()
+        found |= {row[0]: read(row[1:]) for row in numbered}
     return found
 
 
@@ -124,16 +125,6 @@ def ids_by_value(
     return found
 
 
-def decoded(table: Table, stored: Sequence[Any]) -> Any:
-    """Return a row of stored values, in the order of the keys, as an instance."""
-    return table.instance(
-        [
-            value if value is None or decode is None else decode(value)
-            for value, decode in zip(stored, table.decoders, strict=True)
-        ]
-    )
-
-
 def _select(layout: Layout, inherit: bool, pins: Pins, read: frozenset[str] | None = None) -> str:
     """Return the statement that reads rows whole, or some keys of them, with NULL in place of the others."""
     name = (inherit, read, *pins.items())
@@ -149,12 +140,13 @@ def _select(layout: Layout, inherit: bool, pins: Pins, read: frozenset[str] | No
 
 def _select_numbered(layout: Layout, pins: Pins, count: int) -> str:
     """Return the statement that reads so many rows by their numbers, which come first in what it gives."""
-    name = ("numbered", *pins.items())
-    selected = layout.statements.get(name)
-    if selected is None:
+    name = ("numbered", count, *pins.items())
+    sql = layout.statements.get(name)
+    if sql is None:
         selected = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
-        layout.statements[name] = selected
-    return f"{selected} WHERE {layout.row} IN ({', '.join('?' * count)})"
+        sql = f"{selected} WHERE {layout.row} IN ({', '.join('?' * count)})"
+        layout.statements[name] = sql
+    return sql
 
 
 def user_query(

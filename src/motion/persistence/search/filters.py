@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,17 +63,20 @@ class Filter:
 
 
 class FilterLists:
-    """The rows that filters hold for, kept until the next change. Thread-safe."""
+    """The rows that filters hold for, kept until the next change. Thread-safe without a lock, which the thread that signals
+    reach might leave held: each step is whole, and after any of them what is kept is right. Two that keep at once, or an
+    interrupt, may leave a list out of the count of what they take, until half of it is forgotten."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lists: OrderedDict[Any, tuple[Any, IntArray]] = OrderedDict()
-        self._counts: OrderedDict[Any, int] = OrderedDict()
-        self.size_bytes = 0
+        self._lists: dict[Any, tuple[Any, IntArray]] = {}
+        self._older: dict[Any, tuple[Any, IntArray]] = {}
+        self._counts: dict[Any, int] = {}
+        self._size_bytes = 0  # of the lists that are not older
 
     def known(self, tx: Transaction, wanted: Filter) -> IntArray | None:
         """Return the rows a filter holds for, where they were listed since the last change."""
-        found = self._lists.get(_name(wanted))  # one step of C code: without the lock
+        name = _name(wanted)
+        found = self._lists.get(name) or self._older.get(name)
         return found[1] if found is not None and found[0] == _state(tx) else None
 
     def last_count(self, wanted: Filter) -> int | None:
@@ -88,30 +89,28 @@ class FilterLists:
         if known is not None:
             return known
         rows = wanted.listed(tx)
-        with self._lock:
-            self._keep_count((wanted.layout.table.name, wanted.condition), len(rows))
-            if not CHANGES_BY_ITSELF.search(wanted.condition):
-                self._keep(_name(wanted), _state(tx), rows)
+        if len(self._counts) >= COUNTS_KEPT:
+            self._counts = {}
+        self._counts[wanted.layout.table.name, wanted.condition] = len(rows)
+        if not CHANGES_BY_ITSELF.search(wanted.condition):
+            self._keep(_name(wanted), _state(tx), rows)
         return rows
 
-    def _keep_count(self, name: Any, count: int) -> None:
-        self._counts[name] = count
-        self._counts.move_to_end(name)
-        if len(self._counts) > COUNTS_KEPT:
-            self._counts.popitem(last=False)
+    @property
+    def size_bytes(self) -> int:
+        """What all lists that are kept take in memory."""
+        kept = [*self._lists.values(), *self._older.values()]
+        return sum(_size_bytes(rows) for _, rows in kept)
 
     def _keep(self, name: Any, state: Any, rows: IntArray) -> None:
-        """Keep a list, and drop those that were listed first until all that are left fit."""
-        self._drop(name)
+        """Keep a list; where all would take too much, forget the older half."""
+        size_bytes = _size_bytes(rows)
+        if 2 * size_bytes > LISTS_KEPT_BYTES:
+            return
+        if 2 * (self._size_bytes + size_bytes) > LISTS_KEPT_BYTES:
+            self._older, self._lists, self._size_bytes = self._lists, {}, 0
+        self._size_bytes += size_bytes
         self._lists[name] = state, rows
-        self.size_bytes += _size_bytes(rows)
-        while self.size_bytes > LISTS_KEPT_BYTES:
-            self._drop(next(iter(self._lists)))
-
-    def _drop(self, name: Any) -> None:
-        dropped = self._lists.pop(name, None)
-        if dropped is not None:
-            self.size_bytes -= _size_bytes(dropped[1])
 
 
 def _size_bytes(rows: IntArray) -> int:

@@ -75,12 +75,20 @@ class VectorIndexes:
         """
         if hold is None:
             followers = [self._follower(layout, key, version) for key, version in keys]
-            held = _caught_up(followers, self._backend)
+            with _caught_up(followers, self._backend) as tx:
+                yield tx, followers
         else:
             followers = [self._known(layout, key, version) for key, version in keys]
-            held = _as_they_are(followers, self._backend, hold)
-        with held as tx:
-            yield tx, followers
+            try:
+                if not all(hold.take(follower.lock) for follower in followers):
+                    raise NotAtOnce
+                with self._backend.read() as tx:
+                    last = _last_entry(tx)
+                    if any(follower.position != last for follower in followers):
+                        raise NotAtOnce
+                    yield tx, followers
+            finally:
+                hold.give_back()
         if not self._called.is_set() and any(each.needs_tending for each in followers):
             uninterrupted(self._call)
 
@@ -431,23 +439,6 @@ class Follower:
 
 class NotAtOnce(Exception):
     """What is asked for is not ready, and has more steps than the thread that signals reach may be interrupted in."""
-
-
-@contextmanager
-def _as_they_are(
-    followers: Sequence[Follower], backend: Backend, hold: Hold
-) -> Iterator[Transaction]:
-    """Hold indexes as of one snapshot, if none is behind it."""
-    try:
-        if not all(hold.take(follower.lock) for follower in followers):
-            raise NotAtOnce
-        with backend.read() as tx:
-            last = _last_entry(tx)
-            if any(follower.position != last for follower in followers):
-                raise NotAtOnce
-            yield tx
-    finally:
-        hold.give_back()
 
 
 @contextmanager
