@@ -84,10 +84,7 @@ class FilterLists:
         return self._counts.get((wanted.layout.table.name, wanted.condition))
 
     def listed(self, tx: Transaction, wanted: Filter) -> IntArray:
-        """Return all rows that a filter holds for, in ascending order."""
-        known = self.known(tx, wanted)
-        if known is not None:
-            return known
+        """Return all rows that a filter holds for, in ascending order; to be asked where they are not known."""
         rows = wanted.listed(tx)
         if len(self._counts) >= COUNTS_KEPT:
             self._counts = {}
