@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -619,3 +620,12 @@ def test_every_command_has_an_example_json_and_a_place_in_the_docs(command: str)
     assert ("--json" in help_text) == (command != "mcp")  # its output is a protocol's
     page = Path(__file__).parents[2] / "docs" / "command-line.md"
     assert f"motion {command} " in page.read_text()
+
+
+def test_help_tells_what_to_begin_with_first_and_every_command_under_a_heading() -> None:
+    help_text = said("--help")
+    headings = ["Begin, run and serve", "Look", "Mend and steer", "Keep, move and change"]
+    places = [help_text.index(f"─ {heading} ─") for heading in headings]
+    assert places == sorted(places)
+    assert "─ Commands ─" not in help_text  # where a command is that has none
+    assert re.search(r"Begin, run and serve ─+╮\s*│ init ", help_text)
