@@ -18,7 +18,7 @@ import motion
 from motion import clock
 from motion.vectors import hnsw, widths
 from tests.on_postgres.differences import reason_of
-from tests.postgres import is_postgres_wanted, postgres_server, stores_in
+from tests.postgres import drop_stores, is_postgres_wanted, postgres_server, stores_in
 
 __all__ = ["postgres_server"]
 
@@ -80,15 +80,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"not on PostgreSQL: {reason}"))
 
 
-@pytest.fixture(autouse=True)
-def _on_postgres(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(scope="session", autouse=True)
+def _on_postgres(request: pytest.FixtureRequest) -> Iterator[None]:
     """With MOTION_TEST_BACKEND=postgres, stores that tests make live there, wherever they are said to be."""
     if not is_postgres_wanted():
         yield
         return
-    server = request.getfixturevalue("postgres_server")
-    with stores_in(server, monkeypatch):
+    with stores_in(request.getfixturevalue("postgres_server")):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _dropped_from_postgres(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if is_postgres_wanted():
+        drop_stores(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture(autouse=True)

@@ -80,13 +80,18 @@ def is_postgres_wanted() -> bool:
 
 
 @contextmanager
-def stores_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let each folder of a store stand for a schema, also in programs that are started, until all are dropped."""
-    monkeypatch.setattr(runtime, "backend_at", standing_in(server.url, runtime.backend_at))
-    monkeypatch.setenv("MOTION_TEST_SERVER", server.url)
+def stores_in(server: Server) -> Iterator[None]:
+    """Let each folder of a store stand for a schema, also in programs that are started."""
     paths = [str(Path(__file__).parent / "on_postgres"), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    yield
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runtime, "backend_at", standing_in(server.url, runtime.backend_at))
+        patched.setenv("MOTION_TEST_SERVER", server.url)
+        patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        yield
+
+
+def drop_stores(server: Server) -> None:
+    """Drop what stands for folders."""
     for (schema,) in server.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 's\\_%'"):
         server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 

@@ -23,6 +23,7 @@ import pytest
 
 import motion
 from motion import faults
+from tests.postgres import is_postgres_wanted
 
 # -- the data story --
 
@@ -173,7 +174,7 @@ def delete_one(store: motion.Store) -> None:
 
 
 def forget_one(store: motion.Store) -> None:
-    store.forget("doc", 5)
+    (store.delete if is_postgres_wanted() else store.forget)("doc", 5)
 
 
 def load_and_prune(store: motion.Store) -> None:
