@@ -24,7 +24,7 @@ from motion.backends.base import Backend
 from motion.backends.postgres import PostgresBackend
 from tests.on_postgres.places import schema_of, standing_in
 
-SETTINGS = "fsync = off\nmax_connections = 400\nautovacuum_naptime = 10s\n"
+SETTINGS = "fsync = off\nmax_connections = 400\nautovacuum_naptime = 10s\ntemp_file_limit = 1GB\n"
 """What is tested is not whether the system's disk survives a power failure."""
 
 
@@ -66,15 +66,6 @@ def started(start: Callable[[], None]) -> None:
     raise TimeoutError("the server did not start in a hundred seconds")
 
 
-MEMORY = Path("/dev/shm")
-
-
-def _roomy() -> Path | None:
-    """Return where a server's files are held in memory, where there is room; with a short name, as of a socket's path."""
-    is_there = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30
-    return MEMORY if is_there else None
-
-
 def is_postgres_wanted() -> bool:
     return os.environ.get("MOTION_TEST_BACKEND") == "postgres"
 
@@ -99,7 +90,7 @@ def drop_stores(server: Server) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """The server; tests that need it are skipped by name where it cannot start."""
-    place = Path(tempfile.mkdtemp(prefix="motion-pg-", dir=_roomy()))
+    place = Path(tempfile.mkdtemp(prefix="motion-pg-"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about folders that the system lacks
