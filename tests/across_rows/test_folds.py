@@ -925,3 +925,15 @@ def test_a_lookup_of_what_is_folded_from_its_own_table_says_whether_it_follows(
         say(store, 2, 2, "b")
         store.wait(timeout=60)
         assert store.rows(Message, id=1)[0].thread == first
+
+
+def test_a_fold_without_types_waits_for_what_it_takes(open_store: OpenStore) -> None:
+    @motion.fold(on=["message.text", "message.thread"], by="message.user", sets="user.profile")
+    def remember(profile, text, thread):  # type: ignore[no-untyped-def]
+        return f"{profile or ''}{thread}:{text} "
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember])
+    store.set("message", id=1, ts=1, user=1, text="a").wait()
+    assert [user.profile for user in store.rows("user")] in ([], [None])
+    store.set("message", id=1, thread="t").wait()
+    assert [user.profile for user in store.rows("user")] == ["t:a "]

@@ -289,6 +289,18 @@ def test_a_trigger_waits_for_a_missing_parameter_and_runs_when_it_arrives(
     assert doc(store).loud == "a2"
 
 
+def test_a_parameter_without_a_type_is_waited_for_like_any_other(open_store: OpenStore) -> None:
+    @motion.trigger(on="doc.text", sets="doc.loud")
+    def join(text, words):  # type: ignore[no-untyped-def]
+        return f"{text}{words}"
+
+    store = open_docs(open_store, join)
+    store.set("doc", id=1, text="a").wait()
+    assert doc(store).loud is None
+    store.set("doc", id=1, words=2).wait()
+    assert doc(store).loud == "a2"
+
+
 def test_a_parameter_that_is_not_in_on_does_not_run_it_again(open_store: OpenStore) -> None:
     @motion.trigger(on="doc.text", sets="doc.loud")
     def join(text: str, words: int) -> str:

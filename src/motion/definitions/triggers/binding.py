@@ -235,7 +235,7 @@ def _parameters(
     found = []
     for position, parameter in enumerate(signature_of(name, function).parameters.values()):
         check_parameter(name, parameter)
-        hint = hints.get(parameter.name)
+        hint = hints.get(parameter.name, Any)
         try:
             elsewhere = checked(beside(hint, Lookup) or beside(hint, Window), table, tables)
         except SchemaError as exc:

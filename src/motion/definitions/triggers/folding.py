@@ -197,13 +197,13 @@ def _arguments(
     names, optional = [], []
     for parameter in signature_of(value.name, function).parameters.values():
         check_parameter(value.name, parameter)
-        hint = hints.get(parameter.name)
+        hint = hints.get(parameter.name, Any)
         if is_gathered and parameter.name != value.name:  # a list of what may be None, or not
             hint = next(iter(get_args(hint)), Any)
         may_be_none = takes_none(hint) or parameter.default is None
         names.append(parameter.name)
         if parameter.name == value.name:
-            if not may_be_none:
+            if not may_be_none and parameter.name in hints:
                 raise SchemaError(
                     f"parameter {value.name!r} is None for an entity's first row; annotate it '| None'."
                 )
