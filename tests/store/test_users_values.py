@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import motion
-from tests.conftest import OpenStore, pause
+from tests.conftest import OpenStore, pause, until
 
 Plane = Annotated[np.ndarray, motion.Vector(2, metric="dot")]
 
@@ -248,6 +248,24 @@ def test_a_version_is_not_called_for_rows_with_users_values(open_store: OpenStor
     store = opened(open_store, Before(2))
     go_live(store, 2)
     assert sorted(CALLS) == [(2, "a"), (2, "c")]
+
+
+def test_a_version_that_is_promoted_while_it_is_built_calls_no_row_twice(
+    open_store: OpenStore,
+) -> None:
+    store = opened(open_store, Before(1))
+    fill(store, "hold 2")
+    store.close()
+    CALLS.clear()
+    store = opened(open_store, Before(2))
+    assert HAS_BEGUN.wait(30)
+    change = model(store).promote(2)
+    until(store, lambda: store.status().backfills == [])
+    tasks = store.status().tasks
+    MAY_GO_ON.set()
+    change.wait(timeout=60)
+    assert tasks == {"Before.classify": {"claimed": 1}}
+    assert CALLS == [(2, "hold 2")]
 
 
 def test_a_users_value_given_before_there_is_a_version_is_seen_and_stays(

@@ -360,7 +360,9 @@ def _build(
     own = set(outputs.users_rows(tx, layout, spec, rows))
     for version in candidates(tx, spec.component or ""):
         outputs.copy_outputs(tx, layout, spec, sorted(own), live, version)
-        left = [row for row in rows if row not in own]
+        # A build that is asked for once more, as by who promotes, begins anew: calls under way are not made again.
+        called = queue.claimed_rows(tx, spec.name, version, rows[0], rows[-1])
+        left = [row for row in rows if row not in own and row not in called]
         queue.enqueue(tx, spec, ranges_of(left), cause, version=version)
     reach("candidate.enqueued")
 

@@ -417,6 +417,16 @@ def has_work_on(
     return tx.execute(sql, (low, high, *triggers, version)).fetchone() is not None
 
 
+def claimed_rows(tx: Transaction, trigger: str, version: int, low: int, high: int) -> set[int]:
+    """Return the rows in a range that a candidate's outputs are just being made of."""
+    sql = (
+        f"SELECT low, high FROM motion_tasks WHERE trigger = ? AND version = ? AND status = {TaskStatus.CLAIMED:d} "
+        "AND high >= ? AND low <= ?"
+    )
+    found = tx.execute(sql, (trigger, version, low, high))
+    return {row for first, last in found for row in range(max(first, low), min(last, high) + 1)}
+
+
 def has_others_on(tx: Transaction, trigger: str, tasks: Sequence[Task]) -> bool:
     """Whether a trigger has live work on the rows of tasks beside these."""
     own = {task.task for task in tasks}
