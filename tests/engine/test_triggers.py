@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import motion
-from tests.conftest import OpenStore
+from motion.engine import commits
+from tests.conftest import OpenStore, until
 
 
 class Language(Enum):
@@ -1066,3 +1068,34 @@ def test_a_transaction_matches_rows_by_a_key_as_they_are_at_its_end(open_store: 
         tx.set_many("note", [{"doc": 1}], by="text")
     with pytest.raises(motion.UnknownKey), store.transaction() as tx:
         tx.set_many("note", [{"doc": 1}], prune="dock")
+
+
+def test_a_store_that_closes_while_its_worker_comes_to_rest_is_closed(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the thread that commits has found nothing to do, and has not begun to wait, closing must still end it."""
+    resting, closers = threading.Event(), []
+
+    class Resting(threading.Event):
+        def clear(self) -> None:
+            super().clear()
+            if resting.is_set() and not closers:
+                closers.append(threading.Thread(target=store.close, daemon=True))
+                closers[0].start()
+                assert self.wait(30), "closing sets it"
+                super().clear()
+
+    events = iter([Resting])  # the first that is made says whether anything is under way
+    made = SimpleNamespace(Event=lambda: next(events, threading.Event)(), Thread=threading.Thread)
+    monkeypatch.setattr(commits, "threading", made)
+
+    @motion.trigger(on="doc.text", sets="doc.words", inline=False)
+    def count(text: str) -> int:
+        return len(text.split())
+
+    store = open_docs(open_store, count)
+    resting.set()
+    store.set("doc", text="one")
+    until(store, lambda: bool(closers))
+    closers[0].join(30)
+    assert not closers[0].is_alive()

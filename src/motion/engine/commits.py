@@ -72,7 +72,7 @@ class Commits:
         while not self._stop.is_set():
             if not self._crew.runs:
                 self._is_wanted.clear()
-                if not self._crew.runs:
+                if not self._crew.runs and not self._stop.is_set():  # who stops says so first
                     self._is_wanted.wait()
             self._is_hurried.wait(GATHER_S)
             self._is_hurried.clear()
