@@ -1074,7 +1074,8 @@ def test_a_store_that_closes_while_its_worker_comes_to_rest_is_closed(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the thread that commits has found nothing to do, and has not begun to wait, closing must still end it."""
-    resting, closers = threading.Event(), []
+    resting = threading.Event()
+    closers: list[threading.Thread] = []
 
     class Resting(threading.Event):
         def clear(self) -> None:
