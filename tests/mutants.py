@@ -236,7 +236,7 @@ class OutOfDate(Exception):
 
 
 def passes(source: Path, tests: Sequence[str]) -> bool:
-    """Whether tests pass with another tree of sources."""
+    """Whether tests pass with another tree of sources. A process that a signal has ended has not passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", str(TIMEOUT_S)]  # fmt: skip
     ended = subprocess.run(
         [*command, *(f"tests/{test}" for test in tests)],
@@ -246,11 +246,8 @@ def passes(source: Path, tests: Sequence[str]) -> bool:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    if ended.returncode not in (
-        0,
-        1,
-    ):  # no test has failed: there is none of that name, or it cannot be run
-        raise OutOfDate(ended.stdout)
+    if ended.returncode > 1:  # no test has failed: there is none of that name, or it cannot be run
+        raise OutOfDate(f"pytest ended with {ended.returncode}:\n{ended.stdout}")
     return ended.returncode == 0
 
 
