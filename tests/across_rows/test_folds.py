@@ -937,3 +937,45 @@ def test_a_fold_without_types_waits_for_what_it_takes(open_store: OpenStore) -> 
     assert [user.profile for user in store.rows("user")] in ([], [None])
     store.set("message", id=1, thread="t").wait()
     assert [user.profile for user in store.rows("user")] == ["t:a "]
+
+
+@pytest.mark.parametrize("by", ["the run", "others"])
+@pytest.mark.parametrize("change", ["deleted", "moved"])
+def test_a_row_that_goes_while_it_is_waited_for_holds_up_nothing(
+    open_store: OpenStore, change: str, by: str
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def take_away() -> None:
+        if change == "deleted":
+            store.delete("message", 2)
+        else:
+            store.set("message", id=2, user=2)
+
+    @motion.trigger(on="message.text", sets="message.thread", inline=False, concurrency=2)
+    def name(text: str) -> str:
+        if text == "slow":
+            has_begun.set()
+            assert may_end.wait(60)
+        return text
+
+    @motion.fold(on="message.thread", by="message.user", sets="user.profile")
+    def remember(profile: str | None, thread: str) -> str:
+        if thread == "a":  # it has read that the next row is waited for
+            assert has_begun.wait(60)
+            if by == "the run":
+                take_away()
+            else:
+                others = threading.Thread(target=take_away)
+                others.start()
+                others.join()
+        return (profile or "") + thread
+
+    store = open_store(schemas=SCHEMAS, triggers=[name, remember])
+    store.set("message", id=2, ts=2, user=1, text="slow")
+    assert has_begun.wait(60)
+    store.set("message", id=1, ts=1, user=1, text="a")
+    until(store, lambda: [each.profile for each in store.rows("user")] == ["a"])
+    may_end.set()
+    store.wait(timeout=60)
+    assert [each.profile for each in store.rows("user")] == ["a", "slow"][: 1 + (change == "moved")]

@@ -30,6 +30,7 @@ from motion.persistence.changes.results import (
 )
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.exact import Question, ask
+from motion.persistence.inputs.folded import Reading
 from motion.persistence.inputs.own import Inputs, read_fences
 from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
@@ -85,8 +86,8 @@ class Commit:
     is_noted: bool = False
     lost: Mapping[int, str] = field(default_factory=dict)
     """Rows that are called again, by their position among the inputs, with what they would not read as they did."""
-    held: list[tuple[int, Cause]] = field(default_factory=list)
-    """Entities of a fold whose next row triggers have still to do something for."""
+    held: list[tuple[Reading, Cause]] = field(default_factory=list)
+    """Entities of a fold that have stopped at a row which triggers had still to do something for."""
     once: int = 0
     """Of a trigger that acts once on a row: the number under which the run is noted there."""
 
@@ -380,7 +381,7 @@ class Commit:
             written, more, held = kept_by.keep(tx, given, origin, number)
             fire(tx, layouts, written, cause, except_for=[spec.name])
             enqueue_rows(tx, layouts[spec.table], spec, more, cause)
-            self.held += [(entity, cause) for entity in held]
+            self.held += [(reading, cause) for reading in held]
 
     def _write_freely(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Make the writes that the user's code left with its view."""
@@ -430,12 +431,20 @@ class Commit:
             name for step in self.steps for name in self.database.graph.woken_by(step.spec.name)
         }
         queue.complete(tx, self.tasks, sorted(woken))
-        for entity, cause in self.held:  # now: the end of these tasks would have woken them
-            queue.wait_alone(tx, self.claim.spec, entity, cause)
+        self._hold(tx)  # now: the end of these tasks would have woken them
         for step in self.steps:
             for fold in self.database.graph.fed.get(step.spec.name, ()):
                 folds_of(self.database.layouts, fold).wake(tx, self.tasks)
         settle(tx, self.database.layouts, self.claim.spec, self.tasks, number)
+
+    def _hold(self, tx: Transaction) -> None:
+        """Let entities of a fold wait for the row that they stopped at; the run itself may have taken it away."""
+        spec, layouts = self.claim.spec, self.database.layouts
+        for reading, cause in self.held:
+            if folds_of(layouts, spec).is_held(tx, reading):
+                queue.wait_alone(tx, spec, reading.entity, cause)
+            else:
+                enqueue_rows(tx, layouts[spec.table], spec, [reading.entity], cause)
 
     def _call_again(self, tx: Transaction, number: int) -> None:
         """Let rows be called again that would not read the same; those that this has happened to too often are set aside."""

@@ -462,11 +462,11 @@ class Folds:
         kept: Sequence[tuple[Reading, Folded]],
         origin: int,
         number: int,
-    ) -> tuple[Written, list[int], list[int]]:
-        """Keep what runs gave; return what that changes, the entities that have further rows, and those whose next row
-        triggers have still to do something for."""
+    ) -> tuple[Written, list[int], list[Reading]]:
+        """Keep what runs gave; return what that changes, the entities that have further rows, and those that have stopped at
+        a row which triggers had still to do something for."""
         more: list[int] = []
-        held: list[int] = []
+        held: list[Reading] = []
         checkpoints: list[tuple[Any, ...]] = []
         spare: list[tuple[Any, ...]] = []
         states: list[tuple[Any, ...]] = []
@@ -481,8 +481,7 @@ class Folds:
             if has_more:
                 more.append(reading.entity)
             elif reading.held is not None:
-                is_held = queue.has_work_on(tx, self.feeders, reading.held, reading.held)
-                (held if is_held else more).append(reading.entity)
+                held.append(reading)
                 has_more = True
             if (
                 not has_more
@@ -501,6 +500,15 @@ class Folds:
             else self._show(tx, shown, origin, number)
         )
         return written, more, held
+
+    def is_held(self, tx: Transaction, reading: Reading) -> bool:
+        """Whether triggers have still to do something for the row that it stopped at. Only the end of work on a row that is
+        there, and the entity's, lets the entity be looked at again."""
+        sql = f"SELECT 1 FROM {self.source.base} r WHERE {self.source.row} = ? AND r.{quoted(fold_of(self.spec).by)} = ?"
+        if tx.execute(sql, (reading.held, reading.id)).fetchone() is None:
+            return False
+        held = reading.held or 0
+        return queue.has_work_on(tx, self.feeders, held, held)
 
     def _checkpoints(
         self, reading: Reading, folded: Folded, reached: Checkpoint
