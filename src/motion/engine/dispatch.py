@@ -205,6 +205,7 @@ class Dispatcher:
         if claimed.lane.is_build:
             with self._lock:
                 self._builds.note_end(claimed.lane.trigger, claimed.rows, seconds)
+            self._database.backend.called.give()  # the next part is not tasks yet, so nobody else calls
         if claimed.turns is not None:
             self._settle(claimed, claimed.turns.take_beyond(), claimed.turns.left)
 
