@@ -92,9 +92,10 @@ def _on_postgres(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _dropped_from_postgres(request: pytest.FixtureRequest) -> Iterator[None]:
+    server = request.getfixturevalue("postgres_server") if is_postgres_wanted() else None
     yield
-    if is_postgres_wanted():
-        drop_stores(request.getfixturevalue("postgres_server"))
+    if server is not None:
+        drop_stores(server)
 
 
 @pytest.fixture(autouse=True)
