@@ -32,6 +32,7 @@ from motion.persistence.catalog import open_own_table
 from motion.persistence.ddl import SYSTEM_TABLES, open_table
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, rows_table, slot_of
 from motion.persistence.numbers import note_new_graph
+from motion.persistence.ranges import places
 from motion.persistence.rows.noted import noted_tables
 from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
 from motion.persistence.tasks.queue import wake_all
@@ -379,9 +380,8 @@ def _edit_copies(tx: Transaction, table: str, names: Mapping[str, str]) -> None:
         for fit in decoded_specs(tx, "SELECT spec FROM motion_fits", FitSpec)
         if fit.table == table
     ]
-    places = ", ".join("?" * len(fits))
     for label, copy in tx.execute(
-        f"SELECT label, copy FROM motion_labels WHERE fit IN ({places})", fits
+        f"SELECT label, copy FROM motion_labels WHERE fit IN ({places(fits)})", fits
     ).fetchall():
         edited = msgspec.msgpack.encode(_renamed(msgspec.msgpack.decode(copy), names))
         tx.execute("UPDATE motion_labels SET copy = ? WHERE label = ?", (edited, label))

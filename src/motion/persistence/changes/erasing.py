@@ -17,6 +17,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
+from motion.persistence.ranges import places
 from motion.persistence.states import asked, fit_requests, labels, versions
 from motion.persistence.stored_graph import former_fits, former_triggers, known_triggers
 from motion.persistence.tasks import memos, queue
@@ -92,8 +93,7 @@ def void_claims(tx: Transaction, specs: Iterable[TriggerSpec], change: int) -> N
     """Let all that is under way come to nothing and run again, and a change wait for it: any of it may have read what is
     gone. But for what acts once on a row."""
     acting = [spec.name for spec in specs if spec.once]
-    places = ", ".join("?" * len(acting))
-    held = f"status = {TaskStatus.CLAIMED:d} AND trigger NOT IN ({places})"
+    held = f"status = {TaskStatus.CLAIMED:d} AND trigger NOT IN ({places(acting)})"
     sql = (
         "INSERT INTO motion_task_changes (task, change) "
         f"SELECT task, ? FROM motion_tasks WHERE {held} ON CONFLICT DO NOTHING"

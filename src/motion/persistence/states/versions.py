@@ -14,6 +14,7 @@ from motion.definitions.values.codecs import INT64_MAX
 from motion.definitions.versions import StateVersion, Status
 from motion.persistence.layout import ALL_ROWS, changed_column, outputs_table, quoted, slot_of
 from motion.persistence.notes import decoded, encoded
+from motion.persistence.ranges import places
 from motion.persistence.states import asked
 from motion.persistence.tasks.queue import LIVE_SQL
 from motion.persistence.tasks.timeline import time_of
@@ -303,8 +304,7 @@ def unnumbered(tx: Transaction, component: str) -> list[str]:
 
 def are_numbered(tx: Transaction, triggers: Sequence[str]) -> bool:
     """Whether the numbers of what the last switches changed are right for all of these triggers."""
-    places = ", ".join("?" * len(triggers))
-    sql = f"SELECT 1 FROM motion_switches WHERE trigger IN ({places}) LIMIT 1"
+    sql = f"SELECT 1 FROM motion_switches WHERE trigger IN ({places(triggers)}) LIMIT 1"
     return tx.execute(sql, tuple(triggers)).fetchone() is None
 
 

@@ -17,7 +17,7 @@ from motion.definitions.tasks import (
     Task,
     TaskStatus,
 )
-from motion.persistence.ranges import cut
+from motion.persistence.ranges import cut, places
 from motion.persistence.tasks.lines import PlacesOf, firsts, take_places
 from motion.persistence.tasks.queue import COLUMNS, _alone, split_off
 
@@ -144,7 +144,7 @@ def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     now = clock.now_ms()
     postponed = (
         f"SELECT task FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d} "
-        f"AND trigger IN ({', '.join('?' * len(triggers))}) AND not_before"
+        f"AND trigger IN ({places(triggers)}) AND not_before"
     )
     tx.execute(  # two look-ups by time: of what waits for longer, however many tasks, none is read
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN "
@@ -184,11 +184,8 @@ def suspect_of(tx: Transaction, lanes: Iterable[Lane]) -> Head | None:
     lanes = set(lanes)
     if not lanes:
         return None
-    names = sorted({lane.trigger for lane in lanes})
-    found = tx.execute(
-        f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} "  # by the suspects' own index:
-        f"AND trigger || '' IN ({', '.join('?' * len(names))}) ORDER BY losses, among DESC, task",  # of a trigger's, it would read all
-        names,
+    found = tx.execute(  # of whichever trigger, by the suspects' own index: by a trigger's, all of its queue would be read
+        f"SELECT {HEAD} FROM motion_tasks WHERE among > 0 AND +status = {TaskStatus.READY:d} ORDER BY losses, among DESC, task"
     )
     return next((head for row in found if (head := Head(*row)).lane in lanes), None)
 

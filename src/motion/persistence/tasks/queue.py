@@ -20,6 +20,7 @@ from motion.definitions.tasks import (
 )
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.numbers import next_tasks
+from motion.persistence.ranges import places
 
 COLUMNS = (
     "task, trigger, low, high, number, version, change, path, priority, attempts, losses, claim, "
@@ -419,12 +420,9 @@ def has_work_on(
 
 def claimed_rows(tx: Transaction, trigger: str, version: int, low: int, high: int) -> set[int]:
     """Return the rows in a range that a candidate's outputs are just being made of."""
-    sql = (
-        f"SELECT low, high FROM motion_tasks WHERE trigger = ? AND version = ? AND status = {TaskStatus.CLAIMED:d} "
-        "AND high >= ? AND low <= ?"
+    return _rows_of(
+        tx, [trigger], low, high, f"+status = {TaskStatus.CLAIMED:d} AND version = ?4", version
     )
-    found = tx.execute(sql, (trigger, version, low, high))
-    return {row for first, last in found for row in range(max(first, low), min(last, high) + 1)}
 
 
 def has_others_on(tx: Transaction, trigger: str, tasks: Sequence[Task]) -> bool:
@@ -440,13 +438,8 @@ def has_others_on(tx: Transaction, trigger: str, tasks: Sequence[Task]) -> bool:
 
 def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
     """Whether there is any task, live or dead, of these triggers."""
-    places = ", ".join("?" * len(triggers))
-    return (
-        tx.execute(
-            f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places}) LIMIT 1", tuple(triggers)
-        ).fetchone()
-        is not None
-    )
+    sql = f"SELECT 1 FROM motion_tasks WHERE trigger IN ({places(triggers)}) LIMIT 1"
+    return tx.execute(sql, tuple(triggers)).fetchone() is not None
 
 
 def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
@@ -472,9 +465,15 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
     """Return the rows of a range on which one of these triggers has given up."""
     if not triggers:
         return set()
-    condition = f"+status = {TaskStatus.DEAD:d} AND version IS NULL"
+    return _rows_of(tx, triggers, low, high, f"+status = {TaskStatus.DEAD:d} AND version IS NULL")
+
+
+def _rows_of(
+    tx: Transaction, triggers: Sequence[str], low: int, high: int, condition: str, *more: int
+) -> set[int]:
+    """Return the rows of a range that tasks of triggers hold for which a condition does; its own parameters come last."""
     sql = overlapping("MAX(low, ?1), MIN(high, ?2)", len(triggers), condition)
-    found = tx.execute(sql, (low, high, *triggers)).fetchall()
+    found = tx.execute(sql, (low, high, *triggers, *more)).fetchall()
     return {row for first, last in found for row in range(first, last + 1)}
 
 

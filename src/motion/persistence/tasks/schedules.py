@@ -11,6 +11,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.triggers.schedules import Schedule
 from motion.definitions.values.decoders import from_json
+from motion.persistence.ranges import places
 
 
 def keep(tx: Transaction, wanted: Mapping[str, Schedule]) -> None:
@@ -82,8 +83,7 @@ def _is_ahead(schedule: Schedule, now_ms: int, next_ms: int) -> bool:
 def _kept(tx: Transaction, names: Sequence[str]) -> list[tuple[str, Schedule, int]]:
     if not names:
         return []
-    places = ", ".join("?" * len(names))
-    sql = f"SELECT name, schedule, next_ms FROM motion_schedules WHERE name IN ({places})"
+    sql = f"SELECT name, schedule, next_ms FROM motion_schedules WHERE name IN ({places(names)})"
     found = {row[0]: row for row in tx.execute(sql, tuple(names))}
     return [
         (name, _schedule_of(found[name][1]), int(found[name][2])) for name in names if name in found
