@@ -163,6 +163,40 @@ def test_a_row_that_goes_is_folded_no_more(messages: motion.Store) -> None:
     assert profiles(messages) == {1: "c"}
 
 
+def test_a_row_that_goes_leaves_a_fold_and_a_window_of_another_order_each_at_its_place(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    @dataclass
+    class Message:
+        id: int
+        ts: int
+        user: int
+        text: str
+        rank: str
+        words: int
+
+    called: list[int] = []
+    held = Annotated[int, motion.Window("message.text", by="user", agg="count", rows=3)]
+
+    def count(id: int, words: Any) -> int:
+        called.append(id)
+        return int(words)
+
+    count.__annotations__["words"] = held
+    counting = motion.trigger(on="message.text", sets="message.words", inline=False)(count)
+    folding = remembering(calls, order="message.rank")
+    store = open_store(schemas={"message": Message, "user": User}, triggers=[counting, folding])
+    rows = [{"id": i, "ts": i, "user": 1, "text": ".", "rank": f"r{i:02}"} for i in range(1, 41)]
+    store.set_many("message", rows)
+    assert profiles(store) == {1: "." * 40}
+    calls.clear()
+    called.clear()
+    store.delete("message", 38)
+    assert profiles(store) == {1: "." * 39}
+    assert called == [39, 40]
+    assert len(calls) <= 4
+
+
 def test_what_derives_from_a_fold_follows(open_store: OpenStore, calls: Calls) -> None:
     @motion.trigger(on="user.profile", sets="user.name")
     def shout(profile: str) -> str:

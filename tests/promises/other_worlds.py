@@ -124,6 +124,7 @@ class Fold:
         order: None: by `ts`.
         gather: rows that one call is handed at most.
         after: how many of the rules of events come before it; what these set it may take.
+        replay: otherwise rows are applied in any order, so that of a card the value is one that none makes another.
     """
 
     target: str
@@ -134,6 +135,7 @@ class Fold:
     factor: int = 2
     style: str = "plain"
     after: int = 0
+    replay: bool = True
 
     @property
     def sets(self) -> str:
@@ -155,6 +157,8 @@ class Fold:
     def value(self, before: Value, inputs: Sequence[Value]) -> int:
         """Return the value with one more row: what rows there are, and in which order, tells it from others."""
         number = sum((i + 2) * _flat(each) for i, each in enumerate(inputs))
+        if not self.replay and self.target == "card":
+            return int(((before or 0) + (number + 1) ** 2 * self.factor) % 9973)
         return int(((1 if before is None else before) * 31 * self.factor + number + 1) % 9973)
 
 
@@ -432,7 +436,7 @@ class World:
 
         mark = motion.fold(
             on=f"event.{fold.takes[0]}", by="event.card", sets=f"{fold.target}.{fold.sets}", order=fold.order,
-            gather=fold.gather, name=fold.name, version="1",
+            gather=fold.gather, replay=fold.replay, name=fold.name, version="1",
         )  # fmt: skip
         hints: dict[str, Any] = {fold.sets: int | None, "id": int} | dict.fromkeys(fold.takes, int)
         if fold.is_optional:
@@ -661,8 +665,19 @@ class World:
         """Hold an idle store against the model."""
         assert self.store.errors() == []
         assert self.store.status().tasks == {}
+        self._apply_again()
         check_derived(self.store, self.model)
         self._check_counted()
+
+    def _apply_again(self) -> None:
+        """Backfill folds that apply each row once, until nothing happens meanwhile: of cards those that count as stale, so
+        that what the others hold is held against the model as it is; of events all, which are then in their order."""
+        for fold in self.plan.folds:
+            hooked = -1
+            while not fold.replay and hooked != len(self._hooks):
+                hooked = len(self._hooks)
+                self.store.backfill(fold.name, force=fold.target == "event")
+                self.settle()
 
     def _check_counted(self) -> None:
         """P13: of the totals, each count was made once; of slots there is one at most; and no run's writes are lost."""

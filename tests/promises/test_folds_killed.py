@@ -31,6 +31,7 @@ class Event:
 class Person:
     id: int
     story: str
+    heard: str
 
 
 @motion.fold(on="event.n", by="event.who", sets="person.story")
@@ -44,8 +45,13 @@ def add(total: int | None, n: int) -> int:
     return (total or 0) + n
 
 
+@motion.fold(on="event.n", by="event.who", sets="person.heard", replay=False)
+def hear(heard: str | None, id: int, n: int) -> str:
+    return f"{heard or ''} {id}:{n}"
+
+
 SCHEMAS = {"event": Event, "person": Person}
-TRIGGERS = [tell, add]
+TRIGGERS = [tell, add, hear]
 
 
 def write(folder: str, seed: int) -> None:
@@ -93,6 +99,18 @@ def assert_as_by_hand(store: motion.Store) -> None:
         totals[row.who] = totals.get(row.who, 0) + row.n
         assert row.total == totals[row.who], row
     assert {row.id: row.story for row in store.rows(Person) if row.story is not None} == stories
+    assert_heard_once(store)
+
+
+def assert_heard_once(store: motion.Store) -> None:
+    """What is not stale holds each row once, and a backfill makes the others so."""
+    for is_told in (
+        lambda row: not store.explain("person", row.id, "heard").is_due,
+        lambda _: True,
+    ):
+        for row in filter(is_told, store.rows(Person)):
+            assert sorted((row.heard or "").split()) == sorted((row.story or "").split())
+        store.backfill("hear").wait(timeout=60)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -89,6 +89,7 @@ def folds(draw: st.DrawFn, target: str, keys: list[str], after: int = 0) -> Fold
         factor=draw(st.integers(1, 6)),
         style=draw(st.sampled_from(["plain", "plain", "async"])),
         after=after,
+        replay=draw(st.sampled_from([True, True, False])),
     )
 
 

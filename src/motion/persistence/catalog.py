@@ -7,7 +7,7 @@ the triggers given, or nothing was changed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -20,6 +20,7 @@ from motion.definitions.values.codecs import VectorCodec
 from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaMismatch
 from motion.persistence.ddl import _add_columns, open_system, open_table
+from motion.persistence.inputs.applied import apply_none, go_on, take_over
 from motion.persistence.inputs.folds import forget_entities, note_entities
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
@@ -262,18 +263,32 @@ def _keep_specs(
         )
 
 
-def open_folds(tx: Transaction, graph: Graph, before: Mapping[str, TriggerSpec]) -> None:
+def open_folds(
+    tx: Transaction, graph: Graph, before: Mapping[str, TriggerSpec], active: Container[str]
+) -> None:
     """Note the entities of rows that were there before their fold, or before it went over them in another way: a later row
-    of one has all of them folded.
+    of one has all of them folded. One that applies each row once goes on from its values.
 
     Args:
-        before: the triggers that were in force until now.
+        before: the triggers that the store knew until now.
+        active: those of them that were in force.
     """
     for spec in graph.triggers.values():
-        known = before.get(spec.name)
-        if spec.fold is not None and (known is None or known.fold != spec.fold):
-            source = Layout(graph.tables.get(spec.fold.source), graph)
-            entities = Layout(graph.tables.get(spec.table), graph)
-            forget_entities(tx, entities, spec)
-            open_own_table(tx, entities)
-            note_entities(tx, source, entities, spec)
+        fold, known = spec.fold, before.get(spec.name)
+        if fold is None or (known is not None and known.name in active and known.fold == fold):
+            continue
+        source = Layout(graph.tables.get(fold.source), graph)
+        entities = Layout(graph.tables.get(spec.table), graph)
+        was, is_active = known.fold if known else None, spec.name in active
+        if was is not None and was.place == fold.place and not fold.replay:
+            if not was.replay and not is_active:
+                go_on(tx, source, entities, spec)
+            elif was.replay and is_active:
+                take_over(tx, source, entities, spec)
+            if not was.replay or is_active:
+                continue
+        forget_entities(tx, entities, spec)
+        open_own_table(tx, entities)
+        note_entities(tx, source, entities, spec)
+        if not fold.replay:
+            apply_none(tx, source, spec)

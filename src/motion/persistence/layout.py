@@ -7,6 +7,7 @@ keys, hidden columns (their names have a colon, which no key's can) hold:
 * `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs were written by change `number` and are as of
   it (0: they are to be made again; of outputs by version: as of the change of their input), and were made by `origin`
   (trigger, fingerprint, state version; 0: a user);
+* `<fold>:applied`: of a fold that applies each row once, the change with which it did;
 * `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger;
 * `:made_keys`, `:own`: where rows are made by triggers, the keys that they gave, and the change at which a user last gave
   another value for one of these (`persistence.makers`).
@@ -25,6 +26,7 @@ from motion.backends.base import RowTrigger
 from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import STORED, Key, Table
+from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 
 ORIGIN_BITS = 20
@@ -46,6 +48,10 @@ PLACES_OF_ENTITIES: Mapping[str, str] = {
     '":base_value"': "value", '":until"': "order", '":until_id"': "id",
 }  # fmt: skip
 """Columns of folds' tables of entities, and what is in those that are no numbers: `persistence.folds` tells more."""
+
+
+LEFT_BEHIND = '":stale"'
+"""Of an entity of a fold that applies each row once: the change since which its value is not that of its rows."""
 
 
 def mark_of(number: int, origin: int) -> int:
@@ -77,6 +83,21 @@ def once_column(trigger: str) -> str:
     """Where a trigger that acts once on a row notes it: above 0 the mark of the run that succeeded, below 0 the number of
     the one that was begun last."""
     return quoted(f"{trigger}:once")
+
+
+def applied_column(trigger: str) -> str:
+    """Where a fold that applies each row once notes it on the row: the change with which it did. 0: it is to be applied
+    again, as all rows of its entity are; NULL: it has not been."""
+    return quoted(f"{trigger}:applied")
+
+
+def left_by_name(by: str, order: str, fold: str = "") -> str:
+    """Return the name of a way in which windows and folds hold rows.
+
+    Args:
+        fold: which applies each row once, and is left by rows that were applied.
+    """
+    return f"{by} {order} {fold}".rstrip()
 
 
 def outputs_table(trigger: str) -> str:
@@ -398,7 +419,42 @@ class Layout:
             if name not in present:
                 columns = ", ".join(map(quoted, keys))
                 statements.append(f"CREATE INDEX {quoted(name)} ON {self.base} ({columns})")
+        return [*statements, *self._create_waiting(present)]
+
+    def _create_waiting(self, present: Container[str]) -> list[str]:
+        """Return the statements that make the indexes by which folds find the rows that are to be applied: few of many."""
+        statements = []
+        for spec, fold in self._applying:
+            name = self._index_name(f"{fold.by} {spec.name}:waiting")
+            if name not in present:
+                by, waits = quoted(fold.by), self.waits(spec, alias="")
+                statements.append(
+                    f"CREATE INDEX {quoted(name)} ON {self.base} ({by}) WHERE {by} IS NOT NULL AND {waits}"
+                )
         return statements
+
+    @cached_property
+    def _applying(self) -> list[tuple[TriggerSpec, Fold]]:
+        """The folds that apply each row of this table once."""
+        folds = [(spec, spec.fold) for spec in self.graph.folded.get(self.table.name, ())]
+        return [(spec, fold) for spec, fold in folds if fold is not None and not fold.replay]
+
+    def waits(self, spec: TriggerSpec, *, alias: str = "r.") -> str:
+        """Return the condition that a row is still to be applied by a fold that does so once."""
+        return f"COALESCE({alias}{applied_column(spec.name)}, 0) = 0"
+
+    def is_left_behind(self, spec: TriggerSpec) -> str:
+        """Return the condition that an entity of a fold that applies each row once has a value which is not that of its
+        rows, as one of them has changed since, or gone; what a user has given after that is."""
+        fold = spec.fold
+        if fold is None or fold.replay:
+            return "1 = 0"
+        is_noted = f"r.{LEFT_BEHIND} IS NOT NULL"
+        if fold.is_of_rows:
+            return is_noted
+        mark, given = f"COALESCE(t.{done_column(spec.name)}, 0)", rows_table(fold.target)
+        is_users = f"{mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} > r.{LEFT_BEHIND}"
+        return f"({is_noted} AND NOT EXISTS (SELECT 1 FROM {given} t WHERE t.id = r.id AND {is_users}))"
 
     def _placed(self) -> list[tuple[str, str]]:
         """Return the pairs of keys, of entities and order, by which windows and folds find rows of this table."""
@@ -414,31 +470,37 @@ class Layout:
         return [(fold.by, fold.order) for fold in folds if fold is not None]
 
     @cached_property
-    def left_by(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of keys, of entities and order, by which windows and folds hold rows of this table."""
+    def left_by(self) -> Mapping[str, tuple[str, str, str]]:
+        """The ways in which windows and folds hold rows of this table, by name: the keys of entities and of order, and the
+        condition that a row was held. Folds that apply each row once are told apart of rows that were applied."""
         held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
         pairs = [*((each.other_by, each.other_order) for each in held), *self._folded_by()]
-        return tuple(dict.fromkeys(pairs))
+        found = {left_by_name(by, order): (by, order, "") for by, order in pairs}
+        for spec, fold in self._applying:
+            name = left_by_name(fold.by, fold.order, spec.name)
+            found[name] = (fold.by, fold.order, f"OLD.{applied_column(spec.name)} > 0")
+        return found
 
     def leavers(self) -> Mapping[str, RowTrigger]:
         """Return what lets the database note which windows and folds a row leaves, by the names of these triggers."""
         made: dict[str, RowTrigger] = {}
-        for by, order in self.left_by:
-            table = self.table.name.replace("'", "''")
+        for way, (by, order, was_held) in self.left_by.items():
+            table, key = (each.replace("'", "''") for each in (self.table.name, way))
             note = (
                 f"INSERT INTO motion_left (source, key, value, place) "
-                f"VALUES ('{table}', '{by}', OLD.{quoted(by)}, OLD.{quoted(order)})"
+                f"VALUES ('{table}', '{key}', OLD.{quoted(by)}, OLD.{quoted(order)})"
             )
             moved = [
                 f"OLD.{quoted(key)} IS DISTINCT FROM NEW.{quoted(key)}"
                 for key in dict.fromkeys((by, order))
             ]
             is_set = f"OLD.{quoted(by)} IS NOT NULL AND OLD.{quoted(order)} IS NOT NULL"
+            held = f"{is_set} AND {was_held}" if was_held else is_set
             for event, condition in (
-                ("UPDATE", f"{is_set} AND ({' OR '.join(moved)})"),
-                ("DELETE", is_set),
+                ("UPDATE", f"{held} AND ({' OR '.join(moved)})"),
+                ("DELETE", held),
             ):
-                name = f"motion_left_{self.table.name}:{by}:{order}:{event}"
+                name = f"motion_left_{self.table.name}:{way}:{event}"
                 made[name] = RowTrigger(name, self.base, event, condition, f"{note};")
         return made
 
@@ -469,7 +531,10 @@ class Layout:
         folded_into = self.graph.folded_into.get(self.table.name, ())
         marks = [done_column(spec.name) for spec in (*own, *folded_into)]
         marks += [once_column(s.name) for s in self.graph.of_table(self.table.name) if s.once]
-        of_entities = [*PLACES_OF_ENTITIES] if any(spec.fold for spec in own) else []
+        folds = [spec.fold for spec in own if spec.fold is not None]
+        of_entities = [*PLACES_OF_ENTITIES] if folds else []
+        of_entities += [LEFT_BEHIND for fold in folds if not fold.replay]
+        of_entities += [applied_column(spec.name) for spec, _ in self._applying]
         numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
         made = [quoted(":made_keys"), quoted(":own")] if self.has_makers else []
         return [*numbers, *marks, *made, *of_entities]

@@ -31,7 +31,8 @@ class Plan:
     """What a recompute of one trigger would touch, counted in rows that it could run on.
 
     Attributes:
-        stale: outputs made by other code.
+        stale: outputs made by other code; of a fold with `replay=False` also of entities of which an applied row has
+            changed since.
         missing: rows it has not run on.
         current: outputs made by the code it has now.
         by_users: values that users gave, which a backfill leaves alone.
@@ -66,7 +67,8 @@ def plan(database: Database, trigger: str) -> Plan:
 def _kind(spec: TriggerSpec, origin: provenance.Origin) -> str:
     if origin.fingerprint is None:
         return "by_users" if origin.number else "missing"
-    return "current" if origin.fingerprint == spec.fingerprint else "stale"
+    is_current = origin.fingerprint == spec.fingerprint and not origin.is_due
+    return "current" if is_current else "stale"
 
 
 def backfill(

@@ -41,6 +41,7 @@ def fold(
     sets: str,
     order: str | None = None,
     gather: int | None = None,
+    replay: bool = True,
     name: str | None = None,
     retries: int = 0,
     timeout: float | None = None,
@@ -67,6 +68,9 @@ def fold(
             are ordered by id; texts by code point.
         gather: hand over up to this many rows of one entity at once, as a list for each key. The function must give the
             same however they are cut.
+        replay: False, for calls that cost money: each row is applied once, in the order of arrival, and none is folded
+            again. An entity of which an applied row changes, moves or goes counts as stale, until `backfill` folds all
+            of its rows again, in their order.
         concurrency: entities whose calls are under way at once; 1 for plain functions and 32 for async ones where left
             out. Calls of one entity are one at a time.
         name, retries, timeout, priority, version, on_change, rate, executor, resources: as for `motion.trigger`. A row
@@ -83,10 +87,12 @@ def fold(
         raise TriggerError(f"motion.fold runs on keys of rows; on= takes no {type(on).__name__}.")
     if gather is not None:
         check_number("gather", gather, 1)
+    if not isinstance(replay, bool):
+        raise TriggerError(f"replay={replay!r} of a fold: it is True or False.")
     declaration = declare(
         on=on, sets=sets, name=name, retries=retries, timeout=timeout, concurrency=concurrency, priority=priority,
         version=version, on_change=on_change, rate=rate, executor=executor, resources=resources,
-        fold=FoldOptions(by, order, gather),
+        fold=FoldOptions(by, order, gather, replay),
     )  # fmt: skip
     return marking(declaration)
 
@@ -116,7 +122,7 @@ def bind_fold(function: Callable[..., Any], declaration: Declaration, tables: Ta
         parameters=(Parameter("rows", "rows"),),
         sets=(),
         sets_table=None,
-        fingerprint=fingerprint_of(function, declaration.version, repr(fold)),
+        fingerprint=fingerprint_of(function, declaration.version, fold.told),
         is_async=waits,
         fold=fold,
     )
@@ -156,7 +162,7 @@ def _fold_of(function: Callable[..., Any], declaration: Declaration, tables: Tab
     )
     fold = Fold(
         source.name, tuple(each.name for each in on), by.name, order, target.name, key.name, arguments,
-        optional, declaration.fold.gather,
+        optional, declaration.fold.gather, declaration.fold.replay,
     )  # fmt: skip
     if key.name in fold.watched and target is source:
         raise SchemaError(f"it would set {key.name}, which it runs on.")

@@ -6,7 +6,7 @@ What is read and written of them is `persistence.folds`'; decision 22 tells why 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ class FoldOptions:
     by: str
     order: str | None
     gather: int | None
+    replay: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Fold:
         arguments: the function's parameters: keys of the row, and `sets` for the value so far.
         optional: those of them that may be unset.
         gather: how many rows one call takes at most; None: one, and no lists.
+        replay: whether rows are folded again that come after one which comes late, changes or goes; otherwise each is
+            applied once, as it arrives.
     """
 
     source: str
@@ -52,6 +55,17 @@ class Fold:
     arguments: tuple[str, ...]
     optional: tuple[str, ...] = ()
     gather: int | None = None
+    replay: bool = field(default=True, repr=False)
+
+    @property
+    def told(self) -> str:
+        """What is declared, for the fingerprint: values of folds that replay are not stale because others need not."""
+        return repr(self) if self.replay else f"{self!r} applied once"
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What has to be the same for the value of another declaration to be gone on from."""
+        return self.source, self.by, self.order, self.target, self.sets
 
     @property
     def is_of_rows(self) -> bool:

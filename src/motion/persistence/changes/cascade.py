@@ -17,6 +17,7 @@ from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Followed, Place, followed, take_left
 from motion.persistence.changes.labelling import note_labels, settle_all
 from motion.persistence.inputs import folds
+from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
 from motion.persistence.layout import Layout, quoted, slot_of
@@ -162,9 +163,15 @@ def _hold(
     cause: Cause,
     kept: Kept,
     done: Container[str] = (),
+    *,
+    is_forgotten: bool = False,
 ) -> int:
     """Make triggers due on the rows whose windows hold, or held, rows that have changed, and folds on their entities; return
-    how many tasks that makes, at least."""
+    how many tasks that makes, at least.
+
+    Args:
+        is_forgotten: nothing of the rows that have gone may stay.
+    """
     target, tasks = written.layout, 0
     keys = layouts.graph.gone_over.get(target.table.name)
     if keys is None or (written.changed and keys.isdisjoint(written.changed)):
@@ -174,7 +181,7 @@ def _hold(
     left = take_left(tx, target)
     for spec in folded:
         if spec.name not in done:
-            tasks += _fold(tx, layouts, spec, written, left, cause)
+            tasks += _fold(tx, layouts, spec, written, left, cause, is_forgotten=is_forgotten)
     changed = Changed(tx, target, written.changed, left, written.given)
     for spec, window in windowed:
         layout = layouts[spec.table]
@@ -192,12 +199,20 @@ def _fold(
     written: Written,
     left: Mapping[str, Sequence[Place]],
     cause: Cause,
+    *,
+    is_forgotten: bool,
 ) -> int:
     """Make a fold due on the entities of rows that have changed, or left; return how many tasks that makes."""
     source, entities = written.layout, layouts[spec.table]
     outside = folds.unset_outside(tx, source, spec, written.changed, cause.number)
     tasks = fire(tx, layouts, outside, cause, except_for=[spec.name]) if outside.changed else 0
-    due = folds.touch(tx, source, entities, spec, written.changed, left, cause.number)
+    changed, number = written.changed, cause.number
+    if folds.fold_of(spec).replay:
+        due = folds.touch(tx, source, entities, spec, changed, left, number)
+    else:
+        due = touch_applied(
+            tx, source, entities, spec, changed, left, number, is_forgotten=is_forgotten
+        )
     return tasks + enqueue_rows(tx, entities, spec, due, cause)
 
 
@@ -205,7 +220,8 @@ def folds_of(layouts: Layouts, spec: TriggerSpec) -> Folds:
     """Return a fold with the layouts that it is about."""
     fold = folds.fold_of(spec)
     feeders = layouts.graph.feeders(spec)
-    return Folds(spec, layouts[fold.source], layouts[spec.table], layouts[fold.target], feeders)
+    kind = Folds if fold.replay else AppliedOnce
+    return kind(spec, layouts[fold.source], layouts[spec.table], layouts[fold.target], feeders)
 
 
 def _run_of(rows: Sequence[int]) -> range:
@@ -296,7 +312,7 @@ def delete(
     referring = list(refs.referring(tx, layouts, layout, rows))
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
-    _hold(tx, layouts, Written(layout), cause, kept)
+    _hold(tx, layouts, Written(layout), cause, kept, is_forgotten=erasing is not None)
     _keep(tx, layouts, kept, cause)
     for other, named in referring:  # by now the row is gone, so a circle of them ends
         delete(tx, layouts, Written(other, refs.still_there(tx, other, named)), cause, erasing)

@@ -15,7 +15,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
-from motion.persistence.layout import Layout, quoted
+from motion.persistence.layout import Layout, left_by_name, quoted
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.written import Columns
@@ -101,20 +101,21 @@ Place = tuple[Stored, Stored, Stored]
 
 
 def take_left(tx: Transaction, source: Layout) -> dict[str, list[Place]]:
-    """Return the places that rows of a table have left since this was asked last, by the key that tells entities apart."""
+    """Return the places that rows of a table have left since this was asked last, by the name of the way in which they were
+    held there."""
     table = source.table.name
     sql = "SELECT 1 FROM motion_left WHERE source = ? LIMIT 1"
     if tx.execute(sql, (table,)).fetchone() is None:
         return {}
     found: dict[str, list[Place]] = {}
-    for key, order in source.left_by:
+    for way, (key, order, _) in source.left_by.items():
         place = f"CAST(place AS {source.sql_type(order)})"
         sql = (
             f"SELECT CAST(value AS {source.sql_type(key)}), MIN({place}), MAX({place}) FROM motion_left "
             f"WHERE source = ? AND key = ? GROUP BY value"
         )
-        if places := tx.execute(sql, (table, key)).fetchall():
-            found[key] = [tuple(each) for each in places]
+        if places := tx.execute(sql, (table, way)).fetchall():
+            found[way] = [tuple(each) for each in places]
     tx.execute("DELETE FROM motion_left WHERE source = ?", (table,))
     return found
 
@@ -124,7 +125,7 @@ class Changed:
 
     Args:
         changed: key -> the rows in which it has changed.
-        left: key that tells entities apart -> the places that rows have left.
+        left: the name of the way in which rows were held -> the places that they have left.
         given: key -> its values, where they are of all the rows, and these are new; else nothing.
     """
 
@@ -169,7 +170,8 @@ class Changed:
 
     def _places(self, keys: Sequence[str], window: Window) -> list[Place]:
         """Return where changes are, for each entity."""
-        return [*self._places_of_changed(keys, window), *self._left.get(window.other_by, ())]
+        way = left_by_name(window.other_by, window.other_order)
+        return [*self._places_of_changed(keys, window), *self._left.get(way, ())]
 
     def _places_of_changed(self, keys: Sequence[str], window: Window) -> list[Place]:
         entities, orders = (self._given.get(k) for k in (window.other_by, window.other_order))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
-from motion.definitions.tasks import Task, TaskStatus, ranges_of
+from motion.definitions.tasks import Task, ranges_of
 from motion.definitions.triggers.folds import Folded, Rows
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -202,29 +202,11 @@ class Folds:
     def _reading(
         self, tx: Transaction, found: tuple[Any, ...], of_one: int
     ) -> tuple[Reading, list[tuple[Any, ...]]]:
-        entity, id_, changed, mark, due, gone, *rest = found
-        (
-            base_number,
-            is_all,
-            base_place,
-            base_id,
-            base_value,
-            until,
-            until_id,
-            has_row,
-            value,
-            users,
-        ) = rest
+        entity, id_, _, mark, due, gone, *_ = found
         last = self._checkpoint(tx, entity) or NOTHING
-        base = None
-        if base_number is not None:
-            place = None if base_place is None else Place(base_place, base_id)
-            base = Base(base_number, bool(is_all), place, base_value)
+        base, users = base_of(found, last)
         is_of_base = mark >> ORIGIN_BITS == 0 or not self._is_of_this_code(tx, mark)
-        if users >> ORIGIN_BITS > (base.number if base else 0):
-            base, is_of_base = Base(users >> ORIGIN_BITS, False, last.place, value), True
-        else:
-            users = 0
+        is_of_base = is_of_base or bool(users)
         start = last
         if is_of_base:
             start = Checkpoint(0, None, base.value if base else None)
@@ -235,6 +217,25 @@ class Folds:
             start = Checkpoint(0, None, base.value)
         held, before = self._first_pending(tx, id_, start.place, of_one + 1)
         rows = self._rows(tx, entity, id_, start.place, base, of_one + 1, before)
+        return self._read_of(
+            found, rows, of_one, start=start, last=last, base=base, users=users, is_of_base=is_of_base, held=held
+        )  # fmt: skip
+
+    def _read_of(
+        self,
+        found: tuple[Any, ...],
+        rows: list[tuple[Any, ...]],
+        of_one: int,
+        *,
+        start: Checkpoint,
+        last: Checkpoint,
+        base: Base | None,
+        users: int,
+        is_of_base: bool,
+        held: int | None,
+    ) -> tuple[Reading, list[tuple[Any, ...]]]:
+        """Return what was read of an entity, with so many of the rows that were found."""
+        entity, id_, changed, mark, *_, until, until_id, has_row, _, _ = found
         has_more = len(rows) > of_one
         del rows[of_one:]
         width = len(fold_of(self.spec).inputs)
@@ -313,6 +314,21 @@ class Folds:
     ) -> list[tuple[Any, ...]]:
         """Return the rows of an entity that follow a place: what a call takes, then order, id, number and row, and where rows
         keep their own value whether a user gave it, and the value."""
+        condition, values = self._among(tx, entity, id_, after, base)
+        if before is not None:
+            at = f"r.{quoted(fold_of(self.spec).order)}"
+            condition += f" AND ({at} < ? OR ({at} = ? AND r.id < ?))"
+            values += [before.order, before.order, before.id]
+        return self._select(tx, condition, values, limit)
+
+    def _select(
+        self, tx: Transaction, condition: str, values: Sequence[Stored], limit: int, first: str = ""
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows `r` under a condition as a reading has them.
+
+        Args:
+            first: what they are sorted by before their order.
+        """
         fold, source = fold_of(self.spec), self.source
         columns = [f"r.{quoted(key)}" for key in fold.inputs]
         columns += [f"r.{quoted(fold.order)}", "r.id", number_of(source, self.spec), source.row]
@@ -320,14 +336,9 @@ class Folds:
             mark = f"COALESCE(r.{done_column(self.spec.name)}, 0)"
             is_users = f"{mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} >= {number_of(source, self.spec)}"
             columns += [is_users, f"r.{quoted(fold.sets)}"]
-        condition, values = self._among(tx, entity, id_, after, base)
-        if before is not None:
-            at = f"r.{quoted(fold.order)}"
-            condition += f" AND ({at} < ? OR ({at} = ? AND r.id < ?))"
-            values += [before.order, before.order, before.id]
         sql = (
             f"SELECT {', '.join(columns)} FROM {source.base} r WHERE {condition} "
-            f"ORDER BY r.{quoted(fold.order)}, r.id LIMIT ?"
+            f"ORDER BY {first}r.{quoted(fold.order)}, r.id LIMIT ?"
         )
         return list(tx.execute(sql, (*values, limit)))
 
@@ -355,13 +366,7 @@ class Folds:
 
     def wake(self, tx: Transaction, ended: Sequence[Task]) -> None:
         """Let entities be looked at again that may have waited for work on rows, which has ended."""
-        blocked = f"status = {TaskStatus.BLOCKED:d} AND trigger = ?"
-        if (
-            tx.execute(
-                f"SELECT 1 FROM motion_tasks WHERE {blocked} LIMIT 1", (self.spec.name,)
-            ).fetchone()
-            is None
-        ):
+        if not queue.is_any_blocked(tx, self.spec.name):
             return
         by = quoted(fold_of(self.spec).by)
         entities: set[int] = set()
@@ -380,13 +385,9 @@ class Folds:
         self, tx: Transaction, entity: int, id_: Stored, after: Place | None, base: Base | None
     ) -> tuple[str, list[Stored]]:
         """Return the condition that a row `r` is one of an entity's that are folded after a place, with its values."""
-        fold = fold_of(self.spec)
-        at, number = f"r.{quoted(fold.order)}", number_of(self.source, self.spec)
-        conditions = [f"r.{quoted(fold.by)} = ?"]
-        conditions += [
-            f"r.{quoted(key)} IS NOT NULL" for key in fold.required if key not in (fold.by, "id")
-        ]
-        values: list[Stored] = [id_]
+        at = f"r.{quoted(fold_of(self.spec).order)}"
+        number = number_of(self.source, self.spec)
+        conditions, values = self._of_entity(tx, entity, id_)
         if after is not None:
             conditions.append(f"{at} >= ? AND ({at} > ? OR r.id > ?)")
             values += [after.order, after.order, after.id]
@@ -396,19 +397,31 @@ class Folds:
         elif base is not None and base.place is not None:
             conditions.append(f"({number} > ? OR {at} > ? OR ({at} = ? AND r.id > ?))")
             values += [base.number, base.place.order, base.place.order, base.place.id]
+        return " AND ".join(conditions), values
+
+    def _of_entity(
+        self, tx: Transaction, entity: int, id_: Stored
+    ) -> tuple[list[str], list[Stored]]:
+        """Return the conditions that a row `r` is an entity's and has what a call takes, with their values."""
+        fold = fold_of(self.spec)
+        conditions, values = [f"r.{quoted(fold.by)} = ?"], [id_]
+        conditions += [
+            f"r.{quoted(key)} IS NOT NULL" for key in fold.required if key not in (fold.by, "id")
+        ]
         if has_left_out(tx, self.spec):
             left_out = "SELECT row FROM motion_left_out WHERE trigger = ? AND entity = ?"
             conditions.append(f"{self.source.row} NOT IN ({left_out})")
             values += [self.spec.name, entity]
-        return " AND ".join(conditions), values
+        return conditions, values
 
     def origin_of(self, tx: Transaction, row_id: Stored) -> Origin | None:
         """Return what made the value of the row that keeps it."""
         fold, done = fold_of(self.spec), done_column(self.spec.name)
         by = "id" if fold.target != fold.source else quoted(fold.by)
         left_out = 'SELECT 1 FROM motion_left_out l WHERE l.trigger = ? AND l.entity = r.":row"'
+        is_due = f"{self.entities.is_due(self.spec)} OR {self.entities.is_left_behind(self.spec)}"
         sql = (
-            f"SELECT COALESCE(t.{done}, 0), CASE WHEN {self.entities.is_due(self.spec)} OR EXISTS ({left_out}) THEN 1 ELSE 0 END "
+            f"SELECT COALESCE(t.{done}, 0), CASE WHEN {is_due} OR EXISTS ({left_out}) THEN 1 ELSE 0 END "
             f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = t.{by} WHERE t.id = ?"
         )
         found = tx.execute(sql, (self.spec.name, row_id)).fetchone()
@@ -420,11 +433,8 @@ class Folds:
 
     def still_holds(self, tx: Transaction, reading: Reading, count: int) -> bool:
         """Whether nothing has changed, up to the last of the rows that a run went over, since these were read."""
-        task = Task(
-            0, self.spec.name, reading.entity, reading.entity, 0, None, 0, "", 0, 0, 0, 0, 0
-        )
-        now = next(iter(self._due(tx, [task])), None)
-        if now is None or _basis_of(now) != reading.basis:
+        now = self._as_read(tx, reading)
+        if now is None:
             return False
         if now[2] == reading.changed:
             return True
@@ -442,6 +452,14 @@ class Folds:
         )
         found = tx.execute(sql, (*values, last.order, last.order, last.id)).fetchone()
         return bool(tuple(found) == (count, max(reading.numbers[:count], default=None)))
+
+    def _as_read(self, tx: Transaction, reading: Reading) -> tuple[Any, ...] | None:
+        """Return what is kept of an entity now; None where what a run's start goes by has become another."""
+        task = Task(
+            0, self.spec.name, reading.entity, reading.entity, 0, None, 0, "", 0, 0, 0, 0, 0
+        )
+        now = next(iter(self._due(tx, [task])), None)
+        return None if now is None or _basis_of(now) != reading.basis else now
 
     def _has_moved_before(
         self, tx: Transaction, reading: Reading, now: tuple[Any, ...], start: Place
@@ -475,23 +493,16 @@ class Folds:
             reached = _reached(reading, folded)
             rows = folded.after[-1] if folded.after else 0
             has_more = reading.has_more or rows < len(reading.rows)
-            until = reading.until
-            if reading.is_replay and reading.last.place is not None:
-                until = _later(until, reading.last.place)
             if has_more:
                 more.append(reading.entity)
             elif reading.held is not None:
                 held.append(reading)
                 has_more = True
-            if (
-                not has_more
-                or until is None
-                or (reached.place and not _is_before(reached.place, until))
-            ):
-                until = None
+            until = self._shown_from(tx, reading, reached, has_more=has_more)
+            if until is None:
                 shown.append((reading, reached))
             checkpoints += self._checkpoints(reading, folded, reached)
-            spare.append((self.spec.name, reading.entity, *_spare(reading, reached)))
+            spare.append((self.spec.name, reading.entity, *self._spare(reading, reached)))
             states.append(_state(reading, until, origin, has_more=has_more))
         self._write_states(tx, states, spare, checkpoints)
         written = (
@@ -509,6 +520,24 @@ class Folds:
             return False
         held = reading.held or 0
         return queue.has_work_on(tx, self.feeders, held, held)
+
+    def _shown_from(
+        self, tx: Transaction, reading: Reading, reached: Checkpoint, *, has_more: bool
+    ) -> Place | None:
+        """Return the place up to which rows are being folded again, so that the value which is shown stays; None: it is the
+        one that was reached."""
+        until = reading.until
+        if reading.is_replay and reading.last.place is not None:
+            until = _later(until, reading.last.place)
+        is_passed = until is None or (reached.place and not _is_before(reached.place, until))
+        return until if has_more and not is_passed else None
+
+    def _spare(self, reading: Reading, reached: Checkpoint) -> tuple[int | None, int]:
+        """Return the position after which checkpoints hold no more, and the last one, by which old ones are thinned; None
+        where there is nothing to be removed."""
+        start, last = reading.start.position, reached.position
+        is_any = reading.is_replay or start // KEPT != last // KEPT
+        return (0 if reading.is_of_base else start) if is_any else None, last
 
     def _checkpoints(
         self, reading: Reading, folded: Folded, reached: Checkpoint
@@ -595,6 +624,16 @@ def _basis_of(found: tuple[Any, ...]) -> tuple[Any, ...]:
     return found[3], found[6], found[-1]
 
 
+def base_of(found: tuple[Any, ...], last: Checkpoint) -> tuple[Base | None, int]:
+    """Return what an entity starts from, and the mark of a user's value that was given since its last run; 0: none was."""
+    number, is_all, order, row_id, of_base, _, _, _, value, users = found[6:]
+    place = None if order is None else Place(order, row_id)
+    base = None if number is None else Base(number, bool(is_all), place, of_base)
+    if users >> ORIGIN_BITS > (base.number if base else 0):
+        return Base(users >> ORIGIN_BITS, False, last.place, value), users
+    return base, 0
+
+
 def _reached(reading: Reading, folded: Folded) -> Checkpoint:
     """Return the value that a run has come to."""
     if not folded.values:
@@ -609,14 +648,6 @@ def _later(one: Place | None, other: Place) -> Place:
 
 def _is_before(one: Place, other: Place) -> bool:
     return bool((one.order, one.id) < (other.order, other.id))
-
-
-def _spare(reading: Reading, reached: Checkpoint) -> tuple[int | None, int]:
-    """Return the position after which checkpoints hold no more, and the last one, by which old ones are thinned; None where
-    there is nothing to be removed."""
-    start, last = reading.start.position, reached.position
-    is_any = reading.is_replay or start // KEPT != last // KEPT
-    return (0 if reading.is_of_base else start) if is_any else None, last
 
 
 def _state(

@@ -21,11 +21,13 @@ from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
+    LEFT_BEHIND,
     ORIGIN_BITS,
     ORIGIN_MASK,
     Layout,
     changed_column,
     done_column,
+    left_by_name,
     quoted,
 )
 from motion.persistence.numbers import UNNUMBERED
@@ -75,39 +77,50 @@ def touch(
 
     Args:
         changed: key -> the rows in which it has changed.
-        left: key that tells entities apart -> the places that rows have left.
+        left: the name of the way in which rows were held -> the places that they have left.
     """
-    fold = fold_of(spec)
-    watched = (*fold.watched, fold.sets) if fold.is_of_rows else fold.watched
-    keys = [key for key in watched if key in changed]
-    rows: Iterable[int] = changed[keys[0]] if len(keys) == 1 else ()
-    if len(keys) > 1:
-        rows = sorted(set().union(*(changed[key] for key in keys)))
+    fold, rows = fold_of(spec), rows_changed(spec, changed)
     due: dict[int, None] = {}
     for part in parts_of(rows):
-        due |= dict.fromkeys(_touched(tx, source, entities, fold, part, number))
+        due |= dict.fromkeys(touched(tx, source, entities, fold, part, number))
     sql = (
         f'UPDATE {entities.base} SET {changed_column("id")} = ?1, ":gone" = CASE WHEN ":gone" < ?2 THEN ":gone" ELSE ?2 END '
         f'WHERE id = ?3 RETURNING ":row"'
     )
-    for entity, first, _ in left.get(fold.by, ()):
+    for entity, first, _ in left.get(left_by_name(fold.by, fold.order), ()):
         due |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, (number, first, entity)))
-    _try_again(tx, spec, rows)
+    try_again(tx, spec, rows)
     return list(due)
 
 
-def _touched(
+def rows_changed(spec: TriggerSpec, changed: Mapping[str, Sequence[int]]) -> Sequence[int]:
+    """Return the rows in which something has changed that a fold goes by."""
+    fold = fold_of(spec)
+    watched = (*fold.watched, fold.sets) if fold.is_of_rows else fold.watched
+    keys = [key for key in watched if key in changed]
+    if len(keys) == 1:
+        return changed[keys[0]]
+    return sorted(set().union(*(changed[key] for key in keys)))
+
+
+def touched(
     tx: Transaction,
     source: Layout,
     entities: Layout,
     fold: Fold,
     part: Ranges,
     number: int,
+    further: str = "1 = 1",
 ) -> list[int]:
+    """Let entities be due because of rows that have changed; return them.
+
+    Args:
+        further: the condition that a row `r` makes its entity due.
+    """
     by, at, changed = f"r.{quoted(fold.by)}", f"r.{quoted(fold.order)}", changed_column("id")
     sql = (
         f'INSERT INTO {entities.base} AS e (id, {changed}, ":due") SELECT {by}, ?, MIN({at}) FROM {source.base} r '
-        f"WHERE {part.condition(source.row)} AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by} "
+        f"WHERE {part.condition(source.row)} AND {by} IS NOT NULL AND {at} IS NOT NULL AND {further} GROUP BY {by} "
         f"ON CONFLICT (id) DO UPDATE SET {changed} = excluded.{changed}, "
         f'":due" = CASE WHEN e.":due" < excluded.":due" THEN e.":due" ELSE excluded.":due" END RETURNING ":row"'
     )
@@ -150,7 +163,7 @@ def leave_out(tx: Transaction, spec: TriggerSpec, entity: int, row: int) -> int:
     return -int(tx.execute(sql, (spec.name, entity, row)).fetchone()[0])
 
 
-def _try_again(tx: Transaction, spec: TriggerSpec, rows: Iterable[int]) -> None:
+def try_again(tx: Transaction, spec: TriggerSpec, rows: Iterable[int]) -> None:
     """Take rows back in that were left out: they have become others."""
     if not has_left_out(tx, spec):
         return
@@ -213,8 +226,9 @@ def end_entities(
         ended = f'SELECT ":row" FROM {entities.base} WHERE id IN ({ids})'
         sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({ended})"
         tx.execute(sql, (spec.name, *part.numbers))
+        noted = "" if fold_of(spec).replay else f", {LEFT_BEHIND} = NULL"
         tx.execute(
-            f'UPDATE {entities.base} SET ":base" = ?, ":base_all" = 1, ":base_value" = NULL, ":until" = NULL '
+            f'UPDATE {entities.base} SET ":base" = ?, ":base_all" = 1, ":base_value" = NULL, ":until" = NULL{noted} '
             f"WHERE id IN ({ids})",
             (number, *part.numbers),
         )

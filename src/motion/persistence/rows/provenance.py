@@ -43,26 +43,36 @@ class Origin:
 
 
 def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
-    """Return how many rows that a trigger could run on have outputs of each origin."""
+    """Return how many rows that a trigger could run on have outputs of each origin; due are those of a fold's entities that
+    are left behind."""
     mark = layout.mark(spec)
+    is_left = f"CASE WHEN {layout.is_left_behind(spec)} THEN 1 ELSE 0 END"
     found = tx.execute(
-        f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, COUNT(*) FROM {_source(layout, spec)} "
-        f"WHERE {_is_runnable(layout, spec)} GROUP BY 1, 2"
+        f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, {is_left}, COUNT(*) FROM {_source(layout, spec)} "
+        f"WHERE {_is_runnable(layout, spec)} GROUP BY 1, 2, 3"
     ).fetchall()
-    return [(_origin(tx, int(made), number), int(count)) for made, number, count in found]
+    return [
+        (replace(_origin(tx, int(made), number), is_due=bool(left)), int(count))
+        for made, number, left, count in found
+    ]
 
 
-def has_other_code(tx: Transaction, spec: TriggerSpec) -> bool:
-    """Whether other code than a trigger's present one has ever made outputs of it."""
+def may_be_stale(tx: Transaction, spec: TriggerSpec) -> bool:
+    """Whether other code than a trigger's present one has ever made outputs of it, or it is a fold that is not folded again
+    by itself."""
+    if spec.fold is not None and not spec.fold.replay:
+        return True
     sql = "SELECT 1 FROM motion_origins WHERE trigger = ? AND fingerprint != ? LIMIT 1"
     return tx.execute(sql, (spec.name, spec.fingerprint)).fetchone() is not None
 
 
 def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
-    """Return how many rows have outputs of a trigger that other code made, of those it would run on."""
+    """Return how many rows have outputs of a trigger that other code made, of those it would run on; of a fold that applies
+    each row once also the entities of which an applied row has changed since."""
     mark, current = layout.mark(spec), _current(tx, spec)
     sql = (
-        f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {mark} & {ORIGIN_MASK} NOT IN (0, {current}) "
+        f"SELECT COUNT(*) FROM {_source(layout, spec)} "
+        f"WHERE ({mark} & {ORIGIN_MASK} NOT IN (0, {current}) OR {layout.is_left_behind(spec)}) "
         f"AND {_is_runnable(layout, spec)}"
     )
     return int(tx.execute(sql).fetchone()[0])
@@ -76,10 +86,10 @@ def _current(tx: Transaction, spec: TriggerSpec) -> str:
 
 
 def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:
-    """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing or of other code; with
+    """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing, of other code, or left behind; with
     `everything`, of all but users' values."""
     mark = layout.mark(spec)
-    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)})"
+    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)}) OR {layout.is_left_behind(spec)}"
     return (
         f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
         f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1 = 1' if everything else wanted})"

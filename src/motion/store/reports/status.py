@@ -203,8 +203,8 @@ class StaleCounts:
     def of(self, tx: Transaction, database: Database, spec: TriggerSpec) -> int:
         if spec.event or spec.source not in database.tables:
             return 0  # of a table that was opened without its schema nothing is known
-        if not provenance.has_other_code(tx, spec):
-            return 0  # nothing was ever made by other code: no row needs to be looked at
+        if not provenance.may_be_stale(tx, spec):
+            return 0  # no row needs to be looked at
         with self._lock:
             known = self._counts.get((spec.name, spec.fingerprint))
             started = clock.monotonic_s()
