@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import statistics
 import tempfile
-from collections import Counter
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,10 @@ from benchmarks.machine import Figure, seconds
 
 REQUESTS = 1_000
 STREAMS, PER_STREAM, PER_SECOND = 200, 100, 1_000
+
+RATE = 1_100
+"""Somewhat more: turns of a rate that a busy machine misses are not made up for."""
+
 JSON = {"content-type": "application/json"}
 
 
@@ -38,12 +42,12 @@ class Item:
 class Job:
     id: int
     wanted: int
-    done: int
+    done_ms: int
 
 
-@motion.trigger(on="job.wanted", sets="job.done", rate=f"{PER_SECOND}/s", inline=False)
+@motion.trigger(on="job.wanted", sets="job.done_ms", rate=f"{RATE}/s", inline=False)
 def work(wanted: int) -> int:
-    return wanted
+    return round(1e3 * time.time())
 
 
 async def bare(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
@@ -124,39 +128,52 @@ def requests() -> list[Figure]:
     ]
 
 
-async def follow(port: int, path: str) -> tuple[Counter[int], bool]:
-    """Read a stream to its end; return how often each row came, and whether it ended as it should."""
+@dataclass
+class Followed:
+    """What came of one stream: each row with when it was done and when it was seen, and whether it ended as it should."""
+
+    rows: list[tuple[int, float, float]]
+    is_ended: bool
+
+
+async def follow(port: int, path: str) -> Followed:
+    """Read a stream to its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-    rows: Counter[int] = Counter()
+    rows: list[tuple[int, float, float]] = []
     kind = ""
     while line := await reader.readline():
         if line.startswith(b"event: "):
             kind = line[7:].strip().decode()
         elif line.startswith(b"data: ") and kind == "row":
-            rows[json.loads(line[6:])["id"]] += 1
+            row = json.loads(line[6:])
+            rows.append((row["id"], row["done_ms"] / 1e3, time.time()))
         elif line.startswith(b"data: "):
             break
     writer.close()
-    return rows, kind == "end"
+    return Followed(rows, is_ended=kind == "end")
+
+
+def posted(port: int) -> Iterator[str]:
+    """Set rows, and give the paths of the streams of what comes of them."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for stream in range(STREAMS):
+        ids = range(stream * PER_STREAM, (stream + 1) * PER_STREAM)
+        rows = [{"id": each, "wanted": each} for each in ids]
+        connection.request("POST", "/v1/tables/job/rows", json.dumps(rows), JSON)
+        change = json.loads(connection.getresponse().read())["change"]
+        named = "&".join(f"id={each}" for each in ids)
+        yield f"/v1/changes/{change}/events?table=job&key=done_ms&{named}"
 
 
 def streams() -> list[Figure]:
     """Many open streams of events, each of a change of its own, while rows are done at a rate."""
     with served() as (port, process):
         weight = Path(f"/proc/{process}/statm")
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        paths = []
-        for stream in range(STREAMS):
-            ids = range(stream * PER_STREAM, (stream + 1) * PER_STREAM)
-            rows = [{"id": each, "wanted": each} for each in ids]
-            connection.request("POST", "/v1/tables/job/rows", json.dumps(rows), JSON)
-            change = json.loads(connection.getresponse().read())["change"]
-            named = "&".join(f"id={each}" for each in ids)
-            paths.append(f"/v1/changes/{change}/events?table=job&key=done&{named}")
+        paths = list(posted(port))
         sizes: list[float] = []
 
-        async def measure() -> list[tuple[Counter[int], bool]]:
+        async def measure() -> list[Followed]:
             async def weigh() -> None:
                 while True:
                     await asyncio.sleep(0.25)
@@ -168,16 +185,22 @@ def streams() -> list[Figure]:
             weighing.cancel()
             return found
 
-        results: list[tuple[Counter[int], bool]] = []
-        took_s = seconds(lambda: results.extend(asyncio.run(measure())))
-    wanted, got = STREAMS * PER_STREAM, sum(len(rows) for rows, _ in results)
-    twice = sum(rows.total() - len(rows) for rows, _ in results)
-    assert all(is_ended for _, is_ended in results)
+        began_s = time.time()
+        results = asyncio.run(measure())
+    assert all(each.is_ended for each in results)
+    rows = [row for each in results for row in each.rows]
+    ids = {row_id for row_id, _, _ in rows}
+    live = [(done_s, seen_s) for _, done_s, seen_s in rows if done_s > began_s]
+    done, seen = ([each[place] for each in live] for place in (0, 1))
+    offered, told = ((len(live) - 1) / (max(each) - min(each)) for each in (done, seen))
+    after = statistics.quantiles([1e3 * (each[1] - each[0]) for each in live], n=20)
+    lost, twice = STREAMS * PER_STREAM - len(ids), len(rows) - len(ids)
     quarter = sizes[len(sizes) // 4]
     grown = max(sizes) - quarter
-    rate, what = got / took_s, f"{STREAMS} open streams, {PER_SECOND} rows done a second"
+    what = f"{STREAMS} open streams, {PER_SECOND} rows done a second"
     return [
-        Figure(what, rate, "events/s", PER_SECOND, rate / PER_SECOND, "of it", "", ""),
-        Figure("the same: events lost", wanted - got, "", 0, wanted - got, f"{twice} came twice", "0", "0"),
+        Figure(what, told, "events/s", offered, told / offered, "of what was done", f"≥ {PER_SECOND}", ""),
+        Figure("the same: an event is seen after its call, p50", after[9], "ms", after[18], after[9] / after[18], "of p95", "", ""),
+        Figure("the same: events lost", lost, "", 0, lost, f"{twice} came twice", "0", "0"),
         Figure("the same: growth of memory, after a quarter", grown, "MB", quarter, grown, "", "flat", ""),
     ]  # fmt: skip

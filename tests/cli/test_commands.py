@@ -12,6 +12,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -256,7 +257,11 @@ def test_rows_are_found_by_words_and_by_nearness(made: Path) -> None:
     near = told("search", made, "garment.vector", "--like", 2, "-k", 2)
     assert [each["id"] for each in near] == [2, 1]
     assert told("search", made, "garment.name", "dress", "--where", "price < 20") == []
-    assert "red dress" in said("search", made, "garment.name", "dress")
+    shown = said("search", made, "garment.name", "dress")
+    assert "red dress" in shown
+    headings, values = shown.splitlines()[0].split(), shown.splitlines()[1].split()
+    assert "tags" in headings
+    assert float(values[0]) > 0  # of words in few rows they are small
 
 
 def test_a_condition_sees_what_pages_inherit_by_a_level_given_by_hand(made: Path) -> None:
@@ -268,6 +273,14 @@ def test_versions_and_a_plan_need_no_code(made: Path) -> None:
     (version,) = told("versions", made)
     assert (version["number"], version["status"]) == (1, "live")
     assert told("plan", made, "summarize")["missing"] == 1
+
+
+@pytest.mark.parametrize("store", ["{folder}", "sqlite:///{folder}"], ids=["folder", "url"])
+def test_a_backfill_of_a_store_without_its_code_is_asked_for(folder: Path, store: str) -> None:
+    found = told("backfill", store.format(folder=folder), "summarize", "--force")
+    assert (found["rows"], found["is_done"]) == (2, False)
+    (asked,) = told("status", folder)["backfills"]
+    assert (asked["trigger"], asked["remaining"]) == ("summarize", 2)
 
 
 LOOKS: list[list[object]] = [
@@ -381,6 +394,24 @@ def rows_of(store: motion.Store) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def test_who_looks_on_sees_that_a_copy_goes_on_and_a_program_does_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "motion", "snapshot", str(folder)]
+    seen, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    subprocess.run([*command, "a.motion"], cwd=tmp_path, stderr=terminal, env=environment, stdout=subprocess.DEVNULL, check=True)  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError), open(seen, "rb", buffering=0) as screen:  # a terminal ends so on Linux
+        while part := screen.read(1_000):
+            shown += part
+    assert f"copying {folder}".encode() in re.sub(rb"\s+", b" ", shown)
+    done = subprocess.run([*command, "b.motion"], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_rows_come_back_from_a_file_as_they_were(made: Path, tmp_path: Path) -> None:
@@ -538,6 +569,36 @@ def test_a_new_project_runs_and_its_tests_pass(tmp_path: Path) -> None:
     assert told("status", tmp_path / "My-Notes" / "my_notes.motion")["name"] == "my_notes"
 
 
+def test_a_new_project_may_be_made_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").mkdir()
+    monkeypatch.chdir(tmp_path / "notes")
+    shown = said("init", ".")
+    assert shown.startswith("This folder has a pipeline now.")
+    assert "cd " not in shown
+    assert "motion graph notes.motion" in shown
+
+
+def test_what_is_set_nowhere_and_vectors_are_left_out_of_what_a_search_shows(
+    tmp_path: Path,
+) -> None:
+    @dataclass
+    class Thing:
+        id: int
+        name: str
+        note: str
+        far: Annotated[np.ndarray, motion.Vector(8)]
+
+    with motion.create_store(
+        "things", schemas={"thing": Thing}, url=f"sqlite:///{tmp_path}"
+    ) as store:
+        store.set("thing", name="red hat", far=np.arange(8))
+    assert said("search", tmp_path, "thing.name", "hat").split()[:3] == ["score", "id", "name"]
+    assert "note" not in said("search", tmp_path, "thing.name", "hat")
+    assert told("search", tmp_path, "thing.name", "hat")[0]["row"]["far"] == list(range(8))
+
+
 def test_a_new_project_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     assert "is there and not empty" in complaint("init", tmp_path, status=1)
@@ -620,6 +681,10 @@ def test_every_command_has_an_example_json_and_a_place_in_the_docs(command: str)
     assert ("--json" in help_text) == (command != "mcp")  # its output is a protocol's
     page = Path(__file__).parents[2] / "docs" / "command-line.md"
     assert f"motion {command} " in page.read_text()
+
+
+def test_it_says_which_version_it_is() -> None:
+    assert said("--version") == f"motion {motion.__version__}\n"
 
 
 def test_help_tells_what_to_begin_with_first_and_every_command_under_a_heading() -> None:

@@ -444,6 +444,16 @@ def test_what_is_too_large_is_refused_before_it_is_read(store: motion.Store) -> 
     assert [row.name for row in store.rows(User)] == ["Ada", "Bob"]
 
 
+def test_of_who_has_no_token_no_more_is_read_than_a_token(serving: Serving) -> None:
+    body = json.dumps({"token": "x" * 100_000}).encode()
+    kind = {"content-type": "application/json"}
+    with httpx.Client(base_url=serving.url, timeout=60) as client:
+        for content in (body, iter((body[:50_000], body[50_000:]))):
+            answer = client.post("/v1/session", content=content, headers=kind)
+            assert (answer.status_code, answer.json()["error"]["type"]) == (413, "TooLarge")
+        assert client.post("/v1/session", json={"token": "x"}).status_code == 401
+
+
 def test_deeply_nested_json_is_refused(ask: Ask) -> None:
     for body in ("[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000):
         kind = {"content-type": "application/json"}

@@ -199,12 +199,26 @@ change = store.set("note", text="four").wait()
 store
 """
 
-LEFT = """
-import gc, threading
-for _ in range(400):
+COUNT = """
+import gc, psutil, tempfile, threading
+from pathlib import Path
+
+def counted():
     gc.collect()
-    left = [each.name for each in threading.enumerate() if each.name.startswith("motion")]
-    if len(left) == expected:
+    threads = [each.name for each in threading.enumerate() if each.name.startswith("motion")]
+    folders = list(Path(tempfile.gettempdir()).glob("*.motion"))
+    files = [each.path for each in psutil.Process().open_files()]
+    held = {Path(each).parent for each in files if each.endswith("store.sqlite")}
+    return len(threads), len(held), len(folders)
+
+expected = counted()
+expected
+"""
+
+LEFT = """
+for _ in range(400):
+    left = counted()
+    if left == expected:
         break
     threading.Event().wait(0.05)
 left
@@ -228,16 +242,22 @@ def outputs_of(nbclient: Any, book: Any, folder: Path) -> list[list[Any]]:
 
 
 @pytest.mark.slow
-def test_a_cell_that_is_run_again_leaves_no_thread_behind(tmp_path: Path) -> None:
+def test_a_cell_that_is_run_again_leaves_no_thread_and_no_file_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     # What a cell shows last is kept by the notebook itself, so the stores that are dropped are not shown.
     silent = CELL.rstrip().removesuffix("store")
-    count = "import threading; expected = len([e for e in threading.enumerate() if e.name.startswith('motion')]); expected"
-    shown_in = executed([silent, count, silent, silent, LEFT, CELL], tmp_path)
+    shown_in = executed([silent, COUNT, silent, silent, LEFT, CELL], here)
     begun, left = (eval(shown_in[place][0]["data"]["text/plain"]) for place in (1, 4))
-    assert begun > 0
-    assert len(left) == begun
+    assert begun[0] > 0
+    assert begun[1:] == (1, 1)  # the files of one store are open, and one folder is there
+    assert left == begun
     assert "svg" in shown_in[5][0]["data"]["text/html"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -356,6 +356,24 @@ def test_a_like_leads_to_a_fit_and_its_version_is_shown_without_a_reload(
         expect(page.locator("#told")).to_contain_text("found by version 2")
 
 
+TURN = """is_hidden => {
+    Object.defineProperty(document, "hidden", { value: is_hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_tab_that_was_not_looked_at_is_up_to_date_again(shop: Open, browser: Browser) -> None:
+    with watched(browser, shop) as page:
+        page.goto("/?q=shirt")
+        has_answered(page)
+        learning = page.locator("#learning")
+        expect(learning).to_contain_text(f"After {FIT_EVERY} more likes or dislikes")
+        page.evaluate(TURN, True)
+        page.evaluate(TURN, False)
+        page.locator(".card[data-product]").first.get_by_role("button", name="I like it").click()
+        expect(learning).to_contain_text(f"After {FIT_EVERY - 1} more likes or dislikes")
+
+
 def test_a_dislike_fades_in_place_and_is_undone(shop: Open, browser: Browser) -> None:
     with watched(browser, shop) as page:
         page.goto("/?q=shirt")

@@ -12,7 +12,8 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
@@ -62,6 +63,22 @@ StoreArgument = Annotated[
 CodeArgument = Annotated[str, typer.Argument(metavar="STORE", help="module:name, such as shop:store")]  # fmt: skip
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"motion {metadata.version('motion-ml')}")
+        raise typer.Exit
+
+
+@app.callback()
+def begun(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="say which this is"),
+    ] = False,
+) -> None:
+    pass
 
 
 # -- the store --
@@ -212,13 +229,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_long(value: Any) -> bool:
+    """Whether a value is a list of numbers that nobody reads."""
+    return isinstance(value, list | tuple) and len(value) > 4 and all(map(_is_number, value))
+
+
 def short(value: Any) -> str:
     """Return a value in a few words, for a cell of a table."""
     if value is None:
         return "-"
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
-    if isinstance(value, list | tuple) and len(value) > 4 and all(map(_is_number, value)):
+    if is_long(value):
         return f"[{', '.join(f'{each:.3g}' for each in value[:3])}, ... {len(value)} numbers]"
     text = (
         value
@@ -246,6 +268,18 @@ def _clean(text: str) -> str:
 def note(message: str) -> None:
     """Tell people something beside the answer."""
     notes.print(shown(message), soft_wrap=True)
+
+
+def is_watched(as_json: bool) -> bool:
+    """Whether somebody looks on."""
+    return notes.is_terminal and not as_json
+
+
+@contextmanager
+def busy(what: str, as_json: bool) -> Iterator[None]:
+    """Show who looks on that something goes on which has no steps to be counted."""
+    with notes.status(shown(what)) if is_watched(as_json) else nullcontext():
+        yield
 
 
 def stop(message: str, status: int = 1) -> NoReturn:

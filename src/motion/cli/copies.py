@@ -11,10 +11,11 @@ from motion.cli.app import (
     JsonOption,
     StoreArgument,
     app,
+    busy,
     console,
+    is_watched,
     looked_at,
     note,
-    notes,
     print_json,
     shown,
     stop,
@@ -41,7 +42,8 @@ def snapshot(
     Example: motion snapshot shop.motion backup.motion
     """
     with looked_at(store) as opened:
-        opened.snapshot(folder)
+        with busy(f"copying {store} to {folder}", as_json):
+            opened.snapshot(folder)
         number = opened.status().last_change
     if as_json:
         print_json({"folder": str(folder.resolve()), "last_change": number})
@@ -67,7 +69,7 @@ def copy_whole(
     Example: motion copy shop.motion postgresql://user@host/database
     """
     url = target if "://" in target else f"sqlite:///{Path(target).expanduser().resolve()}"
-    with looked_at(store) as opened, shown_progress("rows", _is_shown(as_json)) as show:
+    with looked_at(store) as opened, shown_progress("rows", is_watched(as_json)) as show:
         count = copy_store(opened, url, show)
         number = opened.status().last_change
     if as_json:
@@ -99,7 +101,10 @@ def export_rows(
 
     Example: motion export shop.motion garment garments.parquet --where "price < 50"
     """
-    with looked_at(store) as opened, shown_progress(f"rows of {table}", _is_shown(as_json)) as show:
+    with (
+        looked_at(store) as opened,
+        shown_progress(f"rows of {table}", is_watched(as_json)) as show,
+    ):
         count = export_table(opened, table, file, where=where, inherit=inherited, show=show)
     if as_json:
         print_json({"rows": count, "file": str(file)})
@@ -130,7 +135,10 @@ def import_rows(
     """
     if not file.exists():
         stop(f"there is no file {file}.", 2)
-    with looked_at(store) as opened, shown_progress(f"rows of {table}", _is_shown(as_json)) as show:
+    with (
+        looked_at(store) as opened,
+        shown_progress(f"rows of {table}", is_watched(as_json)) as show,
+    ):
         count = import_table(opened, table, file, by=by, prune=prune, show=show)
         to_do = sum(each.rows for each in opened.status().triggers.values())
     if as_json:
@@ -139,8 +147,3 @@ def import_rows(
     console.print(shown(f"{count:,} row(s) from {file} are in {table}."))
     if to_do:
         note(f"{to_do:,} row(s) are to do; 'motion run module:store' is a process that does them.")
-
-
-def _is_shown(as_json: bool) -> bool:
-    """Whether somebody looks on."""
-    return notes.is_terminal and not as_json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from motion.cli.app import (
     app,
     console,
     grid,
+    is_long,
     looked_at,
     note,
     print_json,
@@ -283,10 +285,19 @@ def search(
     if as_json:
         print_json(found)
         return
-    records = [{"score": round(hit.score, 4), **plain_row(hit.row)} for hit in found]
-    print_records(records, list(records[0]) if records else ["score", "id"])
+    records = [{"score": hit.score, **plain_row(hit.row)} for hit in found]
+    print_records(records, _telling(records) or ["score", "id"])
     if not found:
         note("nothing was found.")
+
+
+def _telling(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of what tells somebody something: neither numbers of vectors nor what is set nowhere."""
+    names = list(records[0]) if records else []
+    return [
+        name for name in names
+        if any(each[name] is not None and not is_long(each[name]) for each in records)
+    ]  # fmt: skip
 
 
 def _vector(opened: Store, path: str, given: str) -> Any:

@@ -10,11 +10,12 @@ from motion.cli.app import (
     JsonOption,
     StoreArgument,
     app,
+    busy,
     console,
+    is_watched,
     looked_at,
     module_named,
     note,
-    notes,
     print_json,
     shown,
     stop,
@@ -80,7 +81,8 @@ def migrate(
     with looked_at(store) as opened:
         found = plan_of(opened._database, steps)
         if yes:
-            carry_out(opened._database, steps)
+            with busy(f"{len(steps)} step(s) in one transaction", as_json):
+                carry_out(opened._database, steps)
     if as_json:
         print_json({"is_done": yes, "steps": found})
         return
@@ -105,7 +107,7 @@ def _convert(store: str, given: str, *, yes: bool, as_json: bool) -> None:
         one = conversion_of(database, path, function)
         total = values_to_convert(database, one)
         if yes:
-            with shown_progress(path, notes.is_terminal and not as_json) as show:
+            with shown_progress(path, is_watched(as_json)) as show:
                 carry_out_conversion(database, one, show)
     told = f"{path}: {total:,} value(s) of {one.before.codec.expected} become {one.after.codec.expected}"
     if as_json:

@@ -45,12 +45,11 @@ def init(
     if as_json:
         print_json({"folder": str(folder.resolve()), "files": list(FILES)})
         return
-    console.print(
-        shown(
-            f"{folder} has a pipeline now. Next:\n\n  cd {folder}\n  python pipeline.py\n  pytest\n  motion graph {name}.motion"
-        ),
-        soft_wrap=True,
-    )
+    is_here = folder.resolve() == Path.cwd()
+    steps = ["python pipeline.py", "pytest", f"motion graph {name}.motion"]
+    told = "".join(f"\n  {each}" for each in ([] if is_here else [f"cd {folder}"]) + steps)
+    where = "This folder" if is_here else folder
+    console.print(shown(f"{where} has a pipeline now. Next:\n{told}"), soft_wrap=True)
 
 
 def _write(folder: Path, name: str) -> None:

@@ -18,10 +18,12 @@ from motion.cli.app import (
     StoreArgument,
     app,
     at_work,
+    busy,
     console,
     looked_at,
     note,
     print_json,
+    seen_or_run,
     shown,
     stop,
 )
@@ -149,7 +151,8 @@ def forget(
     """
     with at_work(store) as opened:
         ids = [typed_id(opened, table, each) for each in id]
-        found = opened.forget(table, ids, models="refit" if refit else None)
+        with busy(f"forgetting {len(ids):,} row(s) of {table}", as_json):
+            found = opened.forget(table, ids, models="refit" if refit else None)
     if as_json:
         print_json(found)
     else:
@@ -175,7 +178,7 @@ def backfill(
 
     Example: motion backfill shop:store embed --where "shop = 'NORDSTROM'"
     """
-    with looked_at(store) if ask or ":" not in store else at_work(store) as opened:
+    with looked_at(store) if ask else seen_or_run(store) as opened:
         change = opened.backfill(trigger, where=where, force=force)
         waits = opened._database.runs_code
         if waits:

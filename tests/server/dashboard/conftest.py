@@ -20,6 +20,8 @@ WAIT_MS = 60_000
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
+
 
 @pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread
 def browser() -> Iterator[Browser]:
@@ -27,8 +29,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("there is no Chromium here; 'apt-get install chromium' brings it")
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=WAIT_MS)
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=WAIT_MS)
         yield found
         found.close()
 

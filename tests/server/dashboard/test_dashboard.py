@@ -249,6 +249,28 @@ def test_the_graph_is_walked_along_its_edges_by_keyboard(lively: Lively, looking
     expect(looking.locator('.flow[data-to="trigger suggest"]')).to_have_css("visibility", "visible")
 
 
+CROSSED = """() => {
+    const ends = path => [path.dataset.from, path.dataset.to];
+    const boxes = [...document.querySelectorAll("svg .node")].map(node => {
+        const { x, y, width, height } = node.querySelector("rect").getBBox();
+        return { id: node.dataset.id, x: x + 1, y: y + 1, right: x + width - 1, low: y + height - 1 };
+    });
+    return [...document.querySelectorAll("svg .edge:not(.head)")].flatMap(path => {
+        const points = Array.from({ length: Math.ceil(path.getTotalLength() / 2) }, (_, i) => path.getPointAtLength(2 * i));
+        const isIn = box => points.some(({ x, y }) => box.x < x && x < box.right && box.y < y && y < box.low);
+        return boxes.filter(box => !ends(path).includes(box.id) && isIn(box)).map(box => [...ends(path), box.id].join(" | "));
+    });
+}"""
+"""Lines that run through a node which they neither leave nor come to."""
+
+
+def test_no_line_runs_behind_what_it_has_nothing_to_do_with(looking: Page) -> None:
+    looking.goto("/?as=graph")
+    expect(looking.locator("svg .edge.uses").first).to_be_attached()
+    expect(looking.locator("svg .edge.looks-up").first).to_be_attached()
+    assert looking.evaluate(CROSSED) == []
+
+
 def test_what_is_stored_is_never_taken_for_code(store: motion.Store, page: Page) -> None:
     evil = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
     store.set("product", title=f"torn {evil}").wait(timeout=60, raise_errors=False)

@@ -34,6 +34,9 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 CLIENTS_KEPT = 10_000
 
+SMALL_BYTES = 65_536
+"""Of a body that may come without a token: it holds one."""
+
 BURST_S = 10.0
 """Requests of so many seconds may come at once."""
 
@@ -105,10 +108,11 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_guarded)
             return
+        most = self._most_bytes(scope)
         try:
-            await self._app(scope, self._counted(receive), send_guarded)
+            await self._app(scope, _counted(receive, most), send_guarded)
         except TooLarge:
-            await self._too_large()(scope, receive, send_guarded)
+            await _too_large(most)(scope, receive, send_guarded)
         except Exception:
             logger.exception("%s %s could not be answered", scope["method"], scope["path"])
             if started:
@@ -138,10 +142,14 @@ class Guard:
             )  # fmt: skip
             found.headers["www-authenticate"] = "Bearer"
             return found
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._limits.body_bytes:
-            return self._too_large()
-        return None
+        length, most = headers.get("content-length", ""), self._most_bytes(scope)
+        return _too_large(most) if length.isdigit() and int(length) > most else None
+
+    def _most_bytes(self, scope: Scope) -> int:
+        """Return how large a request's body may be: who has no token is read little of."""
+        most = self._limits.body_bytes
+        is_anyones = scope["path"] in OPEN_PATHS and scope["state"]["role"] is None
+        return min(most, SMALL_BYTES) if is_anyones else most
 
     def _is_same_site(self, headers: Mapping[str, str]) -> bool:
         origin = headers.get("origin")
@@ -166,23 +174,6 @@ class Guard:
     def _is_open(self, path: str) -> bool:
         return path in self._open or (bool(self._folders) and path.startswith(self._folders))
 
-    def _counted(self, receive: Receive) -> Receive:
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limits.body_bytes:
-                raise TooLarge
-            return message
-
-        return counted
-
-    def _too_large(self) -> Any:
-        limit = f"a body has at most {self._limits.body_bytes} bytes; send several requests."
-        return answer(413, "TooLarge", limit)
-
 
 class Pace:
     """How many requests each client may make. Thread-safe; the clients seen last are known."""
@@ -205,6 +196,25 @@ class Pace:
             if len(self._next_s) > CLIENTS_KEPT:
                 self._next_s.popitem(last=False)
         return 0.0
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    """Return what gives a body's parts, and ends where they are more than may be."""
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise TooLarge
+        return message
+
+    return counted
+
+
+def _too_large(most: int) -> Any:
+    return answer(413, "TooLarge", f"a body has at most {most} bytes; send several requests.")
 
 
 def _headers(scope: Scope) -> dict[str, str]:

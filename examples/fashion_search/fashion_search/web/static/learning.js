@@ -8,8 +8,17 @@ const listeners = [];
 export const onLearning = (listener) => listeners.push(listener);
 export const liveVersion = () => now?.live ?? null;
 
+let events = null;
+
 export function follow() {
-  const events = new EventSource("/api/learning/events");
+  listen();
+  // A tab that is not looked at keeps no connection: a browser has six for a site.
+  document.addEventListener("visibilitychange", () => (document.hidden ? events.close() : listen()));
+}
+
+function listen() {
+  events?.close();
+  events = new EventSource("/api/learning/events");
   events.addEventListener("learning", (event) => {
     now = JSON.parse(event.data);
     $("learning").classList.remove("silent");
@@ -18,10 +27,6 @@ export function follow() {
   });
   // No frozen number looks alive.
   events.onerror = () => $("learning").classList.add("silent");
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return events.close();
-    if (events.readyState === EventSource.CLOSED) follow();
-  }, { once: true });
 }
 
 function draw() {

@@ -80,11 +80,14 @@ async function words(mine) {
   $("understood").textContent = begun.understood ? `Understood: ${begun.understood}` : "";
   events = new EventSource(`/api/questions/${begun.id}/events?change=${begun.change}`);
   const on = (name, listener) => events.addEventListener(name, (event) => { if (mine === round) listener(JSON.parse(event.data)); });
-  on("idea", (told) => { clearTimeout(grey); forget(-1); idea(told.idea, told.text, told.is_title); count(); });
+  on("idea", (told) => { clearTimeout(grey); forget(-1); idea(told.idea, told.text, told.is_title); $("main").append(more); count(); });
   on("found", found);
   on("end", (told) => { clearTimeout(grey); events.close(); forget(-1); ended(told); });
   events.onerror = () => { if (mine === round && events.readyState !== EventSource.CLOSED) say("The connection was lost; it is tried again."); };
 }
+
+// Beneath the ideas that are there, as long as more may come.
+const more = h("p", { class: "more-comes", "aria-hidden": "true" }, h("i"), h("i"), h("i"), "Still looking");
 
 function idea(number, text, isTitle = false) {
   if (ideas.has(number)) return ideas.get(number);
@@ -120,6 +123,7 @@ function found(told) {
 
 function ended(told) {
   busy(false);
+  more.remove();
   for (const each of ideas.values()) {
     for (const empty of each.row.querySelectorAll(".empty")) empty.remove();
     if (!each.found) {

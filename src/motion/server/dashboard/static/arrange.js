@@ -36,6 +36,7 @@ export function arrange(pipeline) {
   for (const lane of lanes) {
     lane.y = y;
     lane.h = place(lane, columns, pipeline, nodes, y + HEAD) + (lane.others.length ? 6 : 0);
+    for (const node of lane.nodes) node.floor = y + lane.h - 8;
     y += lane.h + 14;
   }
   const models = placeModels(pipeline, fits, nodes, y);
@@ -103,6 +104,7 @@ function place(lane, columns, pipeline, nodes, top) {
     if (settled.length) y = Math.max(top, mean - height / 2);
     for (const node of [...settled, ...free]) {
       node.x = columns.starts[node.level];
+      node.gap = node.x + columns.widths[node.level] + GAP_X / 2;
       node.y = Math.round(y);
       y += node.h + GAP_Y;
       bottom = Math.max(bottom, node.y + node.h);
@@ -143,13 +145,17 @@ function placeModels(pipeline, fits, nodes, y) {
 
 const middleY = (node) => node.y + node.h / 2;
 
+/** Whether a line straight down would run through a node. */
+const isCrossed = (nodes, x, from, to) => [...nodes.values()].some((each) => each.x < x && x < each.x + each.w && from < each.y + each.h && each.y < to);
+
 /** The line of an edge, and the tip of its arrow with the way it points. */
 export function course(edge, nodes, spread = 0) {
   const a = nodes.get(edge.source), b = nodes.get(edge.target);
   if (edge.kind === "uses") {
     const x1 = Math.min(Math.max(b.x + b.w / 2, a.x + 14), a.x + a.w - 14), x2 = b.x + Math.min(24 + spread, b.w / 2);
-    const turn = a.y - 14 - spread;
-    return { path: `M${x1} ${a.y}V${turn}H${x2}V${b.y + b.h}`, tip: null };
+    const turn = a.y - 14 - spread, end = b.y + b.h;
+    if (!isCrossed(nodes, x2, end, turn)) return { path: `M${x1} ${a.y}V${turn}H${x2}V${end}`, tip: null };
+    return { path: `M${x1} ${a.y}V${turn}H${b.gap - spread}V${end + 6}H${b.x + b.w - 14 - spread}V${end}`, tip: null }; // between the columns
   }
   if (edge.kind === "labels") {
     const x1 = a.x + a.w / 2, y1 = a.y + a.h, x2 = b.x + b.w, y2 = middleY(b);
@@ -159,8 +165,12 @@ export function course(edge, nodes, spread = 0) {
   if (edge.kind === "fits") return { path: `M${a.x} ${middleY(a)}H${b.x + b.w}`, tip: [b.x + b.w, middleY(a), "left"] };
   if (a.table !== b.table || edge.kind === "searches") {
     const down = b.y > a.y, x1 = a.x + a.w / 2, x2 = b.x + b.w / 2 + spread;
-    const y1 = down ? a.y + a.h : a.y, y2 = down ? b.y : b.y + b.h, mid = (y1 + y2) / 2;
-    return { path: `M${x1} ${y1}C${x1} ${mid} ${x2} ${mid} ${x2} ${y2}`, tip: [x2, y2, down ? "down" : "up"] };
+    const y1 = down ? a.y + a.h : a.y, y2 = down ? b.y : b.y + b.h;
+    // Straight to the floor of the upper lane first: a slant would run behind what stands there.
+    const [upper, x] = down ? [a, x1] : [b, x2], top = upper.y + upper.h;
+    const floor = upper.floor > top && !isCrossed(nodes, x, top, upper.floor) ? upper.floor : top;
+    const from = down ? floor : y1, to = down ? y2 : floor, mid = (from + to) / 2;
+    return { path: `M${x1} ${y1}V${from}C${x1} ${mid} ${x2} ${mid} ${x2} ${to}V${y2}`, tip: [x2, y2, down ? "down" : "up"] };
   }
   const y1 = middleY(a) + (a.kind === "trigger" ? spread : 0), y2 = middleY(b) + (b.kind === "trigger" ? spread : 0);
   const x1 = a.x + a.w, x2 = b.x;

@@ -150,7 +150,7 @@ function lineOf(view, line, begun, total, at, grid) {
   const error = line.runs.find((run) => run.error)?.error;
   const told = failed ? (error ?? `${rows(failed)} raised`) : first.is_inline ? `${seconds(first.seconds)}, in memory with the write` : line.runs.length > 1 ? `${count(line.runs.length)} runs, ${seconds(mean)} each` : first.seconds === null ? "in memory behind the one before" : `${seconds(first.seconds)}${first.committed_s !== null ? `, written after ${seconds(first.committed_s)}` : ""}`;
   const isLeft = end / total > 0.62, begins = Math.min(...line.runs.map(from));
-  const told_at = isLeft && begins / total < 0.3 ? null : at(isLeft ? begins : end);
+  const told_at = isLeft && begins / total < (innerWidth < 900 ? 0.45 : 0.3) ? null : at(isLeft ? begins : end);
   const what = line.isPart || line.runs.length === 1 ? (first.id !== null && first.id !== undefined ? `${rowName(first.id, first.pages)}${first.rows > 1 ? ` and ${first.rows - 1} more` : ""}` : rows(n)) : rows(n);
   const canUnfold = !line.isPart && line.runs.length > 1;
   const place = h("div", {

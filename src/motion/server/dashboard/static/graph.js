@@ -102,10 +102,7 @@ function draw(view) {
   const { drawn } = view;
   const folded = drawn.nodes.size > FOLDED_FROM && !view.isUnfolded;
   const svg = s("svg", { width: drawn.width, height: drawn.height, viewBox: `0 0 ${drawn.width} ${drawn.height}`, role: "group", "aria-label": `Graph of ${view.pipeline.tables.length} tables, ${view.pipeline.triggers.length} triggers and ${view.pipeline.components.length} models; the list says the same` });
-  for (const lane of drawn.lanes) {
-    svg.append(s("rect", { x: 4.5, y: lane.y + 0.5, width: lane.w - 1, height: lane.h - 1, rx: 10, class: "lane" }),
-      s("text", { x: 20, y: lane.y + 24 }, s("tspan", { class: "lane-name" }, lane.title), s("tspan", { class: "lane-note", dx: 10, "data-lane": lane.name }, lane.isModels ? "" : laneNote(view, lane))));
-  }
+  for (const lane of drawn.lanes) svg.append(s("rect", { x: 4.5, y: lane.y + 0.5, width: lane.w - 1, height: lane.h - 1, rx: 10, class: "lane" }));
   const shown = folded ? [] : drawn.edges;
   const spreads = {};
   for (const edge of shown) {
@@ -121,6 +118,8 @@ function draw(view) {
     if (way.tip) svg.append(s("path", { d: arrow(way.tip), class: `${cls} head`, "data-from": edge.source, "data-to": edge.target }));
     if (["fires", "sets"].includes(edge.kind)) svg.append(s("path", { d: way.path, class: "flow", hidden: "", "data-flow": edge.kind === "sets" ? edge.source : edge.target, "data-from": edge.source, "data-to": edge.target, style: { display: "none" } }));
   }
+  // Names come after the lines, which would run through them.
+  for (const lane of drawn.lanes) svg.append(s("text", { x: 20, y: lane.y + 24, class: "lane-text" }, s("tspan", { class: "lane-name" }, lane.title), s("tspan", { class: "lane-note", dx: 10, "data-lane": lane.name }, lane.isModels ? "" : laneNote(view, lane))));
   for (const node of folded ? [] : drawn.nodes.values()) svg.append(nodeOf(view, node));
   view.svg = svg;
   put(view.middle, tools(view, folded), h("div", { class: "graph" }, svg), legend(view));

@@ -69,7 +69,7 @@ function groupCard(view, group) {
       h("button", { class: "button little", type: "button", "aria-expanded": String(isOpen), "data-id": `open ${name}`, on: { click: () => { isOpen ? view.opened.delete(name) : view.opened.add(name); draw(view); } } }, isOpen ? "Fold" : "Unfold"),
       view.app.may("write") ? h("button", { class: "button first little", type: "button", "data-id": `retry ${name}`, on: { click: () => retry(view, all, group.trigger) } }, "Try again") : null),
     isOpen ? h("div", { style: { padding: "12px 16px" } }, detail(view, group.example), h("div", { class: "scroll", style: { "margin-top": "10px", "max-height": "360px", overflow: "auto" } }, h("table", {},
-      h("thead", {}, h("tr", {}, ["", "Row", "Given up", "Tries", "Change", ""].map((each) => h("th", {}, each)))),
+      h("thead", {}, h("tr", {}, ["", "Row", "Given up", "Tries", "Change", ""].map((each) => h("th", { class: each === "Tries" ? "right" : "" }, each)))),
       h("tbody", {}, group.letters.slice(0, 100).map((each) => h("tr", {},
         h("td", {}, h("input", { type: "checkbox", "aria-label": `Choose ${each.row}`, checked: view.chosen.has(each.task), "data-id": `choose ${each.task}`, on: { change: () => { view.chosen.has(each.task) ? view.chosen.delete(each.task) : view.chosen.add(each.task); draw(view); } } })),
         h("td", { class: "mono cut" }, rowLink(group.table, each.row)), h("td", {}, when(each.at)), h("td", { class: "right" }, each.attempts), h("td", {}, link(`/changes/${each.change}`, { style: { "text-decoration": "underline" } }, count(each.change))),
