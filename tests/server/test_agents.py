@@ -121,6 +121,7 @@ def test_an_agent_reads_a_store_by_its_folder_and_cannot_write(shop: Path) -> No
         assert (origin["made_by"], origin["value"]) == ("label", "linen dress for 49")
         letters = (await told(client, "errors"))["errors"]
         assert [letter["trigger"] for letter in letters] == ["label"]
+        assert "the store has none" in await refused(client, "versions")
         assert "set_row" in await refused(client, "set_row", table="garment", values={"id": 1})
 
     asked(shop, "shop.motion", of=ask)

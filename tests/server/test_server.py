@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -198,6 +199,15 @@ def test_rows_are_chosen_ordered_and_continued(client: httpx.Client) -> None:
     assert ids(limit=6, after=first["next"]) == [6, 7, 8, 9]
 
 
+def test_values_of_a_condition_are_taken_as_older_clients_name_them(client: httpx.Client) -> None:
+    client.post("/v1/tables/item/row", json={"id": 1, "name": "coat"})
+    for name in ("values", "params"):
+        given = {"where": "name = ?", name: '["coat"]'}
+        assert len(client.get("/v1/tables/item/rows", params=given).json()["rows"]) == 1
+        given[name] = '["hat"]'
+        assert client.get("/v1/tables/item/rows", params=given).json()["rows"] == []
+
+
 def test_rows_go_as_arrow_both_ways(client: httpx.Client, store: motion.Store) -> None:
     table = pa.table(
         {"id": [1, 2], "name": ["coat", "hat"], "embedding": [[1.0, 0, 0], [0, 1.0, 0]]}
@@ -386,3 +396,21 @@ def test_every_route_says_what_it_needs(serving: Serving, client: httpx.Client) 
     described = client.get("/openapi.json").json()
     assert described["security"] == [{"token": []}]
     assert {"/v1/search", "/v1/sql", "/v1/tables/{table}/row"} <= set(described["paths"])
+
+
+def test_a_client_that_is_generated_has_short_names_and_one_class_for_what_is_told_often(
+    client: httpx.Client,
+) -> None:
+    described = client.get("/openapi.json").json()
+    operations = [each for path in described["paths"].values() for each in path.values()]
+    names = [each["operationId"] for each in operations]
+    assert len(set(names)) == len(names)
+    assert {"set_row", "get_rows", "search", "sql", "explain", "fit"} <= set(names)
+    assert all(re.fullmatch(r"[a-z_]{2,20}", each) for each in names)
+    failing = [told["content"] for each in operations for code, told in each["responses"].items() if code >= "400"]  # fmt: skip
+    assert {content["application/json"]["schema"]["$ref"] for content in failing} == {"#/components/schemas/Error"}  # fmt: skip
+    for name in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)):
+        assert name in described["components"]["schemas"]
+    # In Python such a client has a variable of its own by this name.
+    given = [each["name"] for operation in operations for each in operation.get("parameters", ())]
+    assert "params" not in given

@@ -210,7 +210,7 @@ class RemoteStore:
         named = self._table(table)
         asked = {
             "id": id, "where": _condition(where), "order_by": order_by, "keys": _listed(keys), "inherit": _flag(inherit),
-            "params": _parameters(params),
+            "values": _parameters(params),
         }  # fmt: skip
         found: list[Any] = []
         after: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motion import clock
@@ -55,7 +57,7 @@ def create_app(
 
     app = FastAPI(
         title=f"Motion: {store.name}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
-        openapi_url=None, default_response_class=JSONResponse,
+        openapi_url=None, default_response_class=JSONResponse, generate_unique_id_function=_id_of,
     )  # fmt: skip
     app.state.served = Served(store, bounds)
     app.state.status_feed = Feed("status", look_at_status)
@@ -93,13 +95,25 @@ def _describe(app: FastAPI) -> None:
         return JSONResponse(described(app))
 
 
+def _id_of(route: APIRoute) -> str:
+    """Return a route's id, from which `described` makes the name that a generated client calls it by."""
+    return f"{route.tags[0]}.{route.name}" if route.tags else route.name
+
+
 def described(app: FastAPI) -> dict[str, Any]:
     """Return the app's OpenAPI."""
-    found = app.openapi()
-    found.setdefault("components", {})["securitySchemes"] = {
+    found: dict[str, Any] = documents.named(app.openapi())
+    components = found.setdefault("components", {})
+    components["schemas"] = {**components.get("schemas", {}), **documents.shared()}
+    components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "as `motion token` makes them"}
     }
     found["security"] = [{"token": []}]
+    operations = [each for path in found["paths"].values() for each in path.values()]
+    names = Counter(each["operationId"].rpartition(".")[2] for each in operations)
+    for each in operations:
+        tag, _, name = each["operationId"].rpartition(".")
+        each["operationId"] = name if names[name] == 1 else f"{tag}_{name}"
     return found
 
 

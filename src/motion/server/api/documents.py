@@ -148,6 +148,27 @@ ANYTHING = {"type": "object", "additionalProperties": True}
 
 LIST = {"type": "array", "items": ANYTHING}
 
+SHARED = {
+    "Error": PROBLEM, "Row": ROW, "Rows": ROWS, "Change": CHANGE, "Progress": PROGRESS, "Hits": HITS, "Table": TABLE,
+    "Event": EVENT, "Writes": WRITES, "Written": WRITTEN,
+}  # fmt: skip
+"""What is told in several places, by a name of its own: a generated client has one class for each of them."""
+
+
+def named(found: Any, *, is_whole: bool = True) -> Any:
+    """Return a part of a description with the shared schemas in it as references to their names."""
+    if isinstance(found, Mapping):
+        name = next((name for name, each in SHARED.items() if is_whole and found == each), None)
+        if name is not None:
+            return {"$ref": f"#/components/schemas/{name}"}
+        return {key: named(each) for key, each in found.items()}
+    return [named(each) for each in found] if isinstance(found, list) else found
+
+
+def shared() -> dict[str, Any]:
+    """Return the shared schemas, by their names."""
+    return {name: named(each, is_whole=False) for name, each in SHARED.items()}
+
 
 def answers(
     schema: Mapping[str, Any], *, arrow: bool = False, told: str = "So it is."

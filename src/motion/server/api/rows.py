@@ -204,10 +204,11 @@ async def get_rows(
     where: Annotated[
         str | None,
         Query(
-            description='SQL with ? for params, or a JSON object of equalities: {"shop": "North"}'
+            description='SQL with ? for values, or a JSON object of equalities: {"shop": "North"}'
         ),
     ] = None,
-    params: Annotated[str | None, Query(description="a JSON list")] = None,
+    values: Annotated[str | None, Query(description="a JSON list: one for each ?")] = None,
+    params: Annotated[str | None, Query(include_in_schema=False)] = None,  # older clients say so
     order_by: Annotated[str | None, Query(description="keys, each with DESC or not")] = None,
     limit: Annotated[int | None, Query(ge=0)] = None,
     keys: Annotated[str | None, Query(description="names with commas; all where left out")] = None,
@@ -221,7 +222,7 @@ async def get_rows(
     if count > limits.rows:
         raise InvalidArgument("limit", str(count), f"at most {limits.rows} rows at once")
     wanted = Wanted(
-        of, None if id is None else id_of(of, id), *condition(where, params), order_by, count, inherit, after
+        of, None if id is None else id_of(of, id), *condition(where, params if values is None else values), order_by, count, inherit, after
     )  # fmt: skip
     names = names_in(of, keys)
     rows, following = await in_thread(wanted.rows, on, sight(request), names)
@@ -231,11 +232,11 @@ async def get_rows(
     return json({"rows": found, "next": following})
 
 
-def condition(where: str | None, params: str | None) -> tuple[Any, Sequence[Any]]:
-    """Return `where` and `params` as a store takes them."""
-    values = [] if params is None else parsed("params", params)
+def condition(where: str | None, given: str | None) -> tuple[Any, Sequence[Any]]:
+    """Return `where` and its values as a store takes them."""
+    values = [] if given is None else parsed("values", given)
     if not isinstance(values, list):
-        raise InvalidArgument("params", shortened(params), "a JSON list")
+        raise InvalidArgument("values", shortened(given), "a JSON list")
     if where is not None and where.lstrip().startswith("{"):
         return parsed("where", where), values
     return where, values
@@ -291,7 +292,7 @@ class Wanted:
         conditions = []
         if isinstance(self.where, dict):
             if self.params:
-                raise InvalidArgument("params", shortened(self.params), "none beside a JSON object")
+                raise InvalidArgument("values", shortened(self.params), "none beside a JSON object")
             for name, given in self.where.items():
                 key = self.table.key(name)
                 conditions.append(asking.equals(key, wire.value_of(key, given)))
