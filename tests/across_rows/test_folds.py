@@ -1013,3 +1013,150 @@ def test_a_row_that_goes_while_it_is_waited_for_holds_up_nothing(
     may_end.set()
     store.wait(timeout=60)
     assert [each.profile for each in store.rows("user")] == ["a", "slow"][: 1 + (change == "moved")]
+
+
+# -- tables with pages --
+
+
+@dataclass
+class Click:
+    id: int
+    ts: int
+    query: int
+    liked: str
+
+
+@dataclass
+class Query:
+    id: int
+    taste: str
+    idea: str
+    idea_page: int
+    shown: str
+
+
+@motion.trigger(on="query.taste", sets="query.idea", page="idea_page")
+def suggest(taste: str) -> list[str]:
+    """An idea for each letter."""
+    return [letter.upper() for letter in taste]
+
+
+@motion.trigger(on=("query.idea", "query.taste"), sets="query.shown")
+def show(idea: str, taste: str) -> str:
+    return f"{taste}/{idea}"
+
+
+PAGES = {"click": Click, "query": Query}
+
+
+def tasting(calls: Calls, **options: Any) -> Any:
+    @motion.fold(on="click.liked", by="click.query", sets="query.taste", **options)
+    def learn(taste: str | None, liked: str) -> str:
+        calls.append(liked)
+        return (taste or "") + liked
+
+    return learn
+
+
+def click(store: motion.Store, row: int, liked: str, query: int = 1) -> None:
+    store.set("click", id=row, ts=row, query=query, liked=liked)
+    store.wait(timeout=60)
+    assert not store.errors()
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_pages_have_the_value_that_is_folded_into_page_0(
+    open_store: OpenStore, calls: Calls, replay: bool
+) -> None:
+    learn = tasting(calls, replay=replay)
+    store = open_store(schemas=PAGES, triggers=[learn, suggest, show])
+    for row, liked in enumerate("abc", 1):
+        click(store, row, liked)
+    shown = [(row.idea_page, row.taste, row.shown) for row in store.rows("query", id=1)]
+    assert shown == [(i, "abc", f"abc/{letter}") for i, letter in enumerate("ABC")]
+    assert store.explain("query", 1, "taste", idea_page=2).made_by == "learn"
+    assert calls.taken() == ["a", "b", "c"]
+
+    store.delete("click", 3)  # a page that goes ends nothing
+    store.backfill("learn").wait(timeout=60)
+    store.wait(timeout=60)
+    assert [row.taste for row in store.rows("query", id=1)] == ["ab", "ab"]
+    click(store, 4, "d")
+    assert [row.taste for row in store.rows("query", id=1)] == ["abd"] * 3
+
+    store.set("query", id=1, taste="U")
+    assert store.status().triggers["learn"].stale == 0
+    click(store, 5, "e")
+    assert [row.taste for row in store.rows("query", id=1)] == ["Ue"] * 2
+    store.delete("query", 1)
+    click(store, 6, "f")
+    assert [(row.idea_page, row.taste) for row in store.rows("query")] == [(0, "f")]
+
+
+def test_what_a_user_gives_for_a_page_is_not_the_value_of_the_fold(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    store = open_store(schemas=PAGES, triggers=[tasting(calls, replay=False), suggest])
+    click(store, 1, "a")
+    click(store, 2, "b")
+    click(store, 1, "A")
+    store.set("query", id=1, idea_page=1, taste="mine")
+    store.wait(timeout=60)
+    assert store.plan("learn").stale == 1
+    store.backfill("learn").wait(timeout=60)
+    store.wait(timeout=60)
+    assert [row.taste for row in store.rows("query", id=1)] == ["Ab", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sets": "query.shown"}, "idea_page tells apart"),
+        ({"on": "query.idea", "by": "query.shown", "sets": "user.profile"}, "page keys"),
+    ],
+    ids=["a key of pages", "rows of pages"],
+)
+def test_a_fold_into_a_page_or_over_pages_is_refused_with_what_to_do(
+    open_store: OpenStore, options: dict[str, Any], message: str
+) -> None:
+    def learn(liked: str, **_: Any) -> str:
+        return liked
+
+    declared = {"on": "click.liked", "by": "click.query"} | options
+    with pytest.raises(motion.TriggerError, match=message):
+        open_store(schemas=PAGES | SCHEMAS, triggers=[motion.fold(**declared)(learn)])
+
+
+def test_rows_that_are_made_from_pages_are_folded(open_store: OpenStore) -> None:
+    """What the refusal of folds over pages names as the way."""
+
+    @dataclass
+    class Idea:
+        id: str
+        user: int
+        text: str
+
+    @dataclass
+    class Query:
+        id: int
+        user: int
+        idea: str
+        idea_page: int
+
+    @motion.trigger(on="query.idea", sets="idea")
+    def note(id: int, user: int, idea: str, idea_page: int) -> list[dict[str, Any]]:
+        return [{"id": f"{id}-{idea_page}", "user": user, "text": idea}]
+
+    @motion.fold(on="idea.text", by="idea.user", sets="user.profile")
+    def remember(profile: str | None, text: str) -> str:
+        return (profile or "") + text
+
+    store = open_store(
+        schemas={"query": Query, "idea": Idea, "user": User}, triggers=[note, remember]
+    )
+    store.set("query", id=1, user=7)
+    store.set_many("query", [{"id": 1, "idea_page": i, "idea": f"{i}"} for i in range(3)])
+    store.set("query", id=1, idea_page=1, idea="x")
+    assert profiles(store) == {7: "0x2"}
+    store.delete("query", 1)
+    assert profiles(store) == {7: None}

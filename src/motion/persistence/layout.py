@@ -252,9 +252,12 @@ class Layout:
     def _join_lookup(self, spec: TriggerSpec, lookup: Lookup) -> str:
         alias = self._lookup_alias(spec, lookup)
         target = Layout(self.graph.tables.get(lookup.table), self.graph)
-        pages = "".join(f" AND {alias}.{quoted(page)} = 0" for page in target.table.page_keys)
         by = self.inherited_value(lookup.by)
-        return f"LEFT JOIN {target.base} {alias} ON {alias}.id = {by}{pages}"
+        return f"LEFT JOIN {target.base} {alias} ON {alias}.id = {by}{target.and_first(alias)}"
+
+    def and_first(self, alias: str) -> str:
+        """Return the rest of a condition on an id: that the row is page 0, which the id alone names."""
+        return "".join(f" AND {alias}.{quoted(page)} = 0" for page in self.table.page_keys)
 
     def mark(self, spec: TriggerSpec) -> str:
         """Return the expression of a trigger's mark on the row."""
@@ -452,9 +455,10 @@ class Layout:
         is_noted = f"r.{LEFT_BEHIND} IS NOT NULL"
         if fold.is_of_rows:
             return is_noted
-        mark, given = f"COALESCE(t.{done_column(spec.name)}, 0)", rows_table(fold.target)
+        target = Layout(self.graph.tables.get(fold.target), self.graph)
+        mark, first = f"COALESCE(t.{done_column(spec.name)}, 0)", target.and_first("t")
         is_users = f"{mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} > r.{LEFT_BEHIND}"
-        return f"({is_noted} AND NOT EXISTS (SELECT 1 FROM {given} t WHERE t.id = r.id AND {is_users}))"
+        return f"({is_noted} AND NOT EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = r.id{first} AND {is_users}))"
 
     def _placed(self) -> list[tuple[str, str]]:
         """Return the pairs of keys, of entities and order, by which windows and folds find rows of this table."""

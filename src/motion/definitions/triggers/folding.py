@@ -141,18 +141,17 @@ def _fold_of(function: Callable[..., Any], declaration: Declaration, tables: Tab
     source, key = tables.get(on[0].table), tables.key(declaration.sets[0])
     target = tables.get(key.table)
     _check_keys(on, by, source)
+    if key.name == "id" or key.is_page:
+        raise SchemaError(
+            f"sets= names {target.name}.{key.name}, which is part of the primary key."
+        )
+    _check_pages(key, source, target)
     order = _order_of(declaration.fold.order, source)
     if target is not source and by.codec.sql_type != target.keys["id"].codec.sql_type:
         raise SchemaError(
             f"by= names {by.table}.{by.name}, which is {by.codec.expected}, and an id of {target.name!r} is "
             f"{target.keys['id'].codec.expected}; it names the row that the value is kept in."
         )
-    if key.name == "id" or key.is_page:
-        raise SchemaError(
-            f"sets= names {target.name}.{key.name}, which is part of the primary key."
-        )
-    if target.page_keys or source.page_keys:
-        raise SchemaError("a fold goes over tables without page keys so far.")
     if target is source and declaration.fold.gather is not None:
         raise SchemaError(
             "gather= makes one value of several rows, and sets= asks for the value as of each of them."
@@ -180,6 +179,20 @@ def _check_keys(on: Sequence[Key], by: Key, source: Table) -> None:
     if by.codec.sql_type not in ("INTEGER", "TEXT"):
         raise SchemaError(
             f"by= names {by.table}.{by.name}, which is {by.codec.expected}; entities are told apart by an int or a str."
+        )
+
+
+def _check_pages(key: Key, source: Table, target: Table) -> None:
+    if source.page_keys:
+        raise SchemaError(
+            f"it goes over rows of {source.name!r}, which has page keys ({', '.join(source.page_keys)}): rows that take values "
+            f"of page 0 cannot be folded so far. Let a trigger set rows of a table without pages, sets='table', and fold those."
+        )
+    apart = target.declared_levels()[key.name]
+    if apart:
+        raise SchemaError(
+            f"sets= names {target.name}.{key.name}, which {' and '.join(sorted(apart))} tells apart: a fold has one value for "
+            f"each id. Declare the key before its page keys, so that all pages have the value of page 0."
         )
 
 

@@ -68,12 +68,11 @@ def _looking_up(
     tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int]
 ) -> list[int] | None:
     """Return the rows that hold the ids of changed rows themselves; None where they are too many."""
-    is_first = "".join(f" AND r.{quoted(page)} = 0" for page in target.table.page_keys)
     found: list[int] = []
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.id "
-            f"WHERE {part.condition(target.row)}{is_first} LIMIT ?"
+            f"WHERE {part.condition(target.row)}{target.and_first('r')} LIMIT ?"
         )
         found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, AT_ONCE + 1 - len(found)))]
         if len(found) > AT_ONCE:

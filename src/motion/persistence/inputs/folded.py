@@ -185,7 +185,7 @@ class Folds:
         if not fold.is_of_rows:
             mark = f"COALESCE(t.{done_column(self.spec.name)}, 0)"
             kept = f"t.id IS NOT NULL, t.{quoted(fold.sets)}, CASE WHEN {mark} & {ORIGIN_MASK} = 0 THEN {mark} ELSE 0 END"
-            join = f"LEFT JOIN {self.target.base} t ON t.id = r.id"
+            join = f"LEFT JOIN {self.target.base} t ON t.id = r.id{self.target.and_first('t')}"
         columns = (
             f'{entities.row}, r.id, COALESCE(r.{changed_column("id")}, 0), {entities.mark(self.spec)}, r.":due", r.":gone", '
             f'r.":base", r.":base_all", r.":base_place", r.":base_id", r.":base_value", r.":until", r.":until_id", {kept}'
@@ -422,7 +422,7 @@ class Folds:
         is_due = f"{self.entities.is_due(self.spec)} OR {self.entities.is_left_behind(self.spec)}"
         sql = (
             f"SELECT COALESCE(t.{done}, 0), CASE WHEN {is_due} OR EXISTS ({left_out}) THEN 1 ELSE 0 END "
-            f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = t.{by} WHERE t.id = ?"
+            f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = t.{by} WHERE t.id = ?{self.target.and_first('t')}"
         )
         found = tx.execute(sql, (self.spec.name, row_id)).fetchone()
         return (

@@ -222,7 +222,8 @@ def end_entities(
     if fold_of(spec).is_of_rows:
         return
     for part in parts_of(rows):
-        ids = f"SELECT id FROM {target.base} WHERE {part.condition(target.row_column)}"
+        first = target.and_first("r")  # a page that goes ends nothing
+        ids = f"SELECT r.id FROM {target.base} r WHERE {part.condition(target.row)}{first}"
         ended = f'SELECT ":row" FROM {entities.base} WHERE id IN ({ids})'
         sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({ended})"
         tx.execute(sql, (spec.name, *part.numbers))

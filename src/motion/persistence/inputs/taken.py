@@ -58,12 +58,11 @@ def _values(
     tx: Transaction, layouts: Layouts, lookup: Lookup, ids: Iterable[Stored]
 ) -> dict[Stored, Stored]:
     target = layouts[lookup.table]
-    is_first = "".join(f" AND r.{quoted(page)} = 0" for page in target.table.page_keys)
     named, found = [each for each in ids if each is not None], dict[Stored, Stored]()
     for part in map(filled_up, cut(named, VALUES_AT_ONCE)):
         sql = (
             f"SELECT r.id, r.{quoted(lookup.name)} FROM {target.base} r "
-            f"WHERE r.id IN ({places(part)}){is_first}"
+            f"WHERE r.id IN ({places(part)}){target.and_first('r')}"
         )
         found.update(tx.execute(sql, part).fetchall())
     return found
