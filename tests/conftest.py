@@ -64,7 +64,7 @@ def pause() -> None:
     threading.Event().wait(0.005)
 
 
-def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float = 100) -> None:
+def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float = 250) -> None:
     """Wait until something holds, looking after each commit."""
     committed = store._database.backend.committed
     deadline = clock.monotonic_s() + timeout_s

@@ -361,7 +361,7 @@ def test_a_row_that_ends_ten_processes_is_set_aside_alone_and_uses_up_no_retry(
 
     store = open_items(open_store, shout)
     store.set_many("item", [{"id": i, "text": f"t{i}"} for i in range(1, 9)])
-    store.wait(timeout=110)
+    store.wait(timeout=250)
     assert louds(store) == ["T1", "T2", None, "T4", "T5", "T6", "T7", "T8"]
     (letter,) = store.errors()
     assert letter.error.startswith("10 processes ended while they ran this task. The last: Process")

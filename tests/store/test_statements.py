@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,34 @@ def test_no_statement_of_a_worker_walks_the_queue(
         )
     ]
     assert walked == []
+
+
+def asked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> int:
+    """Return how often a worker's longest statement looks at the queue, in a store with so many triggers of which one has
+    work."""
+    keys = [("id", int), ("given", int), ("idle", int), *((f"made{n}", int) for n in range(count))]
+
+    def listening(n: int, on: str, function: Callable[..., int]) -> Any:
+        options: dict[str, Any] = {"name": f"t{n}", "version": "1", "inline": False}
+        return motion.trigger(on=f"sheet.{on}", sets=f"sheet.made{n}", **options)(function)
+
+    idle = [listening(n, "idle", lambda idle: idle) for n in range(1, count)]
+    options: dict[str, Any] = {
+        "schemas": {"sheet": make_dataclass("Sheet", keys)},
+        "triggers": [listening(0, "given", lambda given: given), *idle],
+        "url": f"sqlite:///{tmp_path}/sheet{count}",
+    }
+    with told(monkeypatch) as texts, motion.create_store(f"sheet{count}", **options) as store:
+        for n in range(3):
+            store.set("sheet", given=n).wait(timeout=60)
+    return max(text.count("FROM motion_tasks") for text in texts)
+
+
+def test_a_claim_asks_about_triggers_that_have_work_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = asked_at_once(tmp_path, monkeypatch, 1)
+    assert asked_at_once(tmp_path, monkeypatch, 40) == few > 1
 
 
 def plan(path: Path, text: str) -> list[str]:

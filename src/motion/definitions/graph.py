@@ -94,6 +94,11 @@ class Graph:
         return found
 
     @cached_property
+    def expiring(self) -> Sequence[str]:
+        """The triggers whose tasks are dropped where they have waited too long."""
+        return [spec.name for spec in self.triggers.values() if spec.discard_after_s is not None]
+
+    @cached_property
     def readers(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
         """The triggers that read a key they do not run on: they may be waiting for its first value."""
         return self._by_key(lambda spec: [name for name in spec.required if name not in spec.on])

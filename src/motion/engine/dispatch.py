@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from motion import clock
 from motion.backends.base import Transaction
 from motion.background.owners import Owner
-from motion.definitions.tasks import RANGE_LIMIT, Lane, Task
+from motion.definitions.tasks import RANGE_LIMIT, Lane, Task, TaskStatus
 from motion.definitions.triggers.options import NOTHING
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.engine.chain import Runs
@@ -116,11 +116,10 @@ class Dispatcher:
         with self._lock:
             if self._suspects.is_alone:
                 return None
-            rooms = self._rooms()
-            if not (is_called and self._was_called_well) and not self._has_work(rooms):
+            if not (is_called and self._was_called_well) and not self._has_work():
                 return None
             claimed, calls, has_dropped, is_more = self._database.write(
-                lambda tx: self._taken(tx, rooms), is_durable=False, calls=False
+                self._taken, is_durable=False, calls=False
             )
             self._was_called_well = claimed is not None
             if has_dropped:  # those who wait for a change are not told of what is not durable
@@ -135,11 +134,12 @@ class Dispatcher:
                 self._database.backend.called.give()
             return claimed
 
-    def _has_work(self, rooms: Mapping[Lane, Room]) -> bool:
+    def _has_work(self) -> bool:
         """Whether anything may be claimed now; if not, when that changes is noted."""
         with self._database.backend.read() as tx:
-            limits, held_ms = self._limits(tx, rooms)
-            due_ms = backlog.next_due_ms(tx, list({lane.trigger for lane in rooms}))
+            limits, held_ms = self._limits(tx, self._rooms(tx))
+            postponed = claim.triggers_with(tx, TaskStatus.POSTPONED)
+            due_ms = backlog.next_due_ms(tx, self._mine(postponed))
             is_due = due_ms is not None and due_ms <= clock.now_ms()
             if is_due or backlog.any_ready(tx, limits):
                 return True
@@ -242,24 +242,17 @@ class Dispatcher:
         with self._lock:
             self._builds.note_commit(seconds)
 
-    def _taken(
-        self, tx: Transaction, rooms: Mapping[Lane, Room]
-    ) -> tuple[Claimed | None, int, bool, bool]:
+    def _taken(self, tx: Transaction) -> tuple[Claimed | None, int, bool, bool]:
         """Claim tasks, and the turns of their calls; return how many calls at once they take up, whether others were dropped as they had waited too long, and
         whether there is more that may run beside these."""
         graph = self._database.graph  # as it is now: another process may have replaced it since
-        rooms = {
-            lane: room
-            for lane, room in rooms.items()
-            if graph.triggers.get(lane.trigger) == room.spec
-        }
-        names = list({lane.trigger for lane in rooms})
-        has_dropped = drop_expired(tx, graph, names, clock.now_ms())
+        has_dropped = drop_expired(tx, graph, self._mine(graph.expiring), clock.now_ms())
         if has_dropped:
             settle_all(tx, self._database.layouts)
         signs = claim.signs(tx)
         if signs.are_postponed:
-            claim.ripen(tx, names)
+            claim.ripen(tx, self._mine(claim.triggers_with(tx, TaskStatus.POSTPONED)))
+        rooms = self._rooms(tx)
         if signs.is_alone:
             rooms = {lane: room for lane, room in rooms.items() if not room.spec.writes_freely}
         limits, _ = self._limits(tx, rooms)
@@ -289,19 +282,23 @@ class Dispatcher:
         suspect = claim.suspect_of(tx, limits) if are_suspects else None
         may_begin = self._suspects.may_begin(are_any=suspect is not None)
         if suspect is not None and may_begin:
-            return claim.claim_suspects(tx, self._owner.name, suspect, limits, self._lines(tx))
+            return claim.claim_suspects(
+                tx, self._owner.name, suspect, limits, self._lines(tx, limits)
+            )
         if self._suspects.are_waiting:
             return []
-        folds = {name for name, spec in self._database.graph.triggers.items() if spec.fold}
-        return claim.claim(
-            tx, self._owner.name, limits, self._shares.choose, folds, self._lines(tx)
-        )
+        triggers = self._database.graph.triggers
+        folds = {lane.trigger for lane in limits if triggers[lane.trigger].fold}
+        lines = self._lines(tx, limits)
+        return claim.claim(tx, self._owner.name, limits, self._shares.choose, folds, lines)
 
-    def _lines(self, tx: Transaction) -> Mapping[str, PlacesOf]:
+    def _lines(self, tx: Transaction, lanes: Iterable[Lane]) -> Mapping[str, PlacesOf]:
         layouts = self._database.layouts
-        serial = [spec for spec in layouts.graph.triggers.values() if spec.serial_by is not None]
+        specs = (layouts.graph.triggers[lane.trigger] for lane in lanes)
         return {
-            spec.name: partial(places_in_line, tx, layouts[spec.table], spec) for spec in serial
+            spec.name: partial(places_in_line, tx, layouts[spec.table], spec)
+            for spec in specs
+            if spec.serial_by is not None
         }
 
     def _limits(
@@ -310,10 +307,9 @@ class Dispatcher:
         """Return the lanes whose work may be claimed now, with the rows that one claim may hold; and when one that its
         pace holds back may be looked at again."""
         graph = self._database.graph
-        most = {
-            lane.trigger: max(rooms[each].rows for each in rooms if each.trigger == lane.trigger)
-            for lane in rooms
-        }
+        most: dict[str, int] = {}
+        for lane, room in rooms.items():
+            most[lane.trigger] = max(most.get(lane.trigger, 0), room.rows)
         limited, held_ms = self._pace.limited(
             tx, [(graph.triggers[name], rows) for name, rows in most.items()]
         )
@@ -338,13 +334,21 @@ class Dispatcher:
 
     # -- how much of it --
 
-    def _rooms(self) -> dict[Lane, Room]:
-        """Return the lanes in which calls may begin now: what is built for a candidate takes no place from the live work."""
+    def _mine(self, names: Iterable[str]) -> list[str]:
+        """Return those of some triggers whose code this process has."""
+        triggers = self._database.graph.triggers
+        return [
+            name for name in names if name in triggers and self._database.has_code(triggers[name])
+        ]
+
+    def _rooms(self, tx: Transaction) -> dict[Lane, Room]:
+        """Return the lanes that have work and in which calls may begin now: what is built for a candidate takes no place from
+        the live work."""
         found: dict[Lane, Room] = {}
+        names = self._mine(claim.triggers_with(tx, TaskStatus.READY))
+        specs = [self._database.graph.triggers[name] for name in names]
         with self._counting:
-            for spec in self._database.graph.triggers.values():
-                if not self._database.has_code(spec):
-                    continue
+            for spec in specs:
                 may_build = spec.is_versioned and not self._builds.rest_s()
                 for is_build in (False, True) if may_build else (False,):
                     lane = Lane(spec.name, is_build)

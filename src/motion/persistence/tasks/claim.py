@@ -136,6 +136,17 @@ def signs(tx: Transaction) -> Signs:
     return Signs(*map(bool, tx.execute(sql).fetchone()))
 
 
+def triggers_with(tx: Transaction, status: TaskStatus) -> list[str]:
+    """Return the triggers that have tasks in a status: one index look-up for each, however long their queues."""
+    at = f"FROM motion_tasks WHERE status = {status:d}"
+    sql = (
+        f"WITH RECURSIVE found(name) AS (SELECT MIN(trigger) {at} UNION ALL "
+        f"SELECT (SELECT MIN(trigger) {at} AND trigger > name) FROM found WHERE name IS NOT NULL) "
+        "SELECT name FROM found WHERE name IS NOT NULL"
+    )
+    return [str(name) for (name,) in tx.execute(sql)]
+
+
 def ripen(tx: Transaction, triggers: Sequence[str]) -> None:
     """Let postponed tasks whose time has come be claimed. No pause is longer than `LONGEST_PAUSE_MS`: what seems to wait
     for longer was postponed before the clock was put back, and must not wait until it has caught up."""
