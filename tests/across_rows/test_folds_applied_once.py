@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import motion
 from motion.definitions.triggers import folds
+from motion.persistence.inputs.applied import AppliedOnce
 from tests.conftest import OpenStore, until
 
 
@@ -194,6 +195,42 @@ def test_a_row_that_is_made_again_is_another_row(messages: motion.Store) -> None
     assert stale(messages) == 1
     messages.backfill("remember").wait(timeout=60)
     assert profiles(messages) == {1: "ab"}
+
+
+def test_rows_that_were_applied_are_not_looked_at_again(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held against the database's plan: what an append costs does not grow with the rows of its entity."""
+    store = open_store(schemas=SCHEMAS, triggers=[remembering(Calls())])
+    said(store, "ab")
+    asked: list[tuple[str, Any]] = []
+    select = AppliedOnce._select
+
+    def selected(self: AppliedOnce, tx: Any, *given: Any) -> Any:
+        asking: Any = Asking(tx)
+        found = select(self, asking, *given)
+        asked.extend(asking.statements)
+        return found
+
+    monkeypatch.setattr(AppliedOnce, "_select", selected)
+    say(store, 3, 30, "c")
+    assert profiles(store) == {1: "abc"}
+    with store._database.backend.read() as tx:
+        sql, values = asked[0]
+        plan = [str(step[3]) for step in tx.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert "waiting (user=?" in plan[0], plan
+
+
+class Asking:
+    """A transaction that keeps what it was asked."""
+
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+        self.statements: list[tuple[str, Any]] = []
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        self.statements.append((sql, values))
+        return self._tx.execute(sql, values)
 
 
 def test_keys_that_triggers_set_are_applied_as_each_is_done_and_once(

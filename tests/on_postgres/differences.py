@@ -102,6 +102,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "tests/store/test_set_many.py::test_rows_are_removed_whatever_their_ids_are",
     ),
     "the SQL in it, or what is said of SQL, is SQLite's": (
+        "tests/across_rows/test_folds_applied_once.py::test_rows_that_were_applied_are_not_looked_at_again",
         "tests/definitions/test_messages.py::test_sql_that_names_no_key_is_told_the_keys_there_are",
         "tests/search/test_indexes.py::test_a_filter_that_depends_on_chance_is_asked_each_time",
         "tests/store/test_asking.py::test_a_backfill_whose_condition_fails_holds_up_nothing_and_tells_the_row",

@@ -430,9 +430,11 @@ class Layout:
         for spec, fold in self._applying:
             name = self._index_name(f"{fold.by} {spec.name}:waiting")
             if name not in present:
-                by, waits = quoted(fold.by), self.waits(spec, alias="")
+                # The condition is a column of it, too, so that it is taken rather than the one on the whole entity.
+                by, applied = quoted(fold.by), f"COALESCE({applied_column(spec.name)}, 0)"
                 statements.append(
-                    f"CREATE INDEX {quoted(name)} ON {self.base} ({by}) WHERE {by} IS NOT NULL AND {waits}"
+                    f"CREATE INDEX {quoted(name)} ON {self.base} ({by}, ({applied})) "
+                    f"WHERE {by} IS NOT NULL AND {applied} = 0"
                 )
         return statements
 
@@ -442,9 +444,9 @@ class Layout:
         folds = [(spec, spec.fold) for spec in self.graph.folded.get(self.table.name, ())]
         return [(spec, fold) for spec, fold in folds if fold is not None and not fold.replay]
 
-    def waits(self, spec: TriggerSpec, *, alias: str = "r.") -> str:
+    def waits(self, spec: TriggerSpec) -> str:
         """Return the condition that a row is still to be applied by a fold that does so once."""
-        return f"COALESCE({alias}{applied_column(spec.name)}, 0) = 0"
+        return f"COALESCE(r.{applied_column(spec.name)}, 0) = 0"
 
     def is_left_behind(self, spec: TriggerSpec) -> str:
         """Return the condition that an entity of a fold that applies each row once has a value which is not that of its
