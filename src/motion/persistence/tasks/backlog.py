@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -120,7 +120,8 @@ def next_due_ms(tx: Transaction, triggers: Sequence[str]) -> int | None:
 
 def dead_letters(
     tx: Transaction,
-    tables: dict[str, tuple[str, str]],
+    triggers: Collection[str],
+    shown: Callable[[str], tuple[str, str]],
     change: int | None = None,
     trigger: str | None = None,
     limit: int | None = None,
@@ -129,13 +130,14 @@ def dead_letters(
     """Return the rows that triggers gave up on, by the numbers of their tasks.
 
     Args:
-        tables: trigger -> its table's name and an SQL expression that shows a row of it.
+        triggers: those that exist.
+        shown: a trigger -> its table's name and an SQL expression that shows a row of it.
         change: only those that this change waited for.
         trigger: only this trigger's.
         limit: so many at most.
         after: only those of tasks with larger numbers.
     """
-    names = sorted(tables) if trigger is None else [trigger]
+    names = triggers if trigger is None else [trigger]
     if change is None:  # each trigger's by number, so that no more are read than asked for
         source = f"t.status = {TaskStatus.DEAD:d} AND t.trigger = ?"
         found = [each for name in names for each in _dead(tx, source, (name,), limit, after)]
@@ -146,6 +148,7 @@ def dead_letters(
         found = [
             each for each in _dead(tx, source, (change, change), limit, after) if each[1] in names
         ]
+    tables = {name: shown(name) for name in {each[1] for each in found} if name in triggers}
     return [
         DeadLetter(
             task,

@@ -363,14 +363,17 @@ def dead_letters(
     after: int | None = None,
 ) -> list[DeadLetter]:
     """Return dead letters with their rows named by id and page keys."""
-    tables = {}
-    for spec in database.graph.triggers.values():
+    triggers = database.graph.triggers
+
+    def shown(name: str) -> tuple[str, str]:
+        spec = triggers[name]
         layout = database.layouts[spec.table]
-        shown = backlog.row_expression(layout.base, layout.row_column, layout.table.primary_key)
+        row = backlog.row_expression(layout.base, layout.row_column, layout.table.primary_key)
         if spec.fold is not None:
-            shown = folds.row_expression(database.layouts[spec.fold.source], shown)
-        tables[spec.name] = (spec.source, shown)
+            row = folds.row_expression(database.layouts[spec.fold.source], row)
+        return spec.source, row
+
     found = backlog.dead_letters(
-        tx, tables, change=change, trigger=trigger, limit=limit, after=after
+        tx, triggers, shown, change=change, trigger=trigger, limit=limit, after=after
     )
     return Shown(found)
