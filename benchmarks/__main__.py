@@ -15,6 +15,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import (
+    browser,
     cascades,
     executors,
     http,
@@ -75,6 +76,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "http": http.requests,
     "events": http.streams,
     "first-idea": shop.first_idea,
+    "first-paint": browser.first_paint,
     "thread": executors.thread,
     "process": lambda: executors.process(1, "≤ 0.4"),
     "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),

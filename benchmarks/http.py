@@ -65,14 +65,14 @@ async def bare(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any
     await send({"type": "http.response.body", "body": b'{"id":1,"name":"a coat    ","price":1.5}'})
 
 
-def serve_store(folder: str, is_bare: bool, told: Connection) -> None:
+def serve_store(folder: str, is_bare: bool, rows: int, told: Connection) -> None:
     """Serve in a process of its own, until it is told to end."""
     from motion.server import serve
 
     schemas = {"item": Item, "job": Job}
     url = f"sqlite:///{folder}/bench"
     with motion.create_store("bench", schemas=schemas, triggers=[work], url=url) as store:
-        store.set_many("item", [{"id": i, "name": "coat", "price": 1.5} for i in range(1_000)])
+        store.set_many("item", ({"id": i, "name": "coat", "price": 1.5} for i in range(rows)))
         app: Any = None
         if is_bare:  # it is stopped as an application of ours is
             app = bare
@@ -83,12 +83,12 @@ def serve_store(folder: str, is_bare: bool, told: Connection) -> None:
 
 
 @contextmanager
-def served(*, is_bare: bool = False) -> Iterator[tuple[int, int]]:
+def served(*, is_bare: bool = False, rows: int = 1_000) -> Iterator[tuple[int, int]]:
     """Give the port of a server, and its process."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     with tempfile.TemporaryDirectory() as folder:
-        process = context.Process(target=serve_store, args=(folder, is_bare, there))
+        process = context.Process(target=serve_store, args=(folder, is_bare, rows, there))
         process.start()
         there.close()  # so that its end is seen here
         yield here.recv(), process.pid or 0

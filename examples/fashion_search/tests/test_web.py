@@ -356,6 +356,37 @@ def test_a_like_leads_to_a_fit_and_its_version_is_shown_without_a_reload(
         expect(page.locator("#told")).to_contain_text("found by version 2")
 
 
+def test_what_became_of_a_version_is_said_in_words_that_people_use(
+    looked_at: Open, browser: Browser
+) -> None:
+    newest = {
+        "number": 2,
+        "status": "refused",
+        "pairs": 540,
+        "gain": -0.0072,
+        "low": -0.015,
+        "high": -0.0001,
+    }
+    told = {
+        "live": 1,
+        "live_from": None,
+        "step": None,
+        "labels": 0,
+        "wanted": 24,
+        "products": 900,
+        "newest": newest,
+    }
+    with watched(browser, looked_at) as page:
+        body = f"event: learning\ndata: {json.dumps(told)}\n\n"
+        page.route(
+            "**/api/learning/events",
+            lambda route: route.fulfill(content_type="text/event-stream", body=body),
+        )
+        page.goto("/")
+        became = page.locator("#learning .became")
+        expect(became).to_contain_text("it was 0.7 points worse (95 % sure: −1.5 to +0.0).")
+
+
 TURN = """is_hidden => {
     Object.defineProperty(document, "hidden", { value: is_hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));

@@ -74,8 +74,10 @@ function steps() {
 function became() {
   const last = now.newest;
   if (!last || last.number === 1 || last.gain === null || last.gain === undefined) return null;
-  const points = (value) => `${value >= 0 ? "+" : "−"}${Math.abs(100 * value).toFixed(1)}`;
-  const measured = last.pairs ? `On ${last.pairs} searches with a known answer it was ${points(last.gain)} points better (95 % sure: ${points(last.low)} to ${points(last.high)}).` : "";
+  const tenths = (value) => Math.round(1000 * value) / 10 + 0; // never "-0"
+  const points = (value) => `${tenths(value) < 0 ? "−" : "+"}${Math.abs(tenths(value)).toFixed(1)}`;
+  const told = `${Math.abs(tenths(last.gain)).toFixed(1)} points ${last.gain < 0 ? "worse" : "better"}`;
+  const measured = last.pairs ? `On ${last.pairs} searches with a known answer it was ${told} (95 % sure: ${points(last.low)} to ${points(last.high)}).` : "";
   const byLikes = last.liked_low > 0 ? `It puts what people liked above what they did not more often (95 % sure: ${points(last.liked_low)} to ${points(last.liked_high)} points).` : "";
   if (last.status === "live") return h("p", { class: "became yes" }, `Version ${last.number} is better, so it answers now. ${byLikes || measured}`);
   if (last.status === "refused") return h("p", { class: "became" }, `Version ${last.number} was not better beyond chance, so ${now.live} stays. ${measured}`);
