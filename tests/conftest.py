@@ -16,7 +16,7 @@ import pytest
 
 import motion
 from motion import clock
-from motion.vectors import hnsw, widths
+from motion.vectors import exact, hnsw, widths
 from tests.on_postgres.differences import reason_of
 from tests.postgres import drop_stores, is_postgres_wanted, postgres_server, stores_in
 
@@ -107,7 +107,8 @@ def _system_time() -> Iterator[None]:
 
 @pytest.fixture
 def graph_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Search few vectors by a graph too, whether that is faster or not."""
+    """Search few vectors by a graph and by rough copies too, whether that is faster or not."""
+    monkeypatch.setattr(exact, "COPIED_FROM", 0)
     monkeypatch.setattr(hnsw, "SMALL", 0)
     monkeypatch.setattr(hnsw, "FEW", 100)
     monkeypatch.setattr(hnsw, "LEFT_FRESH", 20)

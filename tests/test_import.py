@@ -9,7 +9,7 @@ import pytest
 
 import motion
 
-OPTIONAL = "fastapi httpx mcp mkdocs opentelemetry psycopg skops sklearn torch usearch"
+OPTIONAL = "fastapi httpx mcp mkdocs numkong opentelemetry psycopg skops sklearn torch usearch"
 LATE = """asyncio cloudpickle loky multiprocessing pandas pyarrow rich safetensors sqlite3 ssl typer zipfile
     motion.backends motion.engine motion.executors motion.persistence motion.runtime motion.states motion.store motion.views"""
 

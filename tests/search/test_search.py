@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from hypothesis.extra import numpy as st_numpy
 import motion
 from motion.persistence.search import filters
 from tests.conftest import OpenStore
+
+ROOT = Path(__file__).parents[2]
 
 COSINE, DOT, L2 = "item.cosine", "item.dot", "item.l2"
 
@@ -178,6 +183,59 @@ def test_lists_of_filters_stay_within_their_memory(
     for low in [*range(60), *range(60)]:
         assert ids(items.search(COSINE, [1, 0], k=1, where="id >= ?", params=[low])) == [low]
         assert 1_000 < lists.size_bytes <= 5_000
+
+
+def until_listed(store: motion.Store, expected: list[int]) -> None:
+    """Ask for the nearest of group "a" until all rows of it are listed and known; each time it must be right."""
+    lists = store._database.filter_lists
+    before = lists.size_bytes
+    while lists.size_bytes == before:
+        assert ids(store.search(COSINE, [1, 0], k=2, where={"group": "a"})) == expected
+    assert ids(store.search(COSINE, [1, 0], k=2, where={"group": "a"})) == expected
+
+
+def test_a_filter_that_many_rows_pass_is_listed_once_it_was_asked_for_often(
+    items: motion.Store,
+) -> None:
+    fill(items, [[1, i / 400] for i in range(400)], group="a")
+    assert ids(items.search(COSINE, [1, 0], k=2, where={"group": "a"})) == [0, 1]
+    assert items._database.filter_lists.size_bytes == 0  # only the nearest were looked at
+    until_listed(items, [0, 1])
+    items.set("item", id=1, group="b")
+    assert ids(items.search(COSINE, [1, 0], k=2, where={"group": "a"})) == [0, 2]
+    items.delete("item", 0)
+    items.set("item", id=2, group="c")
+    assert ids(items.search(COSINE, [1, 0], k=2, where={"group": "a"})) == [3, 4]
+
+
+def test_a_filter_that_was_listed_here_follows_what_another_process_writes(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    items = open_store(schemas={"item": Item})
+    fill(items, [[1, i / 400] for i in range(400)], group="a")
+    until_listed(items, [0, 1])
+    write = f"""
+import motion
+from tests.search.test_search import Item
+with motion.create_store("shop", schemas={{"item": Item}}, url={f"sqlite:///{tmp_path / 'shop.motion'}"!r}) as store:
+    store.set("item", id=1, group="b")
+    store.delete("item", 0)
+"""
+    subprocess.run([sys.executable, "-c", write], cwd=ROOT, check=True)
+    for _ in range(20):
+        assert ids(items.search(COSINE, [1, 0], k=2, where={"group": "a"})) == [2, 3]
+
+
+def test_filters_that_are_asked_for_once_each_take_no_more_and_more_memory(
+    items: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "COUNTS_KEPT", 5)
+    monkeypatch.setattr(filters, "READ_S", 1.0)  # so that none is listed
+    lists = items._database.filter_lists
+    fill(items, [[1, i / 400] for i in range(400)])
+    for low in range(30):
+        assert ids(items.search(COSINE, [1, 0], k=1, where="id >= ?", params=[low])) == [low]
+        assert len(lists._probed_s) <= 6
 
 
 def test_a_wrong_filter_is_quoted_in_the_error(items: motion.Store) -> None:

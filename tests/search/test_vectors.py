@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from motion.background.locks import SharedLock
 from motion.definitions.tables.schema import Metric
 from motion.testing.contracts import DIM, METRICS, VectorIndexContract, clustered, scores_of
-from motion.vectors import graph, hnsw, widths
+from motion.vectors import exact, graph, widths
 from motion.vectors.base import VectorIndex
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import SPENT
 from motion.vectors.hnsw import HnswIndex
+from motion.vectors.rough import RoughCopies, centre_of, products
 
 pytestmark = pytest.mark.usefixtures("graph_at_any_size")
 
@@ -35,6 +35,13 @@ def settled(dim: int, metric: Metric) -> VectorIndex:
     return Settled(dim, metric, 0)
 
 
+def without_copies(dim: int, metric: Metric) -> ExactIndex:
+    """Return an exact index as it is where numkong is not installed."""
+    index = ExactIndex(dim, metric)
+    index._products = None
+    return index
+
+
 def tend(index: VectorIndex) -> None:
     lock = SharedLock()
     while index.tend(lock):
@@ -47,6 +54,11 @@ def tend(index: VectorIndex) -> None:
 class TestExact(VectorIndexContract):
     def make(self, dim: int, metric: Metric) -> VectorIndex:
         return ExactIndex(dim, metric)
+
+
+class TestExactWithoutCopies(VectorIndexContract):
+    def make(self, dim: int, metric: Metric) -> VectorIndex:
+        return without_copies(dim, metric)
 
 
 class TestHnswWithoutAGraphYet(VectorIndexContract):
@@ -91,6 +103,105 @@ def test_after_any_changes_and_any_tending_a_search_agrees_with_brute_force(
     true = scores_of(metric, np.array(list(held.values())).reshape(-1, DIM), query[0])
     np.testing.assert_allclose(scores, sorted(true, reverse=True)[:k], atol=1e-4)
     assert set(rows.tolist()) <= set(held)
+
+
+# -- rough copies --
+
+
+def far_away(count: int, seed: int) -> np.ndarray:
+    return clustered(count, seed) + np.float32(1_000)
+
+
+def with_odd_ones(count: int, seed: int) -> np.ndarray:
+    """Some are huge, some tiny, some zero, and many equal."""
+    vectors = clustered(count, seed)
+    vectors[::7] *= np.float32(1e25)
+    vectors[1::7] *= np.float32(1e-25)
+    vectors[2::7] = 0
+    vectors[3::7] = 0.5
+    return vectors
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 900), st.integers(1, 600)), min_size=1, max_size=6
+    ),
+    make=st.sampled_from([clustered, far_away, with_odd_ones]),
+    metric=st.sampled_from(METRICS),
+    k=st.integers(1, 12),
+    share=st.sampled_from([None, 0.1, 0.7]),
+    copied_from=st.sampled_from([0, 700]),
+)
+@example(  # some come while there are too few to be looked at roughly, as there were not before
+    changes=[(True, 600, 300), (False, 0, 400), (True, 0, 100), (True, 100, 300)],
+    make=clustered,
+    metric="cosine",
+    k=5,
+    share=None,
+    copied_from=700,
+)
+@settings(deadline=None, max_examples=60)
+def test_what_is_found_by_rough_copies_is_what_comparing_all_finds(
+    changes: list[tuple[bool, int, int]],
+    make: Callable[[int, int], np.ndarray],
+    metric: Metric,
+    k: int,
+    share: float | None,
+    copied_from: int,
+) -> None:
+    index, all_compared = ExactIndex(DIM, metric), without_copies(DIM, metric)
+    exact.COPIED_FROM = copied_from * DIM
+    for i, (is_put, first, count) in enumerate([(True, 0, 600), *changes]):
+        changed = range(first, first + count)
+        for each in (index, all_compared):
+            if is_put:
+                each.put(changed, make(count, i))
+            else:
+                each.remove(changed)
+    chosen = np.random.default_rng(3).random(1_600) < (share or 0)
+    among = None if share is None else np.flatnonzero(chosen)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for query in make(40, 77):
+            ((rows, scores),) = index.search(query[None], k, among)
+            ((true, exact_scores),) = all_compared.search(query[None], k, among)
+            np.testing.assert_array_equal(rows, true)
+            np.testing.assert_allclose(scores, exact_scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exact_ones", ["vectors", "queries"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_rough_copies_leave_none_of_the_nearest_out_where_only_one_side_is_rounded(
+    metric: Metric, exact_ones: str
+) -> None:
+    multiply, random = products(), np.random.default_rng(5)
+    assert multiply is not None
+    whole = random.integers(-126, 127, (5_000, 8)).astype(np.float32)
+    whole[:, 0] = 127  # so that steps are of size 1
+    other = random.normal(size=(5_000, 8)).astype(np.float32)
+    vectors, queries = (whole, other) if exact_ones == "vectors" else (other, whole)
+    copies = RoughCopies(metric, np.zeros(8, np.float32), 5_000, multiply)
+    copies.put_from(0, vectors)
+    for query in queries[:200]:
+        near = copies.near(query, 10, 5_000, None)
+        if near is not None:
+            compared: Metric = "l2" if metric == "l2" else "dot"  # what is prepared for the cosine
+            best = np.argsort(-scores_of(compared, vectors, query))[:10]
+            assert set(best.tolist()) <= set(near.tolist())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rough_copies_leave_few_to_be_compared_exactly(metric: Metric) -> None:
+    multiply = products()
+    assert multiply is not None
+    vectors = clustered(5_000) + np.float32(3)
+    copies = RoughCopies(metric, centre_of(vectors), 5_000, multiply)
+    copies.put_from(0, vectors)
+    for query in vectors[::100]:
+        for places in [None, np.arange(0, 5_000, 5), np.arange(4_000)]:
+            near = copies.near(query, 10, 5_000, places)
+            assert near is not None
+            assert 10 <= len(near) < 500
+            assert places is None or set(near.tolist()) <= set(places.tolist())
 
 
 # -- what only the approximate one does --
@@ -188,6 +299,20 @@ def test_what_is_saved_is_the_same_index_again() -> None:
     assert len(again) == len(index)
 
 
+def test_an_index_that_was_restored_goes_on_following() -> None:
+    index, vectors = settled(DIM, "cosine"), clustered(1_000)
+    index.put(range(1_000), vectors)
+    again, compared = HnswIndex(DIM, "cosine", 0), without_copies(DIM, "cosine")
+    again.restore(index.saved() or {})
+    compared.put(range(1_000), vectors)
+    for each in (again, compared):
+        each.put(range(900, 1_400), clustered(500, seed=2))
+        each.remove(range(100))
+    for query in clustered(50, seed=1):
+        found = [each.search(query[None], 100)[0][0].tolist() for each in (again, compared)]
+        assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_an_exact_index_is_not_worth_keeping(metric: Metric) -> None:
     index = ExactIndex(DIM, metric)
@@ -261,32 +386,17 @@ def test_a_graph_is_measured_again_after_many_queries_or_changes() -> None:
 
 
 @pytest.mark.usefixtures("believed")
-@pytest.mark.parametrize("metric", ["cosine", "l2"])
-def test_a_graph_goes_on_being_asked_when_many_rows_have_changed_and_these_are_found_beside_it(
-    metric: Metric, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hnsw, "MOST_FRESH", 10)
-    index, held = HnswIndex(DIM, metric, 0), clustered(2_000)
-    index.put(range(2_000), held)
-    tend(index)
-    asked: list[int] = []
-    ask = graph.Graph.nearest
-
-    def counted(*given: Any) -> Any:
-        asked.append(1)
-        return ask(*given)
-
-    monkeypatch.setattr(graph.Graph, "nearest", counted)
-    for seed in (1, 2):  # what was copied of the first is not taken for the second
-        held[:600] = clustered(600, seed=seed)
-        index.put(range(600), held[:600])
-        asked.clear()
-        for query in held[:1_200:40]:
-            ((rows, scores),) = index.search(query[None], 5)
-            true = scores_of(metric, held, query)
-            np.testing.assert_allclose(scores, np.sort(true)[::-1][:5], atol=1e-4)
-            np.testing.assert_allclose(true[rows], scores, atol=1e-4)
-        assert len(asked) > 10
+def test_measuring_a_graph_again_may_wait_and_making_one_may_not() -> None:
+    index, lock, vectors = HnswIndex(DIM, "l2", 0), SharedLock(), clustered(2_000)
+    index.put(range(2_000), vectors)
+    while index.tend(lock):
+        assert not index.may_wait
+    index.search(vectors[np.arange(256)], 1)
+    waited = 0
+    while index.tend(lock):
+        waited += index.may_wait
+    assert waited > 100
+    assert not index.may_wait
 
 
 @pytest.mark.parametrize("kind", [ExactIndex, HnswIndex])

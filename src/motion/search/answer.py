@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from motion import clock
 from motion.backends.base import Transaction
 from motion.background.interrupts import may_come, uninterrupted
 from motion.background.locks import Hold
@@ -266,26 +267,41 @@ def _nearest(
     """Return for each query its nearest rows among those that a filter holds for."""
     if among is None:
         return [_ranking(*found) for found in follower.search(queries, k)]
-    rows = database.filter_lists.known(tx, among)
-    if rows is None and _is_worth_probing(database, follower, k, among):
-        probed: list[Ranking] = []
-        for query in queries:
-            found = _probed(tx, follower, query, k, among)
-            if found is None:
-                break
-            probed.append(found)
-        else:
+    lists = database.filter_lists
+    rows = lists.known(tx, among)
+    if rows is None and _is_worth_probing(database, tx, follower, k, among):
+        began_s = clock.monotonic_s()
+        probed = _all_probed(tx, follower, queries, k, among)
+        lists.note_probed(tx, among, clock.monotonic_s() - began_s)
+        if probed is not None:
             return probed
     if rows is None:
-        rows = database.filter_lists.listed(tx, among)
+        rows = lists.listed(tx, among)
     return [_ranking(*found) for found in follower.search(queries, k, rows)]
 
 
-def _is_worth_probing(database: Database, follower: Follower, k: int, among: Filter) -> bool:
+def _is_worth_probing(
+    database: Database, tx: Transaction, follower: Follower, k: int, among: Filter
+) -> bool:
     """Whether a filter probably holds for enough of the nearest rows, so that it need not be listed."""
-    last = database.filter_lists.last_count(among)
-    is_narrow = last is not None and PROBED * last < 2 * k * len(follower)
-    return 4 * k <= PROBED < len(follower) and not is_narrow
+    lists, count = database.filter_lists, len(follower)
+    last = lists.last_count(among)
+    is_narrow = last is not None and PROBED * last < 2 * k * count
+    is_looked_at = 4 * k <= PROBED < count and not is_narrow
+    return is_looked_at and not lists.is_worth_listing(tx, among, count)
+
+
+def _all_probed(
+    tx: Transaction, follower: Follower, queries: FloatArray, k: int, among: Filter
+) -> list[Ranking] | None:
+    """Return what `_probed` does for each query, None where it fails for one."""
+    probed: list[Ranking] = []
+    for query in queries:
+        found = _probed(tx, follower, query, k, among)
+        if found is None:
+            return None
+        probed.append(found)
+    return probed
 
 
 def _probed(

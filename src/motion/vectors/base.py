@@ -55,6 +55,10 @@ class VectorIndex(Protocol):
     def needs_tending(self) -> bool:
         """Whether `tend` has something to do."""
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether what `tend` is at may wait while searches run, which it makes no faster."""
+
     def saved(self) -> Parts | None:
         """Return a copy of all that is worth keeping on disk, None where loading the rows again is as good."""
 

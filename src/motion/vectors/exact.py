@@ -10,7 +10,8 @@ import numpy as np
 from motion.background.locks import SharedLock
 from motion.definitions.tables.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
-from motion.vectors.compare import candidates, prepared, scores, scores_at, settled
+from motion.vectors.compare import candidates, prepared, scores, scores_at, settled, taken
+from motion.vectors.rough import RoughCopies, centre_of, products
 
 FIRST_CAPACITY = 256
 
@@ -19,6 +20,12 @@ QUERIES_AT_ONCE = 32
 
 SETTLED_AT_ONCE = 16_384
 """Numbers in all vectors up to which these are compared in double precision at once, and not in single precision before."""
+
+COPIED_FROM = 1_000_000
+"""Numbers in vectors from which rough copies of them are compared first: below, comparing them exactly takes as long."""
+
+COPIED_AGAIN = 10
+"""How many times as many vectors there are when rough copies are made again, about another centre."""
 
 LISTS_HELD, ROWS_HELD = 64, 20_000
 """Lists of rows, as filters give them, whose places are held, and rows of each: of more, comparing them takes longer."""
@@ -40,7 +47,7 @@ class ExactIndex:
     Scores: the cosine in [-1, 1] (0 where either vector is zero), the dot product, or the negative Euclidean distance.
     """
 
-    needs_tending = False
+    needs_tending = may_wait = False
 
     def __init__(self, dim: int, metric: Metric) -> None:
         self.dim, self.metric = dim, metric
@@ -48,6 +55,9 @@ class ExactIndex:
         self._rows: IntArray = np.empty(FIRST_CAPACITY, np.int64)
         self._place: dict[int, int] = {}
         self._held: dict[int, tuple[IntArray, IntArray]] = {}  # lists of rows, and their places
+        self._products = products()
+        self._rough: RoughCopies | None = None
+        self._copied_at = 0  # vectors, when these were made
 
     def __len__(self) -> int:
         return len(self._place)
@@ -57,10 +67,8 @@ class ExactIndex:
         vectors = prepared(self.metric, vectors)
         fresh = [i for i, row in enumerate(rows) if row not in self._place]
         if len(fresh) < len(rows):
-            for i, row in enumerate(rows):
-                place = self._place.get(row)
-                if place is not None:
-                    self._matrix[place] = vectors[i]
+            known = [i for i, row in enumerate(rows) if row in self._place]
+            self._replace(self.places([rows[i] for i in known]), vectors[known])
             rows, vectors = [rows[i] for i in fresh], vectors[fresh]
         self._append(rows, vectors)
 
@@ -82,6 +90,7 @@ class ExactIndex:
             raise ValueError(f"a matrix of shape {matrix.shape} for {len(rows)} rows")
         self._rows, self._matrix = rows, matrix
         self._place = dict(zip(rows.tolist(), range(len(rows)), strict=True))
+        self._copy(0)
 
     # -- for indexes that stand on this one --
 
@@ -97,7 +106,7 @@ class ExactIndex:
 
     def vectors(self, places: IntArray) -> FloatArray:
         """Return the prepared vectors at places, as a copy."""
-        return self._matrix[places]
+        return taken(self._matrix, places)
 
     def places(self, rows: Iterable[int]) -> IntArray:
         """Return where the vectors of rows lie, of those that are there."""
@@ -133,11 +142,15 @@ class ExactIndex:
                 mover = int(self._rows[last])
                 self._matrix[place], self._rows[place] = self._matrix[last], mover
                 self._place[mover] = moved[mover] = place
+                if self._rough is not None:
+                    self._rough.move(place, last)
         return moved
 
     def nearest(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
         """Do as `search` does, with prepared queries."""
         places = None if among is None else self._places_of(among)
+        if self._pays_to_look_roughly(places, k):
+            return [self._looked_at_roughly(query, k, places) for query in queries]
         found: list[Found] = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = queries[start : start + QUERIES_AT_ONCE]
@@ -146,6 +159,8 @@ class ExactIndex:
 
     def nearest_at(self, query: FloatArray, k: int, places: IntArray) -> Found:
         """Return the nearest of the vectors at places to one prepared query."""
+        if self._pays_to_look_roughly(places, k):
+            return self._looked_at_roughly(query, k, places)
         return self._of(query[None], k, places)[0]
 
     def nearest_beside(self, query: FloatArray, k: int, places: IntArray, beside: Placed) -> Found:
@@ -158,11 +173,21 @@ class ExactIndex:
         ]
         return self._best(query, k, np.concatenate([places, beside.places]), np.concatenate(parts))
 
+    def _pays_to_look_roughly(self, places: IntArray | None, k: int) -> bool:
+        count = len(self) if places is None else len(places)
+        return self._rough is not None and k < count and count * self.dim >= COPIED_FROM
+
+    def _looked_at_roughly(self, query: FloatArray, k: int, places: IntArray | None) -> Found:
+        """Return the nearest to one prepared query, having left out what its copy shows to be farther."""
+        assert self._rough is not None
+        near = self._rough.near(query, k, len(self), places)
+        return self._of(query[None], k, places if near is None else near)[0]
+
     def _of(self, queries: FloatArray, k: int, places: IntArray | None) -> list[Found]:
         if places is None:
             scored = scores(self.metric, self.matrix, queries)
         elif len(places) * self.dim <= SETTLED_AT_ONCE and self.metric != "l2":
-            rows, vectors = self._rows[places], self._matrix[places]
+            rows, vectors = self._rows[places], taken(self._matrix, places)
             return [settled(self.metric, query, rows, vectors, k) for query in queries]
         else:
             scored = scores_at(self.metric, self._matrix, places, queries)
@@ -178,7 +203,7 @@ class ExactIndex:
         best = candidates(self.metric, rows, scored, k)
         if self.metric == "l2":
             return rows[best], scored[best]
-        near = self._matrix[best if places is None else places[best]]
+        near = taken(self._matrix, best if places is None else places[best])
         return settled(self.metric, query, rows[best], near, k)
 
     def _append(self, rows: Sequence[int], vectors: FloatArray) -> None:
@@ -188,6 +213,24 @@ class ExactIndex:
         self._matrix[start:end] = vectors
         self._rows[start:end] = rows
         self._place.update(zip(rows, range(start, end), strict=True))
+        self._copy(start)
+
+    def _replace(self, places: IntArray, vectors: FloatArray) -> None:
+        self._matrix[places] = vectors
+        if self._rough is not None:
+            self._rough.put(places, vectors)
+
+    def _copy(self, start: int) -> None:
+        """Let rough copies follow the vectors from a place on. They are made once there are enough, and again once there are
+        many times as many, as the centre of the first may be none of all."""
+        count, is_large = len(self), len(self) * self.dim >= COPIED_FROM
+        if self._products is None or start == count or (self._rough is None and not is_large):
+            return
+        if self._rough is None or count > COPIED_AGAIN * self._copied_at:
+            centre = centre_of(self.matrix)
+            self._rough = RoughCopies(self.metric, centre, len(self._rows), self._products)
+            self._copied_at, start = count, 0
+        self._rough.put_from(start, self.matrix[start:])
 
     def _grow(self, capacity: int) -> None:
         count = len(self)
@@ -195,3 +238,5 @@ class ExactIndex:
         rows = np.empty(capacity, np.int64)
         matrix[:count], rows[:count] = self._matrix[:count], self._rows[:count]
         self._matrix, self._rows = matrix, rows
+        if self._rough is not None:
+            self._rough.grow(capacity)

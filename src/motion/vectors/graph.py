@@ -21,8 +21,8 @@ from motion.vectors.exact import ExactIndex, Placed
 
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 64, 64
 
-FEW_FRESH, COPIED_AFTER = 256, 8
-"""Fresh rows whose vectors are copied side by side at once, and searches since the last change after which those of more are."""
+FEW_FRESH = 256
+"""Fresh rows up to which their vectors are copied side by side."""
 
 SPENT, SEVERAL = -1, -2
 """In place of where a node's row lies: it stands for none, or for several."""
@@ -58,7 +58,6 @@ class Graph:
         self._lost: set[int] = set()  # fresh rows that the graph does not find
         self._fresh_at: IntArray | None = None  # found when first asked for
         self._fresh_copy: Placed | None = None
-        self._asked_for_fresh = 0  # since the last change
 
     @property
     def fresh_count(self) -> int:
@@ -216,13 +215,10 @@ class Graph:
         return rows
 
     def fresh(self, exact: ExactIndex) -> Placed | None:
-        """Return where the fresh rows lie, and their vectors side by side, which are compared in a fraction of the time. To
-        copy many takes as long as to compare them several times: None until they have been asked for so often."""
+        """Return where fresh rows lie, and their vectors side by side, which are compared in a fraction of the time; None where
+        these are many."""
         found = self._fresh_copy
-        if found is None:
-            self._asked_for_fresh += 1
-            if len(self._fresh) > FEW_FRESH and self._asked_for_fresh <= COPIED_AFTER:
-                return None
+        if found is None and len(self._fresh) <= FEW_FRESH:
             places = self.fresh_places(exact)
             found = self._fresh_copy = Placed(places, exact.vectors(places))
         return found
@@ -236,7 +232,7 @@ class Graph:
 
     def _forget_fresh(self) -> None:
         """Note that others are fresh, or lie elsewhere."""
-        self._fresh_at, self._fresh_copy, self._asked_for_fresh = None, None, 0
+        self._fresh_at, self._fresh_copy = None, None
 
     # -- on disk --
 

@@ -22,8 +22,8 @@ query's are found or none."""
 USUAL = 0.1
 """Share of stored vectors whose neighbours are farther than is called usual."""
 
-WORK = 50
-"""Vectors that are compared in the time that a node takes."""
+WORK = 150
+"""Vectors that are compared in the time that a node takes: by their rough copies, of 512 numbers."""
 
 Holding = Callable[[], AbstractContextManager[None]]
 

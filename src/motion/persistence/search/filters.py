@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.values.codecs import Stored, encode_parameter
 from motion.persistence.layout import Layout, Pins
@@ -18,6 +20,9 @@ from motion.persistence.rows.reading import user_query
 from motion.vectors.base import IntArray
 
 COUNTS_KEPT = 1_000
+
+READ_S = 3e-6
+"""What a row takes in a table that is read whole, with 2 kB each in the system's memory."""
 
 LISTS_KEPT_BYTES = 64 * 2**20
 """What all lists that are kept may take in memory: 80 lists of 100,000 rows."""
@@ -59,7 +64,7 @@ class Filter:
         """Return all rows that the condition holds for, in ascending order."""
         sql = f'SELECT ":row" FROM {self.layout.shown(self.pins)} s WHERE ({self.condition}\n)'
         found = user_query(tx, sql, self.parameters, self.condition, self.layout.table)
-        return np.sort(np.fromiter((row[0] for row in found), np.int64))
+        return np.sort(np.fromiter(chain.from_iterable(found), np.int64))
 
 
 class FilterLists:
@@ -70,7 +75,8 @@ class FilterLists:
     def __init__(self) -> None:
         self._lists: dict[Any, tuple[Any, IntArray]] = {}
         self._older: dict[Any, tuple[Any, IntArray]] = {}
-        self._counts: dict[Any, int] = {}
+        self._last: dict[Any, tuple[int, float]] = {}  # by condition: rows, and seconds
+        self._probed_s: dict[int, float] = {}  # by the hash of what was asked for
         self._size_bytes = 0  # of the lists that are not older
 
     def known(self, tx: Transaction, wanted: Filter) -> IntArray | None:
@@ -81,14 +87,37 @@ class FilterLists:
 
     def last_count(self, wanted: Filter) -> int | None:
         """Return for how many rows such a condition held when it was last listed, with whatever parameters."""
-        return self._counts.get((wanted.layout.table.name, wanted.condition))
+        last = self._last.get(_condition(wanted))
+        return None if last is None else last[0]
+
+    def is_worth_listing(self, tx: Transaction, wanted: Filter, count: int) -> bool:
+        """Whether to look at the nearest rows only, each time that a filter was asked for, has taken as long by now as it takes to
+        list all that it holds for: of a table of `count` rows, which without a database index is read whole.
+
+        What such a condition takes is known once it was listed, with whatever parameters; until then it is taken for the
+        worst, and the time of all that were asked for counts."""
+        last = self._last.get(_condition(wanted))
+        if last is None:
+            probed, needed_s = hash(_condition(wanted)), READ_S * count
+        else:
+            probed, needed_s = _asked(tx, wanted), last[1]
+        is_kept = not CHANGES_BY_ITSELF.search(wanted.condition)
+        return is_kept and self._probed_s.get(probed, 0) >= needed_s
+
+    def note_probed(self, tx: Transaction, wanted: Filter, taken_s: float) -> None:
+        """Note how long looking at the nearest rows took."""
+        if len(self._probed_s) >= COUNTS_KEPT:
+            self._probed_s = {}
+        for name in (hash(_condition(wanted)), _asked(tx, wanted)):
+            self._probed_s[name] = self._probed_s.get(name, 0) + taken_s
 
     def listed(self, tx: Transaction, wanted: Filter) -> IntArray:
         """Return all rows that a filter holds for, in ascending order; to be asked where they are not known."""
+        began_s = clock.monotonic_s()
         rows = wanted.listed(tx)
-        if len(self._counts) >= COUNTS_KEPT:
-            self._counts = {}
-        self._counts[wanted.layout.table.name, wanted.condition] = len(rows)
+        if len(self._last) >= COUNTS_KEPT:
+            self._last = {}
+        self._last[_condition(wanted)] = len(rows), clock.monotonic_s() - began_s
         if not CHANGES_BY_ITSELF.search(wanted.condition):
             self._keep(_name(wanted), _state(tx), rows)
         return rows
@@ -115,6 +144,15 @@ def _size_bytes(rows: IntArray) -> int:
     return 1_000 + rows.nbytes
 
 
+def _condition(wanted: Filter) -> Any:
+    return wanted.layout.table.name, wanted.condition
+
+
+def _asked(tx: Transaction, wanted: Filter) -> int:
+    """Return what is another for another filter, and after a change: a hash, as parameters may be large."""
+    return hash((_name(wanted), _state(tx)))
+
+
 def _name(wanted: Filter) -> Any:
     pins = tuple(sorted(wanted.pins.items()))
     kinds = tuple(map(type, wanted.parameters))
@@ -122,6 +160,9 @@ def _name(wanted: Filter) -> Any:
 
 
 def _state(tx: Transaction) -> Any:
-    """Return what is another whenever a condition may hold for other rows."""
-    live = tx.execute("SELECT name, live FROM motion_components ORDER BY name").fetchall()
-    return last_number(tx), tuple(live)
+    """Return what is another whenever a condition may hold for other rows; read once by a search."""
+    found = tx.memo.get(_state)
+    if found is None:
+        live = tx.execute("SELECT name, live FROM motion_components ORDER BY name").fetchall()
+        found = tx.memo[_state] = (last_number(tx), tuple(live))
+    return found

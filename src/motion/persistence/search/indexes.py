@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from motion import clock
 from motion.backends.base import Backend, Transaction
 from motion.background.interrupts import uninterrupted
 from motion.background.locks import Hold, SharedLock
@@ -39,6 +40,9 @@ KEPT_AFTER = 2_000
 KEPT_AFTER_SHARE = 0.2
 """Share of its vectors that must have changed for an index to be kept again while it is used."""
 
+GIVES_WAY = 9
+"""How many times as long as a part of what may wait took it is not gone on with, where searches run: for a tenth of the time."""
+
 Name = tuple[str, str, int]
 
 MakeIndex = Callable[[str, int, Metric, IndexKind, int], VectorIndex]
@@ -58,7 +62,8 @@ class VectorIndexes:
         self._followers: dict[Name, Follower] = {}
         self._wanted: list[Follower] = []  # to be caught up before anybody asks
         self._called = threading.Event()
-        self._is_closing = False
+        self._searches, self._searches_before = 0, 0
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -73,6 +78,7 @@ class VectorIndexes:
         Raises:
             NotAtOnce: with `hold`, where an index is to be made first, or to follow the rows.
         """
+        self._searches += 1  # some may be lost between threads: it only tells that there are any
         if hold is None:
             followers = [self._follower(layout, key, version) for key, version in keys]
             with _caught_up(followers, self._backend) as tx:
@@ -113,7 +119,7 @@ class VectorIndexes:
         follower = self._follower(layout, key, version)
         with _caught_up([follower], self._backend):
             pass
-        while follower.tend() and not self._is_closing:
+        while follower.tend() and not self._closing.is_set():
             pass
         follower.keep(1, self._follows)
 
@@ -148,7 +154,7 @@ class VectorIndexes:
 
     def close(self) -> None:
         """End the work in the background, and keep on disk what has changed much."""
-        self._is_closing = True
+        self._closing.set()
         self._called.set()
         if self._thread is not None:
             self._thread.join()
@@ -188,7 +194,7 @@ class VectorIndexes:
         if not self._tends or self._called.is_set():
             return
         with self._lock:
-            if self._thread is None and not self._is_closing:
+            if self._thread is None and not self._closing.is_set():
                 self._thread = threading.Thread(
                     target=self._tend_all, name="motion-indexer", daemon=True
                 )
@@ -196,11 +202,11 @@ class VectorIndexes:
         self._called.set()
 
     def _tend_all(self) -> None:
-        while not self._is_closing:
+        while not self._closing.is_set():
             self._called.wait()
             self._called.clear()
             try:
-                while not self._is_closing and self._tend_some():
+                while not self._closing.is_set() and self._tend_some():
                     pass
             except StoreClosed:
                 return
@@ -215,12 +221,21 @@ class VectorIndexes:
         for follower in wanted:
             with _caught_up([follower], self._backend):
                 pass
+        began_s = clock.monotonic_s()
         tended = [follower for follower in followers if follower.tend()]
+        if tended and all(follower.may_wait for follower in tended):
+            self._give_way(clock.monotonic_s() - began_s)
         for follower in followers:
             if follower not in tended:
                 after = max(KEPT_AFTER, int(KEPT_AFTER_SHARE * len(follower)))
                 follower.keep(after, self._follows)
         return bool(tended or wanted)
+
+    def _give_way(self, taken_s: float) -> None:
+        """Let searches go first, where some were made beside the last part of what may wait."""
+        if self._searches != self._searches_before:
+            self._searches_before = self._searches
+            self._closing.wait(GIVES_WAY * taken_s)
 
 
 class Follower:
@@ -258,6 +273,10 @@ class Follower:
             return self._index.search(queries, k, among)
 
     # -- in the background --
+
+    @property
+    def may_wait(self) -> bool:
+        return self._index is not None and self._index.may_wait
 
     @property
     def needs_tending(self) -> bool:
