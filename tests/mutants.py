@@ -205,6 +205,18 @@ MUTANTS = (
         "across_rows/test_folds.py::test_a_row_that_comes_late_has_the_later_ones_folded_again",
     ),
     Mutant(
+        "P14",
+        "of a fold that applies each row once, a row that goes while it is called for is not in the value",
+        [("return found == dict(zip(reading.rows[:count]", "return True or found == dict(zip(reading.rows[:count]")],
+        "across_rows/test_folds_applied_once.py::test_a_row_that_is_deleted_in_mid_call_is_not_in_the_value",
+    ),
+    Mutant(
+        "P14",
+        "of a fold that applies each row once, an entity of which an applied row changes is stale",
+        [("        _leave_behind(tx, source, entities, spec, part, number)", "        pass")],
+        "across_rows/test_folds_applied_once.py::test_an_applied_row_that_becomes_another_calls_nothing_and_leaves_its_entity_stale",
+    ),
+    Mutant(
         "priority",
         "what follows inherits the priority",
         [("return {cause.priority: rows}", "return {0: rows}")],

@@ -177,8 +177,10 @@ class AppliedOnce(Folds):
         if not rows or not self.feeders or not queue.has_any(tx, self.feeders):
             return None
         place = len(fold_of(self.spec).inputs) + 3
-        for i, found in enumerate(rows):
-            number = int(found[place])
+        numbers = [int(found[place]) for found in rows]
+        if not queue.has_work_on(tx, self.feeders, min(numbers), max(numbers)):
+            return None
+        for i, number in enumerate(numbers):
             if queue.has_work_on(tx, self.feeders, number, number):
                 del rows[i:]
                 return number
