@@ -34,7 +34,7 @@ app: setup ## the fashion-search example as a shop in the browser, on this machi
 docs: setup ## the docs as a site, in site/; what builds it is installed the first time
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt --no-build-isolation --editable '.[docs]'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
-	@echo "open site/index.html"
+	@echo "site/index.html is there to be opened; 'python3 -m http.server -d site' serves it, and then its search works, too"
 
 test: check ## all that CI runs: check, then the tests (PYTEST_ARGS="-k page" picks, WORKERS=0 takes one process)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)

@@ -212,6 +212,9 @@ def test_stale_rows_are_told_with_a_plan_and_remade(store: motion.Store, page: P
     motion.create_store(
         "shop", schemas=shop.TABLES, triggers=[again, *others], url=f"sqlite:///{folder}"
     )
+    page.goto("/rows/product")
+    expect(page.locator("tr[data-row] td[data-key=summary] .ring")).to_have_count(10)
+    expect(page.locator("tr[data-row] td:not([data-key=summary]) .ring")).to_have_count(0)
     page.goto("/problems")
     page.get_by_role("button", name="Plan").click()
     expect(page.get_by_text("A backfill would make 10 rows again (10 stale")).to_be_visible()
@@ -219,6 +222,10 @@ def test_stale_rows_are_told_with_a_plan_and_remade(store: motion.Store, page: P
     pressed(page, "Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing needs you.")
     assert store.get("product", 1).summary == "sand dress, in other words"
+    page.goto("/rows/product")
+    expect(page.locator("tr[data-row]")).to_have_count(10)
+    expect(page.locator("#live")).to_contain_text("live")
+    expect(page.locator(".ring")).to_have_count(0)
 
 
 def test_anything_is_found_by_its_name(lively: Lively, looking: Page) -> None:

@@ -41,6 +41,9 @@ Number = Annotated[int, Field(ge=0, le=INT64_MAX)]
 
 READ = [needs(Role.READ)]
 
+MOST_ROWS = 100
+"""Rows of a table that are asked about at once: as many as the page shows."""
+
 
 class Letters(BaseModel):
     """Rows that were given up, by their tasks."""
@@ -48,6 +51,48 @@ class Letters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tasks: list[Number] = Field(max_length=MOST_LETTERS)
+
+
+class Named(BaseModel):
+    """A row, by its id and those page keys that are not 0."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)] | str
+    pages: dict[str, Number] = {}
+
+
+class Asked(BaseModel):
+    """Rows of a table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: list[Named] = Field(max_length=MOST_ROWS)
+
+
+@router.post("/tables/{table}/stale", dependencies=READ, responses=docs.answers(docs.ANYTHING))
+async def stale(request: Request, table: str, asked: Asked) -> Response:
+    """Say of some rows which values other code has made than the present one."""
+    store, hides = served(request).store, hidden(request) or (lambda key: False)
+    served(request).table(table)
+
+    def keys_of(row: Named, keys: Iterable[str]) -> list[str]:
+        found = {key: store.explain(table, row.id, key, **row.pages) for key in keys}
+        return [key for key, each in found.items() if each.is_row and not each.is_current]
+
+    def told() -> dict[str, Any]:
+        triggers = store.status().triggers
+        suspects = [
+            path.partition(".")[2]
+            for each in store.pipeline().triggers
+            if each.name in triggers and triggers[each.name].stale
+            for path in each.sets
+            if path.partition(".")[0] == table and not hides(path.partition(".")[2])
+        ]
+        rows = asked.rows if suspects else []
+        return {"rows": [{**row.model_dump(), "keys": keys_of(row, suspects)} for row in rows]}
+
+    return json(await in_thread(told))
 
 
 @router.get("/pipeline/edges", dependencies=READ, responses=docs.answers(docs.ANYTHING))

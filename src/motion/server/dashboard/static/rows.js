@@ -2,6 +2,7 @@
 import { get, part, post } from "./api.js";
 import { h, link, put } from "./dom.js";
 import { about, cut, rowName, value } from "./format.js";
+import { sign } from "./icons.js";
 import { origin } from "./origin.js";
 import { heading } from "./say.js";
 import { cell, isHeavy, whole } from "./values.js";
@@ -52,6 +53,7 @@ function news(view, now) {
   else if (!view.newer && ((before.counted !== undefined && counted !== before.counted) || touched(view, now, before))) view.newer = true;
   else before.counted ??= counted;
   title(view);
+  if (view.unringed === view.rows) for (let at = 0; at < view.rows.length; at += AT_ONCE) ring(view, view.rows, at);
 }
 
 /** Whether a change since then wrote this table, as far as this process saw. */
@@ -78,9 +80,11 @@ async function read(view, after = null) {
   try {
     if (!after) view.drawnAt = await known(view);
     const found = await get(`/v1/tables/${part(view.name)}/rows`, { where: view.query, limit: AT_ONCE, keys: light(view), after });
+    const from = view.rows.length;
     view.rows.push(...found.rows);
     view.next = found.next;
     draw(view, view.rows, view.next);
+    for (let at = 0; at <= from; at += AT_ONCE) ring(view, view.rows, at);
   } catch (error) {
     put(view.body, h("div", { role: "alert" }, h("p", { class: "failed-note" }, error.message), h("button", { class: "button", type: "button", on: { click: () => read(view) } }, "Try again")));
   }
@@ -117,7 +121,7 @@ function draw(view, rows, next, told) {
     last = row.id;
     const line = h("tr", { class: "pick", tabindex: index === 0 ? 0 : -1, "data-row": index, "data-id": `row ${index}`, on: { click: () => show(view, name, line), keydown: (event) => event.key === "Enter" && show(view, name, line) } },
       h("td", { class: "mono", style: { "padding-left": isFolded ? "28px" : "12px" } }, isFolded ? pages.filter((page) => row[page]).map((page) => `${page} ${row[page]}`).join(", ") || "page 0" : [String(row.id), pages.some((page) => row[page]) ? h("span", { class: "note" }, ` ${pages.filter((page) => row[page]).map((page) => `${page} ${row[page]}`).join(", ")}`) : null]),
-      keys.map((key) => h("td", { class: key.type === "int" || key.type === "float" ? "right" : "cut" }, cell(view.name, key, row, name.id, name.pages))));
+      keys.map((key) => h("td", { "data-key": key.name, class: key.type === "int" || key.type === "float" ? "right" : "cut" }, cell(view.name, key, row, name.id, name.pages))));
     return line;
   });
   put(view.body, told ? h("p", { class: "note", style: { "margin-bottom": "8px" } }, told) : null,
@@ -125,6 +129,22 @@ function draw(view, rows, next, told) {
       h("thead", {}, h("tr", {}, h("th", {}, "id"), keys.map((key) => h("th", { class: key.type === "int" || key.type === "float" ? "right" : "" }, key.name)))),
       h("tbody", {}, lines))),
     next ? h("p", { style: { "margin-top": "10px" } }, h("button", { class: "button", type: "button", "data-id": "more", on: { click: () => read(view, next) } }, `${AT_ONCE} more`), h("span", { class: "note small" }, `  ${rows.length} shown`)) : null);
+}
+
+/** A dashed ring on each value that other code has made: asked for once the rows stand there, and only where some are so. */
+async function ring(view, rows, from) {
+  const isStale = (now) => view.app.pipeline.triggers.some((each) => each.table === view.name && now.status.triggers[each.name]?.stale);
+  if (!view.now || !isStale(view.now)) { view.unringed = rows; return; }
+  view.unringed = null;
+  const asked = rows.slice(from, from + AT_ONCE).map((row) => { const { id, pages } = nameOf(view, row); return { id, pages: Object.fromEntries(Object.entries(pages).filter(([, number]) => number)) }; });
+  const found = await post(`/v1/tables/${part(view.name)}/stale`, { rows: asked }).catch(() => ({ rows: [] }));
+  if (view.rows !== rows) return;
+  for (const [i, each] of found.rows.entries()) {
+    for (const key of each.keys) {
+      const cell = view.body.querySelector(`tr[data-row="${from + i}"] td[data-key="${CSS.escape(key)}"]`);
+      if (cell && !cell.querySelector(".ring")) cell.prepend(h("span", { class: "ring", title: "stale: other code made it" }, sign("stale"), h("span", { class: "unseen" }, "stale: ")));
+    }
+  }
 }
 
 async function show(view, name, line) {
