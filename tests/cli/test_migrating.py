@@ -597,3 +597,80 @@ def test_a_mistake_is_told_in_a_line(
     learned: Path, words: list[str], status: int, message: str
 ) -> None:
     assert message in complaint(learned, *words, status=status)
+
+
+# -- folds that apply each row once: what is renamed costs no call --
+
+
+@dataclass
+class Message:
+    id: int
+    user: int
+    text: str
+
+
+@dataclass
+class User:
+    id: int
+    profile: str
+
+
+@dataclass
+class Person:
+    id: int
+    summary: str
+
+
+@dataclass
+class Letter:
+    id: int
+    person: int
+    body: str
+
+
+CALLED: list[str] = []
+
+
+@motion.fold(on="message.text", by="message.user", sets="user.profile", replay=False)
+def remember(profile: str | None, text: str) -> str:
+    CALLED.append(text)
+    return (profile or "") + text
+
+
+@motion.fold(on="message.text", by="message.user", sets="user.profile", replay=False)
+def keep(profile: str | None, text: str) -> str:
+    CALLED.append(text)
+    return (profile or "") + text
+
+
+@motion.fold(on="letter.body", by="letter.person", sets="person.summary", replay=False)
+def retain(summary: str | None, body: str) -> str:
+    CALLED.append(body)
+    return (summary or "") + body
+
+
+def test_a_fold_that_is_renamed_or_whose_keys_and_tables_are_goes_on_from_its_values(
+    tmp_path: Path,
+) -> None:
+    CALLED.clear()
+    with opened(tmp_path, remember, message=Message, user=User) as store:
+        store.set_many("message", [{"user": 1, "text": "a"}, {"user": 1, "text": "b"}])
+        store.wait()
+    migrated(tmp_path, "--rename-trigger", "remember=keep")
+    with opened(tmp_path, keep, message=Message, user=User) as store:
+        store.set("message", user=1, text="c").wait()
+        store.wait()
+        assert store.get("user", 1).profile == "abc"
+    for words in ("message.user=person", "message.text=body", "user.profile=summary"):
+        migrated(tmp_path, "--rename-key", words)
+    migrated(tmp_path, "--rename-table", "message=letter")
+    migrated(tmp_path, "--rename-table", "user=person")
+    migrated(tmp_path, "--rename-trigger", "keep=retain")
+    with opened(tmp_path, retain, letter=Letter, person=Person) as store:
+        store.set("letter", person=1, body="d").wait()
+        store.wait()
+        assert store.get("person", 1).summary == "abcd"
+        assert CALLED == ["a", "b", "c", "d"]
+        assert store.plan("retain").stale == 1  # rows may have changed meanwhile
+        store.backfill("retain").wait()
+        assert store.get("person", 1).summary == "abcd"

@@ -18,6 +18,7 @@ from motion.backends.base import Transaction
 from motion.definitions.code import Code, Fingerprints, as_called
 from motion.definitions.fits import FitSpec
 from motion.definitions.tables.schema import NAME, Tables, check_name
+from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
 from motion.errors import (
@@ -50,7 +51,7 @@ MERGED = (
 """System tables in which work and labels of both names go to the new one; in the others they change places."""
 
 SPECS = ("motion_triggers", "motion_fits")
-MARKS = ("done", "once")
+MARKS = ("done", "once", "applied")
 BESIDE = "\x00"
 """A name that none has, for what changes places."""
 
@@ -258,7 +259,8 @@ def _rename_trigger(tx: Transaction, old: str, new: str) -> None:
 
 def _event_of(spec: TriggerSpec, new: str) -> str:
     """Return the table that a trigger runs on, which bears its name where it runs on events."""
-    return f"{new}{spec.table.removeprefix(spec.name)}" if spec.event else spec.table
+    is_own = spec.event is not None or spec.fold is not None
+    return f"{new}{spec.table.removeprefix(spec.name)}" if is_own else spec.table
 
 
 def _rename_fit(tx: Transaction, old: str, new: str) -> None:
@@ -371,6 +373,17 @@ def _do_key(tx: Transaction, step: Step) -> None:
         "UPDATE motion_after SET key = ? WHERE name = ? AND key = ?", (step.new or key, table, key)
     )
     _set_aside(tx, lambda spec: _is_mentioned(spec, table, key))
+    _edit_folds(tx, lambda fold: fold.with_key(table, key, step.new or key))
+
+
+def _edit_folds(tx: Transaction, edit: Callable[[Fold], Fold]) -> None:
+    """Let folds go on from their values when they come back under other names."""
+    _edit_specs(
+        tx,
+        "motion_triggers",
+        TriggerSpec,
+        lambda spec: replace(spec, fold=edit(spec.fold)) if spec.fold else spec,
+    )
 
 
 def _edit_copies(tx: Transaction, table: str, names: Mapping[str, str]) -> None:
@@ -478,6 +491,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
     _edit_specs(
         tx, "motion_fits", FitSpec, lambda fit: replace(fit, table=new) if fit.table == old else fit
     )
+    _edit_folds(tx, lambda fold: fold.with_table(old, new))
 
 
 def _drop_table(tx: Transaction, table: str) -> None:

@@ -6,7 +6,7 @@ What is read and written of them is `persistence.folds`'; decision 22 tells why 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -66,6 +66,30 @@ class Fold:
     def place(self) -> tuple[str, ...]:
         """What has to be the same for the value of another declaration to be gone on from."""
         return self.source, self.by, self.order, self.target, self.sets
+
+    def with_key(self, table: str, old: str, new: str) -> Fold:
+        """Return it where a key of a table has another name."""
+
+        def named(key: str, of: str) -> str:
+            return new if (of, key) == (table, old) else key
+
+        def taken(keys: Sequence[str]) -> tuple[str, ...]:
+            return tuple(named(k, self.target if k == self.sets else self.source) for k in keys)
+
+        return replace(
+            self,
+            on=tuple(named(key, self.source) for key in self.on),
+            by=named(self.by, self.source),
+            order=named(self.order, self.source),
+            sets=named(self.sets, self.target),
+            arguments=taken(self.arguments),
+            optional=taken(self.optional),
+        )
+
+    def with_table(self, old: str, new: str) -> Fold:
+        """Return it where a table has another name."""
+        source, target = (new if each == old else each for each in (self.source, self.target))
+        return replace(self, source=source, target=target)
 
     @property
     def is_of_rows(self) -> bool:
