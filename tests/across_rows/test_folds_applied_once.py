@@ -482,6 +482,31 @@ def test_while_rows_are_applied_again_the_value_stays_and_what_comes_is_applied_
     assert stale(store) == 1
 
 
+def test_an_applied_row_that_moves_to_an_entity_whose_last_rows_are_applied_again_is_among_them(
+    open_store: OpenStore,
+) -> None:
+    happens: list[Any] = []
+    store: motion.Store
+
+    @motion.fold(on="message.text", by="message.user", sets="user.profile", replay=False)
+    def remember(profile: str | None, text: str) -> str:
+        if happens:
+            happen = threading.Thread(target=happens.pop())
+            happen.start()
+            happen.join()
+        return (profile or "") + text
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember])
+    say(store, 1, 10, "a")
+    say(store, 2, 20, "b", user=2)
+    assert profiles(store) == {1: "a", 2: "b"}
+    happens.append(partial(store.set, "message", id=2, user=1))
+    store.backfill("remember", where={"id": 1}, force=True).wait(timeout=60)
+    assert profiles(store) == {1: "ab", 2: "b"}
+    assert not store.explain("user", 1, "profile").is_due
+    assert stale(store) == 1
+
+
 def test_a_users_value_ends_that_rows_are_applied_again(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

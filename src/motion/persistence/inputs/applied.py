@@ -9,7 +9,7 @@ again (they then hold 0), in their order. Decision 62 tells why it is done so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.backends.base import Transaction
@@ -246,10 +246,14 @@ class AppliedOnce(Folds):
         origin: int,
         number: int,
     ) -> tuple[Written, list[int], list[Reading]]:
+        noted: list[tuple[Reading, Folded]] = []
         for reading, folded in kept:
             self._note_applied(tx, reading, reading.rows[: folded.rows], number)
             self._note_standing(tx, reading, number)
-        return super().keep(tx, kept, origin, number)
+            if _is_again(reading.mark) and self._last_again(tx, reading) is not None:
+                reading = replace(reading, has_more=True)  # what has come to it since counts, too
+            noted.append((reading, folded))
+        return super().keep(tx, noted, origin, number)
 
     def _note_applied(
         self, tx: Transaction, reading: Reading, rows: Sequence[int], number: int
@@ -289,8 +293,11 @@ class AppliedOnce(Folds):
         self, tx: Transaction, reading: Reading, reached: Checkpoint, *, has_more: bool
     ) -> Place | None:
         """The value that is shown stays until all rows that are applied again are."""
-        if not has_more or not (_is_again(reading.mark) or reading.until):
-            return None
+        is_any = has_more and (_is_again(reading.mark) or reading.until is not None)
+        return self._last_again(tx, reading) if is_any else None
+
+    def _last_again(self, tx: Transaction, reading: Reading) -> Place | None:
+        """Return the place of the last row that waits to be applied again."""
         condition, values = self._counting(
             tx, reading.entity, reading.id, reading.base, reading.users, is_again=False
         )
