@@ -109,6 +109,7 @@ def _system_time() -> Iterator[None]:
 def graph_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Search few vectors by a graph and by rough copies too, whether that is faster or not."""
     monkeypatch.setattr(exact, "COPIED_FROM", 0)
+    monkeypatch.setattr(exact, "COPIED_LENGTH", 0)
     monkeypatch.setattr(hnsw, "SMALL", 0)
     monkeypatch.setattr(hnsw, "FEW", 100)
     monkeypatch.setattr(hnsw, "LEFT_FRESH", 20)

@@ -21,8 +21,8 @@ QUERIES_AT_ONCE = 32
 SETTLED_AT_ONCE = 16_384
 """Numbers in all vectors up to which these are compared in double precision at once, and not in single precision before."""
 
-COPIED_FROM = 1_000_000
-"""Numbers in vectors from which rough copies of them are compared first: below, comparing them exactly takes as long."""
+COPIED_FROM, COPIED_LENGTH = 1_000_000, 128
+"""Numbers in all vectors, and in each, from which rough copies are compared first: below, comparing all exactly takes as long."""
 
 COPIED_AGAIN = 10
 """How many times as many vectors there are when rough copies are made again, about another centre."""
@@ -55,7 +55,7 @@ class ExactIndex:
         self._rows: IntArray = np.empty(FIRST_CAPACITY, np.int64)
         self._place: dict[int, int] = {}
         self._held: dict[int, tuple[IntArray, IntArray]] = {}  # lists of rows, and their places
-        self._products = products()
+        self._products = products() if dim >= COPIED_LENGTH else None
         self._rough: RoughCopies | None = None
         self._copied_at = 0  # vectors, when these were made
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -27,7 +28,13 @@ READ_S = 3e-6
 LISTS_KEPT_BYTES = 64 * 2**20
 """What all lists that are kept may take in memory: 80 lists of 100,000 rows."""
 
-CHANGES_BY_ITSELF = re.compile(r"random|now|current_|date|time|julianday|unixepoch|strftime", re.I)
+CHANGES = re.compile(r"random|now|current_|date|time|julianday|unixepoch|strftime", re.I)
+
+
+@lru_cache(COUNTS_KEPT)
+def changes_by_itself(condition: str) -> bool:
+    """Whether a condition may hold for other rows although nothing was written."""
+    return CHANGES.search(condition) is not None
 
 
 @dataclass(frozen=True)
@@ -101,8 +108,7 @@ class FilterLists:
             probed, needed_s = hash(_condition(wanted)), READ_S * count
         else:
             probed, needed_s = _asked(tx, wanted), last[1]
-        is_kept = not CHANGES_BY_ITSELF.search(wanted.condition)
-        return is_kept and self._probed_s.get(probed, 0) >= needed_s
+        return not changes_by_itself(wanted.condition) and self._probed_s.get(probed, 0) >= needed_s
 
     def note_probed(self, tx: Transaction, wanted: Filter, taken_s: float) -> None:
         """Note how long looking at the nearest rows took."""
@@ -118,7 +124,7 @@ class FilterLists:
         if len(self._last) >= COUNTS_KEPT:
             self._last = {}
         self._last[_condition(wanted)] = len(rows), clock.monotonic_s() - began_s
-        if not CHANGES_BY_ITSELF.search(wanted.condition):
+        if not changes_by_itself(wanted.condition):
             self._keep(_name(wanted), _state(tx), rows)
         return rows
 
