@@ -422,6 +422,19 @@ def test_a_dislike_fades_in_place_and_is_undone(shop: Open, browser: Browser) ->
         assert shop.store.rows("opinion") == []
 
 
+def test_on_a_phone_a_card_that_is_liked_keeps_its_two_buttons(
+    shop: Open, browser: Browser
+) -> None:
+    with watched(browser, shop, viewport={"width": 390, "height": 844}) as page:
+        page.goto("/?q=shirt")
+        has_answered(page)
+        first = page.locator(".card[data-product]").first
+        first.get_by_role("button", name="I like it").click()
+        page.locator("#q").click()  # it has the focus no more
+        expect(first).to_have_attribute("data-liked", "true")
+        expect(first.locator(".actions button:visible")).to_have_count(2)
+
+
 def test_everything_is_done_by_keys(shop: Open, browser: Browser) -> None:
     with watched(browser, shop) as page:
         page.goto("/")
