@@ -515,6 +515,9 @@ class World:
         if id not in self.model.given[table]:
             values = {"ts": 3, **values}  # else a new row has that of the clock
         self.store.set(table, id=id, **values)
+        if id not in self.model.given[table]:  # what ran before the write has deleted it
+            row: Any = self.store.get(table, id)
+            values = {"ts": row.ts, **values}
         self._noted(table, id, values)
 
     def _do_set_many(self, table: str, rows: Mapping[int, Values]) -> None:
