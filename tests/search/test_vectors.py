@@ -140,6 +140,8 @@ def with_odd_ones(count: int, seed: int) -> np.ndarray:
     share=None,
     copied_from=700,
 )
+@example(changes=[(True, 0, 100)], make=with_odd_ones, metric="dot", k=5, share=None, copied_from=0)
+@example(changes=[(True, 0, 100)], make=with_odd_ones, metric="l2", k=5, share=0.7, copied_from=0)
 @settings(deadline=None, max_examples=60)
 def test_what_is_found_by_rough_copies_is_what_comparing_all_finds(
     changes: list[tuple[bool, int, int]],
@@ -154,8 +156,8 @@ def test_what_is_found_by_rough_copies_is_what_comparing_all_finds(
     for i, (is_put, first, count) in enumerate([(True, 0, 600), *changes]):
         changed = range(first, first + count)
         for each in (index, all_compared):
-            if is_put:
-                each.put(changed, make(count, i))
+            if is_put:  # the first are ordinary: the centre of the copies is theirs
+                each.put(changed, (make if i else clustered)(count, i))
             else:
                 each.remove(changed)
     chosen = np.random.default_rng(3).random(1_600) < (share or 0)
