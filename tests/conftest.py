@@ -74,6 +74,8 @@ def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float =
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    addressed = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    assert not addressed, f"ids that are others in each process, give ids=: {addressed}"
     for item in items if is_postgres_wanted() else ():
         reason = reason_of(item.nodeid)
         if reason is not None:

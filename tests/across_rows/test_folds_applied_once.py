@@ -748,7 +748,11 @@ WAYS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("way", [*WAYS, (told, {"executor": "process"})], ids=str)
+@pytest.mark.parametrize(
+    "way",
+    [*WAYS, (told, {"executor": "process"})],
+    ids=lambda way: f"{way[0].__name__} {way[1]}",
+)
 def test_rows_are_applied_once_in_each_way_of_calling(
     open_store: OpenStore, way: tuple[Any, dict[str, Any]]
 ) -> None:
