@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 import motion
+from motion.engine.under_way import UnderWay
 from motion.testing import Stepper
 from tests.conftest import OpenStore, pause, until
 
 MANY = 6
 LONG_S = 60
+COUNT = 300
 FREE = motion.Resources(cpus=0.1)
 """Processes that wait take nothing of the machine."""
 
@@ -310,6 +312,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import motion
+from motion.engine.under_way import UnderWay
 from motion.testing import Stepper
 from tests.engine import test_calls as t
 
@@ -455,3 +458,28 @@ def test_awaits_beside_thousands_of_others_end_with_their_own_work_and_take_no_t
 
     asyncio.run(run())
     assert louds(store) == [f"U{i}" for i in range(1, 21)]
+
+
+def test_what_a_call_costs_does_not_grow_with_those_under_way(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, waiting, may_end = 0, UnderWay.waiting, threading.Event()
+
+    def counted(run: UnderWay) -> int:
+        nonlocal looks
+        looks += 1
+        return int(waiting.__get__(run))
+
+    @motion.trigger(on="doc.text", sets="doc.loud", inline=False, concurrency=COUNT)
+    async def loud(text: str) -> str:
+        while not may_end.is_set():
+            await asyncio.sleep(0.01)
+        return text.upper()
+
+    monkeypatch.setattr(UnderWay, "waiting", property(counted))
+    store = open_store(schemas=SCHEMAS, triggers=[loud])
+    for n in range(COUNT):  # a claim each, or of few
+        store.set("doc", text=f"{n}")
+    may_end.set()
+    store.wait(timeout=LONG_S)
+    assert looks < 10 * COUNT

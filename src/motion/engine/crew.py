@@ -30,7 +30,10 @@ class Crew:
         self._threads: set[threading.Thread] = set()
         self._free = 0
         self._is_led = self._is_ended = False
-        self._runs: list[UnderWay] = []
+        self._runs: dict[UnderWay, None] = {}
+        self._open: dict[
+            UnderWay, None
+        ] = {}  # of which nobody has begun all calls yet, as far as was seen
         self._callers: Counter[Lane] = Counter()
 
     # -- claims under way --
@@ -45,7 +48,7 @@ class Crew:
         """Take in a claim under way, and return how many callers are to be begun for it: of one thread, which is the
         calling one, or of coroutines. Further threads come by themselves."""
         with self._changed:
-            self._runs.append(run)
+            self._runs[run] = self._open[run] = None
             callers = self._room(run) if run.spec.is_async else min(self._room(run), 1)
             self._join(run, callers)
             self._invite(run)
@@ -65,8 +68,8 @@ class Crew:
 
     def remove(self, run: UnderWay) -> None:
         with self._changed:
-            if run in self._runs:
-                self._runs.remove(run)
+            self._runs.pop(run, None)
+            self._open.pop(run, None)
 
     def leave(self, run: UnderWay) -> None:
         """Take in that a caller has found no call of a claim left to begin."""
@@ -77,12 +80,25 @@ class Crew:
 
     def next_of(self, run: UnderWay) -> UnderWay | None:
         """Return a claim of the same trigger that a caller goes on with; None: there is none that needs it."""
+        lane = run.claimed.lane
         with self._changed:
-            for other in self._runs:
-                if other.claimed.lane == run.claimed.lane and self._room(other):
-                    self._join(other, 1)
-                    return other
-        return None
+            return self._joined(lambda other: other.claimed.lane == lane)
+
+    def _joined(self, may_be: Callable[[UnderWay], bool]) -> UnderWay | None:
+        """Join the first claim that needs a caller. One whose calls have all begun is not looked at again: thousands may be
+        under way, and be waited for."""
+        begun: list[UnderWay] = []
+        found = None
+        for run in self._open:
+            if not run.waiting:
+                begun.append(run)
+            elif may_be(run) and self._room(run):
+                found = run
+                self._join(run, 1)
+                break
+        for run in begun:
+            del self._open[run]
+        return found
 
     def _join(self, run: UnderWay, callers: int) -> None:
         run.callers += callers
@@ -112,11 +128,10 @@ class Crew:
                 if self._is_ended or self._is_surplus(idle_since_s):
                     self._free -= 1
                     raise Dismissed
-                for run in self._runs:
-                    if not run.spec.is_async and self._room(run):
-                        self._join(run, 1)
-                        self._free -= 1
-                        return run
+                run = self._joined(lambda run: not run.spec.is_async)
+                if run is not None:
+                    self._free -= 1
+                    return run
                 if not self._is_led:
                     self._is_led = True
                     return None
