@@ -6,7 +6,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -16,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
+from motion import faults
 from motion.definitions.triggers import folds
+from motion.testing import Stepper
 from tests.conftest import OpenStore, pause, until
 
 
@@ -1013,6 +1016,65 @@ def test_a_row_that_goes_while_it_is_waited_for_holds_up_nothing(
     may_end.set()
     store.wait(timeout=60)
     assert [each.profile for each in store.rows("user")] == ["a", "slow"][: 1 + (change == "moved")]
+
+
+def test_a_row_that_comes_before_the_one_that_is_waited_for_is_folded_at_once(
+    open_store: OpenStore,
+) -> None:
+    found: list[list[str | None]] = []
+
+    @motion.trigger(on="message.text", sets="message.thread", inline=False, priority=1)
+    def name(text: str) -> str:
+        if text == "slow":
+            apart(look)
+        return text
+
+    def look() -> None:
+        """Look at the entity, which is to wait for the row that is under way."""
+        with Stepper(store) as beside, at_point("task.read", come_first):
+            beside.step()
+            beside.run_until_idle()
+        found.append([each.profile for each in store.rows("user")])
+
+    def come_first() -> None:
+        """Let an earlier row come between what the other has read and its commit."""
+        store.set("message", id=1, ts=1, user=1, text="a")
+        with Stepper(store) as third:
+            third.step()
+
+    @motion.fold(on="message.thread", by="message.user", sets="user.profile")
+    def remember(profile: str | None, thread: str) -> str:
+        return (profile or "") + thread
+
+    store = open_store(schemas=SCHEMAS, triggers=[name, remember], run=False)
+    store.set("message", id=2, ts=2, user=1, text="slow")
+    with Stepper(store) as worker:
+        worker.run_until_idle()
+    assert found == [["a"]]
+    assert [each.profile for each in store.rows("user")] == ["aslow"]
+
+
+def apart(work: Callable[[], None]) -> None:
+    """Do something that is not of the run which it is called in."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+@contextmanager
+def at_point(name: str, work: Callable[[], None]) -> Iterator[None]:
+    """Do something once, when a point in the code is reached the next time."""
+
+    def at(reached: str) -> None:
+        if reached == name:
+            faults.arm(None)
+            work()
+
+    faults.arm(at)
+    try:
+        yield
+    finally:
+        faults.arm(None)
 
 
 # -- tables with pages --

@@ -285,8 +285,16 @@ def wake_triggers(tx: Transaction, triggers: Iterable[str]) -> None:
 
 
 def wait_alone(tx: Transaction, spec: TriggerSpec, row: int, cause: Cause) -> None:
-    """Make a trigger due on one row, and let it wait until it is woken."""
+    """Make a trigger due on one row, and let it wait until it is woken, unless it is due already: that may be for what has
+    come since somebody looked, which need not wait."""
+    ready = (
+        "SELECT 1 FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
+        f"AND status = {TaskStatus.READY:d}"
+    )
+    is_due = tx.execute(ready, (spec.name, row, row)).fetchone() is not None
     enqueue(tx, spec, [(row, row)], cause)
+    if is_due:
+        return
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.BLOCKED:d} WHERE trigger = ? AND low = ? AND high = ? "
         f"AND status = {TaskStatus.READY:d}",
