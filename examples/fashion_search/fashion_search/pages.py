@@ -76,7 +76,10 @@ def read_page(html: str) -> Page:
 def soup_of(html: str) -> BeautifulSoup | None:
     """Return a page parsed, its first 2 million characters; None where it is empty."""
     html = _whole_characters(html[:MAX_PAGE_CHARS])
-    return BeautifulSoup(html, "lxml") if html.strip() else None
+    if not html.strip():
+        return None
+    # Without a tag, Beautiful Soup may take it for the name of a file, and warn of that.
+    return BeautifulSoup(html if "<" in html else f"<p>{html}", "lxml")
 
 
 def page_of(soup: BeautifulSoup) -> Page:

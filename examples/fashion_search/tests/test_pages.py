@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fashion_search import garments
@@ -188,6 +188,8 @@ def test_the_pages_of_drawn_garments_are_read() -> None:
 
 
 @given(st.text())
+@example("index.html")
+@example("https://shop.example/1")
 def test_no_text_breaks_the_reader(text: str) -> None:
     summarise(read_page(text))
 
