@@ -246,13 +246,14 @@ class Dispatcher:
         """Claim tasks, and the turns of their calls; return how many calls at once they take up, whether others were dropped as they had waited too long, and
         whether there is more that may run beside these."""
         graph = self._database.graph  # as it is now: another process may have replaced it since
-        has_dropped = drop_expired(tx, graph, self._mine(graph.expiring), clock.now_ms())
-        if has_dropped:
-            settle_all(tx, self._database.layouts)
         signs = claim.signs(tx)
         if signs.are_postponed:
             claim.ripen(tx, self._mine(claim.triggers_with(tx, TaskStatus.POSTPONED)))
-        rooms = self._rooms(tx)
+        rooms, has_dropped, expiring = self._rooms(tx), False, self._mine(graph.expiring)
+        # After it is known where there is room: a call that ends meanwhile makes none for what has waited too long by then.
+        while drop_expired(tx, graph, expiring, clock.now_ms()):
+            settle_all(tx, self._database.layouts)
+            rooms, has_dropped = self._rooms(tx), True
         if signs.is_alone:
             rooms = {lane: room for lane, room in rooms.items() if not room.spec.writes_freely}
         limits, _ = self._limits(tx, rooms)
