@@ -20,44 +20,8 @@ import motion
 from motion import faults
 from motion.definitions.triggers import folds
 from motion.testing import Stepper
+from tests.across_rows.messages import SCHEMAS, Calls, Message, User, profiles, remembering, say
 from tests.conftest import OpenStore, pause, until
-
-
-@dataclass
-class Message:
-    id: int
-    ts: int
-    user: int
-    text: str
-    thread: str
-
-
-@dataclass
-class User:
-    id: int
-    name: str
-    profile: str
-
-
-SCHEMAS = {"message": Message, "user": User}
-
-
-class Calls(list[str]):
-    """What a fold was called with, taken away when it is read."""
-
-    def taken(self) -> list[str]:
-        found = list(self)
-        self.clear()
-        return found
-
-
-def remembering(calls: Calls, **options: Any) -> Any:
-    @motion.fold(on="message.text", by="message.user", sets="user.profile", **options)
-    def remember(profile: str | None, text: str) -> str:
-        calls.append(text)
-        return (profile or "") + text
-
-    return remember
 
 
 @pytest.fixture
@@ -68,16 +32,6 @@ def calls() -> Calls:
 @pytest.fixture
 def messages(open_store: OpenStore, calls: Calls) -> motion.Store:
     return open_store(schemas=SCHEMAS, triggers=[remembering(calls)])
-
-
-def say(store: motion.Store, row: int, at: int, text: str | None, user: int = 1) -> None:
-    store.set("message", id=row, ts=at, user=user, text=text)
-
-
-def profiles(store: motion.Store) -> dict[int, str | None]:
-    store.wait(timeout=60)
-    assert not store.errors()
-    return {row.id: row.profile for row in store.rows(User)}
 
 
 def test_a_fold_keeps_a_value_in_the_row_of_the_entity(messages: motion.Store) -> None:

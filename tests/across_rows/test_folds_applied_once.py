@@ -18,44 +18,11 @@ from hypothesis import strategies as st
 import motion
 from motion.definitions.triggers import folds
 from motion.persistence.inputs.applied import AppliedOnce
+from tests.across_rows import messages as messages_of
+from tests.across_rows.messages import SCHEMAS, Calls, Message, User, profiles, say
 from tests.conftest import OpenStore, until
 
-
-@dataclass
-class Message:
-    id: int
-    ts: int
-    user: int
-    text: str
-    thread: str
-
-
-@dataclass
-class User:
-    id: int
-    name: str
-    profile: str
-
-
-SCHEMAS = {"message": Message, "user": User}
-
-
-class Calls(list[str]):
-    """What a fold was called with, taken away when it is read."""
-
-    def taken(self) -> list[str]:
-        found = list(self)
-        self.clear()
-        return found
-
-
-def remembering(calls: Calls, **options: Any) -> Any:
-    @motion.fold(on="message.text", by="message.user", sets="user.profile", replay=False, **options)
-    def remember(profile: str | None, text: str) -> str:
-        calls.append(text)
-        return (profile or "") + text
-
-    return remember
+remembering = partial(messages_of.remembering, replay=False)
 
 
 @pytest.fixture
@@ -66,16 +33,6 @@ def calls() -> Calls:
 @pytest.fixture
 def messages(open_store: OpenStore, calls: Calls) -> motion.Store:
     return open_store(schemas=SCHEMAS, triggers=[remembering(calls)])
-
-
-def say(store: motion.Store, row: int, at: int, text: str | None, user: int = 1) -> None:
-    store.set("message", id=row, ts=at, user=user, text=text)
-
-
-def profiles(store: motion.Store) -> dict[int, str | None]:
-    store.wait(timeout=60)
-    assert not store.errors()
-    return {row.id: row.profile for row in store.rows(User)}
 
 
 def stale(store: motion.Store, name: str = "remember") -> int:
@@ -320,6 +277,15 @@ class Slow:
 
         return remember
 
+    def opened_in_mid_call(self, open_store: OpenStore) -> motion.Store:
+        """Return a store in which a row is applied, and the call on the next one is under way."""
+        store = open_store(schemas=SCHEMAS, triggers=[self.fold()])
+        say(store, 1, 10, "a")
+        store.wait(timeout=60)
+        say(store, 2, 20, "slow")
+        assert self.has_begun.wait(60)
+        return store
+
 
 @pytest.fixture
 def slow() -> Slow:
@@ -329,11 +295,7 @@ def slow() -> Slow:
 def test_a_row_that_is_deleted_in_mid_call_is_not_in_the_value(
     open_store: OpenStore, slow: Slow
 ) -> None:
-    store = open_store(schemas=SCHEMAS, triggers=[slow.fold()])
-    say(store, 1, 10, "a")
-    store.wait(timeout=60)
-    say(store, 2, 20, "slow")
-    assert slow.has_begun.wait(60)
+    store = slow.opened_in_mid_call(open_store)
     store.delete("message", 2)
     say(store, 3, 30, "b")
     slow.may_end.set()
@@ -357,11 +319,7 @@ def test_a_row_that_is_edited_in_mid_call_is_applied_as_it_is_then(
 def test_rows_that_come_in_mid_call_wherever_have_no_call_made_again(
     open_store: OpenStore, slow: Slow
 ) -> None:
-    store = open_store(schemas=SCHEMAS, triggers=[slow.fold()])
-    say(store, 1, 10, "a")
-    store.wait(timeout=60)
-    say(store, 2, 20, "slow")
-    assert slow.has_begun.wait(60)
+    store = slow.opened_in_mid_call(open_store)
     say(store, 3, 5, "L")
     say(store, 4, 40, "c")
     store.delete("message", 1)
@@ -374,11 +332,7 @@ def test_rows_that_come_in_mid_call_wherever_have_no_call_made_again(
 def test_a_users_value_in_mid_call_is_what_the_row_is_applied_to(
     open_store: OpenStore, slow: Slow
 ) -> None:
-    store = open_store(schemas=SCHEMAS, triggers=[slow.fold()])
-    say(store, 1, 10, "a")
-    store.wait(timeout=60)
-    say(store, 2, 20, "slow")
-    assert slow.has_begun.wait(60)
+    store = slow.opened_in_mid_call(open_store)
     store.set("user", id=1, profile="U")
     slow.may_end.set()
     assert profiles(store) == {1: "Uslow"}

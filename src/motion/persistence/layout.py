@@ -91,6 +91,11 @@ def applied_column(trigger: str) -> str:
     return quoted(f"{trigger}:applied")
 
 
+def applied_at(trigger: str, alias: str = "") -> str:
+    """Return the number of that change, 0 where the row waits. As one text, since an index is taken by its condition's."""
+    return f"COALESCE({alias}{applied_column(trigger)}, 0)"
+
+
 def left_by_name(by: str, order: str, fold: str = "") -> str:
     """Return the name of a way in which windows and folds hold rows.
 
@@ -431,7 +436,7 @@ class Layout:
             name = self._index_name(f"{fold.by} {spec.name}:waiting")
             if name not in present:
                 # The condition is a column of it, too, so that it is taken rather than the one on the whole entity.
-                by, applied = quoted(fold.by), f"COALESCE({applied_column(spec.name)}, 0)"
+                by, applied = quoted(fold.by), applied_at(spec.name)
                 statements.append(
                     f"CREATE INDEX {quoted(name)} ON {self.base} ({by}, ({applied})) "
                     f"WHERE {by} IS NOT NULL AND {applied} = 0"
@@ -446,7 +451,7 @@ class Layout:
 
     def waits(self, spec: TriggerSpec) -> str:
         """Return the condition that a row is still to be applied by a fold that does so once."""
-        return f"COALESCE(r.{applied_column(spec.name)}, 0) = 0"
+        return f"{applied_at(spec.name, 'r.')} = 0"
 
     def is_left_behind(self, spec: TriggerSpec) -> str:
         """Return the condition that an entity of a fold that applies each row once has a value which is not that of its
