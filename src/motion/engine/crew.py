@@ -31,9 +31,8 @@ class Crew:
         self._free = 0
         self._is_led = self._is_ended = False
         self._runs: dict[UnderWay, None] = {}
-        self._open: dict[
-            UnderWay, None
-        ] = {}  # of which nobody has begun all calls yet, as far as was seen
+        # Those of which nobody has begun all calls yet, as far as was seen.
+        self._open: dict[UnderWay, None] = {}
         self._callers: Counter[Lane] = Counter()
 
     # -- claims under way --
