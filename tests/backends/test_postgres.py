@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 import motion
+from motion import faults
 from motion.backends.postgres_sql import in_order
 from motion.errors import NotOnPostgres
 from motion.persistence.rows.reading import unset_first
+from tests.conftest import until
 from tests.on_postgres.differences import DIFFERENCES
 from tests.postgres import Server
 
@@ -347,6 +349,61 @@ def test_a_server_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     rows = store.rows("garment")
     assert [(row.id, row.doubled) for row in rows] == [(n, 2.0 * n) for n in range(set_until_now)]
     assert store.sql("SELECT count(*) AS n FROM motion_tasks").to_pylist() == [{"n": 0}]
+
+
+def test_a_write_that_a_crash_of_the_server_took_is_not_taken_for_a_later_one(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store = open_shop(triggers=[], durability="full")
+    crashes = [1]
+
+    def crash(point: str) -> None:
+        if point == "write.applied" and crashes:
+            crashes.pop()
+            postgres_server.kill()
+            postgres_server.start()
+            for _ in range(50):  # others get the numbers that its transactions had
+                postgres_server.execute("SELECT pg_current_xact_id()")
+
+    faults.arm(crash)
+    try:
+        change = store.set("garment")
+    finally:
+        faults.arm(None)
+    assert not crashes
+    assert [row.id for row in store.rows("garment")] == [change.id]
+
+
+def test_a_commit_whose_connection_is_lost_before_it_is_told_of_is_not_made_again(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store = open_shop(triggers=[], durability="full")
+    with _waiting_for_a_standby(postgres_server, store):
+        told: list[motion.Change] = []
+        setting = threading.Thread(target=lambda: told.append(store.set("garment")))
+        setting.start()
+        until(store, lambda: bool(postgres_server.execute(STOP_WHO_WAITS)))
+    setting.join(LONG_S)
+    assert [row.id for row in store.rows("garment")] == [change.id for change in told]
+    assert len(told) == 1
+
+
+STOP_WHO_WAITS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+)
+
+
+@contextmanager
+def _waiting_for_a_standby(server: Server, store: motion.Store) -> Iterator[None]:
+    """Let commits be made, and not be told of."""
+    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    try:
+        server.execute("SELECT pg_reload_conf()")
+        until(store, lambda: server.execute("SHOW synchronous_standby_names") == [("nobody",)])
+        yield
+    finally:
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        server.execute("SELECT pg_reload_conf()")
 
 
 def _kill_and_start(server: Server) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -33,7 +34,7 @@ from motion.backends.base import (
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
 from motion.backends.postgres_session import Session, is_lost, is_to_be_tried_again
-from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, VOCABULARY, literal, name
+from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, VOCABULARY, WRITERS, literal, name
 from motion.backends.requests import Sharing
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
@@ -69,6 +70,9 @@ CLOSE_S = 1.0
 
 IDLE_READERS = 8
 """Connections that are kept for those who read; further ones are closed when they are given back."""
+
+GONE_AFTER = "1 day"
+"""From when on the next who opens the store forgets one who has not written: whether its last commit happened is asked in a minute."""
 
 COMMITTED, WORK = "c", "w"
 
@@ -106,6 +110,7 @@ class PostgresBackend:
             hashlib.sha256(f"motion {schema}".encode()).digest()[:8], "big", signed=True
         )
         self._channel = f"motion_{schema}"
+        self._writes_as, self._commits = uuid.uuid4().hex, 0
         self.is_left, self._is_closed = False, False
         self._closing = threading.Event()
         self._local = threading.local()
@@ -175,22 +180,20 @@ class PostgresBackend:
     def _committed(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
         session = self._writing_session()
         try:
-            number = session.begin_to_write(
-                self._lock_number,
-                LOCK_WAIT_S,
-                is_durable=is_durable and self._durability == "full",
-            )
+            self._begin_to_write(session, is_durable=is_durable and self._durability == "full")
             reach("write.begun")
             result = work(session)
             for last in session.before_commit:
                 last()
             reach("write.applied")
+            told = (self._told(COMMITTED),) if is_durable else ()
+            number = self._commits + 1
             try:
-                session.commit(self._told(COMMITTED) if is_durable else "")
+                session.commit(self._noted(number), *told)
             except psycopg.Error as exc:
-                if not is_lost(exc):
+                if not is_lost(exc) or not self._has_committed(number, exc):
                     raise
-                self._check_committed(number, exc)
+            self._commits = number
             reach("write.committed")
         except BaseException as exc:
             self._end_writing(session, exc)
@@ -203,34 +206,47 @@ class PostgresBackend:
             with suppress(psycopg.Error):
                 session.end()
                 return
+        for left in (session, self._writer):  # two where it was lost, and made again to ask
+            if left is not None:
+                left.close()
         self._writer = None
-        session.close()
 
-    def _check_committed(self, number: str, lost: psycopg.Error) -> None:
-        """The connection was lost while a commit was under way: ask whether it has happened.
+    def _begin_to_write(self, session: Session, *, is_durable: bool) -> None:
+        session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=is_durable)
+
+    def _noted(self, number: int) -> str:
+        """Return the statement that notes in a transaction that it is this one of this back end's.
+
+        The server's own number says nothing: after a crash it gives one that was lost to the next transaction.
+        """
+        return (
+            f"INSERT INTO motion_writers VALUES ({literal(self._writes_as)}, {number}, now()) "
+            "ON CONFLICT (writer) DO UPDATE SET number = EXCLUDED.number, at = EXCLUDED.at"
+        )
+
+    def _has_committed(self, number: int, lost: psycopg.Error) -> bool:
+        """Whether a commit has happened under which the connection was lost; waits until the server has ended it.
 
         Raises:
-            psycopg.Error: it has not, and is to be tried again.
-            StoreUnavailable: nobody knows.
+            StoreUnavailable: nobody can say.
         """
 
-        def asked() -> str | None:
+        def asked() -> bool:
             session = self._writing_session()
-            sql = "SELECT pg_xact_status(?::text::xid8)"
-            return str(session.execute(sql, (number,)).fetchone()[0])
+            self._begin_to_write(session, is_durable=False)
+            sql = "SELECT 1 FROM motion_writers WHERE writer = ? AND number = ?"
+            found = session.execute(sql, (self._writes_as, number)).fetchone()
+            session.end()
+            return found is not None
 
-        status = self._write_once_more(asked)
-        ends_s = clock.monotonic_s() + PATIENCE_S
-        while status == "in progress" and clock.monotonic_s() < ends_s:
-            self._closing.wait(LONGEST_PAUSE_S / 10)
-            status = self._write_once_more(asked)
-        if status == "aborted":
-            raise lost
-        if status != "committed":
+        try:
+            return self._write_once_more(asked)
+        except psycopg.Error as exc:
             raise StoreUnavailable(
                 self.place,
-                f"the connection was lost during a commit, and the server does not say what became of it ({status}).",
-            ) from lost
+                f"the connection was lost during a commit ({_reason(lost)}), and the server could not be asked what became "
+                f"of it ({_reason(exc)}). Look whether what was written is there before you write it again.",
+            ) from exc
 
     def _writing_session(self) -> Session:
         session = self._writer
@@ -446,12 +462,13 @@ class PostgresBackend:
     def _set_up(self, session: Session) -> None:
         """Make the schema, with what statements of ours need, where it is not there."""
         try:
-            session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=True)
+            self._begin_to_write(session, is_durable=True)
             sql = "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = ?"
             found = session.execute(sql, (self.schema,)).fetchone()
             if found is None or found[0] != VOCABULARY:
                 self._make_vocabulary(session)
-            session.commit("")
+            session.run(f"DELETE FROM motion_writers WHERE at < now() - interval '{GONE_AFTER}'")
+            session.commit()
         except BaseException as exc:
             self._end_writing(session, exc)
             raise
@@ -459,8 +476,8 @@ class PostgresBackend:
     def _make_vocabulary(self, session: Session) -> None:
         """Make what statements of ours need, or bring it up to date."""
         session.run(f"CREATE SCHEMA IF NOT EXISTS {name(self.schema)}")
-        for function in FUNCTIONS:
-            session.run(function)
+        for made in (*FUNCTIONS, WRITERS):
+            session.run(made)
         known = "SELECT typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ?"
         there = {row[0] for row in session.execute(known, (self.schema,))}
         for domain, kind in DOMAINS.items():
@@ -557,4 +574,4 @@ def _advice(exc: psycopg.Error) -> str | None:
 
 
 def is_gone(exc: psycopg.Error) -> bool:
-    return "motion_clock" in str(exc)
+    return "motion_clock" in str(exc) or "motion_writers" in str(exc)

@@ -105,36 +105,28 @@ class Session:
 
     # -- a transaction --
 
-    def begin_to_write(self, lock: int, wait_s: int, *, is_durable: bool) -> str:
-        """Begin, wait for the writers before, and return the transaction's number, by which it can be asked for later."""
+    def begin_to_write(self, lock: int, wait_s: int, *, is_durable: bool) -> None:
+        """Begin, and wait until those who wrote before have ended."""
         self.memo.clear()
         self.before_commit.clear()
         self.end()
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; "
-                f"SET LOCAL synchronous_commit TO {'on' if is_durable else 'off'}; SET LOCAL lock_timeout TO '{wait_s}s'; "
-                f"SELECT pg_advisory_xact_lock({lock}); SELECT pg_current_xact_id()::text"
-            )
-            while cursor.nextset():
-                pass
-            return str(cursor.fetchall()[-1][0])
+        self.run(
+            f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; "
+            f"SET LOCAL synchronous_commit TO {'on' if is_durable else 'off'}; SET LOCAL lock_timeout TO '{wait_s}s'; "
+            f"SELECT pg_advisory_xact_lock({lock})"
+        )
 
     def begin_to_read(self) -> None:
         self.memo.clear()
         self.run(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
 
-    def commit(self, told: str) -> None:
-        """Commit.
-
-        Args:
-            told: a statement that tells others of it, with it.
-        """
+    def commit(self, *last: str) -> None:
+        """Commit, in one round trip with the last statements before."""
         if self._connection.info.transaction_status == TransactionStatus.INERROR:
             raise psycopg.errors.InFailedSqlTransaction(
                 "a statement failed in this transaction, which cannot be committed"
             )
-        self.run(f"{told}; COMMIT" if told else "COMMIT")
+        self.run("; ".join((*last, "COMMIT")))
 
     def end(self) -> None:
         """Undo what is under way, if anything is."""

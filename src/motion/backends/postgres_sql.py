@@ -103,10 +103,11 @@ FUNCTIONS = (
 )
 
 
-VOCABULARY = (
-    f"a store of Motion ({hashlib.sha256(repr((DOMAINS, FUNCTIONS)).encode()).hexdigest()[:12]})"
-)
-"""Says of a schema that it has these types and functions."""
+WRITERS = "CREATE TABLE IF NOT EXISTS motion_writers (writer text PRIMARY KEY, number bigint NOT NULL, at timestamptz NOT NULL)"
+"""Who writes to the store, and the number of the last commit of each."""
+
+VOCABULARY = f"a store of Motion ({hashlib.sha256(repr((DOMAINS, FUNCTIONS, WRITERS)).encode()).hexdigest()[:12]})"
+"""Says of a schema that it has these types and functions, and this table."""
 
 
 @lru_cache(maxsize=4096)
