@@ -401,6 +401,44 @@ def test_measuring_a_graph_again_may_wait_and_making_one_may_not() -> None:
     assert not index.may_wait
 
 
+SPREAD = (0, -40, 700, 1_500, 10**6, 2**40, 2**63 - 60, -(2**63))
+"""Where numbers of rows may begin: beside each other, apart, at both ends."""
+
+
+@given(
+    starts=st.lists(st.sampled_from(SPREAD), min_size=1, max_size=3, unique=True),
+    changes=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.lists(
+                st.tuples(st.integers(0, 2), st.integers(0, 59)),
+                min_size=1,
+                max_size=30,
+                unique=True,
+            ),
+        ),
+        max_size=12,
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_however_far_apart_rows_are_numbered_a_list_of_them_finds_each_that_is_there(
+    starts: list[int], changes: list[tuple[bool, list[tuple[int, int]]]]
+) -> None:
+    index, held = ExactIndex(2, "dot"), dict[int, float]()
+    asked = np.unique(np.array([start + i for start in SPREAD for i in range(60)], np.int64))
+    for n, (is_put, numbers) in enumerate(changes):
+        rows = list({starts[which % len(starts)] + i for which, i in numbers})
+        if is_put:
+            index.put(rows, np.array([[n, i] for i in range(len(rows))], np.float32))
+            held.update({row: 100.0 * n + i for i, row in enumerate(rows)})
+        else:
+            index.remove(rows)
+            for row in rows:
+                held.pop(row, None)
+        ((found, scores),) = index.search(np.array([[100, 1]], np.float32), len(asked), asked)
+        assert sorted(zip(found.tolist(), scores.tolist(), strict=True)) == sorted(held.items())
+
+
 @pytest.mark.parametrize("kind", [ExactIndex, HnswIndex])
 def test_a_list_of_rows_that_is_asked_for_again_is_looked_up_again_after_a_change(
     kind: Callable[..., VectorIndex],

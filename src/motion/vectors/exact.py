@@ -11,6 +11,7 @@ from motion.background.locks import SharedLock
 from motion.definitions.tables.schema import Metric
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
 from motion.vectors.compare import candidates, prepared, scores, scores_at, settled, taken
+from motion.vectors.places import Places
 from motion.vectors.rough import RoughCopies, centre_of, products
 
 FIRST_CAPACITY = 256
@@ -29,9 +30,6 @@ COPIED_AGAIN = 10
 
 LISTS_HELD, ROWS_HELD = 64, 20_000
 """Lists of rows, as filters give them, whose places are held, and rows of each: of more, comparing them takes longer."""
-
-LOOKED_UP = 2_000
-"""Rows up to which each is looked up by itself; beyond, all that are there are looked through at once."""
 
 
 class Placed(NamedTuple):
@@ -53,21 +51,21 @@ class ExactIndex:
         self.dim, self.metric = dim, metric
         self._matrix: FloatArray = np.empty((FIRST_CAPACITY, dim), np.float32)
         self._rows: IntArray = np.empty(FIRST_CAPACITY, np.int64)
-        self._place: dict[int, int] = {}
+        self._places = Places()
         self._held: dict[int, tuple[IntArray, IntArray]] = {}  # lists of rows, and their places
         self._products = products() if dim >= COPIED_LENGTH else None
         self._rough: RoughCopies | None = None
         self._copied_at = 0  # vectors, when these were made
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._places)
 
     def put(self, rows: Sequence[int], vectors: FloatArray) -> None:
         self._held.clear()
         vectors = prepared(self.metric, vectors)
-        fresh = [i for i, row in enumerate(rows) if row not in self._place]
+        fresh = [i for i, row in enumerate(rows) if row not in self._places]
         if len(fresh) < len(rows):
-            known = [i for i, row in enumerate(rows) if row in self._place]
+            known = [i for i, row in enumerate(rows) if row in self._places]
             self._replace(self.places([rows[i] for i in known]), vectors[known])
             rows, vectors = [rows[i] for i in fresh], vectors[fresh]
         self._append(rows, vectors)
@@ -89,7 +87,8 @@ class ExactIndex:
         if matrix.shape != (len(rows), self.dim) or len(self):
             raise ValueError(f"a matrix of shape {matrix.shape} for {len(rows)} rows")
         self._rows, self._matrix = rows, matrix
-        self._place = dict(zip(rows.tolist(), range(len(rows)), strict=True))
+        self._places = Places()
+        self._places.append(rows.tolist())
         self._copy(0)
 
     # -- for indexes that stand on this one --
@@ -110,11 +109,7 @@ class ExactIndex:
 
     def places(self, rows: Iterable[int]) -> IntArray:
         """Return where the vectors of rows lie, of those that are there."""
-        if isinstance(rows, np.ndarray) and len(rows) > LOOKED_UP:
-            return np.flatnonzero(np.isin(self.rows, rows, assume_unique=True))
-        place = self._place
-        numbers = rows.tolist() if isinstance(rows, np.ndarray) else rows
-        return np.array([place[row] for row in numbers if row in place], np.int64)
+        return self._places.of(rows, self.rows)
 
     def _places_of(self, among: IntArray) -> IntArray:
         """Return where these rows lie, once for each list of them that is asked for between two changes."""
@@ -133,15 +128,16 @@ class ExactIndex:
         self._held.clear()
         moved: dict[int, int] = {}
         for row in rows:
-            place = self._place.pop(row, None)
+            place = self._places.pop(row)
             if place is None:
                 continue
             moved.pop(row, None)
-            last = len(self._place)
+            last = len(self._places)
             if place != last:  # the last vector moves into the gap
                 mover = int(self._rows[last])
                 self._matrix[place], self._rows[place] = self._matrix[last], mover
-                self._place[mover] = moved[mover] = place
+                moved[mover] = place
+                self._places.move(mover, place)
                 if self._rough is not None:
                     self._rough.move(place, last)
         return moved
@@ -207,12 +203,12 @@ class ExactIndex:
         return settled(self.metric, query, rows[best], near, k)
 
     def _append(self, rows: Sequence[int], vectors: FloatArray) -> None:
-        start, end = len(self._place), len(self._place) + len(rows)
+        start, end = len(self), len(self) + len(rows)
         if end > len(self._rows):
             self._grow(max(end, 2 * len(self._rows)))
         self._matrix[start:end] = vectors
         self._rows[start:end] = rows
-        self._place.update(zip(rows, range(start, end), strict=True))
+        self._places.append(rows)
         self._copy(start)
 
     def _replace(self, places: IntArray, vectors: FloatArray) -> None:
