@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -21,7 +22,7 @@ from motion import faults
 from motion.backends.postgres_sql import in_order
 from motion.errors import NotOnPostgres
 from motion.persistence.rows.reading import unset_first
-from tests.conftest import until
+from tests.conftest import pause, until
 from tests.on_postgres.differences import DIFFERENCES
 from tests.postgres import Server
 
@@ -388,6 +389,65 @@ def test_a_commit_whose_connection_is_lost_before_it_is_told_of_is_not_made_agai
     assert len(told) == 1
 
 
+def test_a_write_that_a_crash_took_is_not_taken_for_one_before_that_was_interrupted(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store = open_shop(triggers=[], durability="full")
+    store.set("garment", price=1.0)
+    with _waiting_for_a_standby(postgres_server, store):
+        interrupting = threading.Thread(target=_interrupt_who_waits, args=(postgres_server,))
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            store.set("garment", price=2.0)  # which is committed, and nobody is told of it
+        interrupting.join(LONG_S)
+    crashes = [1]
+
+    def crash(point: str) -> None:
+        if point == "write.applied" and crashes:
+            crashes.pop()
+            _kill_and_start(postgres_server)
+
+    faults.arm(crash)
+    try:
+        store.set("garment", price=3.0)
+    finally:
+        faults.arm(None)
+    assert not crashes
+    assert [row.price for row in store.rows("garment")] == [1.0, 2.0, 3.0]
+
+
+def test_connections_that_the_server_ends_as_they_idle_are_made_again(
+    postgres_server: Server, url: str
+) -> None:
+    limited = f"{url}&options=-c%20idle_session_timeout%3D200"
+    with motion.create_store("idle", url=limited, schemas={"garment": Garment}) as store:
+        for price in (1.0, 2.0):
+            change = store.set("garment", price=price)
+            assert store.get("garment", change.id).price == price
+            _wait_until_gone(postgres_server)
+
+
+def test_a_write_whose_connection_the_server_ends_as_it_takes_long_is_made_again(
+    postgres_server: Server, url: str
+) -> None:
+    limited = f"{url}&options=-c%20idle_in_transaction_session_timeout%3D200"
+    ended = [1]
+
+    def take_long(point: str) -> None:
+        if point == "write.applied" and ended:
+            ended.pop()
+            _wait_until_gone(postgres_server, "AND state LIKE 'idle in transaction%'")
+
+    with motion.create_store("idle", url=limited, schemas={"garment": Garment}) as store:
+        faults.arm(take_long)
+        try:
+            change = store.set("garment", price=1.0)
+        finally:
+            faults.arm(None)
+        assert not ended
+        assert [row.id for row in store.rows("garment")] == [change.id]
+
+
 STOP_WHO_WAITS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 )
@@ -404,6 +464,18 @@ def _waiting_for_a_standby(server: Server, store: motion.Store) -> Iterator[None
     finally:
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
+
+
+def _interrupt_who_waits(server: Server) -> None:
+    while not server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
+        pause()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _wait_until_gone(server: Server, which: str = "") -> None:
+    sql = f"SELECT 1 FROM pg_stat_activity WHERE application_name = 'motion idle' {which}"
+    while server.execute(sql):
+        pause()
 
 
 def _kill_and_start(server: Server) -> None:

@@ -56,6 +56,10 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "tests/definitions/test_schema.py::test_vectors_are_plain_little_endian_float32_in_the_file",
         "tests/engine/test_owned_rows.py::test_a_users_value_on_a_row_that_an_older_version_made_stays",
         "tests/engine/test_owned_rows.py::test_rows_that_an_older_version_made_lose_what_the_new_result_leaves_out",
+        "tests/processes/test_disk.py::test_a_full_disk_is_said_loses_nothing_and_work_goes_on_when_there_is_room",
+        "tests/processes/test_disk.py::test_a_store_that_may_only_be_read_says_so_and_is_whole_when_it_may_be_written",
+        "tests/processes/test_disk.py::test_the_log_is_cut_after_a_large_transaction",
+        "tests/processes/test_disk.py::test_the_log_is_cut_once_nobody_reads_what_was_before_it",
         "tests/search/test_indexes.py::test_a_file_that_is_ahead_of_a_restored_database_is_not_believed",
         "tests/search/test_text_search.py::test_an_index_of_an_earlier_form_is_made_again_and_said_so",
         "tests/search/test_text_search.py::test_the_index_fits_the_rows_by_sqlites_own_check",
@@ -86,6 +90,13 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "tests/states/test_switches.py::test_p12_of_what_follows_from_a_switch_only_a_part_is_tasks_at_once",
         "tests/states/test_switches.py::test_p4_a_switch_before_what_follows_from_the_last_one_is_done_leaves_nothing_behind",
         "tests/states/test_switches.py::test_p4_what_follows_from_a_switch_is_only_made_where_a_value_differs",
+    ),
+    "processes are told by the server there, and not by sockets in the folder": (
+        "tests/processes/test_wakeups.py::test_a_closed_store_leaves_no_socket",
+        "tests/processes/test_wakeups.py::test_what_a_killed_process_leaves_behind_is_removed",
+    ),
+    "a child that is forked in the midst of a read is not refused there, as it takes connections of its own": (
+        "tests/processes/test_forks.py::test_a_child_that_is_made_in_the_midst_of_a_long_read_refuses_and_says_what_to_do",
     ),
     "no older Motion has made a store in PostgreSQL": (
         "tests/engine/test_numbers.py::test_a_store_of_an_older_format_goes_on_where_it_was",

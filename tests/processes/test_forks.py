@@ -494,12 +494,13 @@ store.wait(timeout=60)
 say([each for each in told if each != ["child", True] and "StoreForked" not in each])
 done = told.count(["child", True])
 say([done > 0, len(store.rows("doc", where="text = 'child'")) == done])
-say(store.sql("pragma integrity_check").to_pylist()[0]["integrity_check"])
+if "MOTION_TEST_SERVER" not in os.environ:
+    assert store.sql("pragma integrity_check")["integrity_check"].to_pylist() == ["ok"]
 store.close()
 """,
         tmp_path,
     )
-    assert said == ["[]", "[true, true]", '"ok"']
+    assert said == ["[]", "[true, true]"]
 
 
 def test_a_child_that_is_made_in_the_midst_of_a_long_read_refuses_and_says_what_to_do(

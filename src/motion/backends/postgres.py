@@ -11,13 +11,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar, cast
+from weakref import WeakSet
 
 import psycopg
 
@@ -117,7 +120,7 @@ class PostgresBackend:
         self._writing = threading.RLock()
         self._writer: Session | None = None
         self._idle: deque[Session] = deque()
-        self._lent: set[Session] = set()
+        self._lent: WeakSet[Session] = WeakSet()  # what an interrupt has lost is closed
         self._decoders: dict[tuple[int, int], Callable[[Any], Any] | None] = {}
         self._watching = threading.Lock()
         self._listener: Listener | None = None
@@ -187,13 +190,13 @@ class PostgresBackend:
                 last()
             reach("write.applied")
             told = (self._told(COMMITTED),) if is_durable else ()
-            number = self._commits + 1
+            self._commits += 1  # before it is sent: what nobody waited for may be committed, under a number of its own
+            number = self._commits
             try:
                 session.commit(self._noted(number), *told)
             except psycopg.Error as exc:
                 if not is_lost(exc) or not self._has_committed(number, exc):
                     raise
-            self._commits = number
             reach("write.committed")
         except BaseException as exc:
             self._end_writing(session, exc)
@@ -268,7 +271,7 @@ class PostgresBackend:
             try:
                 session = self._idle.pop()
             except IndexError:
-                session = self._connect()
+                session = interrupts.uninterrupted(self._connect)
             try:
                 session.begin_to_read()
             except BaseException:
@@ -370,7 +373,10 @@ class PostgresBackend:
                 if self._voice is None or self._voice.is_over:
                     self._voice = self._connect()
                 self._voice.run(self._told(message))
-            except (psycopg.Error, StoreUnavailable) as exc:
+            except BaseException as exc:
+                self._voice = None  # nobody knows what it does
+                if not isinstance(exc, psycopg.Error | StoreUnavailable):
+                    raise
                 logger.debug("store %r cannot tell others: %s", self.name, exc)
 
     def _watch(self) -> None:
@@ -504,30 +510,53 @@ class PostgresBackend:
 class _Snapshot:
     """A reading transaction, for a `with` statement; inside another one of its thread it is that one."""
 
-    __slots__ = ("_backend", "_session")
+    __slots__ = ("_backend", "_block", "_session")
 
     def __init__(self, backend: PostgresBackend) -> None:
         self._backend = backend
         self._session: Session | None = None
+        self._block: FrameType | None = (
+            None  # whose `with` statement it is, where it may be interrupted
+        )
 
     def __enter__(self) -> Transaction:
         local = self._backend._local
-        outer: Session | None = getattr(local, "session", None)
+        outer = cast("_Snapshot | None", getattr(local, "snapshot", None))
         if outer is not None:
-            return outer
-        self._session = local.session = self._backend._lend()
+            if outer._session is not None and not outer._is_over():
+                return outer._session
+            outer._drop()
+        try:
+            if interrupts.may_come():
+                self._block = interrupts.block_of(sys._getframe(1))
+            local.snapshot = self
+            self._session = self._backend._lend()
+        except BaseException:
+            self._drop()
+            raise
         return self._session
 
     def __exit__(self, _: object, error: object, __: object) -> None:
         session, self._session = self._session, None
         if session is None:
             return
-        self._backend._local.session = None
+        self._backend._local.snapshot = self._block = None
         self._backend._give_back(session)
         if isinstance(error, psycopg.Error):
             self._backend._raise_named(error)
         if isinstance(error, SqlError) and self._backend._is_closed:
             raise StoreClosed(self._backend.name) from error
+
+    def _is_over(self) -> bool:
+        """Whether an interrupt has ended the block, and `__exit__` with it."""
+        return self._block is not None and not interrupts.is_running(self._block)
+
+    def _drop(self) -> None:
+        """Close what it reads with: nobody knows what of it is under way."""
+        session, self._session = self._session, None
+        self._backend._local.snapshot = self._block = None
+        if session is not None:
+            session.close()
 
 
 _parents: list[Any] = []

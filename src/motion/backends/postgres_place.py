@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
@@ -29,7 +29,7 @@ def parts_of(url: str, store: str) -> tuple[str, str, str | None]:
             f"{sorted(further)[0]!r} in its URL",
             "Motion's own are motion_schema= and motion_folder=.",
         )
-    rest = urlencode([(key, value) for key, value in given if key not in own])
+    rest = _encoded([(key, value) for key, value in given if key not in own])
     schema = own.get("motion_schema", store)
     if len(schema.encode()) > LONGEST_SCHEMA:
         raise NotOnPostgres(
@@ -43,7 +43,11 @@ def whole_url(conninfo: str, schema: str, folder: Path) -> str:
     """Return the URL that names all three."""
     split = urlsplit(conninfo)
     given = [*parse_qsl(split.query, keep_blank_values=True), ("motion_schema", schema)]
-    return urlunsplit(split._replace(query=urlencode([*given, ("motion_folder", str(folder))])))
+    return urlunsplit(split._replace(query=_encoded([*given, ("motion_folder", str(folder))])))
+
+
+def _encoded(given: list[tuple[str, str]]) -> str:
+    return urlencode(given, quote_via=quote)  # to libpq a plus is a plus, not a space
 
 
 def folder_of(url: str, store: str) -> Path:

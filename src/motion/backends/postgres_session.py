@@ -6,6 +6,7 @@ begins it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
@@ -65,7 +66,7 @@ class Session:
     """One connection. Of one thread at a time."""
 
     def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
-        self._connection = connection
+        self._connection, self._process = connection, os.getpid()
         self._path = f"SET LOCAL search_path TO {name(schema)}, public"
         self.schema = schema
         self.memo: dict[Any, Any] = {}
@@ -93,10 +94,18 @@ class Session:
         return self._connection.closed
 
     def close(self) -> None:
+        if self._process != os.getpid():
+            return  # it is the parent's of this process
         if self._connection.info.transaction_status == TransactionStatus.ACTIVE:
             self.cancel()  # it was left in the middle, and the server would go on
         with suppress(psycopg.Error):
             self._connection.close()
+
+    def __del__(self) -> None:
+        """Close what an interrupt has lost."""
+        if self._process == os.getpid():
+            with suppress(psycopg.Error):
+                self._connection.close()
 
     def cancel(self) -> None:
         """Stop the statement that another thread runs on it, if there is one."""
@@ -351,8 +360,8 @@ def _refused(exc: psycopg.DataError) -> Exception:
     return exc
 
 
-LOST = ("08", "57P01", "57P02", "57P03")
-"""SQLSTATEs of connections that are gone, or cannot be made yet."""
+LOST = ("08", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05")
+"""SQLSTATEs of connections that are gone, or cannot be made yet: 25P03, 25P04 and 57P05 are the server's own limits of time."""
 
 
 def is_lost(exc: psycopg.Error) -> bool:
