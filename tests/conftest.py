@@ -111,6 +111,8 @@ def _system_time() -> Iterator[None]:
 def graph_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Search few vectors by a graph and by rough copies too, whether that is faster or not."""
     monkeypatch.setattr(exact, "COPIED_FROM", 0)
+    for name, least in {"PICKED_FROM": 0, "PICKED_NUMBERS": 0, "PICKED_FOR": 1}.items():
+        monkeypatch.setattr(exact, name, least)
     monkeypatch.setattr(exact, "COPIED_LENGTH", 0)
     monkeypatch.setattr(hnsw, "SMALL", 0)
     monkeypatch.setattr(hnsw, "FEW", 100)

@@ -25,6 +25,10 @@ SETTLED_AT_ONCE = 16_384
 COPIED_FROM, COPIED_LENGTH = 1_000_000, 128
 """Numbers in all vectors, and in each, from which rough copies are compared first: below, comparing all exactly takes as long."""
 
+PICKED_FROM, PICKED_NUMBERS, PICKED_FOR = 800, 250_000, 40
+"""Vectors that a list picks, numbers in them, and vectors for each row that is asked for, from which their copies are compared
+first: of fewer, what may be the nearest is too large a part, and comparing all exactly takes as long."""
+
 COPIED_AGAIN = 10
 """How many times as many vectors there are when rough copies are made again, about another centre."""
 
@@ -170,8 +174,12 @@ class ExactIndex:
         return self._best(query, k, np.concatenate([places, beside.places]), np.concatenate(parts))
 
     def _pays_to_look_roughly(self, places: IntArray | None, k: int) -> bool:
-        count = len(self) if places is None else len(places)
-        return self._rough is not None and k < count and count * self.dim >= COPIED_FROM
+        if self._rough is None:
+            return False
+        if places is None:
+            return k < len(self) and len(self) * self.dim >= COPIED_FROM
+        count = len(places)
+        return count >= max(PICKED_FROM, PICKED_FOR * k) and count * self.dim >= PICKED_NUMBERS
 
     def _looked_at_roughly(self, query: FloatArray, k: int, places: IntArray | None) -> Found:
         """Return the nearest to one prepared query, having left out what its copy shows to be farther."""
