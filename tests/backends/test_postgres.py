@@ -118,16 +118,21 @@ def test_sql_of_users_gives_values_as_they_are_and_only_reads(
     assert len(store.rows("garment")) == 1
 
 
+def condition_that_goes_on(store: motion.Store) -> str:
+    """What comes before it is whole with its beginning, and what comes after with its end."""
+    schema = getattr(store._database.backend, "schema")  # noqa: B009 - of this back end alone
+    return (
+        f"1 = 1))) c ON true; COMMIT; DELETE FROM {schema}.motion_rows_garment; SELECT r.id FROM {schema}.garment r "
+        f'JOIN (SELECT ":row", 1 AS ":place" FROM (SELECT id AS ":row", id FROM {schema}.garment WHERE (1 = 1'
+    )
+
+
 def test_a_condition_of_a_user_cannot_end_the_statement_and_begin_another(
     open_shop: Callable[..., motion.Store],
 ) -> None:
     store = open_shop()
     store.set("garment", id=1, price=1.0).wait(timeout=WAIT_S)
-    schema = getattr(store._database.backend, "schema")  # noqa: B009 - of this back end alone
-    wrong = (  # what comes before it is whole with its beginning, and what comes after with its end
-        f"1 = 1))) c ON true; COMMIT; DELETE FROM {schema}.motion_rows_garment; SELECT r.id FROM {schema}.garment r "
-        f'JOIN (SELECT ":row", 1 AS ":place" FROM (SELECT id AS ":row", id FROM {schema}.garment WHERE (1 = 1'
-    )
+    wrong = condition_that_goes_on(store)
     with pytest.raises(motion.SqlError):
         store.rows("garment", where=wrong)
     with pytest.raises(motion.SqlError):

@@ -65,7 +65,8 @@ class Listener:
                 self._is_over.wait(PAUSE_S)
                 continue
             try:
-                session.run(f"LISTEN {name(self._channel)}")
+                if not session.is_pooled:  # else it would hear in another one's place
+                    session.run(f"LISTEN {name(self._channel)}")
                 self._hear(session)
             except psycopg.Error as exc:
                 logger.debug("the connection that listens is lost: %s", exc)

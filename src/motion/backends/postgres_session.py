@@ -16,7 +16,7 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import TransactionStatus
-from psycopg.types.numeric import Int8Dumper
+from psycopg.types.numeric import Int8Dumper, NumericBinaryLoader
 
 from motion.backends import postgres_words
 from motion.backends.base import Made, RowTrigger, WordIndex
@@ -62,11 +62,25 @@ class _Number(Loader):
         return float(text) if b"." in text or not text.lstrip(b"-").isdigit() else int(text)
 
 
-class Session:
-    """One connection. Of one thread at a time."""
+class _BinaryNumber(NumericBinaryLoader):
+    def load(self, data: Any) -> Any:
+        found = super().load(data)
+        return int(found) if found.as_tuple().exponent == 0 else float(found)
 
-    def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
+
+class Session:
+    """One connection. Of one thread at a time.
+
+    Attributes:
+        is_pooled: whether it leads through a pooler such as PgBouncer, which may give each transaction another one of its own
+            connections to the server: no statement is prepared there, as its name may stand for another one's.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], schema: str, *, is_pooled: bool
+    ) -> None:
         self._connection, self._process = connection, os.getpid()
+        self.is_pooled = is_pooled
         self._path = f"SET LOCAL search_path TO {name(schema)}, public"
         self.schema = schema
         self.memo: dict[Any, Any] = {}
@@ -82,12 +96,19 @@ class Session:
             connect_timeout=CONNECT_S,
             application_name=f"motion {store}"[:60],
         )
-        connection.prepare_threshold = PREPARE_AFTER
         connection.prepared_max = PREPARED
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(bool, _Truth)
         connection.adapters.register_loader("numeric", _Number)
-        return cls(connection, schema)
+        connection.adapters.register_loader("numeric", _BinaryNumber)
+        try:
+            found = connection.execute("SELECT pg_backend_pid()").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        is_pooled = found != (connection.info.backend_pid,)  # a pooler tells a number of its own
+        connection.prepare_threshold = None if is_pooled else PREPARE_AFTER
+        return cls(connection, schema, is_pooled=is_pooled)
 
     @property
     def is_over(self) -> bool:
@@ -116,7 +137,7 @@ class Session:
 
     def begin_to_write(self, lock: int, wait_s: int, *, is_durable: bool) -> None:
         """Begin, and wait until those who wrote before have ended."""
-        self.memo.clear()
+        self._forget()
         self.before_commit.clear()
         self.end()
         self.run(
@@ -126,8 +147,13 @@ class Session:
         )
 
     def begin_to_read(self) -> None:
-        self.memo.clear()
+        self._forget()
         self.run(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
+
+    def _forget(self) -> None:
+        self.memo.clear()
+        if self.is_pooled:
+            self.lasting.clear()  # the server may have crashed since, and this connection not been lost
 
     def commit(self, *last: str) -> None:
         """Commit, in one round trip with the last statements before."""
@@ -148,10 +174,15 @@ class Session:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         text = translated(sql)
-        # One statement, whatever a user's condition in it says: what is prepared cannot be several.
-        is_prepared = True if ";" in text else None
+        # One statement, whatever a user's condition in it says: what is prepared, or answered in binary, cannot be several.
+        is_one = ";" in text
         try:
-            return self._connection.execute(text, parameters or None, prepare=is_prepared)
+            return self._connection.execute(
+                text,
+                parameters or None,
+                prepare=True if is_one else None,
+                binary=is_one and self.is_pooled,
+            )
         except psycopg.DataError as exc:
             raise _refused(exc) from exc
 
@@ -335,10 +366,9 @@ class Session:
             ], cursor.fetchall()
 
     def forget_settings(self) -> None:
-        """Let go of what a statement of a user may have set or locked for the session."""
+        """Let go of what a statement of a user may have set or locked for the session, in the round trip that ends it."""
         with suppress(psycopg.Error):
-            self.end()
-            self.run("SELECT pg_advisory_unlock_all(); RESET ALL")
+            self.run("ROLLBACK; SELECT pg_advisory_unlock_all(); RESET ALL")
 
 
 class _Column:
