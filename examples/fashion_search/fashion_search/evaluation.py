@@ -23,7 +23,7 @@ from fashion_search.labelled import (
     products_of,
     without,
 )
-from fashion_search.ranking import WORDS_WEIGHT, fused, may_be_for, ranked
+from fashion_search.ranking import WORDS_WEIGHT, fused, held_against, ranked
 from fashion_search.retrieval import CatalogQuery, Figures, figures, hits_of
 from fashion_search.stock import FULL, POOR, stock_of
 from fashion_search.wishes import content_words, person_of, read_wish
@@ -134,10 +134,10 @@ def _measured(
     ):
         told = gallery.pairs.texts if titles == "full" else trunk.read(said)
         words = list(_words_found(gallery, said, asked))
-        others = _others(said, asked)
+        against = _against(said, asked)
         for name, each in versions:
             for ranking, scores in _rankings(
-                each, gallery.pairs.pictures, told, read, weight, words, others
+                each, gallery.pairs.pictures, told, read, weight, words, against
             ):
                 best = _best(scores, gallery, asked)
                 for query, found in zip(asked, hits_of(best, asked), strict=True):
@@ -219,7 +219,7 @@ def _rankings(
     read: NDArray[Any],
     weight: float,
     words: Sequence[Mapping[int, float]],
-    others: NDArray[np.bool_],
+    against: NDArray[np.float64],
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield each ranking's name, with its scores, `(queries, products)`. The hybrid one is what shoppers are answered by."""
     products = heads.products(pictures, told)
@@ -232,15 +232,16 @@ def _rankings(
         near |= {place: float(row[place]) for place in found}
         for place, score in fused(near, found, WORDS_WEIGHT).items():
             row[place] = score
-    hybrid[others] = -np.inf
-    yield "hybrid", hybrid
+    yield "hybrid", hybrid - against
 
 
-def _others(said: Sequence[str], asked: Sequence[CatalogQuery]) -> NDArray[np.bool_]:
-    """Return which products each query rules out, as their titles say whose they are, `(queries, products)`."""
+def _against(said: Sequence[str], asked: Sequence[CatalogQuery]) -> NDArray[np.float64]:
+    """Return what is held against each product for each query, as their titles tell, `(queries, products)`."""
     whose = [person_of(text) for text in said]
-    wanted = (read_wish(query.query).person for query in asked)
-    return np.array([[not may_be_for(person, each) for each in whose] for person in wanted])
+    wishes = (read_wish(query.query) for query in asked)
+    return np.array(
+        [[held_against(wish, *each) for each in zip(said, whose, strict=True)] for wish in wishes]
+    )
 
 
 def _best(

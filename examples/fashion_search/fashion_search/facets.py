@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from fashion_search.garments.vocabulary import COLOURS, JEWELLERY, PATTERNS, TYPES
 
@@ -27,6 +27,10 @@ COLOUR_WORDS: Mapping[str, str] = {
     "many colours": "multicoloured, multicolored, multi",
 }
 """The colours that are filtered by, and the words that mean each."""
+
+_SPELT = {"gray": "grey", "navy": "navy blue"} | dict.fromkeys(
+    ("multi", "multicolored"), "multicoloured"
+)
 
 _KINDS: Mapping[str, str] = {
     "dresses": "dress, jumpsuit, gown, romper",
@@ -52,6 +56,13 @@ def colour_of(text: str) -> str | None:
     """Return the colour that a title names first, None where it names none."""
     found = _finder(_colours()).search(text.lower())
     return _colours()[found.group()] if found else None
+
+
+@lru_cache(maxsize=65_536)  # a catalog's titles are the same from one answer to the next
+def colours_named(text: str) -> frozenset[str]:
+    """Return all colours that a text names, as finely as it does: navy blue is not blue. The spelling does not matter."""
+    found = _finder(_colours()).findall(text.lower())
+    return frozenset(_SPELT.get(word, word) for word in found)
 
 
 def kind_named(text: str) -> str | None:

@@ -1,12 +1,13 @@
 """Ranking: the answer to one wish, of a store's products, best first.
 
-Owns how pictures, texts and words are weighed against each other, what a shopper ruled out, and when nothing fits. The
-score of a product is the blend of two cosines, of its text and of its picture, and on top of it how well its words are
-met (BM25). A plain fusion of ranks would throw away that a synonym has no word in common with what it means.
+Owns how pictures, texts and words are weighed against each other, what a shopper ruled out, what a title has against it, and
+when nothing fits. The score of a product is the blend of two cosines, of its text and of its picture, and on top of it how
+well its words are met (BM25). A plain fusion of ranks would throw away that a synonym has no word in common with what it means.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import motion
-from fashion_search.facets import kind_named
+from fashion_search.facets import colours_named, kind_named
 from fashion_search.heads import Heads
 from fashion_search.stock import Searchable
 from fashion_search.tables import RetailerSchema
@@ -26,6 +27,12 @@ from fashion_search.wishes import Wish, content_words, has_word, person_of, stem
 WORDS_WEIGHT = 0.04
 """What a product that meets the words best of all has on top of its blend of cosines, which is at most 1. Enough to put a
 brand first; of 36 synonyms, 0.15 cost four their first hit, as what is called a purse is not all that means one."""
+
+OTHER_COLOUR = 0.2
+"""What a product loses whose title names colours and none that are asked for: by vectors navy blue is a good blue, and so is red."""
+
+SOMEBODYS = 0.1
+"""What a product loses whose title says whose it is, where the wish says that it is for anybody."""
 
 FLOOR = 0.45
 """Below this blend of cosines a product that shares no telling word with the wish does not fit."""
@@ -96,7 +103,7 @@ def ranked(
             params=params,
         )
         told = _told(store, wish, asked, condition, params) if words_weight else {}
-        found = _to_the_taste(_blended(near, told, length, words_weight), taste)
+        found = _to_the_taste(_blended(wish, near, told, length, words_weight), taste)
         kept = list(_that_fit(found, wish, is_sure))
         if len(kept) >= k or len(near) < asked or asked >= _ASKED_AT_MOST:
             return kept[:k]
@@ -106,6 +113,16 @@ def ranked(
 def may_be_for(person: str | None, worn_by: str | None) -> bool:
     """Whether a product whose title says whose it is, or does not, is an answer for somebody."""
     return person is None or worn_by in _MAY_BE[person]
+
+
+def held_against(wish: Wish, title: str, worn_by: str | None) -> float:
+    """Return what a product's title takes from its place in the answer to a wish; infinity: it is no answer at all."""
+    sort, sort_of_title = _sort_of(wish.text), _sort_of(title)
+    if not may_be_for(wish.person, worn_by) or (sort and sort_of_title not in (None, sort)):
+        return math.inf
+    asked, named = colours_named(wish.text), colours_named(title)
+    lost = OTHER_COLOUR if asked and named and not asked & named else 0.0
+    return lost + (SOMEBODYS if wish.is_for_anybody and worn_by else 0.0)
 
 
 def _condition(wish: Wish, where: Mapping[str, Any]) -> tuple[str | None, list[Any]]:
@@ -155,6 +172,7 @@ def fused(
 
 
 def _blended(
+    wish: Wish,
     near: Sequence[motion.Hit[RetailerSchema]],
     told: Mapping[int, motion.Hit[RetailerSchema]],
     length: float,
@@ -165,8 +183,15 @@ def _blended(
     places = fused(blends, {id: hit.score for id, hit in told.items()}, words_weight)
     rows = {hit.id: hit.row for hit in (*near, *told.values())}
     least = min(blends.values(), default=0.0)
-    ranked = [Ranked(rows[id], blends.get(id, least), place) for id, place in places.items()]
+    ranked = [
+        Ranked(rows[id], blends.get(id, least), place - _held_against(wish, rows[id]))
+        for id, place in places.items()
+    ]
     return sorted(ranked, key=lambda each: (-each.place, each.product.id))
+
+
+def _held_against(wish: Wish, product: RetailerSchema) -> float:
+    return held_against(wish, product.title or product.img_summary or "", product.worn_by)
 
 
 def _to_the_taste(found: list[Ranked], taste: Taste) -> list[Ranked]:
@@ -179,13 +204,12 @@ def _to_the_taste(found: list[Ranked], taste: Taste) -> list[Ranked]:
 
 def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ranked]:
     titles: Counter[str] = Counter()
-    sort = _sort_of(wish.text)
     wanted = {stem(word) for word in content_words(wish.text) if person_of(word) is None}
     for each in found:
         text = _text_of(each.product)
-        if any(has_word(text, word) for word in wish.without):
+        if each.place == -math.inf:
             continue
-        if sort and _sort_of(each.product.title or "") not in (None, sort):
+        if any(has_word(text, word) for word in wish.without):
             continue
         if wish.size and not _has_size(each.product, wish.size):
             continue
@@ -197,6 +221,7 @@ def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ra
             yield each
 
 
+@lru_cache(maxsize=65_536)
 def _sort_of(text: str) -> str | None:
     """Return which sort of things a text names, None where it names none: black socks are no "black suit".
 

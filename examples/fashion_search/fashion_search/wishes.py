@@ -54,6 +54,8 @@ _SMALL = re.compile(
     r"\b(?:toddlers?|bab(?:y|ies)|infants?|newborns?|kids?|child(?:ren)?|little)\b", re.I
 )
 
+_ANYBODY = re.compile(r"\b(?:unisex|any(?:one|body)|every(?:one|body))\b", re.I)
+
 _PLAIN = frozenset(
     """a an and any are as at be but buy by can could do find for from get good great have help how i if in is it like
     looking me my need nice not of on one or our please really shop show some something that the their them there
@@ -93,6 +95,7 @@ class Wish:
         text: what is searched for, mended, without the parts that are filters.
         without: words that no answer may have.
         person: whose, one of `PERSONS`; None: anybody's.
+        is_for_anybody: whether it says so: "unisex".
         below, above: bounds of the price, in whatever the shop asks for.
         size: as it was written.
         mended: what was misspelt, with what it was taken for.
@@ -102,6 +105,7 @@ class Wish:
     text: str
     without: tuple[str, ...] = ()
     person: str | None = None
+    is_for_anybody: bool = False
     below: float | None = None
     above: float | None = None
     size: str | None = None
@@ -144,6 +148,7 @@ def read_wish(
         text=_tidy(text) or _tidy(query),
         without=without,
         person=person_of(text),
+        is_for_anybody=_ANYBODY.search(text) is not None,
         below=below,
         above=above,
         size=size,

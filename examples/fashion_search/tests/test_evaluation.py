@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import motion
-from fashion_search import labelled
+from fashion_search import labelled, ranking
 from fashion_search.evaluation import Line, table
+from fashion_search.facets import colours_named
 from fashion_search.heads import Heads
 from fashion_search.labelled import FIFTHS
 from fashion_search.pipeline import RetailerSchema, open_store
@@ -92,3 +93,19 @@ def test_the_hybrid_ranking_has_nothing_of_another_persons(
     lines = of(table(store, [query], folds=2), kind="attribute", titles="full")
     assert {line.hit_at_10 for line in lines if line.ranking == "hybrid"} == {0.0}
     assert max(line.hit_at_10 for line in lines if line.ranking == "pictures only") > 0
+
+
+def test_the_hybrid_ranking_holds_against_a_title_what_an_answer_does(
+    store: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = store.sql("SELECT source_id, img_summary FROM retailer").to_pylist()
+    colours = {row["source_id"]: colours_named(row["img_summary"]) for row in told}
+    others = frozenset(id for id, named in colours.items() if named and "grey" not in named)
+    query = CatalogQuery("grey", "attribute", "something grey", others, "")
+
+    def first_hits(lost: float) -> set[float]:
+        monkeypatch.setattr(ranking, "OTHER_COLOUR", lost)
+        lines = of(table(store, [query], folds=1), kind="attribute", titles="full")
+        return {line.first_hit for line in lines if line.ranking == "hybrid"}
+
+    assert (first_hits(9.0), first_hits(-9.0)) == ({0.0}, {1.0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ import pytest
 
 import motion
 from fashion_search.heads import Heads
-from fashion_search.ranking import Ranked, fused, may_be_for, ranked
+from fashion_search.ranking import (
+    OTHER_COLOUR,
+    SOMEBODYS,
+    Ranked,
+    fused,
+    held_against,
+    may_be_for,
+    ranked,
+)
 from fashion_search.tables import RetailerSchema
 from fashion_search.wishes import Wish, read_wish
 
@@ -146,6 +155,42 @@ def test_an_answer_is_filled_from_further_down_where_much_is_ruled_out(
         many.set_many("retailer", [row | {"img_summary": row["title"]} for row in rows])
         found = find(many, heads, "dress, not black", DRESS, k=8)
     assert len(found) == 8
+
+
+def test_a_title_that_names_another_colour_comes_after_what_is_less_near(heads: Heads) -> None:
+    leaning = (AXES[[DRESS]] + 0.5 * AXES[[BAG]]) / 1.25**0.5
+    rows = [
+        {"title": "Navy blue dress", "img_embedding": heads.products(AXES[[DRESS]], AXES[[DRESS]])[0]},
+        {"title": "Blue dress", "img_embedding": heads.products(leaning, leaning)[0]},
+        {"title": "Dress", "img_embedding": heads.products(leaning, leaning)[0]},
+    ]  # fmt: skip
+    with motion.create_store("blue", schemas={"retailer": RetailerSchema}, url=":memory:") as shop:
+        shop.set_many("retailer", [row | {"img_summary": row["title"]} for row in rows])
+        assert titles(find(shop, heads, "blue dress", DRESS)) == ["Blue dress", "Dress", "Navy blue dress"]  # fmt: skip
+        assert titles(find(shop, heads, "dress", DRESS))[0] == "Navy blue dress"
+
+
+@pytest.mark.parametrize(
+    ("query", "title", "worn_by", "lost"),
+    [
+        ("blue dress", "Red dress", None, OTHER_COLOUR),
+        ("navy dress", "Navy blue dress", None, 0),  # the same, spelt otherwise
+        ("gray dress", "Grey dress", None, 0),
+        ("red dress", "Black and red dress", None, 0),
+        ("red dress", "Summer dress", None, 0),  # may be red
+        ("dress", "Red dress", None, 0),
+        ("unisex blue dress", "Red dress", "men", OTHER_COLOUR + SOMEBODYS),
+        ("blue caps for anyone", "Blue cap", "men", SOMEBODYS),
+        ("blue caps for anyone", "Blue cap", None, 0),
+        ("blue caps", "Blue cap", "men", 0),
+        ("caps for women", "Blue cap", "men", math.inf),
+        ("blue suit", "Blue socks", None, math.inf),
+    ],
+)
+def test_what_a_title_has_against_it(
+    query: str, title: str, worn_by: str | None, lost: float
+) -> None:
+    assert held_against(read_wish(query), title, worn_by) == pytest.approx(lost)
 
 
 def test_a_score_is_the_blend_of_two_cosines(store: motion.Store, heads: Heads) -> None:
