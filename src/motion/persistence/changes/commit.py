@@ -107,7 +107,9 @@ class Commit:
             queue.release(tx, self.tasks)
             return
         done, self.rest = queue.part(tx, self.tasks, self.left)
-        part = replace(self, claim=replace(claim, tasks=Tasks(done)))
+        part = self
+        if self.left or claim is not self.claim:
+            part = replace(self, claim=replace(claim, tasks=Tasks(done)))
         part._apply(tx)
         self.lost = part.lost
 

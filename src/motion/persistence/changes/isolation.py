@@ -6,7 +6,8 @@ was committed is what a commit can ask for again. Decision 19 tells why it is do
 
 from __future__ import annotations
 
-import secrets
+import os
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,9 @@ Ask = Callable[[Question], list[Found]]
 Entity = tuple[str, Stored]
 """A table, and the id of a row with its pages."""
 
+
+_tokens = random.Random()  # not the system's, which costs a call of it for each claim
+os.register_at_fork(after_in_child=_tokens.seed)
 
 RunName = tuple[int, int]
 """Tells runs apart: those of rows that were called together, and the place among these."""
@@ -178,7 +182,7 @@ class ClaimReads:
 
     def __init__(self, ask: Ask, layouts: Callable[[str], Layout]) -> None:
         self._ask, self._layouts = ask, layouts
-        self._token = secrets.randbits(63)
+        self._token = _tokens.getrandbits(63)
         self._known: dict[Question, tuple[list[Found], bytes]] = {}
         self._finished: dict[int, Sequence[Operation]] = {}
         self._earlier = Overlay(layouts)

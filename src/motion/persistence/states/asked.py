@@ -15,6 +15,8 @@ Outcome = Literal["done", "failed", "superseded"]
 
 OPEN = "outcome IS NULL"
 
+FAILED = "outcome = 'failed'"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -105,12 +107,12 @@ def failures(tx: Transaction, change: int) -> list[Failure]:
     """Return what a change asked for in vain."""
     sql = (
         "SELECT component, fit, number, COALESCE(reason, '') FROM motion_asked "
-        "WHERE change = ? AND outcome = 'failed' ORDER BY fit"
+        f"WHERE change = ? AND {FAILED} ORDER BY fit"
     )
     return [Failure(*row) for row in tx.execute(sql, (change,))]
 
 
 def blank(tx: Transaction, fit: str, reason: str) -> None:
     """Forget why a fit that was asked for failed."""
-    sql = "UPDATE motion_asked SET reason = ? WHERE fit = ? AND outcome = 'failed'"
+    sql = f"UPDATE motion_asked SET reason = ? WHERE fit = ? AND {FAILED}"
     tx.execute(sql, (reason, fit))

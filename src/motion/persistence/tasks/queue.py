@@ -247,8 +247,8 @@ def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> No
 def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
     """Let blocked tasks of triggers be looked at again, those on rows of tasks that have ended, and the next of their
     lines."""
-    waiting = [trigger for trigger in woken if is_any_blocked(tx, trigger)]
-    if waiting:
+    if woken and is_any_blocked(tx, *woken):
+        waiting = [trigger for trigger in woken if is_any_blocked(tx, trigger)]
         found = overlapping("task", len(waiting), f"+status = {TaskStatus.BLOCKED:d}")
         tx.executemany(
             f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
@@ -257,12 +257,10 @@ def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
     _wake_next(tx, tasks)
 
 
-def is_any_blocked(tx: Transaction, trigger: str) -> bool:
-    """Whether a task of a trigger waits until it is woken."""
-    sql = (
-        f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.BLOCKED:d} AND trigger = ? LIMIT 1"
-    )
-    return tx.execute(sql, (trigger,)).fetchone() is not None
+def is_any_blocked(tx: Transaction, *triggers: str) -> bool:
+    """Whether a task of any of these triggers waits until it is woken."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.BLOCKED:d} AND trigger IN ({places(triggers)}) LIMIT 1"
+    return tx.execute(sql, triggers).fetchone() is not None
 
 
 def _wake_next(tx: Transaction, tasks: Iterable[Task]) -> None:

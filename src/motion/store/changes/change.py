@@ -26,6 +26,7 @@ from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.inputs import folds
 from motion.persistence.recompute import backfills
+from motion.persistence.recompute.outcome import Outcome, outcome_of
 from motion.persistence.states import asked
 from motion.persistence.tasks import backlog, events
 from motion.states.promotion import cancel as cancel_asked
@@ -155,13 +156,13 @@ class Change:
         with shown_progress("rows", progress, self._expected) as show:
 
             def is_done(tx: Transaction) -> bool:
-                is_over = is_there is not None and is_there(tx)
-                if not is_over:
-                    remaining = self._remaining(tx)
-                    if show is not None:
-                        show(remaining)
-                    is_over = remaining == 0
-                if is_over and raise_errors:
+                if show is not None:
+                    show(self._remaining(tx))
+                outcomes = self._outcomes(tx)
+                is_over = not any(each.is_left for each in outcomes)
+                if is_there is not None:
+                    is_over = is_over or is_there(tx)
+                if is_over and raise_errors and any(each.has_failed for each in outcomes):
                     self._raise_errors()  # as of the same moment
                 return is_over
 
@@ -188,7 +189,9 @@ class Change:
 
     async def until_done(self) -> None:
         """Wait without end until no work is left, whatever failed."""
-        await self._database.awaiting.until(lambda tx: self._remaining(tx) == 0, self._keys)
+        await self._database.awaiting.until(
+            lambda tx: not any(each.is_left for each in self._outcomes(tx)), self._keys
+        )
 
     async def _awaited(self) -> Change:
         """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
@@ -294,6 +297,9 @@ class Change:
             cancel_asked(tx, self._database, self._keys)
 
         self._database.write(work)
+
+    def _outcomes(self, tx: Transaction) -> list[Outcome]:
+        return [outcome_of(tx, key) for key in self._keys]
 
     def _remaining(self, tx: Transaction) -> int:
         return sum(
