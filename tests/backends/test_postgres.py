@@ -453,6 +453,40 @@ def test_a_write_whose_connection_the_server_ends_as_it_takes_long_is_made_again
         assert [row.id for row in store.rows("garment")] == [change.id]
 
 
+def test_vectors_that_take_the_numbers_of_what_a_crash_has_lost_are_found(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store = open_shop(triggers=[], durability="normal")
+    store.set("garment", id=1, made=HERE)
+    with _writing_its_log_late(postgres_server, store):
+        store.set_many("garment", [{"id": id, "made": HERE} for id in range(100, 140)])
+        assert len(store.search("garment.made", HERE, k=50)) == 41
+        _kill_and_start(postgres_server)
+    store.set_many("garment", [{"id": id, "made": HERE} for id in (2, 3)])
+    found = sorted(hit.id for hit in store.search("garment.made", HERE, k=50))
+    assert found == [row.id for row in store.rows("garment")]
+
+
+HERE = np.array([1.0, 0.0, 0.0])
+
+
+@contextmanager
+def _writing_its_log_late(server: Server, store: motion.Store) -> Iterator[None]:
+    """Let a crash take what was acknowledged meanwhile, where it was not to be waited for."""
+    late = {"wal_writer_delay": "10s", "wal_writer_flush_after": "800000kB"}
+    try:
+        for setting, value in late.items():
+            server.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+        server.execute("SELECT pg_reload_conf()")
+        until(store, lambda: server.execute("SHOW wal_writer_delay") == [("10s",)])
+        server.execute("CHECKPOINT")
+        yield
+    finally:
+        for setting in late:
+            server.execute(f"ALTER SYSTEM RESET {setting}")
+        server.execute("SELECT pg_reload_conf()")
+
+
 STOP_WHO_WAITS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 )

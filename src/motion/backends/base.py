@@ -106,6 +106,10 @@ class Transaction(Protocol):
         """Return a table's columns in their order, with their types as definitions have them; none where it is not there; by
         its name as statements have it."""
 
+    def history(self) -> str:
+        """Return what is another text once the database may have lost commits that were seen, and gone on from before them,
+        while this process lives."""
+
     def last_number(self, table: str, /) -> int:
         """Return the largest number that the database itself has given to a row of a table, where it keeps that."""
 

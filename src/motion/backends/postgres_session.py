@@ -258,6 +258,10 @@ class Session:
         )
         return {str(column): OURS.get(kind, str(kind)) for column, kind in found}
 
+    def history(self) -> str:
+        """A server that crashed, or another one that has taken its place, counts anew."""
+        return str(self.execute("SELECT stats_reset FROM pg_stat_wal").fetchone()[0])
+
     def last_number(self, table: str, /) -> int:
         numbers = self._sequence(table)
         sql = "SELECT COALESCE(pg_sequence_last_value(CAST(? AS regclass)), 0)"

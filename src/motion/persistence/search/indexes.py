@@ -89,8 +89,8 @@ class VectorIndexes:
                 if not all(hold.take(follower.lock) for follower in followers):
                     raise NotAtOnce
                 with self._backend.read() as tx:
-                    last = _last_entry(tx)
-                    if any(follower.position != last for follower in followers):
+                    now = _now(tx)
+                    if any(follower.at != now for follower in followers):
                         raise NotAtOnce
                     yield tx, followers
             finally:
@@ -250,6 +250,7 @@ class Follower:
         self._make_index, self._files = make_index, files
         self._index: VectorIndex | None = None
         self.position = -1
+        self.history = ""
         self._changed = 0  # vectors since the file was written
 
     def is_for(self, key: Key) -> bool:
@@ -293,8 +294,9 @@ class Follower:
             return
         with self.lock.shared():
             position, changed, parts = self.position, self._changed, self._index.saved()
+            of = self._of
         if parts is not None and self._files.save(
-            self._file, self._of, position, parts, lambda: follows(position)
+            self._file, of, position, parts, lambda: follows(position)
         ):
             self._changed -= changed
 
@@ -304,13 +306,21 @@ class Follower:
 
     @property
     def _of(self) -> str:
-        return f"{FORM} of {self._path} version {self.version}, {self.key.metric} of {self.key.dim}"
+        of = f"{FORM} of {self._path} version {self.version}, {self.key.metric} of {self.key.dim}"
+        return f"{of} since {self.history}" if self.history else of
+
+    @property
+    def at(self) -> tuple[str, int]:
+        """Up to where it has followed the rows."""
+        return self.history, self.position
 
     # -- following the rows --
 
     def catch_up(self, tx: Transaction) -> None:
         """Follow the rows up to a snapshot; with the lock held alone."""
-        last = _last_entry(tx)
+        history, last = _now(tx)
+        if history != self.history:  # what it has followed may never have been
+            self._index, self.position, self._changed, self.history = None, -1, 0, history
         if self.position < 0:
             self._load(last)
         if self.position < 0 or _first_entry(tx) > self.position + 1:
@@ -469,8 +479,8 @@ def _caught_up(followers: Sequence[Follower], backend: Backend) -> Iterator[Tran
         for follower in followers:
             held.enter_context(follower.lock.shared())
         with backend.read() as tx:
-            last = _last_entry(tx)
-            if all(follower.position == last for follower in followers):
+            now = _now(tx)
+            if all(follower.at == now for follower in followers):
                 yield tx
                 return
     with ExitStack() as held:
@@ -480,6 +490,11 @@ def _caught_up(followers: Sequence[Follower], backend: Backend) -> Iterator[Tran
         for follower in followers:
             follower.catch_up(tx)
         yield tx
+
+
+def _now(tx: Transaction) -> tuple[str, int]:
+    """Return what an index that has followed all rows is at."""
+    return tx.history(), _last_entry(tx)
 
 
 def _last_entry(tx: Transaction) -> int:
