@@ -23,10 +23,10 @@ from fashion_search.labelled import (
     products_of,
     without,
 )
-from fashion_search.ranking import WORDS_WEIGHT, fused, held_against, ranked
+from fashion_search.ranking import WORDS_WEIGHT, fused, held_against, is_there_in_colour, ranked
 from fashion_search.retrieval import CatalogQuery, Figures, figures, hits_of
 from fashion_search.stock import FULL, POOR, stock_of
-from fashion_search.wishes import content_words, person_of, read_wish
+from fashion_search.wishes import Wish, content_words, person_of, read_wish
 
 FIRST_PLACES = 10
 
@@ -238,10 +238,15 @@ def _rankings(
 def _against(said: Sequence[str], asked: Sequence[CatalogQuery]) -> NDArray[np.float64]:
     """Return what is held against each product for each query, as their titles tell, `(queries, products)`."""
     whose = [person_of(text) for text in said]
-    wishes = (read_wish(query.query) for query in asked)
     return np.array(
-        [[held_against(wish, *each) for each in zip(said, whose, strict=True)] for wish in wishes]
+        [list(_held(wish, said, whose)) for wish in (read_wish(query.query) for query in asked)]
     )
+
+
+def _held(wish: Wish, said: Sequence[str], whose: Sequence[str | None]) -> Iterator[float]:
+    in_colour = is_there_in_colour(wish, said)
+    for title, person in zip(said, whose, strict=True):
+        yield held_against(wish, title, person, in_colour=in_colour)
 
 
 def _best(

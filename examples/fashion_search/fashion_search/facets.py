@@ -65,6 +65,11 @@ def colours_named(text: str) -> frozenset[str]:
     return frozenset(_SPELT.get(word, word) for word in found)
 
 
+def without_colours(text: str) -> str:
+    """Return a text without the colours that it names."""
+    return _finder(_colours()).sub(" ", text.lower())
+
+
 def kind_named(text: str) -> str | None:
     """Return the kind that a title names last: "shirt dress" is a dress; None where it names none."""
     found = _finder(_kinds()).findall(text.lower())

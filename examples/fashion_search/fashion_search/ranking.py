@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -17,18 +17,18 @@ from typing import Any
 from numpy.typing import NDArray
 
 import motion
-from fashion_search.facets import colours_named, kind_named
+from fashion_search.facets import colours_named, kind_named, without_colours
 from fashion_search.heads import Heads
 from fashion_search.stock import Searchable
 from fashion_search.tables import RetailerSchema
 from fashion_search.taste import NOBODYS, Taste
-from fashion_search.wishes import Wish, content_words, has_word, person_of, stem
+from fashion_search.wishes import Wish, content_words, has_word, is_for_anybody, person_of, stem
 
 WORDS_WEIGHT = 0.04
 """What a product that meets the words best of all has on top of its blend of cosines, which is at most 1. Enough to put a
 brand first; of 36 synonyms, 0.15 cost four their first hit, as what is called a purse is not all that means one."""
 
-OTHER_COLOUR = 0.2
+OTHER_COLOUR = 0.1
 """What a product loses whose title names colours and none that are asked for: by vectors navy blue is a good blue, and so is red."""
 
 SOMEBODYS = 0.1
@@ -115,13 +115,32 @@ def may_be_for(person: str | None, worn_by: str | None) -> bool:
     return person is None or worn_by in _MAY_BE[person]
 
 
-def held_against(wish: Wish, title: str, worn_by: str | None) -> float:
-    """Return what a product's title takes from its place in the answer to a wish; infinity: it is no answer at all."""
+def is_there_in_colour(wish: Wish, titles: Iterable[str]) -> bool:
+    """Whether a title calls something what is asked for, in the colour that is asked for, or none calls anything so.
+
+    Where there are jackets and no rust one, a brown jacket is the better answer to "rust jacket" than a rust saree.
+    """
+    wanted = {
+        stem(word)
+        for word in content_words(without_colours(wish.text))
+        if person_of(word) is None and not is_for_anybody(word)
+    }
+    asked = colours_named(wish.text)
+    called = [colours_named(title) for title in titles if asked and wanted <= _stems(title)]
+    return not called or any(asked & named for named in called)
+
+
+def held_against(wish: Wish, title: str, worn_by: str | None, *, in_colour: bool) -> float:
+    """Return what a product's title takes from its place in the answer to a wish; infinity: it is no answer at all.
+
+    Args:
+        in_colour: whether the colour counts, as `is_there_in_colour` tells of the products at hand.
+    """
     sort, sort_of_title = _sort_of(wish.text), _sort_of(title)
     if not may_be_for(wish.person, worn_by) or (sort and sort_of_title not in (None, sort)):
         return math.inf
     asked, named = colours_named(wish.text), colours_named(title)
-    lost = OTHER_COLOUR if asked and named and not asked & named else 0.0
+    lost = OTHER_COLOUR if in_colour and asked and named and not asked & named else 0.0
     return lost + (SOMEBODYS if wish.is_for_anybody and worn_by else 0.0)
 
 
@@ -182,16 +201,21 @@ def _blended(
     blends = {hit.id: hit.score * length for hit in near}
     places = fused(blends, {id: hit.score for id, hit in told.items()}, words_weight)
     rows = {hit.id: hit.row for hit in (*near, *told.values())}
+    in_colour = is_there_in_colour(wish, map(_title_of, rows.values()))
     least = min(blends.values(), default=0.0)
     ranked = [
-        Ranked(rows[id], blends.get(id, least), place - _held_against(wish, rows[id]))
+        Ranked(rows[id], blends.get(id, least), place - _held_against(wish, rows[id], in_colour))
         for id, place in places.items()
     ]
     return sorted(ranked, key=lambda each: (-each.place, each.product.id))
 
 
-def _held_against(wish: Wish, product: RetailerSchema) -> float:
-    return held_against(wish, product.title or product.img_summary or "", product.worn_by)
+def _held_against(wish: Wish, product: RetailerSchema, in_colour: bool) -> float:
+    return held_against(wish, _title_of(product), product.worn_by, in_colour=in_colour)
+
+
+def _title_of(product: RetailerSchema) -> str:
+    return product.title or product.img_summary or ""
 
 
 def _to_the_taste(found: list[Ranked], taste: Taste) -> list[Ranked]:

@@ -148,7 +148,7 @@ def read_wish(
         text=_tidy(text) or _tidy(query),
         without=without,
         person=person_of(text),
-        is_for_anybody=_ANYBODY.search(text) is not None,
+        is_for_anybody=is_for_anybody(text),
         below=below,
         above=above,
         size=size,
@@ -166,6 +166,11 @@ def person_of(text: str) -> str | None:
     if {"women", "men"} <= set(named):
         return None
     return named[0] if named else None
+
+
+def is_for_anybody(text: str) -> bool:
+    """Whether a text says that it is for anybody."""
+    return _ANYBODY.search(text) is not None
 
 
 def language_of(query: str) -> str | None:

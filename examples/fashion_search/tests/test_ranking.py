@@ -18,6 +18,7 @@ from fashion_search.ranking import (
     Ranked,
     fused,
     held_against,
+    is_there_in_colour,
     may_be_for,
     ranked,
 )
@@ -158,7 +159,7 @@ def test_an_answer_is_filled_from_further_down_where_much_is_ruled_out(
 
 
 def test_a_title_that_names_another_colour_comes_after_what_is_less_near(heads: Heads) -> None:
-    leaning = (AXES[[DRESS]] + 0.5 * AXES[[BAG]]) / 1.25**0.5
+    leaning = (AXES[[DRESS]] + 0.3 * AXES[[BAG]]) / 1.09**0.5  # a cosine of 0.96
     rows = [
         {"title": "Navy blue dress", "img_embedding": heads.products(AXES[[DRESS]], AXES[[DRESS]])[0]},
         {"title": "Blue dress", "img_embedding": heads.products(leaning, leaning)[0]},
@@ -168,6 +169,17 @@ def test_a_title_that_names_another_colour_comes_after_what_is_less_near(heads: 
         shop.set_many("retailer", [row | {"img_summary": row["title"]} for row in rows])
         assert titles(find(shop, heads, "blue dress", DRESS)) == ["Blue dress", "Dress", "Navy blue dress"]  # fmt: skip
         assert titles(find(shop, heads, "dress", DRESS))[0] == "Navy blue dress"
+
+
+def test_a_colour_that_the_thing_is_not_there_in_puts_no_other_thing_first(heads: Heads) -> None:
+    leaning = (AXES[[DRESS]] + 0.3 * AXES[[BAG]]) / 1.09**0.5
+    rows = [
+        {"title": "Rust saree", "img_embedding": heads.products(leaning, leaning)[0]},
+        {"title": "Brown jacket", "img_embedding": heads.products(AXES[[DRESS]], AXES[[DRESS]])[0]},
+    ]
+    with motion.create_store("rust", schemas={"retailer": RetailerSchema}, url=":memory:") as shop:
+        shop.set_many("retailer", [row | {"img_summary": row["title"]} for row in rows])
+        assert titles(find(shop, heads, "rust jacket", DRESS))[0] == "Brown jacket"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +202,26 @@ def test_a_title_that_names_another_colour_comes_after_what_is_less_near(heads: 
 def test_what_a_title_has_against_it(
     query: str, title: str, worn_by: str | None, lost: float
 ) -> None:
-    assert held_against(read_wish(query), title, worn_by) == pytest.approx(lost)
+    wish = read_wish(query)
+    assert held_against(wish, title, worn_by, in_colour=True) == pytest.approx(lost)
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "expected"),
+    [
+        ("rust jacket", ["Rust saree", "Brown jacket"], False),
+        ("rust jacket", ["Rust saree", "Men's rust jackets"], True),
+        ("rust jacket for men", ["Rust saree", "Rust jacket"], True),
+        ("rust blouson", ["Rust saree", "Rust jacket"], True),  # no title calls anything so
+    ],
+)
+def test_a_colour_counts_where_the_thing_is_there_in_it(
+    query: str, found: list[str], expected: bool
+) -> None:
+    wish = read_wish(query)
+    assert is_there_in_colour(wish, found) is expected
+    lost = 0.0 if not expected else OTHER_COLOUR
+    assert held_against(wish, "Brown jacket", None, in_colour=expected) == lost
 
 
 def test_a_score_is_the_blend_of_two_cosines(store: motion.Store, heads: Heads) -> None:
