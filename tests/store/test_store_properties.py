@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 
 import motion
+from tests.postgres import is_postgres_wanted
 
 
 class Mood(Enum):
@@ -76,7 +77,8 @@ LEVELS: dict[str, set[str]] = {
     "season": {"idea_page", "item_page"}, "weights": {"idea_page", "item_page"},
 }  # fmt: skip
 
-TEXT = st.text(max_size=4)
+NEVER = "\x00" if is_postgres_wanted() else ""  # its texts hold none
+TEXT = st.text(st.characters(exclude_characters=NEVER, codec="utf-8"), max_size=4)
 VALUES: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "look": {
         "mood": st.sampled_from(Mood),
@@ -96,7 +98,7 @@ VALUES: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 }
 IDS: dict[str, st.SearchStrategy[Any]] = {
     "look": st.integers(-2, 12),
-    "shop": st.sampled_from(["", "a", "b", "a\x00", "é", "1"]),
+    "shop": st.sampled_from(["", "a", "b", "a" if NEVER else "a\x00", "é", "1"]),
 }
 TABLES = st.sampled_from(["look", "shop"])
 
