@@ -151,6 +151,18 @@ MUTANTS = (
         "engine/test_triggers.py::test_p10_a_batch_that_raises_is_halved_until_the_failing_rows_stand_alone",
     ),
     Mutant(
+        "P10",
+        "a row has one dead letter of a trigger",
+        [("        inherit_links(tx, earlier, task)\n    _end_dead(tx, trigger, low, high, version)\n", "        pass\n")],
+        "store/test_dead_letters.py::test_p10_a_row_whose_runs_both_fail_has_one_dead_letter_for_all_who_wait",
+    ),
+    Mutant(
+        "P10",
+        "what a row has failed at is over once it succeeds",
+        [("        self._end_letters(tx, kept)\n", "")],
+        "store/test_dead_letters.py::test_p10_a_row_that_has_succeeded_since_has_no_dead_letter",
+    ),
+    Mutant(
         "P11",
         "the tasks of a process that lives are left to it",
         [("for owner in backlog.owners(tx) if self._owner.is_gone(owner)]", "for owner in backlog.owners(tx)]")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import motion
 from motion import clock
 from motion.backends.base import Transaction
 from motion.store.changes.change import dead_letters
+from motion.testing import Stepper
 
 
 @dataclass
@@ -169,3 +171,83 @@ def test_telling_a_few_dead_letters_reads_no_more_than_these(opened: Open) -> No
         sql, values = asked.statements[0]
         plan = [str(step[3]) for step in tx.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     assert ["motion_tasks_dead (trigger=? AND task>?)" in step for step in plan] == [True], plan
+
+
+# -- runs that overlap --
+
+LENGTH = 7
+
+
+class Overlapping:
+    """A trigger whose first call is due again before it fails, as a backfill comes in the middle of it."""
+
+    def __init__(self, tmp_path: Path, *fails: bool) -> None:
+        self._fails, self._is_first = iter(fails), True
+        url = f"sqlite:///{tmp_path}"
+        with motion.create_store("letters", schemas={"page": Page}, url=url) as older:
+            older.set("page", id=1, text="a", length=LENGTH)
+        triggers = [self._measure(), self._count()]
+        self.store = motion.create_store(
+            "letters", schemas={"page": Page}, triggers=triggers, url=url, run=False
+        )
+        self.change = self.store.set("page", id=1, text="overlapped")
+        with Stepper(self.store) as worker:
+            worker.run_until_idle()
+
+    def _measure(self) -> Any:
+        @motion.trigger(on="page.text", sets="page.length", inline=False)
+        def measure(text: str) -> int:
+            if self._is_first:
+                self._is_first = False
+                backfill = threading.Thread(target=self._backfill)
+                backfill.start()
+                backfill.join()
+            if next(self._fails):
+                raise ValueError(f"cannot measure {text}")
+            return LENGTH
+
+        return measure
+
+    def _count(self) -> Any:
+        @motion.trigger(on="page.text", sets="page.words", inline=False)
+        def count(text: str, length: int) -> int:
+            return len(text) + length
+
+        return count
+
+    def _backfill(self) -> None:
+        self.store.backfill("measure", force=True)
+        made = "SELECT 1 FROM motion_tasks WHERE trigger = 'measure' AND status = 0"
+        with Stepper(self.store) as beside:
+            while not self.store.sql(made).to_pylist():
+                beside.step()
+
+
+@pytest.fixture
+def overlapping(tmp_path: Path) -> Iterator[Callable[..., Overlapping]]:
+    made: list[Overlapping] = []
+
+    def overlapping(*fails: bool) -> Overlapping:
+        made.append(Overlapping(tmp_path, *fails))
+        return made[-1]
+
+    yield overlapping
+    for each in made:
+        each.store.close()
+
+
+def test_p10_a_row_whose_runs_both_fail_has_one_dead_letter_for_all_who_wait(
+    overlapping: Callable[..., Overlapping],
+) -> None:
+    found = overlapping(True, True)
+    (letter,) = found.store.errors()
+    assert letter.change != found.change.key  # but the later one's
+    assert [each.task for each in found.change.errors] == [letter.task]
+
+
+def test_p10_a_row_that_has_succeeded_since_has_no_dead_letter(
+    overlapping: Callable[..., Overlapping],
+) -> None:
+    found = overlapping(True, False)
+    assert found.store.errors() == []
+    assert found.store.get("page", 1).words == len("overlapped") + LENGTH

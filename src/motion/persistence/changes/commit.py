@@ -426,6 +426,7 @@ class Commit:
             if given_up:
                 message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
                 logger.warning(message, step.spec.name, len(given_up), given_up[0])
+        self._end_letters(tx, kept)
         gone = [i for i in range(len(self.inputs.rows)) if i not in still and i not in self.lost]
         self._go_on(tx, [self.inputs.rows[i] for i in gone], number)
         self._call_again(tx, number)
@@ -438,6 +439,18 @@ class Commit:
             for fold in self.database.graph.fed.get(step.spec.name, ()):
                 folds_of(self.database.layouts, fold).wake(tx, self.tasks)
         settle(tx, self.database.layouts, self.claim.spec, self.tasks, number)
+
+    def _end_letters(self, tx: Transaction, kept: Sequence[int]) -> None:
+        """End dead letters of rows that have succeeded: of an earlier run, which has failed when this one was due already."""
+        steps = [
+            step for step in self.steps if step.spec.fold is None
+        ]  # whose letters are of other rows
+        if not (steps and queue.has_dead(tx, [step.spec.name for step in steps])):
+            return
+        for step in steps:
+            name, version = step.spec.name, self.tasks[0].version if step is steps[0] else None
+            rows = [self.inputs.rows[i] for i in kept if i in step.met and i not in self.lost]
+            queue.forget_dead(tx, name, rows, version)
 
     def _hold(self, tx: Transaction) -> None:
         """Let entities of a fold wait for the row that they stopped at; the run itself may have taken it away."""

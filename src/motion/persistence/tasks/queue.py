@@ -43,6 +43,9 @@ ANEW_BUT_POSTPONED = ", ".join(
 
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
+DEAD = f"+status = {TaskStatus.DEAD:d}"
+"""Of tasks that are looked up by their rows, not by their status."""
+
 WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
 
 
@@ -134,10 +137,9 @@ def _end_dead(
     Args:
         kept: a task to leave as it is.
     """
-    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger = ? LIMIT 1"
-    if tx.execute(sql, (trigger,)).fetchone() is None:
+    if not has_dead(tx, [trigger]):
         return []
-    condition = f"+status = {TaskStatus.DEAD:d} AND version IS NOT DISTINCT FROM ?4 AND task IS DISTINCT FROM ?5"
+    condition = f"{DEAD} AND version IS NOT DISTINCT FROM ?4 AND task IS DISTINCT FROM ?5"
     found = tx.execute(
         overlapping("task, low, high", 1, condition), (low, high, trigger, version, kept)
     ).fetchall()
@@ -149,6 +151,12 @@ def _end_dead(
         else:
             remove(tx, [task])
     return [(max(first, low), min(last, high)) for _, first, last in found]
+
+
+def has_dead(tx: Transaction, triggers: Sequence[str]) -> bool:
+    """Whether any of these triggers has dead letters. One index look-up each."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger IN ({places(triggers)}) LIMIT 1"
+    return tx.execute(sql, tuple(triggers)).fetchone() is not None
 
 
 def overlapping(columns: str, triggers: int, condition: str) -> str:
@@ -374,7 +382,15 @@ def _between(spans: Sequence[tuple[int, int]], low: int, high: int) -> list[tupl
 
 
 def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> None:
-    """Set a task aside as a dead letter. What `not_before` is of, is over: it says from now on when this was."""
+    """Set a task aside as a dead letter, which stands for earlier ones of its rows, and who waited for these has it too. What
+    `not_before` is of, is over: it says from now on when this was."""
+    sql = "SELECT low, high, trigger, version FROM motion_tasks WHERE task = ?"
+    low, high, trigger, version = tx.execute(sql, (task,)).fetchone()
+    before = overlapping("task, change", 1, f"{DEAD} AND version IS NOT DISTINCT FROM ?4")
+    for earlier, change in tx.execute(before, (low, high, trigger, version)).fetchall():
+        link(tx, task, change)
+        inherit_links(tx, earlier, task)
+    _end_dead(tx, trigger, low, high, version)
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, attempts = ?, error = ?, inputs = ?, "
         "not_before = ? WHERE task = ?",
