@@ -520,3 +520,28 @@ def _wait_until_gone(server: Server, which: str = "") -> None:
 def _kill_and_start(server: Server) -> None:
     server.kill()
     server.start()
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("/postgres?", "/nothing_of_this_name?", 'database "nothing_of_this_name" does not exist'),
+        ("postgres:@", "nobody:@", 'role "nobody" does not exist'),
+        (
+            "&motion_schema",
+            "&options=-c%20nonsense%3D1&motion_schema",
+            "unrecognized configuration parameter",
+        ),
+    ],
+)
+def test_what_the_server_will_not_have_is_said_at_once(
+    url: str, caplog: pytest.LogCaptureFixture, good: str, bad: str, said: str
+) -> None:
+    assert url.count(good) == 1
+    with (
+        caplog.at_level("INFO", "motion"),
+        pytest.raises(motion.StoreUnavailable, match=said) as caught,
+    ):
+        motion.create_store("shop", schemas={"garment": Garment}, url=url.replace(good, bad))
+    assert "in the URL" in str(caught.value)
+    assert "trying again" not in caplog.text

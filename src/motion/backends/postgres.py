@@ -36,7 +36,7 @@ from motion.backends.base import (
 )
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
-from motion.backends.postgres_session import Session, is_lost, is_to_be_tried_again
+from motion.backends.postgres_session import Session, is_lost, is_refused, is_to_be_tried_again
 from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, VOCABULARY, WRITERS, literal, name
 from motion.backends.requests import Sharing
 from motion.background import forks, interrupts
@@ -586,6 +586,8 @@ def _without_password(url: str) -> str:
 
 def _advice(exc: psycopg.Error) -> str | None:
     """Return what to do about an error that is about the server; None for one that is about a statement."""
+    if is_refused(exc):
+        return "Look at the user, the password, the database and the options in the URL; nothing of this write was kept."
     if is_lost(exc):
         return "Look whether the server runs and can be reached; nothing of this write was kept."
     kind = exc.sqlstate or ""
