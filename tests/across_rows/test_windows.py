@@ -260,7 +260,8 @@ WINDOWS = [motion.Window("event.n", by="who", **frame) for frame in FRAMES]
 
 
 def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
-    """Return what a window holds as of a row, from all rows."""
+    """Return what a window holds as of a row, from all rows of the table that it is over."""
+    is_own = row in rows
     if row.who is None or row.ts is None:
         return None
     earlier = sorted(
@@ -269,7 +270,11 @@ def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
         if other.who == row.who
         and other.n is not None
         and (window.within_ms is None or other.ts > row.ts - window.within_ms)
-        and ((other.ts, other.id) < (row.ts, row.id) or (window.itself and other.id == row.id))
+        and (
+            ((other.ts, other.id) < (row.ts, row.id) or (window.itself and other.id == row.id))
+            if is_own
+            else other.ts <= row.ts
+        )
     )
     held = [n for _, _, n in earlier][-(window.rows or 0) :]
     empty = {"list": [], "count": 0, "sum": 0}.get(window.agg)
@@ -286,47 +291,73 @@ def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
     }[window.agg]
 
 
-CHANGES = st.lists(
-    st.one_of(
-        st.fixed_dictionaries(
-            {"id": st.integers(1, 8)},
-            optional={
-                "ts": st.integers(1, 8),
-                "who": st.sampled_from(["a", "b", None]),
-                "n": st.one_of(st.integers(0, 9), st.none()),
-            },
-        ),
-        st.integers(1, 8),
-    ),
-    min_size=1,
-    max_size=25,
-)
+def changes(*tables: str) -> st.SearchStrategy[list[Any]]:
+    """Draw writes and deletes of rows of some tables."""
+    keys: dict[str, st.SearchStrategy[Any]] = {
+        "ts": st.integers(1, 8),
+        "who": st.sampled_from(["a", "a", "a", "b", None]),
+        "n": st.sampled_from([*range(8), None]),
+    }
+    ids = st.integers(1, 8)
+    whole = st.fixed_dictionaries({"id": ids, **keys})
+    part = st.fixed_dictionaries({"id": ids}, optional=keys)
+    change = st.tuples(st.sampled_from(tables), st.one_of(whole, part, ids))
+    return st.lists(change, min_size=5, max_size=25)
+
+
+def made(store: motion.Store, done: Sequence[Any], *, waits: bool) -> None:
+    for table, change in done:
+        if isinstance(change, int):
+            store.delete(table, change)
+        else:
+            store.set(table, **change)
+        if waits:
+            store.wait(timeout=60)
+    store.wait(timeout=60)
+    assert not store.errors()
 
 
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.sampled_from(WINDOWS), CHANGES, st.booleans())
+@given(
+    st.sampled_from(WINDOWS),
+    st.lists(st.one_of(st.integers(0, 9), st.none()), max_size=8),
+    changes("event"),
+    st.booleans(),
+)
 def test_a_window_is_what_a_recompute_gives_after_any_changes(
-    open_store: OpenStore, window: motion.Window, changes: list[Any], waits: bool
+    open_store: OpenStore, window: motion.Window, begun: list[Any], done: list[Any], waits: bool
 ) -> None:
     store = open_store(schemas={"event": Event}, triggers=[declared(window)], url=":memory:")
     try:
-        for change in changes:
-            if isinstance(change, int):
-                store.delete("event", change)
-            else:
-                store.set("event", **change)
-            if waits:
-                store.wait(timeout=60)
-        store.wait(timeout=60)
-        assert not store.errors()
+        store.set_many(
+            "event", [{"id": i, "ts": i, "who": "a", "n": n} for i, n in enumerate(begun, 1)]
+        )
+        made(store, done, waits=waits)
         rows = store.rows("event")
         for row in rows:
             expected = by_hand(window, rows, row)
             assert row.latest == (None if expected is None else [expected]), (row, window)
     finally:
         store.close()
+
+
+def test_a_row_without_a_value_takes_no_place_in_a_window_of_some_rows(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(
+        schemas={"event": Event},
+        triggers=[declared(motion.Window("event.n", by="who", agg="count", rows=1))],
+    )
+    store.set("event", id=1, ts=1, who="a", n=5)
+    store.set("event", id=2, ts=2, who="a")
+    store.set("event", id=3, ts=3, who="a")
+    store.wait(timeout=60)
+    assert [row.latest for row in store.rows("event")] == [[0], [1], [1]]
+    store.set("event", id=1, who="b")
+    store.wait(timeout=60)
+    assert [row.latest for row in store.rows("event")] == [[0], [0], [0]]
 
 
 @pytest.mark.parametrize("agg", ["list", "count", "sum"])
@@ -383,6 +414,72 @@ def test_a_window_over_another_table_holds_rows_up_to_the_same_time(open_store: 
     store.delete("click", 3)
     store.wait(timeout=60)
     assert [row.pages for row in store.rows(Purchase)] == [[]]
+
+
+@dataclass
+class Watch:
+    id: int
+    ts: int
+    who: str
+    n: int
+    latest: list[Any]
+
+
+def watched(window: motion.Window) -> Any:
+    def held(value: Any) -> Any:
+        return [value]
+
+    held.__annotations__["value"] = Annotated[Any, window]
+    return motion.trigger(on="watch.who", sets="watch.latest")(held)
+
+
+OVER_ANOTHER = [
+    motion.Window("event.n", by=("who", "event.who"), **frame)
+    for frame in list[dict[str, Any]](
+        [
+            {"agg": "last"},
+            {"rows": 1},
+            {"agg": "mean", "rows": 3},
+            {"agg": "sum", "within": 3 * MS, "rows": 2},
+            {"agg": "min", "within": 3 * MS},
+        ]
+    )
+]
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from(OVER_ANOTHER), changes("event", "event", "watch"), st.booleans())
+def test_a_window_over_another_table_is_what_a_recompute_gives_after_any_changes(
+    open_store: OpenStore, window: motion.Window, done: list[Any], waits: bool
+) -> None:
+    schemas = {"event": Event, "watch": Watch}
+    store = open_store(schemas=schemas, triggers=[watched(window)], url=":memory:")
+    try:
+        store.set_many("watch", [{"id": i, "ts": i, "who": "a"} for i in range(1, 9)])
+        made(store, done, waits=waits)
+        rows = store.rows("event")
+        for row in store.rows("watch"):
+            expected = by_hand(window, rows, row)
+            assert row.latest == (None if expected is None else [expected]), (row, window)
+    finally:
+        store.close()
+
+
+def test_all_rows_that_hold_the_last_rows_of_another_table_follow_these(
+    open_store: OpenStore,
+) -> None:
+    window = motion.Window("event.n", by=("who", "event.who"), rows=1)
+    store = open_store(schemas={"event": Event, "watch": Watch}, triggers=[watched(window)])
+    store.set("event", id=1, ts=1, who="a", n=5)
+    store.set_many("watch", [{"id": i, "ts": 1 + i, "who": "a"} for i in range(1, 6)])
+    store.set("event", id=1, n=6)
+    store.wait(timeout=60)
+    assert [row.latest for row in store.rows("watch")] == [[[6]]] * 5
+    store.set("event", id=2, ts=4, who="a", n=7)
+    store.wait(timeout=60)
+    assert [row.latest for row in store.rows("watch")] == [[[6]], [[6]], [[7]], [[7]], [[7]]]
 
 
 # -- what is refused --

@@ -594,10 +594,13 @@ class World:
         self._make_all_again()
 
     def _expected_at_rest(self) -> Expected | None:
-        """Return what must be there, None where that is not known: something failed, or a function is being called."""
+        """Return what must be there, None where that is not known: something failed, a function is being called, or the next
+        call of one has more to come inside it."""
         if self._depth or self.is_broken:
             return None
         self.settle()
+        if self._hooks:
+            return None
         self._is_quiet = False
         return expected_of(self.model, is_broken=False)
 

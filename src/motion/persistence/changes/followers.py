@@ -15,6 +15,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
+from motion.persistence.inputs.held import frame_of
 from motion.persistence.layout import Layout, left_by_name, quoted
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
@@ -152,16 +153,13 @@ class Changed:
         where = keys, window.other_by, window.other_order
         if where not in self._known:
             self._known[where] = self._places(keys, window)
-        like = (
-            where,
-            layout.table.name,
-            window.own_by,
-            window.own_order,
-            window.within_ms,
-            window.rows,
-        )
+        frame = frame_of(window)
+        own = layout.table.name, window.own_by, window.own_order
+        like = (where, own, window.name, frame.within_ms, frame.rows)
         if like not in self._known:
-            self._known[like] = _holding_any(self._tx, layout, window, self._known[where], made)
+            self._known[like] = _holding_any(
+                self._tx, layout, self._target, frame, self._known[where], made
+            )
         rows, swept = self._known[like]
         for entity in swept:
             sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause.change, cause.number)
@@ -220,60 +218,85 @@ def _extent(rows: Iterable[tuple[Stored, Any]]) -> list[Place]:
 
 
 def _holding_any(
-    tx: Transaction, layout: Layout, window: Window, places: Sequence[Place], made: range
+    tx: Transaction,
+    layout: Layout,
+    source: Layout,
+    frame: Window,
+    places: Sequence[Place],
+    made: range,
 ) -> tuple[list[int], list[Stored]]:
     """Return the rows whose windows may hold any of these places, and the entities that have too many of them."""
     rows: list[int] = []
     swept: list[Stored] = []
-    if not places:
-        return rows, swept
-    for (entity, _, _), found in zip(
-        places, _holding(tx, layout, window, places, made), strict=True
-    ):
-        if len(found) > AT_ONCE:
-            swept.append(entity)
-        else:
-            rows += found
+    ends = _ends(tx, source, frame, places)
+    for is_ended in (False, True):
+        chosen = [
+            (*place, end)
+            for place, end in zip(places, ends, strict=True)
+            if (end is not None) is is_ended
+        ]
+        found = _holding(tx, layout, frame, chosen, made, is_ended=is_ended) if chosen else ()
+        for (entity, *_), some in zip(chosen, found, strict=False):
+            if len(some) > AT_ONCE:
+                swept.append(entity)
+            else:
+                rows += some
     return rows, swept
 
 
-def _holding(
-    tx: Transaction, layout: Layout, window: Window, places: Sequence[Place], made: range
-) -> list[list[int]]:
-    """Return for each place the rows whose windows may hold it, one more than are made due at once at most."""
-    row, at = layout.row_column, quoted(window.own_order)
-    until = "" if window.within_ms is None else f" AND x.{at} < {{2}} + {window.within_ms}"
-    further = f" AND NOT (x.{row} >= {made.start} AND x.{row} < {made.stop})" if made else ""
-    nearest = (
-        f"SELECT x.{row} FROM {layout.base} x WHERE x.{quoted(window.own_by)} = {{0}} AND x.{at} >= {{1}}{until}{further} "
-        f"ORDER BY x.{at}, x.id LIMIT {{limit}}"
+def _ends(
+    tx: Transaction, source: Layout, frame: Window, places: Sequence[Place]
+) -> list[Stored | None]:
+    """Return for each place where the windows that hold it end: of windows of some rows with the last of as many rows behind it
+    that have a value, however many rows there are which hold them; None: nowhere."""
+    ends: list[Stored | None] = [None] * len(places)
+    if frame.rows is None or not places:
+        return ends
+    row, by, at = source.row_column, quoted(frame.other_by), quoted(frame.other_order)
+    behind = (
+        f"SELECT x.{row} FROM {source.base} x WHERE x.{by} = {{0}} AND x.{at} > {{1}} AND x.{quoted(frame.name)} IS NOT NULL "
+        f"ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
     )
-    order = layout.sql_type(window.own_order)
-    kinds = (layout.sql_type(window.own_by), order, order)
+    kinds = (source.sql_type(frame.other_by), source.sql_type(frame.other_order))
+    entities, _, lasts = zip(*places, strict=True)
+    for i, end in select_for_each(
+        tx, f"r.{at}", f"{source.base} r", f"{source.row} IN ({behind})", (entities, lasts), kinds
+    ):
+        ends[i] = end
+    return ends
+
+
+def _holding(
+    tx: Transaction,
+    layout: Layout,
+    frame: Window,
+    places: Sequence[tuple[Stored, Stored, Stored, Stored | None]],
+    made: range,
+    *,
+    is_ended: bool,
+) -> list[list[int]]:
+    """Return for each place, which ends somewhere or nowhere, the rows whose windows may hold it, one more than are made due at
+    once at most."""
+    row, at = layout.row_column, quoted(frame.own_order)
+    entities, firsts, lasts, ends = zip(*places, strict=True)
+    named, further = [entities, firsts], ""
+    if frame.within_ms is not None:
+        further += f" AND x.{at} < {{{len(named)}}} + {frame.within_ms}"
+        named.append(lasts)
+    if is_ended:
+        further += f" AND x.{at} <= {{{len(named)}}}"
+        named.append(ends)
+    if made:
+        further += f" AND NOT (x.{row} >= {made.start} AND x.{row} < {made.stop})"
+    nearest = (
+        f"SELECT x.{row} FROM {layout.base} x WHERE x.{quoted(frame.own_by)} = {{0}} AND x.{at} >= {{1}}{further} "
+        f"ORDER BY x.{at}, x.id LIMIT {AT_ONCE + 1}"
+    )
+    order = layout.sql_type(frame.own_order)
+    kinds = (layout.sql_type(frame.own_by), order, order, order)
     found: list[list[int]] = [[] for _ in places]
-    for limit, chosen in _by_limit(tx, layout, window, places).items():
-        condition = f"{layout.row} IN ({nearest.replace('{limit}', str(limit))})"
-        named = list(zip(*(places[i] for i in chosen), strict=True))
-        for i, number in select_for_each(
-            tx, layout.row, f"{layout.base} r", condition, named[: 3 if until else 2], kinds
-        ):
-            found[chosen[i]].append(int(number))
+    for i, number in select_for_each(
+        tx, layout.row, f"{layout.base} r", f"{layout.row} IN ({nearest})", named, kinds
+    ):
+        found[i].append(int(number))
     return found
-
-
-def _by_limit(
-    tx: Transaction, layout: Layout, window: Window, places: Sequence[Place]
-) -> dict[int, list[int]]:
-    """Group places by how many rows behind them may hold them: of windows of some rows as many of the next ones, behind
-    those at the same place."""
-    if window.rows is None:
-        return {AT_ONCE + 1: list(range(len(places)))}
-    own = f"r.{quoted(window.own_by)} = ? AND r.{quoted(window.own_order)} = ?"
-    groups: dict[int, list[int]] = {}
-    for i, (entity, first, last) in enumerate(places):
-        limit = AT_ONCE + 1
-        if first == last:
-            sql = f"SELECT COUNT(*) FROM {layout.base} r WHERE {own}"
-            limit = min(limit, window.rows + int(tx.execute(sql, (entity, first)).fetchone()[0]))
-        groups.setdefault(limit, []).append(i)
-    return groups
