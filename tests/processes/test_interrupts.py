@@ -6,7 +6,6 @@ of ours after the other; those of the crash run at all of them, and by real sign
 
 from __future__ import annotations
 
-import _weakrefset
 import random
 import signal
 import sys
@@ -343,6 +342,9 @@ def test_what_a_handler_raises_in_a_read_is_no_fault_of_its_condition(
 
 # -- real signals --
 
+# What falls into a callback, of a weak reference or of the garbage collector, is dropped by Python, which says so.
+dropped_by_python = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @contextmanager
 def signals_in_motion(seconds: float, seed: int) -> Iterator[Callable[[], int]]:
@@ -350,8 +352,6 @@ def signals_in_motion(seconds: float, seed: int) -> Iterator[Callable[[], int]]:
     chosen, is_over, raised = random.Random(seed), threading.Event(), [0]
 
     def handle(_: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_code.co_filename == _weakrefset.__file__:
-            return  # called as a thing went: Python drops what is raised there
         while frame is not None:
             if frame.f_code.co_filename.startswith(OWN):
                 raised[0] += 1
@@ -423,12 +423,12 @@ def write_among_signals(open_store: OpenStore, seconds: float, seed: int) -> int
     return interrupts
 
 
-# What falls into a callback of a weak reference is dropped by Python, which says so.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@dropped_by_python
 def test_real_signals_harm_no_write_of_any_thread(open_store: OpenStore) -> None:
     assert write_among_signals(open_store, 1.5, seed=1) > 5
 
 
+@dropped_by_python
 @pytest.mark.crash
 @pytest.mark.parametrize("seed", range(4))
 def test_a_minute_of_real_signals_harms_no_write_of_any_thread(
