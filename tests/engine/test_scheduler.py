@@ -13,6 +13,7 @@ import pytest
 
 import motion
 from motion import clock
+from motion.testing import Stepper
 from tests.conftest import OpenStore, until
 
 HOUR_S = 3600.0
@@ -46,6 +47,16 @@ def ticks(store: motion.Store) -> int:
 def test_an_interval_runs_again_and_again_without_any_write(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[ticking(motion.every(seconds=0.1))])
     until(store, lambda: ticks(store) >= 3)
+
+
+def test_an_interval_shorter_than_the_look_at_the_clock_is_kept(open_store: OpenStore) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[ticking(motion.every(seconds=0.1))], run=False)
+    with Stepper(store) as worker:
+        worker.run_until_idle()
+        for count in range(1, 6):
+            clock.advance(0.1)
+            worker.run_until_idle()
+            assert ticks(store) >= count
 
 
 def test_a_cron_expression_runs_when_its_time_has_come_and_not_before(

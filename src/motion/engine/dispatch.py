@@ -202,6 +202,10 @@ class Dispatcher:
             for spec in claimed.fused:
                 self._calls[Lane(spec.name, False)] -= 1
             claimed.fused = ()
+        ended = self._database.graph.triggers.get(claimed.lane.trigger)
+        if ended is not None and ended.schedule is not None:
+            self._scheduler.look_again()
+            self._database.backend.called.give()
         if claimed.lane.is_build:
             with self._lock:
                 self._builds.note_end(claimed.lane.trigger, claimed.rows, seconds)

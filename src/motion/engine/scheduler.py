@@ -28,6 +28,11 @@ class Scheduler:
         self._database = database
         self._looked_s = -LOOK_S
         self._next_ms: int | None = None
+        self._is_asked = False
+
+    def look_again(self) -> None:
+        """Take in that a run of an occurrence has ended: what has become due meanwhile waits no longer for that."""
+        self._is_asked = True
 
     def idle_s(self) -> float:
         """Return how long nothing will occur, at most `LOOK_S`."""
@@ -42,7 +47,8 @@ class Scheduler:
             self._next_ms = None
             return
         is_due = self._next_ms is not None and self._next_ms <= clock.now_ms()
-        if not is_due and clock.monotonic_s() - self._looked_s < LOOK_S:
+        is_asked, self._is_asked = self._is_asked, False
+        if not (is_due or is_asked) and clock.monotonic_s() - self._looked_s < LOOK_S:
             return
         self._looked_s = clock.monotonic_s()
         with self._database.backend.read() as tx:
