@@ -11,12 +11,14 @@ import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import make_dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 
 from motion.backends.base import Transaction
+from motion.definitions.functions.sources import untangled
 from motion.definitions.tables.schema import (
     Index,
     IndexKind,
@@ -138,7 +140,7 @@ def _kind(noted: str, said: Declared) -> Any:
     elif word == "enum":
         found = Literal[tuple(name.replace("\\x20", " ") for name in rest)]
     elif word == "literal":
-        found = Literal[tuple(ast.literal_eval(each) for each in rest)]
+        found = Literal[tuple(untangled(partial(ast.literal_eval, each)) for each in rest)]
     else:
         found = KINDS.get(kind, dict)
     for option in options:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from motion.definitions.functions.sources import untangled
 from motion.errors import MissingPackage, StateError
 
 TRUSTED = (
@@ -86,7 +87,8 @@ def loaded(component: str, content: bytes) -> Any:
         StateError: it holds types that nobody has reviewed, or a tree whose indices lead out of it.
     """
     try:
-        found = _skops(component).loads(content, trusted=list(TRUSTED))
+        skops = _skops(component)
+        found = untangled(lambda: skops.loads(content, trusted=list(TRUSTED)))
     except (TypeError, ValueError, KeyError) as exc:
         raise StateError(
             f"the state of {component} holds an estimator that cannot be loaded: {exc}"
