@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
+from motion.testing import Stepper
 from tests.conftest import OpenStore
 
 HOUR = timedelta(hours=1)
@@ -377,6 +378,29 @@ def test_a_row_whose_entity_or_time_is_unset_has_no_window_not_an_empty_one(
     store.wait(timeout=60)
     empty: Any = [] if agg == "list" else 0
     assert [row.latest for row in store.rows("event")] == [[empty], None, None]
+
+
+def test_an_earlier_row_that_takes_the_place_of_one_that_leaves_during_a_call_is_seen(
+    open_store: OpenStore,
+) -> None:
+    seen: list[int] = []
+
+    def held(value: Annotated[int, motion.Window("event.n", by="who", agg="last")]) -> list[int]:
+        seen.append(value)
+        if value == 8 and seen.count(8) == 1:
+            leaving = threading.Thread(target=lambda: store.set("event", id=2, who="b"))
+            leaving.start()
+            leaving.join()
+        return [value]
+
+    trigger = motion.trigger(on="event.who", sets="event.latest", inline=False)(held)
+    store = open_store(schemas={"event": Event}, triggers=[trigger], run=False)
+    rows = [{"id": i, "ts": i, "who": "a", "n": n} for i, n in enumerate((7, 8, None), 1)]
+    store.set_many("event", rows)  # in one write, so that all are as new
+    with Stepper(store) as worker:
+        worker.run_until_idle()
+    assert 8 in seen
+    assert [row.latest for row in store.rows("event")] == [None, None, [7]]
 
 
 # -- over another table --

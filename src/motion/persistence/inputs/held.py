@@ -122,7 +122,8 @@ class Held:
 
     def fences(self) -> list[str | None]:
         """Return what becomes another where a row comes into a window, changes there, or leaves it. As each change has a
-        larger number than all before, the sum of the numbers grows where as many rows are left as there were."""
+        larger number than all before, the sum of the numbers grows where as many rows are left as there were. Of a window of
+        some rows an earlier one takes the place of one that leaves, and is as it was: it is the first one then."""
         return self._placed(_fences(self._frames))
 
     def _placed(self, values: list[Any]) -> list[Any]:
@@ -352,9 +353,11 @@ def _lists(frames: _Frames) -> list[Any]:
 
 
 def _fences(frames: _Frames) -> list[str]:
-    numbers = list(accumulate(frames.numbers, initial=0))
+    numbers, ids = list(accumulate(frames.numbers, initial=0)), frames.held.rows.ids
+    is_limited = frames.held.window.rows is not None
     return [
         f"{head.count + end - start}:{head.numbers + numbers[end] - numbers[start]}"
+        + (f":{ids[frames.order[start]]}" if is_limited and start < end else "")
         for head, (start, end) in zip(frames.heads, frames.bounds, strict=True)
     ]
 
