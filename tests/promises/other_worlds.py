@@ -675,10 +675,10 @@ class World:
     def _apply_again(self) -> None:
         """Backfill folds that apply each row once, until nothing happens meanwhile: of cards those that count as stale, so
         that what the others hold is held against the model as it is; of events all, which are then in their order."""
-        for fold in self.plan.folds:
-            hooked = -1
-            while not fold.replay and hooked != len(self._hooks):
-                hooked = len(self._hooks)
+        folds, hooked = [fold for fold in self.plan.folds if not fold.replay], -1
+        while folds and hooked != len(self._hooks):
+            hooked = len(self._hooks)
+            for fold in folds:
                 self.store.backfill(fold.name, force=fold.target == "event")
                 self.settle()
 
