@@ -7,8 +7,7 @@ WORKERS ?= 2
 MUTANTS ?=
 
 # What 'make test' runs once more with its stores in PostgreSQL; 'make test-postgres' runs all.
-ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/search/test_text_search.py \
-  tests/processes/test_interrupts.py::test_a_read_that_was_interrupted_does_not_hold_later_reads_to_its_moment
+ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/search/test_text_search.py
 
 BIN := .venv/bin
 READY := .venv/.ready
