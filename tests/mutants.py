@@ -153,7 +153,7 @@ MUTANTS = (
     Mutant(
         "P10",
         "a row has one dead letter of a trigger",
-        [("        inherit_links(tx, earlier, task)\n    _end_dead(tx, trigger, low, high, version)\n", "        pass\n")],
+        [("    _end_dead(tx, trigger, low, high, version, heir=task)\n", "")],
         "store/test_dead_letters.py::test_p10_a_row_whose_runs_both_fail_has_one_dead_letter_for_all_who_wait",
     ),
     Mutant(

@@ -236,12 +236,12 @@ def counted(n: int, before: Annotated[int, motion.Window("event.n", by="who", ag
     return before
 
 
-def declared(window: motion.Window) -> Any:
+def declared(window: motion.Window, table: str = "event") -> Any:
     def total(value: Any) -> Any:
         return [value]
 
     total.__annotations__["value"] = Annotated[Any, window]
-    return motion.trigger(on="event.who", sets="event.latest")(total)
+    return motion.trigger(on=f"{table}.who", sets=f"{table}.latest")(total)
 
 
 MS = timedelta(milliseconds=1)
@@ -318,6 +318,14 @@ def made(store: motion.Store, done: Sequence[Any], *, waits: bool) -> None:
     assert not store.errors()
 
 
+def check(store: motion.Store, table: str, window: motion.Window) -> None:
+    """Hold what rows of a table took from windows over events against a recompute."""
+    rows = store.rows("event")
+    for row in rows if table == "event" else store.rows(table):
+        expected = by_hand(window, rows, row)
+        assert row.latest == (None if expected is None else [expected]), (row, window)
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -336,10 +344,7 @@ def test_a_window_is_what_a_recompute_gives_after_any_changes(
             "event", [{"id": i, "ts": i, "who": "a", "n": n} for i, n in enumerate(begun, 1)]
         )
         made(store, done, waits=waits)
-        rows = store.rows("event")
-        for row in rows:
-            expected = by_hand(window, rows, row)
-            assert row.latest == (None if expected is None else [expected]), (row, window)
+        check(store, "event", window)
     finally:
         store.close()
 
@@ -449,14 +454,6 @@ class Watch:
     latest: list[Any]
 
 
-def watched(window: motion.Window) -> Any:
-    def held(value: Any) -> Any:
-        return [value]
-
-    held.__annotations__["value"] = Annotated[Any, window]
-    return motion.trigger(on="watch.who", sets="watch.latest")(held)
-
-
 OVER_ANOTHER = [
     motion.Window("event.n", by=("who", "event.who"), **frame)
     for frame in list[dict[str, Any]](
@@ -479,14 +476,11 @@ def test_a_window_over_another_table_is_what_a_recompute_gives_after_any_changes
     open_store: OpenStore, window: motion.Window, done: list[Any], waits: bool
 ) -> None:
     schemas = {"event": Event, "watch": Watch}
-    store = open_store(schemas=schemas, triggers=[watched(window)], url=":memory:")
+    store = open_store(schemas=schemas, triggers=[declared(window, "watch")], url=":memory:")
     try:
         store.set_many("watch", [{"id": i, "ts": i, "who": "a"} for i in range(1, 9)])
         made(store, done, waits=waits)
-        rows = store.rows("event")
-        for row in store.rows("watch"):
-            expected = by_hand(window, rows, row)
-            assert row.latest == (None if expected is None else [expected]), (row, window)
+        check(store, "watch", window)
     finally:
         store.close()
 
@@ -495,7 +489,9 @@ def test_all_rows_that_hold_the_last_rows_of_another_table_follow_these(
     open_store: OpenStore,
 ) -> None:
     window = motion.Window("event.n", by=("who", "event.who"), rows=1)
-    store = open_store(schemas={"event": Event, "watch": Watch}, triggers=[watched(window)])
+    store = open_store(
+        schemas={"event": Event, "watch": Watch}, triggers=[declared(window, "watch")]
+    )
     store.set("event", id=1, ts=1, who="a", n=5)
     store.set_many("watch", [{"id": i, "ts": 1 + i, "who": "a"} for i in range(1, 6)])
     store.set("event", id=1, n=6)

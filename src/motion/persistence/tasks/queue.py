@@ -43,9 +43,6 @@ ANEW_BUT_POSTPONED = ", ".join(
 
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
-DEAD = f"+status = {TaskStatus.DEAD:d}"
-"""Of tasks that are looked up by their rows, not by their status."""
-
 WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
 
 
@@ -131,26 +128,31 @@ def _end_dead(
     high: int,
     version: int | None = None,
     kept: int | None = None,
+    heir: int | None = None,
 ) -> list[tuple[int, int]]:
     """End the dead letters of a range of rows, and only of these; return the rows that had one.
 
     Args:
         kept: a task to leave as it is.
+        heir: the task that who waited for them has from now on.
     """
     if not has_dead(tx, [trigger]):
         return []
-    condition = f"{DEAD} AND version IS NOT DISTINCT FROM ?4 AND task IS DISTINCT FROM ?5"
+    condition = f"+status = {TaskStatus.DEAD:d} AND version IS NOT DISTINCT FROM ?4 AND task IS DISTINCT FROM ?5"
     found = tx.execute(
-        overlapping("task, low, high", 1, condition), (low, high, trigger, version, kept)
+        overlapping("task, low, high, change", 1, condition), (low, high, trigger, version, kept)
     ).fetchall()
-    for task, first, last in found:
+    for task, first, last, change in found:
+        if heir is not None:
+            link(tx, heir, change)
+            inherit_links(tx, task, heir)
         if last > high:
             _copy(tx, task, high + 1, last)
         if first < low:
             tx.execute("UPDATE motion_tasks SET high = ? WHERE task = ?", (low - 1, task))
         else:
             remove(tx, [task])
-    return [(max(first, low), min(last, high)) for _, first, last in found]
+    return [(max(first, low), min(last, high)) for _, first, last, _ in found]
 
 
 def has_dead(tx: Transaction, triggers: Sequence[str]) -> bool:
@@ -386,11 +388,7 @@ def bury(tx: Transaction, task: int, attempts: int, error: str, inputs: str) -> 
     `not_before` is of, is over: it says from now on when this was."""
     sql = "SELECT low, high, trigger, version FROM motion_tasks WHERE task = ?"
     low, high, trigger, version = tx.execute(sql, (task,)).fetchone()
-    before = overlapping("task, change", 1, f"{DEAD} AND version IS NOT DISTINCT FROM ?4")
-    for earlier, change in tx.execute(before, (low, high, trigger, version)).fetchall():
-        link(tx, task, change)
-        inherit_links(tx, earlier, task)
-    _end_dead(tx, trigger, low, high, version)
+    _end_dead(tx, trigger, low, high, version, heir=task)
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.DEAD:d}, owner = NULL, attempts = ?, error = ?, inputs = ?, "
         "not_before = ? WHERE task = ?",
