@@ -228,6 +228,9 @@ class Backend(Protocol):
     lacks: Mapping[Feature, str]
     """What it cannot do yet, and what to do instead: `require` refuses it, before anything is done."""
 
+    makes_indexes_apart: bool
+    """Whether an index is dropped and made without holding up who reads meanwhile."""
+
     folder: Path
     """The folder beside the database for what is not rows: model states, locks of processes."""
 

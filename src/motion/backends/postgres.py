@@ -94,6 +94,7 @@ class PostgresBackend:
         durability: "normal": what the server's last half second before a crash of its own has acknowledged may be lost.
     """
 
+    makes_indexes_apart = False
     lacks: Mapping[Feature, str] = {
         "forget()": "delete the rows; PostgreSQL's log, statistics and backups hold bytes of them, beyond what a store can reach.",
         "snapshot()": "copy it to a folder with 'motion copy', which makes a store in SQLite, or use pg_dump.",

@@ -102,6 +102,7 @@ class SqliteBackend:
     """One SQLite file in WAL mode: one writer at a time, readers never wait."""
 
     lacks: Mapping[Feature, str] = {}
+    makes_indexes_apart = True
 
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:
         check_durability(durability)

@@ -8,6 +8,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import BACKFILL_PRIORITY, BUILD_PRIORITY
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import StoreUnavailable
+from motion.persistence.late_indexes import make_indexes
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_width
 from motion.persistence.notes import part_notes
@@ -368,9 +369,7 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
         for statement in layout.create_base():
             tx.execute(statement)
     _add_columns(tx, layout)
-    present = tx.objects("index", f"motion_rows_{layout.table.name}")
-    for statement in layout.create_indexes(present):
-        tx.execute(statement)
+    make_indexes(tx, layout)
     _open_leavers(tx, layout)
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)

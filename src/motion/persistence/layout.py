@@ -18,7 +18,7 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -403,7 +403,7 @@ class Layout:
         name = quoted(self._index_name(":primary"))
         return f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {self.base} (id)"
 
-    def create_indexes(self, present: Container[str]) -> list[str]:
+    def create_indexes(self, present: Collection[str]) -> list[str]:
         """Return the statements that make the indexes asked for with `motion.Index`, and those by which a change finds the
         rows that look it up.
 
@@ -411,16 +411,10 @@ class Layout:
             present: the names of the indexes that the table has. Older versions called them so that those of two tables
                 could have one name.
         """
-        own = self.graph.of_table(self.table.name)
-        looks_up = {lookup.by for spec in own for lookup in spec.lookups}
-        looks_up |= {spec.on[0] for spec in own if spec.after_ms is not None}
         statements = [
-            f"CREATE INDEX {quoted(self._index_name(key.name))} ON {self.base} ({quoted(key.name)})"
-            for key in self.table.keys.values()
-            if (key.is_indexed or key.name in looks_up or (key.ref and key.ref.delete))
-            and key.name not in self.versioned
-            and self._index_name(key.name) not in present
-            and f"motion_index_{self.table.name}_{key.name}" not in present
+            f"CREATE INDEX {quoted(self._index_name(key))} ON {self.base} ({quoted(key)})"
+            for key in (*self._always_indexed, *self._looked_up_by)
+            if self._index_names(key).isdisjoint(present)
         ]
         for keys in self._placed():
             name = self._index_name(" ".join(keys))
@@ -428,6 +422,29 @@ class Layout:
                 columns = ", ".join(map(quoted, keys))
                 statements.append(f"CREATE INDEX {quoted(name)} ON {self.base} ({columns})")
         return [*statements, *self._create_waiting(present)]
+
+    def late_indexes(self) -> set[str]:
+        """Return the names of the indexes that only a change of what is looked up needs: a load may make them at its end."""
+        return set().union(*map(self._index_names, self._looked_up_by))
+
+    @cached_property
+    def _always_indexed(self) -> list[str]:
+        """The keys with an index that is asked for, or by which rows are found at any time."""
+        own = self.graph.of_table(self.table.name)
+        after = {spec.on[0] for spec in own if spec.after_ms is not None}
+        return [
+            key.name
+            for key in self.table.keys.values()
+            if (key.is_indexed or key.name in after or (key.ref and key.ref.delete))
+            and key.name not in self.versioned
+        ]
+
+    @cached_property
+    def _looked_up_by(self) -> list[str]:
+        """The further keys by which rows look others up."""
+        own = self.graph.of_table(self.table.name)
+        keys = dict.fromkeys(lookup.by for spec in own for lookup in spec.lookups)
+        return [key for key in keys if key not in {*self._always_indexed, *self.versioned}]
 
     def _create_waiting(self, present: Container[str]) -> list[str]:
         """Return the statements that make the indexes by which folds find the rows that are to be applied: few of many."""
@@ -576,6 +593,10 @@ class Layout:
 
     def _index_name(self, what: str) -> str:
         return f"motion_index_{self.table.name}:{what}"
+
+    def _index_names(self, key: str) -> set[str]:
+        """Return what the index of one key may be called: older versions called it otherwise."""
+        return {self._index_name(key), f"motion_index_{self.table.name}_{key}"}
 
     def _constraint(self, key: Key) -> str:
         if key.name == "id":

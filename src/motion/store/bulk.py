@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from motion.persistence.changes.operations import (
     named_columns,
 )
 from motion.persistence.database import Database
+from motion.persistence.late_indexes import make_indexes, put_off
 from motion.persistence.rows.ids import check_range
 from motion.persistence.rows.kept_ids import KeptIds
 from motion.persistence.rows.reading import ids_by_value
@@ -40,6 +41,10 @@ GIVE_WAY_S = 0.0005
 
 MEASURED_ROWS, PATIENCE_S = 200, 0.1
 """The rows of a first part that measures, and how long a load waits for what they tell."""
+
+LATE_FROM, LATE_UP_TO, LATE_S = 20_000, 100_000, 0.5
+"""How many rows a load has at least, and after how many, or how long, it makes the indexes that it has put off: no longer than
+one of its parts takes."""
 
 Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
 """Does what a function gives from what it sees in the transaction."""
@@ -71,14 +76,19 @@ class Load:
         self._changes: list[int] = []
         self._ids = GivenIds()
         self._written = 0
+        self._late: _Late | None = None
 
     def run(self, rows: Any) -> Change:
+        if self._by is None and self._prune is None and _is_large(rows):
+            self._late = _Late(self._database, self._table.name)
         try:
             for chunk in chunks_of(self._table, rows, self._commit_every):
                 for part in self._parts_of(chunk):
                     self._write(part)
             self._delete_others()
         finally:
+            if self._late is not None:
+                self._late.make()
             if self._prune is not None:
                 self._database.backend.write(self._kept.forget)
         *further, last = self._changes or [0]
@@ -117,6 +127,8 @@ class Load:
 
         def operations(tx: Transaction) -> list[SetOperation]:
             nonlocal ids
+            if self._late is not None:
+                self._late.put_off(tx)
             if self._prune is not None:
                 self._kept.add(tx, self._fresh)
             layout = self._database.layouts[self._table.name]
@@ -130,6 +142,8 @@ class Load:
         reach("load.chunk")
         self._changes.append(applied.number)
         self._written += count
+        if self._late is not None:
+            self._late.note(self._written)
         if len(applied.ids) == 1:
             ids = applied.ids[0]
         self._ids.add(ids)
@@ -209,6 +223,36 @@ class Load:
             if len(found) == wanted:
                 return _Part(_Place(at, found[-1]), ids)
         return _Part(_Place(at + 1, None), ids)
+
+
+def _is_large(rows: Any) -> bool:
+    """Whether so many rows are given, and all of them are there: nobody knows how long others take to come."""
+    return isinstance(rows, Sized) and len(rows) >= LATE_FROM
+
+
+class _Late:
+    """The indexes that a load into an empty table makes once its rows are in: it takes a quarter of the time."""
+
+    def __init__(self, database: Database, table: str) -> None:
+        self._database, self._table = database, table
+        self._is_asked = self._is_put_off = False
+        self._began_s = clock.monotonic_s()
+
+    def put_off(self, tx: Transaction) -> None:
+        """Drop them in the load's first transaction, which may be done again."""
+        if not self._is_asked and self._database.backend.makes_indexes_apart:
+            self._is_put_off = put_off(tx, self._database.layouts[self._table])
+
+    def note(self, written: int) -> None:
+        """Take in that so many rows are in by now."""
+        self._is_asked = True
+        if written >= LATE_UP_TO or clock.monotonic_s() > self._began_s + LATE_S:
+            self.make()
+
+    def make(self) -> None:
+        if self._is_put_off:
+            self._database.write(lambda tx: make_indexes(tx, self._database.layouts[self._table]))
+        self._is_put_off = False
 
 
 @dataclass(frozen=True)
