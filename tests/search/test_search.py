@@ -74,6 +74,28 @@ def test_a_hit_has_the_whole_row(items: motion.Store) -> None:
     assert (type(hit.row), hit.row.id, hit.row.group) == (Item, 0, "a")
 
 
+def test_a_search_reads_the_keys_that_it_is_asked_for_alone(items: motion.Store) -> None:
+    fill(items, [[0, 1], [1, 0]], group="a")
+    for asked in ([1.0, 0.0], [[1.0, 0.0]]):
+        found = np.ravel(items.search(COSINE, asked, table=Item, k=1, keys=["group"])).tolist()
+        assert [(hit.id, hit.row.group, hit.row.cosine, hit.row.l2) for hit in found] == [
+            (1, "a", None, None)
+        ]
+    [both] = items.search([COSINE, "item.group"], [1, 0], text="a", k=1, keys=["loose"])
+    assert (both.row.id, both.row.group, both.row.cosine) == (both.id, None, None)
+    assert items.search(COSINE, [1, 0], k=1)[0].row.group == "a", "the next is whole again"
+    with pytest.raises(motion.UnknownKey, match="group"):
+        items.search(COSINE, [1, 0], keys=["groop"])
+
+
+def test_a_hit_has_its_page_whatever_keys_were_asked_for(open_store: OpenStore) -> None:
+    store = open_store(schemas={"shot": Shot})
+    store.set("shot", id=7, album="a")
+    store.set("shot", id=7, shot_page=2, embedding=np.array([1.0, 0.0]))
+    [hit] = store.search("shot.embedding", [1, 0], table=Shot, keys=["album"])
+    assert (hit.id, hit.pages, hit.row.album) == (7, {"shot_page": 2}, "a")
+
+
 def test_keys_need_not_name_a_table_that_is_given(items: motion.Store) -> None:
     fill(items, [[0, 1], [1, 0]], group="a")
     for table in (Item, "item"):

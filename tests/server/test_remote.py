@@ -93,6 +93,8 @@ def test_a_search_gives_hits_with_their_rows(remote: RemoteStore, store: motion.
     expected = store.search("item.embedding", query, k=2)
     assert [(hit.id, hit.score) for hit in found] == [(hit.id, hit.score) for hit in expected]
     assert isinstance(found[0].row, Item)
+    [part] = remote.search("item.embedding", query, k=1, keys=["price"])
+    assert (part.id, part.row.id, part.row.embedding) == (found[0].id, found[0].id, None)
 
 
 def test_a_change_is_waited_for_and_streamed(remote: RemoteStore) -> None:

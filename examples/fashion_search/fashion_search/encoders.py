@@ -129,7 +129,7 @@ class ImageRetrieval(motion.Component):
         asked, idea = read_wish(query), read_wish(text_suggestion)
         # What was ruled out holds for every idea; whose it is may be another for each.
         wish = replace(asked, text=idea.text, person=_whose(asked.person, idea.person))
-        features = trunk_of(heads.trunk).read([wish.text])
+        features = _read_one(heads.trunk, wish.text)
         weight = stock_of(store).picture_weight
         is_sure = kind_of_text(wish.text) is Kind.THING
         found = ranked(
@@ -207,7 +207,7 @@ def trunk_of(name: str | None) -> Trunk:
 
 def kind_of_text(text: str) -> Kind:
     """Return what a query is for, whatever trunk the pictures are seen with."""
-    return Kind.THING if names_a_product(text) else kind_of(trunk_of(None).read([text])[0])
+    return Kind.THING if names_a_product(text) else kind_of(_read_one(None, text)[0])
 
 
 def _whose(asked: str | None, idea: str | None) -> str | None:
@@ -249,6 +249,12 @@ def _gate_rounds(trunk: str, store: motion.View) -> list[Pairs]:
         told, wanted = _read(trunk, tuple(shown)), _read(trunk, tuple(asked))
         rounds.append(Pairs(whole.pictures, told, whole.said, wanted, weight))
     return rounds
+
+
+@lru_cache(maxsize=4_096)
+def _read_one(trunk: str | None, text: str) -> Features:
+    """Return a wish's features: most of what people ask for was asked before, and reading is a third of what an answer costs."""
+    return trunk_of(trunk).read([text])
 
 
 @lru_cache(maxsize=16)

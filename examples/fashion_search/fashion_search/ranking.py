@@ -48,6 +48,9 @@ _MAY_BE: dict[str, tuple[str | None, ...]] = {
 
 _ASKED_AT_ONCE, _ASKED_AT_MOST = 60, 1_920
 
+_LOOKED_AT = ("title", "img_summary", "worn_by", "sizes", "retailer", "brand", "price", "source_id")
+"""What is looked at of each product here, by a taste and by who measures: a whole row has pictures and vectors."""
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -101,6 +104,7 @@ def ranked(
             k=asked,
             where=condition,
             params=params,
+            keys=_LOOKED_AT,
         )
         told = _told(store, wish, asked, condition, params) if words_weight else {}
         found = _to_the_taste(_blended(wish, near, told, length, words_weight), taste)
@@ -168,8 +172,9 @@ def _told(
     if not words:
         return {}
     hits = store.search(
-        "retailer.img_summary", text=words, table=RetailerSchema, k=k, where=where, params=params
-    )
+        "retailer.img_summary", text=words, table=RetailerSchema, k=k, where=where, params=params,
+        keys=_LOOKED_AT,
+    )  # fmt: skip
     return {hit.id: hit for hit in hits}
 
 

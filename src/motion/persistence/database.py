@@ -384,7 +384,7 @@ class Database:
             _check_params(params)
             with self.backend.read() as tx:
                 return noted.read(
-                    tx, known, wanted, sql, params, order_by, limit, inherit=inherit, keys=_chosen(known, keys)
+                    tx, known, wanted, sql, params, order_by, limit, inherit=inherit, keys=chosen_keys(known, keys)
                 )  # fmt: skip
         layout = self.layout(table)
         condition, values = condition_of(layout, where, params)
@@ -392,7 +392,7 @@ class Database:
         with self.backend.read() as tx:
             return reading.read_rows(
                 tx, layout, row_id=stored, where=condition, parameters=values, order_by=order_by, limit=limit,
-                inherit=inherit, pins=pins, keys=_chosen(layout.table, keys),
+                inherit=inherit, pins=pins, keys=chosen_keys(layout.table, keys),
             )  # fmt: skip
 
     def _noted(self, table: TableName) -> Table | None:
@@ -541,7 +541,7 @@ def page_values(table: Table, pages: Mapping[str, int]) -> list[Stored]:
     return [table.keys[page].encode(pages.get(page, 0)) for page in table.page_keys]
 
 
-def _chosen(table: Table, keys: Sequence[str] | None) -> frozenset[str] | None:
+def chosen_keys(table: Table, keys: Sequence[str] | None) -> frozenset[str] | None:
     """Return the keys to read, id and page keys among them; None: all."""
     if keys is None:
         return None

@@ -252,6 +252,7 @@ class RemoteStore:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[Hit[Any]]:
         """`Store.search`, of one vector or text."""
         first = key if isinstance(key, str) else next(iter(key), "")
@@ -260,7 +261,7 @@ class RemoteStore:
             "key": key if isinstance(key, str) else list(key), "text": text, "k": k,
             "vector": None if vector is None else np.asarray(vector).tolist(),
             "where": where if isinstance(where, str | None) else _plain_values(where),
-            "params": wire.plain(list(params)),
+            "params": wire.plain(list(params)), "keys": None if keys is None else list(keys),
         }  # fmt: skip
         hits = self._link.post("/v1/search", body)["hits"]
         return [

@@ -18,7 +18,7 @@ from motion.definitions.tables.schema import Key, Table, TableName
 from motion.definitions.values.codecs import StrCodec
 from motion.errors import SearchError, listed
 from motion.notebook import Shown, cells_of, table_of
-from motion.persistence.database import Database, Where, condition_of
+from motion.persistence.database import Database, Where, chosen_keys, condition_of
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.rows import reading
 from motion.persistence.search import fulltext, spaces
@@ -63,7 +63,7 @@ class Hit(Generic[Row]):
         pages: its page keys, by name.
         score: larger is better. Of a vector: the cosine in [-1, 1], the dot product, or the negative distance; of a
             text: its BM25, above 0; of several keys together: the sum of 1 / (60 + rank).
-        row: the whole row, as an instance of its dataclass.
+        row: the whole row, or the keys of it that were asked for, as an instance of its dataclass.
     """
 
     id: Any
@@ -92,8 +92,9 @@ def search(
     params: Sequence[Any],
     pins: Pins,
     table: TableName | None = None,
+    read: Sequence[str] | None = None,
 ) -> list[Any]:
-    """See `Reader.search`."""
+    """See `Reader.search`; `read` are the keys of the hits' rows."""
     keys = keys_of(database, key, table)
     if vector is not None and not any(each.is_array for _, each in keys):
         hint = " Say what to look for with text=." if isinstance(vector, str) else ""
@@ -119,6 +120,7 @@ def search(
         texts,
         max(len(queries), len(texts)),
         checked_k(k),
+        chosen_keys(keys[0][0], read),
     )
     condition, values = condition_of(database.layout(question.table.name), where, params)
     answers = partial(_answers, database, question, condition, values, pins)
@@ -219,7 +221,7 @@ def _answers(
             for each in zip(*rankings, strict=True)
         ]
         wanted = dict.fromkeys(row for ranking in best for row, _ in ranking)
-        found = reading.rows_by_number(tx, layout, list(wanted), pinned)
+        found = reading.rows_by_number(tx, layout, list(wanted), pinned, question.read)
     return [_hits(question.table, ranking, found) for ranking in best]
 
 

@@ -29,6 +29,8 @@ class Question:
     texts: tuple[str, ...]
     count: int
     k: int
+    read: frozenset[str] | None = None
+    """The keys of the hits' rows that are read; None: all."""
 
     @property
     def is_fused(self) -> bool:

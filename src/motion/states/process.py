@@ -218,6 +218,7 @@ class SampleView(View):
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[Any]:
         found = keys_of(self._database, key, table)
         layout = self._database.layout(found[0][0].name)
@@ -230,7 +231,9 @@ class SampleView(View):
         parts = [versions.has_output(spec, self._like) for spec in specs]
         parts += [f"({condition})"] if condition is not None else []
         both = " AND ".join(parts) or None
-        return super().search(key, vector, table=table, text=text, k=k, where=both, params=values)
+        return super().search(
+            key, vector, table=table, text=text, k=k, where=both, params=values, keys=keys
+        )
 
 
 # -- progress --

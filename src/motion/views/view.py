@@ -254,6 +254,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[Hit[Row]]: ...
 
     @overload
@@ -267,6 +268,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[list[Hit[Row]]]: ...
 
     @overload
@@ -280,6 +282,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[list[Hit[Row]]]: ...
 
     @overload
@@ -293,6 +296,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[Hit[Any]]: ...
 
     @overload
@@ -306,6 +310,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[list[Hit[Any]]]: ...
 
     @overload
@@ -319,6 +324,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[list[Hit[Any]]]: ...
 
     @overload
@@ -332,6 +338,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[Any]: ...
 
     def search(
@@ -344,6 +351,7 @@ class Reader:
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
+        keys: Sequence[str] | None = None,
     ) -> list[Any]:
         """Return the `k` rows that fit best, best first; all committed rows are seen.
 
@@ -357,6 +365,7 @@ class Reader:
                 character has a meaning of its own. The first search makes the key's index; it is kept from then on.
             k: at least 1; exactly this many where as many exist.
             where: only among rows that this condition on stored values holds for.
+            keys: the only ones to read of the hits' rows beside id and page keys; others are unset, and cost nothing.
 
         Returns:
             A list of `Hit`; for a batch a list of such lists.
@@ -365,7 +374,9 @@ class Reader:
             SearchError, DimensionMismatch: a key cannot be searched so, or holds vectors of another length.
             MissingPackage: the key's index is "hnsw" and usearch is not installed.
         """
-        return search(self._database, key, vector, text, k, where, params, self._seen(), table)
+        return search(
+            self._database, key, vector, text, k, where, params, self._seen(), table, keys
+        )
 
 
 class Writer(Reader):

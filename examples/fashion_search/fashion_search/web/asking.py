@@ -272,7 +272,7 @@ def _nearest(
     condition = " AND ".join(f"{key} = ?" for key in where) or None
     hits = view.search(
         "retailer.img_embedding", vector, table=RetailerSchema, k=3 * SHOWN, where=condition,
-        params=list(where.values()),
+        params=list(where.values()), keys=["title"],
     )  # fmt: skip
     titles: dict[str, int] = {}
     kept = []

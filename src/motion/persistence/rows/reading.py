@@ -93,13 +93,17 @@ def unset_first(order: str) -> str:
 
 
 def rows_by_number(
-    tx: Transaction, layout: Layout, rows: Sequence[int], pins: Pins = NO_PINS
+    tx: Transaction,
+    layout: Layout,
+    rows: Sequence[int],
+    pins: Pins = NO_PINS,
+    keys: frozenset[str] | None = None,
 ) -> dict[int, Any]:
-    """Return rows as instances by their numbers."""
+    """Return rows as instances by their numbers, or some keys of them."""
     found: dict[int, Any] = {}
     read = layout.table.read
     for part in map(filled_up, cut(rows)):
-        numbered = tx.execute(_select_numbered(layout, pins, len(part)), part).fetchall()
+        numbered = tx.execute(_select_numbered(layout, pins, len(part), keys), part).fetchall()
         found |= {row[0]: read(row[1:]) for row in numbered}
     return found
 
@@ -138,12 +142,12 @@ def _select(layout: Layout, inherit: bool, pins: Pins, read: frozenset[str] | No
     return sql
 
 
-def _select_numbered(layout: Layout, pins: Pins, count: int) -> str:
+def _select_numbered(layout: Layout, pins: Pins, count: int, keys: frozenset[str] | None) -> str:
     """Return the statement that reads so many rows by their numbers, which come first in what it gives."""
-    name = ("numbered", count, *pins.items())
+    name = ("numbered", count, keys, *pins.items())
     sql = layout.statements.get(name)
     if sql is None:
-        selected = _select(layout, True, pins).replace("SELECT ", f"SELECT {layout.row}, ", 1)
+        selected = _select(layout, True, pins, keys).replace("SELECT ", f"SELECT {layout.row}, ", 1)
         sql = f"{selected} WHERE {layout.row} IN ({', '.join('?' * count)})"
         layout.statements[name] = sql
     return sql

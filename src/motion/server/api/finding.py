@@ -74,7 +74,7 @@ async def search(request: Request, wanted: Search) -> Response:
     if hidden(request) is not None and any(is_secret(each.rpartition(".")[2]) for each in keys):
         raise NotAllowed("this key is not shown to who only reads.")
     names = None if wanted.keys is None else names_in(of, ",".join(wanted.keys))
-    hits = await in_thread(_hits, on, of, wanted, sight(request))
+    hits = await in_thread(_hits, on, of, wanted, names, sight(request))
     found = [
         {"id": hit.id, "pages": hit.pages, "score": wire.plain(hit.score), "row": shown(request, of, hit.row, names)}
         for hit in hits
@@ -82,7 +82,7 @@ async def search(request: Request, wanted: Search) -> Response:
     return json({"hits": found})
 
 
-def _hits(on: Served, of: Table, wanted: Search, sees: Any) -> list[Any]:
+def _hits(on: Served, of: Table, wanted: Search, names: list[str] | None, sees: Any) -> list[Any]:
     where: Any = wanted.where
     params: list[Any] = wanted.params
     if where is not None:
@@ -91,7 +91,7 @@ def _hits(on: Served, of: Table, wanted: Search, sees: Any) -> list[Any]:
             raise SqlError(str(where), f"it holds for more than {MOST_FILTERED} rows; narrow it")
         where, params = asking.among(of, rows)
     vector = None if wanted.vector is None else wire.vector_of(wanted.vector)
-    return on.store.search(wanted.key, vector, text=wanted.text, k=wanted.k, where=where, params=params)  # fmt: skip
+    return on.store.search(wanted.key, vector, text=wanted.text, k=wanted.k, where=where, params=params, keys=names)  # fmt: skip
 
 
 @router.post(
