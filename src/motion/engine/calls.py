@@ -196,7 +196,7 @@ class Here:
         """Return a call that could not be made as what it gave."""
         return rows, [Failed(error)] * len(rows)
 
-    is_far = False
+    is_far, is_by_row = False, True
 
     @property
     def has_left(self) -> bool:
@@ -243,7 +243,7 @@ class Apart:
         """Return a call that could not be made as what it gave."""
         return rows, [_failed(self._spec, len(rows), text_of(error))]
 
-    has_left = False
+    has_left = is_by_row = False
 
     def settle(self, made: Sequence[Made]) -> None:
         """Each call has surroundings of its own."""

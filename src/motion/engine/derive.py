@@ -128,7 +128,7 @@ class _Errors:
 
 # -- calling --
 
-Made = tuple[range, list[Any]]
+Made = tuple[range, Sequence[Any]]
 """The rows of one call, and for each of them what the call gave, or how it failed."""
 
 

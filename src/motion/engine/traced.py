@@ -26,7 +26,7 @@ class Traced:
     ) -> None:
         self._calls, self._spec, self._lines = calls, spec, lines
         self._pins = pins
-        self._process, self.is_far = os.getpid(), calls.is_far
+        self._process, self.is_far, self.is_by_row = os.getpid(), calls.is_far, calls.is_by_row
         self.failed, self.settle, self.given = calls.failed, calls.settle, calls.given
 
     @property

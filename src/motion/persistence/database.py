@@ -46,6 +46,7 @@ from motion.persistence.changes.operations import (
 from motion.persistence.inputs.exact import Found, Question, ask
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.layouts import Layouts
+from motion.persistence.many import columns_of
 from motion.persistence.recompute import backfills, relocation
 from motion.persistence.rows import noted, reading
 from motion.persistence.search.filters import FilterLists
@@ -428,7 +429,7 @@ class Database:
 
         from motion.persistence.arrow import arrow
 
-        columns = list(zip(*found, strict=True)) if found else [()] * len(names)
+        columns = columns_of(found, len(names))
         return pa.Table.from_arrays([arrow(column) for column in columns], names=_unique(names))
 
     # -- states --

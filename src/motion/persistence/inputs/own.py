@@ -15,6 +15,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Codec
 from motion.persistence.inputs.held import Held, frame_of, read_held
 from motion.persistence.layout import Layout, Pins, quoted
+from motion.persistence.many import columns_of
 from motion.persistence.ranges import parts_of
 
 Fence = tuple[Any, ...]
@@ -224,7 +225,7 @@ def read_inputs(tx: Transaction, chain: Chain, rows: Iterable[int]) -> Inputs:
             size += row[-1] + sum([len(each) for each in row if type(each) in (bytes, str)])
         if unread is not None:
             break
-    turned: list[Any] = list(zip(*found, strict=True)) if found else [()] * (sum(widths) + 1)
+    turned = columns_of(found, sum(widths) + 1)
     (numbers, on_numbers), named, fences, values, before, places = _grouped(turned, widths)
     held = chain.held(tx, places)
     return Inputs(
@@ -256,7 +257,7 @@ def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int,
         found += tx.execute(sql + part.condition(chain.layout.row), part.numbers).fetchall()
     if not found:
         return {}
-    turned = list(zip(*found, strict=True))
+    turned = columns_of(found, len(columns))
     (numbers,), fences, placed = _grouped(turned, list(map(len, groups)))
     held = chain.held(tx, placed)
     kept = chain.with_windows(list(zip(*fences, strict=True)), held)
