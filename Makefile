@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 WORKERS ?= 2
 MUTANTS ?=
 
@@ -14,7 +15,7 @@ READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test test-postgres test-ray check format lint types crash mutants bench lock clean
+.PHONY: help setup demo app test test-postgres test-ray check format lint types crash mutants bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +73,9 @@ mutants: setup ## take rules of the engine out, one at a time: the test that gua
 
 bench: setup ## the measurements behind every figure in the docs (BENCH_ARGS="load set" takes some, "--help" lists them)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+soak: setup ## an hour of simulated shoppers, 50 questions a second: nothing lost, memory flat (SOAK_ARGS="--minutes 10 --rate 20")
+	@$(BIN)/python -m fashion_search soak $(SOAK_ARGS)
 
 lock: ## constraints.txt anew, from the newest releases that pyproject.toml allows
 	@scripts/setup.sh lock

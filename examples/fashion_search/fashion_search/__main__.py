@@ -24,7 +24,13 @@ import motion
 from fashion_search.endpoint import IdeasUnavailable
 from fashion_search.ideas import IdeaModelMissing
 from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE, is_web
-from fashion_search.shown import table_of, table_of_changes, table_of_learned, table_of_parts
+from fashion_search.shown import (
+    table_of,
+    table_of_changes,
+    table_of_learned,
+    table_of_parts,
+    table_of_soaked,
+)
 
 if TYPE_CHECKING:
     from fashion_search.catalogs import BadRow, Product
@@ -365,6 +371,56 @@ def learn(
 
 
 @app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.01, help="how long shoppers come")] = 60.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="questions a second")] = 50.0,
+    people: Annotated[int, typer.Option(min=1, help="shoppers who ask them")] = 1_000,
+    products: Annotated[int, typer.Option(min=60, help="products that are drawn")] = DRAWN_PRODUCTS,
+    seed: Annotated[int, typer.Option(help="of times, tastes, questions and clicks")] = 0,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="print what came of it as one JSON object and nothing else"),
+    ] = False,
+) -> None:
+    """Let simulated shoppers ask and click by the clock while the encoders learn, and check that nothing is lost and nothing grows.
+
+    In a store of drawn products that is gone at the end. Exits with 1 where something does not hold.
+
+    Example: python -m fashion_search soak --minutes 10 --rate 20
+    """
+    from fashion_search.catalogs import drawn_catalogs
+    from fashion_search.pipeline import open_store
+    from fashion_search.soak import Load, Soak
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open_store(Path(scratch), ideas=1) as store,
+    ):
+        _ingested(store, drawn_catalogs(products))
+        _study(store, quiet=as_json)
+        with notes.status("shoppers come") as status:
+            found = Soak(
+                store, Load(60 * minutes, rate, people, seed),
+                lambda seconds, asked, unanswered: status.update(
+                    f"{seconds / 60:.1f} of {minutes:g} minutes; {asked:,} questions, {unanswered:,} not answered yet"
+                ),
+            ).run()  # fmt: skip
+    if as_json:
+        print(json.dumps(asdict(found)))
+    else:
+        console.print(table_of_soaked(found))
+        p50, p95, p99 = (1_000 * each for each in found.took_s)
+        console.print(
+            f"{found.asked:,} questions in {minutes:g} minutes, {found.distinct:,} different ones, {found.nothing_fits:,} that nothing fits; "
+            f"{found.judged:,} verdicts. From when it was due an answer took {p50:,.0f} ms, p95 {p95:,.0f} ms, p99 {p99:,.0f} ms, "
+            f"{1_000 * found.worst_s:,.0f} ms at the longest. {found.late:,} were asked late, at the most {1_000 * found.latest_s:,.0f} ms; "
+            f"at rest {found.drained_s:.1f} s after the last. Versions made: {found.versions}.", soft_wrap=True,
+        )  # fmt: skip
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     queries: Annotated[
         Path,
@@ -459,7 +515,7 @@ def _judge(numbers: list[str], folder: Path, is_liked: bool) -> None:
     )
 
 
-def _study(store: motion.Store) -> None:
+def _study(store: motion.Store, *, quiet: bool = False) -> None:
     """Let the encoders learn the catalog's own pairs, where it has grown since they last did."""
     from fashion_search.versions import study
 
@@ -468,7 +524,7 @@ def _study(store: motion.Store) -> None:
         "the encoders learn what the catalog's pictures and titles have to do with each other"
     ):
         version = study(store)
-    if version is not None:
+    if version is not None and not quiet:
         console.print(
             f"The encoders learned the catalog in {time.monotonic() - began:.0f} s, with all vectors anew where it went live: "
             f"version {version.number} is {version.status}.", soft_wrap=True,

@@ -11,7 +11,9 @@ fit on a whole catalog, and embedding it anew, takes less than a minute.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -149,22 +151,15 @@ class ImageRetrieval(motion.Component):
     def finetune(self, heads: Heads, rows: list[QuerySchema], store: motion.View) -> Heads:
         """Learn what people thought of the answers, without forgetting the catalog."""
         pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
-        liked = [
-            (product.img_features, read_wish(row.text_suggestion).text, product.img_summary or "")
-            for row in rows
-            if row.feedback and row.img_id is not None and row.text_suggestion
-            if not is_held_out(row.text_suggestion)
-            if (product := store.get(RetailerSchema, row.img_id)) is not None
-            and product.img_features is not None
-        ]
+        liked = _liked(rows, store)
         pictures, texts, said = pairs.pictures, pairs.texts, list(pairs.said)
         weights = np.ones(len(pairs) + len(liked), np.float32)
-        weights[len(pairs) :] = LIKED_COUNTS
+        weights[len(pairs) :] = [LIKED_COUNTS * each.times for each in liked]
         if liked:
-            seen, wished, summaries = zip(*liked, strict=True)
-            pictures = np.concatenate([pictures, np.stack(seen)])
-            texts = np.concatenate([texts, trunk_of(heads.trunk).read(wished)])
-            said += summaries  # so a wish in other words learns which of the shop's words it means
+            pictures = np.concatenate([pictures, np.stack([each.picture for each in liked])])
+            texts = np.concatenate([texts, _read_each(heads.trunk, [each.wish for each in liked])])
+            # so a wish in other words learns which of the shop's words it means
+            said += [each.summary for each in liked]
         new = heads.fitted(
             pictures, texts, self.recipe, said=said, weights=weights, on_progress=_tell
         )
@@ -177,14 +172,15 @@ class ImageRetrieval(motion.Component):
         on what people liked and what not, and lost on neither.
         """
         rounds = _gate_rounds(heads.trunk, store)
-        if not rounds:
-            return {}  # nothing to measure on, so the gate refuses
         gain, liked = heads.gain, heads.liked
         told = {"gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high}
         if liked.pairs:
             told |= {"liked_pairs": float(liked.pairs), "liked_gain": liked.mean}
             told |= {"liked_low": liked.low, "liked_high": liked.high}
-        return {**measured(heads, rounds), "proven": float(heads.proven), **told}
+        found = (
+            measured(heads, rounds) if rounds else {}
+        )  # where each product was judged there are none
+        return {**found, "proven": float(heads.proven), **told}
 
     def _proven(self, old: Heads, new: Heads, store: motion.View) -> Heads:
         """Return new heads with what they gained on held-out pairs."""
@@ -208,6 +204,39 @@ def trunk_of(name: str | None) -> Trunk:
 def kind_of_text(text: str) -> Kind:
     """Return what a query is for, whatever trunk the pictures are seen with."""
     return Kind.THING if names_a_product(text) else kind_of(_read_one(None, text)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Liked:
+    """A product that was liked for a wish, and how often."""
+
+    picture: Features
+    wish: str
+    summary: str
+    times: int
+
+
+def _liked(rows: Sequence[QuerySchema], store: motion.View) -> list[_Liked]:
+    """Return what was liked for wishes that are not held out, each pair once: what many people say takes no longer to learn."""
+    times = Counter(
+        (row.img_id, read_wish(row.text_suggestion).text)
+        for row in rows
+        if row.feedback and row.img_id is not None and row.text_suggestion
+        if not is_held_out(row.text_suggestion)
+    )
+    keys = ("img_features", "img_summary")
+    products = {id: store.get(RetailerSchema, id, keys=keys) for id in {id for id, _ in times}}
+    return [
+        _Liked(product.img_features, wish, product.img_summary or "", count)
+        for (id, wish), count in times.items()
+        if (product := products[id]) is not None and product.img_features is not None
+    ]
+
+
+def _read_each(trunk: str, texts: Sequence[str]) -> Features:
+    """Return the features of texts, those of equal ones read once."""
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    return np.asarray(trunk_of(trunk).read(list(place))[[place[text] for text in texts]])
 
 
 def _whose(asked: str | None, idea: str | None) -> str | None:
@@ -264,6 +293,8 @@ def _read(trunk: str, texts: tuple[str, ...]) -> Features:
 
 def _matrix(column: Any) -> Features:
     """Return a column of arrays as one: without an object for each number."""
+    if not len(column):
+        return np.zeros((0, 0), np.float16)  # a column without a row has no type
     whole = column.combine_chunks()
     return np.asarray(whole.flatten().to_numpy(zero_copy_only=False), np.float16).reshape(
         len(whole), -1

@@ -109,6 +109,11 @@ def ranked(
         told = _told(store, wish, asked, condition, params) if words_weight else {}
         found = _to_the_taste(_blended(wish, near, told, length, words_weight), taste)
         kept = list(_that_fit(found, wish, is_sure))
+        is_below = not is_sure or (near and near[-1].score * length < FLOOR)
+        if is_below and words_weight and len(told) < asked:
+            return kept[
+                :k
+            ]  # what is further off fits by its words only, and those that have any were told
         if len(kept) >= k or len(near) < asked or asked >= _ASKED_AT_MOST:
             return kept[:k]
         asked *= 4  # what was ruled out, or is too alike, took places

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fashion_search.evaluation import Line
     from fashion_search.learn import Learned
     from fashion_search.retrieval import Figures
+    from fashion_search.soak import Soaked
     from fashion_search.unseen import Change
 
 
@@ -78,6 +79,17 @@ def table_of_learned(found: Learned) -> Table:
         table.add_row(
             name, f"{change.before:.1%}", f"{change.after:.1%}", f"{100 * gain:+.1f}", Text(told)
         )
+    return table
+
+
+def table_of_soaked(found: Soaked) -> Table:
+    table = Table("what must hold", box=None, pad_edge=False)
+    for name in ("", "found"):
+        table.add_column(name)
+    for check in found.checks:
+        held = {True: "holds", False: "FAILS", None: "not told"}[check.holds]
+        style = {True: "green", False: "red", None: "dim"}[check.holds]
+        table.add_row(check.what, Text(held, style), check.told)
     return table
 
 
