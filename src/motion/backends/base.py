@@ -110,6 +110,13 @@ class Transaction(Protocol):
         """Return what is another text once the database may have lost commits that were seen, and gone on from before them,
         while this process lives."""
 
+    def has_lost(self) -> bool:
+        """Whether what others have seen may be lost, since anybody has written: then no number is given again that they may
+        have seen. Known to all once this transaction is committed."""
+
+    def settle(self) -> None:
+        """Return when what this snapshot shows is kept: before anybody is told of it, or acts on it outside of the store."""
+
     def last_number(self, table: str, /) -> int:
         """Return the largest number that the database itself has given to a row of a table, where it keeps that."""
 
@@ -247,7 +254,8 @@ class Backend(Protocol):
         Concurrent callers share one commit; each has its work applied whole or not at all, and what `work` raises
         is raised here. `work` may be called twice: where one of several callers' raises, the others' is undone with it
         and done again. `is_durable=False` is for what may be forgotten at a power failure, such as claims: nobody who
-        waits for a change is told of it.
+        waits for a change is told of it. What is durable may be seen by others before it is kept, but it is before this
+        returns, or anybody is told: see `Transaction.settle`.
         """
 
     def read(self) -> AbstractContextManager[Transaction]:

@@ -37,7 +37,15 @@ from motion.backends.base import (
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
 from motion.backends.postgres_session import Session, is_lost, is_refused, is_to_be_tried_again
-from motion.backends.postgres_sql import DOMAINS, FUNCTIONS, VOCABULARY, WRITERS, literal, name
+from motion.backends.postgres_sql import (
+    DOMAINS,
+    FUNCTIONS,
+    HISTORY,
+    VOCABULARY,
+    WRITERS,
+    literal,
+    name,
+)
 from motion.backends.requests import Sharing
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
@@ -109,7 +117,7 @@ class PostgresBackend:
         self.url, self._conninfo = whole_url(url, schema, folder), url
         folder.mkdir(parents=True, exist_ok=True)
         self.place = f"schema {schema!r} of {_without_password(url)}"
-        self._durability = durability
+        self._is_kept = durability == "full"
         self._lock_number = int.from_bytes(
             hashlib.sha256(f"motion {schema}".encode()).digest()[:8], "big", signed=True
         )
@@ -184,25 +192,34 @@ class PostgresBackend:
     def _committed(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
         session = self._writing_session()
         try:
-            self._begin_to_write(session, is_durable=is_durable and self._durability == "full")
+            self._begin_to_write(session, is_durable=is_durable)
             reach("write.begun")
             result = work(session)
             for last in session.before_commit:
                 last()
             reach("write.applied")
-            told = (self._told(COMMITTED),) if is_durable else ()
-            self._commits += 1  # before it is sent: what nobody waited for may be committed, under a number of its own
-            number = self._commits
-            try:
-                session.commit(self._noted(number), *told)
-            except psycopg.Error as exc:
-                if not is_lost(exc) or not self._has_committed(number, exc):
-                    raise
+            self._commit(session, is_durable=is_durable)
             reach("write.committed")
         except BaseException as exc:
             self._end_writing(session, exc)
             raise
         return result
+
+    def _commit(self, session: Session, *, is_durable: bool) -> None:
+        """Commit, which lets the next one write, and wait then until it is kept: so writers share the server's disk."""
+        self._commits += 1  # before it is sent: what nobody waited for may be committed, under a number of its own
+        number, is_seen = self._commits, False
+        # Others hear of it before it is kept, and look: who waits sees to it himself that what he tells is (`settle`).
+        told = (self._told(COMMITTED),) if is_durable else ()
+        try:
+            session.commit(self._noted(number), *told)
+            is_seen = True
+            reach("write.seen")
+            if is_durable:
+                session.flush()
+        except psycopg.Error as exc:
+            if not (is_seen or is_lost(exc)) or not self._has_committed(number, exc):
+                raise
 
     def _end_writing(self, session: Session, exc: BaseException) -> None:
         """Undo what is under way; a connection of which nobody knows what it does is closed."""
@@ -229,7 +246,8 @@ class PostgresBackend:
         )
 
     def _has_committed(self, number: int, lost: psycopg.Error) -> bool:
-        """Whether a commit has happened under which the connection was lost; waits until the server has ended it.
+        """Whether a commit has happened under which the connection was lost; waits until the server has ended it, and until it
+        is kept.
 
         Raises:
             StoreUnavailable: nobody can say.
@@ -241,6 +259,8 @@ class PostgresBackend:
             sql = "SELECT 1 FROM motion_writers WHERE writer = ? AND number = ?"
             found = session.execute(sql, (self._writes_as, number)).fetchone()
             session.end()
+            if found is not None:
+                session.flush()  # where the connection is lost again, it is asked again
             return found is not None
 
         try:
@@ -464,7 +484,7 @@ class PostgresBackend:
     # -- connections --
 
     def _connect(self) -> Session:
-        return Session.connect(self._conninfo, self.schema, self.name)
+        return Session.connect(self._conninfo, self.schema, self.name, is_kept=self._is_kept)
 
     def _set_up(self, session: Session) -> None:
         """Make the schema, with what statements of ours need, where it is not there."""
@@ -472,18 +492,20 @@ class PostgresBackend:
             self._begin_to_write(session, is_durable=True)
             sql = "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = ?"
             found = session.execute(sql, (self.schema,)).fetchone()
+            if found is None:  # else no right to make any is needed
+                session.run(f"CREATE SCHEMA IF NOT EXISTS {name(self.schema)}")
             if found is None or found[0] != VOCABULARY:
                 self._make_vocabulary(session)
             session.run(f"DELETE FROM motion_writers WHERE at < now() - interval '{GONE_AFTER}'")
             session.commit()
+            session.flush()
         except BaseException as exc:
             self._end_writing(session, exc)
             raise
 
     def _make_vocabulary(self, session: Session) -> None:
         """Make what statements of ours need, or bring it up to date."""
-        session.run(f"CREATE SCHEMA IF NOT EXISTS {name(self.schema)}")
-        for made in (*FUNCTIONS, WRITERS):
+        for made in (*FUNCTIONS, WRITERS, HISTORY):
             session.run(made)
         known = "SELECT typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ?"
         there = {row[0] for row in session.execute(known, (self.schema,))}

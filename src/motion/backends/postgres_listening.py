@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from motion import clock
 from motion.backends.postgres_session import Session
 from motion.backends.postgres_sql import name
 
@@ -74,19 +75,21 @@ class Listener:
                 session.close()
 
     def _hear(self, session: Session) -> None:
-        place = ""
+        place, looks_s = "", 0.0
         while not self._is_over.is_set():
-            found = session.written_up_to()
-            if found != place:
-                place = found
-                self._take(set())
-            self._wait(session)
+            if clock.monotonic_s() >= looks_s:
+                looks_s = clock.monotonic_s() + LOOK_S
+                found = session.written_up_to()
+                if found != place:
+                    place = found
+                    self._take(set())
+            self._wait(session, looks_s - clock.monotonic_s())
             told = {word for word, process in session.heard() if process != self._process}
             if told:
                 self._take(told)
 
-    def _wait(self, session: Session) -> None:
+    def _wait(self, session: Session, longest_s: float) -> None:
         poll = select.poll()
         poll.register(self._over, select.POLLIN)
         poll.register(session.fileno(), select.POLLIN)
-        poll.poll(1000 * LOOK_S)
+        poll.poll(1000 * max(longest_s, 0.0))

@@ -79,7 +79,9 @@ def folder_of(url: str, store: str) -> Path:
 def _kept_folder(connection: psycopg.Connection, schema: str, store: str) -> tuple[Path, bool]:
     place = f"{name(schema)}.motion_place"
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('motion places'))")
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
+    known = connection.execute("SELECT to_regnamespace(quote_ident(%s))", (schema,)).fetchone()
+    if known == (None,):  # else no right to make any is needed
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {place} (folder text NOT NULL)")
     found = connection.execute(f"SELECT folder FROM {place}").fetchone()
     if found is not None:

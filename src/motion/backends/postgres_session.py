@@ -21,6 +21,7 @@ from psycopg.types.numeric import Int8Dumper, NumericBinaryLoader
 from motion.backends import postgres_words
 from motion.backends.base import Made, RowTrigger, WordIndex
 from motion.backends.postgres_sql import (
+    COUNTS_SINCE,
     OURS,
     array_kind,
     copied,
@@ -42,6 +43,14 @@ PREPARE_AFTER = 3
 
 TOGETHER = 8
 """Sets of parameters from which on they are sent as arrays, in one statement."""
+
+FLUSHES_FROM = 170_000
+"""The version of the server from which on it can be asked to bring its log to the disk."""
+
+FLUSH = "SELECT pg_logical_emit_message(false, 'motion', '', true)"
+"""Adds a note for nobody to the log, and waits until it is on the disk, and with it all that is before it."""
+
+IS_FLUSHED = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
 
 HELD = 2_000
 """Rows of a result that is read as a stream which are held at a time."""
@@ -77,10 +86,16 @@ class Session:
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], schema: str, *, is_pooled: bool
+        self,
+        connection: psycopg.Connection[Any],
+        schema: str,
+        *,
+        is_pooled: bool,
+        is_kept: bool,
     ) -> None:
         self._connection, self._process = connection, os.getpid()
-        self.is_pooled = is_pooled
+        self.is_pooled, self._has_lost_nothing = is_pooled, False
+        self._is_kept, self._flushes = is_kept, connection.info.server_version >= FLUSHES_FROM
         self._path = f"SET LOCAL search_path TO {name(schema)}, public"
         self.schema = schema
         self.memo: dict[Any, Any] = {}
@@ -88,7 +103,12 @@ class Session:
         self.before_commit: list[Callable[[], None]] = []
 
     @classmethod
-    def connect(cls, url: str, schema: str, store: str) -> Session:
+    def connect(cls, url: str, schema: str, store: str, *, is_kept: bool) -> Session:
+        """Connect.
+
+        Args:
+            is_kept: what is durable survives a crash of the server.
+        """
         connection = psycopg.connect(
             url,
             autocommit=True,
@@ -108,7 +128,7 @@ class Session:
             raise
         is_pooled = found != (connection.info.backend_pid,)  # a pooler tells a number of its own
         connection.prepare_threshold = None if is_pooled else PREPARE_AFTER
-        return cls(connection, schema, is_pooled=is_pooled)
+        return cls(connection, schema, is_pooled=is_pooled, is_kept=is_kept)
 
     @property
     def is_over(self) -> bool:
@@ -141,9 +161,20 @@ class Session:
         self.before_commit.clear()
         self.end()
         self.run(
-            f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; "
-            f"SET LOCAL synchronous_commit TO {'on' if is_durable else 'off'}; SET LOCAL lock_timeout TO '{wait_s}s'; "
-            f"SELECT pg_advisory_xact_lock({lock})"
+            f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; SET LOCAL lock_timeout TO '{wait_s}s'; "
+            f"{self._synchronous(is_durable=is_durable)}; SELECT pg_advisory_xact_lock({lock})"
+        )
+
+    def _synchronous(self, *, is_durable: bool) -> str:
+        """Return what says whether the commit waits until it is kept before others see it. It does where it is to be kept and
+        `flush` cannot see to that: an older server, or one that waits for others."""
+        if not (is_durable and self._is_kept):
+            return "SET LOCAL synchronous_commit TO off"
+        if not self._flushes:
+            return "SET LOCAL synchronous_commit TO on"
+        return (
+            "SELECT set_config('synchronous_commit', "
+            "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'off' ELSE 'on' END, true)"
         )
 
     def begin_to_read(self) -> None:
@@ -156,12 +187,22 @@ class Session:
             self.lasting.clear()  # the server may have crashed since, and this connection not been lost
 
     def commit(self, *last: str) -> None:
-        """Commit, in one round trip with the last statements before."""
+        """Commit, in one round trip with the last statements before. Others see it, and go on; `flush` waits until it is kept."""
         if self._connection.info.transaction_status == TransactionStatus.INERROR:
             raise psycopg.errors.InFailedSqlTransaction(
                 "a statement failed in this transaction, which cannot be committed"
             )
         self.run("; ".join((*last, "COMMIT")))
+
+    def flush(self) -> None:
+        """Return when all is kept that anybody has committed up to now, if anything is to be."""
+        if self._is_kept and self._flushes:
+            self.execute(FLUSH)
+
+    def settle(self) -> None:
+        # On the connection that has read: had the server crashed since, it would be lost.
+        if self._is_kept and self._flushes and not self.execute(IS_FLUSHED).fetchone()[0]:
+            self.execute(FLUSH)
 
     def end(self) -> None:
         """Undo what is under way, if anything is."""
@@ -261,6 +302,16 @@ class Session:
     def history(self) -> str:
         """A server that crashed, or another one that has taken its place, counts anew."""
         return str(self.execute("SELECT stats_reset FROM pg_stat_wal").fetchone()[0])
+
+    def has_lost(self) -> bool:
+        if self._has_lost_nothing:
+            return False
+        now, known = self.execute(f"SELECT {COUNTS_SINCE}, server FROM motion_history").fetchone()
+        if now == known:
+            self._has_lost_nothing = not self.is_pooled  # a crash ends this connection too
+            return False
+        self.execute("UPDATE motion_history SET server = ?", (now,))
+        return True
 
     def last_number(self, table: str, /) -> int:
         numbers = self._sequence(table)

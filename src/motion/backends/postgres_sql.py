@@ -106,8 +106,17 @@ FUNCTIONS = (
 WRITERS = "CREATE TABLE IF NOT EXISTS motion_writers (writer text PRIMARY KEY, number bigint NOT NULL, at timestamptz NOT NULL)"
 """Who writes to the store, and the number of the last commit of each."""
 
-VOCABULARY = f"a store of Motion ({hashlib.sha256(repr((DOMAINS, FUNCTIONS, WRITERS)).encode()).hexdigest()[:12]})"
-"""Says of a schema that it has these types and functions, and this table."""
+COUNTS_SINCE = "(SELECT CAST(extract(epoch FROM stats_reset) AS text) FROM pg_stat_wal)"
+"""Since when the server counts what it writes: after a crash it begins anew."""
+
+HISTORY = (
+    "CREATE TABLE IF NOT EXISTS motion_history (id bigint PRIMARY KEY, server text NOT NULL); "
+    f"INSERT INTO motion_history VALUES (1, {COUNTS_SINCE}) ON CONFLICT (id) DO NOTHING"
+)
+"""The same when anybody last took numbers: one row."""
+
+VOCABULARY = f"a store of Motion ({hashlib.sha256(repr((DOMAINS, FUNCTIONS, WRITERS, HISTORY)).encode()).hexdigest()[:12]})"
+"""Says of a schema that it has these types, functions and tables."""
 
 
 @lru_cache(maxsize=4096)

@@ -611,6 +611,12 @@ class _Connection(sqlite3.Connection):
     def history(self) -> str:
         return ""  # what it is lost by ends the process too
 
+    def has_lost(self) -> bool:
+        return False  # the same
+
+    def settle(self) -> None:
+        """What is seen is kept: a commit is seen once it is on the disk."""
+
     def last_number(self, table: str, /) -> int:
         sql = "SELECT seq FROM sqlite_sequence WHERE name = ?"
         found = self.execute(sql, (table.strip('"'),)).fetchone()

@@ -450,6 +450,7 @@ class Database:
         with self.backend.read() as tx:
             manifest = versions.manifest_of(tx, component, version)
             known = [each.number for each in versions.versions(tx, component)]
+            tx.settle()  # else another version might get its number after a crash, and this one be what is loaded
         if manifest is None:
             raise UnknownVersion(component, version, known)
         return manifest

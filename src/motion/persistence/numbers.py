@@ -16,6 +16,10 @@ UNNUMBERED = 1
 first change of a store has the next number."""
 
 
+LEFT_OUT, LEFT_OUT_TASKS = 2**20, 2**32
+"""Numbers that are not given where some may be lost that others have seen: each would be taken for what it was before."""
+
+
 @dataclass
 class _Clock:
     """The store's counters, as a transaction knows them: read once, and written once, for all callers that share it."""
@@ -80,6 +84,10 @@ def _clock(tx: Transaction) -> _Clock:
     found = _seen(tx)
     if _IS_WRITTEN not in tx.memo:
         tx.memo[_IS_WRITTEN] = True
+        if tx.has_lost():
+            found.number += LEFT_OUT
+            found.graph += LEFT_OUT
+            found.last_task += LEFT_OUT_TASKS
         tx.before_commit.append(
             lambda: tx.execute(
                 "UPDATE motion_clock SET number = ?, graph = ?, last_task = ?",

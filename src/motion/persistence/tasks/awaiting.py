@@ -92,13 +92,17 @@ class Awaiting:
         try:
             with self._backend.read() as tx:
                 changes = [change for wait in waits.values() for change in wait.changes]
-                left = backlog.changes_with_work(tx, changes)
+                left, done = backlog.changes_with_work(tx, changes), []
                 for future, wait in waits.items():
                     try:
                         if left.isdisjoint(wait.changes) and wait.is_done(tx):
-                            self._end(future, None)
+                            done.append(future)
                     except BaseException as exc:  # noqa: BLE001 - it is that wait's
                         self._end(future, self._reason(exc))
+                if done:
+                    tx.settle()
+                for future in done:
+                    self._end(future, None)
         except BaseException as exc:  # noqa: BLE001 - the store is closed, or cannot be read: nobody waits on
             for future in waits:
                 self._end(future, self._reason(exc))

@@ -348,13 +348,13 @@ def wait_until(
         if commits != seen:
             with database.backend.read() as tx:
                 if is_done(tx):
-                    return
+                    return tx.settle()
             seen = -1
         remaining = deadline - clock.monotonic_s()
         if remaining <= 0:
             with database.backend.read() as tx:
                 if is_done(tx):
-                    return
+                    return tx.settle()
                 raise too_late(tx)
         database.backend.committed.wait(commits, min(remaining, LONGEST_WAIT_S))
 

@@ -217,6 +217,8 @@ class Stream(Iterator[Any], AsyncIterator[Any]):
                 raise StopIteration
             with self._database.backend.read() as tx:
                 found = self._look(tx)
+                if found:
+                    tx.settle()
             if not found:
                 left_s = self._left_s()
                 self._database.backend.committed.wait(self._commits, min(left_s, LONGEST_WAIT_S))

@@ -1,0 +1,261 @@
+"""What others see before it is kept: a commit lets the next writer go on, and then waits for the disk. Nobody is told meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import motion
+from motion import clock, faults
+from tests.backends.test_postgres import kill_and_start, writing_its_log_late
+from tests.conftest import until
+from tests.postgres import Server
+
+LONG_S = 600
+
+SEEN = "write.seen"
+
+
+@dataclass
+class Garment:
+    id: int
+    price: float | None = None
+    doubled: float | None = None
+    label: str | None = None
+
+
+@pytest.fixture
+def schema(postgres_server: Server) -> Iterator[str]:
+    name = f"seen_{os.getpid()}_{threading.get_ident()}"
+    yield name
+    postgres_server.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+
+
+@pytest.fixture
+def open_shop(
+    postgres_server: Server, schema: str, tmp_path: Path
+) -> Iterator[Callable[..., motion.Store]]:
+    """Open the same store again and again, each time as another process would."""
+    opened: list[motion.Store] = []
+    url = f"{postgres_server.url}&motion_schema={schema}&motion_folder={tmp_path / 'folder'}"
+
+    def open_shop(**options: Any) -> motion.Store:
+        options = {"schemas": {"garment": Garment}, "durability": "full", "run": False, **options}
+        opened.append(motion.create_store("shop", url=url, **options))
+        return opened[-1]
+
+    yield open_shop
+    for store in opened:
+        store.close()
+
+
+@contextmanager
+def at_seen(action: Callable[[], None]) -> Iterator[list[int]]:
+    """Do something where this thread's next commit is seen and not kept; give how often it still is to be done."""
+    left, mine = [1], threading.get_ident()
+
+    def reached(point: str) -> None:
+        if point == SEEN and left and threading.get_ident() == mine:
+            left.pop()
+            action()
+
+    faults.arm(reached)
+    try:
+        yield left
+    finally:
+        faults.arm(None)
+
+
+def prices(store: motion.Store) -> list[float | None]:
+    while True:
+        with suppress(motion.StoreUnavailable):  # its connection was of the server that is gone
+            return [row.price for row in store.rows("garment")]
+
+
+def test_what_set_has_returned_for_is_kept(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store = open_shop()
+    with writing_its_log_late(postgres_server, store):
+        store.set("garment", id=1, price=1.0)
+        kill_and_start(postgres_server)
+        assert prices(store) == [1.0]
+
+
+def test_a_commit_that_a_crash_takes_before_it_is_kept_is_made_again(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store, other = open_shop(), open_shop()
+    found: list[list[float | None]] = []
+
+    def crash() -> None:
+        found.append(prices(other))
+        kill_and_start(postgres_server)
+        found.append(prices(other))
+
+    with writing_its_log_late(postgres_server, store):
+        store.set("garment", id=1, price=1.0)
+        with at_seen(crash) as left:
+            change = store.set("garment", price=2.0)
+        kill_and_start(postgres_server)
+    assert not left
+    assert found == [[1.0, 2.0], [1.0]]
+    assert prices(store) == [1.0, 2.0]
+    assert store.get("garment", change.id).price == 2.0
+
+
+def test_a_commit_whose_connection_is_lost_before_it_is_kept_is_asked_for_and_kept(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    store = open_shop()
+
+    def lose() -> None:
+        lost = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'motion shop'"
+        assert postgres_server.execute(lost)
+
+    with writing_its_log_late(postgres_server, store):
+        with at_seen(lose) as left:
+            store.set("garment", price=1.0)
+        kill_and_start(postgres_server)
+    assert not left
+    assert prices(store) == [1.0]
+
+
+def wait(store: motion.Store, change: int) -> None:
+    store.change(change, table="garment", ids=[1]).wait("price")
+
+
+def stream(store: motion.Store, change: int) -> None:
+    assert [row.price for row in store.change(change, table="garment", ids=[1]).stream("price")]
+
+
+def wait_on_a_loop(store: motion.Store, change: int) -> None:
+    async def waited() -> None:
+        await store.change(change, table="garment", ids=[1])
+
+    asyncio.run(waited())
+
+
+@pytest.mark.parametrize("await_it", [wait, stream, wait_on_a_loop])
+def test_who_waits_elsewhere_is_told_of_nothing_that_a_crash_takes(
+    postgres_server: Server,
+    open_shop: Callable[..., motion.Store],
+    schema: str,
+    await_it: Callable[[motion.Store, int], None],
+) -> None:
+    store, other = open_shop(), open_shop()
+    is_seen, goes_on = threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        is_seen.set()
+        goes_on.wait(LONG_S)
+
+    def set_it() -> None:
+        with at_seen(stand_still):
+            store.set("garment", id=1, price=1.0)
+
+    setting = threading.Thread(target=set_it)
+    with writing_its_log_late(postgres_server, store):
+        setting.start()
+        try:
+            assert is_seen.wait(LONG_S)
+            ((number,),) = postgres_server.execute(f'SELECT number FROM "{schema}".motion_clock')
+            await_it(other, number)
+            kill_and_start(postgres_server)
+            found = prices(other)
+        finally:
+            goes_on.set()
+            setting.join(LONG_S)
+    assert found == [1.0]
+    assert prices(store) == [1.0]
+
+
+SETS_AND_STANDS_STILL = """
+import sys, motion
+from motion import faults
+from tests.backends.test_postgres_seen import Garment
+
+def stand_still(point):
+    if point == "write.seen":
+        print(point, flush=True)
+        sys.stdin.read()
+
+schemas = {"garment": Garment}
+with motion.create_store("shop", schemas=schemas, url=sys.argv[1], run=False, durability="full") as store:
+    faults.arm(stand_still)
+    store.set("garment", id=1, price=1.0)
+"""
+
+
+def test_a_call_that_acts_once_is_made_for_no_row_that_a_crash_takes(
+    postgres_server: Server, open_shop: Callable[..., motion.Store], schema: str
+) -> None:
+    found: list[Any] = []
+
+    @motion.trigger(on="garment.price", once=True)
+    def pay(id: int, price: float) -> None:
+        if not found:
+            kill_and_start(postgres_server)
+            found.append(postgres_server.execute(f'SELECT id FROM "{schema}".motion_rows_garment'))
+
+    store = open_shop(triggers=[pay], run=True)
+    with writing_its_log_late(postgres_server, store):
+        setting = subprocess.Popen(
+            [sys.executable, "-c", SETS_AND_STANDS_STILL, store._database.backend.url],
+            cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert setting.stdout is not None
+            assert setting.stdout.readline() == b"write.seen\n"
+            until(store, lambda: bool(found))
+        finally:
+            setting.communicate(timeout=LONG_S)
+    assert found == [[(1,)]]
+    assert setting.returncode == 0
+    while True:
+        with suppress(motion.StoreUnavailable):
+            store.wait(timeout=LONG_S)
+            break
+    assert prices(store) == [1.0]
+
+
+def test_a_number_that_a_crash_has_taken_is_not_given_to_another_change(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    """What was read before would be taken for what is there since."""
+    store = open_shop(durability="normal")
+    with writing_its_log_late(postgres_server, store):
+        lost = store.set("garment", price=1.0).key
+        kill_and_start(postgres_server)
+    assert prices(store) == []
+    made = [store.set("garment", price=2.0).key, store.set("garment", price=3.0).key]
+    again = open_shop(durability="normal").set("garment", price=4.0).key
+    assert lost < made[0]
+    assert again == made[0] + 2 == made[1] + 1
+
+
+def test_writes_that_make_no_work_call_no_worker_but_for_its_looks(
+    postgres_server: Server, open_shop: Callable[..., motion.Store]
+) -> None:
+    @motion.trigger(on="garment.price", sets="garment.doubled")
+    def double(price: float) -> float:
+        return 2 * price
+
+    store = open_shop(triggers=[double], run=True)
+    store.set("garment", price=1.0)
+    store.wait(timeout=LONG_S)
+    called = store._database.backend.called
+    before, started_s = called.count, clock.monotonic_s()
+    for _ in range(200):
+        store.set("garment", label="a label")
+    assert called.count - before <= 2 + 2 * (clock.monotonic_s() - started_s)
