@@ -210,6 +210,23 @@ def test_what_lies_in_free_space_of_the_file_is_forgotten_too(
     assert traces(folder) == []
 
 
+def test_what_its_values_were_made_from_before_is_forgotten_too(
+    open_store: OpenStore, folder: Path
+) -> None:
+    @motion.trigger(on="person.about", sets="person.loud")
+    def loud_words(about: str) -> str:
+        if about == "plain":
+            raise ValueError
+        return f"{len(about)}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[loud_words])
+    store.set("person", id="p1", about=WORD).wait()
+    store.set("person", id="p1", about="plain").wait(raise_errors=False)
+    assert store.explain("person", "p1", "loud").inputs[0].value == WORD
+    store.forget("person", "p1")
+    assert traces(folder) == []
+
+
 def test_several_are_forgotten_together_and_others_stay(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[shout, words])
     store.set_many("person", [{"id": f"p{i}", "about": f"a{i} b"} for i in range(5)])

@@ -602,10 +602,15 @@ def test_an_input_that_has_changed_since_a_value_was_made_says_so(tmp_path: Path
         assert [each.has_changed for each in (before.inputs[0], *before.inputs[0].inputs)] == [
             False, False,
         ]  # fmt: skip
-        assert (found.value, found.is_due, found.inputs[0].value) == ("GOOD", True, "bad")
+        assert (found.value, found.is_due, found.inputs[0].value) == ("GOOD", True, "good")
         assert found.inputs[0].has_changed
+        assert found.inputs[0].now
+        assert found.inputs[0].now.value == "bad"
         assert (whole.inputs[0].has_changed, whole.inputs[0].inputs[0].has_changed) == (False, True)
-        assert "CHANGED SINCE: it was made from another" in str(found)
+        assert (
+            "text = 'good'\n      as it was when the value was made: CHANGED SINCE, and now it is"
+            in str(found)
+        )
         store.set("line", id=1, text="new").wait()
         assert not store.explain("line", 1, "upper").inputs[0].has_changed
 
@@ -621,7 +626,8 @@ def test_a_parameter_that_nothing_runs_on_tells_that_it_has_changed(tmp_path: Pa
         store.set("line", id=1, length=3).wait()
         after = store.explain("line", 1, "upper")
     assert (before, [each.has_changed for each in after.inputs]) == ([False, False], [False, True])
-    assert (after.value, after.inputs[1].value) == ("aa", 3)
+    used = after.inputs[1]
+    assert (after.value, used.value, used.now and used.now.value) == ("aa", 2, 3)
 
 
 @dataclass

@@ -51,6 +51,7 @@ UNTYPED = (
     ("line TEXT, place, tie ", "line TEXT, place TEXT, tie TEXT "),
     ("until NOT NULL ", "until TEXT NOT NULL "),
     ("key TEXT NOT NULL, value, place\n", "key TEXT NOT NULL, value TEXT, place TEXT\n"),
+    ("key TEXT NOT NULL, value,\n", "key TEXT NOT NULL, value TEXT,\n"),
     ("place, row, value, ", "place TEXT, row TEXT, value TEXT, "),
     ("motion_tables (\n", "motion_tables (\n    rowid BIGINT GENERATED ALWAYS AS IDENTITY,\n"),
 )

@@ -190,7 +190,7 @@ def explain(
 def _tree(found: Explanation, parent: Tree | None = None) -> Tree:
     told = shown("\n".join(found.told(is_top=parent is None)))
     branch = Tree(told) if parent is None else parent.add(told)
-    for each in found.inputs:
+    for each in found.beneath():
         _tree(each, branch)
     return branch
 

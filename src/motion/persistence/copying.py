@@ -27,7 +27,7 @@ SHOWN_EVERY = 1_000
 CATALOG = ("motion_tables", "motion_declared")
 """What making a table notes of it, which is not all that its own schema has said."""
 
-NOT_COPIED = ("motion_left", "motion_vector_log", "motion_checkpoints")
+NOT_COPIED = ("motion_left", "motion_vector_log", "motion_checkpoints", "motion_used")
 
 OWN_TABLES = ("motion_rows_", "motion_outputs_")
 """How the names of tables begin that there are because of what users declare."""

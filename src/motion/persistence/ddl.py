@@ -15,6 +15,7 @@ from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
+from motion.persistence.rows.used import open_keepers
 from motion.persistence.stored_graph import signatures
 
 FORMAT = 4
@@ -136,6 +137,12 @@ CREATE TABLE IF NOT EXISTS motion_seen (      -- rows as they were when a run fi
     number INTEGER NOT NULL,                  -- the change that these values are as of
     copy BLOB NOT NULL, UNIQUE (name, row, key)
 );
+CREATE TABLE IF NOT EXISTS motion_used (  -- what values were made from, where that has become another since
+    trigger TEXT NOT NULL, slot INTEGER NOT NULL, -- the row
+    since INTEGER NOT NULL, until INTEGER NOT NULL,  -- the changes that have set it, and taken it away
+    key TEXT NOT NULL, value,
+    PRIMARY KEY (trigger, slot, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
     label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
 ) WITHOUT ROWID;
@@ -373,6 +380,7 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
     _open_leavers(tx, layout)
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
+    open_keepers(tx, layout)
     _open_views(tx, layout)
     respell(tx, layout, stored or {})
     tx.execute(

@@ -35,6 +35,7 @@ from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, r
 from motion.persistence.numbers import note_new_graph
 from motion.persistence.ranges import places
 from motion.persistence.rows.noted import noted_tables
+from motion.persistence.rows.used import drop_keepers
 from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
 from motion.persistence.tasks.queue import wake_all
 from motion.persistence.vector_log import log_vectors
@@ -95,6 +96,7 @@ def plan(tx: Transaction, step: Step) -> Planned:
 
 def carry_out(tx: Transaction, steps: tuple[Step, ...]) -> None:
     """Do what steps say, all of them or, as the transaction is undone, none."""
+    drop_keepers(tx)
     for step in steps:
         plan(tx, step)
         _DO[step.what](tx, step)

@@ -338,8 +338,10 @@ class RemoteStore:
         inputs = tuple(self._explanation(each) for each in told["inputs"])
         table = self._tables[told["table"]]
         value = wire.value_of(table.key(told["key"]), told["value"])
-        found = msgspec.convert({**told, "inputs": [], "value": None, "labels": []}, Explanation)
-        return replace(found, value=value, inputs=inputs)
+        now = self._explanation(told["now"]) if told["now"] is not None else None
+        unread: dict[str, Any] = {"inputs": [], "value": None, "labels": [], "now": None}
+        found = msgspec.convert({**told, **unread}, Explanation)
+        return replace(found, value=value, inputs=inputs, now=now)
 
     def plan(self, trigger: str) -> Plan:
         """`Store.plan`."""

@@ -17,7 +17,7 @@ from motion.persistence.database import Database
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
 from motion.persistence.recompute import backfills
-from motion.persistence.rows import outputs
+from motion.persistence.rows import outputs, used
 from motion.persistence.states import asked, files, fit_requests, format, versions
 from motion.persistence.tasks import backlog, queue
 
@@ -289,6 +289,7 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
     for layout, spec in versioned(database, component):
         if before is None and number != 1:
             outputs.move_first(tx, layout, spec, number)
+        used.drop_overcome(tx, spec, number)
         if before is not None and layout.followed(spec):
             versions.begin_numbering(tx, spec, change, before, number)
     for spec in _concerned(database, component, is_first=before is None):

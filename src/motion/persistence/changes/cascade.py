@@ -24,6 +24,7 @@ from motion.persistence.layout import Layout, quoted, slot_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
+from motion.persistence.rows import used
 from motion.persistence.rows.made import unmake
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.writing import delete_outputs, delete_rows
@@ -330,6 +331,7 @@ def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> N
     for spec in (*graph.of_table(table), *former):
         queue.forget_dead(tx, spec.name, rows)
         memos.forget(tx, spec.name, rows)
+        used.forget(tx, spec.name, rows)
         for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
             queue.forget_dead(tx, spec.name, rows, version)
         if spec.grows_text:

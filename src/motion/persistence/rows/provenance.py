@@ -256,6 +256,16 @@ def name_of_row(tx: Transaction, layout: Layout, row: int) -> tuple[Any, ...] | 
     return None if found is None else tuple(found)
 
 
+def number_of_row(
+    tx: Transaction, layout: Layout, row_id: Stored, pages: Sequence[int]
+) -> int | None:
+    """Return the number of a row by its stored id and page keys, None where there is none."""
+    named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
+    sql = f"SELECT {layout.row} FROM {layout.base} r WHERE {named}"
+    found = tx.execute(sql, (row_id, *pages)).fetchone()
+    return None if found is None else int(found[0])
+
+
 def _origin(tx: Transaction, origin: int, number: int) -> Origin:
     sql = "SELECT fingerprint, version FROM motion_origins WHERE origin = ?"
     found: Any = tx.execute(sql, (origin,)).fetchone()

@@ -15,12 +15,14 @@ from motion.definitions.fits import FitSpec
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import TableName
 from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
 from motion.definitions.versions import Label
 from motion.notebook import cell
 from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
 from motion.persistence.layout import Layout
 from motion.persistence.rows import makers, provenance
+from motion.persistence.rows.used import used_value
 from motion.persistence.states import labels, versions
 from motion.persistence.tasks import once, timeline
 
@@ -73,9 +75,12 @@ class Explanation:
             and for a value that is being made again.
         at: when that was, at most 100 ms early (10 s, for a value an hour old); None where the change is not known.
         seconds: what a call of that code takes on average, None where it was never measured.
-        inputs: the same of the keys that it was derived from, as they are today.
-        has_changed: of an input, whether it has become another since the value was made from it: what it was then is not
-            kept. Where outputs are kept for each state version, this is told of `on` keys only.
+        inputs: the same of the keys that it was derived from, with the values that it was made from.
+        has_changed: of an input, whether it has become another since the value was made from it. Where outputs are kept for
+            each state version, this is told of `on` keys only.
+        now: of an input that has changed, the same of what it is today; None where what it was is not kept, and `value` is
+            today's: of texts and bytes over 10,000 long, of other rows (looked up, or of another page), and of values that are
+            kept for each state version themselves.
         effects: what triggers with `once=` that run on the key have done about the row.
     """
 
@@ -96,6 +101,7 @@ class Explanation:
     inputs: tuple[Explanation, ...] = ()
     is_row: bool = True
     has_changed: bool = False
+    now: Explanation | None = None
     effects: tuple[Effect, ...] = ()
 
     def __str__(self) -> str:
@@ -110,14 +116,18 @@ class Explanation:
     def _item(self, *, is_top: bool = False) -> str:
         value, facts = map(escape, self.told(is_top=is_top))
         picture = f" {cell(self.value)}" if isinstance(self.value, bytes | np.ndarray) else ""
-        inner = "".join(each._item() for each in self.inputs)
+        inner = "".join(each._item() for each in self.beneath())
         return f"<li><code>{value}</code>{picture}<br><small>{facts}</small>{f'<ul>{inner}</ul>' if inner else ''}</li>"
 
     def _lines(self, depth: int) -> list[str]:
         value, facts = self.told(is_top=depth == 0)
         indent = "    " * depth
         lines = [f"{indent}{value}", f"{indent}  {facts}"]
-        return lines + [line for each in self.inputs for line in each._lines(depth + 1)]
+        return lines + [line for each in self.beneath() for line in each._lines(depth + 1)]
+
+    def beneath(self) -> tuple[Explanation, ...]:
+        """Return what is told beneath it: its inputs, or, of one that has changed, what it is now."""
+        return self.inputs if self.now is None else (self.now,)
 
     def told(self, *, is_top: bool) -> tuple[str, str]:
         """Return what the value is, and where it came from, without its inputs; each a line.
@@ -130,6 +140,8 @@ class Explanation:
         return f"{name} = {_shown(self.value)}", ", ".join(self._facts())
 
     def _facts(self) -> list[str]:
+        if self.now is not None:
+            return ["as it was when the value was made: CHANGED SINCE, and now it is"]
         changed = ["CHANGED SINCE: it was made from another"] if self.has_changed else []
         return [*self._origin(), *changed, *map(str, self.effects)]
 
@@ -320,15 +332,39 @@ class _Explainer:
             change=number or None,
             at=timeline.time_of(self._tx, number),
             seconds=cost.mean,
-            inputs=tuple(self._as_used(each, spec, origin.number) for each in inputs),
+            inputs=tuple(
+                self._as_used(each, spec, origin.number, is_own=i < len(spec.inputs))
+                for i, each in enumerate(inputs)
+            ),
         )
 
-    def _as_used(self, used: Explanation, spec: TriggerSpec, number: int) -> Explanation:
-        """Return an input with whether it has changed since the value was made, as of a change."""
-        if not number or not used.is_row or (spec.is_versioned and used.key not in spec.on):
+    def _as_used(
+        self, used: Explanation, spec: TriggerSpec, number: int, *, is_own: bool
+    ) -> Explanation:
+        """Return an input as it was when the value was made, as of a change.
+
+        Args:
+            is_own: it is of the row that the trigger ran on.
+        """
+        if not used.is_row or (spec.is_versioned and used.key not in spec.on):
             return used
         other = _Explainer(self._database, self._tx, self._database.layouts[used.table])
-        return replace(used, has_changed=other._changed(used) > number)
+        if number and other._changed(used) <= number:
+            return used
+        kept = other._kept(used, spec, number) if is_own else None
+        if kept is None:
+            return replace(used, has_changed=number > 0)
+        was = other._layout.table.keys[used.key].decode(kept[0])
+        return Explanation(
+            used.table, used.key, used.id, used.pages, was, has_changed=True, now=used
+        )
+
+    def _kept(self, used: Explanation, spec: TriggerSpec, number: int) -> tuple[Stored] | None:
+        stored, numbers = self._name(used.id, used.pages)
+        row = provenance.number_of_row(self._tx, self._layout, stored, numbers)
+        if row is None:
+            return None
+        return used_value(self._tx, self._layout, spec, row, used.key, number)
 
     def _labels(self, spec: TriggerSpec, version: int) -> tuple[Label, ...]:
         if not version or not spec.components:

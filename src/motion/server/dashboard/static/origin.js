@@ -16,9 +16,13 @@ export async function origin(place, table, id, pages, key) {
   }
 }
 
-function told(found, depth) {
+// What is told beneath a value: its inputs, or, of one that has changed, what it is now.
+const beneath = (found) => (found.now ? [found.now] : found.inputs);
+
+function told(found, depth, isNow = false) {
   const facts = [];
-  if (!found.is_row) facts.push("there is no such row");
+  if (found.now) facts.push("what the value was made from");
+  else if (!found.is_row) facts.push("there is no such row");
   else if (found.made_by === null) facts.push(found.value === null ? "not set" : "given from outside");
   else facts.push(`made by ${found.made_by}`);
   if (found.version !== null) facts.push(`state version ${found.version}`);
@@ -32,18 +36,18 @@ function told(found, depth) {
     found.is_due ? h("span", { class: "tag amber" }, "to be made again") : null,
     found.has_changed ? h("span", { class: "tag amber" }, "changed since") : null,
   ];
-  const inputs = depth < DEEPEST ? found.inputs : [];
-  return h("li", { class: found.made_by === null ? "given" : isStale ? "stale" : "" },
-    h("div", { class: "mono note" }, depth ? `${found.table}.${found.key}` : found.key),
+  const inputs = depth < DEEPEST ? beneath(found) : [];
+  return h("li", { class: found.made_by === null && !found.now ? "given" : isStale ? "stale" : "" },
+    h("div", { class: "mono note" }, depth ? `${found.table}.${found.key}${isNow ? " now" : ""}` : found.key),
     h("div", { class: "value" }, cut(value(found.value), 300) || "–"),
     h("div", { class: "note small" }, facts.join(", "), found.change !== null ? [", ", link(`/changes/${found.change}`, { style: { "text-decoration": "underline" } }, `change ${count(found.change)}`)] : null),
     h("div", { class: "tags" }, marks),
-    inputs.length ? h("ul", {}, inputs.map((each) => told(each, depth + 1))) : null);
+    inputs.length ? h("ul", {}, inputs.map((each) => told(each, depth + 1, found.now !== null))) : null);
 }
 
 function summary(found) {
   const all = [];
-  const walk = (each) => { all.push(each); each.inputs.forEach(walk); };
+  const walk = (each) => { all.push(each); beneath(each).forEach(walk); };
   walk(found);
   const stale = all.filter((each) => !each.is_current || each.is_due || each.has_changed).length;
   return h("p", { class: "note small", style: { "margin-top": "8px" } }, stale ? `${stale} of ${all.length} are not as they would be made now.` : "All of it is current: same code and same live version as now.", " Times are right to 100 ms, to 10 s after an hour.");
