@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -105,6 +108,33 @@ def test_a_change_is_waited_for_and_streamed(remote: RemoteStore) -> None:
     assert len(change.wait("link").rows()) == 3
     again = remote.change(change.key, table=Query, ids=[change.id])
     assert len(list(again.stream("link"))) == 3
+
+
+@pytest.mark.timeout(60)
+def test_a_stream_that_is_left_holds_nothing_up_wherever_it_is_collected(
+    remote: RemoteStore,
+) -> None:
+    """Collected in the middle of another request of this thread, as Python may do at any time."""
+    change = remote.set("query", query="red dress").wait()
+    stream = change.stream("link")
+    next(stream)
+    circle: list[Any] = [stream]
+    circle.append(circle)
+    gc.disable()
+    del stream, circle
+    collected = []
+
+    def collect(frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_name == "_assign_requests_to_connections":
+            collected.append(gc.collect())
+
+    sys.setprofile(collect)  # its pool of connections is locked there
+    try:
+        assert remote.get("query", change.id)
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+    assert any(collected)
 
 
 def test_a_failure_is_raised_as_it_is_by_the_store_itself(remote: RemoteStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -186,14 +186,12 @@ class _Events:
     def _connection(self, last: str) -> Iterator[ServerSentEvent]:
         headers = {"last-event-id": last} if last else {}
         timeout = httpx.Timeout(SILENCE_S)
-        with connect_sse(
-            self._link.http,
-            "GET",
-            self._path,
-            params=self._params,
-            headers=headers,
-            timeout=timeout,
-        ) as source:
+        with (
+            self._link.streaming() as client,
+            connect_sse(
+                client, "GET", self._path, params=self._params, headers=headers, timeout=timeout
+            ) as source,
+        ):
             if (
                 source.response.status_code == 503
             ):  # it ends, or has too many: the next try may find another
@@ -212,19 +210,15 @@ class RemoteStream(Iterator[Any], AsyncIterator[Any]):
         self._events, self._table = iter(events), table
         self._raises, self._failures = raise_errors, list[MotionError]()
         self._seen: set[tuple[Any, ...]] = set()
-        self._takes: Mapping[str, Callable[[Any], Any]] = {
-            "row": self._row, "part": self._part, "failed": self._failed, "broken": self._broken,
-        }  # fmt: skip
 
     def __iter__(self) -> RemoteStream:
         return self
 
     def __next__(self) -> Any:
         for event in self._events:
-            if event.event in self._takes:
-                given = self._takes[event.event](msgspec.json.decode(event.data))
-                if given is not None:
-                    return given
+            given = self._given(event)
+            if given is not None:
+                return given
         if self._failures and self._raises:
             raise self._failures.pop(0)
         raise StopIteration
@@ -238,6 +232,20 @@ class RemoteStream(Iterator[Any], AsyncIterator[Any]):
             raise StopAsyncIteration
         return given
 
+    def _given(self, event: ServerSentEvent) -> Any:
+        """Return what is new of an event, and keep what it tells of failures."""
+        told: Any = msgspec.json.decode(event.data) if event.data else None
+        match event.event:
+            case "row":
+                return self._row(told)
+            case "part":
+                return Part(told["text"], told["id"], told["pages"], told["is_first"])
+            case "failed":
+                self._failures.append(_failure(told))
+            case "broken":
+                self._failures.insert(0, error_of(told))
+        return None
+
     def _row(self, told: Any) -> Any:
         row = wire.row_of(self._table, told)
         name = tuple(getattr(row, each) for each in self._table.primary_key)
@@ -245,15 +253,6 @@ class RemoteStream(Iterator[Any], AsyncIterator[Any]):
             return None
         self._seen.add(name)
         return row
-
-    def _part(self, told: Any) -> Part:
-        return Part(told["text"], told["id"], told["pages"], told["is_first"])
-
-    def _failed(self, told: Any) -> None:
-        self._failures.append(_failure(told))
-
-    def _broken(self, told: Any) -> None:
-        self._failures.insert(0, error_of(told))
 
 
 def _failure(told: Mapping[str, Any]) -> TaskFailed:

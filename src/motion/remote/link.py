@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import httpx
 import msgspec
@@ -23,11 +24,31 @@ class Link:
 
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
         self.url = url.rstrip("/")
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        transport = httpx.HTTPTransport(retries=CONNECTED_AGAIN)
-        self.http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout, transport=transport
+        self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        self._tls, self._timeout = httpx.create_ssl_context(), timeout
+        self._streams = WeakSet[httpx.Client]()
+        self._http = self._client()
+
+    def _client(self) -> httpx.Client:
+        transport = httpx.HTTPTransport(retries=CONNECTED_AGAIN, verify=self._tls)
+        return httpx.Client(
+            base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport
         )
+
+    @contextmanager
+    def streaming(self) -> Iterator[httpx.Client]:
+        """Give a client for one stream alone. A stream that its reader has left is ended where Python collects it, maybe in
+        the middle of another request of the same thread, whose pool of connections would be locked by that."""
+        if self._http.is_closed:
+            raise errors.StoreClosed(self.url)
+        with self._client() as client:
+            self._streams.add(client)
+            yield client
+
+    def close(self) -> None:
+        """End all requests and streams."""
+        for client in (self._http, *self._streams):
+            client.close()
 
     def get(self, path: str, **params: Any) -> Any:
         """Return the JSON that a path answers with; parameters that are None are left out."""
@@ -57,7 +78,9 @@ class Link:
         headers = {"accept": accept} | ({} if content is None else {"content-type": kind})
         given = {name: value for name, value in (params or {}).items() if value is not None}
         with self.reached():
-            answer = self.http.request(method, path, content=content, params=given, headers=headers)
+            answer = self._http.request(
+                method, path, content=content, params=given, headers=headers
+            )
         check(answer, self.url)
         return answer
 
@@ -69,7 +92,7 @@ class Link:
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             raise Unreachable(self.url, str(exc) or type(exc).__name__) from exc
         except RuntimeError as exc:
-            if not self.http.is_closed:
+            if not self._http.is_closed:
                 raise
             raise errors.StoreClosed(self.url) from exc
 

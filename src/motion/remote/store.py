@@ -77,7 +77,7 @@ class RemoteStore:
 
     def close(self) -> None:
         """Let go of the connections; the store goes on."""
-        self._link.http.close()
+        self._link.close()
 
     # -- writing --
 
