@@ -32,9 +32,6 @@ first: of fewer, what may be the nearest is too large a part, and comparing all 
 COPIED_AGAIN = 10
 """How many times as many vectors there are when rough copies are made again, about another centre."""
 
-LISTS_HELD, ROWS_HELD = 64, 20_000
-"""Lists of rows, as filters give them, whose places are held, and rows of each: of more, comparing them takes longer."""
-
 
 class Placed(NamedTuple):
     """Vectors, copied side by side, and the places in an index where they lie."""
@@ -56,7 +53,6 @@ class ExactIndex:
         self._matrix: FloatArray = np.empty((FIRST_CAPACITY, dim), np.float32)
         self._rows: IntArray = np.empty(FIRST_CAPACITY, np.int64)
         self._places = Places()
-        self._held: dict[int, tuple[IntArray, IntArray]] = {}  # lists of rows, and their places
         self._products = products() if dim >= COPIED_LENGTH else None
         self._rough: RoughCopies | None = None
         self._copied_at = 0  # vectors, when these were made
@@ -65,7 +61,6 @@ class ExactIndex:
         return len(self._places)
 
     def put(self, rows: Sequence[int], vectors: FloatArray) -> None:
-        self._held.clear()
         vectors = prepared(self.metric, vectors)
         fresh = [i for i, row in enumerate(rows) if row not in self._places]
         if len(fresh) < len(rows):
@@ -115,21 +110,8 @@ class ExactIndex:
         """Return where the vectors of rows lie, of those that are there."""
         return self._places.of(rows, self.rows)
 
-    def _places_of(self, among: IntArray) -> IntArray:
-        """Return where these rows lie, once for each list of them that is asked for between two changes."""
-        held = self._held.get(id(among))
-        if held is not None and held[0] is among:
-            return held[1]
-        places = self.places(among)
-        if len(among) <= ROWS_HELD:
-            if len(self._held) >= LISTS_HELD:
-                self._held.clear()
-            self._held[id(among)] = among, places
-        return places
-
     def remove_moving(self, rows: Sequence[int]) -> dict[int, int]:
         """Remove rows; return those that lie elsewhere since, and where."""
-        self._held.clear()
         moved: dict[int, int] = {}
         for row in rows:
             place = self._places.pop(row)
@@ -148,7 +130,7 @@ class ExactIndex:
 
     def nearest(self, queries: FloatArray, k: int, among: IntArray | None = None) -> list[Found]:
         """Do as `search` does, with prepared queries."""
-        places = None if among is None else self._places_of(among)
+        places = None if among is None else self.places(among)
         if self._pays_to_look_roughly(places, k):
             return [self._looked_at_roughly(query, k, places) for query in queries]
         found: list[Found] = []
