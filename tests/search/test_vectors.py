@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from motion.background.locks import SharedLock
 from motion.definitions.tables.schema import Metric
 from motion.testing.contracts import DIM, METRICS, VectorIndexContract, clustered, scores_of
 from motion.vectors import exact, graph, widths
-from motion.vectors.base import VectorIndex
+from motion.vectors.base import Found, VectorIndex
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import SPENT
 from motion.vectors.hnsw import HnswIndex
@@ -385,6 +386,52 @@ def test_a_graph_is_measured_again_after_many_queries_or_changes() -> None:
         assert not index.needs_tending
     index.remove(range(201))
     assert index.needs_tending
+
+
+def in_clusters(count: int, seed: int) -> np.ndarray:
+    """Return vectors of unit length in clusters that touch."""
+    centres, random = np.random.default_rng(1).normal(size=(40, 48)), np.random.default_rng(seed)
+    vectors = centres[random.integers(0, 40, count)] + 0.6 * random.normal(size=(count, 48))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def test_hardly_any_query_that_is_like_what_is_stored_is_compared_with_every_vector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also of those, one in ten, whose neighbours are farther than those of nine in ten that are stored. What lies between
+    clusters is, where so few nodes may be asked for."""
+    monkeypatch.setattr(widths, "WIDTHS", (40, 64))
+    index, vectors, queries = HnswIndex(48, "cosine", 0), in_clusters(4_000, 2), in_clusters(300, 3)
+    index.put(range(4_000), vectors)
+    tend(index)
+    compared, nearest = 0, ExactIndex.nearest
+
+    def counted(*given: Any) -> list[Found]:
+        nonlocal compared
+        compared += 1
+        return nearest(*given)
+
+    monkeypatch.setattr(ExactIndex, "nearest", counted)
+    found = [index.search(query[None], 10)[0][0] for query in queries]
+    assert compared < 0.05 * len(queries)
+    true = np.argsort(-queries @ vectors.T, axis=1)[:, :10]
+    right = sum(len(np.intersect1d(*each)) for each in zip(found, true, strict=True))
+    assert right >= 0.98 * true.size
+
+
+def test_an_index_that_an_older_version_has_kept_is_taken() -> None:
+    index, vectors = HnswIndex(48, "cosine", 0), in_clusters(2_000, 2)
+    index.put(range(2_000), vectors)
+    tend(index)
+    parts = index.saved()
+    assert parts is not None
+    again = HnswIndex(48, "cosine", 0)
+    again.restore({**parts, "widths": parts["widths"][:3]})
+    assert not again.needs_tending  # nothing is made anew
+    for kept, now in zip(
+        again.search(vectors[:50], 10), index.search(vectors[:50], 10), strict=True
+    ):
+        assert kept[0].tolist() == now[0].tolist()
 
 
 @pytest.mark.usefixtures("believed")

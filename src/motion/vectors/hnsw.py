@@ -21,7 +21,7 @@ from motion.vectors.base import FloatArray, Found, IntArray, Parts
 from motion.vectors.compare import is_among, prepared
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import Graph
-from motion.vectors.widths import COMPARED, Searched, Widths
+from motion.vectors.widths import COMPARED, USUAL, Asked, Searched, Widths
 
 SMALL = 2_000_000
 """Numbers in all vectors up to which they are always compared: that takes less than half a millisecond."""
@@ -113,10 +113,12 @@ class HnswIndex:
         """Return the nearest rows to one prepared query: by the graph, as far as it is believed."""
         self._asked[self._asked_count % MEASURED] = query
         self._asked_count += 1
-        near, far, usual = self._widths
+        near, middle, far, usual, unusual = self._widths
         found = None if near is None else self._proposed(graph, query, k, among, near)
-        if found is not None and (len(found[1]) < k or found[1][-1] < usual):
-            found = None if far is None else self._proposed(graph, query, k, among, far)
+        if found is not None and (last := _last(found, k)) < usual:
+            width = middle if last >= unusual else far
+            if width != near:
+                found = None if width is None else self._proposed(graph, query, k, among, width)
         return self._exact_one(query, k, among) if found is None else found
 
     def _exact_one(self, query: FloatArray, k: int, among: IntArray | None) -> Found:
@@ -238,30 +240,34 @@ class HnswIndex:
             return self._proposed(graph, query, k, among, width)
 
         with lock.shared():
-            stored, others, tenth = self._queries()
+            stored, more, others, tenth = self._queries()
             count, asked, changed = len(self), self._asked_count, self._changed
         searched = Searched(self._exact_one, by_graph)
-        now = yield from widths.measured(searched, count, stored, others, tenth, lock.shared)
+        apart = yield from widths.farthest(searched, more, lock.shared)
+        queries = Asked(stored, apart, others, tenth)
+        now = yield from widths.measured(searched, count, queries, lock.shared)
         with lock.alone():
-            is_as_before = now[:2] == self._widths[:2]
+            is_as_before = now[:3] == self._widths[:3]
             after = 4 * self._measured_after if is_as_before else MEASURED_AFTER
             self._widths = now
             self._measured_at, self._changed_at_measure = asked, changed
             self._measured_after = min(after, MEASURED_AFTER_AT_MOST)
 
-    def _queries(self) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Return stored vectors; what was asked, what lies between two vectors, and anything; and a tenth of the rows."""
+    def _queries(self) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+        """Return stored vectors; ten times as many; what was asked, what lies between two vectors, and anything; and a tenth of
+        the rows."""
         exact, count = self._exact, min(len(self), MEASURED)
         random = np.random.default_rng(self._asked_count + len(self))
-        some, beside = (
-            exact.vectors(random.choice(len(self), count, replace=False)) for _ in range(2)
+        some, beside, more = (
+            exact.vectors(random.choice(len(self), size, replace=False))
+            for size in (count, count, min(len(self) // 4, round(MEASURED / USUAL)))
         )
         asked = self._asked[: min(self._asked_count, MEASURED)]
         between = prepared(exact.metric, (some + beside) / np.float32(2))
         scale = float(some.std()) if some.size else 1.0
         anything = np.asarray(scale * random.normal(size=some.shape), np.float32)
         others = np.concatenate([asked, between, prepared(exact.metric, anything)])
-        return some, others, np.sort(exact.rows[random.integers(10) :: 10])
+        return some, more, others, np.sort(exact.rows[random.integers(10) :: 10])
 
     # -- on disk --
 
@@ -269,7 +275,8 @@ class HnswIndex:
         if self._graph is None:
             return None
         matrix, rows = self._exact.matrix.copy(), self._exact.rows.copy()
-        measured = [-1 if each is None else each for each in self._widths]
+        near, middle, far, usual, unusual = self._widths
+        measured = [-1 if each is None else each for each in (near, far, usual, middle, unusual)]
         return {
             "matrix": matrix,
             "rows": rows,
@@ -282,9 +289,17 @@ class HnswIndex:
         exact, graph = ExactIndex(self.dim, metric), Graph(metric, parts["centre"], ())
         exact.restore(parts)
         graph.restore(parts, exact)
-        near, far, usual = parts["widths"].tolist()
-        self._widths = Widths(None if near < 0 else int(near), None if far < 0 else int(far), usual)
+        near, far, usual, *since = parts["widths"].tolist()
+        middle, unusual = since or (-1, usual)  # older versions knew of two
+        near, middle, far = (None if each < 0 else int(each) for each in (near, middle, far))
+        self._widths = Widths(near, middle, far, usual, unusual)
         self._exact, self._graph = exact, graph
+
+
+def _last(found: Found, k: int) -> float:
+    """Return the score of the last of `k` neighbours; none is as low where there are fewer."""
+    scores = found[1]
+    return float(scores[-1]) if len(scores) >= k else -np.inf
 
 
 def _is_worn(graph: Graph) -> bool:
