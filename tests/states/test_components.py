@@ -648,6 +648,26 @@ def test_if_better_promotes_a_better_version_and_keeps_the_figures(open_store: O
     assert (new.metrics["quality"], new.metrics["live"]["quality"]) == (2.0, 1.0)
 
 
+def test_metrics_have_any_name_and_the_live_versions_are_told_all_the_same(
+    open_store: OpenStore,
+) -> None:
+    class Named(Judged):
+        def evaluate(self, state: State, rows: list[Item]) -> dict[str, float]:
+            named = dict.fromkeys(
+                ("live", "reason", "sample", "is_ready", "rows"), state["factor"] / 2
+            )
+            return {"quality": state["factor"], **named}
+
+    store = open_with(open_store, Named())
+    store.set_many("item", [{"id": i, "label": "x"} for i in range(1, 21)])
+    fit(store, "Named")
+    old, new = store.model("Named").versions()
+    names = ("live", "reason", "sample", "is_ready", "rows")
+    assert (old.status, new.status, new.reason) == ("retired", "live", None)
+    assert new.metrics == {"quality": 2, **dict.fromkeys(names, 1.0)}
+    assert new.live_metrics == {"quality": 1, **dict.fromkeys(names, 0.5)}
+
+
 def test_if_better_refuses_a_version_that_is_no_better_with_figures_and_reason(
     open_store: OpenStore,
 ) -> None:

@@ -26,7 +26,7 @@ def versions_table(store: motion.Store) -> Table:
     )  # fmt: skip
     versions = store.model(COMPONENT).versions()
     measured_live = {
-        version.parent: version.metrics["live"] for version in versions if "live" in version.metrics
+        version.parent: version.live_metrics for version in versions if version.live_metrics
     }
     for version in versions:
         metrics = measured_live.get(version.number, {}) | version.metrics

@@ -26,8 +26,9 @@ class StateVersion:
         parent: the version it was fitted from, None for `setup`'s.
         rows: labels that its fit consumed.
         metrics: what `evaluate` measured. Beside it, unless `evaluate` gives figures of these names: `reason` and
-            `traceback` below, `live`, what it gave for the version that was live then, and `sample`, the figures of
-            the rows that it was tried on first (`gate_on=`).
+            `traceback` below, `live`, which is `live_metrics`, and `sample`, the figures of the rows that it was tried on
+            first (`gate_on=`).
+        live_metrics: what `evaluate` gave for the version that was live then, on the same rows; None: nothing.
         duration_s: seconds that making it took.
         fingerprint: of the code that made it: its fit's, or `setup`'s with the constructor's arguments.
         is_kept: its state is still on disk, so it can be promoted.
@@ -56,6 +57,7 @@ class StateVersion:
     forgotten: int = 0
     live_from: datetime | None = None
     live_until: datetime | None = None
+    live_metrics: dict[str, Any] | None = None
 
     def _cells_(self) -> Mapping[str, Any]:
         figures = {
@@ -85,6 +87,7 @@ class StateVersion:
             metrics={**said, **figures},
             reason=notes.get("reason"),
             traceback=notes.get("traceback"),
+            live_metrics=notes.get("live"),
             lacking=notes.get("lacking", 0),
             forgotten=notes.get("forgotten", 0),
             **facts,

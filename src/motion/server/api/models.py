@@ -49,7 +49,7 @@ def version_told(version: StateVersion, to: Role) -> dict[str, Any]:
     for name in kept_inside[to] if version.status == "failed" else ():
         found[name] = None
         found["metrics"].pop(name, None)
-    return {**found, "metrics": {name: _figure(each) for name, each in found["metrics"].items()}}
+    return {**found, **{name: _figure(found[name]) for name in ("metrics", "live_metrics")}}
 
 
 def _figure(value: Any) -> Any:

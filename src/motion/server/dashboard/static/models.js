@@ -104,8 +104,8 @@ const metricsOf = (versions) => [...new Set(versions.flatMap((each) => Object.en
 /** A version's figure; what is known of the live one was often measured for its successor's gate. */
 function measured(view, version, name) {
   if (typeof version.metrics[name] === "number") return version.metrics[name];
-  const child = view.versions.find((each) => each.number > version.number && typeof each.metrics.live?.[name] === "number" && (each.parent === version.number || version.status === "live"));
-  return child ? child.metrics.live[name] : null;
+  const child = view.versions.find((each) => each.number > version.number && typeof each.live_metrics?.[name] === "number" && (each.parent === version.number || version.status === "live"));
+  return child ? child.live_metrics[name] : null;
 }
 
 function chart(view) {
@@ -168,7 +168,7 @@ function beside(view) {
     const names = metricsOf([a, b]);
     parts.push(h("div", { class: "span" }, h("h2", {}, `${a.number} beside ${b.number}`), h("button", { class: "button little", type: "button", "data-id": "compare", on: { click: () => compare(view, a.number, b.number) } }, "Compare answers")));
     if (names.length) parts.push(h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", { class: "right" }, `${a.number} ${a.status}`), h("th", { class: "right" }, `${b.number} ${b.status}`), h("th", { class: "right" }, "change"))),
-      h("tbody", {}, names.map((name) => { const x = b.metrics.live?.[name] ?? measured(view, a, name), y = measured(view, b, name); return h("tr", {}, h("td", {}, name), h("td", { class: "right" }, figureOf(x)), h("td", { class: "right" }, figureOf(y)), h("td", { class: "right" }, typeof x === "number" && typeof y === "number" ? `${y >= x ? "+" : "−"}${figure(Math.abs(y - x))}` : "–")); })))));
+      h("tbody", {}, names.map((name) => { const x = b.live_metrics?.[name] ?? measured(view, a, name), y = measured(view, b, name); return h("tr", {}, h("td", {}, name), h("td", { class: "right" }, figureOf(x)), h("td", { class: "right" }, figureOf(y)), h("td", { class: "right" }, typeof x === "number" && typeof y === "number" ? `${y >= x ? "+" : "−"}${figure(Math.abs(y - x))}` : "–")); })))));
     if (view.compared) parts.push(h("hr", { style: { border: 0, "border-top": "1px solid var(--line)" } }), answers(view, view.compared));
   } else parts.push(h("h2", {}, "Side by side"), h("p", { class: "note" }, "With a second version, its figures and answers stand here beside the live one's."));
   const of = view.labelsOf;
