@@ -248,7 +248,9 @@ class Backend(Protocol):
     """Given when there may be work, by whoever made it or by another process's commit: for those who do it. A commit
     that makes no work does not give it: a thread woken for nothing still competes for the interpreter."""
 
-    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+    def write(
+        self, work: Callable[[Transaction], T], *, is_durable: bool = True, is_patient: bool = False
+    ) -> T:
         """Run `work` in a write transaction, commit it, and return what it returned.
 
         Concurrent callers share one commit; each has its work applied whole or not at all, and what `work` raises

@@ -143,7 +143,9 @@ class PostgresBackend:
 
     # -- writing --
 
-    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+    def write(
+        self, work: Callable[[Transaction], T], *, is_durable: bool = True, is_patient: bool = False
+    ) -> T:
         if self.is_left:
             self.check_open()
         if interrupts.may_come():
@@ -151,7 +153,7 @@ class PostgresBackend:
         if not is_durable:
             with self._writing:
                 return self._commit_one(work, is_durable=False)
-        return self._sharing.write(work)  # type: ignore[no-any-return]  # it is what `work` returned
+        return self._sharing.write(work, is_patient=is_patient)  # type: ignore[no-any-return]  # it is what `work` returned
 
     def _write_alone(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
         """Write in the thread that signals reach: it shares no commit, so that an interrupt is nobody else's."""

@@ -11,6 +11,9 @@ from motion.backends.base import Transaction
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.faults import reach
 
+PASSED_AT_MOST = 8
+"""Commits of others in a row that who is patient lets pass: it is held up, and not for ever."""
+
 RETURN_S = 0.0003
 """How long it is waited for a further caller to share a commit, where there were several."""
 
@@ -97,38 +100,57 @@ class Sharing:
         """Forget who waits: in a forked child they are the parent's."""
         self._queueing = threading.Lock()
         self._waiting: list[Request] = []
+        self._patient: list[Request] = []
+        self._passed = 0  # commits that those have let pass
         self._is_led = False
         self._callers = 0  # who wrote at once, when last seen
 
-    def write(self, work: Callable[[Transaction], Any]) -> Any:
-        """Run `work` in a transaction that may be others' too, each whole or not at all; return what it returned."""
+    def write(self, work: Callable[[Transaction], Any], *, is_patient: bool = False) -> Any:
+        """Run `work` in a transaction that may be others' too, each whole or not at all; return what it returned.
+
+        Args:
+            is_patient: it is long, and nobody waits for it: others go before it, and share no commit with it.
+        """
         request = Request(work)
         with self._queueing:
-            self._waiting.append(request)
+            (self._patient if is_patient else self._waiting).append(request)
             leads = not self._is_led
             self._is_led = True
         if not leads:
             request.wait()  # until it is done, or its turn to lead
-        if not request.is_done:
-            self._lead()
+        while not request.is_done:
+            self._lead(request)
         return request.result()
 
-    def _lead(self) -> None:
-        """Commit for all who wait now, then let one of those who came meanwhile lead."""
+    def _lead(self, own: Request) -> None:
+        """Commit for all who wait now, or who are patient. Where that was one's own, let one of those who came meanwhile
+        lead."""
         requests: list[Request] = []
+        is_over = True
         try:
             with self._writing:
                 self._gather()
                 with self._queueing:
-                    requests, self._waiting = self._waiting, []
+                    requests = self._taken()
                 self._commit_all(requests)
+            is_over = own.is_done
         finally:
             with self._queueing:
                 self._callers = len(requests) + len(self._waiting)
-                self._is_led = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].wake()
-            wake_in_turn(requests[1:])  # the first is the one who has led
+                following = (self._waiting or self._patient)[:1] if is_over else []
+                self._is_led = bool(following) or not is_over
+                for each in following:
+                    each.wake()
+            wake_in_turn([each for each in requests if each is not own])
+
+    def _taken(self) -> list[Request]:
+        """Take those out whose turn it is."""
+        if self._waiting and (self._passed < PASSED_AT_MOST or not self._patient):
+            self._passed += bool(self._patient)
+            requests, self._waiting = self._waiting, []
+        else:
+            requests, self._patient, self._passed = self._patient, [], 0
+        return requests
 
     def _gather(self) -> None:
         """Let those who wrote at once when last seen come back, as long as they do: a commit costs the same for all."""

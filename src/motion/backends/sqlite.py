@@ -143,7 +143,9 @@ class SqliteBackend:
 
     # -- writing: one caller at a time leads, and commits for all who wait (group commit) --
 
-    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+    def write(
+        self, work: Callable[[Transaction], T], *, is_durable: bool = True, is_patient: bool = False
+    ) -> T:
         if self.is_left:
             self.check_open()
         connection = self._durable if is_durable else self._fleeting
@@ -152,7 +154,7 @@ class SqliteBackend:
         if not is_durable:
             with self._writing:
                 return self._commit_one(connection, work)
-        return self._sharing.write(work)  # type: ignore[no-any-return]  # it is what `work` returned
+        return self._sharing.write(work, is_patient=is_patient)  # type: ignore[no-any-return]  # it is what `work` returned
 
     def _write_alone(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         """Write in the thread that signals reach. It shares no commit, so that an interrupt is nobody else's; nobody waits

@@ -88,7 +88,7 @@ class Cause:
     @property
     def is_background(self) -> bool:
         """Whether it belongs to recomputing in bulk, which goes on below all live work."""
-        return self.priority <= BACKFILL_PRIORITY // 2
+        return is_background(self.priority)
 
     @property
     def chain(self) -> list[str]:
@@ -126,6 +126,10 @@ class Task:
     @property
     def size(self) -> int:
         return self.high - self.low + 1
+
+    @property
+    def is_background(self) -> bool:
+        return is_background(self.priority)
 
     @property
     def lane(self) -> Lane:
@@ -188,6 +192,11 @@ def level_of(given: float, *, is_background: bool) -> int:
     """Return the priority of a task whose trigger's own, or whose row's, is given: any number."""
     own = max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, given))  # first: an infinity is no int
     return int(own) + (BACKFILL_PRIORITY if is_background else 0)
+
+
+def is_background(priority: int) -> bool:
+    """Whether it is that of recomputing in bulk."""
+    return priority <= BACKFILL_PRIORITY // 2
 
 
 def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, int]]:

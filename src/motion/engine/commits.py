@@ -166,7 +166,7 @@ class Commits:
         if commit.claim.is_candidate:
             self._write_built(work)
         else:
-            self._database.write(work)
+            self._database.write(work, is_patient=commit.claim.tasks[0].is_background)
         run.note(commit)
         if commit.lost:
             self._dispatcher.slow_down(run.spec)

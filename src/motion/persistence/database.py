@@ -234,11 +234,17 @@ class Database:
     # -- writing --
 
     def write(
-        self, work: Callable[[Transaction], T], *, is_durable: bool = True, calls: bool = True
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        is_durable: bool = True,
+        is_patient: bool = False,
+        calls: bool = True,
     ) -> T:
         """Run `work` in a write transaction, under the graph now in force.
 
         Args:
+            is_patient: others go before it.
             calls: call who works if there is work.
         """
 
@@ -247,7 +253,9 @@ class Database:
             result = work(tx)
             return result, calls and (backlog.has_ready(tx) or backfills.is_any_waiting(tx))
 
-        result, has_work = self._write_noted(refreshed, is_durable=is_durable)
+        result, has_work = self._write_noted(
+            refreshed, is_durable=is_durable, is_patient=is_patient
+        )
         if has_work:
             self.backend.call()
         return result
@@ -258,13 +266,13 @@ class Database:
         self.backend.write(work, is_durable=False)
         self.backend.call()
 
-    def _write_noted(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
+    def _write_noted(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run `work` in a write transaction. Where it meets triggers on keys that this process is just being told of, as
         the store is opened again in it, that is waited for, and `work` is run once more."""
         while True:
             tables = self.tables
             try:
-                result = self._write_once(work, is_durable=is_durable)
+                result = self._write_once(work, **how)
                 self._tell_whether_available(is_available=True)
                 return result
             except StoreUnavailable:
@@ -286,11 +294,11 @@ class Database:
                 seconds = clock.monotonic_s() - since_s
                 logger.warning("store %r can be written again, after %.1f s", self.name, seconds)
 
-    def _write_once(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+    def _write_once(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run `work` in a write transaction; now and then one that also notes when this is, and what calls have taken."""
         now = clock.now_ms()
         if abs(now - self._noted_ms) < timeline.RESOLUTION_MS:
-            return self.backend.write(work, is_durable=is_durable)
+            return self.backend.write(work, **how)
         unkept: Mapping[CodeName, Cost] = {}
 
         def noted(tx: Transaction) -> tuple[T, bool, Mapping[CodeName, Cost]]:
@@ -301,7 +309,7 @@ class Database:
 
         try:
             unkept = self.costs.take_unkept()
-            result, is_noted, left = self.backend.write(noted, is_durable=is_durable)
+            result, is_noted, left = self.backend.write(noted, **how)
             self.costs.put_back(left)
         except BaseException:
             self.costs.let_go()
