@@ -83,6 +83,10 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "process-rows": lambda: executors.process(executors.ROWS, "≤ 1"),
     "timed-process": executors.timed_process,
     "postgres-writers": postgres.writers,
+    "postgres-load": postgres.load,
+    "postgres-set": postgres.one_row,
+    "postgres-computing": postgres.computing,
+    "postgres-waiting": postgres.waiting,
 }
 
 if find_spec("ray") is not None:  # 'make test-ray' installs it

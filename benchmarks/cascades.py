@@ -173,11 +173,17 @@ def changed_code(count: int = 10_000) -> Figure:
 def beside_commits(work: Callable[[str], Any], count: int) -> tuple[float, float]:
     """Return the median times of some work on a text and of a raw durable commit of a row, taken in turn."""
     with tempfile.TemporaryDirectory() as folder:
-        commit = machine.committer(Path(folder))
-        taken, raw = [], []
-        for text in texts(count):
-            raw.append(machine.seconds(commit))
-            started = time.perf_counter()
-            work(text)
-            taken.append(time.perf_counter() - started)
+        return in_turn(work, machine.committer(Path(folder)), count)
+
+
+def in_turn(
+    work: Callable[[str], Any], commit: Callable[[], Any], count: int
+) -> tuple[float, float]:
+    """Return the median times of some work on a text and of a commit, taken in turn."""
+    taken, raw = [], []
+    for text in texts(count):
+        raw.append(machine.seconds(commit))
+        started = time.perf_counter()
+        work(text)
+        taken.append(time.perf_counter() - started)
     return statistics.median(taken), statistics.median(raw)

@@ -3,6 +3,7 @@ itself takes for the same work."""
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,171 @@ def _count_in(work: Callable[[], object]) -> None:
         print(count, flush=True)
 
 
+# -- a load, and one row --
+
+
+def load(count: int = 100_000, repeats: int = 3) -> Figure:
+    """`set_many` of (id, text) rows into a new store until all derived values are readable; limit: COPY of the finished rows."""
+    given = cascades.texts(count)
+    finished = [(i, text, text.upper(), 60, 30.0) for i, text in enumerate(given, 1)]
+    taken, limit = list[float](), list[float]()
+    with server() as at:
+        for n in range(repeats):
+            limit.append(_copied_s(at("bare"), finished))
+            taken.append(_loaded_s(at(f"load{n}"), given))
+    value, bare = statistics.median(taken), statistics.median(limit)
+    return Figure(
+        f"`set_many` of {count:,} rows into a new store, three chained triggers",
+        count / value, "rows/s", count / bare, bare / value, "share of COPY", "≥ 0.25", "0.4",
+    )  # fmt: skip
+
+
+def _loaded_s(url: str, given: Sequence[str]) -> float:
+    rows = [{"id": i, "text": text} for i, text in enumerate(given, 1)]
+    with _opened(url, cascades.chain()) as store:
+        started = time.perf_counter()
+        store.set_many("line", rows)
+        store.wait()
+        taken = time.perf_counter() - started
+        sql = "SELECT COUNT(*) FROM line WHERE half = 30.0"
+        assert store.sql(sql).column(0)[0].as_py() == len(rows), "all have their last value"
+    return taken
+
+
+def _copied_s(url: str, rows: Sequence[Sequence[Any]]) -> float:
+    with psycopg.connect(url.partition("&")[0], autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS bare")
+        connection.execute(
+            "CREATE TABLE bare (id bigint PRIMARY KEY, text text, upper text, length bigint, half float8)"
+        )
+        started = time.perf_counter()
+        with (
+            connection.cursor() as cursor,
+            cursor.copy("COPY bare (id, text, upper, length, half) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+        return time.perf_counter() - started
+
+
+def one_row(count: int = 200) -> Figure:
+    """One `set` until its last derived value is readable, with a worker in another process; limit: four durable commits of a row and
+    5 ms."""
+    with ExitStack() as using:
+        url = using.enter_context(server())("row")
+        using.enter_context(_started([["worker", url]]))
+        store = using.enter_context(_opened(url, cascades.chain(inline=False), run=False))
+        connection = psycopg.connect(url.partition("&")[0], autocommit=True)
+        using.enter_context(connection)
+        connection.execute("CREATE TABLE bare (text text)")
+        taken, raw = cascades.in_turn(
+            lambda text: store.set("line", text=text).wait(),
+            lambda: connection.execute("INSERT INTO bare VALUES ('a line')"),
+            count,
+        )
+    limit_ms = 4000 * raw + 5
+    return Figure(
+        "one `set` to its last derived value, three tasks in another process", 1000 * taken, "ms p50", limit_ms,
+        1000 * taken / limit_ms, "of four durable commits and 5 ms", "≤ 1", "",
+    )  # fmt: skip
+
+
+def _work(url: str) -> None:
+    """Run triggers until the input ends."""
+    with _opened(url, cascades.chain(inline=False), run=True) as store:
+        store.set("line", text="a line").wait()
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
+# -- several workers --
+
+NUMBERS, WAIT_S, AT_ONCE = 100_000, 0.02, 8
+
+
+@dataclass
+class Job:
+    id: int
+    number: int
+    at_ns: int
+
+
+@motion.trigger(on="job.number", sets="job.at_ns", inline=False)
+def compute(number: int) -> int:
+    """Keep a processor busy in Python; return when that was done."""
+    _compute()
+    return time.monotonic_ns()
+
+
+def _compute() -> int:
+    return sum(n * n for n in range(NUMBERS))
+
+
+@motion.trigger(on="job.number", sets="job.at_ns", concurrency=AT_ONCE)
+async def ask(number: int) -> int:
+    """Wait as for an answer from elsewhere; return when it was there."""
+    await asyncio.sleep(WAIT_S)
+    return time.monotonic_ns()
+
+
+def computing() -> list[Figure]:
+    """Triggers that compute in Python, in one and two worker processes; limit: one of them. Beside it, the same without a store."""
+    pairs = [[_jobs_per_s("compute", workers, 2_000) for workers in (1, 2)] for _ in range(3)]
+    with _started([["busy", ""]] * 2) as busy:
+        bare_one, bare_two = _rates(busy)
+    one, two = sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
+    return [
+        Figure(
+            f"triggers that add up {NUMBERS:,} squares, two worker processes", two, "rows/s", one, two / one,
+            "times one", "≥ 1.7", "",
+        ),
+        Figure(
+            "the same without a store", bare_two, "calls/s", bare_one, bare_two / bare_one, "times one", "", "",
+        ),
+    ]  # fmt: skip
+
+
+def waiting(count: int = 20_000) -> list[Figure]:
+    """Triggers that wait, in one, two and four worker processes; limit: that many times what one does."""
+    rates = {workers: _jobs_per_s("ask", workers, count) for workers in (1, 2, 4)}
+    return [
+        Figure(
+            f"triggers that wait {1000 * WAIT_S:.0f} ms, {AT_ONCE} at once in each of {workers} worker processes",
+            rate, "rows/s", workers * rates[1], rate / (workers * rates[1]), "of linear", "≥ 0.9", "",
+        )
+        for workers, rate in rates.items()
+    ]  # fmt: skip
+
+
+def _jobs_per_s(what: str, workers: int, count: int) -> float:
+    """Return how many rows workers do in a second, from the first result to the last."""
+    with ExitStack() as using:
+        url = using.enter_context(server())(what)
+        using.enter_context(_started([[what, url]] * workers))
+        store = using.enter_context(_jobs(url, what, run=False))
+        store.set_many("job", ({"number": i} for i in range(count)))
+        store.wait()
+        sql = "SELECT MIN(at_ns) AS first, MAX(at_ns) AS last, COUNT(at_ns) AS done FROM job"
+        (found,) = store.sql(sql).to_pylist()
+    assert found["done"] == count
+    return (count - 1) * 1e9 / float(found["last"] - found["first"])
+
+
+def _jobs(url: str, what: str, *, run: bool) -> motion.Store:
+    return motion.create_store(
+        "jobs", schemas={"job": Job}, triggers=[TRIGGERS[what]], url=url, run=run
+    )
+
+
+def _do_jobs(what: str, url: str) -> None:
+    with _jobs(url, what, run=True):
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
+TRIGGERS = {"compute": compute, "ask": ask}
+
+
 # -- processes and stores --
 
 
@@ -135,7 +302,13 @@ def _answers(processes: Sequence[subprocess.Popen[str]], line: str) -> list[str]
     return [process.stdout.readline() for process in processes if process.stdout is not None]
 
 
-WORK = {"rows": _set_rows, "bare": _commit_rows}
+WORK: dict[str, Callable[[str], None]] = {
+    "rows": _set_rows,
+    "bare": _commit_rows,
+    "busy": lambda _: _count_in(_compute),
+    "worker": _work,
+    **{what: partial(_do_jobs, what) for what in TRIGGERS},
+}
 
 if __name__ == "__main__":
     WORK[sys.argv[1]](sys.argv[2])

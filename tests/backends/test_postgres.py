@@ -16,10 +16,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import motion
+import motion.cli  # so that all commands are there
 from motion import faults
 from motion.backends.postgres_sql import in_order
+from motion.cli.app import app
 from motion.errors import NotOnPostgres
 from motion.persistence.rows.reading import unset_first
 from tests.conftest import pause, until
@@ -209,6 +212,48 @@ def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
     with pytest.raises(NotOnPostgres, match="NUL"):
         store.set("garment", id=1, label="a\0b")
     assert store.get("garment", 1).label == "red"
+
+
+@dataclass
+class Dress:
+    """What a garment is called from some day on, with a key of another name and one of another type."""
+
+    id: int
+    cost: float | None = None
+    doubled: float | None = None
+    label: str | None = None
+    is_new: str | None = None
+    made: Annotated[np.ndarray, motion.Vector(3)] | None = None
+
+
+def shown_as(is_new: bool) -> str:
+    return "new" if is_new else "used"
+
+
+def test_names_and_types_that_a_store_keeps_are_migrated(
+    url: str, open_shop: Callable[..., motion.Store]
+) -> None:
+    with open_shop() as store:
+        store.set("garment", id=1, price=2.0, is_new=True).wait(timeout=WAIT_S)
+        store.set("garment", id=2, price=3.0).wait(timeout=WAIT_S)
+    convert = ["--convert", f"garment.is_new={__name__}:shown_as"]
+    rename = ["--rename-key", "garment.price=cost", "--rename-table", "garment=dress"]
+    for steps in (convert, rename):
+        done = CliRunner().invoke(app, ["migrate", url, *steps, "--yes"])
+        assert done.exit_code == 0, (done.output, done.exception)
+
+    @motion.trigger(on="dress.cost", sets="dress.doubled", inline=False)
+    def double(cost: float) -> float:
+        return 2 * cost
+
+    @motion.trigger(on="dress.doubled", sets="dress.label", inline=True)
+    def name(doubled: float) -> str:
+        return f"for {doubled:g}"
+
+    store = open_shop(schemas={"dress": Dress}, triggers=[double, name])
+    store.set("dress", id=2, cost=5.0).wait(timeout=WAIT_S)
+    found = [(row.id, row.cost, row.label, row.is_new) for row in store.rows("dress")]
+    assert found == [(1, 2.0, "for 4", "new"), (2, 5.0, "for 10", None)]
 
 
 def test_words_are_found_as_they_are_committed(open_shop: Callable[..., motion.Store]) -> None:

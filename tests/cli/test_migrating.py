@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -20,6 +22,8 @@ import motion
 import motion.cli  # so that all commands are there
 from motion.cli.app import app
 from motion.persistence import conversion
+from tests.on_postgres.places import schema_of
+from tests.postgres import is_postgres_wanted
 
 
 @dataclass
@@ -54,10 +58,9 @@ def component(called: str) -> type[motion.Component]:
     return Model
 
 
-def opened(folder: Path, *triggers: Any, **schemas: type) -> motion.Store:
-    return motion.create_store(
-        "photos", schemas=schemas or {"photo": Photo}, triggers=triggers, url=f"sqlite:///{folder}"
-    )
+def opened(folder: Path, *triggers: Any, run: bool = True, **schemas: type) -> motion.Store:
+    given, place = schemas or {"photo": Photo}, f"sqlite:///{folder}"
+    return motion.create_store("photos", schemas=given, triggers=triggers, url=place, run=run)
 
 
 def migrated(folder: Path, *words: str) -> dict[str, Any]:
@@ -75,14 +78,21 @@ def complaint(folder: Path, *words: str, status: int = 1) -> str:
 
 
 def contents(folder: Path) -> Sequence[str]:
+    if is_postgres_wanted():
+        server, schema = os.environ["MOTION_TEST_SERVER"], schema_of(folder)
+        with psycopg.connect(server) as there:
+            sql = "SELECT table_name FROM information_schema.columns WHERE table_schema = %s AND table_name <> 'motion_writers' GROUP BY 1 ORDER BY 1"
+            names = [name for (name,) in there.execute(sql, (schema,))]
+            rows = 'SELECT CAST(r AS text) FROM "{}"."{}" r ORDER BY 1'
+            return [
+                name + row for name in names for (row,) in there.execute(rows.format(schema, name))
+            ]
     with sqlite3.connect(folder / "store.sqlite") as connection:
         return list(connection.iterdump())
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose model, called Encoder, has learned from one photo of two; closed."""
-    folder = tmp_path_factory.mktemp("learned")
+def learn(folder: Path) -> Path:
+    """Make a store whose model, called Encoder, has learned from one photo of two; and close it."""
     with opened(folder, component("Encoder")()) as store:
         store.set_many("photo", [{"title": "red"}, {"title": "orange"}])
         store.wait()
@@ -92,11 +102,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return learn(tmp_path_factory.mktemp("learned"))
+
+
 @pytest.fixture
-def learned(made: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    shutil.copytree(made, tmp_path / "photos.motion")
-    return tmp_path / "photos.motion"
+def learned(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Such a store of the test's own."""
+    folder = tmp_path / "photos.motion"
+    if is_postgres_wanted():  # its rows are not in the folder
+        return learn(folder)
+    shutil.copytree(request.getfixturevalue("made"), folder)
+    return folder
 
 
 def check_is_whole(store: motion.Store, name: str) -> None:
@@ -160,6 +178,17 @@ def test_a_component_that_was_opened_under_its_new_name_already_gets_back_what_i
     migrated(learned, "--rename-component", "Encoder=Matcher")
     with opened(learned, component("Matcher")()) as store:
         assert [each.number for each in store.model("Matcher").versions()] == [1]
+
+
+def test_a_fit_that_was_asked_for_under_both_names_is_made_once(learned: Path) -> None:
+    for called in ("Encoder", "Matcher"):
+        with opened(learned, component(called)(), run=False) as store:
+            store.set("photo", id=2, is_good=called == "Encoder")
+            store.model(called).fit()
+    migrated(learned, "--rename-component", "Encoder=Matcher")
+    with opened(learned, component("Matcher")()) as store:
+        store.wait()
+        assert [each.number for each in store.model("Matcher").versions()] == [1, 2, 3]
 
 
 def test_work_that_waits_goes_on_under_the_new_name(learned: Path) -> None:
@@ -273,6 +302,10 @@ def test_a_renamed_key_keeps_its_values_and_its_places_in_labels(tmp_path: Path)
             ("second", "SECOND"),
         ]
         assert [hit.id for hit in store.search("note.body", text="first")] == [1]
+        with store._database.backend.read() as tx:
+            assert not [
+                each for each in tx.tables() if each.startswith("motion_text_rows_note:text")
+            ]
         assert store.sql("select body from note where id = 1").to_pylist() == [{"body": "first"}]
         store.model("Taste").fit().wait()
         with store.model("Taste").live() as (state, _):

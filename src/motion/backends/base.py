@@ -16,11 +16,7 @@ T = TypeVar("T")
 
 Durability = Literal["full", "normal"]
 
-Feature = Literal[
-    "forget()",
-    "snapshot()",
-    "motion migrate",
-]
+Feature = Literal["forget()", "snapshot()"]
 
 Made = Literal["index", "trigger", "view"]
 

@@ -106,7 +106,6 @@ class PostgresBackend:
     lacks: Mapping[Feature, str] = {
         "forget()": "delete the rows; PostgreSQL's log, statistics and backups hold bytes of them, beyond what a store can reach.",
         "snapshot()": "copy it to a folder with 'motion copy', which makes a store in SQLite, or use pg_dump.",
-        "motion migrate": "keep this store in SQLite while its schema changes so; new keys and tables need no migration.",
     }
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from motion.backends.base import Transaction
+from motion.backends.base import RowTrigger, Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.tables.schema import Key, Table
 from motion.definitions.values.codecs import Stored
@@ -63,7 +63,7 @@ class Conversion:
 
     @property
     def guard(self) -> str:
-        return quoted(f"motion_converts_{self.table.name}:{self.before.name}")
+        return f"motion_converts_{self.table.name}:{self.before.name}"
 
     def of(self, stored: Stored, row: str) -> Stored:
         """Return a new value in stored form.
@@ -106,15 +106,14 @@ def begin(tx: Transaction, one: Conversion) -> None:
     tx.execute(f"ALTER TABLE {one.base} ADD COLUMN {one.fresh} {one.after.codec.sql_type}")
     tx.execute(f"ALTER TABLE {one.base} ADD COLUMN {one.mark} INTEGER")
     key = quoted(one.before.name)
-    tx.execute(
-        f"CREATE TRIGGER {one.guard} AFTER UPDATE OF {key} ON {one.base} WHEN OLD.{key} IS NOT NEW.{key} "
-        f"BEGIN UPDATE {one.base} SET {one.mark} = NULL WHERE {one.row} = NEW.{one.row}; END"
-    )
+    changed = f"OLD.{key} IS DISTINCT FROM NEW.{key}"
+    again = f"UPDATE {one.base} SET {one.mark} = NULL WHERE {one.row} = NEW.{one.row};"
+    tx.make_trigger(RowTrigger(one.guard, one.base, f"UPDATE OF {key}", changed, again))
 
 
 def end(tx: Transaction, one: Conversion) -> None:
     """Drop what a conversion needs, where it is there."""
-    tx.execute(f"DROP TRIGGER IF EXISTS {one.guard}")
+    tx.drop_trigger(one.guard, one.base)
     present = set(map(quoted, tx.columns(one.base)))
     for column in (one.fresh, one.mark):
         if column in present:
@@ -152,7 +151,7 @@ def switch(tx: Transaction, one: Conversion) -> None:
         after = found[-1][0]
     _convert_copies(tx, one)
     migration.free_of_helpers(tx, one.table.name)
-    tx.execute(f"DROP TRIGGER IF EXISTS {one.guard}")
+    tx.drop_trigger(one.guard, one.base)
     key = quoted(one.before.name)
     tx.execute(f"UPDATE {one.base} SET {one.fresh} = NULL WHERE {key} IS NULL")
     for column in (one.mark, key):

@@ -8,7 +8,7 @@ nothing is lost. Keys and tables are renamed or dropped with all that bears thei
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -42,18 +42,22 @@ from motion.persistence.vector_log import log_vectors
 
 What = Literal["component", "trigger", "key", "table"]
 
-MERGED = (
-    "motion_tasks",
-    "motion_backfills",
-    "motion_labels",
-    "motion_asked",
-    "motion_fit_requests",
-)
-"""System tables in which work and labels of both names go to the new one; in the others they change places."""
+MERGED: Mapping[str, Sequence[str]] = {
+    "motion_tasks": (),
+    "motion_backfills": ("change", "trigger", "parameters"),
+    "motion_labels": (),
+    "motion_asked": ("change", "component", "fit"),
+    "motion_fit_requests": ("component", "fit", "setup"),
+}
+"""System tables in which work and labels of both names go to the new one, with what names their rows, if names do; in the others
+they change places."""
+
+PARTS = ("data", "idx", "content", "docsize", "config")
+"""Of a full-text index, in SQLite: tables of its own."""
 
 SPECS = ("motion_triggers", "motion_fits")
 MARKS = ("done", "once", "applied")
-BESIDE = "\x00"
+BESIDE = "motion:beside"
 """A name that none has, for what changes places."""
 
 
@@ -175,8 +179,10 @@ def take_over_code(tx: Transaction, code: Code, tables: Tables) -> None:
 
 def _replace_fingerprint(tx: Transaction, name: str, before: str, now: str) -> None:
     tx.execute(
-        "UPDATE OR IGNORE motion_origins SET fingerprint = ? WHERE trigger = ? AND fingerprint = ?",
-        (now, name, before),
+        "UPDATE motion_origins SET fingerprint = ? WHERE trigger = ? AND fingerprint = ? AND NOT EXISTS ("
+        "SELECT 1 FROM motion_origins o WHERE o.trigger = motion_origins.trigger AND o.fingerprint = ? "
+        "AND o.version = motion_origins.version)",
+        (now, name, before, now),
     )
     for table, kind in (("motion_triggers", TriggerSpec), ("motion_fits", FitSpec)):
         _edit_specs(
@@ -243,12 +249,12 @@ def _do_trigger(tx: Transaction, step: Step) -> None:
 
 def _rename_trigger(tx: Transaction, old: str, new: str) -> None:
     _exchange(tx, "trigger", old, new)
-    for table in _tables_of(tx, "motion_rows_*"):
+    for table in _tables_of(tx, "motion_rows_"):
         for mark in MARKS:
             _exchange_columns(tx, table, f"{old}:{mark}", f"{new}:{mark}")
     _exchange_tables(tx, f"motion_outputs_{old}", f"motion_outputs_{new}")
     _exchange_in(tx, "motion_schedules", "name", old, new)
-    for event in _tables_of(tx, f"motion_rows_{old}:*"):
+    for event in _tables_of(tx, f"motion_rows_{old}:"):
         _exchange_tables(tx, event, f"motion_rows_{new}{event.removeprefix(f'motion_rows_{old}')}")
     _take_spec(
         tx,
@@ -280,11 +286,11 @@ def _drop_trigger(tx: Transaction, name: str) -> None:
     tx.execute("DELETE FROM motion_task_changes WHERE task NOT IN (SELECT task FROM motion_tasks)")
     tx.execute("DELETE FROM motion_schedules WHERE name = ?", (name,))
     tx.execute("DELETE FROM motion_triggers WHERE name = ?", (name,))
-    for table in _tables_of(tx, "motion_rows_*"):
+    for table in _tables_of(tx, "motion_rows_"):
         for mark in MARKS:
             if f"{name}:{mark}" in _columns(tx, table):
                 _drop_column(tx, table, f"{name}:{mark}")
-    for event in _tables_of(tx, f"motion_rows_{name}:*"):
+    for event in _tables_of(tx, f"motion_rows_{name}:"):
         tx.execute(f"DROP TABLE {quoted(event)}")
 
 
@@ -483,7 +489,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
         "motion_seen",
     ):
         tx.execute(f"UPDATE {catalog} SET name = ? WHERE name = ?", (new, old))
-    tx.execute("DELETE FROM motion_vector_log WHERE key GLOB ?", (f"{old}.*",))
+    _forget_vectors_of(tx, old)
     _set_aside(
         tx,
         lambda spec: any(
@@ -510,7 +516,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
             tx.execute("DELETE FROM motion_fits WHERE name = ?", (fit.name,))
     tx.execute("DELETE FROM motion_makers WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
-    tx.execute("DELETE FROM motion_vector_log WHERE key GLOB ?", (f"{table}.*",))
+    _forget_vectors_of(tx, table)
     tx.execute(f"DROP TABLE {rows_table(table)}")
     for catalog in ("motion_tables", "motion_declared"):
         tx.execute(f"DELETE FROM {catalog} WHERE name = ?", (table,))
@@ -524,15 +530,23 @@ def free_of_helpers(tx: Transaction, table: str) -> None:
     for name in (table, f"{table}__stored"):
         tx.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
     base = f"motion_rows_{table}"
-    sql = "SELECT type, name FROM sqlite_master WHERE tbl_name = ? AND type IN ('trigger', 'index') AND sql IS NOT NULL"
-    for kind, name in tx.execute(sql, (base,)).fetchall():
-        if kind == "trigger" or name.startswith("motion_index_"):
-            tx.execute(f"DROP {kind.upper()} {quoted(name)}")
-    for words in _tables_of(tx, f"motion_text_rows_{table}:*"):
-        if words.count(":") == 1 and not words.endswith(
-            ("_data", "_idx", "_content", "_docsize", "_config")
-        ):
-            tx.execute(f"DROP TABLE IF EXISTS {quoted(words)}")
+    for name in tx.objects("trigger", base):
+        tx.drop_trigger(name, quoted(base))
+    for name in tx.objects("index", base):
+        if name.startswith("motion_index_"):
+            tx.execute(f"DROP INDEX {quoted(name)}")
+    _drop_words(tx, base)
+
+
+def _drop_words(tx: Transaction, table: str) -> None:
+    """Drop the full-text indexes over a table."""
+    found = _tables_of(tx, f"{table.replace('motion_', 'motion_text_', 1)}:")
+    parts = {f"{words}_{part}" for words in found for part in PARTS}
+    for words in found:
+        if words.count(":") == 1 and words not in parts:
+            for event in ("insert", "delete", "update"):
+                tx.drop_trigger(f"{words}:{event}", quoted(table))
+            tx.execute(f"DROP TABLE {quoted(words)}")
 
 
 def settle(tx: Transaction) -> None:
@@ -572,9 +586,18 @@ def _exchange(tx: Transaction, column: str, old: str, new: str) -> None:
     """Let what system tables keep under two names change places; work and labels of both go to the new one."""
     for table in _system_tables_with(tx, column):
         if table in MERGED:
-            tx.execute(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+            _merge(tx, table, column, old, new)
         else:
             _exchange_in(tx, table, column, old, new)
+
+
+def _merge(tx: Transaction, table: str, column: str, old: str, new: str) -> None:
+    """Let rows of a name be another one's; of two that would be one, the first name's counts."""
+    if MERGED[table]:
+        same = "".join(f" AND o.{key} = {table}.{key}" for key in MERGED[table] if key != column)
+        sql = f"DELETE FROM {table} WHERE {column} = ? AND EXISTS (SELECT 1 FROM {table} o WHERE o.{column} = ?{same})"
+        tx.execute(sql, (new, old))
+    tx.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
 
 
 def _exchange_in(tx: Transaction, table: str, column: str, old: str, new: str) -> None:
@@ -590,14 +613,10 @@ def _exchange_columns(tx: Transaction, table: str, old: str, new: str) -> None:
 
 
 def _exchange_tables(tx: Transaction, old: str, new: str) -> None:
-    present = _tables_of(tx, "motion_*")
+    present = _tables_of(tx, "motion_")
     for now, then in ((old, "motion_beside"), (new, old), ("motion_beside", new)):
         if now in present or (now == "motion_beside" and old in present):
-            for words in _tables_of(tx, f"{now.replace('motion_', 'motion_text_', 1)}:*"):
-                if words.count(":") == 1 and f"{words}_data" in _tables_of(tx, "motion_text_*"):
-                    for event in ("insert", "delete", "update"):
-                        tx.execute(f"DROP TRIGGER IF EXISTS {quoted(f'{words}:{event}')}")
-                    tx.execute(f"DROP TABLE {quoted(words)}")
+            _drop_words(tx, now)
             tx.execute(f"ALTER TABLE {quoted(now)} RENAME TO {quoted(then)}")
 
 
@@ -641,9 +660,13 @@ def _columns(tx: Transaction, table: str) -> set[str]:
     return set(tx.columns(quoted(table)))
 
 
-def _tables_of(tx: Transaction, pattern: str) -> list[str]:
-    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ? ORDER BY name"
-    return [str(row[0]) for row in tx.execute(sql, (pattern,))]
+def _tables_of(tx: Transaction, beginning: str) -> list[str]:
+    return [name for name in tx.tables() if name.startswith(beginning)]
+
+
+def _forget_vectors_of(tx: Transaction, table: str) -> None:
+    path = f"{table}."
+    tx.execute("DELETE FROM motion_vector_log WHERE substr(key, 1, ?) = ?", (len(path), path))
 
 
 def key_kept(tx: Transaction, path: str) -> tuple[str, str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import make_dataclass
 from typing import Any
 
-from motion.backends.base import require
 from motion.background.owners import at_work
 from motion.definitions.tables.schema import Key, table_of
 from motion.errors import InvalidArgument, MotionError, listed
@@ -24,7 +23,6 @@ def plan(database: Database, steps: Sequence[Step]) -> list[Planned]:
     Raises:
         MotionError: one of them cannot be done.
     """
-    require(database.backend, "motion migrate")
     with database.backend.read() as tx:
         return [migration.plan(tx, step) for step in steps]
 
@@ -35,7 +33,6 @@ def migrate(database: Database, steps: Sequence[Step]) -> None:
     Raises:
         MotionError: one cannot be done, or a process runs the store: it has the old names in its code. Nothing was changed.
     """
-    require(database.backend, "motion migrate")
     _check_at_rest(database)
     if any(step.what in ("key", "table") for step in steps):
         IndexFiles(
@@ -59,7 +56,6 @@ def conversion_of(database: Database, path: str, convert: Callable[[Any], Any]) 
     Raises:
         MotionError: the key cannot be converted, or the function does not say what it returns.
     """
-    require(database.backend, "motion migrate")
     with database.backend.read() as tx:
         table, key, kind = migration.key_kept(tx, path)
         migration.check_movable(tx, table, key, kind)
