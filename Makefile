@@ -15,7 +15,7 @@ READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test test-postgres test-ray check format lint types crash mutants bench soak lock clean
+.PHONY: help setup demo demo-postgres app test test-postgres test-ray check format lint types crash mutants bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ $(READY): pyproject.toml constraints.txt examples/fashion_search/pyproject.toml 
 
 demo: setup ## the fashion-search example, end to end in the terminal
 	@$(BIN)/python -m fashion_search demo
+
+demo-postgres: setup ## the same with its store in a PostgreSQL server of its own, which ends with it
+	@$(BIN)/python -m scripts.demo_postgres
 
 app: setup ## the fashion-search example as a shop in the browser, on this machine
 	@$(BIN)/python -m fashion_search app

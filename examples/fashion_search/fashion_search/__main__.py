@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import motion
+from fashion_search.database import database_of, url_of
 from fashion_search.endpoint import IdeasUnavailable
 from fashion_search.ideas import IdeaModelMissing
 from fashion_search.places import CRAWLED_STORE, DEFAULT_STORE, is_web
@@ -61,6 +62,7 @@ class OneLineErrors(typer.core.TyperGroup):
                 "CatalogError",
                 "ModelNotFound",
                 "DemoStoreTaken",
+                "DatabaseTaken",
                 "NoSuchAnswer",
             ):  # their modules are slow to import
                 _stop(str(exc))
@@ -75,6 +77,13 @@ app = typer.Typer(
 )
 
 StoreOption = Annotated[Path, typer.Option("--store", help="the store's folder")]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        help="for a new store: a PostgreSQL database for its rows, as postgresql://user@host/name; the folder names it from then on",
+    ),
+]
 ClipOption = Annotated[
     str | None,
     typer.Option(
@@ -123,12 +132,14 @@ def demo(
     from fashion_search.demo import Demo
 
     _say_if_slow(clip)
-    Demo(console, store, sheet, clip, _language_model(llm_url, llm_model, llm_key)).run()
+    model = _language_model(llm_url, llm_model, llm_key)
+    Demo(console, store, sheet, clip, language_model=model).run()
 
 
 @app.command()
 def ingest(
     store: StoreOption = DEFAULT_STORE,
+    database: DatabaseOption = None,
     catalog: CatalogOption = None,
     clip: ClipOption = None,
     whole: Annotated[
@@ -162,7 +173,7 @@ def ingest(
     given: set[str] | None = set() if whole else None
     with (
         Fetcher(Manners(frozenset(allow or ()))) as fetcher,
-        open_store(store, clip=clip, fetcher=fetcher) as opened,
+        open_store(store, database=database, clip=clip, fetcher=fetcher) as opened,
     ):
         count, bad = _ingested(opened, products, given)
         if given is not None and not bad:
@@ -254,6 +265,7 @@ def search(
 @app.command(name="app")
 def shop(
     store: StoreOption = DEFAULT_STORE,
+    database: DatabaseOption = None,
     port: Annotated[
         int, typer.Option(help="where it listens, on this machine only; 0: any")
     ] = 8080,
@@ -269,7 +281,8 @@ def shop(
     from fashion_search.web.opening import opened_shop
 
     is_new = not _is_store(store)
-    with open_store(store, language_model=_language_model(llm_url, llm_model, llm_key)) as opened:
+    model = _language_model(llm_url, llm_model, llm_key)
+    with open_store(store, database=database, language_model=model) as opened:
         if is_new:
             console.print(f"There is no store in {store} yet: {DRAWN_PRODUCTS} products are drawn and embedded first.", soft_wrap=True)  # fmt: skip
             _ingested(opened, _products(None))
@@ -627,9 +640,9 @@ def _check_store(store: Path) -> None:
 
 def _is_store(folder: Path) -> bool:
     """Whether a folder holds a store of this pipeline; another one's is left as it is."""
-    if not (folder / "store.sqlite").is_file():
+    if not (folder / "store.sqlite").is_file() and database_of(folder) is None:
         return False
-    with motion.create_store("look", url=f"sqlite:///{folder.resolve()}", run=False) as looked_at:
+    with motion.create_store("fashion_search", url=url_of(folder), run=False) as looked_at:
         tables = "SELECT COUNT(*) FROM motion_tables WHERE name IN ('query', 'retailer')"
         return bool(looked_at.sql(tables).column(0)[0].as_py() == 2)
 

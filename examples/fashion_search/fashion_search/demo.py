@@ -57,6 +57,7 @@ class Demo:
         folder: where its store lives; one that an earlier demo made is replaced.
         sheet: where the contact sheet goes.
         clip: the CLIP to begin with; None: the one that comes with this package.
+        database: where its rows go, in PostgreSQL; there is no store of this pipeline yet. None: into the folder.
         language_model: an endpoint for ideas; None: the model that comes with this package.
         products: how many to draw.
         longest_fit_s: goes on without the fine-tune if that takes longer.
@@ -66,6 +67,7 @@ class Demo:
     folder: Path
     sheet: Path
     clip: str | None = None
+    database: str | None = None
     language_model: LanguageModel | None = None
     products: int = PRODUCTS
     longest_fit_s: float = LONGEST_FIT_S
@@ -78,7 +80,12 @@ class Demo:
         """
         started = time.monotonic()
         _begin_anew(self.folder)
-        with open_store(self.folder, clip=self.clip, language_model=self.language_model) as store:
+        with open_store(
+            self.folder,
+            database=self.database,
+            clip=self.clip,
+            language_model=self.language_model,
+        ) as store:
             self._ingest(store)
             before = self._answer(store)
             self._ask_beside_a_batch(store)
@@ -89,11 +96,12 @@ class Demo:
             self._show_versions(store)
             self._draw(store, before, after)
         self._title(f"Done in {time.monotonic() - started:.0f} s")
-        self._say("The store stays until the next demo. Ask it more:")
-        self.console.print(
-            f'  python -m fashion_search search "red dress for a party" --store {self.folder}',
-            soft_wrap=True,
-        )
+        if self.database is None:
+            self._say("The store stays until the next demo. Ask it more:")
+            self.console.print(
+                f'  python -m fashion_search search "red dress for a party" --store {self.folder}',
+                soft_wrap=True,
+            )
 
     # -- the steps --
 

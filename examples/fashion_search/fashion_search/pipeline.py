@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import motion
 from fashion_search.crawl import crawl_triggers
+from fashion_search.database import note_database, url_of
 from fashion_search.encoders import FIT_EVERY as FIT_EVERY
 from fashion_search.encoders import FrozenTrunk, ImageRetrieval, kind_of_text
 from fashion_search.endpoint import EndpointIdeas
@@ -135,6 +136,7 @@ class IdeaSuggestion(motion.Component):
 def open_store(
     folder: Path = DEFAULT_STORE,
     *,
+    database: str | None = None,
     clip: str | None = None,
     recipe: Recipe | None = None,
     language_model: LanguageModel | None = None,
@@ -148,6 +150,7 @@ def open_store(
     Args:
         folder: where it lives; left out, in the working directory, as `motion versions fashion_search.pipeline:open_store`
             looks for it.
+        database: `postgresql://...`, where a new store's rows go; the folder has its files, and names the database from then on.
         clip: the CLIP that a new store begins with. Where one exists that began with another, what this one gives is
             offered as a candidate, and goes live if it finds more; left out, the store goes on with its own versions.
         recipe: how feedback is learned.
@@ -160,7 +163,9 @@ def open_store(
     Raises:
         ModelNotFound: there is no such CLIP. Told now, not by a failure of each product.
         IdeaModelMissing: the package was installed without its weights.
+        DatabaseTaken: the store is there, and not in that database.
     """
+    url = url_of(folder, database)
     began_with = folder / BEGAN_WITH
     if clip is None and began_with.exists():  # else its absence would be a new base model
         clip = began_with.read_text(encoding="utf-8")
@@ -185,7 +190,7 @@ def open_store(
             recommend,
             *crawl_triggers(fetcher),
         ],
-        url=f"sqlite:///{folder.resolve()}",
+        url=url,
         durability=durability,
         run=run,
     )
@@ -195,6 +200,8 @@ def open_store(
         for component in (FrozenTrunk, IdeaSuggestion, ImageRetrieval) if has_code else ():
             with store.model(component.__name__).live():
                 pass  # made or loaded, so it is there
+        if database is not None:
+            note_database(folder, database)
         if clip is not None:
             began_with.write_text(clip, encoding="utf-8")
     except BaseException:
