@@ -42,14 +42,15 @@ HELD_OUT = "id % 5 = 0"
 """The products that no fit learns from: the gate measures on them."""
 
 FIRST = Recipe(epochs=5, words=256)
-"""How a shop's own (picture, summary) pairs are learned, all of them, when there are new ones; its commonest words as tags."""
+"""How a shop's own (picture, summary) pairs are learned the first time; its commonest words as tags."""
 
-GENTLE = Recipe(epochs=2, rate=3e-4, keep=0.5)
-"""How feedback is learned: together with the shop's pairs, so that none of them is forgotten, and half way only."""
+LATER = Recipe(epochs=3, keep=0.5, words=256, anew=False)
+"""How what is new is learned, products and what people liked: together with all of the shop's pairs, so that none of them is
+forgotten, and half way; words that have become common become tags."""
 
 FIT_PAIRS, GATE_PAIRS = 24_000, 1_000
-LIKED_COUNTS = 4.0
-"""As how many pairs of the catalog something counts that a person said."""
+LIKED_COUNTS, NEW_COUNTS = 4.0, 16
+"""As how many pairs of the catalog something counts that a person said, and at most a product that came after the last fit."""
 
 
 class FrozenTrunk(motion.Component):
@@ -91,7 +92,7 @@ class ImageRetrieval(motion.Component):
     """
 
     def __init__(self, trunk: str | None = None, k: int = 8, recipe: Recipe | None = None) -> None:
-        self.trunk, self.k, self.recipe = trunk, k, recipe or GENTLE
+        self.trunk, self.k, self.recipe = trunk, k, recipe or LATER
 
     def setup(self) -> Heads:
         trunk = trunk_of(self.trunk)
@@ -143,14 +144,17 @@ class ImageRetrieval(motion.Component):
     @motion.fit(on="lesson.products", every=1, promote=motion.if_better("proven"))
     def study(self, heads: Heads, rows: list[LessonSchema], store: motion.View) -> Heads:
         """Learn what the shop's own pictures and summaries have to do with each other."""
-        pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
-        new = heads.fitted(pairs.pictures, pairs.texts, FIRST, said=pairs.said, on_progress=_tell)
-        return self._proven(heads, new, store)
+        pairs, newest = _lesson(store, heads)
+        new = heads.fitted(
+            pairs.pictures, pairs.texts, FIRST if heads.tags is None else LATER, said=pairs.said,
+            on_progress=_tell,
+        )  # fmt: skip
+        return self._proven(heads, replace(new, newest=newest), store)
 
     @motion.fit(on="query.feedback", every=FIT_EVERY, promote=motion.if_better("proven"))
     def finetune(self, heads: Heads, rows: list[QuerySchema], store: motion.View) -> Heads:
         """Learn what people thought of the answers, without forgetting the catalog."""
-        pairs = _pairs(store, f"NOT ({HELD_OUT})", FIT_PAIRS)
+        pairs, newest = _lesson(store, heads)
         liked = _liked(rows, store)
         pictures, texts, said = pairs.pictures, pairs.texts, list(pairs.said)
         weights = np.ones(len(pairs) + len(liked), np.float32)
@@ -163,7 +167,7 @@ class ImageRetrieval(motion.Component):
         new = heads.fitted(
             pictures, texts, self.recipe, said=said, weights=weights, on_progress=_tell
         )
-        return self._proven(heads, new, store)
+        return self._proven(heads, replace(new, newest=newest), store)
 
     def evaluate(self, heads: Heads, rows: list[Any], store: motion.View) -> dict[str, float]:
         """Measure how well half of what a held-out product's summary says finds it by its picture and the other half.
@@ -247,13 +251,32 @@ def _tell(step: int, steps: int, loss: float) -> None:
     motion.progress(step, steps, loss=loss)
 
 
-def _pairs(store: motion.View, where: str, limit: int) -> Pairs:
-    """Return features and summaries of products, always the same ones, spread over the whole catalog."""
-    found = store.sql(
-        "SELECT img_features, txt_features, img_summary FROM retailer WHERE img_features IS NOT NULL AND txt_features IS NOT NULL "
-        f"AND {where} ORDER BY id * 2654435761 % 4294967296 LIMIT {limit:d}"
+def _lesson(store: motion.View, heads: Heads) -> tuple[Pairs, int]:
+    """Return the shop's pairs that a fit learns from, and the newest product. All that came after the last fit are among them."""
+    found = _rows(store, f"NOT ({HELD_OUT})", FIT_PAIRS, heads.newest or None)
+    ids = found["id"].to_numpy()
+    is_new = ids > (heads.newest or ids.max(initial=0))  # before the first fit none is
+    return pairs_of(found).at(with_new(is_new)), int(ids.max(initial=heads.newest))
+
+
+def with_new(is_new: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return which pairs a fit is given: all, and those that came after the last fit `NEW_COUNTS` times, or less often where
+    they are so many that they would be more than all others.
+
+    Often, and not once with a weight: so they meet each other in a batch, and are told apart.
+    """
+    new = np.flatnonzero(is_new)
+    times = min(NEW_COUNTS, max(1, (len(is_new) - len(new)) // max(len(new), 1)))
+    return np.concatenate([np.arange(len(is_new)), np.tile(new, times - 1)])
+
+
+def _rows(store: motion.View, where: str, limit: int, after: int | None = None) -> Any:
+    """Return features and summaries of products, always the same ones, spread over the whole catalog, those after an id first."""
+    first = "" if after is None else f"id > {after:d} DESC, "
+    return store.sql(
+        "SELECT id, img_features, txt_features, img_summary FROM retailer WHERE img_features IS NOT NULL AND txt_features IS NOT NULL "
+        f"AND {where} ORDER BY {first}id * 2654435761 % 4294967296 LIMIT {limit:d}"
     )
-    return pairs_of(found)
 
 
 def pairs_of(columns: Any) -> Pairs:
@@ -270,7 +293,7 @@ def _gate_rounds(trunk: str, store: motion.View) -> list[Pairs]:
     unjudged = (
         "id NOT IN (SELECT img_id FROM query WHERE feedback IS NOT NULL AND img_id IS NOT NULL)"
     )
-    whole = _pairs(store, f"{HELD_OUT} AND {unjudged}", GATE_PAIRS)
+    whole = pairs_of(_rows(store, f"{HELD_OUT} AND {unjudged}", GATE_PAIRS))
     weight = stock_of_texts(whole.said).picture_weight
     rounds = []
     for turn in range(rounds_for(len(whole)) if len(whole) else 0):

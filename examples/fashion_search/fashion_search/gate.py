@@ -47,6 +47,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.said)
 
+    def at(self, places: NDArray[np.int64]) -> Pairs:
+        """Return the pictures, texts and summaries at some places."""
+        said = [self.said[int(place)] for place in places]
+        return Pairs(self.pictures[places], self.texts[places], said)
+
 
 def rounds_for(products: int) -> int:
     """Return how often each product is asked for, each time by another half of its words: until there are `NEEDED` pairs."""

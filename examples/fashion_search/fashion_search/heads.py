@@ -38,11 +38,12 @@ class Recipe:
         epochs: passes over the pairs.
         rate: peak learning rate; it rises for a tenth of the steps, then falls to nothing.
         batch: pairs that are held against each other.
-        keep: how far the new weights go back to the old ones in the end, `0..1`. Half way keeps what is known of kinds
+        keep: how far the new weights go back to the old ones in the end, `0..1`; those of tags do not where `words` are learned. Half way keeps what is known of kinds
             of things that are not in the pairs (Wortsman et al., arXiv:2109.01903).
         soft: how much of the right answer goes to what is described much alike, `0..1`.
         drop: share of the hidden numbers that a step leaves out.
-        words: how many of the shop's commonest words are learned as tags, anew; 0: those that are there are learned further.
+        words: how many of the shop's commonest words are learned as tags; 0: those that are there are learned further.
+        anew: whether the `words` begin with nothing; else those that are there stay, and common words that are none yet come to them.
         seed: of everything that is random.
     """
 
@@ -53,6 +54,7 @@ class Recipe:
     soft: float = 0.8
     drop: float = 0.2
     words: int = 0
+    anew: bool = True
     seed: int = 0
 
 
@@ -78,6 +80,7 @@ class Heads:
         gain: what the last of them gained on the catalog's own pairs.
         liked: what it gained on what people said.
         tags: the shop's words that pictures are told by; None before a fit on its own pairs.
+        newest: the id of the newest product that a fit learned from; 0 where that is not known.
     """
 
     trunk: str
@@ -87,6 +90,7 @@ class Heads:
     gain: Gain = field(default_factory=Gain)
     liked: Gain = field(default_factory=Gain)
     tags: Tags | None = None
+    newest: int = 0
 
     @classmethod
     def new(
@@ -235,11 +239,16 @@ class Heads:
     ) -> Tags | None:  # fmt: skip
         from fashion_search.lesson import told
 
-        old = self._untaught_tags(pictures, texts, said, recipe) if recipe.words else self.tags
+        is_anew = recipe.words > 0 and recipe.anew
+        old = self._untaught_tags(pictures, texts, said, recipe) if is_anew else self.tags
+        if old is not None and recipe.words and not is_anew:
+            old = old.with_more(commonest(said, recipe.words), recipe.seed)
         if old is None or not old.words:
             return self.tags
         new = told(old.weights, pictures, texts, which(old.words, said), recipe, weights)
-        keep = 0.0 if recipe.words else recipe.keep  # there is nothing to go back to
+        keep = (
+            0.0 if recipe.words else recipe.keep
+        )  # where words are new there is nothing to go back to
         return Tags(old.words, _half_way(old.weights, new, keep))
 
     def _untaught_tags(
@@ -267,7 +276,7 @@ class Heads:
             "proven": self.proven, "gain": _told(self.gain), "liked": _told(self.liked),
             "tensors": _narrow(self.weights),
             "words": list(self.tags.words) if self.tags else [],
-            "tags": _narrow(self.tags.weights) if self.tags else {},
+            "tags": _narrow(self.tags.weights) if self.tags else {}, "newest": self.newest,
         }  # fmt: skip
 
     @classmethod
@@ -286,7 +295,7 @@ class Heads:
         return cls(
             saved["trunk"], saved["words_dim"], _wide(saved["tensors"]), saved["proven"],
             _gain(saved["gain"]), _gain(saved.get("liked", (0, 0.0, 0.0, 0.0))),
-            Tags(words, _wide(saved["tags"])) if words else None,
+            Tags(words, _wide(saved["tags"])) if words else None, saved.get("newest", 0),
         )  # fmt: skip
 
     @classmethod

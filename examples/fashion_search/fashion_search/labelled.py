@@ -50,11 +50,11 @@ class Products:
 
     def only(self, chosen: NDArray[np.bool_]) -> Products:
         at = [int(place) for place in np.flatnonzero(chosen)]
-        pairs = Pairs(
-            self.pairs.pictures[at], self.pairs.texts[at], [self.pairs.said[i] for i in at]
-        )
         return Products(
-            pairs, [self.ids[i] for i in at], self.sources[at], [self.labels[i] for i in at]
+            self.pairs.at(np.flatnonzero(chosen)),
+            [self.ids[i] for i in at],
+            self.sources[at],
+            [self.labels[i] for i in at],
         )
 
     def fifths(self) -> NDArray[np.int64]:

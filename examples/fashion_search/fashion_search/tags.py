@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -63,6 +63,18 @@ class Tags:
             weights[f"{side}.out"] = _random(rng, wide, len(words))
             weights[f"{side}.out_bias"] = np.full(len(words), -4, np.float32)  # few titles have one
         return cls(tuple(words), weights)
+
+    def with_more(self, words: Sequence[str], seed: int = 0) -> Self:
+        """Return the same tags with further words, of which nothing is known yet."""
+        further = [word for word in words if word not in set(self.words)]
+        rng = np.random.default_rng(seed)
+        weights = dict(self.weights)
+        for side in ("picture", "text"):
+            out, bias = weights[f"{side}.out"], weights[f"{side}.out_bias"]
+            new = _random(rng, len(out), len(further))
+            weights[f"{side}.out"] = np.concatenate([out, new], axis=1)
+            weights[f"{side}.out_bias"] = np.append(bias, np.full(len(further), -4, np.float32))
+        return replace(self, words=(*self.words, *further), weights=weights)
 
     def seen(self, pictures: NDArray[Any]) -> FloatArray:
         """Return a unit vector for each picture's features, one number longer than there are words.

@@ -1,7 +1,7 @@
 """Unseen: what a small fit teaches of kinds of things that a shop did not have before, and what it forgets for it.
 
 Ten types are kept from a first fit, which learns the rest of a shop as it always does. Then come 200 pairs of them, twenty
-of each, and are learned as what people liked is: together with the shop's pairs, and half way. Measured is, by pictures only, on
+of each, and are learned as products that came after the last fit are: together with the shop's pairs. Measured is, by pictures only, on
 products of the fifth that neither fit saw.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import motion
-from fashion_search.encoders import FIRST, GENTLE, LIKED_COUNTS, trunk_of
+from fashion_search.encoders import FIRST, LATER, Pairs, trunk_of, with_new
 from fashion_search.gate import interval
 from fashion_search.heads import Heads
 from fashion_search.labelled import Products, made_queries, products_of
@@ -24,7 +24,7 @@ _LEAST_MEASURED = 3
 
 @dataclass(frozen=True)
 class Change:
-    """One measure, as a share, before and after the small fit.
+    """One measure, as a share, before and after the later fit.
 
     Attributes:
         what: what is measured.
@@ -64,7 +64,7 @@ def changes(heads: Heads, products: Products, *, fifth: int = 0, seed: int = 0) 
     few = np.zeros(len(types), bool)
     for each in later:
         few[rng.choice(np.flatnonzero(~measured & (types == each)), PAIRS // TYPES, replace=False)] = True  # fmt: skip
-    after = _learned_gently(before, rest, products.only(few))
+    after = _learned_later(before, rest, products.only(few))
     new, old = products.only(measured & is_later), products.only(measured & ~is_later)
     gallery = products.only(measured)
     found = [
@@ -98,17 +98,15 @@ def _later_types(
     return list(rng.choice(enough, TYPES, replace=False)), rng
 
 
-def _learned_gently(heads: Heads, rest: Products, few: Products) -> Heads:
-    """Return heads that have learned a few pairs beside those that they know, in the manner of feedback."""
-    weights = np.ones(len(rest.ids) + len(few.ids), np.float32)
-    weights[len(rest.ids) :] = LIKED_COUNTS
-    return heads.fitted(
+def _learned_later(heads: Heads, rest: Products, few: Products) -> Heads:
+    """Return heads that have learned a few pairs beside those that they know, as those of new products are."""
+    pairs = Pairs(
         np.concatenate([rest.pairs.pictures, few.pairs.pictures]),
         np.concatenate([rest.pairs.texts, few.pairs.texts]),
-        GENTLE,
-        said=[*rest.pairs.said, *few.pairs.said],
-        weights=weights,
+        [*rest.pairs.said, *few.pairs.said],
     )
+    pairs = pairs.at(with_new(np.arange(len(pairs)) >= len(rest.ids)))
+    return heads.fitted(pairs.pictures, pairs.texts, LATER, said=pairs.said)
 
 
 def _titles_found(heads: Heads, of: Products, gallery: Products) -> NDArray[np.bool_]:

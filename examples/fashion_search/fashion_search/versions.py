@@ -48,14 +48,14 @@ def roll_back(store: motion.Store) -> int:
     return live
 
 
-MOST_GROWTH = 1.2
-"""How much a catalog may grow before the encoders learn it anew."""
+MOST_GROWTH = 1.02
+"""How much a catalog may grow before the encoders learn what is new of it."""
 
 
 def study(store: motion.Store) -> motion.StateVersion | None:
     """Let the encoders learn a catalog's own pairs, and return the version that came of it.
 
-    None where it has not grown by a fifth since they last did, or is too small for the gate to tell chance from gain.
+    None where it has not grown by a fiftieth since they last did, or is too small for the gate to tell chance from gain.
     """
     if not begin_to_study(store):
         return None

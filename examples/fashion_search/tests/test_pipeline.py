@@ -219,7 +219,7 @@ def test_a_shop_learns_its_own_words_teaches_them_what_was_liked_and_forgets_the
     store.wait(timeout=400)
     with model.live() as (taught, _):
         assert taught.tags is not None
-        assert taught.tags.words == learned.tags.words
+        assert taught.tags.words[: len(learned.tags.words)] == learned.tags.words
         assert not np.array_equal(taught.tags.weights["text.out"], learned.tags.weights["text.out"])
 
     for _ in range(2):

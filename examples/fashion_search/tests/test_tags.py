@@ -115,6 +115,22 @@ def test_a_first_fit_chooses_the_words_and_a_later_one_keeps_them(heads: Heads, 
     assert untold.tags is heads.tags
 
 
+def test_words_that_have_become_common_come_to_those_that_were_there(
+    heads: Heads, shop: Shop
+) -> None:
+    seen, told, said = shop
+    new = [f"{text} zari" if i < 30 else text for i, text in enumerate(said)]
+    recipe = Recipe(epochs=5, words=256, anew=False)
+    later = heads.fitted(seen, told, recipe, said=new)
+    before = tags_of(heads)
+    assert tags_of(later).words == (*before.words, "zari")
+    assert later.products(seen, told).shape[1] == later.wishes(told, 0.5).shape[1] == later.dim
+    least = heads.fitted(seen, told, replace(recipe, rate=1e-9), said=new)
+    old, kept = before.weights["picture.out"], tags_of(least).weights["picture.out"]
+    np.testing.assert_allclose(kept[:, :-1], old, atol=1e-6)  # it begins with what was known
+    assert replace(heads, tags=None).fitted(seen, told, recipe, said=new).tags is None
+
+
 def test_a_later_fit_goes_half_way_back(heads: Heads, shop: Shop) -> None:
     seen, told, said = shop
     old = tags_of(heads).weights["picture.out"]
