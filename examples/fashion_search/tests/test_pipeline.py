@@ -437,3 +437,12 @@ def test_bad_rows_do_not_stop_the_others(tmp_path: Path) -> None:
     bad = BadRow("revolve.csv", 1, "x", "no image: the cell is empty")
     with open_store(tmp_path / "shop.motion", durability="normal") as store:
         assert ingest(store, [bad, a_product()]) == (1, [bad])
+
+
+def test_what_it_remembers_of_a_catalog_is_not_taken_for_other_code(a_store: Path) -> None:
+    with open_store(a_store) as store:
+        ask(store, "red dress for women")
+        assert store.plan("ImageRetrieval.retrieve").stale == 0
+    with open_store(a_store) as store:
+        for trigger in ("IdeaSuggestion.suggest", "ImageRetrieval.retrieve"):
+            assert store.plan(trigger).stale == 0
