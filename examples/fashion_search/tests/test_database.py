@@ -1,7 +1,9 @@
-"""The same shop with its rows in PostgreSQL."""
+"""The same shop with its rows in PostgreSQL, and its work on Ray."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +17,7 @@ from fashion_search.catalogs import drawn_catalogs
 from fashion_search.database import DATABASE, DatabaseTaken
 from fashion_search.ingest import ingest
 from fashion_search.pipeline import open_store
+from fashion_search.places import DEFAULT_STORE
 from tests.postgres import running
 
 PRODUCTS = 60
@@ -59,3 +62,27 @@ def test_answers_are_those_of_a_store_in_a_folder(
         open_store(shop, database="postgresql://elsewhere/shop")
     with pytest.raises(DatabaseTaken):
         open_store(a_store, database=database)
+
+
+def test_answers_are_the_same_with_its_work_on_ray(
+    a_store: Path, database: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    shop = tmp_path / DEFAULT_STORE
+    with open_store(a_store) as store:
+        expected = answers(store)
+    elsewhere = f"{database}&motion_schema=on_ray"
+    open_store(shop, database=elsewhere).close()  # its models are made
+    with open_store(shop, run=False) as store:
+        ingest(store, drawn_catalogs(PRODUCTS), commit_every=20)
+    program = [
+        str(Path(sys.executable).parent / "motion"),
+        "run",
+        "fashion_search.pipeline:open_store",
+    ]
+    options = ["--executor", "ray", "--until-idle"]
+    subprocess.run([*program, *options], cwd=tmp_path, check=True, timeout=250)
+    with open_store(shop, run=False) as store:
+        assert store.status().triggers["ImageRetrieval.embed"].calls == PRODUCTS
+    with open_store(shop) as store:
+        assert (answers(store), store.errors()) == (expected, [])
