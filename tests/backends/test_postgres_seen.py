@@ -17,6 +17,7 @@ import pytest
 
 import motion
 from motion import clock, faults
+from motion.backends import postgres_listening
 from tests.backends.test_postgres import kill_and_start, writing_its_log_late
 from tests.conftest import until
 from tests.postgres import Server
@@ -242,6 +243,26 @@ def test_a_number_that_a_crash_has_taken_is_not_given_to_another_change(
     again = open_shop(durability="normal").set("garment", price=4.0).key
     assert lost < made[0]
     assert again == made[0] + 2 == made[1] + 1
+
+
+def test_processes_hear_of_each_other_also_where_their_numbers_are_the_same(
+    postgres_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of two containers are; here it is one process that has the store open twice."""
+    monkeypatch.setattr(
+        postgres_listening, "LOOK_S", LONG_S
+    )  # so that only what is told is noticed
+    writing, waiting = (postgres_server.backend("shop", tmp_path / "shop") for _ in range(2))
+    try:
+        while not waiting.committed.count:  # it listens once it has looked
+            waiting.committed.wait(0, LONG_S)
+        seen = waiting.committed.count
+        writing.write(lambda tx: None)
+        waiting.committed.wait(seen, LONG_S)
+        assert waiting.committed.count != seen
+    finally:
+        writing.close()
+        waiting.close()
 
 
 def test_writes_that_make_no_work_call_no_worker_but_for_its_looks(

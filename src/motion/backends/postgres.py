@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sys
 import threading
 import uuid
@@ -384,7 +383,7 @@ class PostgresBackend:
         self._tell(COMMITTED)
 
     def _told(self, message: str) -> str:
-        return f"NOTIFY {name(self._channel)}, {literal(f'{message} {_process()}')}"
+        return f"NOTIFY {name(self._channel)}, {literal(f'{message} {self._writes_as}')}"
 
     def _tell(self, message: str) -> None:
         """Tell other processes; a hint that gets lost costs them a look of theirs."""
@@ -409,7 +408,9 @@ class PostgresBackend:
     def _start_listener(self) -> None:
         with self._watching:
             if self._listener is None and not self._closing.is_set():
-                self._listener = Listener(self._connect, self._channel, _process(), self._take_word)
+                self._listener = Listener(
+                    self._connect, self._channel, self._writes_as, self._take_word
+                )
                 self._listener.start()
 
     def _take_word(self, words: set[str]) -> None:
@@ -585,10 +586,6 @@ class _Snapshot:
 
 _parents: list[Any] = []
 """In a forked child: connections of its parent."""
-
-
-def _process() -> str:
-    return str(os.getpid())
 
 
 def _decoded(row: Sequence[Any], decoders: Sequence[Callable[[Any], Any] | None]) -> Sequence[Any]:

@@ -32,7 +32,7 @@ class Listener:
 
     Args:
         connect: opens a connection.
-        process: whose own words are passed over.
+        writer: whose own words are passed over.
         take: takes what was told, each word once; nothing where something may have been.
     """
 
@@ -40,10 +40,10 @@ class Listener:
         self,
         connect: Callable[[], Session],
         channel: str,
-        process: str,
+        writer: str,
         take: Callable[[set[str]], None],
     ) -> None:
-        self._connect, self._channel, self._process, self._take = connect, channel, process, take
+        self._connect, self._channel, self._writer, self._take = connect, channel, writer, take
         self._over, self._end = os.pipe()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="motion-listener", daemon=True)
@@ -84,7 +84,7 @@ class Listener:
                     place = found
                     self._take(set())
             self._wait(session, looks_s - clock.monotonic_s())
-            told = {word for word, process in session.heard() if process != self._process}
+            told = {word for word, writer in session.heard() if writer != self._writer}
             if told:
                 self._take(told)
 

@@ -241,9 +241,9 @@ class Session:
         return self._connection.fileno()
 
     def heard(self) -> list[tuple[str, str]]:
-        """Return what was told meanwhile, and by which process."""
+        """Return what was told meanwhile, and by whom."""
         told = [note.payload for note in self._connection.notifies(timeout=0)]
-        return [(word, process) for word, _, process in (each.partition(" ") for each in told)]
+        return [(word, writer) for word, _, writer in (each.partition(" ") for each in told)]
 
     def written_up_to(self) -> str:
         """Return what changes when anybody writes."""
