@@ -18,8 +18,9 @@ import pytest
 import motion
 from motion import clock, faults
 from motion.backends import postgres_listening
+from motion.backends.base import Transaction
 from tests.backends.test_postgres import kill_and_start, writing_its_log_late
-from tests.conftest import until
+from tests.conftest import pause, until
 from tests.postgres import Server
 
 LONG_S = 600
@@ -263,6 +264,38 @@ def test_processes_hear_of_each_other_also_where_their_numbers_are_the_same(
     finally:
         writing.close()
         waiting.close()
+
+
+def test_what_a_transaction_reads_first_is_as_of_when_those_before_have_ended(
+    postgres_server: Server, tmp_path: Path
+) -> None:
+    """It is sent along with what begins the transaction, and waits for the others."""
+    first, second = (postgres_server.backend("shop", tmp_path / "shop") for _ in range(2))
+    count = "SELECT count(*) FROM counted"
+    found: list[list[int]] = []
+
+    def read_twice(tx: Transaction) -> None:
+        found.append([int(tx.execute(count).fetchone()[0]) for _ in range(2)])
+
+    def insert(tx: Transaction) -> None:
+        tx.execute("INSERT INTO counted VALUES (1)")
+        reading.start()
+        waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not postgres_server.execute(waits):
+            pause()
+
+    reading = threading.Thread(target=second.write, args=(read_twice,))
+    try:
+        first.write(lambda tx: tx.execute("CREATE TABLE counted (number INTEGER)"))
+        second.write(read_twice)
+        first.write(insert)
+        reading.join(LONG_S)
+        second.write(lambda tx: tx.execute("INSERT INTO counted VALUES (2)"))
+        second.write(read_twice)
+        assert found == [[0, 0], [1, 1], [2, 2]]
+    finally:
+        first.close()
+        second.close()
 
 
 def test_writes_that_make_no_work_call_no_worker_but_for_its_looks(

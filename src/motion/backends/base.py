@@ -82,6 +82,9 @@ class Transaction(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any:
         """Run one statement; the result can be iterated and has `fetchone`, `fetchall` and `rowcount`."""
 
+    def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
+        """Run one statement, which takes numbers alone, at the latest with the commit: nothing is read of what it writes."""
+
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
         """Run one statement for each set of parameters."""
 

@@ -22,6 +22,7 @@ from motion.backends import postgres_words
 from motion.backends.base import Made, RowTrigger, WordIndex
 from motion.backends.postgres_sql import (
     COUNTS_SINCE,
+    GIVEN,
     OURS,
     array_kind,
     copied,
@@ -101,6 +102,11 @@ class Session:
         self.memo: dict[Any, Any] = {}
         self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
+        # What began the transaction before, as long as it only reads, is sent along with what begins the next: while others wait,
+        # no round trip is made for it. What ends one goes with its commit.
+        self._first, self._is_first = "", False
+        self._ahead: tuple[str, Any] = ("", None)
+        self._last: list[str] = []
 
     @classmethod
     def connect(cls, url: str, schema: str, store: str, *, is_kept: bool) -> Session:
@@ -159,11 +165,16 @@ class Session:
         """Begin, and wait until those who wrote before have ended."""
         self._forget()
         self.before_commit.clear()
+        self._last.clear()
         self.end()
-        self.run(
+        first, self._first = self._first, ""
+        cursor = self._connection.execute(
             f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; SET LOCAL lock_timeout TO '{wait_s}s'; "
-            f"{self._synchronous(is_durable=is_durable)}; SELECT pg_advisory_xact_lock({lock})"
+            f"{self._synchronous(is_durable=is_durable)}; SELECT pg_advisory_xact_lock({lock}); {first}"
         )
+        while cursor.nextset():
+            pass  # to the result of the last
+        self._ahead, self._is_first = (first, cursor), True
 
     def _synchronous(self, *, is_durable: bool) -> str:
         """Return what says whether the commit waits until it is kept before others see it. It does where it is to be kept and
@@ -192,7 +203,7 @@ class Session:
             raise psycopg.errors.InFailedSqlTransaction(
                 "a statement failed in this transaction, which cannot be committed"
             )
-        self.run("; ".join((*last, "COMMIT")))
+        self.run("; ".join((*self._last, *last, "COMMIT")))
 
     def flush(self) -> None:
         """Return when all is kept that anybody has committed up to now, if anything is to be."""
@@ -211,10 +222,16 @@ class Session:
 
     def run(self, sql: str) -> None:
         """Run statements as they are."""
+        self._is_first = False
         self._connection.execute(sql)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         text = translated(sql)
+        if self._is_first and not parameters and text.startswith("SELECT"):
+            self._is_first, self._first = False, text
+            if self._ahead[0] == text:
+                return self._ahead[1]
+        self._is_first = False
         # One statement, whatever a user's condition in it says: what is prepared, or answered in binary, cannot be several.
         is_one = ";" in text
         try:
@@ -227,7 +244,13 @@ class Session:
         except psycopg.DataError as exc:
             raise _refused(exc) from exc
 
+    def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
+        self._last.append(
+            GIVEN.sub(lambda found: str(int(numbers[int(found[1]) - 1])), translated(sql))
+        )
+
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
+        self._is_first = False
         cursor = self._connection.cursor()
         try:
             cursor.executemany(translated(sql), parameters)
@@ -253,6 +276,7 @@ class Session:
     # -- what is in the database --
 
     def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
+        self._is_first = False
         count = len(columns[0])
         if count < TOGETHER:
             self.executemany(sql, zip(*columns, strict=True))
@@ -270,6 +294,7 @@ class Session:
             raise _refused(exc) from exc
 
     def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
+        self._is_first = False
         with self._connection.cursor() as cursor:
             declare = f"DECLARE motion_stream NO SCROLL CURSOR FOR {translated(sql)}"
             cursor.execute(declare, parameters or None)
@@ -278,6 +303,7 @@ class Session:
             cursor.execute("CLOSE motion_stream")
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
+        self._is_first = False
         sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
         try:
             with self._connection.cursor() as cursor, cursor.copy(translated(sql)) as copy:

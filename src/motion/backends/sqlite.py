@@ -593,6 +593,9 @@ class _Connection(sqlite3.Connection):
         is_lost = "user-defined function raised" in str(error)  # before the function's first line
         return KeyboardInterrupt() if is_lost else None
 
+    def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
+        self.execute(sql, numbers)
+
     def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
         self.executemany(sql, zip(*columns, strict=True))
 

@@ -89,7 +89,7 @@ def _clock(tx: Transaction) -> _Clock:
             found.graph += LEFT_OUT
             found.last_task += LEFT_OUT_TASKS
         tx.before_commit.append(
-            lambda: tx.execute(
+            lambda: tx.execute_last(
                 "UPDATE motion_clock SET number = ?, graph = ?, last_task = ?",
                 (found.number, found.graph, found.last_task),
             )
