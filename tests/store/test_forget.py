@@ -323,6 +323,53 @@ def test_a_folded_row_is_taken_out_of_the_value_and_of_all_checkpoints(
     assert traces(folder) == []
 
 
+def test_what_it_had_brought_to_others_is_not_kept_as_what_their_values_were_made_from(
+    open_store: OpenStore, folder: Path
+) -> None:
+    @dataclass
+    class Reader:
+        id: str
+        mood: str
+        profile: str
+        seen: Annotated[str, motion.Lookup("message.text", by="last")]
+        last: int
+        length: int
+        words: int
+
+    @motion.fold(on="message.text", by="message.user", sets="reader.profile")
+    def gather(profile: str | None, text: str) -> str:
+        return f"{profile or ''} {text}".strip()
+
+    @motion.trigger(on="reader.mood", sets="reader.length")
+    def measure(mood: str, profile: str | None, seen: str | None) -> int:
+        return len(f"{mood}{profile}{seen}")
+
+    @motion.trigger(on="reader.profile", sets="reader.words", inline=False)
+    def count(profile: str) -> int:
+        if WORD not in profile:
+            raise ValueError("too short")
+        return len(profile.split())
+
+    @dataclass
+    class Sent:
+        id: int
+        user: Annotated[str, motion.Ref("reader", delete=True)]
+        text: str
+
+    store = open_store(
+        schemas={"reader": Reader, "message": Sent}, triggers=[gather, measure, count]
+    )
+    store.set_many(
+        "message", [{"id": 1, "user": "u", "text": "hello"}, {"id": 2, "user": "u", "text": WORD}]
+    )
+    store.wait()
+    store.set("reader", id="u", last=2, mood="calm").wait()
+    assert (store.get("reader", "u").seen, store.get("reader", "u").words) == (WORD, 2)
+    store.forget("message", 2)
+    assert traces(folder) == []
+    assert store.get("reader", "u").profile == "hello"
+
+
 # -- runs under way --
 
 

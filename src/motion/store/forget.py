@@ -28,6 +28,7 @@ from motion.persistence.changes.erasing import (
 )
 from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import begin_change
+from motion.persistence.rows import used
 from motion.persistence.rows.reading import row_numbers
 from motion.persistence.rows.written import Written
 from motion.persistence.vector_log import begin_anew
@@ -123,6 +124,7 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
 
 def _clean(database: Database, tx: Transaction) -> None:
     drop_entities(tx, database.layouts)
+    used.forget_all(tx)
     tx.merge_words()
     begin_anew(tx)
 

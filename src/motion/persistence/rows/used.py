@@ -52,7 +52,7 @@ def drop_keepers(tx: Transaction) -> None:
         for name in tx.objects("trigger", table):
             if name.startswith("motion_used_"):
                 tx.drop_trigger(name, quoted(table))
-    tx.execute("DELETE FROM motion_used")
+    forget_all(tx)
 
 
 def used_value(
@@ -92,6 +92,12 @@ def forget(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
             f"DELETE FROM motion_used WHERE trigger = ? AND {part.condition('slot')}",
             (trigger, *part.numbers),
         )
+
+
+def forget_all(tx: Transaction) -> None:
+    """Drop all that is kept: what other rows' values were made from may tell of one that is forgotten, as folds and lookups
+    take it there."""
+    tx.execute("DELETE FROM motion_used")
 
 
 def _keepers(layout: Layout) -> Mapping[str, RowTrigger]:
