@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -256,3 +258,30 @@ def test_what_a_version_was_given_is_not_told_of_the_next_one(open_store: OpenSt
     store.backfill("Rater.score", force=True)
     store.wait(timeout=60)
     assert (store.get("note", 1).scored, used(store, 1, "scored")) == ("b;second", ["b"])
+
+
+@pytest.mark.parametrize("then", [[], [3], [1]], ids=["once", "again", "back"])
+def test_what_changed_during_the_call_is_told_as_the_call_was_given_it(
+    open_store: OpenStore, then: list[int]
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="note.text", sets="note.made", inline=False)
+    def slow(text: str, size: int | None) -> str:
+        began.set()
+        assert may_end.wait(60)
+        return f"{text}|{size}"
+
+    store = open_store(schemas={"note": Note}, triggers=[slow])
+    change = store.set("note", id=1, text="a", size=1)
+    assert began.wait(60)
+    store.set("note", id=1, size=2)
+    may_end.set()
+    change.wait()
+    for later in then:
+        store.set("note", id=1, size=later)
+    text, size = store.explain("note", 1, "made").inputs
+    assert (store.get("note", 1).made, text.value, size.value) == ("a|1", "a", 1)
+    assert (size.has_changed, size.now and size.now.value) == (True, (then or [2])[-1])
+    store.set("note", id=1, text="b").wait()
+    assert not any(each.has_changed for each in store.explain("note", 1, "made").inputs)

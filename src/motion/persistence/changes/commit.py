@@ -36,6 +36,7 @@ from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
 from motion.persistence.rows.derived import Derived, write_values, write_versioned
+from motion.persistence.rows.used import note_read
 from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
 from motion.persistence.states.seen import note_seen
@@ -124,12 +125,15 @@ class Commit:
             return
         kept = self._isolated(tx, self._kept(tx))
         reach("task.fenced")
+        is_same = last_number(tx) == self.read_at
         number = next_number(tx)
         self._leave(tx, self.superseded, number)
         if self.claim.spec.is_columnar:
             self._write_columns(tx, kept, number)
         else:
             self._write_items(tx, kept, number)
+        if not is_same:
+            self._note_used(tx, kept)
         self._write_freely(tx, kept)
         self._write_memos(tx)
         reach("task.effects")
@@ -288,6 +292,17 @@ class Commit:
         for part in self._by_task(written):
             row = next(iter(part.changed.values()))[0]
             fire(tx, self.database.layouts, part, self.claim.cause(row, number), except_for=names)
+
+    def _note_used(self, tx: Transaction, kept: Sequence[int]) -> None:
+        """Keep what the values were made from, of keys that have become others during the call and do not call for another."""
+        if self.claim.spec.fold is not None or self.claim.spec.event:
+            return
+        for step in self.steps:
+            places = [i for i in kept if i in step.met and i not in step.errors]
+            rows = [self.inputs.rows[i] for i in places]
+            note_read(
+                tx, self.claim.chain.layout, step.spec, rows, self._taken(places), self.read_at
+            )
 
     def _note_seen(self, tx: Transaction, step: Step, kept: Sequence[int]) -> None:
         """Keep rows as a trigger saw them, where fits ask for that."""

@@ -61,7 +61,8 @@ def used_value(
     """Return what a value was made from where that has become another, alone in a tuple; None: it has not, or is not kept.
 
     Args:
-        number: the change that the value is as of; 0: not known, as it is to be made again.
+        number: the change that the value is as of; 0: not known, as it is to be made again. It tells what is kept for the
+            outputs of one version from that of another.
     """
     if not tx.columns(
         "motion_used"
@@ -71,8 +72,45 @@ def used_value(
         f"SELECT CAST(value AS {layout.sql_type(key)}) FROM motion_used "
         f"WHERE trigger = ? AND slot = ? AND key = ? AND (? = 0 OR ? BETWEEN since AND until - 1)"
     )
-    found = tx.execute(sql, (spec.name, row, key, number, number)).fetchone()
+    asked = number if spec.is_versioned else 0
+    found = tx.execute(sql, (spec.name, row, key, asked, asked)).fetchone()
     return None if found is None else (found[0],)
+
+
+def note_read(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    read: Mapping[str, Sequence[Stored]],
+    read_at: int,
+) -> None:
+    """Keep what a run, whose values have just been written, was given of keys that have become others while it ran.
+
+    Args:
+        read: key -> what each of the rows was read to have.
+        read_at: the change as of which that was.
+    """
+    keys = [] if spec.is_versioned else _kept_keys(layout, spec)
+    for key in (key for key in keys if key in read and key not in spec.on):
+        values = dict(zip(rows, read[key], strict=True))
+        for part in parts_of(sorted(values)):
+            sql = (
+                f"SELECT {layout.row}, r.{changed_column(key)} FROM {layout.base} r "
+                f"WHERE {part.condition(layout.row)} AND r.{changed_column(key)} > ?"
+            )
+            moved = tx.execute(sql, (*part.numbers, read_at)).fetchall()
+            noted = [
+                (spec.name, row, key, 0, until, values[row])
+                for row, until in moved
+                if not isinstance(values[row], str | bytes) or len(values[row]) <= LONGEST
+            ]
+            if noted:
+                tx.executemany(
+                    "INSERT INTO motion_used (trigger, slot, key, since, until, value) VALUES (?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (trigger, slot, key) DO NOTHING",
+                    noted,
+                )
 
 
 def drop_overcome(tx: Transaction, spec: TriggerSpec, version: int) -> None:
@@ -156,16 +194,21 @@ def _rules(
 
 def _keep(layout: Layout, name: str, key: str, mark: str, made: str) -> str:
     """Return the statement that keeps what a key was, where the value is as of it. Of a mark that is cleared, as the value
-    is to be made again, it is what the key was before its first change."""
+    is to be made again, it is what the key was before its first change.
+
+    Args:
+        made: where marks of outputs kept by version are. Without it a value has at most one note, which goes with it, so the
+            first one that is made stands.
+    """
     old, new, row = f"OLD.{quoted(key)}", f"NEW.{quoted(key)}", f"OLD.{layout.row_column}"
     since, until = f"COALESCE(OLD.{changed_column(key)}, 0)", f"NEW.{changed_column(key)}"
     number = f"{mark} >> {ORIGIN_BITS}"
     kept = f"SELECT 1 FROM motion_used WHERE trigger = '{name}' AND slot = {row} AND key = '{key}'"
     is_used = f"({since} <= {number} OR {number} = 0 AND NOT EXISTS ({kept}))"
+    again = "UPDATE SET since = excluded.since, until = excluded.until, value = excluded.value"
     return (
         f"INSERT INTO motion_used (trigger, slot, key, since, until, value) "
         f"SELECT '{name}', {row}, '{key}', {since}, {until}, {old} {made or 'WHERE '}"
         f"{old} IS DISTINCT FROM {new} AND {is_used} AND COALESCE(LENGTH({old}), 0) <= {LONGEST} "
-        f"ON CONFLICT (trigger, slot, key) DO UPDATE SET since = excluded.since, until = excluded.until, "
-        f"value = excluded.value;"
+        f"ON CONFLICT (trigger, slot, key) DO {again if made else 'NOTHING'};"
     )

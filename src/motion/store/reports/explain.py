@@ -349,11 +349,12 @@ class _Explainer:
         if not used.is_row or (spec.is_versioned and used.key not in spec.on):
             return used
         other = _Explainer(self._database, self._tx, self._database.layouts[used.table])
-        if number and other._changed(used) <= number:
-            return used
-        kept = other._kept(used, spec, number) if is_own else None
+        has_changed = 0 < number < other._changed(used)
+        # Of one that changed during the call only what is kept tells.
+        is_kept = is_own and (has_changed or not number or not spec.is_versioned)
+        kept = other._kept(used, spec, number) if is_kept else None
         if kept is None:
-            return replace(used, has_changed=number > 0)
+            return replace(used, has_changed=has_changed)
         was = other._layout.table.keys[used.key].decode(kept[0])
         return Explanation(
             used.table, used.key, used.id, used.pages, was, has_changed=True, now=used
