@@ -93,24 +93,25 @@ def note_read(
     """
     keys = [] if spec.is_versioned else _kept_keys(layout, spec)
     for key in (key for key in keys if key in read and key not in spec.on):
-        values = dict(zip(rows, read[key], strict=True))
+        values = {
+            row: value for row, value in zip(rows, read[key], strict=True) if _is_short(value)
+        }
         for part in parts_of(sorted(values)):
             sql = (
                 f"SELECT {layout.row}, r.{changed_column(key)} FROM {layout.base} r "
                 f"WHERE {part.condition(layout.row)} AND r.{changed_column(key)} > ?"
             )
             moved = tx.execute(sql, (*part.numbers, read_at)).fetchall()
-            noted = [
-                (spec.name, row, key, 0, until, values[row])
-                for row, until in moved
-                if not isinstance(values[row], str | bytes) or len(values[row]) <= LONGEST
-            ]
-            if noted:
-                tx.executemany(
-                    "INSERT INTO motion_used (trigger, slot, key, since, until, value) VALUES (?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT (trigger, slot, key) DO NOTHING",
-                    noted,
-                )
+            noted = [(spec.name, row, key, 0, until, values[row]) for row, until in moved]
+            tx.executemany(
+                "INSERT INTO motion_used (trigger, slot, key, since, until, value) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (trigger, slot, key) DO NOTHING",
+                noted,
+            )
+
+
+def _is_short(value: Stored) -> bool:
+    return not isinstance(value, str | bytes) or len(value) <= LONGEST
 
 
 def drop_overcome(tx: Transaction, spec: TriggerSpec, version: int) -> None:
@@ -143,8 +144,6 @@ def _keepers(layout: Layout) -> Mapping[str, RowTrigger]:
         return {}
     made: dict[str, RowTrigger] = {}
     for spec in layout.graph.of_table(layout.table.name):
-        if spec.fold is not None or not (spec.sets or spec.sets_table):
-            continue
         keys = _kept_keys(layout, spec)
         for table, event, condition, action in _rules(layout, spec, keys) if keys else ():
             text = repr((layout.table.name, spec.name, table, event, condition, action)).encode()
@@ -154,7 +153,10 @@ def _keepers(layout: Layout) -> Mapping[str, RowTrigger]:
 
 
 def _kept_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
-    """Return the inputs of a trigger that are in the row itself, of which a mark tells whether they were taken."""
+    """Return the inputs of a trigger that makes values which are in the row itself, and of which a mark tells whether they
+    were taken."""
+    if spec.fold is not None or not (spec.sets or spec.sets_table):
+        return []
     levels, level = layout.graph.levels[layout.table.name], layout.graph.row_level(spec)
     inputs = {*spec.inputs} & {*spec.on} if spec.is_versioned else {*spec.inputs}
     inputs -= {*layout.versioned}
