@@ -619,6 +619,38 @@ with opened(url=":memory:", triggers=[size]) as store:
     assert said == ["[]", "[14, 0]"]
 
 
+@pytest.mark.parametrize("end", ["sys.exit(3)", "1 / 0", "pass"])
+def test_a_child_that_a_fold_forks_ends_with_its_call(tmp_path: Path, end: str) -> None:
+    said = run(
+        f"""
+@motion.fold(on="doc.text", by="doc.size", sets="total.text")
+def folded(text: list | None, id: int) -> list:
+    with open(sys.argv[1] + "/calls", "a") as calls:
+        calls.write(str(id))
+    if id == 2 and os.fork() == 0:
+        signal.alarm(90)
+        sys.stderr = open(os.devnull, "w")
+        {end}
+    elif id == 2:
+        os.wait()
+    return [*(text or []), id]
+
+@dataclass
+class Total:
+    id: int
+    text: list
+
+with motion.create_store("docs", schemas={{"doc": Doc, "total": Total}}, url=":memory:", triggers=[folded]) as store:
+    store.set_many("doc", [{{"id": i, "size": 1, "text": "a"}} for i in range(1, 6)]).wait(timeout=60)
+    say([store.get("total", 1).text, len(store.errors())])
+with open(sys.argv[1] + "/calls") as calls:
+    say(sorted(calls.read()))
+""",
+        tmp_path,
+    )
+    assert said == ["[[1, 2, 3, 4, 5], 0]", '["1", "2", "3", "4", "5"]']
+
+
 def test_a_child_of_a_run_writes_for_itself(tmp_path: Path) -> None:
     said = run(
         f"""{FORKING}

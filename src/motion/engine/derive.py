@@ -18,6 +18,7 @@ import numpy as np
 
 from motion import clock
 from motion.background import forks
+from motion.background.event_loop import uncancel
 from motion.definitions.tables.schema import Key, Table
 from motion.definitions.triggers.parameters import VALUES
 from motion.definitions.triggers.specs import Failed, Trigger, TriggerSpec
@@ -225,7 +226,7 @@ class Calls:
         except BaseException as exc:
             if self._is_child():
                 raise
-            _uncancel()  # the rows' failure, of whatever class
+            uncancel()  # the rows' failure, of whatever class
             halves = _halves(rows, exc)
         if isinstance(halves, list):
             return halves
@@ -236,13 +237,6 @@ class Calls:
             return [column[rows.start] for column in self._columns]
         self._batch.run.begin(rows)
         return _batch_arguments(self._spec, self._batch, rows)
-
-
-def _uncancel() -> None:
-    """Let the calls after one that was cancelled, by whatever it awaited or by itself, go on: it is that row's failure."""
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()
 
 
 def _halves(rows: range, error: BaseException) -> list[Failed] | tuple[range, range]:

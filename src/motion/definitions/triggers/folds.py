@@ -5,12 +5,15 @@ What is read and written of them is `persistence.folds`'; decision 22 tells why 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from motion import clock
+from motion.background import forks
+from motion.background.event_loop import is_cancelled, uncancel
 from motion.definitions.tables.schema import Key
 from motion.definitions.values.codecs import Stored
 from motion.errors import shortened
@@ -170,7 +173,7 @@ class OverRows:
         while (arguments := run.next()) is not None:
             try:
                 run.take(self.function(*arguments))
-            except Exception:
+            except BaseException:  # the rows' failure, of whatever class
                 if not run.may_end():
                     raise
         return run.folded
@@ -185,9 +188,11 @@ class OverRowsAsync(OverRows):
         while (arguments := run.next()) is not None:
             try:
                 run.take(await self.function(*arguments))
-            except Exception:
-                if not run.may_end():
+            except BaseException:
+                # Where calls are made one by one, each may have been cancelled by its time-out.
+                if (rows.most is not None and is_cancelled()) or not run.may_end():
                     raise
+                uncancel()
         return run.folded
 
 
@@ -201,7 +206,7 @@ class _Run:
         self._value, self._done, self._taken = rows.value, 0, 0
         self._until_s = clock.monotonic_s() + LONGEST_RUN_S
         self._each = zip(*rows.columns, strict=True) if rows.columns else iter([()] * rows.size)
-        self._is_over = False
+        self._is_over, self._process = False, os.getpid()
         self.folded = Folded([], [], rows.given)
 
     def next(self) -> list[Any] | None:
@@ -211,6 +216,8 @@ class _Run:
             self._add(self._rows.given[self._done], 1)
         made = len(self.folded.values)
         if self._is_over or self._done == self._rows.size or made == self._rows.most:
+            return None
+        if forks.is_child_of(self._process):  # by a call: it ends with that
             return None
         if made and clock.monotonic_s() >= self._until_s:
             return None
@@ -235,7 +242,10 @@ class _Run:
         self.folded.after.append(self._done)
 
     def may_end(self) -> bool:
-        """Take in that a call failed; return whether the run goes on with fewer rows, or ends with what it has."""
+        """Take in that a call failed; return whether the run goes on with fewer rows, or ends with what it has. A child that
+        the call forked ends with what it raised."""
+        if forks.is_child_of(self._process):
+            return False
         if self._taken > 1:
             self._size = self._taken // 2
             return True
