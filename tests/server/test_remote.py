@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import resource
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
@@ -19,6 +23,41 @@ from motion.remote.store import RemoteStore
 from motion.server import Serving, serve
 from tests.conftest import OpenStore
 from tests.server.test_server import SCHEMAS, Item, Query, Shop, Size, link, think
+
+
+@dataclass
+class Note:
+    id: int
+    text: str
+    loud: str
+
+
+@dataclass
+class Slow:
+    """A store, served, whose work goes on until it is let go."""
+
+    store: motion.Store
+    remote: RemoteStore
+    go: threading.Event
+
+    def is_done(self) -> bool:
+        return all(row.loud for row in self.store.rows(Note))
+
+
+@pytest.fixture
+def slow(open_store: OpenStore) -> Iterator[Slow]:
+    go = threading.Event()
+
+    @motion.trigger(on="note.text", sets="note.loud", inline=False)
+    def shout(text: str) -> str:
+        go.wait(20)
+        return text.upper()
+
+    store = open_store("notes", schemas={"note": Note}, triggers=[shout])
+    with serve(store, port=0) as on, motion.connect(on.url, schemas={"note": Note}) as remote:
+        yield Slow(store, remote, go)
+        go.set()
+        store.wait()
 
 
 @pytest.fixture
@@ -203,6 +242,74 @@ def test_an_event_loop_is_not_blocked(remote: RemoteStore) -> None:
     row, links = asyncio.run(use())
     assert row is not None
     assert len(links) == 3
+
+
+@pytest.mark.parametrize("how", ["await", "async for"])
+def test_what_an_event_loop_gives_up_waiting_for_holds_up_nothing(slow: Slow, how: str) -> None:
+    async def give_up() -> None:
+        change = await slow.remote.aio.set("note", text="x")
+
+        async def wait() -> None:
+            if how == "await":
+                await change
+            async for _ in change.stream("loud"):
+                pass
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(wait(), 0.2)
+
+    asyncio.run(give_up())
+    assert not slow.is_done()
+
+
+def test_awaits_take_no_thread_from_what_else_an_event_loop_does(slow: Slow) -> None:
+    async def ask_beside() -> None:
+        change = await slow.remote.aio.set("note", text="x")
+
+        async def follow() -> list[str]:
+            return [row.loud async for row in change.stream("loud")]
+
+        awaits = [asyncio.ensure_future(change) for _ in range(40)]
+        streams = [asyncio.create_task(follow()) for _ in range(40)]
+        await asyncio.sleep(0)  # all have begun
+        await slow.remote.aio.get("note", change.id)
+        assert not slow.is_done()
+        slow.go.set()
+        assert await asyncio.gather(*awaits) == [change] * 40
+        assert await asyncio.gather(*streams) == [["X"]] * 40
+
+    asyncio.run(ask_beside())
+
+
+def test_more_changes_are_awaited_at_once_than_there_may_be_connections(slow: Slow) -> None:
+    async def await_many() -> None:
+        change = await slow.remote.aio.set("note", text="x")
+        awaits = [asyncio.ensure_future(change) for _ in range(400)]
+        done, _ = await asyncio.wait(awaits, timeout=0.5)
+        assert not done
+        slow.go.set()
+        assert await asyncio.gather(*awaits) == [change] * 400
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open(os.devnull, os.O_RDONLY)  # as many are open already, at least
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 300, hard))
+    try:
+        asyncio.run(await_many())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_stream_that_an_event_loop_gave_up_reading_goes_on_where_it_was(slow: Slow) -> None:
+    async def read() -> list[str]:
+        change = await slow.remote.aio.set("note", text="x")
+        stream = change.stream("loud")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.2)
+        slow.go.set()
+        return [row.loud async for row in stream]
+
+    assert asyncio.run(read()) == ["X"]
 
 
 def test_a_server_that_is_not_there_is_told_of(serving: Serving, remote: RemoteStore) -> None:

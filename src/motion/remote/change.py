@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import httpx
 import msgspec
-from httpx_sse import ServerSentEvent, connect_sse
+from httpx_sse import ServerSentEvent, aconnect_sse, connect_sse
 
 from motion import clock
 from motion.definitions.tables import wire
@@ -72,20 +73,39 @@ class RemoteChange:
             return self
         ends_s = clock.monotonic_s() + timeout
         for change in self._keys:
-            told = self._waited(change, ends_s, timeout)
-            if raise_errors and told["errors"]:
-                raise _failure(told["errors"][0])
+            told = None
+            while told is None:
+                with self._turn(ends_s, timeout) as body:
+                    told = self._link.post(f"/v1/changes/{change}/wait", body)
+            if raise_errors:
+                _raise_first(told)
         return self
 
-    def _waited(self, change: int, ends_s: float, timeout: float) -> Any:
-        while True:
-            left_s = ends_s - clock.monotonic_s()
-            seconds = max(0.0, min(left_s, LONGEST_WAIT_S))
-            try:
-                return self._link.post(f"/v1/changes/{change}/wait", {"timeout": seconds})
-            except WaitTimeout as exc:
-                if left_s <= LONGEST_WAIT_S:
-                    raise WaitTimeout(repr(self), timeout, exc.remaining) from exc
+    def __await__(self) -> Generator[Any, None, RemoteChange]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> RemoteChange:
+        """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
+        ends_s = clock.monotonic_s() + DEFAULT_TIMEOUT_S
+        for change in self._keys:
+            told = None
+            while told is None:
+                async with self._link.waiting() as client:
+                    with self._turn(ends_s, DEFAULT_TIMEOUT_S) as body:
+                        path = f"/v1/changes/{change}/wait"
+                        told = await self._link.post_awaited(client, path, body)
+            _raise_first(told)
+        return self
+
+    @contextmanager
+    def _turn(self, ends_s: float, timeout: float) -> Iterator[dict[str, float]]:
+        """Give what one request that waits says; it may end before all that waits, and the next goes on."""
+        left_s = ends_s - clock.monotonic_s()
+        try:
+            yield {"timeout": max(0.0, min(left_s, LONGEST_WAIT_S))}
+        except WaitTimeout as exc:
+            if left_s <= LONGEST_WAIT_S:
+                raise WaitTimeout(repr(self), timeout, exc.remaining) from exc
 
     def _wait_for(self, key: str, timeout: float, raise_errors: bool) -> None:
         """Wait until each row has a value of a key on one of its pages, or no work is left."""
@@ -94,9 +114,6 @@ class RemoteChange:
             left.discard(row.id)
             if not left:
                 return
-
-    def __await__(self) -> Generator[Any, None, RemoteChange]:
-        return asyncio.to_thread(self.wait).__await__()
 
     def rows(self) -> list[Any]:
         """`Change.rows`."""
@@ -160,54 +177,89 @@ class RemoteChange:
 
 
 class _Events:
-    """The events of one stream, over as many connections as it takes."""
+    """The events of one stream, over as many connections as it takes; to be read by a thread or an event loop.
+
+    Attributes:
+        is_over: the last has been given.
+    """
 
     def __init__(self, link: Link, path: str, params: Sequence[tuple[str, str]]) -> None:
-        self._link, self._path = link, path
-        self._params = httpx.QueryParams(list(params))
+        self._link = link
+        self._asked: dict[str, Any] = {
+            "method": "GET",
+            "url": path,
+            "params": httpx.QueryParams(list(params)),
+        }
+        self._last, self._broken = "", 0
+        self.is_over = False
 
     def __iter__(self) -> Iterator[ServerSentEvent]:
-        last, broken = "", 0
-        while True:
-            reason = "the stream was ended before all had come"
-            try:
-                for event in self._connection(last):
-                    last, broken = event.id or last, 0
-                    yield event
-                    if event.event in ENDS:
-                        return
-            except (httpx.TransportError, Unreachable) as exc:
-                reason = str(exc) or type(exc).__name__
-            broken += 1
-            if broken > ASKED_AGAIN:
-                raise Unreachable(self._link.url, reason)
-            clock.sleep(min(0.05 * 2**broken, 2.0))
+        while not self.is_over:
+            with (
+                self._connection() as headers,
+                self._link.streaming() as client,
+                connect_sse(client, **self._asked, headers=headers, timeout=SILENCE_S) as source,
+            ):
+                if self._has_begun(source.response):
+                    for event in source.iter_sse():
+                        yield self._noted(event)
+                        if self.is_over:
+                            return
+            clock.sleep(self._pause_s())
 
-    def _connection(self, last: str) -> Iterator[ServerSentEvent]:
-        headers = {"last-event-id": last} if last else {}
-        timeout = httpx.Timeout(SILENCE_S)
-        with (
-            self._link.streaming() as client,
-            connect_sse(
-                client, "GET", self._path, params=self._params, headers=headers, timeout=timeout
-            ) as source,
-        ):
-            if (
-                source.response.status_code == 503
-            ):  # it ends, or has too many: the next try may find another
-                raise Unreachable(self._link.url, "it takes no stream now")
-            check(source.response, self._link.url)
-            if source.response.status_code == 204:
-                yield ServerSentEvent(event="end", data="{}")
-                return
-            yield from source.iter_sse()
+    async def __aiter__(self) -> AsyncGenerator[ServerSentEvent]:
+        while not self.is_over:
+            with self._connection() as headers:
+                async with (
+                    self._link.awaiting() as client,
+                    aconnect_sse(
+                        client, **self._asked, headers=headers, timeout=SILENCE_S
+                    ) as source,
+                    aclosing(source.aiter_sse()) as events,
+                ):
+                    if not source.response.is_success:
+                        await source.response.aread()  # what it tells
+                    if self._has_begun(source.response):
+                        async for event in events:
+                            yield self._noted(event)
+                            if self.is_over:
+                                return
+            await asyncio.sleep(self._pause_s())
+
+    @contextmanager
+    def _connection(self) -> Iterator[dict[str, str]]:
+        """Give the headers that ask for what is missing; note it where the connection breaks, or raise, where many did."""
+        reason = "the stream was ended before all had come"
+        try:
+            yield {"last-event-id": self._last} if self._last else {}
+        except (httpx.TransportError, Unreachable) as exc:
+            reason = str(exc) or type(exc).__name__
+        self._broken += 0 if self.is_over else 1
+        if self._broken > ASKED_AGAIN:
+            raise Unreachable(self._link.url, reason)
+
+    def _pause_s(self) -> float:
+        return 0.0 if self.is_over else min(0.05 * 2**self._broken, 2.0)
+
+    def _has_begun(self, response: httpx.Response) -> bool:
+        if response.status_code == 503:  # it ends, or has too many: the next try may find another
+            raise Unreachable(self._link.url, "it takes no stream now")
+        check(response, self._link.url)
+        self.is_over = response.status_code == 204
+        return not self.is_over
+
+    def _noted(self, event: ServerSentEvent) -> ServerSentEvent:
+        self._last, self._broken = event.id or self._last, 0
+        self.is_over = event.event in ENDS
+        return event
 
 
 class RemoteStream(Iterator[Any], AsyncIterator[Any]):
     """What comes of a change, once; for `for`, or `async for` on an event loop, which it does not block."""
 
     def __init__(self, events: _Events, table: Table, raise_errors: bool) -> None:
-        self._events, self._table = iter(events), table
+        self._events, self._table = events, table
+        self._coming, self._awaited = iter(events), aiter(events)
         self._raises, self._failures = raise_errors, list[MotionError]()
         self._seen: set[tuple[Any, ...]] = set()
 
@@ -215,22 +267,31 @@ class RemoteStream(Iterator[Any], AsyncIterator[Any]):
         return self
 
     def __next__(self) -> Any:
-        for event in self._events:
+        for event in self._coming:
             given = self._given(event)
             if given is not None:
                 return given
-        if self._failures and self._raises:
-            raise self._failures.pop(0)
+        self._raise_failure()
         raise StopIteration
 
     def __aiter__(self) -> RemoteStream:
         return self
 
     async def __anext__(self) -> Any:
-        given = await asyncio.to_thread(next, self, None)
-        if given is None:
-            raise StopAsyncIteration
-        return given
+        while True:
+            async for event in self._awaited:
+                given = self._given(event)
+                if given is not None:
+                    return given
+            if self._events.is_over:
+                break
+            self._awaited = aiter(self._events)  # its reader gave up before, and goes on now
+        self._raise_failure()
+        raise StopAsyncIteration
+
+    def _raise_failure(self) -> None:
+        if self._failures and self._raises:
+            raise self._failures.pop(0)
 
     def _given(self, event: ServerSentEvent) -> Any:
         """Return what is new of an event, and keep what it tells of failures."""
@@ -253,6 +314,12 @@ class RemoteStream(Iterator[Any], AsyncIterator[Any]):
             return None
         self._seen.add(name)
         return row
+
+
+def _raise_first(told: Mapping[str, Any]) -> None:
+    """Raise the first failure of a change, if it has one."""
+    for each in told["errors"][:1]:
+        raise _failure(each)
 
 
 def _failure(told: Mapping[str, Any]) -> TaskFailed:

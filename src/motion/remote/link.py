@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import httpx
 import msgspec
@@ -18,6 +19,9 @@ JSON = "application/json"
 CONNECTED_AGAIN = 2
 """How often a connection that cannot be made is tried again: nothing was sent by then."""
 
+WAITS_AT_ONCE = 100
+"""How many connections those have who `await` changes on one event loop; more would run out of files. The others take turns."""
+
 
 class Link:
     """A connection to one server. Thread-safe."""
@@ -27,6 +31,7 @@ class Link:
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._tls, self._timeout = httpx.create_ssl_context(), timeout
         self._streams = WeakSet[httpx.Client]()
+        self._waits = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
         self._http = self._client()
 
     def _client(self) -> httpx.Client:
@@ -35,15 +40,34 @@ class Link:
             base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport
         )
 
+    def awaiting(self) -> httpx.AsyncClient:
+        """Return a client for one `await` or `async for` alone: it is its event loop's, and ends where that is given up."""
+        self.check_open()
+        transport = httpx.AsyncHTTPTransport(retries=CONNECTED_AGAIN, verify=self._tls)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport
+        )
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Give a client for one request that waits, when its turn has come."""
+        loop = asyncio.get_running_loop()
+        turns = self._waits.setdefault(loop, asyncio.Semaphore(WAITS_AT_ONCE))
+        async with turns, self.awaiting() as client:
+            yield client
+
     @contextmanager
     def streaming(self) -> Iterator[httpx.Client]:
         """Give a client for one stream alone. A stream that its reader has left is ended where Python collects it, maybe in
         the middle of another request of the same thread, whose pool of connections would be locked by that."""
-        if self._http.is_closed:
-            raise errors.StoreClosed(self.url)
+        self.check_open()
         with self._client() as client:
             self._streams.add(client)
             yield client
+
+    def check_open(self) -> None:
+        if self._http.is_closed:
+            raise errors.StoreClosed(self.url)
 
     def close(self) -> None:
         """End all requests and streams."""
@@ -56,6 +80,14 @@ class Link:
 
     def post(self, path: str, body: Any = None, **params: Any) -> Any:
         return self.request("POST", path, body=body, params=params)
+
+    async def post_awaited(self, client: httpx.AsyncClient, path: str, body: Any) -> Any:
+        """`post`, of a client that `awaiting` gave."""
+        headers = {"accept": JSON, "content-type": JSON}
+        with self.reached():
+            answer = await client.post(path, content=wire.encoded(body), headers=headers)
+        check(answer, self.url)
+        return msgspec.json.decode(answer.content)
 
     def request(
         self, method: str, path: str, *, body: Any = None, params: Mapping[str, Any] | None = None
