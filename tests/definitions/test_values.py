@@ -611,6 +611,113 @@ def test_pages_and_rows_of_another_table_take_what_a_buffer_held(open_store: Ope
     assert all(row.facts["of"] == shown(row, "array") for row in store.rows("chunk"))
 
 
+def in_turn(text: list[str]) -> Iterator[np.ndarray]:
+    yield from map(filled, text)
+
+
+class InTurn:
+    """Makes its items when it is asked for them, as a data loader does."""
+
+    def __init__(self, text: list[str]) -> None:
+        self.text = text
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return in_turn(self.text)
+
+
+def a_generator(text: list[str]) -> Any:
+    return in_turn(text)
+
+
+async def a_generator_later(text: list[str]) -> Any:
+    return in_turn(text)
+
+
+def a_map(text: list[str]) -> Any:
+    return map(filled, text)
+
+
+def a_loader(text: list[str]) -> Any:
+    return InTurn(text)
+
+
+def dicts_in_turn(text: list[str]) -> Any:
+    return map(facts_of, text)
+
+
+def rows_in_turn(text: list[str]) -> Any:
+    return map(several, text)
+
+
+class Embedder(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="doc.text", sets="doc.vector", batch=4)
+    def embed(self, state: int, text: list[str]) -> Any:
+        return in_turn(text)
+
+
+@pytest.mark.parametrize(
+    ("sets", "function", "options"),
+    [
+        ("doc.vector", a_generator, {"inline": False}),
+        ("doc.vector", a_generator, {"timeout": 60}),
+        ("doc.vector", a_generator, {"executor": "process"}),
+        ("doc.vector", a_generator_later, {}),
+        ("doc.array", a_map, {}),
+        ("doc.array", a_loader, {}),
+        ("doc.facts", dicts_in_turn, {}),
+        (("doc.facts", "doc.array"), rows_in_turn, {}),
+        ("doc.vector", None, {}),
+    ],
+)
+def test_a_batch_that_makes_its_results_in_turn_may_fill_one_buffer(
+    open_store: OpenStore, sets: Any, function: Any, options: dict[str, Any]
+) -> None:
+    made = Embedder()
+    if function is not None:
+        made = motion.trigger(on="doc.text", sets=sets, batch=4, name="made", **options)(function)
+    store = open_store(schemas={"doc": Doc}, triggers=[made])
+    store.set_many("doc", [{"id": i, "text": text} for i, text in enumerate("abcdef")]).wait()
+    if "doc.facts" in sets:
+        assert [row.facts for row in store.rows("doc")] == [{"of": [text]} for text in "abcdef"]
+    key = "vector" if sets == "doc.vector" else "array"
+    if sets != "doc.facts":
+        assert [shown(row, key) for row in store.rows("doc")] == list("abcdef")
+
+
+class Cutter:
+    """Has a state of its own, which its lazily made rows depend on."""
+
+    def __init__(self) -> None:
+        self.text, self.cut = "", list[str]()
+
+    def part(self, each: str) -> dict[str, Any]:
+        self.cut.append(each)
+        return {"facts": {"of": self.text + each}}
+
+    def parts(self, text: str) -> Any:
+        self.text = text
+        return map(self.part, text)
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_rows_that_are_made_when_they_are_asked_for_are_those_of_their_call(
+    open_store: OpenStore, batch: int | None
+) -> None:
+    cutter = Cutter()
+
+    @motion.trigger(on="doc.text", sets="chunk", batch=batch)
+    def chunks(text: Any) -> Any:
+        return cutter.parts(text) if batch is None else map(cutter.parts, text)
+
+    store = open_store(schemas={"doc": Doc, "chunk": Chunk}, triggers=[chunks])
+    store.set_many("doc", [{"id": 1, "text": "ab"}, {"id": 2, "text": "cd"}]).wait()
+    assert [row.facts["of"] for row in store.rows("chunk")] == ["aba", "abb", "cdc", "cdd"]
+    assert cutter.cut == list("abcd")
+
+
 def test_one_key_that_takes_dicts_gets_the_whole_dict(open_store: OpenStore) -> None:
     @motion.trigger(on="doc.text", sets="doc.facts")
     def facts(text: str) -> dict[str, Any]:

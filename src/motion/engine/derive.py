@@ -262,18 +262,32 @@ def _may_be_lent(spec: TriggerSpec, target: Table) -> bool:
 
 def _taking(trigger: Trigger) -> Callable[..., Any]:
     """Return a trigger's function, its results taken as they are when it returns."""
-    function = trigger.function
+    function, now = trigger.function, _batch_now if trigger.spec.batch else _result_now
+    has_items = bool(trigger.spec.page or trigger.spec.sets_table)
     if trigger.spec.is_async:
 
         async def awaited(*arguments: Any) -> Any:
-            return taken(await function(*arguments))
+            return now(await function(*arguments), has_items)
 
         return awaited
 
     def called(*arguments: Any) -> Any:
-        return taken(function(*arguments))
+        return now(function(*arguments), has_items)
 
     return called
+
+
+def _batch_now(given: Any, has_items: bool) -> Any:
+    """Return the results of a batch, each as it is when it comes: what makes one after the other may fill one buffer."""
+    if hasattr(given, "shape") or not _is_in_order(given):  # an array is there as a whole
+        return taken(given)
+    return [_result_now(each, has_items) for each in given]
+
+
+def _result_now(given: Any, has_items: bool) -> Any:
+    if has_items and isinstance(given, Iterator):
+        return [taken(each) for each in given]
+    return taken(given)
 
 
 def call_plain(

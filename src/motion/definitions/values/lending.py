@@ -7,6 +7,7 @@ is in it at that time. What is only read later is copied first.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,4 +37,8 @@ def _copied(value: Any, kind: type) -> Any:
         return [taken(each) for each in value]
     if kind is dict:
         return {key: taken(each) for key, each in value.items()}
+    if isinstance(
+        value, Iterator
+    ):  # a copy of a `map` would be one of what it calls: of a model, maybe
+        return value
     return copy.deepcopy(value)
