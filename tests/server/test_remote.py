@@ -8,7 +8,9 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FuturesTimeout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
@@ -50,7 +52,7 @@ def slow(open_store: OpenStore) -> Iterator[Slow]:
 
     @motion.trigger(on="note.text", sets="note.loud", inline=False)
     def shout(text: str) -> str:
-        go.wait(20)
+        go.wait(12)  # less than the 15 s after which a server says in a stream that it is there
         return text.upper()
 
     store = open_store("notes", schemas={"note": Note}, triggers=[shout])
@@ -310,6 +312,31 @@ def test_a_stream_that_an_event_loop_gave_up_reading_goes_on_where_it_was(slow: 
         return [row.loud async for row in stream]
 
     assert asyncio.run(read()) == ["X"]
+
+
+@pytest.mark.parametrize("how", ["stream", "async for", "wait", "await", "store.wait"])
+def test_close_ends_what_others_wait_for(slow: Slow, how: str) -> None:
+    change = slow.remote.set("note", text="x")
+
+    async def follow() -> None:
+        async for _ in change.stream("loud"):
+            pass
+
+    async def wait() -> None:
+        await change
+
+    ways: dict[str, Callable[[], Any]] = {
+        "stream": lambda: list(change.stream("loud")), "wait": change.wait, "store.wait": slow.remote.wait,
+        "async for": lambda: asyncio.run(follow()), "await": lambda: asyncio.run(wait()),
+    }  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ways[how])
+        with pytest.raises(FuturesTimeout):
+            waiting.result(0.5)
+        slow.remote.close()
+        with pytest.raises(motion.StoreClosed):
+            waiting.result()
+    assert not slow.is_done()
 
 
 def test_a_server_that_is_not_there_is_told_of(serving: Serving, remote: RemoteStore) -> None:

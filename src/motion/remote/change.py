@@ -233,6 +233,7 @@ class _Events:
         try:
             yield {"last-event-id": self._last} if self._last else {}
         except (httpx.TransportError, Unreachable) as exc:
+            self._link.check_open()
             reason = str(exc) or type(exc).__name__
         self._broken += 0 if self.is_over else 1
         if self._broken > ASKED_AGAIN:

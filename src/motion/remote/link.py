@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -19,6 +21,9 @@ JSON = "application/json"
 CONNECTED_AGAIN = 2
 """How often a connection that cannot be made is tried again: nothing was sent by then."""
 
+CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+"""What httpx says when a connection has been made."""
+
 WAITS_AT_ONCE = 100
 """How many connections those have who `await` changes on one event loop; more would run out of files. The others take turns."""
 
@@ -30,23 +35,37 @@ class Link:
         self.url = url.rstrip("/")
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._tls, self._timeout = httpx.create_ssl_context(), timeout
-        self._streams = WeakSet[httpx.Client]()
+        self._connections, self._connecting = WeakSet[Any](), threading.Lock()
+        self._is_closed = False
         self._waits = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
         self._http = self._client()
 
     def _client(self) -> httpx.Client:
         transport = httpx.HTTPTransport(retries=CONNECTED_AGAIN, verify=self._tls)
+
+        def note(request: httpx.Request) -> None:
+            request.extensions["trace"] = self._note
+
         return httpx.Client(
-            base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport
-        )
+            base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport,
+            event_hooks={"request": [note]},
+        )  # fmt: skip
 
     def awaiting(self) -> httpx.AsyncClient:
         """Return a client for one `await` or `async for` alone: it is its event loop's, and ends where that is given up."""
         self.check_open()
         transport = httpx.AsyncHTTPTransport(retries=CONNECTED_AGAIN, verify=self._tls)
+
+        async def note_awaited(event: str, told: Mapping[str, Any]) -> None:
+            self._note(event, told)
+
+        async def note(request: httpx.Request) -> None:
+            request.extensions["trace"] = note_awaited
+
         return httpx.AsyncClient(
-            base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport
-        )
+            base_url=self.url, headers=self._headers, timeout=self._timeout, transport=transport,
+            event_hooks={"request": [note]},
+        )  # fmt: skip
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -62,17 +81,27 @@ class Link:
         the middle of another request of the same thread, whose pool of connections would be locked by that."""
         self.check_open()
         with self._client() as client:
-            self._streams.add(client)
             yield client
 
+    def _note(self, event: str, told: Mapping[str, Any]) -> None:
+        """Keep a connection that has been made, so that `close` can end what waits for it to say something."""
+        if event in CONNECTED:
+            with self._connecting:
+                self._connections.add(told["return_value"])
+                if self._is_closed:
+                    _shut(told["return_value"])
+
     def check_open(self) -> None:
-        if self._http.is_closed:
+        if self._is_closed:
             raise errors.StoreClosed(self.url)
 
     def close(self) -> None:
-        """End all requests and streams."""
-        for client in (self._http, *self._streams):
-            client.close()
+        """End all requests and streams; those who wait for one are told `StoreClosed`."""
+        with self._connecting:
+            self._is_closed = True
+            for each in self._connections:
+                _shut(each)
+        self._http.close()
 
     def get(self, path: str, **params: Any) -> Any:
         """Return the JSON that a path answers with; parameters that are None are left out."""
@@ -122,11 +151,19 @@ class Link:
         try:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as exc:
+            self.check_open()
             raise Unreachable(self.url, str(exc) or type(exc).__name__) from exc
         except RuntimeError as exc:
-            if not self._http.is_closed:
+            if not self._is_closed:
                 raise
             raise errors.StoreClosed(self.url) from exc
+
+
+def _shut(connection: Any) -> None:
+    """Wake who reads from a connection: to close it would not."""
+    own = connection.get_extra_info("socket")
+    with suppress(OSError), socket.fromfd(own.fileno(), own.family, own.type) as found:
+        found.shutdown(socket.SHUT_RDWR)  # `own` may be an event loop's, which has no `shutdown`
 
 
 def check(answer: httpx.Response, url: str) -> None:
