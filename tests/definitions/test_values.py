@@ -169,6 +169,50 @@ def test_minus_zero_is_zero_for_the_store_and_for_every_trigger(
     ]
 
 
+@dataclass
+class Spot:
+    at: float
+    seen: datetime | None = None
+
+
+@dataclass
+class Held:
+    id: int
+    plain: list[Any]
+    numbers: list[float]
+    nested: dict[str, Any]
+    by_number: dict[float, str]
+    spot: Spot
+
+
+@pytest.mark.parametrize(
+    ("key", "minus", "zero"),
+    [
+        ("plain", [1, [-0.0, "-0.0"]], [1, [0.0, "-0.0"]]),
+        ("numbers", [-0.03, -0.0], [-0.03, 0.0]),
+        ("nested", {"a": {"b": -0.0}, "-0.0": 1}, {"a": {"b": 0.0}, "-0.0": 1}),
+        ("by_number", {-0.0: "a", -0.5: "b"}, {0.0: "a", -0.5: "b"}),
+        ("spot", Spot(-0.0), Spot(0.0)),
+        (
+            "spot",
+            Spot(-0.0, datetime.fromisoformat("2024-01-01T02:00:00+02:00")),
+            Spot(0.0, datetime.fromisoformat("2024-01-01T00:00:00+00:00")),
+        ),
+    ],
+)
+def test_minus_zero_is_zero_within_lists_dicts_and_dataclasses(
+    open_store: OpenStore, key: str, minus: Any, zero: Any
+) -> None:
+    store = open_store(schemas={"held": Held})
+    store.set("held", id=1, **{key: minus})
+    store.set("held", id=2, **{key: zero})
+    rows = store.rows("held", where={key: zero})
+    assert [row.id for row in rows] == [1, 2]
+    assert rows == store.rows("held", where={key: minus})
+    assert repr(getattr(rows[0], key)) == repr(getattr(rows[1], key))
+    assert getattr(rows[0], key) == zero
+
+
 def test_a_number_that_would_lose_digits_is_refused(store: motion.Store) -> None:
     wide = np.longdouble(1) + np.finfo(np.longdouble).eps
     if wide != float(wide):

@@ -34,6 +34,9 @@ ARRAY_FOOTER = b"\x00array1\x00"
 
 INT64_MAX = 2**63 - 1
 
+MINUS_ZERO = re.compile(rb"-0\.0[^0-9]")
+"""In JSON, where something follows any number. Texts may have it, too."""
+
 FLOAT32 = np.dtype("<f4")
 
 LARGEST_BYTES = 2**29
@@ -362,14 +365,31 @@ class JsonCodec(Codec):
         if self._has_moments:
             plain = _in_utc(msgspec.to_builtins(back, builtin_types=(datetime,), str_keys=True))
         text = msgspec.json.encode(plain, order="sorted")
+        if b"-0.0" in text and MINUS_ZERO.search(text):
+            text = self._without_minus_zero(back)
         _check_size(len(text))
         return text.decode()
+
+    def _without_minus_zero(self, value: Any) -> bytes:
+        """Return the text of a value with 0.0 for -0.0, as floats that are no part of anything are kept."""
+        plain = _without_sign_of_zero(msgspec.to_builtins(value, builtin_types=(datetime,)))
+        text = msgspec.json.encode(_in_utc(plain) if self._has_moments else plain)
+        return msgspec.json.encode(msgspec.json.decode(text), order="sorted")
 
     def decode(self, stored: Any) -> Any:
         try:
             return self._decoder.decode(stored)
         except (ValueError, TypeError, RecursionError) as exc:
             raise UnreadableValue(self.expected, shortened(stored), str(exc)) from exc
+
+
+def _without_sign_of_zero(value: Any) -> Any:
+    if isinstance(value, dict):
+        pairs = value.items()
+        return {_without_sign_of_zero(key): _without_sign_of_zero(each) for key, each in pairs}
+    if isinstance(value, list | tuple):
+        return [_without_sign_of_zero(each) for each in value]
+    return value + 0.0 if isinstance(value, float) else value
 
 
 def _in_utc(value: Any) -> Any:
