@@ -37,7 +37,7 @@ class Mean(motion.Component):
         return mean + sum(row.stars for row in rows)
 
     def evaluate(self, mean: float, rows: list[Rating]) -> dict[str, float]:
-        return {"quality": -mean, "share": float("nan")}
+        return {"quality": -mean, "share": float("nan"), "loss": float("inf")}
 
 
 def opened() -> motion.Store:
@@ -96,6 +96,7 @@ def test_a_model_is_fitted_refused_promoted_and_rolled_back(shop: Path) -> None:
     assert statuses(made) == [(1, "live"), (2, "refused")]  # a first one, where there was none
     assert (made[1]["parent"], made[1]["rows"], made[1]["metrics"]["quality"]) == (1, 1, -5.0)
     assert made[1]["metrics"]["share"] is None  # JSON has no NaN
+    assert made[1]["metrics"]["loss"] == "Infinity"
     assert statuses(told(shop, "promote", "shop:opened", "2")) == [(2, "live")]
     assert statuses(told(shop, "rollback", "shop:opened", "Mean")) == [(1, "live")]
     found = told(shop, "versions", "shop:opened")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import resource
 import sys
@@ -232,6 +233,30 @@ def test_it_is_told_how_the_store_is(remote: RemoteStore, store: motion.Store) -
     assert remote.backfill("link", force=True).wait().key > change.key
     remote.delete("query", "q")
     assert remote.rows(Query) == []
+
+
+def test_what_was_measured_of_a_version_is_a_number_whatever_it_is(open_store: OpenStore) -> None:
+    class Odd(motion.Component):
+        def setup(self) -> int:
+            return 0
+
+        @motion.fit(on="note.text", promote=motion.if_better("rows"))
+        def learn(self, state: int, rows: list[Note]) -> int:
+            return state + len(rows)
+
+        def evaluate(self, state: int, rows: list[Note]) -> dict[str, float]:
+            return {"loss": math.inf, "gain": -math.inf, "share": math.nan, "rows": 1.0}
+
+    store = open_store("notes", schemas={"note": Note}, triggers=[Odd()])
+    for text in "ab":
+        store.set("note", text=text)
+        store.model("Odd").fit().wait()
+        store.wait()
+    with serve(store, port=0) as on, motion.connect(on.url, schemas={"note": Note}) as remote:
+        found = remote.model("Odd").versions()
+    assert found[-1].metrics["loss"] == math.inf
+    assert (found[-1].live_metrics or {})["gain"] == -math.inf
+    assert str(found) == str(store.model("Odd").versions())
 
 
 def test_an_event_loop_is_not_blocked(remote: RemoteStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
@@ -17,6 +18,7 @@ from motion import clock
 from motion.definitions.tables import wire
 from motion.definitions.tables.schema import Table, table_of
 from motion.definitions.tasks import DeadLetter
+from motion.definitions.values.plain import INFINITIES
 from motion.definitions.versions import StateVersion
 from motion.errors import (
     InvalidArgument,
@@ -429,7 +431,7 @@ class RemoteModel:
     def versions(self) -> list[StateVersion]:
         """`Model.versions`."""
         told = self._store._link.get(f"{self._path}/versions")["versions"]
-        return [msgspec.convert(each, StateVersion) for each in told]
+        return [_version_of(each) for each in told]
 
     def fit(self) -> RemoteChange:
         """`Model.fit`."""
@@ -451,6 +453,26 @@ class RemoteModel:
 def letter_of(told: Mapping[str, Any]) -> DeadLetter:
     """Return a dead letter as the server told it."""
     return msgspec.convert({"inputs": "", **told}, DeadLetter)
+
+
+def _version_of(told: Mapping[str, Any]) -> StateVersion:
+    """Return a version as the server told it."""
+    live = told["live_metrics"]
+    figures = {"metrics": _figures(told["metrics"]), "live_metrics": live and _figures(live)}
+    return msgspec.convert({**told, **figures}, StateVersion)
+
+
+def _figures(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was measured: JSON has a text for what is infinite, and null for what is no number."""
+    return {name: _figure(each) for name, each in told.items()}
+
+
+def _figure(told: Any) -> Any:
+    if isinstance(told, Mapping):
+        return _figures(told)
+    if isinstance(told, str):
+        return INFINITIES.get(told, told)
+    return math.nan if told is None else told
 
 
 def _table_told(name: str, keys: Sequence[Mapping[str, Any]]) -> Table | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -36,9 +35,8 @@ from motion.definitions.values.codecs import (
     StrCodec,
     VectorCodec,
 )
+from motion.definitions.values.plain import INFINITIES, plain_float
 from motion.errors import InvalidValue, UnreadableValue, shortened
-
-INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 DTYPE = re.compile(r"[<>|=]?(?:[biufcSUmM]\d{1,3}|\?)")
 
@@ -54,8 +52,8 @@ def plain(value: Any) -> Any:
         return value.name
     if isinstance(value, np.ndarray):
         return _plain_array(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value)
+    if isinstance(value, float):
+        return plain_float(value)
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, list | tuple):

@@ -12,16 +12,25 @@ from typing import Any
 
 import numpy as np
 
+INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def plain_float(value: float) -> float | str | None:
+    """Return a float as JSON has it, which has neither infinities nor what is no number."""
+    if math.isfinite(value):
+        return value
+    return next((name for name, each in INFINITIES.items() if each == value), None)
+
 
 def plain(value: Any) -> Any:
     """Return a value as JSON has it: dataclasses as objects, times as ISO 8601, enums by name, arrays as lists, bytes as
-    base64, and what is no number as null."""
+    base64, an infinite number as "Infinity" or "-Infinity", and what is no number as null."""
     if value is None or (isinstance(value, str | bool | int) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
+        return plain_float(float(value))
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
