@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -257,6 +258,26 @@ def test_a_store_whose_folder_is_gone_says_so(
     with pytest.raises(motion.StoreDeleted, match="deleted, moved or replaced") as caught:
         use(store)
     assert isinstance(caught.value, motion.StoreUnavailable)
+    store.close()
+
+
+def test_who_waits_is_told_where_the_folder_goes_as_the_wait_begins(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store(schemas={"doc": Doc}, triggers=[measure], run=False)
+    change = store.set("doc", text="a")
+
+    def move(frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_name == "_look_out":
+            (tmp_path / "shop.motion").rename(tmp_path / "elsewhere")
+
+    threading.setprofile(move)  # the thread that looks out has not connected by then
+    try:
+        with pytest.raises(motion.StoreDeleted):
+            change.wait(timeout=60)
+    finally:
+        threading.setprofile(None)
+    assert (tmp_path / "elsewhere").exists()
     store.close()
 
 

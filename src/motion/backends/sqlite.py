@@ -342,8 +342,11 @@ class SqliteBackend:
 
     def _look_out(self) -> None:
         """Pass on what other processes tell; and look by itself now and then, as a hint may get lost."""
-        with self._looking:
-            connection = self._watching = self._connect("NORMAL")
+        try:
+            with self._looking:
+                connection = self._watching = self._connect("NORMAL")
+        except StoreDeleted:
+            return self.wake()  # who waits finds it out, and tells it
         version = -1
         wakeups = self._listening()
         try:
