@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import motion
+from motion.errors import ProcessLost
 from tests.across_rows.messages import SCHEMAS
 from tests.conftest import OpenStore
 
@@ -93,6 +95,22 @@ def test_an_exception_of_any_class_fails_its_row_alone_in_another_process(
     fails_its_row_alone(open_store(schemas=SCHEMAS, triggers=[remember]), SystemExit)
 
 
+@pytest.mark.crash
+@pytest.mark.parametrize("gather", [None, 3])
+def test_a_row_that_ends_the_process_is_given_up_alone(
+    open_store: OpenStore, gather: int | None
+) -> None:
+    def remember(profile: str | None, text: Any) -> str:
+        if "bad" in text:
+            os._exit(3)
+        return (profile or "") + "".join(text)
+
+    store = open_store(
+        schemas=SCHEMAS, triggers=[folding(gather=gather, executor="process")(remember)]
+    )
+    fails_its_row_alone(store, ProcessLost, "processes ended")
+
+
 @pytest.mark.parametrize("options", [{}, {"timeout": 60}])
 def test_a_call_that_cancels_itself_fails_its_row_alone(
     open_store: OpenStore, options: dict[str, Any]
@@ -102,7 +120,9 @@ def test_a_call_that_cancels_itself_fails_its_row_alone(
     fails_its_row_alone(open_store(schemas=SCHEMAS, triggers=[remember]), error)
 
 
-def fails_its_row_alone(store: motion.Store, error: type[BaseException]) -> None:
+def fails_its_row_alone(
+    store: motion.Store, error: type[BaseException], says: str = "what it says"
+) -> None:
     texts = ["a", "b", "bad", "d", "e"]
     store.set_many(
         "message", [{"id": i, "ts": i, "user": 1, "text": text} for i, text in enumerate(texts, 1)]
@@ -112,4 +132,4 @@ def fails_its_row_alone(store: motion.Store, error: type[BaseException]) -> None
     (letter,) = store.errors()
     assert letter.row == "id=3"
     assert error.__name__ in letter.error
-    assert "what it says" in letter.error
+    assert says in letter.error
