@@ -1092,3 +1092,31 @@ store.close()
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.stdout == "1\n", done.stderr
+
+
+def test_changed_code_says_what_makes_its_values_anew(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sized(size: int) -> motion.Component:
+        class Sized(motion.Component):
+            def setup(self) -> int:
+                return size
+
+            @motion.infer(on="item.text", sets="item.vector", refresh="before")
+            def embed(self, state: int, text: str) -> np.ndarray:
+                return np.array([size], np.float32)
+
+            @motion.infer(on="item.text", sets="item.answer", refresh="never")
+            def answer(self, state: int, text: str) -> int:
+                return size
+
+        return Sized()
+
+    open_with(open_store, sized(1)).close()
+    open_with(open_store, sized(2))
+    told = [each.getMessage() for each in caplog.records if "code of trigger" in each.msg]
+    answer, embed = sorted(told)
+    assert embed.endswith(
+        "store.backfill('Sized.embed'), or until another version of Sized is live"
+    )
+    assert answer.endswith("store.backfill('Sized.answer')")

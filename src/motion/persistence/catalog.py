@@ -173,16 +173,19 @@ def open_own_table(tx: Transaction, layout: Layout) -> None:
 
 
 def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:
-    """Say which triggers' code differs from what the store knew: their values stay as they are until a backfill."""
+    """Say which triggers' code differs from what the store knew: their values stay as they are until a backfill, or until
+    another state version makes them."""
     for name, spec in graph.triggers.items():
         known = before.get(name)
         if known is None or spec.event or spec.on_change == "backfill":
             continue
         if from_json(known, TriggerSpec).fingerprint != spec.fingerprint:
+            makes_anew = spec.component and spec.refresh != "never"
             logger.warning(
-                "the code of trigger %s has changed; values that it made before stay until store.backfill(%r)",
+                "the code of trigger %s has changed; values that it made before stay until store.backfill(%r)%s",
                 name,
                 name,
+                f", or until another version of {spec.component} is live" if makes_anew else "",
             )
 
 
