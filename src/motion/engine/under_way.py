@@ -27,7 +27,7 @@ from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.commit import Commit
 from motion.persistence.database import Database
 from motion.persistence.inputs.own import Inputs
-from motion.persistence.tasks import leases, queue
+from motion.persistence.tasks import leases, once, queue
 
 
 @dataclass(eq=False)
@@ -249,8 +249,9 @@ class UnderWay:
         """Give the rows of calls back that will not be made, or that another claim has made: what that gave is found when
         they are claimed again."""
         returned, answered = list(self._returned), self._answered()
-        places = [*self.asked.rows_of((places, []) for places in returned), *answered]
-        self._release([self._rows[i] for i in places])
+        uncalled = self.asked.rows_of((places, []) for places in returned)
+        places = [*uncalled, *answered]
+        self._release([self._rows[i] for i in places], [self._rows[i] for i in uncalled])
         del self._returned[: len(returned)]
         for i in answered:
             self._awaited.pop(i, None)
@@ -271,7 +272,12 @@ class UnderWay:
         self._awaited = {}
         self._release(self._rows)
 
-    def _release(self, rows: Sequence[int]) -> None:
+    def _release(self, rows: Sequence[int], uncalled: Sequence[int] = ()) -> None:
+        """Give rows back.
+
+        Args:
+            uncalled: those of which no call was begun, whatever was noted before it would have been.
+        """
         tasks, left = self._split_by(sorted(rows))
         rest: list[Task] = []
 
@@ -279,6 +285,10 @@ class UnderWay:
             nonlocal rest
             done, rest = queue.part(tx, leases.held(tx, tasks), left)
             queue.release(tx, done)
+            if self.once and uncalled:
+                layout = self.claim.chain.layout
+                mine = once.held(tx, layout, self.spec, sorted(uncalled), self.once)
+                once.let_go(tx, layout, self.spec, sorted(mine))
 
         self._database.write_plainly(work)
         self._end(tasks, left, rest)

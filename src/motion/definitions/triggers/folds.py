@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from motion import clock
 from motion.background import forks
-from motion.background.event_loop import is_cancelled, uncancel
 from motion.definitions.tables.schema import Key
 from motion.definitions.values.codecs import Stored
 from motion.errors import shortened
@@ -184,6 +183,11 @@ class OverRowsAsync(OverRows):
     """The same of an asynchronous function."""
 
     async def __call__(self, rows: Rows) -> Folded:  # type: ignore[override]  # awaited by who knows that it is
+        from motion.background.event_loop import (
+            is_cancelled,
+            uncancel,
+        )  # with asyncio, which 'import motion' does without
+
         run = _Run(self, rows)
         while (arguments := run.next()) is not None:
             try:
