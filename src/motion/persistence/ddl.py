@@ -15,7 +15,7 @@ from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
-from motion.persistence.rows.used import open_keepers
+from motion.persistence.rows.used import keepers
 from motion.persistence.stored_graph import signatures
 
 FORMAT = 4
@@ -377,10 +377,9 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
             tx.execute(statement)
     _add_columns(tx, layout)
     make_indexes(tx, layout)
-    _open_leavers(tx, layout)
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
-    open_keepers(tx, layout)
+    _open_triggers(tx, layout)
     _open_views(tx, layout)
     respell(tx, layout, stored or {})
     tx.execute(
@@ -390,15 +389,18 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
     note_declared(tx, layout.table)
 
 
-def _open_leavers(tx: Transaction, layout: Layout) -> None:
-    """Make the database's own triggers that windows need, and drop those that none needs any more."""
-    on_table = tx.objects("trigger", f"motion_rows_{layout.table.name}")
-    present = {name for name in on_table if name.startswith("motion_left_")}
-    wanted = layout.leavers()
-    for name in present - wanted.keys():
-        tx.drop_trigger(name, layout.base)
-    for name in wanted.keys() - present:
-        tx.make_trigger(wanted[name])
+def _open_triggers(tx: Transaction, layout: Layout) -> None:
+    """Make the database's own triggers that the graph needs, and drop those that none needs any more."""
+    wanted = {**layout.leavers(), **keepers(layout)}
+    outputs = [outputs_table(spec.name) for spec in layout.versioned_specs]
+    for table in (layout.base, *outputs):
+        on_table = tx.objects("trigger", table.strip('"'))
+        present = {name for name in on_table if name.startswith(("motion_left_", "motion_used_"))}
+        own = {name: each for name, each in wanted.items() if each.table == table}
+        for name in present - own.keys():
+            tx.drop_trigger(name, table)
+        for name in own.keys() - present:
+            tx.make_trigger(own[name])
 
 
 def _open_views(tx: Transaction, layout: Layout) -> None:

@@ -183,10 +183,8 @@ class OverRowsAsync(OverRows):
     """The same of an asynchronous function."""
 
     async def __call__(self, rows: Rows) -> Folded:  # type: ignore[override]  # awaited by who knows that it is
-        from motion.background.event_loop import (
-            is_cancelled,
-            uncancel,
-        )  # with asyncio, which 'import motion' does without
+        # Here, as it takes asyncio along, which 'import motion' does without.
+        from motion.background.event_loop import is_cancelled, uncancel
 
         run = _Run(self, rows)
         while (arguments := run.next()) is not None:

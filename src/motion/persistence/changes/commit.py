@@ -36,7 +36,7 @@ from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
 from motion.persistence.rows.derived import Derived, write_values, write_versioned
-from motion.persistence.rows.used import note_read
+from motion.persistence.rows.used import note_read, unfenced_keys
 from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
 from motion.persistence.states.seen import note_seen
@@ -297,12 +297,14 @@ class Commit:
         """Keep what the values were made from, of keys that have become others during the call and do not call for another."""
         if self.claim.spec.fold is not None or self.claim.spec.event:
             return
+        layout, given = self.claim.chain.layout, self.inputs.keys
         for step in self.steps:
-            places = [i for i in kept if i in step.met and i not in step.errors]
-            rows = [self.inputs.rows[i] for i in places]
-            note_read(
-                tx, self.claim.chain.layout, step.spec, rows, self._taken(places), self.read_at
-            )
+            keys = [key for key in unfenced_keys(layout, step.spec) if key in given]
+            if keys:
+                places = [i for i in kept if i in step.met and i not in step.errors]
+                rows = [self.inputs.rows[i] for i in places]
+                read = {key: [given[key][i] for i in places] for key in keys}
+                note_read(tx, layout, step.spec, rows, read, self.read_at)
 
     def _note_seen(self, tx: Transaction, step: Step, kept: Sequence[int]) -> None:
         """Keep rows as a trigger saw them, where fits ask for that."""

@@ -32,20 +32,6 @@ LONGEST = 10_000
 """Characters or bytes of a value that is kept; what is longer would be the most of a store."""
 
 
-def open_keepers(tx: Transaction, layout: Layout) -> None:
-    """Make the database's own triggers that keep what values were made from, and drop those that were for another graph."""
-    wanted = _keepers(layout)
-    outputs = [outputs_table(spec.name) for spec in layout.versioned_specs]
-    for table in (layout.base, *outputs):
-        on_table = tx.objects("trigger", table.strip('"'))
-        present = {name for name in on_table if name.startswith("motion_used_")}
-        made = {name: each for name, each in wanted.items() if each.table == table}
-        for name in present - made.keys():
-            tx.drop_trigger(name, table)
-        for name in made.keys() - present:
-            tx.make_trigger(made[name])
-
-
 def drop_keepers(tx: Transaction) -> None:
     """Drop these triggers of all tables, and what they have kept: names in them are about to be others."""
     for table in tx.tables():
@@ -77,6 +63,13 @@ def used_value(
     return None if found is None else (found[0],)
 
 
+def unfenced_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
+    """Return the keys that a run is given and that may become others during the call without another one."""
+    if spec.is_versioned or {*spec.inputs} <= {*spec.on}:
+        return []
+    return [key for key in _kept_keys(layout, spec) if key not in spec.on]
+
+
 def note_read(
     tx: Transaction,
     layout: Layout,
@@ -88,11 +81,10 @@ def note_read(
     """Keep what a run, whose values have just been written, was given of keys that have become others while it ran.
 
     Args:
-        read: key -> what each of the rows was read to have.
+        read: key of `unfenced_keys` -> what each of the rows was read to have.
         read_at: the change as of which that was.
     """
-    keys = [] if spec.is_versioned else _kept_keys(layout, spec)
-    for key in (key for key in keys if key in read and key not in spec.on):
+    for key in read:
         values = {
             row: value for row, value in zip(rows, read[key], strict=True) if _is_short(value)
         }
@@ -139,7 +131,8 @@ def forget_all(tx: Transaction) -> None:
     tx.execute("DELETE FROM motion_used")
 
 
-def _keepers(layout: Layout) -> Mapping[str, RowTrigger]:
+def keepers(layout: Layout) -> Mapping[str, RowTrigger]:
+    """Return the database's own triggers that keep what values were made from, by name."""
     if layout.table.is_event:
         return {}
     made: dict[str, RowTrigger] = {}
