@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import motion
-from motion import clock
+from motion import clock, runtime
 from motion.vectors import exact, hnsw, widths
 from tests.on_postgres.differences import reason_of
 from tests.postgres import drop_stores, is_postgres_wanted, postgres_server, stores_in
@@ -71,6 +72,15 @@ def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float =
     while not condition():
         assert clock.monotonic_s() < deadline
         committed.wait(committed.count, 0.05)
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy a store that nobody has open to a new folder, which stands for a schema where stores are in PostgreSQL."""
+    if not is_postgres_wanted():
+        return Path(shutil.copytree(source, target))
+    with runtime.open_noted(source) as store:
+        runtime.copy_store(store, f"sqlite:///{target}")
+    return target
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
+from tests.conftest import copied
 
 
 @dataclass
@@ -98,7 +99,7 @@ def test_a_fold_is_what_a_fold_by_hand_gives_after_any_switches(
     with_versions: Path, tmp_path_factory: pytest.TempPathFactory, given: list[Any], last: int
 ) -> None:
     folder = tmp_path_factory.mktemp("played") / "scaled"
-    shutil.copytree(with_versions, folder)
+    copied(with_versions, folder)
     with opened(folder) as store:
         rows = [{"id": i, "ts": i, "who": 1 + i % 2, "n": i} for i in range(1, 5)]
         store.set_many("event", rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import motion
 import motion.cli  # so that all commands are there
 from motion.cli.app import app
 from motion.persistence import conversion
+from tests.conftest import copied
 from tests.on_postgres.places import schema_of
 from tests.postgres import is_postgres_wanted
 
@@ -110,11 +110,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def learned(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Such a store of the test's own."""
-    folder = tmp_path / "photos.motion"
-    if is_postgres_wanted():  # its rows are not in the folder
-        return learn(folder)
-    shutil.copytree(request.getfixturevalue("made"), folder)
-    return folder
+    return copied(request.getfixturevalue("made"), tmp_path / "photos.motion")
 
 
 def check_is_whole(store: motion.Store, name: str) -> None:

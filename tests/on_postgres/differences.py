@@ -101,11 +101,6 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "it copies the folder of a store, which is not all of one there": (
         "tests/executors/test_processes.py::test_a_copy_of_the_folder_goes_on_with_the_work_though_the_process_that_had_it_lives",
-        "tests/states/test_switches.py::test_a_value_to_be_refreshed_after_a_switch_still_tells_who_made_it",
-        "tests/states/test_switches.py::test_p12_of_a_candidates_outputs_only_a_part_is_tasks_at_once",
-        "tests/states/test_switches.py::test_p12_of_what_follows_from_a_switch_only_a_part_is_tasks_at_once",
-        "tests/states/test_switches.py::test_p4_a_switch_before_what_follows_from_the_last_one_is_done_leaves_nothing_behind",
-        "tests/states/test_switches.py::test_p4_what_follows_from_a_switch_is_only_made_where_a_value_differs",
     ),
     "processes are told by the server there, and not by sockets in the folder": (
         "tests/processes/test_wakeups.py::test_a_closed_store_leaves_no_socket",

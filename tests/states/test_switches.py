@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 
 import motion
 from motion import faults
-from tests.conftest import until
+from tests.conftest import copied, until
 
 ROWS = 4_500
 """More than two parts."""
@@ -151,8 +150,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(large: Path, tmp_path: Path) -> Path:
-    shutil.copytree(large, tmp_path / "shop")
-    return tmp_path / "shop"
+    return copied(large, tmp_path / "shop")
 
 
 def live(store: motion.Store) -> int:
@@ -297,7 +295,7 @@ def test_p4_whatever_is_set_and_switched_all_is_as_from_scratch_in_the_end(
 ) -> None:
     with (
         tempfile.TemporaryDirectory() as parent,
-        opened(Path(shutil.copytree(small, f"{parent}/shop"))) as store,
+        opened(copied(small, Path(parent) / "shop")) as store,
     ):
         for what, *values in story:
             _do(store, what, *values)
