@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import timedelta
+from enum import Enum
 from typing import Annotated, Any
 
 import pytest
@@ -227,6 +228,7 @@ class Event:
     ts: int
     who: str
     n: int
+    kind: str
     total: int
     latest: list[Any]
 
@@ -256,6 +258,11 @@ FRAMES: list[dict[str, Any]] = [
     {"agg": "max", "itself": True},
     {"agg": "mean", "rows": 3},
     {"agg": "min", "within": 2 * MS},
+    {"agg": "list", "where": {"kind": "x"}},
+    {"agg": "sum", "where": {"kind": "x"}},
+    {"agg": "count", "within": 3 * MS, "where": {"kind": None}, "itself": True},
+    {"agg": "list", "rows": 2, "where": {"kind": "x", "n": 3}},
+    {"agg": "last", "where": {"kind": "x"}},
 ]
 WINDOWS = [motion.Window("event.n", by="who", **frame) for frame in FRAMES]
 
@@ -270,6 +277,7 @@ def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
         for other in rows
         if other.who == row.who
         and other.n is not None
+        and all(getattr(other, key) == value for key, value in window.narrowed)
         and (window.within_ms is None or other.ts > row.ts - window.within_ms)
         and (
             ((other.ts, other.id) < (row.ts, row.id) or (window.itself and other.id == row.id))
@@ -299,6 +307,8 @@ def changes(*tables: str) -> st.SearchStrategy[list[Any]]:
         "who": st.sampled_from(["a", "a", "a", "b", None]),
         "n": st.sampled_from([*range(8), None]),
     }
+    if "watch" not in tables:
+        keys["kind"] = st.sampled_from(["x", "x", "y", None])
     ids = st.integers(1, 8)
     whole = st.fixed_dictionaries({"id": ids, **keys})
     part = st.fixed_dictionaries({"id": ids}, optional=keys)
@@ -327,7 +337,7 @@ def check(store: motion.Store, table: str, window: motion.Window) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.sampled_from(WINDOWS),
@@ -341,10 +351,53 @@ def test_a_window_is_what_a_recompute_gives_after_any_changes(
     store = open_store(schemas={"event": Event}, triggers=[declared(window)], url=":memory:")
     try:
         store.set_many(
-            "event", [{"id": i, "ts": i, "who": "a", "n": n} for i, n in enumerate(begun, 1)]
+            "event",
+            [
+                {"id": i, "ts": i, "who": "a", "n": n, "kind": "xyx"[i % 3]}
+                for i, n in enumerate(begun, 1)
+            ],
         )
         made(store, done, waits=waits)
         check(store, "event", window)
+    finally:
+        store.close()
+
+
+def keeping(window: motion.Window) -> type:
+    """Return the schema of events that keep a window."""
+    kinds: dict[str, Any] = {"list": list[int], "mean": float}
+    kept: Any = Annotated[kinds.get(window.agg, int), window]
+    own = [("id", int), ("ts", int), ("who", str), ("n", int), ("kind", str)]
+    return make_dataclass("Event", [*own, ("latest", kept)])
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(WINDOWS),
+    st.lists(st.one_of(st.integers(0, 9), st.none()), max_size=8),
+    changes("event"),
+)
+def test_a_key_that_is_a_window_is_what_a_recompute_gives_after_each_change(
+    open_store: OpenStore, window: motion.Window, begun: list[Any], done: list[Any]
+) -> None:
+    store = open_store(schemas={"event": keeping(window)}, run=False, url=":memory:")
+    rows = [
+        {"id": i, "ts": i, "who": "a", "n": n, "kind": "xyx"[i % 3]} for i, n in enumerate(begun, 1)
+    ]
+    try:
+        store.set_many("event", rows)
+        with Stepper(store) as worker:
+            for table, change in done:
+                if isinstance(change, int):
+                    store.delete(table, change)
+                else:
+                    store.set(table, **change)
+                worker.run_until_idle()
+                found = store.rows("event")
+                for row in found:
+                    assert row.latest == by_hand(window, found, row), (row, window)
     finally:
         store.close()
 
@@ -406,6 +459,119 @@ def test_an_earlier_row_that_takes_the_place_of_one_that_leaves_during_a_call_is
         worker.run_until_idle()
     assert 8 in seen
     assert [row.latest for row in store.rows("event")] == [None, None, [7]]
+
+
+# -- narrowed --
+
+
+class Sort(Enum):
+    SALE = 1
+    REFUND = 2
+
+
+@dataclass
+class Booking:
+    id: int
+    ts: int
+    account: int
+    amount: int
+    sort: Sort
+    note: str
+    sold: Annotated[
+        int, motion.Window("booking.amount", by="account", agg="sum", where={"sort": Sort.SALE})
+    ]
+    seen: int
+
+
+def sold(store: motion.Store) -> list[int]:
+    store.wait(timeout=60)
+    assert not store.errors()
+    return [row.sold for row in store.rows(Booking, order_by="ts")]
+
+
+def test_a_window_may_be_narrowed_to_the_rows_that_have_a_value(open_store: OpenStore) -> None:
+    store = open_store(schemas={"booking": Booking}, run=True)
+    rows = [{"id": i, "ts": i, "account": 1, "amount": i, "sort": "SALE"} for i in range(1, 4)]
+    store.set_many("booking", rows)
+    store.set("booking", id=2, sort="REFUND")
+    assert sold(store) == [0, 1, 1]
+    store.set("booking", id=2, sort=None)
+    assert sold(store) == [0, 1, 1]
+    store.close()
+    store = open_store(schemas={"booking": Booking}, run=True)
+    store.set("booking", id=2, sort=Sort.SALE)
+    assert sold(store) == [0, 1, 3]
+
+
+def test_only_the_rows_whose_narrowed_windows_hold_or_held_it_run_again(
+    open_store: OpenStore,
+) -> None:
+    calls: list[int] = []
+
+    @motion.trigger(on="booking.account", sets="booking.seen", inline=False)
+    def see(
+        id: int,
+        before: Annotated[
+            int, motion.Window("booking.amount", by="account", agg="sum", where={"sort": "SALE"})
+        ],
+    ) -> int:
+        calls.append(id)
+        return before
+
+    store = open_store(schemas={"booking": Booking}, triggers=[see], run=False)
+    with Stepper(store) as worker:
+
+        def ran_after(**values: Any) -> list[int]:
+            calls.clear()
+            store.set("booking", **values)
+            worker.run_until_idle()
+            return sorted(calls)
+
+        rows = [{"ts": 10 * i, "amount": i, "sort": "SALE"} for i in range(1, 4)]
+        store.set_many("booking", [{"id": i, "account": 1, **each} for i, each in enumerate(rows)])
+        worker.run_until_idle()
+        late = {"account": 1, "amount": 5}
+        assert ran_after(id=8, ts=14, sort="REFUND", **late) == [8]
+        assert ran_after(id=8, amount=6) == []
+        assert ran_after(id=9, ts=15, sort="SALE", **late) == [1, 2, 9]
+        assert ran_after(id=9, note="x") == []
+        assert ran_after(id=9, amount=6) == [1, 2, 9]
+        assert ran_after(id=9, sort="REFUND") == [1, 2, 9]
+        assert ran_after(id=9, sort="SALE", amount=7) == [1, 2, 9]
+        assert {row.id: row.seen for row in store.rows(Booking)} == {0: 0, 8: 1, 9: 1, 1: 8, 2: 10}
+
+
+def test_another_narrowing_is_other_code_and_none_is_what_it_was(open_store: OpenStore) -> None:
+    plain = motion.Window("event.n", by="who")
+    assert repr(plain) == (
+        "Window(key='event.n', by='who', within=None, rows=None, agg='list', itself=False, order=None)"
+    )
+    assert plain == motion.Window("event.n", by="who", where={})
+    store = open_store(schemas={"event": Event}, triggers=[declared(plain)])
+    store.set_many("event", [{"id": i, "ts": i, "who": "a", "n": i} for i in (1, 2)])
+    store.wait(timeout=60)
+    narrowed = motion.Window("event.n", by="who", where={"kind": "x"})
+    store = open_store(schemas={"event": Event}, triggers=[declared(narrowed)])
+    assert store.plan("total").stale == 2
+    store.backfill("total").wait(timeout=60)
+    assert [row.latest for row in store.rows("event")] == [[[]], [[]]]
+
+
+def test_windows_that_differ_in_what_they_are_narrowed_to_are_told_apart(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="event.who", sets="event.latest")
+    def both(
+        x: Annotated[list[int], motion.Window("event.n", by="who", where={"kind": "x"})],
+        y: Annotated[list[int], motion.Window("event.n", by="who", where={"kind": "y"})],
+    ) -> list[Any]:
+        return [x, y]
+
+    store = open_store(schemas={"event": Event}, triggers=[both])
+    kinds = enumerate("xyxy", 1)
+    store.set_many("event", [{"id": i, "ts": i, "who": "a", "n": i, "kind": k} for i, k in kinds])
+    store.wait(timeout=60)
+    assert store.rows("event")[-1].latest == [[1, 3], [2]]
 
 
 # -- over another table --
@@ -513,6 +679,9 @@ def test_all_rows_that_hold_the_last_rows_of_another_table_follow_these(
         ({"key": "payment.amount", "by": "card", "within": 60}, "timedelta"),
         ({"key": "payment.amount", "by": "card", "rows": 0}, "at least 1"),
         ({"key": "payment.amount", "by": "card", "agg": "median"}, "list, count"),
+        ({"key": "payment.amount", "by": "card", "where": "kind = 'x'"}, "dict"),
+        ({"key": "payment.amount", "by": "card", "where": {"kind": ["x"]}}, "value that they must"),
+        ({"key": "payment.amount", "by": "card", "where": {"n": float("inf")}}, "value that they"),
     ],
     ids=str,
 )
@@ -529,6 +698,9 @@ def test_a_window_of_another_form_is_refused(arguments: dict[str, Any], message:
         (motion.Window("event.who", by="who", agg="sum"), "int and float"),
         (motion.Window("event.n", by="id"), "beside the id"),
         (motion.Window("event.latest", by="who"), "total"),
+        (motion.Window("event.n", by="who", where={"sort": "x"}), "has no key 'sort'"),
+        (motion.Window("event.n", by="who", where={"id": 1}), "the id"),
+        (motion.Window("event.n", by="who", where={"n": "x"}), "where="),
     ],
     ids=str,
 )

@@ -390,11 +390,21 @@ class Graph:
                 maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
                 if maker is not None and isinstance(lookup, Lookup) and lookup.follow is None:
                     self._check_comes_around(spec, lookup, maker)
-                if maker is not None and maker.is_versioned:
-                    raise TriggerError(
-                        f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and "
-                        f"such a key cannot be looked up so far; read it through 'store'."
-                    )
+                self._check_kept_once(spec, lookup)
+
+    def _check_kept_once(self, spec: TriggerSpec, taken: Lookup | Window) -> None:
+        """Refuse to take, or to go by, keys that are kept by state version."""
+        others = (taken.name,) if isinstance(taken, Lookup) else taken.held_keys
+        own = (taken.by,) if isinstance(taken, Lookup) else taken.own_keys
+        keys = [*((taken.table, key) for key in others), *((spec.table, key) for key in own)]
+        for key in dict.fromkeys(keys):
+            maker = self.triggers.get(self.producers.get(key, ""))
+            if maker is not None and maker.is_versioned:
+                raise TriggerError(
+                    f"trigger {spec.name!r}: {'.'.join(key)} is kept for each state version of {maker.component!r}, and "
+                    f"lookups and windows take and go by keys that are not so far; read it through 'store', or say "
+                    f"refresh='after' where {maker.name!r} is declared."
+                )
 
     def _check_comes_around(self, spec: TriggerSpec, lookup: Lookup, maker: TriggerSpec) -> None:
         """Refuse a lookup of what derives from the trigger's own table by a fold or a window, unless it says `follow=`."""

@@ -12,7 +12,8 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes.operations import SetOperation
 from motion.persistence.database import Database
-from motion.persistence.inputs.held import Held, frame_of
+from motion.persistence.inputs.frames import frame_of
+from motion.persistence.inputs.held import Held
 from motion.persistence.inputs.own import decoded_column
 from motion.persistence.inputs.taken import LookedUp, Windowed, look_back, look_up
 from motion.persistence.numbers import last_number

@@ -21,6 +21,7 @@ def select_for_each(
     *,
     is_grouped: bool = False,
     labels: Sequence[int] = (),
+    fixed: Sequence[Stored] = (),
 ) -> list[Any]:
     """Return what is selected for each of some places, after the place's number: in one statement where JSON can name
     them, otherwise in one for each.
@@ -31,6 +32,7 @@ def select_for_each(
         kinds: the types of these columns.
         is_grouped: `columns` are aggregates.
         labels: what stands for each place instead of its number, but where they are grouped.
+        fixed: values that are the same for all places: `{f0}`, `{f1}` in the condition.
     """
     if len(named[0]) > 1 and all(map(_is_json, named)):
         given = [
@@ -40,20 +42,25 @@ def select_for_each(
         label = f"CAST(json_extract(j.value, '$[{len(given)}]') AS INTEGER)"
         place, named = (label, [*named, labels]) if labels else ("j.key", named)
         sql = (
-            f"SELECT {place}, {columns} FROM json_each(?) j CROSS JOIN {source} "
-            f"WHERE {condition.format(*given)}{' GROUP BY j.key' if is_grouped else ''}"
+            f"SELECT {place}, {columns} FROM json_each(?1) j CROSS JOIN {source} "
+            f"WHERE {condition.format(*given, **_numbered(fixed, 2))}{' GROUP BY j.key' if is_grouped else ''}"
         )
         places = json.dumps(list(zip(*named, strict=True)))
-        return tx.execute(sql, (places,)).fetchall()  # type: ignore[no-any-return]  # rows
+        return tx.execute(sql, (places, *fixed)).fetchall()  # type: ignore[no-any-return]  # rows
     given = [f"?{i}" for i in range(1, len(named) + 1)]
-    sql = f"SELECT {columns} FROM {source} WHERE {condition.format(*given)}"
+    named_fixed = _numbered(fixed, len(given) + 1)
+    sql = f"SELECT {columns} FROM {source} WHERE {condition.format(*given, **named_fixed)}"
     return [
         (place, *row)
         for place, values in zip(
             labels or range(len(named[0])), zip(*named, strict=True), strict=True
         )
-        for row in tx.execute(sql, values).fetchall()
+        for row in tx.execute(sql, (*values, *fixed)).fetchall()
     ]
+
+
+def _numbered(values: Sequence[Stored], first: int) -> dict[str, str]:
+    return {f"f{i}": f"?{first + i}" for i in range(len(values))}
 
 
 def _is_json(values: Sequence[Stored]) -> bool:

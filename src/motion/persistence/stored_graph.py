@@ -8,6 +8,7 @@ from typing import TypeVar
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
+from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
@@ -68,9 +69,10 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     ):
         missing.append(f"{spec.fold.target}.{spec.fold.sets}")
     missing += [
-        each.key
+        f"{each.table}.{name}"
         for each in spec.elsewhere
-        if each.table not in tables or each.name not in tables.get(each.table).keys
+        for name in ((each.name,) if isinstance(each, Lookup) else each.held_keys)
+        if each.table not in tables or name not in tables.get(each.table).keys
     ]
     if missing:
         uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"

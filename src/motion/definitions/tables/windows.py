@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from motion.definitions.tables.lookups import OfOtherRows
 from motion.errors import TriggerError
@@ -30,6 +32,7 @@ class Window(OfOtherRows):
         rows: how many rows at most, the last ones. Neither: all earlier rows.
         agg: "list" of the values in order, "count", "sum" (0 of none), "mean", "min", "max" or "last" (unset of none).
         itself: the row itself is in its window, too.
+        where: it holds only the rows with these values, {"kind": "sale"}, of keys of their own; None: where it is unset.
 
     Raises:
         TriggerError: an argument is not of this form.
@@ -43,6 +46,10 @@ class Window(OfOtherRows):
     itself: bool = False
     order: tuple[str, str] | None = None
     """The keys by which rows are ordered, the row's own and the other table's; found when it is held against the tables."""
+    where: Mapping[str, Any] | tuple[tuple[str, str | int | float | None], ...] = field(
+        default=(), repr=False
+    )
+    """Pairs of key and value, sorted; stored values once it is held against the tables."""
 
     def __post_init__(self) -> None:
         def refuse(what: str) -> None:
@@ -64,6 +71,23 @@ class Window(OfOtherRows):
             refuse(f"rows= takes an int of at least 1, not {self.rows!r}.")
         if self.agg not in AGGREGATES:
             refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {self.agg!r}.")
+        if isinstance(self.where, Mapping):
+            values = self.where.values()
+            if not all(isinstance(key, str) for key in self.where) or not all(map(_is_one, values)):
+                refuse(f"where= takes keys with the value that they must have, not {self.where!r}.")
+            object.__setattr__(self, "where", tuple(sorted(self.where.items())))
+        elif not isinstance(self.where, tuple):
+            refuse(f"where= takes a dict such as {{'kind': 'sale'}}, not {self.where!r}.")
+
+    def __repr__(self) -> str:
+        shown = [f"{each}={getattr(self, each)!r}" for each in SHOWN]
+        shown += [f"where={dict(self.narrowed)!r}"] if self.narrowed else []
+        return f"Window({', '.join(shown)})"
+
+    @property
+    def narrowed(self) -> tuple[tuple[str, Any], ...]:
+        """The keys whose values the rows that it holds must have, with these."""
+        return self.where if isinstance(self.where, tuple) else tuple(self.where.items())
 
     @property
     def own_by(self) -> str:
@@ -91,7 +115,7 @@ class Window(OfOtherRows):
     @property
     def held_keys(self) -> tuple[str, ...]:
         """The keys of the rows that are held whose change changes windows."""
-        keys = (self.name, self.other_by, self.other_order)
+        keys = (self.name, self.other_by, self.other_order, *(key for key, _ in self.narrowed))
         return tuple(key for key in dict.fromkeys(keys) if key != "id")
 
     @property
@@ -107,4 +131,15 @@ class Window(OfOtherRows):
     def column(self) -> str:
         """What its values are found under among the inputs of a run; no key has such a name."""
         bounds = f"within {self.within_ms} rows {self.rows} itself {self.itself}"
-        return f"{self.agg} of {self.key} by {self.by} {bounds}"
+        where = f" where {self.narrowed}" if self.narrowed else ""
+        return f"{self.agg} of {self.key} by {self.by} {bounds}{where}"
+
+
+SHOWN = ("key", "by", "within", "rows", "agg", "itself", "order")
+"""What the text of any window says; what else is given comes behind it. The text is part of what a trigger's code is known by."""
+
+
+def _is_one(value: Any) -> bool:
+    """Whether it is a value that another one can be equal to."""
+    is_odd = isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value))
+    return isinstance(value, Hashable) and not is_odd

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Table, Tables
 from motion.definitions.tables.windows import Window
-from motion.errors import SchemaError
+from motion.errors import InvalidValue, SchemaError
 
 
 def checked(taken: Lookup | Window | None, table: Table, tables: Tables) -> Lookup | Window | None:
@@ -79,4 +80,19 @@ def checked_window(window: Window, table: Table, tables: Tables) -> Window:
         raise SchemaError("within= needs a key 'ts' of type int, milliseconds since the epoch.")
     if len({key.codec.sql_type for key in orders if key is not None}) > 1:
         raise SchemaError(f"{table.name}.ts and {other.name}.ts are of two types.")
-    return replace(window, order=(names[0], names[1]))
+    where = tuple((key, _stored(other, key, value)) for key, value in window.narrowed)
+    return replace(window, order=(names[0], names[1]), where=where)
+
+
+def _stored(table: Table, name: str, value: Any) -> Any:
+    """Return the stored form of a value that rows are to have for a window to hold them."""
+    key = table.key(name)
+    if name == "id" or key.is_array or key.codec.sql_type == "BLOB":
+        raise SchemaError(
+            f"where= is about keys that several rows have equal values of; {table.name}.{name} is "
+            f"{'the id' if name == 'id' else key.codec.expected}."
+        )
+    try:
+        return key.encode(value)
+    except InvalidValue as exc:
+        raise SchemaError(f"where={{{name!r}: ...}}: {exc}") from exc

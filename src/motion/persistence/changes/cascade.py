@@ -183,7 +183,7 @@ def _hold(
     for spec in folded:
         if spec.name not in done:
             tasks += _fold(tx, layouts, spec, written, left, cause, is_forgotten=is_forgotten)
-    changed = Changed(tx, target, written.changed, left, written.given)
+    changed = Changed(tx, target, written.changed, left, written.made, written.given)
     for spec, window in windowed:
         layout = layouts[spec.table]
         made = _run_of(written.made) if spec.table == target.table.name else range(0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from operator import le
 from typing import Any
 
@@ -15,7 +15,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
-from motion.persistence.inputs.held import frame_of
+from motion.persistence.inputs.frames import are_wanted, frame_of, narrowing
 from motion.persistence.layout import Layout, left_by_name, quoted
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
@@ -126,6 +126,7 @@ class Changed:
     Args:
         changed: key -> the rows in which it has changed.
         left: the name of the way in which rows were held -> the places that they have left.
+        made: the rows that are new.
         given: key -> its values, where they are of all the rows, and these are new; else nothing.
     """
 
@@ -135,10 +136,11 @@ class Changed:
         target: Layout,
         changed: Mapping[str, Sequence[int]],
         left: Mapping[str, Sequence[Place]],
+        made: Collection[int],
         given: Columns,
     ) -> None:
         self._tx, self._target, self._changed, self._left = tx, target, changed, left
-        self._given = given
+        self._made, self._given = made, given
         self._known: dict[Any, Any] = {}
 
     def holding(
@@ -150,7 +152,7 @@ class Changed:
             made: rows that are new, which are due by themselves.
         """
         keys = tuple(key for key in window.held_keys if key in self._changed)
-        where = keys, window.other_by, window.other_order
+        where = keys, window.other_by, window.other_order, window.narrowed
         if where not in self._known:
             self._known[where] = self._places(keys, window)
         frame = frame_of(window)
@@ -172,19 +174,36 @@ class Changed:
 
     def _places_of_changed(self, keys: Sequence[str], window: Window) -> list[Place]:
         entities, orders = (self._given.get(k) for k in (window.other_by, window.other_order))
-        if keys and entities and orders:  # each that has an entity has changed
+        is_given = all(key in self._given for key, _ in window.narrowed)
+        if keys and entities and orders and is_given:  # each that has an entity has changed
+            if window.narrowed:
+                wanted = are_wanted(self._target, window, self._given, len(entities))
+                entities, orders = ([*compress(each, wanted)] for each in (entities, orders))
             return _extent_of(entities, orders)
-        by, at = f"r.{quoted(window.other_by)}", f"r.{quoted(window.other_order)}"
         rows = self._changed[keys[0]] if len(keys) == 1 else ()
         if len(keys) > 1:
             rows = sorted(set().union(*(self._changed[key] for key in keys)))
+        if not window.narrowed:
+            return self._places_of(rows, window)
+        named = (self._changed.get(key, ()) for key, _ in window.narrowed)
+        were_others = set().union(*named).difference(self._made)  # of these, it may have held any
+        still = [row for row in rows if row not in were_others]
+        narrowed = narrowing(self._target, window, "r")
+        found = self._places_of(sorted(were_others), window)
+        return found + self._places_of(still, window, *narrowed)
+
+    def _places_of(
+        self, rows: Sequence[int], window: Window, narrowed: str = "", fixed: Sequence[Stored] = ()
+    ) -> list[Place]:
+        by, at = f"r.{quoted(window.other_by)}", f"r.{quoted(window.other_order)}"
+        narrowed = narrowed.format(**{f"f{i}": "?" for i in range(len(fixed))})
         found: list[tuple[Stored, Any]] = []
         for part in parts_of(rows):
             sql = (
                 f"SELECT {by}, MIN({at}), MAX({at}) FROM {self._target.base} r WHERE {part.condition(self._target.row)} "
-                f"AND {by} IS NOT NULL AND {at} IS NOT NULL GROUP BY {by}"
+                f"AND {by} IS NOT NULL AND {at} IS NOT NULL{narrowed} GROUP BY {by}"
             )
-            for entity, first, last in self._tx.execute(sql, part.numbers):
+            for entity, first, last in self._tx.execute(sql, (*part.numbers, *fixed)):
                 found += [(entity, first), (entity, last)]
         return _extent(found)
 
@@ -253,14 +272,21 @@ def _ends(
     if frame.rows is None or not places:
         return ends
     row, by, at = source.row_column, quoted(frame.other_by), quoted(frame.other_order)
+    narrowed, fixed = narrowing(source, frame, "x")
     behind = (
-        f"SELECT x.{row} FROM {source.base} x WHERE x.{by} = {{0}} AND x.{at} > {{1}} AND x.{quoted(frame.name)} IS NOT NULL "
-        f"ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
+        f"SELECT x.{row} FROM {source.base} x WHERE x.{by} = {{0}} AND x.{at} > {{1}} AND x.{quoted(frame.name)} IS NOT NULL"
+        f"{narrowed} ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
     )
     kinds = (source.sql_type(frame.other_by), source.sql_type(frame.other_order))
     entities, _, lasts = zip(*places, strict=True)
     for i, end in select_for_each(
-        tx, f"r.{at}", f"{source.base} r", f"{source.row} IN ({behind})", (entities, lasts), kinds
+        tx,
+        f"r.{at}",
+        f"{source.base} r",
+        f"{source.row} IN ({behind})",
+        (entities, lasts),
+        kinds,
+        fixed=fixed,
     ):
         ends[i] = end
     return ends

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
+from motion.persistence.inputs.frames import narrowing
 from motion.persistence.layout import Layout, changed_column, quoted
 from motion.persistence.many import select_for_each
 
@@ -370,13 +371,6 @@ _MAKERS: Mapping[str, Callable[[_Frames], list[Any]]] = {
 # -- reading --
 
 
-def frame_of(window: Window) -> Window:
-    """Return a window with what matters for which rows are to be read: windows of one frame share them."""
-    rows = 1 if window.agg == "last" else window.rows
-    is_summed = window.within is None and rows is None and window.agg != "list"
-    return replace(window, rows=rows, agg="sum" if is_summed else "list")
-
-
 def read_held(
     tx: Transaction,
     own: Layout,
@@ -449,7 +443,8 @@ class _Reading:
         numbers = ["0", *(f"COALESCE(w.{changed_column(key)}, 0)" for key in keys)]
         self._number = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
         self._row = f"w.{self._at}, w.id, {self._value}, {self._number}"
-        self._is_set = f"{self._value} IS NOT NULL"
+        narrowed, self._fixed = narrowing(other, frame, "w")
+        self._is_set = f"{self._value} IS NOT NULL{narrowed}"
         self._numbers: Sequence[int] = ()
 
     def read(
@@ -484,9 +479,10 @@ class _Reading:
     ) -> list[Any]:
         """Return the last rows before the first that is asked about."""
         x, row = self._other.base, self._other.row_column
+        narrowed, _ = narrowing(self._other, self._frame, "x")
         condition = (
-            f"w.{row} IN (SELECT x.{row} FROM {x} x WHERE x.{self._by} = {{0}} AND x.{quoted(self._frame.name)} IS NOT NULL "
-            f"AND x.{self._at} < {{1}} ORDER BY x.{self._at} DESC, x.id DESC LIMIT {limit})"
+            f"w.{row} IN (SELECT x.{row} FROM {x} x WHERE x.{self._by} = {{0}} AND x.{quoted(self._frame.name)} IS NOT NULL"
+            f"{narrowed} AND x.{self._at} < {{1}} ORDER BY x.{self._at} DESC, x.id DESC LIMIT {limit})"
         )
         return self._rows(condition, (entities, firsts))
 
@@ -535,8 +531,22 @@ class _Reading:
         kinds = (self._other.sql_type(self._frame.other_by), order, order)
         if is_grouped:  # of windows without a beginning, of which an entity has one stretch: its number is its place
             return select_for_each(
-                self._tx, columns, source, condition, named, kinds, is_grouped=True
+                self._tx,
+                columns,
+                source,
+                condition,
+                named,
+                kinds,
+                is_grouped=True,
+                fixed=self._fixed,
             )
         return select_for_each(
-            self._tx, columns, source, condition, named, kinds, labels=self._numbers
+            self._tx,
+            columns,
+            source,
+            condition,
+            named,
+            kinds,
+            labels=self._numbers,
+            fixed=self._fixed,
         )

@@ -12,6 +12,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import InvalidValue
+from motion.persistence.inputs.frames import narrowing
 from motion.persistence.inputs.own import Chain, Inputs, read_inputs
 from motion.persistence.layout import Layout, mark_of, quoted
 from motion.persistence.ranges import parts_of
@@ -83,14 +84,17 @@ def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[
     other = Layout(layout.graph.tables.get(window.table), layout.graph)
     own_at, at = f"r.{quoted(window.own_order)}", f"w.{quoted(window.other_order)}"
     within = "" if window.within_ms is None else f" AND {at} > {own_at} - {window.within_ms}"
-    counted = 0
+    narrowed, fixed = narrowing(other, window, "w")
+    narrowed, counted = narrowed.format(**{f"f{i}": "?" for i in range(len(fixed))}), 0
     for part in parts_of(rows):
         sql = (
             f"SELECT COUNT(*) FROM (SELECT 1 FROM {layout.base} r CROSS JOIN {other.base} w "
-            f"ON w.{quoted(window.other_by)} = r.{quoted(window.own_by)} AND {at} <= {own_at}{within} "
+            f"ON w.{quoted(window.other_by)} = r.{quoted(window.own_by)} AND {at} <= {own_at}{within}{narrowed} "
             f"WHERE {part.condition(layout.row)} LIMIT ?) x"
         )
-        counted += tx.execute(sql, (*part.numbers, HELD_AT_ONCE + 1 - counted)).fetchone()[0]
+        counted += tx.execute(sql, (*fixed, *part.numbers, HELD_AT_ONCE + 1 - counted)).fetchone()[
+            0
+        ]
         if counted > HELD_AT_ONCE:
             return True
     return False

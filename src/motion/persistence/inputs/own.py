@@ -13,7 +13,8 @@ from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Codec
-from motion.persistence.inputs.held import Held, frame_of, read_held
+from motion.persistence.inputs.frames import frame_of
+from motion.persistence.inputs.held import Held, read_held
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.many import columns_of
 from motion.persistence.ranges import parts_of

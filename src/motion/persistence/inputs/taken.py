@@ -11,6 +11,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Codec, Stored
+from motion.persistence.inputs.frames import are_wanted
 from motion.persistence.inputs.held import Held, read_held
 from motion.persistence.layout import quoted
 from motion.persistence.layouts import Layouts
@@ -108,7 +109,12 @@ def look_back(
     ids = columns.get("id") or range(UNNAMED, UNNAMED + count)
     orders = ids if frame.own_order == "id" else columns[frame.own_order]
     named = columns[frame.own_by], orders, ids
-    values = columns[frame.name] if frame.table == table else None
+    values = None
+    if frame.table == table:
+        values = columns[frame.name]
+        if frame.where:
+            wanted = are_wanted(layouts[table], frame, columns, count)
+            values = [each if is_it else None for each, is_it in zip(values, wanted, strict=True)]
     held = read_held(tx, layouts[table], frame, *named, values, are_fenced=False)
     return Windowed(read_at, frame, table, *named, held)
 
