@@ -101,12 +101,6 @@ async def _cancel_the_rest() -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
-def is_cancelled() -> bool:
-    """Return whether the task that runs is to be cancelled, by a time-out, by itself, or by whoever ends the loop."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def uncancel() -> None:
     """Let the calls after one that was cancelled, by whatever it awaited or by itself, go on: it is that row's failure."""
     task = asyncio.current_task()

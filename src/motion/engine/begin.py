@@ -100,8 +100,8 @@ class Beginner:
             return read_inputs(tx, claim.chain, tasks.rows)
         each_s = self._database.costs.seconds_each(spec.name)
         of_one = ROWS_OF_ONE if each_s is None or each_s < LONGEST_RUN_S else ROWS_OF_SLOW
-        if any(task.losses for task in tasks):  # one of the rows has ended its process: which?
-            of_one = 1
+        if any(task.losses or task.attempts for task in tasks):
+            of_one = 1  # one of the rows is to blame, and stands alone
         return folds_of(self._database.layouts, spec).read(tx, claim.chain, tasks, of_one=of_one)
 
     def _without_unread(self, tasks: Tasks, unread: int) -> Tasks:

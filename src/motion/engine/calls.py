@@ -16,11 +16,13 @@ from motion import tracing
 from motion.background import forks
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import Table
+from motion.definitions.triggers.folds import Parted
 from motion.definitions.triggers.specs import Failed, Trigger, TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.values.outcomes import Outcomes
 from motion.engine.derive import Batch, Calls, Made, OnItem, derive, outcomes_of
 from motion.errors import (
+    CallTimeout,
     MotionError,
     ProcessLost,
     SchemaMismatch,
@@ -113,6 +115,28 @@ def given_in_parts(spec: TriggerSpec, run: Callable[[range], Given], places: ran
                 done.append((places, _failed(spec, len(places), told, is_lost=is_lost)))
                 losses_left = most if has_given else losses_left
     return together(spec, done)
+
+
+def folded_in_parts(run: Callable[[Rows], Given], rows: Rows) -> Given:
+    """Run a fold on one entity, or on parts of its rows where it takes too long or ends its process, and put together what it
+    gave."""
+    parted, writes = Parted(rows.keys["rows"][0]), list[Left]()
+    while not writes and (part := parted.next()) is not None:
+        try:
+            given = run(replace(rows, keys={**rows.keys, "rows": [part]}))
+        except (CallTimeout, ProcessLost) as exc:
+            parted.fail(exc, is_mute=True)
+            continue
+        if given.outcomes.errors:
+            parted.fail(given)
+        else:
+            folded: Any = given.outcomes.items[0]
+            parted.take(folded)
+            writes += given.writes  # each run's are committed by themselves
+    found = parted.given
+    if isinstance(found, BaseException):
+        raise found
+    return found if isinstance(found, Given) else Given(Outcomes(items=[found]), writes)
 
 
 def _failed(spec: TriggerSpec, count: int, error: str, *, is_lost: bool = False) -> Given:

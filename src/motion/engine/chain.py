@@ -27,6 +27,7 @@ from motion.engine.calls import (
     OpenDatabase,
     Passing,
     Rows,
+    folded_in_parts,
     given_in_parts,
     prepare_here,
     prepare_there,
@@ -222,14 +223,19 @@ class Runs:
         trigger = replace(trigger, turns=None)
 
         def run(places: range) -> Given:
+            make = partial(call, places.start)
+            if spec.fold is not None and len(places) == 1:
+                return folded_in_parts(make, rows.part(places))
+            return make(rows.part(places))
+
+        def call(first: int, part: Rows) -> Given:
             if turns is not None:
                 clock.sleep(turns.wait_s())  # here, where no time-out counts it
-            part = rows.part(places)
             if tracing.is_on():
                 part = replace(part, below=tracing.current())
             if is_there:
                 return self._run_there(trigger, part)
-            return self._run_here(trigger, part, places.start, on_item)
+            return self._run_here(trigger, part, first, on_item)
 
         # A turn, and a time-out, is of one call.
         is_far = place == "ray" and turns is None and spec.timeout_s is None

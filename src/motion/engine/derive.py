@@ -11,7 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from contextlib import aclosing
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from motion import clock
 from motion.background import forks
 from motion.background.event_loop import uncancel
 from motion.definitions.tables.schema import Key, Table
+from motion.definitions.triggers.folds import OverRows, Parted
 from motion.definitions.triggers.parameters import VALUES
 from motion.definitions.triggers.specs import Failed, Trigger, TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -164,7 +165,7 @@ class Calls:
         try:
             with forks.user_code():
                 for rows in source:
-                    results = self._results(at, rows)
+                    results = self._results_of_parts(at, rows)
                     if self._is_child():
                         break
                     self._finish(rows, results)
@@ -175,6 +176,20 @@ class Calls:
     def _is_child(self) -> bool:
         """Whether this process was forked by a call: it ends with that."""
         return forks.is_child_of(self._batch.process)
+
+    def _results_of_parts(self, at: At, rows: range) -> list[Any]:
+        if self._spec.fold is None:
+            return self._results(at, rows)
+        parted = Parted(self._columns[0][rows.start])
+        while self._narrow(parted, rows):
+            _take(parted, self._results(at, rows))
+        return [parted.given]
+
+    def _narrow(self, parted: Parted, rows: range) -> bool:
+        """Let a fold's next call on an entity be about those of its rows whose turn it is; return whether there are any."""
+        if (part := parted.next()) is not None:
+            self._columns[0][rows.start] = part
+        return part is not None
 
     def _results(self, at: At, rows: range) -> list[Any]:
         at.index = rows.start
@@ -200,7 +215,7 @@ class Calls:
         """Do the same with an asynchronous function: as many at once as there are coroutines that share the source."""
         with forks.user_code():
             for rows in source:
-                results = await self._results_async(rows)
+                results = await self._results_of_parts_async(rows)
                 if self._is_child():
                     break
                 self._finish(rows, results)
@@ -208,6 +223,14 @@ class Calls:
 
     def _finish(self, rows: range, results: Sequence[Any]) -> None:
         self._batch.run.finish(rows, [type(each) is Failed for each in results])
+
+    async def _results_of_parts_async(self, rows: range) -> list[Any]:
+        if self._spec.fold is None:
+            return await self._results_async(rows)
+        parted = Parted(self._columns[0][rows.start])
+        while self._narrow(parted, rows):
+            _take(parted, await self._results_async(rows))
+        return [parted.given]
 
     async def _results_async(self, rows: range) -> list[Any]:
         CURRENT.set(At(self._batch.run, rows.start))
@@ -239,6 +262,14 @@ class Calls:
         return _batch_arguments(self._spec, self._batch, rows)
 
 
+def _take(parted: Parted, results: list[Any]) -> None:
+    (given,) = results
+    if isinstance(given, Failed):
+        parted.fail(given)
+    else:
+        parted.take(given)
+
+
 def _halves(rows: range, error: BaseException) -> list[Failed] | tuple[range, range]:
     """Return the halves of a call that raised, on which it is made again until the failing rows stand alone; for a row
     that does, how it failed."""
@@ -250,7 +281,45 @@ def _halves(rows: range, error: BaseException) -> list[Failed] | tuple[range, ra
 
 def _function_of(trigger: Trigger, target: Table) -> Callable[..., Any]:
     """Return a trigger's function, its results taken as they are when it returns where they may change afterwards."""
+    if isinstance(trigger.function, OverRows):
+        dropping = _dropping_async if trigger.spec.is_async else _dropping
+        return replace(trigger.function, function=dropping(trigger.function.function))
     return _taking(trigger) if _may_be_lent(trigger.spec, target) else trigger.function
+
+
+def _dropping(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a fold's function such that what a call writes through the store goes nowhere where it raises: its run may go
+    on, and end well."""
+
+    def called(*arguments: Any) -> Any:
+        run, index, before = _under_way()
+        try:
+            return function(*arguments)
+        except BaseException:
+            run.drop(index, before)
+            raise
+
+    return called
+
+
+def _dropping_async(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def called(*arguments: Any) -> Any:
+        run, index, before = _under_way()
+        try:
+            return await function(*arguments)
+        except BaseException:
+            run.drop(index, before)
+            raise
+
+    return called
+
+
+def _under_way() -> tuple[Run, int, int]:
+    """Return the run under way and the position of its row, with how many writes that has left."""
+    run = CURRENT.get()
+    assert run is not None
+    index = run.now()
+    return run, index, run.written(index)
 
 
 def _may_be_lent(spec: TriggerSpec, target: Table) -> bool:

@@ -30,6 +30,12 @@ class Run(Protocol):
     def begin(self, rows: range) -> None:
         """Give rows that are handed over together one view, their first row's, and forget what was left with it."""
 
+    def written(self, index: int) -> int:
+        """Return how many writes the row at `index` has left so far."""
+
+    def drop(self, index: int, after: int) -> None:
+        """Forget those writes that a row left after its first ones."""
+
     def watch(self, results: Sequence[Any]) -> None:
         """Take in where the results of rows that are called one after the other go."""
 
@@ -62,6 +68,12 @@ class At:
 
     def begin(self, rows: range) -> None:
         self.run.begin(rows)
+
+    def written(self, index: int) -> int:
+        return self.run.written(index)
+
+    def drop(self, index: int, after: int) -> None:
+        self.run.drop(index, after)
 
     def watch(self, results: Sequence[Any]) -> None:
         self.run.watch(results)

@@ -514,6 +514,12 @@ class TaskRun:
         self._operations.pop(rows.start, None)
         self._reads.forget(rows.start)
 
+    def written(self, index: int) -> int:
+        return len(self._operations.get(index, ()))
+
+    def drop(self, index: int, after: int) -> None:
+        del self._operations.get(index, [])[after:]
+
     def watch(self, results: Sequence[Any]) -> None:
         """Take in where the results of rows that are called one after the other go."""
         self._results, self._seen = results, 0

@@ -120,7 +120,7 @@ class Rows(NamedTuple):
     """What a run is to go over: the value so far, in stored form, and rows that follow it, by column.
 
     Attributes:
-        most: how many calls the run may make.
+        most: how many calls the run may make: one, where each is counted or timed; None: any number.
         given: row -> the value that a user gave for it, in place of a call.
     """
 
@@ -134,6 +134,14 @@ class Rows(NamedTuple):
         """Return what the first call is given, as dead letters tell it."""
         pairs = zip(fold.inputs, self.columns, strict=True)
         return ", ".join(f"{key}={shortened(column[0], 200)}" for key, column in pairs if column)
+
+    def part(self, places: range, value: Stored) -> Rows:
+        """Return some of the rows, to be gone over from a value."""
+        if len(places) == self.size:
+            return self
+        columns = [column[places.start : places.stop] for column in self.columns]
+        given = {i - places.start: self.given[i] for i in places if i in self.given}
+        return Rows(value, columns, len(places), self.most, given)
 
 
 @dataclass
@@ -151,11 +159,59 @@ class Folded:
         return self.after[-1] if self.after else 0
 
 
+class Parted:
+    """An entity's rows, given to runs: all of them to one, or, where it fails, halves of them, until the row that makes it
+    fail stands alone. What one run gave is what the next goes on from.
+
+    For failures of which a run cannot say which of its rows they are of. A row that fails ends it where others came
+    before, as it ends a run.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self._waiting, self._process = rows, [range(rows.size)], os.getpid()
+        self._folded, self._failure = Folded([], [], rows.given), None
+
+    def next(self) -> Rows | None:
+        """Return what the next run is to go over; None where there is none."""
+        if not self._waiting or forks.is_child_of(self._process):
+            return None
+        return self._rows.part(self._waiting[-1], (self._folded.values or [self._rows.value])[-1])
+
+    def take(self, given: Folded) -> None:
+        """Take in what a run gave. One that has not gone over all of its rows was to end."""
+        part = self._waiting.pop()
+        self._folded.values += given.values
+        self._folded.after += [part.start + rows for rows in given.after]
+        if given.rows < len(part):
+            self._waiting.clear()
+
+    def fail(self, failure: Any, *, is_mute: bool = False) -> None:
+        """Take in that a run failed. Where it may make several calls, its first row is to blame: others would have ended it.
+
+        Args:
+            is_mute: it ended without saying where.
+        """
+        part = self._waiting.pop()
+        if len(part) > 1 and (is_mute or self._rows.most is not None):
+            middle = len(part) // 2
+            self._waiting += [part[middle:], part[:middle]]
+        else:
+            self._waiting.clear()
+            self._failure = failure
+
+    @property
+    def given(self) -> Any:
+        """What the runs gave, or how the first row failed."""
+        is_failed = self._failure is not None and not self._folded.values
+        return self._failure if is_failed else self._folded
+
+
 @dataclass(frozen=True)
 class OverRows:
     """Calls a fold's function on rows, one after the other, for as long as a run may take.
 
     A row that fails ends the run where others came before it: it is the first one of the next run then, and so stands alone.
+    Where a run is one call, as calls are counted or timed, several rows of it fail together, and who runs it halves them.
 
     Args:
         place: where the value so far is among the parameters.
@@ -184,15 +240,14 @@ class OverRowsAsync(OverRows):
 
     async def __call__(self, rows: Rows) -> Folded:  # type: ignore[override]  # awaited by who knows that it is
         # Here, as it takes asyncio along, which 'import motion' does without.
-        from motion.background.event_loop import is_cancelled, uncancel
+        from motion.background.event_loop import uncancel
 
         run = _Run(self, rows)
         while (arguments := run.next()) is not None:
             try:
                 run.take(await self.function(*arguments))
             except BaseException:
-                # Where calls are made one by one, each may have been cancelled by its time-out.
-                if (rows.most is not None and is_cancelled()) or not run.may_end():
+                if not run.may_end():
                     raise
                 uncancel()
         return run.folded
@@ -246,7 +301,7 @@ class _Run:
     def may_end(self) -> bool:
         """Take in that a call failed; return whether the run goes on with fewer rows, or ends with what it has. A child that
         the call forked ends with what it raised."""
-        if forks.is_child_of(self._process):
+        if self._rows.most is not None or forks.is_child_of(self._process):
             return False
         if self._taken > 1:
             self._size = self._taken // 2
