@@ -140,12 +140,13 @@ def _fold_of(function: Callable[..., Any], declaration: Declaration, tables: Tab
     by = tables.key(declaration.fold.by)
     source, key = tables.get(on[0].table), tables.key(declaration.sets[0])
     target = tables.get(key.table)
+    _check_no_pages(source, _keys_gone_by(function, declaration, source))
     _check_keys(on, by, source)
     if key.name == "id" or key.is_page:
         raise SchemaError(
             f"sets= names {target.name}.{key.name}, which is part of the primary key."
         )
-    _check_pages(key, source, target)
+    _check_target(key, target)
     order = _order_of(declaration.fold.order, source)
     if target is not source and by.codec.sql_type != target.keys["id"].codec.sql_type:
         raise SchemaError(
@@ -182,12 +183,34 @@ def _check_keys(on: Sequence[Key], by: Key, source: Table) -> None:
         )
 
 
-def _check_pages(key: Key, source: Table, target: Table) -> None:
-    if source.page_keys:
-        raise SchemaError(
-            f"it goes over rows of {source.name!r}, which has page keys ({', '.join(source.page_keys)}): rows that take values "
-            f"of page 0 cannot be folded so far. Let a trigger set rows of a table without pages, sets='table', and fold those."
-        )
+def _keys_gone_by(
+    function: Callable[..., Any], declaration: Declaration, source: Table
+) -> list[str]:
+    """Return the keys of a row, as they are named, that a fold goes by."""
+    assert declaration.fold is not None
+    assert isinstance(declaration.on, tuple)
+    named = [*declaration.on, declaration.fold.by, *filter(None, [declaration.fold.order])]
+    kept = declaration.sets[0].rpartition(".")[2]
+    named += [each for each in signature_of(kept, function).parameters if each != kept]
+    keys = (path.removeprefix(f"{source.name}.") for path in named)
+    return [key for key in dict.fromkeys(keys) if key in source.value_keys]
+
+
+def _check_no_pages(source: Table, keys: Sequence[str]) -> None:
+    if not source.page_keys:
+        return
+    watched = ", ".join(repr(f"{source.name}.{key}") for key in keys)
+    row_id = "/".join(f"{{{key}}}" for key in source.primary_key)
+    raise SchemaError(
+        f"it goes over rows of {source.name!r}, which has page keys ({', '.join(source.page_keys)}). A page shows keys that "
+        f"only page 0 stores, and a fold finds an entity's rows, their order and their changes by what each row stores: rows "
+        f"with pages cannot be folded. Let each page make a row of a table without page keys, say 'piece', and fold those: "
+        f"@motion.trigger(on=({watched}), sets='piece') on a function that returns [Piece(id=f'{row_id}', ...)]. That row "
+        f"follows its page, and goes with it."
+    )
+
+
+def _check_target(key: Key, target: Table) -> None:
     apart = target.declared_levels()[key.name]
     if apart:
         raise SchemaError(
