@@ -81,6 +81,29 @@ def stores_in(server: Server) -> Iterator[None]:
         yield
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Return the files in which the server keeps the tables of a store that a folder stands for; none of one that is there."""
+    if not is_postgres_wanted():
+        return []
+    return files_in(os.environ["MOTION_TEST_SERVER"], schema_of(folder))
+
+
+def files_in(server: str, schema: str) -> list[Path]:
+    """Return the files in which a server keeps what is in a schema, as they are on the disk now."""
+    kept = (
+        "SELECT c.oid, c.reltoastrelid FROM pg_class c WHERE c.relnamespace = to_regnamespace(%s)"
+    )
+    tables = f"WITH kept AS ({kept}), known AS (SELECT oid FROM kept UNION SELECT reltoastrelid FROM kept)"
+    indexes = "SELECT indexrelid FROM pg_index JOIN known ON known.oid = indrelid"
+    sql = f"{tables} SELECT pg_relation_filepath(oid) FROM (SELECT oid FROM known UNION {indexes}) AS found"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        (place,) = connection.execute("SHOW data_directory").fetchall()
+        paths = connection.execute(sql, (schema,)).fetchall()
+    named = [Path(place[0]) / path for (path,) in paths if path is not None]
+    return [each for path in named for each in path.parent.glob(f"{path.name}*")]
+
+
 def drop_stores(server: Server) -> None:
     """Drop what stands for folders."""
     for (schema,) in server.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 's\\_%'"):

@@ -134,6 +134,11 @@ def backend_at(name: str, folder: Path, durability: Durability, url: str | None 
     return found
 
 
+def in_folder(name: str, folder: Path) -> Backend:
+    """Return the back end of a store that is to be in a folder, wherever others are."""
+    return SqliteBackend(name, folder, "full")
+
+
 def _postgres() -> Any:
     try:
         from motion.backends import postgres
@@ -156,7 +161,7 @@ def open_noted(folder: Path, url: str | None = None) -> Store:
         )
     backend = backend_at(folder.stem, folder, "full", url)
     try:
-        database = Database(folder.stem, backend, make_index, tends_indexes=False)
+        database = Database(folder.stem, backend, make_index, in_folder, tends_indexes=False)
         database.open_noted()
     except BaseException:
         backend.close()
@@ -406,7 +411,7 @@ def _engine(
     name, backend = wanted.name, None
     try:
         backend = backend_at(name, place, wanted.durability, wanted.url)
-        database = Database(name, backend, make_index, is_named=wanted.is_named)
+        database = Database(name, backend, make_index, in_folder, is_named=wanted.is_named)
         prepare(database)
     except BaseException:
         if backend is not None:
@@ -526,7 +531,7 @@ def open_reader(name: str, folder: Path, url: str | None, schemas: Mapping[str, 
     if base.is_far and url is None:
         _check_in_reach(name, folder)
     backend = backend_at(name, folder, "normal", url)
-    database = Database(name, backend, make_index, tends_indexes=False)
+    database = Database(name, backend, make_index, in_folder, tends_indexes=False)
     database.open_reader(schemas)
     return database
 

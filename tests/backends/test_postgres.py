@@ -201,17 +201,28 @@ def test_what_a_search_finds_has_the_vector_of_the_state_version_searched(
 
 
 def test_what_it_cannot_do_yet_is_refused_before_anything_is_done(
-    open_shop: Callable[..., motion.Store], tmp_path: Path
+    open_shop: Callable[..., motion.Store],
 ) -> None:
     store = open_shop(triggers=[])
     store.set("garment", id=1, label="red")
-    with pytest.raises(NotOnPostgres, match="forget"):
-        store.forget("garment", 1)
-    with pytest.raises(NotOnPostgres, match="pg_dump"):
-        store.snapshot(tmp_path / "copy")
     with pytest.raises(NotOnPostgres, match="NUL"):
         store.set("garment", id=1, label="a\0b")
     assert store.get("garment", 1).label == "red"
+
+
+def test_a_snapshot_is_a_store_in_a_folder(
+    open_shop: Callable[..., motion.Store], tmp_path: Path
+) -> None:
+    with open_shop() as store:
+        store.set("garment", id=1, price=1.5).wait(timeout=WAIT_S)
+        store.snapshot(tmp_path / "copy")
+        store.set("garment", id=1, price=9.0).wait(timeout=WAIT_S)
+    url, schemas = f"sqlite:///{tmp_path / 'copy'}", {"garment": Garment}
+    with motion.create_store("restored", url=url, schemas=schemas, triggers=[double, name]) as copy:
+        assert [(row.price, row.label) for row in copy.rows("garment")] == [(1.5, "for 3")]
+        assert copy.explain("garment", 1, "doubled").made_by == "double"
+        copy.set("garment", id=1, price=2.0).wait(timeout=WAIT_S)
+        assert copy.get("garment", 1).label == "for 4"
 
 
 @dataclass

@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.postgres import files_of
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 profiles: Any = importlib.import_module("profiles")
@@ -94,7 +96,8 @@ def test_a_profile_follows_its_messages_answers_and_is_forgotten(
         forgotten = store.forget("user", "ann")
         assert forgotten.rows == {"user": 1, "message": 2, "question": 1}
         assert [user.id for user in store.rows("user")] == ["bob"]
-    left = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    files = [*tmp_path.rglob("*"), *files_of(tmp_path / "profiles.motion")]
+    left = [path.read_bytes() for path in files if path.is_file()]
     assert not any(word in each for word in (b"Ann", b"ann", b"Oslo", b"meat") for each in left)
     assert any(b"Bob" in each for each in left)
 

@@ -14,6 +14,11 @@ def schema_of(folder: Path) -> str:
     return f"s_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
 
 
+def is_a_file(folder: Path) -> bool:
+    """Whether a folder has a store of its own: that of one in the server holds an empty file."""
+    return (folder / FILE).is_file() and (folder / FILE).stat().st_size > 0
+
+
 def standing_in(server: str, backend_at: Callable[..., Any]) -> Callable[..., Any]:
     """Return what makes the back end of a store, in a server instead of in its folder.
 
@@ -22,7 +27,7 @@ def standing_in(server: str, backend_at: Callable[..., Any]) -> Callable[..., An
     """
 
     def made(name: str, folder: Path, durability: Any, url: str | None = None) -> Any:
-        if url is not None:
+        if url is not None or is_a_file(folder):
             return backend_at(name, folder, durability, url)
         from motion.backends.postgres import PostgresBackend
 

@@ -174,7 +174,7 @@ def delete_one(store: motion.Store) -> None:
 
 
 def forget_one(store: motion.Store) -> None:
-    (store.delete if is_postgres_wanted() else store.forget)("doc", 5)
+    store.forget("doc", 5)
 
 
 def load_and_prune(store: motion.Store) -> None:
@@ -435,12 +435,12 @@ def kill_and_go_on(point: str, nth: int, folder: Path, undisturbed: Undisturbed)
 
 def test_every_point_in_the_code_is_listed_and_every_listed_one_is_in_the_code() -> None:
     source = Path(motion.__file__).parent
-    own = source / "backends" / "postgres.py"  # each back end comes to the points of a write
+    own = source / "backends" / "postgres.py"  # each back end comes to these
     code = {path: path.read_text() for path in source.rglob("*.py")}
     places = Counter(point for path in code if path != own for point in points_in(code[path]))
     assert places == dict.fromkeys(faults.POINTS, 1)
-    of_writes = {"write.begun", "write.applied", "write.committed"}
-    assert set(points_in(code[own])) == of_writes | faults.POSTGRES_POINTS.keys()
+    of_each = {"write.begun", "write.applied", "write.committed", "forget.rewritten"}
+    assert set(points_in(code[own])) == of_each | faults.POSTGRES_POINTS.keys()
 
 
 def points_in(code: str) -> list[str]:

@@ -20,6 +20,7 @@ import motion
 from motion import faults
 from motion.persistence.search import indexes
 from tests.conftest import OpenStore, until
+from tests.postgres import files_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,8 +134,11 @@ def traces(folder: Path) -> list[str]:
         for code in ("utf-8", "utf-16-le", "utf-16-be")
     ]
     forms += [VECTOR.tobytes(), (VECTOR * 2).tobytes(), VECTOR[:2].tobytes()]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sorted(path.name for path in files if any(form in bytes_of(path) for form in forms))
+    files = {path: path.name for path in folder.rglob("*") if path.is_file()}
+    files |= dict.fromkeys(files_of(folder), "store.sqlite")  # which stands for them
+    return sorted(
+        {name for path, name in files.items() if any(form in bytes_of(path) for form in forms)}
+    )
 
 
 def bytes_of(path: Path) -> bytes:

@@ -16,6 +16,7 @@ import motion.cli  # so that all commands are there
 from motion.cli.app import app
 from motion.server import serve
 from tests.conftest import OpenStore
+from tests.postgres import files_of
 
 WORD = "kanarienvogel"
 
@@ -64,6 +65,9 @@ def traces(folder: Path) -> list[str]:
     """Return the files of a folder that hold a word of the forgotten row, in small letters or in capitals."""
     words = (WORD.encode(), WORD.upper().encode())
     found = [path for path in folder.rglob("*") if path.is_file()]
+    found += [
+        each for path in found if path.name == "store.sqlite" for each in files_of(path.parent)
+    ]
     return [path.name for path in found if any(word in path.read_bytes() for word in words)]
 
 

@@ -8,15 +8,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
-from motion.errors import MotionError, NotOnPostgres
+from motion.errors import MotionError
 
 T = TypeVar("T")
 
 Durability = Literal["full", "normal"]
-
-Feature = Literal["forget()", "snapshot()"]
 
 Made = Literal["index", "trigger", "view"]
 
@@ -158,16 +156,6 @@ class Transaction(Protocol):
         not read as a value any more."""
 
 
-def require(backend: Backend, feature: Feature) -> None:
-    """Refuse what a back end cannot do yet.
-
-    Raises:
-        NotOnPostgres: with what to do instead.
-    """
-    if feature in backend.lacks:
-        raise NotOnPostgres(feature, backend.lacks[feature])
-
-
 class Signal:
     """Something that happens now and then, to wait for without missing it. Thread-safe.
 
@@ -219,6 +207,15 @@ class Sight(Enum):
     SHOWN = "shown"
 
 
+@runtime_checkable
+class CopiesItself(Protocol):
+    """A back end whose database is a file of its folder."""
+
+    def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
+        """Write a consistent copy of the database to a folder, as of one moment, while others go on writing; return
+        what `mend`, which may still change the copy, returned."""
+
+
 class Backend(Protocol):
     """Where a store's rows live. Every method may be called from any thread."""
 
@@ -231,8 +228,8 @@ class Backend(Protocol):
     place: str
     """Where it is, for people."""
 
-    lacks: Mapping[Feature, str]
-    """What it cannot do yet, and what to do instead: `require` refuses it, before anything is done."""
+    out_of_reach: str
+    """Where bytes of what was deleted may be after `rewrite` has returned, for people; empty: nowhere."""
 
     makes_indexes_apart: bool
     """Whether an index is dropped and made without holding up who reads meanwhile."""
@@ -285,12 +282,8 @@ class Backend(Protocol):
         """Tell those who wait for a change, here and in other processes, of what was not written durably."""
 
     def rewrite(self, timeout_s: float) -> bool:
-        """Write the database anew, so that no byte of what was deleted is left in it or in its log; return False where
-        readers have kept the log from being cut for so long."""
-
-    def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
-        """Write a consistent copy of the database to a folder, as of one moment, while others go on writing; return
-        what `mend`, which may still change the copy, returned."""
+        """Write the database anew, so that no byte of what was deleted is left but where it is `out_of_reach`; return False
+        where readers have held that up for so long."""
 
     def wake(self) -> None:
         """Give both signals, here."""

@@ -26,15 +26,14 @@ import psycopg
 from motion import clock
 from motion.backends.base import (
     Durability,
-    Feature,
     Sight,
     Signal,
     Transaction,
     check_durability,
-    require,
 )
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
+from motion.backends.postgres_rewriting import rewrite_tables
 from motion.backends.postgres_session import Session, is_lost, is_refused, is_to_be_tried_again
 from motion.backends.postgres_sql import (
     DOMAINS,
@@ -78,6 +77,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 CLOSE_S = 1.0
 """How long closing waits for those who read to notice it."""
 
+REWRITE_PAUSE_S = 0.5
+"""Between two looks whether somebody reads what is to be rewritten: in between, others who read it go on."""
+
 IDLE_READERS = 8
 """Connections that are kept for those who read; further ones are closed when they are given back."""
 
@@ -102,10 +104,10 @@ class PostgresBackend:
     """
 
     makes_indexes_apart = False
-    lacks: Mapping[Feature, str] = {
-        "forget()": "delete the rows; PostgreSQL's log, statistics and backups hold bytes of them, beyond what a store can reach.",
-        "snapshot()": "copy it to a folder with 'motion copy', which makes a store in SQLite, or use pg_dump.",
-    }
+    out_of_reach = (
+        "the server's write-ahead log and what is archived of it, standbys, backups, the server's own log, and what its planner "
+        "had counted before"
+    )
 
     def __init__(
         self, name: str, folder: Path, durability: Durability, *, url: str, schema: str
@@ -362,15 +364,23 @@ class PostgresBackend:
             self._decoders[origin] = DECODERS.get(kind or "")
         return self._decoders[origin]
 
-    # -- what it cannot do yet --
-
     def rewrite(self, timeout_s: float) -> bool:
-        require(self, "forget()")
-        return False
+        ends_s = clock.monotonic_s() + timeout_s
 
-    def copy_to(self, folder: Path, mend: Callable[[Transaction], T]) -> T:
-        require(self, "snapshot()")
-        raise AssertionError("it was refused")
+        def is_given_up() -> bool:
+            return clock.monotonic_s() >= ends_s or self._closing.wait(REWRITE_PAUSE_S)
+
+        def attempt() -> bool:
+            session = self._connect()
+            try:
+                is_done = rewrite_tables(session, is_given_up)
+                reach("forget.rewritten")
+                return is_done
+            finally:
+                session.close()
+
+        with self._errors_named():
+            return self._write_once_more(attempt)
 
     # -- telling and being told of commits --
 

@@ -409,7 +409,7 @@ class Session:
         postgres_words.make(self, index)
 
     def merge_words(self) -> None:
-        """A row of such an index goes with the next search, or before."""
+        postgres_words.erase(self)
 
     def words_found(
         self, index: WordIndex, phrases: Sequence[str], between: tuple[int, int] | None, /

@@ -52,6 +52,16 @@ def make(tx: Transaction, index: WordIndex) -> None:
     tx.execute(f"DELETE FROM {NOTED} WHERE name = ?", (index.name,))
 
 
+def erase(tx: Transaction) -> None:
+    """Take out of all indexes what is noted: the next search puts in again what is there."""
+    if not tx.columns(NOTED):
+        return
+    noted = [str(row[0]) for row in tx.execute(f"SELECT DISTINCT name FROM {NOTED}").fetchall()]
+    for index in filter(lambda each: tx.columns(name(each)), noted):
+        within = f"SELECT number FROM {NOTED} WHERE name = ?"
+        tx.execute(f"DELETE FROM {name(index)} WHERE number IN ({within})", (index,))
+
+
 def _begin(tx: Transaction, index: WordIndex) -> None:
     """Make an empty index, with all rows noted for it."""
     kept, table = name(index.name), index.table

@@ -24,7 +24,6 @@ from motion import clock
 from motion.backends import sqlite_words
 from motion.backends.base import (
     Durability,
-    Feature,
     Made,
     RowTrigger,
     Sight,
@@ -101,7 +100,7 @@ GATHER_S = 0.001
 class SqliteBackend:
     """One SQLite file in WAL mode: one writer at a time, readers never wait."""
 
-    lacks: Mapping[Feature, str] = {}
+    out_of_reach = ""
     makes_indexes_apart = True
 
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from motion import clock, tracing
@@ -69,6 +70,9 @@ T = TypeVar("T")
 Where = str | Mapping[str, Any] | None
 
 
+InFolder = Callable[[str, Path], Backend]
+"""Makes the database of a store, by its name, in a folder that is new."""
+
 MISSING = object()
 
 
@@ -80,6 +84,7 @@ class Database:
         name: str,
         backend: Backend,
         make_index: MakeIndex,
+        in_folder: InFolder,
         *,
         tends_indexes: bool = True,
         is_named: bool = True,
@@ -88,7 +93,7 @@ class Database:
         """Whether this process runs triggers and fits."""
 
         self._is_named = is_named
-        self.name, self.backend = name, backend
+        self.name, self.backend, self.in_folder = name, backend, in_folder
         self.tables = Tables({})
         self.code = NO_CODE
         self._given: Sequence[Any] = ()

@@ -6,11 +6,11 @@ from functools import partial
 
 from motion.backends.base import Backend, Transaction
 from motion.errors import FolderNotEmpty
-from motion.persistence import copying
+from motion.persistence import catalog, copying
 from motion.persistence.copying import Show
 from motion.persistence.database import Database
-from motion.persistence.states import files, format
-from motion.store.snapshot import free
+from motion.persistence.states import files, fit_requests, format, versions
+from motion.persistence.tasks import leases
 
 
 def copy(database: Database, target: Backend, show: Show = None) -> int:
@@ -38,3 +38,11 @@ def _copy(
         for name in format.files_of(manifest):
             files.copy(database.backend.folder, target.folder, name)
     return count
+
+
+def free(tx: Transaction) -> list[str]:
+    """Let the copy's tasks and fits be claimed: who holds them works for the store that was copied."""
+    catalog.forget_name(tx)
+    leases.free(tx)
+    fit_requests.take_over(tx, fit_requests.owners(tx))
+    return versions.manifests(tx)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 from motion import clock
-from motion.backends.base import Transaction, require
+from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Table
 from motion.definitions.tasks import Cause
 from motion.definitions.values.codecs import Stored
@@ -52,18 +52,23 @@ class Forgotten:
         labels: how many labels.
         versions: component -> the state versions that learned from them, which stay as they are.
         change: the key of the change that it was.
+        out_of_reach: where the store's server may still hold bytes of them, beyond what a store can take out; empty for one in a
+            folder.
     """
 
     rows: Mapping[str, int]
     labels: int
     versions: Mapping[str, tuple[int, ...]]
     change: int
+    out_of_reach: str = ""
 
     def __str__(self) -> str:
         rows = ", ".join(f"{count} of {table}" for table, count in self.rows.items()) or "none"
         lines = [f"forgotten: rows: {rows}; labels: {self.labels}"]
         for component, numbers in self.versions.items():
             lines.append(f"{component}: learned from by version(s) {', '.join(map(str, numbers))}")
+        if self.out_of_reach:
+            lines.append(f"bytes may be left beyond the store's reach: {self.out_of_reach}")
         return "\n".join(lines)
 
 
@@ -83,7 +88,6 @@ def forget(
     """
     if models not in (None, "refit"):
         raise InvalidArgument("forget(models=)", shortened(models), "None or 'refit'")
-    require(database.backend, "forget()")
     change, told = database.write(partial(_erase, database, table.name, ids, models == "refit"))
     database.backend.call()
     reach("forget.noted")
@@ -92,7 +96,8 @@ def forget(
     except WaitTimeout:
         resume(database)
         raise
-    return Forgotten(told.rows, told.labels, told.versions, change)
+    reach_ends = database.backend.out_of_reach
+    return Forgotten(told.rows, told.labels, told.versions, change, reach_ends)
 
 
 def _erase(

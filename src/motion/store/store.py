@@ -577,7 +577,7 @@ class Store(Reader):
 
         Args:
             folder: new or empty. `create_store(name, url=f"sqlite:///{folder}")` opens the copy, and goes on with its
-                work; indexes are made from its rows.
+                work; indexes are made from its rows. Of a store in PostgreSQL, too, it is one in a folder.
 
         Raises:
             FolderNotEmpty: there is something in the folder.
