@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
 import motion
 from tests.backends.test_postgres import condition_that_goes_on
 from tests.conftest import pause
-from tests.postgres import Server
+from tests.postgres import Server, files_in
 
 WAIT_S = 120
 
@@ -99,6 +102,31 @@ def test_threads_that_share_its_connections_run_their_own_statements_each(pooled
         assert [row.doubled for row in store.rows("garment")] == [
             2.0 * (100 * thread + n) for thread in range(4) for n in range(25)
         ]
+
+
+def test_a_row_is_forgotten_there_and_no_setting_is_left_to_others(
+    pooled: str, postgres_server: Server
+) -> None:
+    schema = parse_qs(urlsplit(pooled).query)["motion_schema"][0]
+    options: dict[str, Any] = {"url": pooled, "schemas": {"garment": Garment}, "triggers": [double]}
+    with motion.create_store("shop", **options) as store:
+        store.set_many("garment", [{"id": n, "price": n + WORD} for n in range(9)])
+        store.wait(timeout=WAIT_S)
+        assert is_kept(postgres_server, schema)
+        store.forget("garment", list(range(9)))
+        assert not is_kept(postgres_server, schema)
+        with psycopg.connect(pooled.partition("?")[0], autocommit=True) as guest:
+            assert guest.execute("SHOW lock_timeout").fetchone() == ("0",)
+
+
+WORD = 0.7654321e13
+"""Its bytes are nowhere else."""
+
+
+def is_kept(server: Server, schema: str) -> bool:
+    forms = [struct.pack("<d", n + WORD) for n in range(9)]
+    found = [each.read_bytes() for each in files_in(server.url, schema)]
+    return any(form in each for each in found for form in forms)
 
 
 def test_a_condition_cannot_end_its_statement_and_begin_another_there_either(pooled: str) -> None:
