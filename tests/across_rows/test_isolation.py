@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import motion
-from tests.conftest import OpenStore
+from tests.conftest import OpenStore, until
 
 
 @dataclass
@@ -238,6 +238,45 @@ def test_a_run_whose_read_row_has_changed_is_called_again(
     held.may_go.set()
     assert total(store, 2) == 5
     assert held.calls == 2
+
+
+READS: dict[str, Callable[[motion.View], int]] = {
+    "get": lambda store: int(store.get("total", 1).n),
+    "rows": lambda store: sum(row.n for row in store.rows("total", where={"note": "x"})),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("is_put_back", [False, True], ids=["changed", "changed and put back"])
+def test_a_read_that_is_answered_otherwise_when_it_is_made_again_counts_as_a_change(
+    open_store: OpenStore, read: Callable[[motion.View], int], is_put_back: bool
+) -> None:
+    first, second = Held(), Held()
+
+    @motion.trigger(on="event.text", concurrency=2)
+    def copy(id: int, store: motion.View) -> None:
+        seen = [read(store)]
+        if id == 1:
+            first.hold()
+            seen.append(read(store))
+            second.hold()
+            store.set("total", id=9, n=seen[0], note=str(seen))
+        else:
+            store.set("total", id=1, n=seen[0] + 1)
+
+    store = open_store(schemas=SCHEMAS, triggers=[copy])
+    store.set("total", id=1, n=0, note="x")
+    store.set_many("event", [{"id": 1, "text": "a"}, {"id": 2, "text": "a"}])
+    assert first.has_read.wait(60)
+    until(store, lambda: store.get("total", 1).n == 1)
+    first.may_go.set()
+    assert second.has_read.wait(60)
+    if is_put_back:
+        store.set("total", id=1, n=0)
+    second.may_go.set()
+    assert total(store, 9) == (0 if is_put_back else 1)
+    assert store.get("total", 9).note == ("[0, 0]" if is_put_back else "[1, 1]")
+    assert first.calls == 2
 
 
 def test_a_row_that_comes_into_a_read_counts_as_a_change(open_store: OpenStore, held: Held) -> None:

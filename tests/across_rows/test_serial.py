@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -186,6 +188,111 @@ def test_a_row_that_comes_to_another_value_while_it_waits_stands_in_its_line(
     may_end["2-0"].set()
     store.wait(timeout=60)
     assert began[-1] == "0-1"
+
+
+def delete_it(store: motion.Store) -> None:
+    store.delete("message", "1")
+
+
+def move_it(store: motion.Store) -> None:
+    store.set("message", id="1", user=2)
+
+
+def take_it_out(store: motion.Store) -> None:
+    store.set("message", id="1", user=None)
+
+
+def move_it_and_change_it(store: motion.Store) -> None:
+    store.set("message", id="1", user=2, text="b")
+
+
+def put_it_last(store: motion.Store) -> None:
+    store.set("message", id="1", ts=9)
+
+
+def unset_what_it_is_of(store: motion.Store) -> None:
+    store.set("message", id="1", text=None)
+
+
+def change_it(store: motion.Store) -> None:
+    store.set("message", id="1", text="b")
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [delete_it, move_it, take_it_out, move_it_and_change_it, put_it_last, unset_what_it_is_of, change_it],
+)  # fmt: skip
+@pytest.mark.parametrize("when", ["while the one before it runs", "before any runs"])
+def test_a_line_goes_on_whatever_becomes_of_the_next_in_it(
+    open_store: OpenStore, happens: Callable[[motion.Store], None], when: str
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="message.text", sets="message.reply", serial_by="message.user")
+    def answer(text: str) -> str:
+        has_begun.set()
+        assert may_end.wait(60)
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer])
+    rows = [{"id": str(i), "ts": i, "user": 1, "text": "a"} for i in range(4)]
+    if when == "before any runs":
+        store.set("message", id="held", ts=0, user=1, text="a")
+        assert has_begun.wait(60)  # and the next is not looked at yet
+        store.set_many("message", rows)
+    else:
+        store.set_many("message", rows)
+        assert has_begun.wait(60)
+    happens(store)
+    may_end.set()
+    store.wait(timeout=60)
+    assert [row for row in store.rows(Message) if row.reply != row.text] == []
+
+
+def said(text: str) -> str:
+    return text
+
+
+def said_to(text: str, user: int) -> str:
+    return f"{text} to {user}"
+
+
+def said_before(
+    text: str, before: Annotated[list[str], motion.Window("message.text", by="user", rows=4)]
+) -> str:
+    return f"{text} after {before}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("on", "function"),
+    [
+        ("message.text", said),
+        (("message.text", "message.user"), said_to),
+        ("message.text", said_before),
+    ],
+)
+def test_lines_of_rows_that_change_all_the_time_come_to_their_end(
+    open_store: OpenStore, on: Any, function: Any, seed: int
+) -> None:
+    answer = motion.trigger(on=on, sets="message.reply", serial_by="message.user")(function)
+    store, drawn = open_store(schemas=SCHEMAS, triggers=[answer]), random.Random(seed)
+    for step in range(80):
+        row: dict[str, Any] = {"id": str(drawn.randrange(7)), "text": str(step)}
+        if drawn.random() < 0.15:
+            store.delete("message", row["id"])
+            continue
+        if drawn.random() < 0.4:
+            row |= {"user": drawn.choice([1, 2, None])}
+        if drawn.random() < 0.4:
+            row |= {"ts": drawn.randrange(9)}
+        if drawn.random() < 0.1:
+            row |= {"text": None}
+        store.set("message", **row)
+    store.wait(timeout=60)
+    for each in store.rows(Message):
+        is_whole = each.text is not None and (function is said or each.user is not None)
+        assert (each.reply or "").split(" ")[0] == (each.text if is_whole else "")
 
 
 @pytest.mark.parametrize("options", [{}, {"batch": 3}, {"executor": "process"}, {"timeout": 30.0}])

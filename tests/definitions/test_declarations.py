@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
@@ -222,6 +222,37 @@ def test_a_parameter_whose_type_has_none_may_be_unset(
     assert store.set("note", id=1, text="a").wait().rows()[0].out == "a/None"
     store.set("note", id=2, text="a", lang="en").wait()
     assert store.get("note", 2).out == "a/en"
+
+
+def in_lists(text: list[str], lang: list[str | None]) -> list[str]:
+    return [f"{one}/{other}" for one, other in zip(text, lang, strict=True)]
+
+
+def in_sequences(text: Sequence[str], lang: Annotated[Sequence[Remark | None], "?"]) -> list[str]:
+    return in_lists(list(text), list(lang))
+
+
+def in_a_list_or_none(text: list[str], lang: list[str] | None) -> list[str]:
+    return in_lists(text, list(lang or []))
+
+
+@pytest.mark.parametrize("function", [in_lists, in_sequences, in_a_list_or_none])
+def test_a_parameter_of_a_batch_whose_items_may_be_none_may_be_unset(
+    open_store: OpenStore, function: Callable[..., list[str]]
+) -> None:
+    store = opened(open_store, function, batch=4)
+    store.set_many("note", [{"id": 1, "text": "a"}, {"id": 2, "text": "b", "lang": "en"}]).wait()
+    assert [row.out for row in store.rows("note")] == ["a/None", "b/en"]
+
+
+def items_needed(text: list[str | None], lang: list[str]) -> list[str]:
+    return in_lists([str(each) for each in text], list(lang))
+
+
+def test_a_parameter_of_a_batch_whose_items_are_values_is_waited_for(open_store: OpenStore) -> None:
+    store = opened(open_store, items_needed, batch=4)
+    store.set_many("note", [{"id": 1, "text": "a"}, {"id": 2, "text": "b", "lang": "en"}]).wait()
+    assert [row.out for row in store.rows("note")] == [None, "b/en"]
 
 
 def needed(text: str, lang: Remark) -> str:

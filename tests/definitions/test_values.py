@@ -326,6 +326,33 @@ def test_a_moment_within_a_list_is_the_same_in_whatever_zone(open_store: OpenSto
         store.set("visit", id=2, times=[datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))])
 
 
+def test_a_moment_that_is_a_key_of_a_dict_is_the_same_in_whatever_zone(
+    open_store: OpenStore,
+) -> None:
+    schema = make_dataclass("Visit", [("id", int), ("seen", dict[datetime, list[datetime]])])
+    store = open_store(schemas={"visit": schema})
+    noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
+    elsewhere = noon.astimezone(timezone(timedelta(hours=2)))
+    naive = datetime(2024, 1, 1, 12)  # noqa: DTZ001 - which stays so
+    store.set("visit", id=1, seen={elsewhere: [elsewhere], naive: []})
+    assert store.get("visit", 1).seen == {noon: [noon], naive: []}
+    assert len(store.rows("visit", where={"seen": {naive: [], noon: [noon]}})) == 1
+    early = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+    with pytest.raises(motion.InvalidValue, match="9999"):
+        store.set("visit", id=2, seen={early: []})
+
+
+@pytest.mark.parametrize(
+    ("keys", "word"), [(bool, "bool"), (tuple[int, int], "tuple"), (frozenset[int], "frozenset")]
+)
+def test_a_dict_whose_keys_json_cannot_name_is_refused_when_it_is_declared(
+    open_store: OpenStore, keys: Any, word: str
+) -> None:
+    schema = make_dataclass("Visit", [("id", int), ("seen", dict[keys, int])])
+    with pytest.raises(motion.SchemaError, match=f"none is a {word}"):
+        open_store(schemas={"visit": schema})
+
+
 def test_a_nested_dataclass_may_be_given_as_a_dict_with_its_fields(store: motion.Store) -> None:
     assert kept(store, "tag", {"name": "a"}) == Tag("a", 1.0)
     assert kept(store, "tags", [{"name": "a", "weight": 2}, Tag("b")]) == [Tag("a", 2.0), Tag("b")]
@@ -752,7 +779,7 @@ def test_rows_that_are_made_when_they_are_asked_for_are_those_of_their_call(
 ) -> None:
     cutter = Cutter()
 
-    @motion.trigger(on="doc.text", sets="chunk", batch=batch)
+    @motion.trigger(on="doc.text", sets="chunk", batch=batch, concurrency=1)
     def chunks(text: Any) -> Any:
         return cutter.parts(text) if batch is None else map(cutter.parts, text)
 

@@ -87,6 +87,34 @@ def takes_none(hint: Any) -> bool:
     return hint in (None, type(None)) or (origin is Literal and None in typing.get_args(hint))
 
 
+def each_takes_none(hint: Any) -> bool:
+    """Return whether a type that holds the values of several rows lets one of them be None: `list[int | None]`, and
+    `list[int] | None` too."""
+    if takes_none(hint):
+        return True
+    origin, first = _origin_and_first(hint)
+    if origin is typing.Annotated:
+        return each_takes_none(first)
+    return origin is not Literal and takes_none(first)
+
+
+def _origin_and_first(hint: Any) -> tuple[Any, Any]:
+    """Return what is subscripted, and the first type in the brackets, also of a type as it is written."""
+    if isinstance(hint, typing.ForwardRef):
+        hint = hint.__forward_arg__
+    if not isinstance(hint, str):
+        return typing.get_origin(hint), next(iter(typing.get_args(hint)), Any)
+    try:
+        written = parsed(hint, "eval").body
+    except SyntaxError:
+        return None, Any
+    if not isinstance(written, ast.Subscript):
+        return None, Any
+    name = ast.unparse(written.value).rpartition(".")[2]
+    parts = written.slice.elts if isinstance(written.slice, ast.Tuple) else [written.slice]
+    return getattr(typing, name, name), ast.unparse(parts[0])
+
+
 def _says_none(text: str) -> bool:
     """Do the same with a type as it is written."""
 

@@ -13,6 +13,7 @@ from motion.definitions.functions.searched import searched_keys
 from motion.definitions.functions.signatures import (
     beside,
     check_parameter,
+    each_takes_none,
     hints_of,
     signature_of,
     takes_none,
@@ -61,7 +62,8 @@ def bind(
         sets_table, sets = _outputs(declaration, table, tables)
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
-    parameters = _parameters(name, function, table, tables, components, component)
+    takes = takes_none if declaration.batch is None else each_takes_none
+    parameters = _parameters(name, function, table, tables, components, component, takes)
     is_async = inspect.isasyncgenfunction(function) or is_async_function(function)
     spec = TriggerSpec(
         **declaration.kept(is_async=is_async)
@@ -230,7 +232,9 @@ def _parameters(
     tables: Tables,
     components: dict[type, str],
     component: str | None,
+    takes: Callable[[Any], bool],
 ) -> tuple[Parameter, ...]:
+    """Return what a function takes; `takes` says of a type whether a row without a value is handed over."""
     hints = hints_of(function, components)
     found = []
     for position, parameter in enumerate(signature_of(name, function).parameters.values()):
@@ -241,7 +245,7 @@ def _parameters(
         except SchemaError as exc:
             raise TriggerError(f"trigger {name!r}, parameter {parameter.name!r}: {exc}") from exc
         if elsewhere is not None:
-            may_be_unset = takes_none(hint) or parameter.default is None
+            may_be_unset = takes(hint) or parameter.default is None
             found.append(Parameter.of(parameter.name, elsewhere, is_optional=may_be_unset))
             continue
         if component is not None and position == 0 and parameter.name in table.keys:
@@ -253,7 +257,7 @@ def _parameters(
             found.append(Parameter(parameter.name, "state", component=component))
         else:
             found.append(_parameter(name, parameter.name, hint, table, components))
-            if parameter.default is None and found[-1].kind == "key":
+            if found[-1].kind == "key" and (takes(hint) or parameter.default is None):
                 found[-1] = replace(found[-1], is_optional=True)
     return tuple(found)
 
@@ -282,7 +286,7 @@ def _parameter(
             f"may be asked for too.{nearest(name, table.keys)}"
         )
     # What a deleted row lacks never comes, and cleaning up after it must not wait for that.
-    return Parameter(name, "key", is_optional=table.is_event or takes_none(hint))
+    return Parameter(name, "key", is_optional=table.is_event)
 
 
 def _check_text(spec: TriggerSpec, table: Table) -> None:

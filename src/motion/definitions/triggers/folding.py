@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from motion.definitions.functions.fingerprints import fingerprint_of
 from motion.definitions.functions.signatures import (
     check_parameter,
+    each_takes_none,
     hints_of,
     is_async,
     signature_of,
@@ -240,9 +241,9 @@ def _arguments(
     for parameter in signature_of(value.name, function).parameters.values():
         check_parameter(value.name, parameter)
         hint = hints.get(parameter.name, Any)
-        if is_gathered and parameter.name != value.name:  # a list of what may be None, or not
-            hint = next(iter(get_args(hint)), Any)
-        may_be_none = takes_none(hint) or parameter.default is None
+        is_list = is_gathered and parameter.name != value.name
+        takes = each_takes_none if is_list else takes_none
+        may_be_none = takes(hint) or parameter.default is None
         names.append(parameter.name)
         if parameter.name == value.name:
             if not may_be_none and parameter.name in hints:

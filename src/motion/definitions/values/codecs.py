@@ -362,16 +362,15 @@ class JsonCodec(Codec):
             raise Refused(f"{self.expected} that JSON can hold without loss ({reason})")
         # As plain data once more: sorting takes no keys but texts, and a dataclass may have others.
         plain = msgspec.json.decode(msgspec.json.encode(back))
-        if self._has_moments:
-            plain = _in_utc(msgspec.to_builtins(back, builtin_types=(datetime,), str_keys=True))
         text = msgspec.json.encode(plain, order="sorted")
-        if b"-0.0" in text and MINUS_ZERO.search(text):
-            text = self._without_minus_zero(back)
+        if self._has_moments or (b"-0.0" in text and MINUS_ZERO.search(text)):
+            text = self._as_equals_are(back)
         _check_size(len(text))
         return text.decode()
 
-    def _without_minus_zero(self, value: Any) -> bytes:
-        """Return the text of a value with 0.0 for -0.0, as floats that are no part of anything are kept."""
+    def _as_equals_are(self, value: Any) -> bytes:
+        """Return the text that equal values share: with 0.0 for -0.0 and moments in UTC, as those that are no part of
+        anything are kept."""
         plain = _without_sign_of_zero(msgspec.to_builtins(value, builtin_types=(datetime,)))
         text = msgspec.json.encode(_in_utc(plain) if self._has_moments else plain)
         return msgspec.json.encode(msgspec.json.decode(text), order="sorted")
@@ -395,7 +394,7 @@ def _without_sign_of_zero(value: Any) -> Any:
 def _in_utc(value: Any) -> Any:
     """Return plain data with its aware datetimes in UTC, as those that are no part of anything are kept."""
     if isinstance(value, dict):
-        return {key: _in_utc(each) for key, each in value.items()}
+        return {_in_utc(key): _in_utc(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_in_utc(each) for each in value]
     is_aware = isinstance(value, datetime) and value.tzinfo is not None

@@ -50,6 +50,7 @@ def _shape(info: Any, above: list[Any]) -> Shape:
     if hasattr(info, "fields"):
         return _fields_shape(info, above)
     if isinstance(info, inspect.DictType):
+        _check_dict_key(info.key_type)
         return ["dict", _shape(info.key_type, above), _shape(info.value_type, above)]
     if isinstance(info, inspect.UnionType):
         return ["union", *(_shape(each, above) for each in info.types)]
@@ -62,6 +63,16 @@ def _shape(info: Any, above: list[Any]) -> Shape:
     if hasattr(info, "item_type"):
         return [word, _shape(info.item_type, above)]
     return word
+
+
+def _check_dict_key(info: Any) -> None:
+    """Refuse keys of which none can be the name of a member in JSON: every value but {} would be refused."""
+    is_compound = (
+        hasattr(info, "fields") or hasattr(info, "item_type") or hasattr(info, "item_types")
+    )
+    if is_compound or isinstance(info, inspect.BoolType | inspect.NoneType | inspect.DictType):
+        word = type(info).__name__.removesuffix("Type").lower()
+        raise Unsupported(f"a dict's keys are texts or numbers in JSON, and none is a {word}")
 
 
 def _fields_shape(info: Any, above: list[Any]) -> Shape:

@@ -117,9 +117,7 @@ class Commit:
     def _apply(self, tx: Transaction) -> None:
         if not (self.once or self._is_version_current(tx)):
             if self.claim.is_candidate and not self._is_candidate(tx):
-                queue.remove(
-                    tx, [task.task for task in self.tasks]
-                )  # parts of a task that was dropped
+                queue.complete(tx, self.tasks, ())  # parts of a task that was dropped
             else:
                 queue.release(tx, self.tasks)
             return
@@ -503,12 +501,10 @@ class Commit:
         self.database.growing.settle(tx, texts.values(), failed)
 
     def _go_on(self, tx: Transaction, rows: Sequence[int], number: int) -> None:
-        """See to rows that were superseded meanwhile; those that are deleted need nothing."""
-        chain = self.claim.chain
-        places = [chain.fenced.index(key) for key in self.claim.spec.on]
-        fences = read_fences(tx, chain, rows) if rows else {}
-        newest = {row: max(fence[place] for place in places) for row, fence in fences.items()}
-        self._leave(tx, newest, number)
+        """See to rows that were superseded meanwhile, by a change after the inputs were read, of whichever key, here or in
+        another row; those that are deleted need nothing."""
+        there = read_fences(tx, self.claim.chain, rows) if rows else {}
+        self._leave(tx, dict.fromkeys(there, self.read_at + 1), number)
 
     def _leave(self, tx: Transaction, newest: Mapping[int, int], number: int) -> None:
         """Leave rows to the task of the change that has superseded this one. Where there is none, as the change has not

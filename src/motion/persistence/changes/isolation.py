@@ -50,11 +50,18 @@ class Reads:
     """What one run read exactly.
 
     Attributes:
+        asked: the first answer to each question.
+        torn: a question that was answered otherwise when it was asked again: no moment shows both answers.
         is_unsafe: whether it saw something of runs before it that only their commit will tell.
     """
 
     asked: dict[Question, Asked] = field(default_factory=dict)
+    torn: Question | None = None
     is_unsafe: bool = False
+
+    def note(self, question: Question, answer: Asked) -> None:
+        if self.asked.setdefault(question, answer).seen != answer.seen:
+            self.torn = question
 
 
 class Left(NamedTuple):
@@ -234,7 +241,7 @@ class ClaimReads:
         after = frozenset(self._earlier.writers((question.table, question.id)))
         found, is_new = self._earlier.over(layout, question, base)
         seen = digest_of(found) if after else digest
-        reads.asked[question] = Asked(digest, seen, after)
+        reads.note(question, Asked(digest, seen, after))
         reads.is_unsafe |= self._earlier.is_unsafe or (is_new and _is_filled(layout))
         return own.over(layout, question, found)[0]
 
@@ -282,7 +289,7 @@ class ClaimReads:
         writers = (
             self._earlier.writers(entity) for entity in self._earlier.entities(question.table)
         )
-        reads.asked[question] = Asked(digest, digest, frozenset().union(*writers))
+        reads.note(question, Asked(digest, digest, frozenset().union(*writers)))
         return found
 
     def _committed(self, question: Question) -> tuple[list[Found], bytes]:
@@ -362,6 +369,8 @@ class Check:
         """Return what a run would not read as it did; None where all holds."""
         if reads.is_unsafe:
             return "what a run before it has written"
+        if reads.torn is not None:
+            return reads.torn
         for question, asked in reads.asked.items():
             if not self._holds(question, asked):
                 return question

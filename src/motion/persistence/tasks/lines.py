@@ -14,7 +14,13 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import Task, TaskStatus
 from motion.definitions.values.codecs import Stored
 from motion.persistence.numbers import next_tasks
-from motion.persistence.tasks.queue import COLUMNS, LIKENESS, WAITING_SQL, inherit_links
+from motion.persistence.tasks.queue import (
+    COLUMNS,
+    LIKENESS,
+    WAITING_SQL,
+    inherit_links,
+    wake_next,
+)
 
 
 class Place(NamedTuple):
@@ -80,8 +86,9 @@ def firsts(tx: Transaction, tasks: Sequence[Task], limit: int, places_of: Places
     other: Task | None = None
     for line in dict.fromkeys(task.line or "" for task in tasks):
         first = None if _is_under_way(tx, trigger, line) else _first_of(tx, trigger, line)
-        if first is not None and _has_moved(tx, first, places_of):
-            continue  # it stands elsewhere by now
+        while first is not None and _has_moved(tx, first, places_of):
+            wake_next(tx, trigger, line)  # it was the only one that was looked at
+            first = _first_of(tx, trigger, line)
         if first is not None and first.task in wanted:
             chosen.append(first)
         elif first is not None:

@@ -71,7 +71,7 @@ def enqueue(
         if waiting is None:
             task = _insert(tx, spec, low, high, cause, version, level, expires_ms)
         else:
-            task, change, is_dead = waiting
+            task, change, is_dead, line = waiting
             ended += [(low, high)] if is_dead else []
             tx.execute(
                 f"UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
@@ -79,6 +79,8 @@ def enqueue(
                 f"expires_ms = ? WHERE task = ?",
                 (cause.number, cause.change, cause.path, level, expires_ms, task),
             )
+            if line:  # it may stand in another one by now
+                wake_next(tx, spec.name, line)
             if change != cause.change:
                 link(tx, task, change)
         if cause.task is not None:
@@ -110,15 +112,15 @@ def _insert(
 
 def _meet(
     tx: Transaction, trigger: str, low: int, high: int, version: int | None
-) -> tuple[int, int, bool] | None:
-    """Return the task for exactly these rows that nobody runs, its change, and whether it is a dead letter."""
+) -> tuple[int, int, bool, str | None] | None:
+    """Return the task for exactly these rows that nobody runs, its change, whether it is a dead letter, and its line."""
     found = tx.execute(
-        f"SELECT task, change, status = {TaskStatus.DEAD:d} FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
+        f"SELECT task, change, status = {TaskStatus.DEAD:d}, line FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
         f"AND +status != {TaskStatus.CLAIMED:d} AND version IS NOT DISTINCT FROM ? "
         "ORDER BY task DESC LIMIT 1",
         (trigger, low, high, version),
     ).fetchone()
-    return None if found is None else (int(found[0]), int(found[1]), bool(found[2]))
+    return None if found is None else (int(found[0]), int(found[1]), bool(found[2]), found[3])
 
 
 def _end_dead(
@@ -186,8 +188,8 @@ def link(tx: Transaction, task: int, change: int) -> None:
 def link_newer(tx: Transaction, task: Task, row: int, number: int) -> bool:
     """Let the changes of a task wait for the newer work that took over one of its rows; return whether there is any."""
     newer = tx.execute(
-        overlapping("task", 1, "number >= ?4 AND task != ?5"),
-        (row, row, task.trigger, number, task.task),
+        overlapping("task", 1, "number >= ?4 AND task != ?5 AND version IS NOT DISTINCT FROM ?6"),
+        (row, row, task.trigger, number, task.task, task.version),
     ).fetchall()
     for (other,) in newer:
         link(tx, other, task.change)
@@ -264,7 +266,8 @@ def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
             f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
             [(task.low, task.high, *waiting) for task in tasks],
         )
-    _wake_next(tx, tasks)
+    for trigger, line in {(task.trigger, task.line) for task in tasks if task.line}:
+        wake_next(tx, trigger, line)
 
 
 def is_any_blocked(tx: Transaction, *triggers: str) -> bool:
@@ -273,14 +276,13 @@ def is_any_blocked(tx: Transaction, *triggers: str) -> bool:
     return tx.execute(sql, triggers).fetchone() is not None
 
 
-def _wake_next(tx: Transaction, tasks: Iterable[Task]) -> None:
-    """Let the first of each line that tasks were of be looked at."""
-    lines = {(task.trigger, task.line) for task in tasks if task.line}
-    tx.executemany(
+def wake_next(tx: Transaction, trigger: str, line: str) -> None:
+    """Let the first of a line be looked at."""
+    tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d} AND task = "
         f"(SELECT task FROM motion_tasks WHERE trigger = ? AND line = ? AND +status IN {WAITING_SQL} "
         f"ORDER BY place, tie LIMIT 1)",
-        list(lines),
+        (trigger, line),
     )
 
 
@@ -544,6 +546,7 @@ def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None
     for trigger in triggers:
         sql = "SELECT task FROM motion_tasks WHERE trigger = ? AND version = ? AND version IS NOT NULL"
         remove(tx, [task for (task,) in tx.execute(sql, (trigger, version)).fetchall()])
+    wake_triggers(tx, triggers)  # what is gone may have been the first of a line
 
 
 def blank(tx: Transaction, trigger: str, rows: Sequence[int] | None, error: str) -> None:
