@@ -294,3 +294,6 @@ def fails_its_row_alone(
     assert letter.row == "id=3"
     assert error.__name__ in letter.error
     assert says in letter.error
+    plan = store.plan("remember")
+    assert store.status().triggers["remember"].stale == plan.stale == 1
+    assert plan.current == 0

@@ -240,6 +240,34 @@ def test_a_run_whose_read_row_has_changed_is_called_again(
     assert held.calls == 2
 
 
+@dataclass
+class Part:
+    id: str
+    page: int
+    first: int
+    second: int
+
+
+@pytest.mark.parametrize("is_unset_last", [True, False])
+def test_rows_that_are_read_by_values_of_which_some_are_unset_are_those_that_show_them(
+    open_store: OpenStore, is_unset_last: bool
+) -> None:
+    found: list[list[str]] = []
+
+    @motion.trigger(on="event.text")
+    def read(text: str, store: motion.View) -> None:
+        asked = [{"first": None, "second": 5}, {"first": 1, "second": None}]
+        for where in asked if is_unset_last else reversed(asked):
+            found.append([row.id for row in store.rows("part", where=where)])
+
+    store = open_store(schemas={**SCHEMAS, "part": Part}, triggers=[read])
+    store.set("part", id="b", second=5)
+    store.set("part", id="a", first=1)
+    store.set("event", id=1, text="x").wait(timeout=60)
+    assert not store.errors()
+    assert found == ([["b"], ["a"]] if is_unset_last else [["a"], ["b"]])
+
+
 READS: dict[str, Callable[[motion.View], int]] = {
     "get": lambda store: int(store.get("total", 1).n),
     "rows": lambda store: sum(row.n for row in store.rows("total", where={"note": "x"})),

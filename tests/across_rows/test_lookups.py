@@ -215,6 +215,89 @@ def test_coroutines_look_up(open_store: OpenStore) -> None:
     assert link(store) == "see a"
 
 
+@dataclass
+class Listing:
+    id: int
+    product: int
+    page: int
+    word: str
+
+
+@dataclass
+class Tag:
+    id: str
+    word: str
+
+
+@motion.trigger(on="listing.product", sets="listing.word", page="page")
+def words_on_pages(url: Annotated[str, motion.Lookup("product.url", by="product")]) -> list[str]:
+    return url.split("/")
+
+
+@motion.trigger(on="listing.product", sets="tag")
+def words_in_rows(
+    url: Annotated[str, motion.Lookup("product.url", by="product")],
+) -> list[dict[str, Any]]:
+    return [{"id": str(i), "word": word} for i, word in enumerate(url.split("/"))]
+
+
+def words_on(store: motion.Store) -> list[str | None]:
+    return [row.word for row in store.rows(Listing)]
+
+
+def words_in(store: motion.Store) -> list[str | None]:
+    return [row.word for row in store.rows(Tag)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words", "second"),
+    [
+        (words_on_pages, words_on, ("listing", {"id": 1, "page": 1})),
+        (words_in_rows, words_in, ("tag", {"id": "1"})),
+    ],
+    ids=["pages", "rows of another table"],
+)
+def test_a_users_value_on_what_a_run_made_stays_where_what_it_looks_up_changes(
+    open_store: OpenStore, trigger: Any, words: Any, second: Any
+) -> None:
+    schemas = {**SCHEMAS, "listing": Listing, "tag": Tag}
+    store = open_store(schemas=schemas, triggers=[trigger])
+    store.set("product", id=7, url="a/b")
+    store.set("listing", id=1, product=7).wait(timeout=60)
+    table, row = second
+    store.set(table, **row, word="mine")
+    for url in ("a/b/d", "c/e/d"):
+        store.set("product", id=7, url=url).wait(timeout=60)
+        assert words(store) == [url[0], "mine", "d"]
+    store.set("product", id=8, url="x/y")
+    store.set("listing", id=1, product=8).wait(timeout=60)
+    assert words(store) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words"),
+    [(words_on_pages, words_on), (words_in_rows, words_in)],
+    ids=["pages", "rows of another table"],
+)
+def test_what_a_run_made_stays_where_what_it_looked_up_goes_and_is_told_as_stale(
+    open_store: OpenStore, trigger: Any, words: Any
+) -> None:
+    name = trigger.__name__
+    store = open_store(schemas={**SCHEMAS, "listing": Listing, "tag": Tag}, triggers=[trigger])
+    store.set("product", id=7, url="a/b")
+    store.set("listing", id=2)  # which it never runs on
+    store.set("listing", id=1, product=7).wait(timeout=60)
+    assert store.status().triggers[name].stale == 0
+    store.delete("product", 7)
+    store.wait(timeout=60)
+    assert words(store)[:2] == ["a", "b"]
+    assert store.status().triggers[name].stale == 1
+    assert (store.plan(name).stale, store.plan(name).current) == (1, 0)
+    store.set("product", id=7, url="c/d").wait(timeout=60)
+    assert words(store)[:2] == ["c", "d"]
+    assert store.status().triggers[name].stale == 0
+
+
 def test_a_result_of_an_old_value_is_dropped(open_store: OpenStore) -> None:
     begun = {url: threading.Event() for url in "ab"}
     may_end = {url: threading.Event() for url in "ab"}

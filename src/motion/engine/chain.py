@@ -347,7 +347,7 @@ class Runs:
                     return
                 if not leases.is_held(tx, cause.task, claim.tasks.of(row).claim):
                     return  # its run is void, and others make these pages
-                source = Source(row, inputs.names[i], inputs.on_numbers[i])
+                source = Source(row, inputs.names[i], inputs.source_number(i))
                 if page == 0:
                     written = replace_pages(
                         tx, layouts, claim.spec, source, [item], cause, is_whole=False

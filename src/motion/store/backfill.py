@@ -32,13 +32,13 @@ class Plan:
 
     Attributes:
         stale: outputs made by other code; of a fold with `replay=False` also of entities of which an applied row has
-            changed since.
+            changed since. With these what a backfill does not make anew: of a fold the entities that lack a row which
+            was given up (`retry` takes it in), and pages and rows of another table of rows whose looked-up value is gone.
         missing: rows it has not run on.
         current: outputs made by the code it has now.
         by_users: values that users gave, which a backfill leaves alone.
-        seconds: what the calls for the stale and missing ones are expected to take one after the other, from what calls
-            of the present code have taken on average, or of older code where it has not run yet; None where no call was
-            ever measured.
+        seconds: what the calls of a backfill are expected to take one after the other, from what calls of the present
+            code have taken on average, or of older code where it has not run yet; None where no call was ever measured.
     """
 
     trigger: str
@@ -56,11 +56,14 @@ def plan(database: Database, trigger: str) -> Plan:
     with database.backend.read() as tx:
         for origin, count in provenance.origins(tx, database.layouts[spec.table], spec):
             counts[_kind(spec, origin)] += count
+        stranded = provenance.stranded(tx, database.layouts[spec.table], spec)
         code = (trigger, spec.fingerprint, None)
         each = (timeline.cost_of(tx, code) + database.costs.unkept(code)).mean
         if each is None:
             each = timeline.cost_of(tx, (trigger, None, None)).mean
     seconds = None if each is None else each * (counts["stale"] + counts["missing"])
+    counts["current"] -= stranded.lacking
+    counts["stale"] += stranded.lacking + stranded.kept
     return Plan(trigger, **counts, seconds=seconds)
 
 

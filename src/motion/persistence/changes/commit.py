@@ -370,7 +370,7 @@ class Commit:
                 if i in step.places and step.outcomes.items
                 else []
             )
-            source = Source(row, self.inputs.names[i], self.inputs.on_numbers[i])
+            source = Source(row, self.inputs.names[i], self.inputs.source_number(i))
             if spec.page:
                 written = replace_pages(tx, layouts, spec, source, items, cause)
                 if layouts.graph.seen:

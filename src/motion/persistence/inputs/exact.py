@@ -161,7 +161,9 @@ def _shows(layout: Layout, key: str, value: Stored) -> tuple[str, int]:
 
 def _statement(layout: Layout, question: Question, keys: Sequence[str]) -> str:
     """Return a question's statement, made once for each of its kind."""
-    equal = tuple(key for key, _ in question.equal)
+    equal = tuple(
+        (key, value is None) for key, value in question.equal
+    )  # an unset one is asked for otherwise
     pages = len(question.pages)
     kind = ("exact", question.id is None, pages, equal, question.order, keys, question.pins)
     sql = layout.statements.get(kind)

@@ -197,6 +197,12 @@ class Inputs:
     outputs: Mapping[str, Sequence[Any]]
     unread: int | None = None
 
+    def source_number(self, i: int) -> int:
+        """Return the number at which a row's own keys last called for a run: what changes elsewhere ends no user's value."""
+        spec, fenced = self.chain.specs[0], self.chain.fenced
+        keys = *spec.on, *spec.looked_up_by
+        return max(int(self.fences[i][fenced.index(key)]) for key in keys)
+
     def chosen(self, positions: Sequence[int]) -> Inputs:
         """Return the inputs of some of the rows."""
         if len(positions) == len(self.rows):

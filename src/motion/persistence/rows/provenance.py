@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.definitions.tables.lookups import Lookup
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
@@ -57,10 +58,50 @@ def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Or
     ]
 
 
+@dataclass(frozen=True)
+class Stranded:
+    """How many rows have outputs of a trigger that are not those of their inputs, and that no backfill makes anew.
+
+    Attributes:
+        lacking: entities whose fold has left out a row that it has given up; `retry` takes that in.
+        kept: rows whose pages, or rows of another table, stay though a value that they look up is gone.
+    """
+
+    lacking: int = 0
+    kept: int = 0
+
+
+def stranded(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Stranded:
+    """Count the stranded rows of a trigger that are not stale by other code as well."""
+    mark = layout.mark(spec)
+    if spec.fold is not None:
+        sql = (
+            f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
+            f"AND {mark} & {ORIGIN_MASK} IN ({_current(tx, spec)}) AND NOT {layout.is_left_behind(spec)} "
+            f"AND {layout.row} IN (SELECT entity FROM motion_left_out WHERE trigger = ?)"
+        )
+        return Stranded(lacking=int(tx.execute(sql, (spec.name,)).fetchone()[0]))
+    if not _may_keep(spec):
+        return Stranded()
+    sql = (
+        f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {' AND '.join(_own_needs(layout, spec))} "
+        f"AND {mark} & {ORIGIN_MASK} <> 0 AND NOT ({' AND '.join(_looked_up_needs(layout, spec))})"
+    )
+    return Stranded(kept=int(tx.execute(sql).fetchone()[0]))
+
+
+def _may_keep(spec: TriggerSpec) -> bool:
+    """Whether what it has made stays where a value that it looks up is gone: pages and rows of another table do."""
+    return bool(spec.page or spec.sets_table) and any(_needed_lookups(spec))
+
+
 def may_be_stale(tx: Transaction, spec: TriggerSpec) -> bool:
-    """Whether other code than a trigger's present one has ever made outputs of it, or it is a fold that is not folded again
-    by itself."""
-    if spec.fold is not None and not spec.fold.replay:
+    """Whether other code than a trigger's present one has ever made outputs of it, or it may have outputs that it does not
+    make anew by itself."""
+    if _may_keep(spec) or (spec.fold is not None and not spec.fold.replay):
+        return True
+    sql = "SELECT 1 FROM motion_left_out WHERE trigger = ? LIMIT 1"
+    if spec.fold is not None and tx.execute(sql, (spec.name,)).fetchone() is not None:
         return True
     sql = "SELECT 1 FROM motion_origins WHERE trigger = ? AND fingerprint != ? LIMIT 1"
     return tx.execute(sql, (spec.name, spec.fingerprint)).fetchone() is not None
@@ -68,14 +109,15 @@ def may_be_stale(tx: Transaction, spec: TriggerSpec) -> bool:
 
 def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
     """Return how many rows have outputs of a trigger that other code made, of those it would run on; of a fold that applies
-    each row once also the entities of which an applied row has changed since."""
+    each row once also the entities of which an applied row has changed since; and stranded ones."""
     mark, current = layout.mark(spec), _current(tx, spec)
     sql = (
         f"SELECT COUNT(*) FROM {_source(layout, spec)} "
         f"WHERE ({mark} & {ORIGIN_MASK} NOT IN (0, {current}) OR {layout.is_left_behind(spec)}) "
         f"AND {_is_runnable(layout, spec)}"
     )
-    return int(tx.execute(sql).fetchone()[0])
+    found = stranded(tx, layout, spec)
+    return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept
 
 
 def _current(tx: Transaction, spec: TriggerSpec) -> str:
@@ -278,7 +320,17 @@ def _source(layout: Layout, spec: TriggerSpec) -> str:
 
 def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
     """The condition that a row is one the trigger runs on: page 0 of other page keys, with all required keys set."""
+    return " AND ".join([*_own_needs(layout, spec), *_looked_up_needs(layout, spec)])
+
+
+def _own_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
     keys = [f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required]
-    needed = [p.lookup for p in spec.parameters if p.lookup and not p.is_optional]
-    keys += [f"{layout.looked_up(spec, each)} IS NOT NULL" for each in needed]
-    return " AND ".join([layout.is_row_of(spec), layout.is_open(spec), *keys])
+    return [layout.is_row_of(spec), layout.is_open(spec), *keys]
+
+
+def _looked_up_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
+    return [f"{layout.looked_up(spec, each)} IS NOT NULL" for each in _needed_lookups(spec)]
+
+
+def _needed_lookups(spec: TriggerSpec) -> list[Lookup]:
+    return [p.lookup for p in spec.parameters if p.lookup and not p.is_optional]
