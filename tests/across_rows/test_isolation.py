@@ -243,9 +243,9 @@ def test_a_run_whose_read_row_has_changed_is_called_again(
 @dataclass
 class Part:
     id: str
-    page: int
-    first: int
+    first: int  # as all its pages show it
     second: int
+    part_page: int
 
 
 @pytest.mark.parametrize("is_unset_last", [True, False])
