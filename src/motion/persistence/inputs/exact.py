@@ -161,9 +161,7 @@ def _shows(layout: Layout, key: str, value: Stored) -> tuple[str, int]:
 
 def _statement(layout: Layout, question: Question, keys: Sequence[str]) -> str:
     """Return a question's statement, made once for each of its kind."""
-    equal = tuple(
-        (key, value is None) for key, value in question.equal
-    )  # an unset one is asked for otherwise
+    equal = tuple((key, value is None) for key, value in question.equal)  # unset: other SQL
     pages = len(question.pages)
     kind = ("exact", question.id is None, pages, equal, question.order, keys, question.pins)
     sql = layout.statements.get(kind)
