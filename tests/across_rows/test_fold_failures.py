@@ -297,3 +297,22 @@ def fails_its_row_alone(
     plan = store.plan("remember")
     assert store.status().triggers["remember"].stale == plan.stale == 1
     assert plan.current == 0
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("is_forgotten", [True, False])
+def test_what_is_told_of_a_row_that_was_given_up_goes_with_it(
+    open_store: OpenStore, replay: bool, is_forgotten: bool
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[plain(ValueError, replay=replay)])
+    fails_its_row_alone(store, ValueError)
+    (store.forget if is_forgotten else store.delete)("message", 3)
+    store.wait(timeout=60)
+    assert store.errors() == []
+    assert store.status().triggers["remember"].stale == 0
+    assert store.get("user", 1).profile == "abde"
+
+
+def test_a_priority_by_a_key_is_refused_of_a_fold_where_it_is_declared() -> None:
+    with pytest.raises(motion.TriggerError, match="it is a number"):
+        plain(ValueError, priority="message.ts")

@@ -88,6 +88,11 @@ def fold(
         raise TriggerError(f"motion.fold runs on keys of rows; on= takes no {type(on).__name__}.")
     if gather is not None:
         check_number("gather", gather, 1)
+    if isinstance(priority, str):
+        raise TriggerError(
+            f"priority={priority!r} of a fold: it is a number. A run is of an entity, whose rows may have several values "
+            f"of a key."
+        )
     if not isinstance(replay, bool):
         raise TriggerError(f"replay={replay!r} of a fold: it is True or False.")
     declaration = declare(

@@ -336,6 +336,8 @@ def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> N
             queue.forget_dead(tx, spec.name, rows, version)
         if spec.grows_text:
             growing_texts.forget(tx, spec.name, rows)
+    for spec in graph.folded.get(table, ()):
+        folds.try_again(tx, spec, rows)  # what was given up is gone
     labels.forget_rows(tx, table, (*graph.fits.values(), *former_fits(tx)), rows)
 
 

@@ -164,7 +164,7 @@ def leave_out(tx: Transaction, spec: TriggerSpec, entity: int, row: int) -> int:
 
 
 def try_again(tx: Transaction, spec: TriggerSpec, rows: Iterable[int]) -> None:
-    """Take rows back in that were left out: they have become others."""
+    """Take rows back in that were left out, and end their dead letters: they have become others, or go."""
     if not has_left_out(tx, spec):
         return
     for part in parts_of(rows):
