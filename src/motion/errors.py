@@ -207,13 +207,20 @@ class TriggerCycle(TriggerError):
 
 
 class CascadeTooDeep(TriggerError):
-    """Writes made inside triggers went on firing triggers beyond the allowed depth."""
+    """Writes made inside triggers went on firing triggers beyond the allowed depth, or rows that follow one another have
+    made each other due in a circle."""
 
-    def __init__(self, chain: Sequence[str], limit: int) -> None:
+    def __init__(self, chain: Sequence[str], limit: int, *, is_followed: bool = False) -> None:
         super().__init__(chain, limit)
-        self.chain, self.limit = chain, limit
+        self.chain, self.limit, self.is_followed = chain, limit, is_followed
 
     def __str__(self) -> str:
+        if self.is_followed:
+            return (
+                f"a row of trigger {' -> '.join(self.chain)} came round {self.limit} times by what it follows (follow=True), with "
+                f"another value each time, and was stopped. Let it read nothing that derives from it, or a value that comes to "
+                f"rest."
+            )
         return (
             f"writes inside triggers fired each other {self.limit} times in a row and were stopped, "
             f"the last: {' -> '.join(self.chain)}. Make the write conditional (when=), or derive the "

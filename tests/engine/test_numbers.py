@@ -26,6 +26,9 @@ FORMAT_2 = Path(__file__).with_name("format_2.sql")
 FORMAT_3 = Path(__file__).with_name("format_3.sql")
 """The same as the third format had it."""
 
+FORMAT_4 = Path(__file__).with_name("format_4.sql")
+"""The same as the fourth format had it."""
+
 OLDER = [FORMAT_1, FORMAT_2, FORMAT_3]
 
 
@@ -284,7 +287,7 @@ def of_format(older: Path, folder: Path, change: str) -> None:
     file.close()
 
 
-@pytest.mark.parametrize("older", OLDER, ids=["1", "2", "3"])
+@pytest.mark.parametrize("older", [*OLDER, FORMAT_4], ids=["1", "2", "3", "4"])
 def test_a_store_of_an_older_format_goes_on_where_it_was(
     older: Path, tmp_path: Path, open_store: OpenStore
 ) -> None:
@@ -311,7 +314,7 @@ def test_a_store_of_an_older_format_goes_on_where_it_was(
     assert [row.length for row in store.rows("note")] == [3, 2, 7]
     assert sorted(mourned) == ["four", "hold", "waits"]
     assert store.errors() == []
-    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["4"]
+    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["5"]
 
 
 @pytest.mark.parametrize("older", OLDER, ids=["1", "2", "3"])

@@ -43,6 +43,7 @@ class Beside:
         agg: of a window; None: it is a lookup.
         within: in milliseconds.
         is_optional: the function takes None for it.
+        by_hand: of a lookup: how the function reads it through its store, in the place of a declared one, and follows it.
     """
 
     key: str
@@ -52,6 +53,19 @@ class Beside:
     rows: int | None = None
     itself: bool = False
     is_optional: bool = False
+    by_hand: str | None = None
+
+    def read(self, store: motion.View, of: int) -> Value:
+        """Read it by hand, in the row with this id."""
+        table, _, name = self.key.partition(".")
+        row: Any = None
+        if self.by_hand == "get":
+            row = store.get(table, of, keys=(name,))
+        elif self.by_hand == "whole":
+            row = store.get(table, of)
+        else:
+            row = next(iter(store.rows(table, id=of, keys=(name,))), None)
+        return getattr(row, name, None)
 
     @property
     def declared(self) -> motion.Lookup | motion.Window:
@@ -92,6 +106,10 @@ class Rule:
     @property
     def name(self) -> str:
         return f"make_{self.sets}"
+
+    @property
+    def follows(self) -> bool:
+        return any(each.by_hand for each in self.beside)
 
     @property
     def own_keys(self) -> set[str]:
@@ -413,17 +431,25 @@ class World:
         mark = motion.trigger(
             on=[f"{rule.table}.{key}" for key in rule.on], sets=f"{rule.table}.{rule.sets}", name=rule.name,
             version="1", memo=rule.memo, batch=3 if rule.style == "batch" else None,
-            inline=inline if is_plain or not inline else None,
+            inline=inline if is_plain or not inline else None, follow=rule.follows,
         )  # fmt: skip
 
         known = [] if rule.memo else ["id"]
 
         def called(values: tuple[Any, ...]) -> Any:
+            named = dict(zip(hints, values, strict=True))
+            for i, each in enumerate(rule.beside):
+                if each.by_hand:
+                    named[f"o{i}"] = each.read(named["store"], named[str(each.by)])
             self._hook(rule.name, rule, values[0])
-            return rule.result(values[len(known) :])
+            return rule.result(
+                [named[key] for key in (*rule.on, *(f"o{i}" for i in range(len(rule.beside))))]
+            )
 
-        hints = {f"o{i}": each.hint for i, each in enumerate(rule.beside)}
-        return mark(_function(called, rule.style, dict.fromkeys([*known, *rule.on], int) | hints))
+        hints: dict[str, Any] = dict.fromkeys([*known, *rule.on], int)
+        hints |= {f"o{i}": each.hint for i, each in enumerate(rule.beside) if not each.by_hand}
+        hints |= {"store": motion.View} if rule.follows else {}
+        return mark(_function(called, rule.style, hints))
 
     def _fold(self, fold: Fold) -> Any:
         def called(values: tuple[Any, ...]) -> Any:

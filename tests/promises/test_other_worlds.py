@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,16 @@ def windows(keys: list[str], by: Any, *, itself: bool) -> st.SearchStrategy[Besi
     )
 
 
+def by_hand(beside: Beside) -> st.SearchStrategy[Beside]:
+    """Draw whether a lookup is read by hand, and followed."""
+    if beside.agg is not None:
+        return st.just(beside)
+    ways = st.sampled_from([None, None, "get", "whole", "rows"])
+    return ways.map(
+        lambda way: replace(beside, by_hand=way, is_optional=way is not None or beside.is_optional)
+    )
+
+
 @st.composite
 def rules(
     draw: st.DrawFn,
@@ -62,16 +73,23 @@ def rules(
     least: int,
 ) -> Rule:
     style = draw(st.sampled_from(STYLES))
+    others = tuple(
+        draw(by_hand(each))
+        for each in draw(st.lists(beside, min_size=least, max_size=2, unique=True))
+    )
+    follows = any(each.by_hand for each in others)
+    on = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2, unique=True))
+    on += [str(each.by) for each in others if each.by_hand]
     return Rule(
         table,
         sets,
-        tuple(draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2, unique=True))),
-        tuple(draw(st.lists(beside, min_size=least, max_size=2, unique=True))),
+        tuple(dict.fromkeys(on)),
+        others,
         factor=draw(st.integers(1, 6)),
         none_at=draw(st.one_of(st.none(), st.none(), numbers)),
         style=style,
         inline=draw(st.sampled_from([None, None, True, False])),
-        memo=draw(st.integers(0, 4)) == 0,
+        memo=draw(st.integers(0, 4)) == 0 and not follows,
     )
 
 

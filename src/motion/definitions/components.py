@@ -62,6 +62,7 @@ def infer(
     batch_wait: float | None = None,
     memo: bool = False,
     isolated: bool | None = None,
+    follow: bool = False,
     once: Once = False,
     serial_by: str | None = None,
     executor: Place | None = None,

@@ -85,6 +85,11 @@ class Graph:
         return found
 
     @cached_property
+    def following(self) -> tuple[TriggerSpec, ...]:
+        """The triggers that follow what their runs read by hand."""
+        return tuple(self.triggers[name] for name in self.order if self.triggers[name].follow)
+
+    @cached_property
     def mourners(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
         """The triggers that run on deletions, by the table whose rows go."""
         found: dict[str, tuple[TriggerSpec, ...]] = {}

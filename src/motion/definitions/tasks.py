@@ -49,6 +49,10 @@ LARGEST_PRIORITY = (1 << 60) - 1
 """Of a trigger's own, in either direction: none is beyond it, so that live work, work in bulk and builds stay apart."""
 
 MAX_DEPTH = 50
+"""Free writes that may lead from one to the next, and times that a cascade may come to the same row by what is followed."""
+
+LAP_FROM = 16
+"""Steps along what is followed from which on it is looked for circles."""
 
 
 class TaskStatus(IntEnum):
@@ -64,6 +68,62 @@ LIVE = (TaskStatus.READY, TaskStatus.CLAIMED, TaskStatus.BLOCKED, TaskStatus.POS
 WAITING = (TaskStatus.READY, TaskStatus.BLOCKED, TaskStatus.POSTPONED)
 
 
+LAP_MARK = "\t"
+
+
+class Writer(NamedTuple):
+    """A run that writes.
+
+    Attributes:
+        rows: those that it was on, and those of runs that have seen what it writes.
+    """
+
+    trigger: str
+    rows: frozenset[int]
+
+
+class Lap(NamedTuple):
+    """How far a cascade has come along what is followed, and how often to the row where its lap began: a way through ever
+    other rows may be of any length, and one in a circle ends. Each lap is twice as long as the one before, so that one of
+    them is longer than any circle, however late it is entered.
+
+    Attributes:
+        steps: since the lap began, or has come round.
+        length: steps after which the next one begins.
+        trigger, row: where it began; empty: in the first one.
+        times: that it has come there again.
+    """
+
+    steps: int = 0
+    length: int = LAP_FROM
+    trigger: str = ""
+    row: int = 0
+    times: int = 0
+
+    @classmethod
+    def of(cls, path: str) -> Lap:
+        if not path.startswith(LAP_MARK):
+            return cls()
+        steps, length, row, times, trigger = path[1:].partition("\n")[0].split(" ", 4)
+        return cls(int(steps), int(length), trigger, int(row), int(times))
+
+    @property
+    def is_full(self) -> bool:
+        return self.steps >= self.length
+
+    def begun(self, trigger: str, row: int) -> Lap:
+        return Lap(0, 2 * self.length, trigger, row)
+
+    def gone_on(self) -> Lap:
+        return self._replace(steps=self.steps + 1)
+
+    def come_round(self) -> Lap:
+        return self._replace(steps=0, times=self.times + 1)
+
+    def __str__(self) -> str:
+        return f"{LAP_MARK}{self.steps} {self.length} {self.row} {self.times} {self.trigger}\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why something is written: carried along a cascade.
@@ -71,8 +131,10 @@ class Cause:
     Attributes:
         number: the number of the commit that writes.
         change: the number of the change from outside that it belongs to.
-        path: the triggers whose writes through their view led here, each with a line end behind it.
+        path: the triggers whose writes through their view led here, each with a line end behind it; a line that begins
+            with a tab is the `Lap` that it is in.
         priority: what the cascade inherits.
+        writer: the run that writes this, where it follows what it reads: that does not make it due.
     """
 
     number: int
@@ -80,6 +142,7 @@ class Cause:
     path: str = ""
     priority: int = 0
     task: int | None = None
+    writer: Writer | None = None
 
     def through(self, trigger: str) -> Cause:
         """Return the cause of what a trigger writes through its view."""
@@ -92,7 +155,19 @@ class Cause:
 
     @property
     def chain(self) -> list[str]:
-        return self.path.splitlines()
+        return [line for line in self.path.splitlines() if not line.startswith(LAP_MARK)]
+
+    def by_following(self, trigger: str, rows: Iterable[int]) -> list[tuple[Cause, list[int]]]:
+        """Return the causes for which a trigger is due on rows that follow what is written, each with its rows."""
+        lap, rows = Lap.of(self.path), list(rows)
+        if lap.is_full:
+            pairs = [(lap.begun(trigger, row), [row]) for row in rows]
+        else:
+            again = [row for row in rows if (trigger, row) == (lap.trigger, lap.row)]
+            others = [row for row in rows if row not in again]
+            pairs = [(lap.gone_on(), others), (lap.come_round(), again)]
+        path = "".join(f"{line}\n" for line in self.chain)
+        return [(replace(self, path=f"{each}{path}"), some) for each, some in pairs if some]
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,7 +331,8 @@ def _given(
 
 
 def _run_of(database: Database, trigger: Trigger, rows: Rows) -> TaskRun:
-    return TaskRun(database, rows.pins, keeps_reads=trigger.spec.isolated is True)
+    keeps_reads = trigger.spec.isolated is True or trigger.spec.follow
+    return TaskRun(database, rows.pins, keeps_reads=keeps_reads)
 
 
 def _target(database: Database, spec: TriggerSpec) -> tuple[Table, frozenset[str]]:

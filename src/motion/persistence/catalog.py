@@ -19,6 +19,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import VectorCodec
 from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaMismatch
+from motion.persistence.changes import following
 from motion.persistence.ddl import _add_columns, open_system, open_table
 from motion.persistence.inputs.applied import apply_none, go_on, take_over
 from motion.persistence.inputs.folds import forget_entities, note_entities
@@ -62,6 +63,7 @@ def open_catalog(
     if replace_graph:
         check_trigger_names(tx, graph)
         _store_graph(tx, graph)
+        following.forget_others(tx, graph)
     else:
         graph = _with(tx, read_graph(tx, tables), of_schemas)
     _note_refs(tx, tables)

@@ -18,7 +18,7 @@ from motion.persistence.rows.respelling import respell
 from motion.persistence.rows.used import keepers
 from motion.persistence.stored_graph import signatures
 
-FORMAT = 4
+FORMAT = 5
 
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (
@@ -194,6 +194,7 @@ CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole tabl
     condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL,  -- of a sweep: key and value
     number INTEGER NOT NULL DEFAULT 0,                -- of a sweep: the change that its rows are to be newer than
     again INTEGER NOT NULL DEFAULT 0,                 -- of a sweep: it goes round once more, as another has joined it
+    path TEXT NOT NULL DEFAULT '',                    -- of a sweep: that of its cause
     PRIMARY KEY (change, trigger, parameters)  -- one change may leave several sweeps of a trigger
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until the numbers of their changes are put right
@@ -201,6 +202,14 @@ CREATE TABLE IF NOT EXISTS motion_switches (  -- outputs that went live, until t
     before INTEGER NOT NULL, version INTEGER NOT NULL,  -- that was live, and that is
     next INTEGER NOT NULL                               -- the first row that is not put right
 );
+CREATE TABLE IF NOT EXISTS motion_follows (  -- what runs of triggers with follow=True have read by hand, there or not
+    name TEXT NOT NULL, id TEXT NOT NULL,         -- the table, and the id, as text
+    pages TEXT NOT NULL,                          -- the page keys' values, with commas between them; empty: all pages
+    key TEXT NOT NULL,                            -- the key; empty: all keys; id: only whether there is such a row
+    trigger TEXT NOT NULL, row INTEGER NOT NULL,  -- who has read it
+    PRIMARY KEY (name, id, pages, key, trigger, row)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS motion_follows_row ON motion_follows (trigger, row);
 CREATE TABLE IF NOT EXISTS motion_left (  -- windows that rows have left in this transaction: entity and place in its order
     entry INTEGER PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL, value, place
 );
@@ -289,6 +298,8 @@ def _bring_up(tx: Transaction) -> None:
         _bring_to_3(tx)
     if found < 4:
         _bring_to_4(tx)
+    if found < 5:
+        _bring_to_5(tx)
     if found < FORMAT:
         tx.execute("UPDATE motion_clock SET format = ?", (FORMAT,))
 
@@ -353,6 +364,12 @@ def _bring_to_4(tx: Transaction) -> None:
             "INSERT INTO motion_fit_requests (component, fit, setup, owner, change, progress, seen) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (component, "" if fingerprint else name, fingerprint, *rest),
         )
+
+
+def _bring_to_5(tx: Transaction) -> None:
+    """Bring a store of format 4 to format 5: a sweep goes on with what led to it."""
+    if "path" not in tx.columns("motion_backfills"):
+        tx.execute("ALTER TABLE motion_backfills ADD COLUMN path TEXT NOT NULL DEFAULT ''")
 
 
 def _make(tx: Transaction, table: str) -> None:

@@ -378,6 +378,10 @@ def _do_key(tx: Transaction, step: Step) -> None:
     _edit_copies(tx, table, names)
     tx.execute("DELETE FROM motion_vector_log WHERE key = ?", (f"{table}.{key}",))
     tx.execute(
+        "UPDATE motion_follows SET key = ? WHERE name = ? AND key = ?",
+        (step.new or key, table, key),
+    )
+    tx.execute(
         "UPDATE motion_after SET key = ? WHERE name = ? AND key = ?", (step.new or key, table, key)
     )
     _set_aside(tx, lambda spec: _is_mentioned(spec, table, key))
@@ -487,6 +491,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
         "motion_makers",
         "motion_after",
         "motion_seen",
+        "motion_follows",
     ):
         tx.execute(f"UPDATE {catalog} SET name = ? WHERE name = ?", (new, old))
     _forget_vectors_of(tx, old)
@@ -516,6 +521,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
             tx.execute("DELETE FROM motion_fits WHERE name = ?", (fit.name,))
     tx.execute("DELETE FROM motion_makers WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
+    tx.execute("DELETE FROM motion_follows WHERE name = ?", (table,))
     _forget_vectors_of(tx, table)
     tx.execute(f"DROP TABLE {rows_table(table)}")
     for catalog in ("motion_tables", "motion_declared"):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
+from motion.persistence.changes import following
 from motion.persistence.database import Database
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
@@ -292,6 +293,7 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
         used.drop_overcome(tx, spec, number)
         if before is not None and layout.followed(spec):
             versions.begin_numbering(tx, spec, change, before, number)
+        following.tell_switched(tx, database.layouts, spec, before or 1, number, change)
     for spec in _concerned(database, component, is_first=before is None):
         backfills.begin_refresh(tx, database.layouts[spec.table], spec, change)
     versions.add_notes(tx, component, number, {"lacking": lacking} if lacking else {})

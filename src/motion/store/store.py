@@ -363,9 +363,13 @@ class Store(Reader):
     def _is_exact(self) -> bool:
         return self._view() is not None
 
-    def _answer(self, question: Question) -> list[Found]:
+    def _answer(self, question: Question, *, is_asked: bool = True) -> list[Found]:
         view = self._view()
-        return super()._answer(question) if view is None else view._answer(question)
+        return (
+            super()._answer(question, is_asked=is_asked)
+            if view is None
+            else view._answer(question, is_asked=is_asked)
+        )
 
     def _seen(self) -> Pins:
         """Return the live versions, or, inside a run, the versions of the run."""

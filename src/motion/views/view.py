@@ -105,7 +105,8 @@ class Reader:
         """Whether reads are answered one by one, so that they can be asked again."""
         return False
 
-    def _answer(self, question: Question) -> list[Found]:
+    def _answer(self, question: Question, *, is_asked: bool = True) -> list[Found]:
+        """Answer a question, which whoever reads has asked, or which is only a part of what answers one."""
         return self._database.ask(question)
 
     def _shown(self, question: Question, row: Found, rows: Sequence[Found], inherit: bool) -> Any:
@@ -120,7 +121,7 @@ class Reader:
                 order=(),
                 limit=None,
             )
-            rows = self._answer(above)
+            rows = self._answer(above, is_asked=False)
         elif question.id is None:
             rows = [row]
         return shown(layout, rows, name, inherit=inherit)
@@ -451,10 +452,10 @@ class View(Writer):
     def _is_exact(self) -> bool:
         return self._run is not None
 
-    def _answer(self, question: Question) -> list[Found]:
+    def _answer(self, question: Question, *, is_asked: bool = True) -> list[Found]:
         if self._run is None:
-            return super()._answer(question)
-        return self._run.answer(question, self._index, self._operations)
+            return super()._answer(question, is_asked=is_asked)
+        return self._run.answer(question, self._index, self._operations, is_asked=is_asked)
 
     def set(
         self,
@@ -533,14 +534,14 @@ class TaskRun:
                 self._reads.finish(operations, index)
 
     def answer(
-        self, question: Question, index: int, operations: Sequence[Operation]
+        self, question: Question, index: int, operations: Sequence[Operation], *, is_asked: bool
     ) -> list[Found]:
         """Answer an exact read of a run."""
         if self._seen < len(self._results):
             rows = range(self._seen, len(self._results))
             self._seen = rows.stop
             self.finish(rows, [type(self._results[i]) is Failed for i in rows])
-        return self._reads.answer(question, index, operations)
+        return self._reads.answer(question, index, operations, is_asked=is_asked)
 
     @property
     def has_left(self) -> bool:

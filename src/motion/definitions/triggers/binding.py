@@ -113,6 +113,7 @@ def _fingerprint_of(
         component,
         *elsewhere_of(parameters),
         *([] if declaration.serial_by is None else [f"serial_by {declaration.serial_by}"]),
+        *(["follow"] if declaration.follow else []),
     )
     return fingerprint_of(function, declaration.version, repr(what), declaration.when)
 

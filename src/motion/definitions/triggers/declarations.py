@@ -81,6 +81,7 @@ def trigger(
     batch_wait: float | None = None,
     memo: bool = False,
     isolated: bool | None = None,
+    follow: bool = False,
     once: Once = False,
     serial_by: str | None = None,
     executor: Place | None = None,
@@ -128,6 +129,10 @@ def trigger(
             of their parameters alone.
         isolated: whether a run is called again where what it has read through `store` has changed by its commit: None,
             if it writes through `store`; True, also if it only gives its `sets`; False, never.
+        follow: True: what it reads through `store` by `get` and `rows(id=)` is an input: when that changes, comes or goes,
+            it runs again for the row, and a result made from what has changed meanwhile is dropped. What it writes itself
+            does not run it again, and a user's value stays. `keys=` narrows what is read, and so what is followed; `where=`,
+            `search` and `sql` are not followed. False: what is read is as of that moment.
         once: for effects outside of the store. True: after it has succeeded for a row it never runs there again, whatever
             changes, until the row is deleted; what ends its process before that is noted calls it again, so hand the
             row's id to the other side as idempotency key. "at_most": that a call begins is noted first, and what ends

@@ -130,7 +130,7 @@ class Options:
             refused(
                 lambda spec: not spec.may_be_inline,
                 "inline=True needs a plain function of keys, lookups and windows that sets keys of its own row: no store, row, when=, "
-                "page=, batch=, async, retries, timeout, rate=, memo=, serial_by=, executor=, resources= or state.",
+                "page=, batch=, async, retries, timeout, rate=, memo=, serial_by=, follow=, executor=, resources= or state.",
             ),
         ),
     )
@@ -186,6 +186,30 @@ class Options:
             )
         ),
     )
+    follow: bool = field(
+        default=False,
+        metadata=option(
+            of_kind("True or False", lambda given: any(given is each for each in (True, False))),
+            refused(
+                lambda spec: spec.event,
+                "it runs on an event, which is over: there is no row that could be due again, so follow= does not go with it.",
+            ),
+            refused(
+                lambda spec: spec.memo,
+                "memo=True takes a result without a call, which then has read nothing that follow=True could follow.",
+            ),
+            refused(
+                lambda spec: spec.once,
+                "once= runs never again where it has succeeded, so follow=True has nothing to do.",
+            ),
+            refused(
+                lambda spec: spec.is_versioned,
+                "follow=True does not go with refresh='before' so far: take what it needs by motion.Lookup, or say "
+                "refresh='after'.",
+            ),
+        ),
+    )
+    """Whether what its runs read by hand, by `get` and `rows(id=)`, makes them due again when it changes."""
     once: Once = field(
         default=False,
         metadata=option(
@@ -421,7 +445,7 @@ class TriggerSpec(Options):
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
         alone = alone and self.rate is None and not self.memo and self.after_ms is None
         alone = alone and self.executor is None and self.resources == NOTHING
-        alone = alone and self.serial_by is None
+        alone = alone and self.serial_by is None and not self.follow
         return (
             self.is_columnar
             and plain

@@ -8,10 +8,18 @@ from dataclasses import replace
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
-from motion.definitions.tasks import BUILD_PRIORITY, Cause, level_of, ranges_of
+from motion.definitions.tasks import (
+    BUILD_PRIORITY,
+    MAX_DEPTH,
+    Cause,
+    Lap,
+    level_of,
+    ranges_of,
+)
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import EnumCodec
-from motion.errors import SchemaError
+from motion.errors import CascadeTooDeep, SchemaError
+from motion.persistence.changes import following
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Followed, Place, followed, take_left
@@ -80,6 +88,9 @@ def fire(
         for spec, lookup in graph.followers.get((table, key), ()):
             tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
     tasks += _hold(tx, layouts, written, cause, kept, done)
+    if graph.following:
+        parts = following.parts_changed(written)
+        tasks += _tell_readers(tx, layouts, layout, parts, cause, done)
     for spec in graph.openers.get(table, ()) if written.made else ():
         due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
@@ -155,6 +166,39 @@ def _due_because(
         kept.setdefault(spec.name, set()).update(found.rows)
         return int(found.is_swept)
     return enqueue_rows(tx, layouts[spec.table], spec, found.rows, cause) + found.is_swept
+
+
+def _tell_readers(
+    tx: Transaction,
+    layouts: Layouts,
+    target: Layout,
+    parts: Sequence[following.Part],
+    cause: Cause,
+    done: Container[str] = (),
+) -> int:
+    """Make triggers that follow what they read due on the rows whose runs have read what has changed; return how many tasks
+    that makes, at least.
+
+    Args:
+        done: triggers whose own runs have written this.
+
+    Raises:
+        CascadeTooDeep: rows that follow one another go in a circle that has no end.
+    """
+    if not parts or not following.is_any_of(tx, target.table.name):
+        return 0
+    tasks = 0
+    for spec in layouts.graph.following:
+        layout = layouts[spec.table]
+        is_own = spec.name in done and spec.table == target.table.name
+        found = following.due(tx, target, layout, spec, parts, cause, is_own=is_own)
+        if (found.rows or found.is_swept) and Lap.of(cause.path).times >= MAX_DEPTH:
+            raise CascadeTooDeep([spec.name], MAX_DEPTH, is_followed=True)
+        make_due(tx, layout, spec, found.rows)
+        tasks += found.is_swept
+        for own, rows in cause.by_following(spec.name, found.rows):
+            tasks += enqueue_rows(tx, layout, spec, rows, own)
+    return tasks
 
 
 def _hold(
@@ -306,10 +350,13 @@ def delete(
     kept: Kept = {}
     for spec, lookup in layouts.graph.followers_of(layout.table.name):
         _follow(tx, layouts, layout, spec, lookup, rows, cause, kept, are_gone=True)
+    if layouts.graph.following:
+        _tell_readers(tx, layouts, layout, [following.Part(rows, None)], cause)
     for spec in layouts.graph.folded_into.get(layout.table.name, ()):
         folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
     if erasing is not None:
         erasing.take(tx, layouts, layout, rows)
+        following.forget_read(tx, layout, rows)
     referring = list(refs.referring(tx, layouts, layout, rows))
     _forget(tx, layouts.graph, layout.table.name, rows)
     delete_rows(tx, layout, rows)
@@ -332,6 +379,7 @@ def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> N
         queue.forget_dead(tx, spec.name, rows)
         memos.forget(tx, spec.name, rows)
         used.forget(tx, spec.name, rows)
+        following.forget(tx, spec.name, rows)
         for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
             queue.forget_dead(tx, spec.name, rows, version)
         if spec.grows_text:

@@ -192,7 +192,7 @@ class Step:
         columns = [list(self.inputs.outputs[key]) for key in self.spec.sets]
         for column, given in zip(columns, self.outcomes.columns, strict=True):
             for place, value in enumerate(given):
-                if place not in self.outcomes.errors:
+                if self.called[place] not in self.errors:
                     column[self.called[place]] = value
             for i in self.unset:
                 column[i] = None

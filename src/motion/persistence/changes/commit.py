@@ -9,16 +9,17 @@ from typing import Any, Protocol
 
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
-from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, ranges_of
+from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, Writer, ranges_of
 from motion.definitions.triggers.folds import Folded, Rows
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
+from motion.persistence.changes import following
 from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.failures import fail, lose
-from motion.persistence.changes.isolation import Check, Left, told
+from motion.persistence.changes.isolation import Check, Left, has_seen, is_any_read, told
 from motion.persistence.changes.labelling import settle
 from motion.persistence.changes.operations import Operation, apply_operations, merged
 from motion.persistence.changes.results import (
@@ -126,6 +127,8 @@ class Commit:
         is_same = last_number(tx) == self.read_at
         number = next_number(tx)
         self._leave(tx, self.superseded, number)
+        if self.claim.spec.follow:
+            self._keep_read(tx, kept)
         if self.claim.spec.is_columnar:
             self._write_columns(tx, kept, number)
         else:
@@ -255,7 +258,13 @@ class Commit:
         lost: dict[int, str] = {}
         for i in range(len(self.inputs.rows)):
             rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
-            if rows and rows <= still - step.errors.keys():
+            has_given = bool(rows) and rows <= still - step.errors.keys()
+            if rows and spec.follow and not (has_given and self._is_isolated(spec, lefts[i])):
+                if check.has_moved(lefts[i].reads):
+                    still -= rows  # as where what it looked up has changed
+                elif has_given:
+                    check.commit(lefts[i])
+            elif has_given:
                 why = self._lost_by(check, spec, lefts[i])
                 if why is None:
                     check.commit(lefts[i])
@@ -266,11 +275,26 @@ class Commit:
                 row_id = None if spec.sets_table else self.inputs.names[i][0]
                 check.give(spec.sets_table or spec.table, row_id)
         self.lost = lost
-        return kept if not lost else sorted(still)
+        return kept if len(still) == len(kept) else sorted(still)
 
     def _lost_by(self, check: Check, spec: TriggerSpec, left: Left) -> Question | str | None:
-        is_isolated = spec.isolated if spec.isolated is not None else bool(left.operations)
-        return check.lost_by(left.reads) if is_isolated else None
+        return check.lost_by(left.reads) if self._is_isolated(spec, left) else None
+
+    def _is_isolated(self, spec: TriggerSpec, left: Left) -> bool:
+        return spec.isolated if spec.isolated is not None else bool(left.operations)
+
+    def _keep_read(self, tx: Transaction, kept: Sequence[int]) -> None:
+        """Keep what runs have read by id, so that its change makes their rows due; of failed ones, too, which perhaps are over
+        then. Of a run of which nothing is known, as its process ended, what was read before is kept."""
+        step, rows = self.steps[0], self.inputs.rows
+        read: dict[int, frozenset[Question]] = {
+            rows[i]: frozenset() for i in kept if i not in step.errors
+        }
+        still = set(kept)
+        for left in step.writes:
+            of_run = {step.called[place] for place in left.rows} & still
+            read |= dict.fromkeys((rows[i] for i in of_run), left.reads.by_id)
+        following.keep(tx, self.database.layouts, self.claim.spec, read)
 
     # -- values --
 
@@ -365,6 +389,8 @@ class Commit:
                 continue
             row = self.inputs.rows[i]
             cause = self.claim.cause(row, number)
+            if spec.follow:
+                cause = replace(cause, writer=Writer(spec.name, frozenset([row])))
             items = (
                 step.outcomes.items[step.places[i]]
                 if i in step.places and step.outcomes.items
@@ -405,6 +431,10 @@ class Commit:
         if self.claim.is_candidate:
             return
         still = set(kept)
+        first = self.steps[0]
+        if self.claim.spec.follow and is_any_read(first.writes):
+            self._write_apart(tx, first.writes, still)
+            return  # behind a trigger that takes the store runs none in memory that writes
         for step in self.steps:
             of_task: dict[int, list[Operation]] = {}
             for left in step.writes:
@@ -419,6 +449,21 @@ class Commit:
                 self._apply_freely(
                     tx, cause.through(step.spec.name), merged(self.database.layouts, operations)
                 )
+
+    def _write_apart(self, tx: Transaction, lefts: Sequence[Left], still: set[int]) -> None:
+        """Make the writes of runs that follow what they read, where some are of what others here have read: each by itself, as it
+        makes those due that have not seen it."""
+        step = self.steps[0]
+        for left in lefts:
+            of_run = {step.called[place] for place in left.rows} & step.met & still
+            if not (of_run and left.operations):
+                continue
+            seen_by = [left, *(other for other in lefts if has_seen(other, left))]
+            rows = {self.inputs.rows[step.called[p]] for each in seen_by for p in each.rows}
+            cause = self.claim.cause(self.inputs.rows[min(of_run)], next_number(tx))
+            cause = replace(cause, writer=Writer(step.spec.name, frozenset(rows)))
+            reach("task.written")
+            self._apply_freely(tx, cause.through(step.spec.name), left.operations)
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
         if len(cause.chain) > MAX_DEPTH:

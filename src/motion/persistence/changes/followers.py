@@ -61,7 +61,7 @@ def followed(
         return Followed(found)
     ids = _ids(tx, target, rows)
     value: Stored = ids[0] if len(ids) == 1 else None
-    sweeps.begin(tx, layout, spec, lookup.by, value, cause.change, cause.number)
+    sweeps.begin(tx, layout, spec, lookup.by, value, cause)
     return Followed((), is_swept=True)
 
 
@@ -164,7 +164,7 @@ class Changed:
             )
         rows, swept = self._known[like]
         for entity in swept:
-            sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause.change, cause.number)
+            sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause)
         return Followed(rows, bool(swept))
 
     def _places(self, keys: Sequence[str], window: Window) -> list[Place]:

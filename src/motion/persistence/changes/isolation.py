@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes.operations import DeleteOperation, MatchOperation, Operation
-from motion.persistence.inputs.exact import Found, Question, digest_of, keys_of, shown_values
+from motion.persistence.inputs.exact import (
+    Found,
+    Question,
+    digest_of,
+    id_asked,
+    keys_of,
+    shown_values,
+)
 from motion.persistence.layout import Layout
 
 Ask = Callable[[Question], list[Found]]
@@ -53,11 +60,13 @@ class Reads:
         asked: the first answer to each question.
         torn: a question that was answered otherwise when it was asked again: no moment shows both answers.
         is_unsafe: whether it saw something of runs before it that only their commit will tell.
+        by_id: the questions for rows by their id, as the run has asked them: what it follows, if it does.
     """
 
     asked: dict[Question, Asked] = field(default_factory=dict)
     torn: Question | None = None
     is_unsafe: bool = False
+    by_id: frozenset[Question] = frozenset()
 
     def note(self, question: Question, answer: Asked) -> None:
         if self.asked.setdefault(question, answer).seen != answer.seen:
@@ -226,11 +235,19 @@ class ClaimReads:
             for run, operations in self._finished.items():
                 self._earlier.add(operations, self.name(run))
 
-    def answer(self, question: Question, run: int, own: Sequence[Operation]) -> list[Found]:
-        """Answer a question of a run, with the writes it has made so far laid over."""
+    def answer(
+        self, question: Question, run: int, own: Sequence[Operation], *, is_asked: bool = True
+    ) -> list[Found]:
+        """Answer a question of a run, with the writes it has made so far laid over.
+
+        Args:
+            is_asked: the run itself has asked it; otherwise it is only a part of what answers one.
+        """
         overlay = Overlay(self._layouts)
         overlay.add(own, self.name(run))
         with self._lock:
+            if is_asked and id_asked(question) is not None:
+                self.reads(run).by_id |= {question}
             if question.id is not None:
                 return self._of_id(question, run, overlay)
             return self._of_any(question, run, overlay)
@@ -376,10 +393,20 @@ class Check:
                 return question
         return None
 
+    def has_moved(self, reads: Reads) -> bool:
+        """Whether what a run has read by id is not what it was when it began to be committed. What runs beside it write is
+        not looked at: they make it due."""
+        by_id = (pair for pair in reads.asked.items() if id_asked(pair[0]) is not None)
+        is_void = reads.is_unsafe or reads.torn is not None
+        return is_void or not all(self._is_as_read(*pair) for pair in by_id)
+
     def _holds(self, question: Question, asked: Asked) -> bool:
         named = question.table if question.id is None else (question.table, question.id)
         if self._writers.get(named, set()) - asked.after:
             return False  # it did not see what a run before it writes there
+        return self._is_as_read(question, asked)
+
+    def _is_as_read(self, question: Question, asked: Asked) -> bool:
         before = asked.after - self._committed  # committed earlier, or not at all
         known = self._held.get((question, asked.base))
         if known is not None and before <= known:
@@ -411,6 +438,25 @@ class Check:
 
     def has_given(self, table: str) -> bool:
         return table in self._writers
+
+
+def is_any_read(lefts: Iterable[Left]) -> bool:
+    """Whether some of these runs, which follow what they read, have read something that some of them write."""
+    lefts = list(lefts)
+    written = {named for left in lefts for each in left.operations for named in _written(each)}
+    return any(_names(each) in written for left in lefts for each in left.reads.by_id)
+
+
+def has_seen(run: Left, other: Left) -> bool:
+    """Whether a run has read all that it has read of what another writes behind that."""
+    written = {named for each in other.operations for named in _written(each)}
+    of_it = [each for each in run.reads.by_id if _names(each) in written]
+    asked = run.reads.asked
+    return bool(of_it) and all(each in asked and other.name in asked[each].after for each in of_it)
+
+
+def _names(question: Question) -> Entity:
+    return question.table, id_asked(question)
 
 
 def _written(operation: Operation) -> Iterator[Entity | str]:

@@ -7,11 +7,13 @@ one at a time however often that changes, and no row is older than two rounds. T
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from motion.backends.base import Transaction
+from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout
@@ -26,18 +28,28 @@ def begin(
     spec: TriggerSpec,
     by: str,
     value: Stored,
-    change: int,
-    number: int,
+    cause: Cause,
 ) -> None:
     """Keep that the rows that look up by a key are due, where they are older than a change.
 
     Args:
         value: of the key; None: all rows.
-        change: from outside, which waits for it.
-        number: of the change that the rows are to be newer than.
+        cause: of the change that the rows are to be newer than.
     """
+    begin_by(tx, layout, spec, [by] if value is None else [by, value], cause)
+
+
+def begin_by(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, chosen: Sequence[Any], cause: Cause
+) -> None:
+    """Keep that rows are due, where they are older than a change.
+
+    Args:
+        chosen: says which rows.
+    """
+    change, number = cause.change, cause.number
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
-    parameters = msgspec.msgpack.encode([by] if value is None else [by, value])
+    parameters = msgspec.msgpack.encode(chosen)
     named: tuple[Any, ...] = (spec.name, parameters)
     like = "trigger = ? AND parameters = ?"
     sql = f"SELECT change, next FROM motion_backfills WHERE kind = 'sweep' AND {like}"
@@ -55,10 +67,10 @@ def begin(
     tx.execute(f"DELETE FROM motion_backfills WHERE change = ? AND {like}", (change, *named))
     tx.execute(
         "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, parameters, is_forced, kind, "
-        "number, again) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 'sweep', ?, ?)",
+        "number, again, path) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 'sweep', ?, ?, ?)",
         (
             change, spec.name, first, last, last, max(last - first, 1), parameters, number,
-            int(under_way is not None),
+            int(under_way is not None), cause.path,
         ),
     )  # fmt: skip
 

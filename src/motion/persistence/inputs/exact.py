@@ -95,6 +95,24 @@ def digest_of(found: Sequence[Found]) -> bytes:
     return hashlib.blake2b(msgspec.msgpack.encode(plain), digest_size=16).digest()
 
 
+def id_asked(question: Question) -> Stored:
+    """Return the id of the rows that a question is about; None where it is about any."""
+    return question.id if question.id is not None else dict(question.equal).get("id")
+
+
+def keys_used(layout: Layout, question: Question) -> tuple[str, ...] | None:
+    """Return the keys beside the primary key that an answer depends on; None: on all."""
+    if question.keys is None:
+        return None
+    used = [
+        *question.keys,
+        *(key for key, _ in question.equal),
+        *(key for key, _ in question.order),
+    ]
+    named = {*layout.table.primary_key}
+    return tuple(dict.fromkeys(key for key in used if key not in named))
+
+
 def keys_of(layout: Layout, question: Question) -> tuple[str, ...]:
     """Return the keys beside the primary key that an answer holds."""
     named = set(layout.table.primary_key)

@@ -30,7 +30,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
-from motion.persistence.changes import sweeps
+from motion.persistence.changes import following, sweeps
 from motion.persistence.changes.cascade import candidates, enqueue_rows
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
@@ -55,9 +55,7 @@ HELD_UP_ALLOWED = 1_000
 SPREAD = "({row} & 2147483647) * 2654435761 % 4294967296"
 """Orders rows by chance, always the same: the first ones are a sample spread over all."""
 
-COLUMNS = (
-    "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind, number"
-)
+COLUMNS = "change, trigger, next, last, total, remaining, condition, parameters, is_forced, kind, number, path"
 
 UNFINISHED = "next <= last"
 
@@ -76,9 +74,10 @@ class Backfill:
         remaining: how many of these are not yet made tasks.
         condition: SQL on what rows show, None for all rows.
         parameters: of the condition, as a list; of a sweep the key by which rows look up, and, if not all of them are
-            meant, its value.
+            meant, its value; or what its rows have read by hand (`persistence.changes.following`).
         is_forced: outputs of present code are made again too.
         number: of a sweep: the change that its rows are to be newer than.
+        path: of a sweep: what led to it.
     """
 
     change: int
@@ -92,6 +91,7 @@ class Backfill:
     is_forced: bool = False
     kind: Kind = "backfill"
     number: int = 0
+    path: str = ""
 
     @property
     def lane(self) -> Lane:
@@ -138,10 +138,10 @@ def begin(tx: Transaction, asked: Backfill) -> int:
     change = asked.change or next_number(tx)
     _forget_finished(tx)
     tx.execute(
-        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO motion_backfills ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             change, asked.trigger, asked.next, asked.last, asked.total, asked.total, asked.condition,
-            asked.parameters, int(asked.is_forced), asked.kind, asked.number,
+            asked.parameters, int(asked.is_forced), asked.kind, asked.number, asked.path,
         ),
     )  # fmt: skip
     return change
@@ -346,9 +346,18 @@ def _make_tasks(
     if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
         provenance.make_due(tx, layout, spec, part.rows)
         reach("backfill.marked")
-    cause = Cause(number, backfill.change, priority=BACKFILL_PRIORITY)
-    enqueue_rows(tx, layout, spec, part.rows, cause)
+    cause = Cause(number, backfill.change, backfill.path, BACKFILL_PRIORITY)
+    for own, rows in _on_its_way(cause, backfill, spec, part.rows):
+        enqueue_rows(tx, layout, spec, rows, own)
     reach("backfill.enqueued")
+
+
+def _on_its_way(
+    cause: Cause, backfill: Backfill, spec: TriggerSpec, rows: Sequence[int]
+) -> Sequence[tuple[Cause, Sequence[int]]]:
+    """Return the causes of a part's tasks, each with its rows."""
+    is_followed = backfill.kind == "sweep" and spec.follow
+    return cause.by_following(spec.name, rows) if is_followed else [(cause, rows)]
 
 
 def _build(
@@ -442,6 +451,9 @@ def _wanted(
     sql = f"{source} AND {layout.row} BETWEEN {asked.next} AND {asked.last}"
     if asked.kind == "sweep":
         by, *value = msgspec.msgpack.decode(asked.parameters)
+        if by == following.BY_READS:
+            condition, read = following.swept(layout, spec, [by, *value])
+            return f"{sql} AND {condition}", read
         return (f"{sql} AND {layout.inherited_value(by)} = ?" if value else sql), value
     if asked.chosen is None:
         return sql, ()

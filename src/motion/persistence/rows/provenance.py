@@ -151,6 +151,8 @@ def to_sweep(layout: Layout, spec: TriggerSpec, number: int) -> str:
     """Return the FROM and WHERE of the rows `r` whose outputs a run has made before a change of what they look up."""
     mark = layout.mark(spec)
     is_older = f"{mark} >> {ORIGIN_BITS} < {number} AND {mark} & {ORIGIN_MASK} <> 0"
+    if spec.follow:  # a run that failed has read something, too
+        is_older = f"{mark} >> {ORIGIN_BITS} < {number} AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0)"
     return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {is_older}"
 
 
