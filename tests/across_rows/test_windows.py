@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from tests.conftest import OpenStore
 
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -263,8 +266,14 @@ FRAMES: list[dict[str, Any]] = [
     {"agg": "count", "within": 3 * MS, "where": {"kind": None}, "itself": True},
     {"agg": "list", "rows": 2, "where": {"kind": "x", "n": 3}},
     {"agg": "last", "where": {"kind": "x"}},
+    {"agg": "std", "within": 4 * MS},
+    {"agg": "std", "itself": True},
+    {"agg": "distinct", "within": 4 * MS},
+    {"agg": "distinct", "rows": 3},
+    {"key": ("event.n", "event.kind"), "within": 4 * MS},
+    {"key": ("event.n", "event.kind"), "rows": 2, "where": {"n": 3}},
 ]
-WINDOWS = [motion.Window("event.n", by="who", **frame) for frame in FRAMES]
+WINDOWS = [motion.Window(**{"key": "event.n", "by": "who", **frame}) for frame in FRAMES]
 
 
 def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
@@ -272,13 +281,19 @@ def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
     is_own = row in rows
     if row.who is None or row.ts is None:
         return None
+    within = window.within if isinstance(row.ts, datetime) else window.within_ms
+
+    def value(other: Any) -> Any:
+        values = tuple(getattr(other, name) for name in window.names)
+        return None if None in values else values if len(values) > 1 else values[0]
+
     earlier = sorted(
-        (other.ts, other.id, other.n)
+        (other.ts, other.id, value(other))
         for other in rows
         if other.who == row.who
-        and other.n is not None
+        and value(other) is not None
         and all(getattr(other, key) == value for key, value in window.narrowed)
-        and (window.within_ms is None or other.ts > row.ts - window.within_ms)
+        and (within is None or other.ts > row.ts - within)
         and (
             ((other.ts, other.id) < (row.ts, row.id) or (window.itself and other.id == row.id))
             if is_own
@@ -286,11 +301,14 @@ def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
         )
     )
     held = [n for _, _, n in earlier][-(window.rows or 0) :]
-    empty = {"list": [], "count": 0, "sum": 0}.get(window.agg)
+    empty = {"list": [], "distinct": [], "count": 0, "sum": 0}.get(window.agg)
     if not held:
         return empty
+    if window.agg == "list":
+        return held
     return {
-        "list": held,
+        "distinct": list(dict.fromkeys(held)),
+        "std": statistics.stdev(held) if len(held) > 1 else None,
         "count": len(held),
         "sum": sum(held),
         "mean": sum(held) / len(held),
@@ -340,7 +358,7 @@ def check(store: motion.Store, table: str, window: motion.Window) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    st.sampled_from(WINDOWS),
+    st.sampled_from([each for each in WINDOWS if len(each.keys) == 1]),
     st.lists(st.one_of(st.integers(0, 9), st.none()), max_size=8),
     changes("event"),
     st.booleans(),
@@ -363,12 +381,18 @@ def test_a_window_is_what_a_recompute_gives_after_any_changes(
         store.close()
 
 
-def keeping(window: motion.Window) -> type:
+def keeping(window: motion.Window, time: type) -> type:
     """Return the schema of events that keep a window."""
-    kinds: dict[str, Any] = {"list": list[int], "mean": float}
-    kept: Any = Annotated[kinds.get(window.agg, int), window]
-    own = [("id", int), ("ts", int), ("who", str), ("n", int), ("kind", str)]
+    kinds = {"list": list[int], "distinct": list[int], "mean": float, "std": float}
+    kind: Any = kinds.get(window.agg, int)
+    kept: Any = Annotated[kind if len(window.keys) == 1 else list[tuple[int, str]], window]
+    own = [("id", int), ("ts", time), ("who", str), ("n", int), ("kind", str)]
     return make_dataclass("Event", [*own, ("latest", kept)])
+
+
+def at(ts: int | None, time: type) -> Any:
+    """Return a time as an int of milliseconds, or as a moment."""
+    return ts if ts is None or time is int else datetime(2000, 1, 1, tzinfo=UTC) + ts * MS
 
 
 @settings(
@@ -378,13 +402,15 @@ def keeping(window: motion.Window) -> type:
     st.sampled_from(WINDOWS),
     st.lists(st.one_of(st.integers(0, 9), st.none()), max_size=8),
     changes("event"),
+    st.sampled_from([int, datetime]),
 )
 def test_a_key_that_is_a_window_is_what_a_recompute_gives_after_each_change(
-    open_store: OpenStore, window: motion.Window, begun: list[Any], done: list[Any]
+    open_store: OpenStore, window: motion.Window, begun: list[Any], done: list[Any], time: type
 ) -> None:
-    store = open_store(schemas={"event": keeping(window)}, run=False, url=":memory:")
+    store = open_store(schemas={"event": keeping(window, time)}, run=False, url=":memory:")
     rows = [
-        {"id": i, "ts": i, "who": "a", "n": n, "kind": "xyx"[i % 3]} for i, n in enumerate(begun, 1)
+        {"id": i, "ts": at(i, time), "who": "a", "n": n, "kind": "xyx"[i % 3]}
+        for i, n in enumerate(begun, 1)
     ]
     try:
         store.set_many("event", rows)
@@ -393,7 +419,8 @@ def test_a_key_that_is_a_window_is_what_a_recompute_gives_after_each_change(
                 if isinstance(change, int):
                     store.delete(table, change)
                 else:
-                    store.set(table, **change)
+                    moment = {"ts": at(change["ts"], time)} if "ts" in change else {}
+                    store.set(table, **{**change, **moment})
                 worker.run_until_idle()
                 found = store.rows("event")
                 for row in found:
@@ -459,6 +486,134 @@ def test_an_earlier_row_that_takes_the_place_of_one_that_leaves_during_a_call_is
         worker.run_until_idle()
     assert 8 in seen
     assert [row.latest for row in store.rows("event")] == [None, None, [7]]
+
+
+def test_a_standard_deviation_is_exact_and_of_a_sample(open_store: OpenStore) -> None:
+    @dataclass
+    class Reading:
+        id: int
+        place: int
+        value: float
+        spread: Annotated[float, motion.Window("reading.value", by="place", agg="std", rows=3)]
+
+    store = open_store(schemas={"reading": Reading}, run=True)
+    values = [1e9, 1e9 + 1e-6, 1e9, 5e-324, -1e-300, 1e-300, float("inf"), 0.1, 0.2, 1e308, -1e308]
+    rows = [{"id": i, "place": 1, "value": value} for i, value in enumerate(values)]
+    store.set_many("reading", rows[::2])
+    store.set_many("reading", rows[1::2])
+    store.wait(timeout=60)
+    for i, row in enumerate(store.rows(Reading, order_by="id")):
+        held = values[max(0, i - 3) : i]
+        is_some = len(held) > 1 and float("inf") not in held
+        assert row.spread == (statistics.stdev(held) if is_some else None), (i, held)
+
+
+def test_a_window_gives_the_mean_of_vectors(open_store: OpenStore) -> None:
+    @dataclass
+    class Like:
+        id: int
+        ts: datetime
+        user: int
+        vector: Annotated[np.ndarray, motion.Vector(3)]
+        taste: Annotated[
+            np.ndarray,
+            motion.Vector(3),
+            motion.Window("like.vector", by="user", agg="mean", within=HOUR),
+        ]
+        length: float
+
+    @motion.trigger(on="like.user", sets="like.length")
+    def measure(
+        all_before: Annotated[
+            np.ndarray | None, motion.Window("like.vector", by="user", agg="mean")
+        ],
+    ) -> float:
+        return 0.0 if all_before is None else float(all_before.sum())
+
+    store = open_store(schemas={"like": Like}, triggers=[measure])
+    begin, vectors = datetime(2000, 1, 1, tzinfo=UTC), np.eye(3, dtype=np.float32)
+    rows = [
+        {"id": i, "ts": begin + i * HOUR / 2, "user": 1, "vector": vectors[i % 3]} for i in range(4)
+    ]
+    store.set_many("like", [rows[0], rows[2], rows[3]])
+    store.set_many("like", [rows[1]])
+    store.wait(timeout=60)
+    first, second, third, fourth = store.rows(Like, order_by="ts")
+    assert first.taste is None
+    assert first.length == 0.0
+    assert second.taste.tolist() == [1, 0, 0]
+    assert third.taste.tolist() == [0, 1, 0]
+    assert fourth.taste.tolist() == [0, 0, 1]
+    assert fourth.length == pytest.approx(1)
+    store.set("like", id=2, vector=np.array([0, 2, 2], dtype=np.float32))
+    store.wait(timeout=60)
+    assert store.rows(Like, order_by="ts")[3].taste.tolist() == [0, 2, 2]
+    assert store.rows(Like, order_by="ts")[3].length == pytest.approx(2)
+
+
+def test_times_at_the_ends_of_the_calendar_have_windows_too(open_store: OpenStore) -> None:
+    @dataclass
+    class Page:
+        id: int
+        ts: datetime
+        book: int
+        n: int
+        before: Annotated[list[int], motion.Window("page.n", by="book", within=3_600_000 * DAY)]
+
+    store = open_store(schemas={"page": Page}, run=True)
+    rows = [
+        {"id": 1, "ts": datetime.min.replace(tzinfo=UTC)},
+        {"id": 2, "ts": datetime.max.replace(tzinfo=UTC)},
+    ]
+    store.set_many("page", [{**row, "book": 1, "n": 1} for row in rows])
+    store.set("page", id=3, ts=datetime(2000, 1, 1, tzinfo=UTC), book=1, n=5)
+    store.wait(timeout=60)
+    assert {row.id: row.before for row in store.rows(Page)} == {1: [], 2: [5], 3: [1]}
+
+
+def test_several_keys_are_held_as_tuples(open_store: OpenStore) -> None:
+    @motion.trigger(on="booking.account", sets="booking.note")
+    def tell(
+        last: Annotated[
+            tuple[int, Sort] | None,
+            motion.Window(("booking.amount", "booking.sort"), by="account", agg="last"),
+        ],
+        all_before: Annotated[
+            list[tuple[int, Sort]], motion.Window(("booking.amount", "booking.sort"), by="account")
+        ],
+    ) -> str:
+        return f"{last} of {len(all_before)}"
+
+    store = open_store(schemas={"booking": Booking}, triggers=[tell])
+    rows = [{"id": i, "ts": i, "account": 1, "amount": i, "sort": "SALE"} for i in (1, 2, 3)]
+    store.set_many("booking", rows)
+    store.set("booking", id=2, sort="REFUND")
+    store.wait(timeout=60)
+    found = [row.note for row in store.rows(Booking, order_by="id")]
+    assert found == ["None of 0", "(1, <Sort.SALE: 1>) of 1", "(2, <Sort.REFUND: 2>) of 2"]
+    store.set("booking", id=2, sort=None)
+    store.wait(timeout=60)
+    assert store.rows(Booking, order_by="id")[2].note == "(1, <Sort.SALE: 1>) of 1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "window", "message"),
+    [
+        (list, motion.Window(("event.n", "event.kind"), by="who"), r"list\[tuple"),
+        (list, motion.Window(("event.n", "event.kind"), by="who", agg="last"), "of its own"),
+        (int, motion.Window("event.n", by="who", agg="std"), "float"),
+        (int, motion.Window("event.n", by="who", agg="distinct"), "list"),
+        (float, motion.Window("event.kind", by="who", agg="std"), "int and float"),
+    ],
+    ids=str,
+)
+def test_a_key_that_cannot_keep_a_window_is_refused(
+    open_store: OpenStore, kind: type, window: motion.Window, message: str
+) -> None:
+    own = [("id", int), ("ts", int), ("who", str), ("n", int), ("kind", str)]
+    kept: Any = Annotated[kind, window]
+    with pytest.raises(motion.SchemaError, match=message):
+        open_store(schemas={"event": make_dataclass("Event", [*own, ("latest", kept)])})
 
 
 # -- narrowed --
@@ -679,6 +834,8 @@ def test_all_rows_that_hold_the_last_rows_of_another_table_follow_these(
         ({"key": "payment.amount", "by": "card", "within": 60}, "timedelta"),
         ({"key": "payment.amount", "by": "card", "rows": 0}, "at least 1"),
         ({"key": "payment.amount", "by": "card", "agg": "median"}, "list, count"),
+        ({"key": ("payment.amount", "card.n"), "by": "card"}, "one table"),
+        ({"key": ("payment.amount", "payment.n"), "by": "card", "agg": "sum"}, "tuples"),
         ({"key": "payment.amount", "by": "card", "where": "kind = 'x'"}, "dict"),
         ({"key": "payment.amount", "by": "card", "where": {"kind": ["x"]}}, "value that they must"),
         ({"key": "payment.amount", "by": "card", "where": {"n": float("inf")}}, "value that they"),

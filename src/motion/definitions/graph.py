@@ -391,11 +391,12 @@ class Graph:
                         f"fold {spec.name!r}: {spec.source}.{key} is kept for each state version of {maker.component!r}, and "
                         f"such a key cannot be folded so far."
                     )
-            for lookup in spec.elsewhere:
+            for taken in spec.elsewhere:
+                self._check_kept_once(spec, taken)
+            for lookup in spec.lookups:
                 maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
-                if maker is not None and isinstance(lookup, Lookup) and lookup.follow is None:
+                if maker is not None and lookup.follow is None:
                     self._check_comes_around(spec, lookup, maker)
-                self._check_kept_once(spec, lookup)
 
     def _check_kept_once(self, spec: TriggerSpec, taken: Lookup | Window) -> None:
         """Refuse to take, or to go by, keys that are kept by state version."""

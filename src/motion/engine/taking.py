@@ -14,7 +14,7 @@ from motion.persistence.changes.operations import SetOperation
 from motion.persistence.database import Database
 from motion.persistence.inputs.frames import frame_of
 from motion.persistence.inputs.held import Held
-from motion.persistence.inputs.own import decoded_column
+from motion.persistence.inputs.own import decoded_window
 from motion.persistence.inputs.taken import LookedUp, Windowed, look_back, look_up
 from motion.persistence.numbers import last_number
 
@@ -48,10 +48,9 @@ class Taking:
             if lookup.column not in self.values:
                 self.values[lookup.column] = self._lookups[lookup].decoded(codec)
         for window, frame in frames.items():
-            codec = tables.key(window.key).codec
             if window.column not in self.values:
                 found = self._windows[frame][1].values(window)
-                self.values[window.column] = decoded_column(codec, window.agg, found)
+                self.values[window.column] = decoded_window(tables, window, found)
         taken = [self._lookups[each] for each in spec.lookups]
         return [*taken, *(self._windows[each][0] for each in frames.values())]
 

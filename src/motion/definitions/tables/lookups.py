@@ -8,22 +8,20 @@ from motion.errors import TriggerError
 
 
 class OfOtherRows:
-    """What is taken of other rows, by a lookup or a window: a key of theirs, as "table.key"."""
+    """What is taken of other rows, by a lookup or a window: keys of theirs, each as "table.key"."""
 
-    key: str
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is taken."""
+        raise NotImplementedError
 
     @property
     def table(self) -> str:
-        return self.key.partition(".")[0]
+        return self.keys[0].partition(".")[0]
 
-    @property
-    def name(self) -> str:
-        """The key, within its table."""
-        return self.key.partition(".")[2]
-
-    def _check_key(self, what: str) -> None:
-        if not isinstance(self.key, str) or self.key.count(".") != 1:
-            raise TriggerError(f"{what} as 'table.key', not {self.key!r}.")
+    def _check_key(self, key: str, what: str) -> None:
+        if not isinstance(key, str) or key.count(".") != 1:
+            raise TriggerError(f"{what} as 'table.key', not {key!r}.")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Lookup(OfOtherRows):
     follow: bool | None = None
 
     def __post_init__(self) -> None:
-        self._check_key("motion.Lookup takes the key to look up")
+        self._check_key(self.key, "motion.Lookup takes the key to look up")
         if not isinstance(self.by, str):
             raise TriggerError(
                 f"motion.Lookup({self.key!r}, by=) takes the name of one key that holds an id, not {self.by!r}; lists of "
@@ -61,6 +59,15 @@ class Lookup(OfOtherRows):
             raise TriggerError(
                 f"motion.Lookup({self.key!r}, follow=) takes True, False or None, not {self.follow!r}."
             )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    @property
+    def name(self) -> str:
+        """The key, within its table."""
+        return self.key.partition(".")[2]
 
     @property
     def is_followed(self) -> bool:

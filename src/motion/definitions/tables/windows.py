@@ -11,9 +11,13 @@ from typing import Any, Literal
 from motion.definitions.tables.lookups import OfOtherRows
 from motion.errors import TriggerError
 
-Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "last"]
+Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "std", "last", "distinct"]
 
-AGGREGATES: tuple[Aggregate, ...] = ("list", "count", "sum", "mean", "min", "max", "last")
+AGGREGATES: tuple[Aggregate, ...] = (
+    "list", "count", "sum", "mean", "min", "max", "std", "last", "distinct",
+)  # fmt: skip
+
+OF_SEVERAL_KEYS: tuple[Aggregate, ...] = ("list", "last")
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Window(OfOtherRows):
     unset are in no window. A row that comes late, changes, moves or goes makes those due that hold, or held, it.
 
     Args:
-        key: "table.key": what is held; of the row's own table, or of another one.
+        key: "table.key": what is held; of the row's own table, or of another one. Several keys of one table are held as
+            tuples, by "list" and "last".
         by: the key that tells entities apart; for another table the row's own key and that table's, ("buyer", "click.user").
-        within: how far back; a timedelta where the order is `ts`, an int of milliseconds.
+        within: how far back; a timedelta where the order is `ts`, an int of milliseconds or a datetime.
         rows: how many rows at most, the last ones. Neither: all earlier rows.
-        agg: "list" of the values in order, "count", "sum" (0 of none), "mean", "min", "max" or "last" (unset of none).
+        agg: "list" of the values in order, or of the "distinct" ones, each where it stands first; "count", "sum" (0 of none);
+            "mean", "min", "max", "last" (unset of none); "std", of the rows as a sample (unset of fewer than two).
         itself: the row itself is in its window, too.
         where: it holds only the rows with these values, {"kind": "sale"}, of keys of their own; None: where it is unset.
 
@@ -38,7 +44,7 @@ class Window(OfOtherRows):
         TriggerError: an argument is not of this form.
     """
 
-    key: str
+    key: str | tuple[str, ...]
     by: str | tuple[str, str]
     within: timedelta | None = None
     rows: int | None = None
@@ -50,12 +56,17 @@ class Window(OfOtherRows):
         default=(), repr=False
     )
     """Pairs of key and value, sorted; stored values once it is held against the tables."""
+    is_of_arrays: bool = field(default=False, repr=False)
+    """Whether it holds arrays; found when it is held against the tables."""
 
     def __post_init__(self) -> None:
         def refuse(what: str) -> None:
             raise TriggerError(f"motion.Window({self.key!r}): {what}")
 
-        self._check_key("motion.Window takes the key that is held")
+        for each in self.keys:
+            self._check_key(each, "motion.Window takes the key that is held")
+        if not self.keys or len({each.partition(".")[0] for each in self.keys}) > 1:
+            refuse("several keys are of one table, whose rows are held.")
         pair = isinstance(self.by, tuple) and len(self.by) == 2 and "." in str(self.by[1])
         if not isinstance(self.by, str) and not pair:
             refuse(
@@ -71,6 +82,10 @@ class Window(OfOtherRows):
             refuse(f"rows= takes an int of at least 1, not {self.rows!r}.")
         if self.agg not in AGGREGATES:
             refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {self.agg!r}.")
+        if len(self.keys) > 1 and self.agg not in OF_SEVERAL_KEYS:
+            refuse(
+                f"agg={self.agg!r} is of one key; of several there are tuples, with agg='list' or 'last'."
+            )
         if isinstance(self.where, Mapping):
             values = self.where.values()
             if not all(isinstance(key, str) for key in self.where) or not all(map(_is_one, values)):
@@ -88,6 +103,16 @@ class Window(OfOtherRows):
     def narrowed(self) -> tuple[tuple[str, Any], ...]:
         """The keys whose values the rows that it holds must have, with these."""
         return self.where if isinstance(self.where, tuple) else tuple(self.where.items())
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is held, each as "table.key"."""
+        return self.key if isinstance(self.key, tuple) else (self.key,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is held, within its table."""
+        return tuple(each.partition(".")[2] for each in self.keys)
 
     @property
     def own_by(self) -> str:
@@ -115,7 +140,8 @@ class Window(OfOtherRows):
     @property
     def held_keys(self) -> tuple[str, ...]:
         """The keys of the rows that are held whose change changes windows."""
-        keys = (self.name, self.other_by, self.other_order, *(key for key, _ in self.narrowed))
+        where = (key for key, _ in self.narrowed)
+        keys = (*self.names, self.other_by, self.other_order, *where)
         return tuple(key for key in dict.fromkeys(keys) if key != "id")
 
     @property
@@ -125,7 +151,7 @@ class Window(OfOtherRows):
     @property
     def may_be_unset(self) -> bool:
         """Whether an empty window has no value."""
-        return self.agg not in ("list", "count", "sum")
+        return self.agg not in ("list", "distinct", "count", "sum")
 
     @property
     def column(self) -> str:

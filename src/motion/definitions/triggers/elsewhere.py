@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from motion.definitions.tables.lookups import Lookup
-from motion.definitions.tables.schema import Table, Tables
+from motion.definitions.tables.schema import Key, Table, Tables
 from motion.definitions.tables.windows import Window
 from motion.errors import InvalidValue, SchemaError
 
@@ -47,7 +48,7 @@ def checked_window(window: Window, table: Table, tables: Tables) -> Window:
     Raises:
         SchemaError: it does not fit.
     """
-    held, other = tables.key(window.key), tables.get(window.table)
+    held, other = [tables.key(each) for each in window.keys], tables.get(window.table)
     own_by, other_by = table.key(window.own_by), other.key(window.other_by)
     if isinstance(window.by, tuple) and window.by[1].partition(".")[0] != window.table:
         raise SchemaError(f"by={window.by!r} names a key of {window.table!r} second.")
@@ -58,30 +59,45 @@ def checked_window(window: Window, table: Table, tables: Tables) -> Window:
         )
     if table.page_keys or other.page_keys:
         raise SchemaError("a window goes over tables without page keys so far.")
-    if "id" in (held.name, own_by.name, other_by.name):
+    if "id" in (*window.names, own_by.name, other_by.name):
         raise SchemaError("a window is of keys beside the id, which is another in each row.")
-    if held.is_array or held.codec.sql_type == "BLOB":
-        raise SchemaError(
-            f"{window.key} is {held.codec.expected}, which a window cannot hold so far."
-        )
-    if window.agg in ("sum", "mean") and held.codec.sql_type not in ("INTEGER", "REAL"):
-        raise SchemaError(
-            f"agg={window.agg!r} goes with int and float keys; {window.key} is {held.codec.expected}."
-        )
+    _check_held(window, held)
     orders = [each.timestamp_key for each in (table, other)]
     names = tuple("id" if key is None else key.name for key in orders)
     if other is not table and "id" in names:
         raise SchemaError(
             f"rows of two tables are ordered by their time: {table.name!r} and {other.name!r} both need a key 'ts'."
         )
-    if window.within is not None and any(
-        key is None or key.codec.expected != "int" for key in orders
-    ):
-        raise SchemaError("within= needs a key 'ts' of type int, milliseconds since the epoch.")
+    if window.within is not None and None in orders:
+        raise SchemaError(
+            "within= needs a key 'ts', of type int, milliseconds since the epoch, or datetime."
+        )
     if len({key.codec.sql_type for key in orders if key is not None}) > 1:
         raise SchemaError(f"{table.name}.ts and {other.name}.ts are of two types.")
     where = tuple((key, _stored(other, key, value)) for key, value in window.narrowed)
-    return replace(window, order=(names[0], names[1]), where=where)
+    is_of_arrays = held[0].is_array
+    return replace(window, order=(names[0], names[1]), where=where, is_of_arrays=is_of_arrays)
+
+
+def _check_held(window: Window, held: Sequence[Key]) -> None:
+    for key in held:
+        name, expected = f"{key.table}.{key.name}", key.codec.expected
+        if key.is_array and window.agg == "mean" and key.dim is None:
+            raise SchemaError(
+                f"{name} holds arrays of any shape, of which there is no mean; declare it as "
+                f"Annotated[np.ndarray, motion.Vector(512)], say."
+            )
+        if key.is_array and window.agg != "mean":
+            raise SchemaError(f"of arrays, as {name} holds, a window gives the mean: agg='mean'.")
+        if key.codec.sql_type == "BLOB":
+            raise SchemaError(
+                f"{name} is {expected}, which windows do not hold; hold what is made of it."
+            )
+        is_of_numbers = window.agg in ("sum", "mean", "std") and not key.is_array
+        if is_of_numbers and key.codec.sql_type not in ("INTEGER", "REAL"):
+            raise SchemaError(
+                f"agg={window.agg!r} goes with int and float keys; {name} is {expected}."
+            )
 
 
 def _stored(table: Table, name: str, value: Any) -> Any:

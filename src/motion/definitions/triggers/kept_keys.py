@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from motion.definitions.functions.fingerprints import fingerprint_of
 from motion.definitions.tables.lookups import Lookup
@@ -43,12 +43,37 @@ def _windowed_key(table: Table, key: Key, window: Window, tables: Tables) -> Tri
         window = checked_window(window, table, tables)
     except SchemaError as exc:
         raise SchemaError(f"key {table.name}.{key.name}: {exc}") from exc
-    held = tables.key(window.key).codec
-    kinds = {"count": ("INTEGER", "int"), "mean": ("REAL", "float"), "list": ("JSON_TEXT", "list")}
-    sql_type, expected = kinds.get(window.agg, (held.sql_type, held.expected))
-    _check_kept(table, key, f"the {window.agg} of {window.key}", sql_type, expected)
+    held = tables.key(window.keys[0]).codec
+    sql_type, expected = (held.sql_type, held.expected)
+    if not window.is_of_arrays:
+        sql_type, expected = KINDS.get(window.agg, (sql_type, expected))
+    what = f"the {window.agg} of {', '.join(window.keys)}"
+    if len(window.keys) > 1:
+        _check_of_tuples(table, key, what, window)
+    _check_kept(table, key, what, sql_type, expected)
     parameter = Parameter("value", "window", is_optional=True, window=window)
     return _keeper(table, key, window.own_keys, parameter)
+
+
+KINDS = {
+    "count": ("INTEGER", "int"), "mean": ("REAL", "float"), "std": ("REAL", "float"),
+    "list": ("JSON_TEXT", "list"), "distinct": ("JSON_TEXT", "list"),
+}  # fmt: skip
+"""What keys are that keep a window, by its `agg`; of others they are what is held."""
+
+
+def _check_of_tuples(table: Table, key: Key, what: str, window: Window) -> None:
+    if window.agg == "last":
+        raise SchemaError(
+            f"key {table.name}.{key.name} is declared as {what}, a tuple, which no key holds; keep the last of each in a "
+            f"key of its own."
+        )
+    kind = getattr(key.codec, "kind", None)
+    if not any(get_origin(each) is tuple for each in get_args(kind)):
+        raise SchemaError(
+            f"key {table.name}.{key.name} is declared as {what}, tuples, but is {key.codec.expected}; write "
+            f"list[tuple[...]] with the types of these keys."
+        )
 
 
 def _check_kept(table: Table, key: Key, what: str, sql_type: str, expected: str) -> None:

@@ -15,7 +15,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
-from motion.persistence.inputs.frames import are_wanted, frame_of, narrowing
+from motion.persistence.inputs.frames import are_wanted, frame_of, later, may_hold, narrowing
 from motion.persistence.layout import Layout, left_by_name, quoted
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
@@ -157,7 +157,7 @@ class Changed:
             self._known[where] = self._places(keys, window)
         frame = frame_of(window)
         own = layout.table.name, window.own_by, window.own_order
-        like = (where, own, window.name, frame.within_ms, frame.rows)
+        like = (where, own, window.names, frame.within_ms, frame.rows)
         if like not in self._known:
             self._known[like] = _holding_any(
                 self._tx, layout, self._target, frame, self._known[where], made
@@ -272,10 +272,10 @@ def _ends(
     if frame.rows is None or not places:
         return ends
     row, by, at = source.row_column, quoted(frame.other_by), quoted(frame.other_order)
-    narrowed, fixed = narrowing(source, frame, "x")
+    held, fixed = may_hold(source, frame, "x")
     behind = (
-        f"SELECT x.{row} FROM {source.base} x WHERE x.{by} = {{0}} AND x.{at} > {{1}} AND x.{quoted(frame.name)} IS NOT NULL"
-        f"{narrowed} ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
+        f"SELECT x.{row} FROM {source.base} x WHERE x.{by} = {{0}} AND x.{at} > {{1}}{held} "
+        f"ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
     )
     kinds = (source.sql_type(frame.other_by), source.sql_type(frame.other_order))
     entities, _, lasts = zip(*places, strict=True)
@@ -305,10 +305,11 @@ def _holding(
     once at most."""
     row, at = layout.row_column, quoted(frame.own_order)
     entities, firsts, lasts, ends = zip(*places, strict=True)
-    named, further = [entities, firsts], ""
+    named: list[Sequence[Any]] = [entities, firsts]
+    further = ""
     if frame.within_ms is not None:
-        further += f" AND x.{at} < {{{len(named)}}} + {frame.within_ms}"
-        named.append(lasts)
+        further += f" AND x.{at} < {{{len(named)}}}"
+        named.append([later(frame, last) for last in lasts])
     if is_ended:
         further += f" AND x.{at} <= {{{len(named)}}}"
         named.append(ends)

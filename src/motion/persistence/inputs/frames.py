@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, quoted
 
+EACH = ("list", "distinct", "std")
+"""What is made of each value that is held, however many there are."""
+
 
 def frame_of(window: Window) -> Window:
     """Return a window with what matters for which rows are to be read: windows of one frame share them."""
     rows = 1 if window.agg == "last" else window.rows
-    is_summed = window.within is None and rows is None and window.agg != "list"
+    is_summed = window.within is None and rows is None and window.agg not in EACH
+    is_summed = is_summed and not window.is_of_arrays
     return replace(window, rows=rows, agg="sum" if is_summed else "list")
 
 
-def narrowing(other: Layout, window: Window, alias: str) -> tuple[str, list[Stored]]:
-    """Return the rest of a condition: that a row has the values which `where=` names. In it `{f0}`, `{f1}` stand for values.
+def may_hold(other: Layout, window: Window, alias: str) -> tuple[str, list[Stored]]:
+    """Return the rest of a condition: that a row has what a window holds, and the values that `where=` names.
 
     Args:
         other: the layout of the rows that may be held.
     """
+    are_set = "".join(f" AND {alias}.{quoted(name)} IS NOT NULL" for name in window.names)
+    narrowed, values = narrowing(other, window, alias)
+    return are_set + narrowed, values
+
+
+def narrowing(other: Layout, window: Window, alias: str) -> tuple[str, list[Stored]]:
+    """Return the rest of a condition: that a row has the values which `where=` names. In it `{f0}`, `{f1}` stand for values."""
     sql, values = "", list[Stored]()
     for name, alike in _wanted(other, window):
         places = [f"{{f{len(values) + i}}}" for i in range(len(alike))]
@@ -43,6 +56,51 @@ def are_wanted(
             is_it and value in wanted for is_it, value in zip(found, columns[name], strict=True)
         ]
     return found
+
+
+def earlier(window: Window, order: Any) -> Any:
+    """Return the place in the order, in stored form, from which on a window holds nothing."""
+    if isinstance(order, str):
+        return _moved(order, -_within(window))
+    return max(order - window.within_ms, -LARGEST)
+
+
+def later(window: Window, order: Any) -> Any:
+    """Return the place from which on no window holds a row."""
+    if isinstance(order, str):
+        return _moved(order, _within(window))
+    return min(order + window.within_ms, LARGEST)
+
+
+def along(window: Window, orders: Sequence[Any]) -> tuple[Sequence[int], int]:
+    """Return where places in the order are along a line, and how far back a window goes there."""
+    if orders and isinstance(orders[0], str):
+        return [_microseconds(each) for each in orders], _within(window) // MICROSECOND
+    return orders, window.within_ms or 0
+
+
+LARGEST = 2**63 - 1
+
+MICROSECOND = timedelta(microseconds=1)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _within(window: Window) -> timedelta:
+    assert window.within is not None
+    return window.within
+
+
+def _moved(moment: str, by: timedelta) -> str:
+    """Return a moment that is so much later, as it is stored; before or after all where there is no such one."""
+    try:
+        return (datetime.fromisoformat(moment) + by).isoformat(timespec="microseconds")
+    except OverflowError:
+        return "" if by < timedelta(0) else "~"
+
+
+def _microseconds(moment: str) -> int:
+    return (datetime.fromisoformat(moment).replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
 def _wanted(other: Layout, window: Window) -> Iterator[tuple[str, Sequence[Stored]]]:

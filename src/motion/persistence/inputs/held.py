@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
-from motion.persistence.inputs.frames import narrowing
+from motion.persistence.inputs.frames import along, earlier, may_hold
 from motion.persistence.layout import Layout, changed_column, quoted
 from motion.persistence.many import select_for_each
 
@@ -138,7 +138,10 @@ class Held:
     @cached_property
     def _frames(self) -> _Frames:
         entities, rows_entities = _array(self.asked.entities), _array(self.rows.entities)
-        orders, rows_orders = _numbered(self.asked.orders, self.rows.orders)
+        begins: Sequence[Any] = ()
+        if (within := self.window.within_ms) is not None and self._is_of_moments:
+            begins = [earlier(self.window, each) for each in self.asked.orders]
+        orders, rows_orders, after = _numbered(self.asked.orders, self.rows.orders, begins)
         ids, rows_ids = _numbered(self.asked.ids, self.rows.ids)
         places = np.lexsort((rows_ids, rows_orders, rows_entities))
         in_order = _InOrder(rows_entities[places], rows_orders[places], rows_ids[places])
@@ -147,12 +150,18 @@ class Held:
             first = in_order.until(entities, orders, are_in=False)
             ends = in_order.among(first, ends, ids, is_in=self.window.itself)
         starts = np.searchsorted(in_order.entities, entities)
-        if (within := self.window.within_ms) is not None:
-            after = np.maximum(orders, LEAST + within) - within
+        if within is not None:
+            if not begins:
+                after = np.maximum(orders, LEAST + within) - within
             starts = in_order.until(entities, after, are_in=True)
         if self.window.rows is not None:
             starts = np.maximum(starts, ends - self.window.rows)
         return _Frames(self, starts.tolist(), ends.tolist(), places.tolist())
+
+    @property
+    def _is_of_moments(self) -> bool:
+        """Whether rows are ordered by moments, which are texts."""
+        return bool(self.asked.orders) and isinstance(self.asked.orders[0], str)
 
 
 class _InOrder:
@@ -184,12 +193,12 @@ def _array(values: Sequence[int]) -> Numbers:
     return np.array(values, dtype=np.int64)
 
 
-def _numbered(asked: Sequence[Any], rows: Sequence[Any]) -> tuple[Numbers, Numbers]:
-    """Return numbers that are ordered as two columns are: ints themselves."""
-    if {*map(type, asked), *map(type, rows)} <= {int}:
-        return _array(asked), _array(rows)
-    ranks = {value: rank for rank, value in enumerate(sorted({*asked, *rows}))}
-    return _array([ranks[value] for value in asked]), _array([ranks[value] for value in rows])
+def _numbered(*columns: Sequence[Any]) -> list[Numbers]:
+    """Return numbers that are ordered as columns are, all together: ints themselves."""
+    if {kind for column in columns for kind in map(type, column)} <= {int}:
+        return list(map(_array, columns))
+    ranks = {value: rank for rank, value in enumerate(sorted(set().union(*columns)))}
+    return [_array([ranks[value] for value in column]) for column in columns]
 
 
 # -- what is made of it --
@@ -314,8 +323,56 @@ def _rounded(units: int) -> float:
 
 
 def _means(frames: _Frames) -> list[Any]:
+    if frames.held.window.is_of_arrays:
+        return [_mean_of_arrays(frames.values[start:end]) for start, end in frames.bounds]
     pairs = zip(_sums(frames), _counts(frames), strict=True)
     return [total / count if count and total is not None else None for total, count in pairs]
+
+
+def _mean_of_arrays(values: Sequence[bytes]) -> bytes | None:
+    """Return the mean of vectors, in stored form: added up in the order of their rows, as float64."""
+    if not values:
+        return None
+    rows = np.frombuffer(b"".join(values), "<f4").reshape(len(values), -1)
+    mean: bytes = (rows.sum(axis=0, dtype=np.float64) / len(values) + 0.0).astype("<f4").tobytes()
+    return mean
+
+
+def _deviations(frames: _Frames) -> list[float | None]:
+    """Return the standard deviations of samples, exact before they are rounded: None of fewer than two, or where a value is
+    infinite."""
+    endless = list(accumulate((not math.isfinite(each) for each in frames.values), initial=0))
+    pairs = [each.as_integer_ratio() if math.isfinite(each) else (0, 1) for each in frames.values]
+    unit = max((below for _, below in pairs), default=1)
+    whole = [above * (unit // below) for above, below in pairs]
+    sums = list(accumulate(whole, initial=0))
+    squares = list(accumulate((each * each for each in whole), initial=0))
+    found: list[float | None] = []
+    for start, end in frames.bounds:
+        count, total = end - start, sums[end] - sums[start]
+        if count < 2 or endless[end] != endless[start]:
+            found.append(None)
+            continue
+        spread = count * (squares[end] - squares[start]) - total * total
+        found.append(_root(spread, count * (count - 1) * unit * unit))
+    return found
+
+
+def _root(above: int, below: int) -> float:
+    """Return the square root of a fraction, rounded once."""
+    shift = max(0, 128 + below.bit_length() - above.bit_length()) // 2
+    above <<= 2 * shift
+    root = math.isqrt(above // below)
+    root |= root * root * below != above  # not a half, if it is a little above one
+    try:
+        return root / (1 << shift)
+    except OverflowError:
+        return math.inf
+
+
+def _distinct(frames: _Frames) -> list[Any]:
+    values = frames.values
+    return [list(dict.fromkeys(values[start:end])) for start, end in frames.bounds]
 
 
 def _least(frames: _Frames) -> list[Any]:
@@ -365,6 +422,7 @@ def _fences(frames: _Frames) -> list[str]:
 
 _MAKERS: Mapping[str, Callable[[_Frames], list[Any]]] = {
     "list": _lists, "count": _counts, "sum": _sums, "mean": _means, "min": _least, "max": _most, "last": _last,
+    "std": _deviations, "distinct": _distinct,
 }  # fmt: skip
 
 
@@ -391,13 +449,13 @@ def read_held(
     """
     other = Layout(own.graph.tables.get(frame.table), own.graph)
     is_own = other.table.name == own.table.name
-    is_real = other.table.keys[frame.name].codec.sql_type == "REAL"
+    is_real = other.table.keys[frame.names[0]].codec.sql_type == "REAL"
     numbers: dict[Stored, int] = {}
     asked = _asked(numbers, entities, orders, ids, values or [None] * len(ids))
     rows, heads = Rows(), dict[int, Head]()
     if asked.positions:
         reading = _Reading(tx, other, frame, is_real, are_fenced)
-        rows, heads = reading.read(*_stretches(list(numbers), asked, frame.within_ms))
+        rows, heads = reading.read(*_stretches(list(numbers), asked, frame))
     return Held(frame, is_own, is_real, len(ids), asked, rows, heads)
 
 
@@ -414,16 +472,17 @@ def _asked(numbers: dict[Stored, int], *columns: Sequence[Stored]) -> Asked:
 
 
 def _stretches(
-    names: Sequence[Stored], asked: Asked, within: int | None
+    names: Sequence[Stored], asked: Asked, window: Window
 ) -> tuple[list[int], list[Any], list[Any], list[Any]]:
     """Return what is to be read for rows: of each stretch the number of its entity, the entity, and the first and the last
     order. An entity's rows are parted where nothing between them is held by any."""
     entities, (orders, _) = _array(asked.entities), _numbered(asked.orders, ())
     places = np.lexsort((orders, entities))
-    entities, orders = entities[places], orders[places]
+    entities = entities[places]
     is_first = np.append(True, np.diff(entities) != 0)
-    if within is not None:
-        is_first[1:] |= np.diff(orders) > within
+    if window.within is not None:
+        line, within = along(window, asked.orders)
+        is_first[1:] |= np.diff(_array(line)[places]) > within
     firsts, lasts = places[is_first].tolist(), places[np.append(is_first[1:], True)].tolist()
     numbers = entities[is_first].tolist()
     named = [names[number] for number in numbers]
@@ -438,13 +497,12 @@ class _Reading:
     ) -> None:
         self._tx, self._other, self._frame, self._is_real = tx, other, frame, is_real
         self._by, self._at = quoted(frame.other_by), quoted(frame.other_order)
-        self._value = f"w.{quoted(frame.name)}"
+        self._values = ", ".join(f"w.{quoted(name)}" for name in frame.names)
         keys = frame.held_keys if are_fenced else ()
         numbers = ["0", *(f"COALESCE(w.{changed_column(key)}, 0)" for key in keys)]
         self._number = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
-        self._row = f"w.{self._at}, w.id, {self._value}, {self._number}"
-        narrowed, self._fixed = narrowing(other, frame, "w")
-        self._is_set = f"{self._value} IS NOT NULL{narrowed}"
+        self._row = f"w.{self._at}, w.id, {self._values}, {self._number}"
+        self._may_hold, self._fixed = may_hold(other, frame, "w")
         self._numbers: Sequence[int] = ()
 
     def read(
@@ -456,9 +514,9 @@ class _Reading:
     ) -> tuple[Rows, dict[int, Head]]:
         """Return the rows that stretches may hold, and what is before them, by the numbers of their entities."""
         frame, self._numbers = self._frame, numbers
-        until = f"w.{self._by} = {{0}} AND {self._is_set} AND w.{self._at} <= {{1}}"
+        until = f"w.{self._by} = {{0}}{self._may_hold} AND w.{self._at} <= {{1}}"
         if frame.within_ms is not None:
-            starts = [first - frame.within_ms for first in firsts]
+            starts = [earlier(frame, first) for first in firsts]
             rows = self._rows(f"{until} AND w.{self._at} > {{2}}", (entities, lasts, starts))
         elif frame.rows is None and frame.agg == "list":
             rows = self._rows(until, (entities, lasts))
@@ -472,30 +530,34 @@ class _Reading:
         return Rows(*zip(*rows, strict=True)) if rows else Rows(), heads
 
     def _rows(self, condition: str, named: Sequence[Sequence[Stored]]) -> list[Any]:
-        return self._each(self._row, condition, named)
+        found = self._each(self._row, condition, named)
+        if len(self._frame.names) > 1:
+            return [(*row[:3], tuple(row[3:-1]), row[-1]) for row in found]
+        return found
 
     def _latest(
         self, limit: int, entities: Sequence[Stored], firsts: Sequence[Stored]
     ) -> list[Any]:
         """Return the last rows before the first that is asked about."""
         x, row = self._other.base, self._other.row_column
-        narrowed, _ = narrowing(self._other, self._frame, "x")
+        held, _ = may_hold(self._other, self._frame, "x")
         condition = (
-            f"w.{row} IN (SELECT x.{row} FROM {x} x WHERE x.{self._by} = {{0}} AND x.{quoted(self._frame.name)} IS NOT NULL"
-            f"{narrowed} AND x.{self._at} < {{1}} ORDER BY x.{self._at} DESC, x.id DESC LIMIT {limit})"
+            f"w.{row} IN (SELECT x.{row} FROM {x} x WHERE x.{self._by} = {{0}}{held} AND x.{self._at} < {{1}} "
+            f"ORDER BY x.{self._at} DESC, x.id DESC LIMIT {limit})"
         )
         return self._rows(condition, (entities, firsts))
 
     def _heads(self, entities: Sequence[Stored], firsts: Sequence[Stored]) -> dict[int, Head]:
         """Return what the rows before the first that is asked about come to."""
-        condition = f"w.{self._by} = {{0}} AND {self._is_set} AND w.{self._at} < {{1}}"
+        condition = f"w.{self._by} = {{0}}{self._may_hold} AND w.{self._at} < {{1}}"
         if self._is_real:
             return self._real_heads(condition, (entities, firsts))
         # in two halves, as the database's sums are of 64 bits
-        halves = [f"SUM({self._value} >> 32)", f"SUM({self._value} & 4294967295)"]
-        if "INT" not in self._other.table.keys[self._frame.name].codec.sql_type:
+        value = self._values  # of one key
+        halves = [f"SUM({value} >> 32)", f"SUM({value} & 4294967295)"]
+        if "INT" not in self._other.table.keys[self._frame.names[0]].codec.sql_type:
             halves = ["0", "0"]  # of texts there is no sum
-        ends = [f"MIN({self._value})", f"MAX({self._value})"]
+        ends = [f"MIN({value})", f"MAX({value})"]
         columns = ", ".join(["COUNT(*)", f"SUM({self._number})", *halves, *ends])
         found = self._each(columns, condition, (entities, firsts), is_grouped=True)
         return {
@@ -506,7 +568,7 @@ class _Reading:
 
     def _real_heads(self, condition: str, named: Sequence[Sequence[Stored]]) -> dict[int, Head]:
         found: dict[int, Head] = {}
-        for place, value, number in self._each(f"{self._value}, {self._number}", condition, named):
+        for place, value, number in self._each(f"{self._values}, {self._number}", condition, named):
             head, is_finite = found.get(place, NO_HEAD), math.isfinite(value)
             found[place] = Head(
                 head.count + 1,

@@ -7,14 +7,16 @@ reads next sees the sums of the later ones with it. What is too much for a write
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import InvalidValue
-from motion.persistence.inputs.frames import narrowing
+from motion.persistence.inputs.frames import earlier, may_hold
 from motion.persistence.inputs.own import Chain, Inputs, read_inputs
 from motion.persistence.layout import Layout, mark_of, quoted
+from motion.persistence.many import columns_of, select_for_each
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.derived import Derived, write_values
 from motion.persistence.rows.written import Written
@@ -82,19 +84,22 @@ def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[
     if window.agg == "last":
         return False
     other = Layout(layout.graph.tables.get(window.table), layout.graph)
-    own_at, at = f"r.{quoted(window.own_order)}", f"w.{quoted(window.other_order)}"
-    within = "" if window.within_ms is None else f" AND {at} > {own_at} - {window.within_ms}"
-    narrowed, fixed = narrowing(other, window, "w")
-    narrowed, counted = narrowed.format(**{f"f{i}": "?" for i in range(len(fixed))}), 0
+    own = [f"r.{quoted(key)}" for key in (window.own_by, window.own_order)]
+    places: list[Sequence[Any]] = []
     for part in parts_of(rows):
-        sql = (
-            f"SELECT COUNT(*) FROM (SELECT 1 FROM {layout.base} r CROSS JOIN {other.base} w "
-            f"ON w.{quoted(window.other_by)} = r.{quoted(window.own_by)} AND {at} <= {own_at}{within}{narrowed} "
-            f"WHERE {part.condition(layout.row)} LIMIT ?) x"
-        )
-        counted += tx.execute(sql, (*fixed, *part.numbers, HELD_AT_ONCE + 1 - counted)).fetchone()[
-            0
-        ]
-        if counted > HELD_AT_ONCE:
-            return True
-    return False
+        sql = f"SELECT {', '.join(own)} FROM {layout.base} r WHERE {part.condition(layout.row)}"
+        found = tx.execute(sql, part.numbers)
+        places += [row for row in found if None not in row]
+    if not places:
+        return False
+    named, at = columns_of(places, 2), f"w.{quoted(window.other_order)}"
+    held, fixed = may_hold(other, window, "w")
+    if window.within is not None:
+        named.append([earlier(window, order) for order in named[1]])
+        held += f" AND {at} > {{2}}"
+    condition = (
+        f"w.{quoted(window.other_by)} = {{0}} AND {at} <= {{1}}{held} LIMIT {HELD_AT_ONCE + 1}"
+    )
+    kinds = [layout.sql_type(window.own_by), *[layout.sql_type(window.own_order)] * 2]
+    found = select_for_each(tx, "1", f"{other.base} w", condition, named, kinds, fixed=fixed)
+    return len(found) > HELD_AT_ONCE

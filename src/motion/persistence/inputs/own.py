@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
+from motion.definitions.tables.schema import Tables
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Codec
@@ -120,11 +121,12 @@ class Chain:
         if self.specs[0].fold is not None:  # what a fold goes over is read as values
             return dict(stored)
         tables, keys = self.layout.graph.tables, {**self.layout.table.keys}
-        for each in self.specs[0].elsewhere:
-            keys[each.column] = tables.get(each.table).keys[each.name]
-        aggregates = {each.column: each.agg for each in self.windows}
+        keys |= {each.column: tables.key(each.key) for each in self.lookups}
+        windows = {each.column: each for each in self.windows}
         return {
-            name: decoded_column(keys[name].codec, aggregates.get(name), column)
+            name: decoded_window(tables, windows[name], column)
+            if name in windows
+            else keys[name].codec.decode_column(column)
             for name, column in stored.items()
         }
 
@@ -167,11 +169,24 @@ class Reading(NamedTuple):
     keys: tuple[str, ...]
 
 
-def decoded_column(codec: Codec, aggregate: str | None, column: Sequence[Any]) -> Sequence[Any]:
-    """Return a column as values: of a window's sums and counts, which are numbers, as it is."""
-    if aggregate == "list":
-        return [None if values is None else codec.decode_column(values) for values in column]
-    return column if aggregate in ("count", "sum", "mean") else codec.decode_column(column)
+def decoded_window(tables: Tables, window: Window, column: Sequence[Any]) -> Sequence[Any]:
+    """Return what windows hold as values; what is a number is one already."""
+    if window.agg in ("count", "sum", "mean", "std") and not window.is_of_arrays:
+        return column
+    codecs = [tables.key(each).codec for each in window.keys]
+    if window.agg in ("list", "distinct"):
+        return [None if values is None else _decoded(codecs, values) for values in column]
+    return _decoded(codecs, column)
+
+
+def _decoded(codecs: Sequence[Codec], column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column as values: of several keys as tuples."""
+    if len(codecs) == 1:
+        return codecs[0].decode_column(column)
+    return [
+        None if values is None else tuple(c.decode(v) for c, v in zip(codecs, values, strict=True))
+        for values in column
+    ]
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,12 @@ def look_back(
     ids = columns.get("id") or range(UNNAMED, UNNAMED + count)
     orders = ids if frame.own_order == "id" else columns[frame.own_order]
     named = columns[frame.own_by], orders, ids
-    values = None
+    values: Sequence[Any] | None = None
     if frame.table == table:
-        values = columns[frame.name]
+        values = columns[frame.names[0]]
+        if len(frame.names) > 1:
+            rows = zip(*(columns[name] for name in frame.names), strict=True)
+            values = [None if None in row else row for row in rows]
         if frame.where:
             wanted = are_wanted(layouts[table], frame, columns, count)
             values = [each if is_it else None for each, is_it in zip(values, wanted, strict=True)]

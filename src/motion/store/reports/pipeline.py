@@ -221,7 +221,7 @@ def _trigger(spec: TriggerSpec, database: Database) -> PipelineTrigger:
         on=() if is_event else _named(spec.source, on),
         reads=() if is_event else _named(spec.source, reads),
         looks_up=tuple(each.key for each in spec.lookups),
-        holds=tuple(each.key for each in spec.windows),
+        holds=tuple(dict.fromkeys(key for each in spec.windows for key in each.keys)),
         searches=spec.searches,
         sets=tuple(f"{table}.{key}" for table, key in outputs_of(spec)),
         sets_table=spec.sets_table,
