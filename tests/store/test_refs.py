@@ -110,3 +110,65 @@ def test_a_key_of_another_type_than_the_id_is_refused(open_store: OpenStore) -> 
 def test_what_names_no_table_is_refused(table: Any) -> None:
     with pytest.raises(motion.SchemaError, match="takes a table"):
         motion.Ref(table)
+
+
+@dataclass
+class Answer:
+    id: int
+    answers: Annotated[int, motion.Ref("answer", delete=True)]
+    text: str
+    answered: Annotated[str, motion.Lookup("answer.text", by="answers")]
+
+
+@pytest.mark.parametrize("act", ["delete", "forget"])
+def test_a_chain_of_rows_goes_however_long_it_is(open_store: OpenStore, act: str) -> None:
+    store = open_store(schemas={"answer": Answer})
+    store.set_many("answer", [{"id": i, "answers": i - 1 or None} for i in range(1, 5_001)])
+    store.set_many("answer", [{"id": 1, "answers": 5_000}, {"id": 6_000, "text": "stays"}])
+    getattr(store, act)("answer", 2_000)
+    assert [row.id for row in store.rows("answer")] == [6_000]
+
+
+def test_a_deletion_is_told_of_all_that_go_as_they_were_before_any_went(
+    open_store: OpenStore,
+) -> None:
+    gone: dict[int, tuple[str | None, str | None]] = {}
+
+    @motion.trigger(on=motion.deleted("answer"))
+    def note(id: int, text: str | None, answered: str | None) -> None:
+        gone[id] = text, answered
+
+    store = open_store(schemas={"answer": Answer}, triggers=[note])
+    chain = [{"id": i, "answers": i - 1 or None, "text": f"t{i}"} for i in range(1, 5)]
+    store.set_many("answer", [*chain, {"id": 5, "text": "t5"}])
+    store.wait()
+    store.delete("answer", 1).wait()
+    assert gone == {1: ("t1", None), 2: ("t2", "t1"), 3: ("t3", "t2"), 4: ("t4", "t3")}
+
+
+def test_what_looks_up_what_goes_is_there_for_the_last_time_also_with_what_it_made(
+    open_store: OpenStore,
+) -> None:
+    gone: list[tuple[str, str]] = []
+
+    @motion.trigger(on="message.user", sets="part")
+    def cut(user: int) -> list[dict[str, Any]]:
+        return [{"user": user}]
+
+    @dataclass
+    class Part:
+        id: int
+        user: int
+        name: Annotated[str, motion.Lookup("user.name", by="user")]
+        first: Annotated[str, motion.Window("part.name", by="user", agg="last", itself=True)]
+
+    @motion.trigger(on=motion.deleted("part"))
+    def tell(name: str, first: str) -> None:
+        gone.append((name, first))
+
+    store = open_store(schemas={**SCHEMAS, "part": Part}, triggers=[cut, tell])
+    store.set("user", id=1, name="Ada")
+    store.set_many("message", [{"user": 1}, {"user": 1}])
+    store.wait()
+    store.delete("user", 1).wait()
+    assert gone == [("Ada", "Ada"), ("Ada", "Ada")]

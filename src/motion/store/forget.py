@@ -17,7 +17,7 @@ from motion.definitions.values.codecs import Stored
 from motion.errors import InvalidArgument, MotionError, WaitTimeout, shortened
 from motion.faults import reach
 from motion.history import History
-from motion.persistence.changes.cascade import delete
+from motion.persistence.changes.deleting import delete
 from motion.persistence.changes.erasing import (
     Erasing,
     Told,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from motion.backends.base import Transaction
-from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tasks import (
     BUILD_PRIORITY,
@@ -18,28 +17,21 @@ from motion.definitions.tasks import (
 )
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import EnumCodec
-from motion.errors import CascadeTooDeep, SchemaError
+from motion.errors import CascadeTooDeep
 from motion.persistence.changes import following
-from motion.persistence.changes import referring as refs
-from motion.persistence.changes.erasing import Erasing
 from motion.persistence.changes.followers import Changed, Followed, Place, followed, take_left
 from motion.persistence.changes.labelling import note_labels, settle_all
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
-from motion.persistence.layout import Layout, quoted, slot_of
+from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
-from motion.persistence.rows import used
-from motion.persistence.rows.made import unmake
 from motion.persistence.rows.provenance import make_due
-from motion.persistence.rows.writing import delete_outputs, delete_rows
 from motion.persistence.rows.written import Written
-from motion.persistence.states import labels
-from motion.persistence.stored_graph import former_fits, former_triggers
-from motion.persistence.tasks import delayed, events, growing_texts, memos, once, queue
+from motion.persistence.tasks import delayed, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
 
@@ -86,11 +78,11 @@ def fire(
     tasks = 0
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
-            tasks += _follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
-    tasks += _hold(tx, layouts, written, cause, kept, done)
+            tasks += follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
+    tasks += hold(tx, layouts, written, cause, kept, done)
     if graph.following:
         parts = following.parts_changed(written)
-        tasks += _tell_readers(tx, layouts, layout, parts, cause, done)
+        tasks += tell_readers(tx, layouts, layout, parts, cause, done)
     for spec in graph.openers.get(table, ()) if written.made else ():
         due.setdefault(spec.name, set()).update(_due_among(tx, layout, spec, written.made))
     for name, met in written.met_again.items():
@@ -105,10 +97,10 @@ def fire(
         if drop_beyond(tx, graph, graph.triggers[name], len(chosen)):
             settle_all(tx, layouts)
     _log_vectors(tx, layout, written)
-    return tasks + _keep(tx, layouts, kept, cause)
+    return tasks + keep(tx, layouts, kept, cause)
 
 
-def _keep(tx: Transaction, layouts: Layouts, kept: Kept, cause: Cause) -> int:
+def keep(tx: Transaction, layouts: Layouts, kept: Kept, cause: Cause) -> int:
     """Make up kept keys of rows, or leave them to tasks where that takes long; return how many tasks that makes.
 
     It comes last in a write, with a number of its own: what ran with the write ran on what was there before.
@@ -125,7 +117,7 @@ def _keep(tx: Transaction, layouts: Layouts, kept: Kept, cause: Cause) -> int:
     return tasks
 
 
-def _follow(
+def follow(
     tx: Transaction,
     layouts: Layouts,
     target: Layout,
@@ -135,20 +127,22 @@ def _follow(
     cause: Cause,
     kept: Kept,
     *,
-    are_gone: bool = False,
+    gone: Collection[int] | None = None,
 ) -> int:
     """Make a trigger due on the rows that look up changed rows; return how many tasks that makes, at least.
 
     Args:
         kept: takes in the rows of which a kept key is to be made up.
-        are_gone: the rows are about to be deleted, so that afterwards nothing tells by itself that it is due.
+        gone: the rows are about to be deleted, and of the trigger's own table these; nothing tells afterwards by itself that
+            it is due.
     """
     layout = layouts[spec.table]
     found = followed(
         tx, target, layout, spec, lookup, rows, cause,
         lambda own: rows_below(tx, layout, spec, lookup.by, own),
+        gone or (),
     )  # fmt: skip
-    if are_gone:
+    if gone is not None:
         make_due(tx, layout, spec, found.rows)
     return _due_because(tx, layouts, spec, found, cause, kept)
 
@@ -168,7 +162,7 @@ def _due_because(
     return enqueue_rows(tx, layouts[spec.table], spec, found.rows, cause) + found.is_swept
 
 
-def _tell_readers(
+def tell_readers(
     tx: Transaction,
     layouts: Layouts,
     target: Layout,
@@ -201,7 +195,7 @@ def _tell_readers(
     return tasks
 
 
-def _hold(
+def hold(
     tx: Transaction,
     layouts: Layouts,
     written: Written,
@@ -313,92 +307,6 @@ def candidates(tx: Transaction, component: str) -> list[int]:
     return [int(row[0]) for row in tx.execute(sql, (component,))]
 
 
-def delete(
-    tx: Transaction,
-    layouts: Layouts,
-    written: Written,
-    cause: Cause,
-    erasing: Erasing | None = None,
-) -> None:
-    """Delete rows, and what triggers made from them, and what was made from that.
-
-    Args:
-        erasing: takes out what tells of them elsewhere, too.
-    """
-    layout, rows = written.layout, written.rows
-    if not rows:
-        return
-    for spec in layouts.graph.of_table(layout.table.name):
-        target = spec.sets_table or spec.table
-        if target not in layouts.graph.tables:
-            raise SchemaError(
-                f"deleting a row of {spec.table!r} also deletes the rows of {target!r} that trigger {spec.name!r} made "
-                f"from it, but this process was opened without that table: pass its schema in schemas=."
-            )
-        made_in = layouts[target]
-        if spec.page or spec.sets_table:
-            remade = unmake(tx, made_in, spec.name, rows, cause.number)
-            known = set(rows) if made_in is layout else set()
-            remaining = [row for row in remade.gone if row not in known]
-            fire(tx, layouts, remade.written, cause)
-            delete(tx, layouts, Written(made_in, remaining), cause, erasing)
-    for spec in layouts.graph.mourners.get(layout.table.name, ()):
-        event_layout = layouts[spec.table]
-        copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
-        enqueue_rows(tx, event_layout, spec, copies, cause)
-        drop_beyond(tx, layouts.graph, spec, len(copies))
-    kept: Kept = {}
-    for spec, lookup in layouts.graph.followers_of(layout.table.name):
-        _follow(tx, layouts, layout, spec, lookup, rows, cause, kept, are_gone=True)
-    if layouts.graph.following:
-        _tell_readers(tx, layouts, layout, [following.Part(rows, None)], cause)
-    for spec in layouts.graph.folded_into.get(layout.table.name, ()):
-        folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
-    if erasing is not None:
-        erasing.take(tx, layouts, layout, rows)
-        following.forget_read(tx, layout, rows)
-    referring = list(refs.referring(tx, layouts, layout, rows))
-    _forget(tx, layouts.graph, layout.table.name, rows)
-    delete_rows(tx, layout, rows)
-    _hold(tx, layouts, Written(layout), cause, kept, is_forgotten=erasing is not None)
-    _keep(tx, layouts, kept, cause)
-    for other, named in referring:  # by now the row is gone, so a circle of them ends
-        delete(tx, layouts, Written(other, refs.still_there(tx, other, named)), cause, erasing)
-    for key in layout.array_keys:
-        _log(tx, layout, key.name, _slots_of(tx, layout, key.name, rows))
-
-
-def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> None:
-    """Forget what is known of deleted rows by their numbers, also for triggers and fits that are not there any more: they
-    may come back, and a row be made under the same id."""
-    former = former_triggers(tx, table)
-    for spec in former:
-        if spec.is_versioned:
-            delete_outputs(tx, spec, rows)
-    for spec in (*graph.of_table(table), *former):
-        queue.forget_dead(tx, spec.name, rows)
-        memos.forget(tx, spec.name, rows)
-        used.forget(tx, spec.name, rows)
-        following.forget(tx, spec.name, rows)
-        for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
-            queue.forget_dead(tx, spec.name, rows, version)
-        if spec.grows_text:
-            growing_texts.forget(tx, spec.name, rows)
-    for spec in graph.folded.get(table, ()):
-        folds.try_again(tx, spec, rows)  # what was given up is gone
-    labels.forget_rows(tx, table, (*graph.fits.values(), *former_fits(tx)), rows)
-
-
-def _slots_of(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:
-    """Return the slots at which rows' vectors are: one for each state version where they are kept by version."""
-    spec = layout.versioned.get(key)
-    if spec is None:
-        return rows
-    sql = "SELECT number FROM motion_states WHERE component = ?"
-    versions = {1, *(int(found[0]) for found in tx.execute(sql, (spec.component,)))}
-    return [slot_of(version, row) for version in versions for row in rows]
-
-
 def _not_in(rows: Sequence[int], met: Sequence[int]) -> Sequence[int]:
     """Return the rows that a trigger has not met yet."""
     if not met or len(met) == len(rows):
@@ -496,8 +404,4 @@ def _by_priority(
 def _log_vectors(tx: Transaction, layout: Layout, written: Written) -> None:
     for key in layout.array_keys:
         if key.name in written.changed and key.name not in layout.versioned:
-            _log(tx, layout, key.name, written.changed[key.name])
-
-
-def _log(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> None:
-    log_vectors(tx, f"{layout.table.name}.{key}", rows)
+            log_vectors(tx, f"{layout.table.name}.{key.name}", written.changed[key.name])

@@ -47,16 +47,18 @@ def followed(
     rows: Sequence[int],
     cause: Cause,
     below: Callable[[Sequence[int]], Sequence[int]],
+    gone: Collection[int] = (),
 ) -> Followed:
     """Find the rows of a trigger that look up rows which have changed, or begin a sweep over them.
 
     Args:
         target: of the rows that have changed.
         below: returns the rows that inherit the key by which those given look up.
+        gone: rows of the trigger's that are about to be deleted.
     """
-    found = _looking_up(tx, target, layout, lookup, rows)
+    found = _looking_up(tx, target, layout, lookup, rows, AT_ONCE + len(gone))
     if found is not None:
-        found = list(below(found))
+        found = [row for row in below(found) if row not in gone]
     if found is not None and len(found) <= AT_ONCE:
         return Followed(found)
     ids = _ids(tx, target, rows)
@@ -66,17 +68,17 @@ def followed(
 
 
 def _looking_up(
-    tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int]
+    tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int], most: int
 ) -> list[int] | None:
-    """Return the rows that hold the ids of changed rows themselves; None where they are too many."""
+    """Return the rows that hold the ids of changed rows themselves; None where they are more than so many."""
     found: list[int] = []
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.id "
             f"WHERE {part.condition(target.row)}{target.and_first('r')} LIMIT ?"
         )
-        found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, AT_ONCE + 1 - len(found)))]
-        if len(found) > AT_ONCE:
+        found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1 - len(found)))]
+        if len(found) > most:
             return None
     return found
 

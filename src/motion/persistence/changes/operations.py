@@ -13,7 +13,8 @@ from motion.definitions.tasks import Cause
 from motion.definitions.values.codecs import Stored
 from motion.errors import RowChanged
 from motion.faults import reach
-from motion.persistence.changes.cascade import delete, fire
+from motion.persistence.changes.cascade import fire
+from motion.persistence.changes.deleting import delete
 from motion.persistence.inputs.taken import still_true
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts

@@ -33,15 +33,6 @@ def referring(
         yield other, found
 
 
-def still_there(tx: Transaction, layout: Layout, rows: Sequence[int]) -> list[int]:
-    """Return those of rows that have not gone meanwhile."""
-    found: list[int] = []
-    for part in parts_of(rows):
-        sql = f"SELECT {layout.row_column} FROM {layout.base} WHERE {part.condition(layout.row_column)}"
-        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
-    return found
-
-
 def _check_known(tx: Transaction, layouts: Layouts, table: str) -> None:
     for (name,) in tx.execute("SELECT name FROM motion_refs WHERE target = ?", (table,)).fetchall():
         if name not in layouts.graph.tables:

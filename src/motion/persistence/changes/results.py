@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.persistence.changes.cascade import delete
+from motion.persistence.changes.deleting import delete
 from motion.persistence.layout import (
     Layout,
     done_column,

@@ -1,0 +1,188 @@
+"""Deleting: all rows that go with some, found first; then what they held last is handed over, and they go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from motion.backends.base import Transaction
+from motion.definitions.graph import Graph
+from motion.definitions.tasks import Cause
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.errors import SchemaError
+from motion.persistence.changes import following
+from motion.persistence.changes import referring as refs
+from motion.persistence.changes.cascade import (
+    Kept,
+    candidates,
+    enqueue_rows,
+    fire,
+    follow,
+    hold,
+    keep,
+    tell_readers,
+)
+from motion.persistence.changes.erasing import Erasing
+from motion.persistence.inputs import folds
+from motion.persistence.layout import Layout, slot_of
+from motion.persistence.layouts import Layouts
+from motion.persistence.rows import used
+from motion.persistence.rows.made import unmake
+from motion.persistence.rows.writing import delete_outputs, delete_rows
+from motion.persistence.rows.written import Written
+from motion.persistence.states import labels
+from motion.persistence.stored_graph import former_fits, former_triggers
+from motion.persistence.tasks import events, growing_texts, memos, queue
+from motion.persistence.tasks.discards import drop_beyond
+from motion.persistence.vector_log import log_vectors
+
+
+def delete(
+    tx: Transaction,
+    layouts: Layouts,
+    written: Written,
+    cause: Cause,
+    erasing: Erasing | None = None,
+) -> None:
+    """Delete rows with those that name them so, and what triggers made from them, and what was made from that.
+
+    Args:
+        erasing: takes out what tells of them elsewhere, too.
+    """
+    if not written.rows:
+        return
+    going = _going(tx, layouts, written, cause.number)
+    for layout, rows in going.each(layouts):
+        _hand_over(tx, layouts, layout, rows, cause)
+    kept: Kept = {}
+    for layout, rows in going.each(layouts):
+        for spec, lookup in layouts.graph.followers_of(layout.table.name):
+            gone = going.rows.get(spec.table, ())
+            follow(tx, layouts, layout, spec, lookup, rows, cause, kept, gone=gone)
+        if layouts.graph.following:
+            tell_readers(tx, layouts, layout, [following.Part(rows, None)], cause)
+        for spec in layouts.graph.folded_into.get(layout.table.name, ()):
+            folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
+        if erasing is not None:
+            erasing.take(tx, layouts, layout, rows)
+            following.forget_read(tx, layout, rows)
+    for layout, rows in going.each(layouts):
+        _forget(tx, layouts.graph, layout.table.name, rows)
+        delete_rows(tx, layout, rows)
+    for remade in going.remade:
+        fire(tx, layouts, going.left_of(remade), cause)
+    for layout, rows in going.each(layouts):
+        hold(tx, layouts, Written(layout), cause, kept, is_forgotten=erasing is not None)
+        for key in layout.array_keys:
+            slots = _slots_of(tx, layout, key.name, rows)
+            log_vectors(tx, f"{layout.table.name}.{key.name}", slots)
+    keep(tx, layouts, kept, cause)
+
+
+@dataclass
+class _Going:
+    """What goes.
+
+    Attributes:
+        rows: table -> its rows, in the order in which they were found.
+        remade: what others make of rows that were made from these, too.
+    """
+
+    rows: dict[str, dict[int, None]] = field(default_factory=dict)
+    remade: list[Written] = field(default_factory=list)
+
+    def add(self, table: str, rows: Sequence[int]) -> list[int]:
+        """Take in rows; return those that were not in it."""
+        known = self.rows.setdefault(table, {})
+        fresh = [row for row in rows if row not in known]
+        known |= dict.fromkeys(fresh)
+        return fresh
+
+    def each(self, layouts: Layouts) -> list[tuple[Layout, list[int]]]:
+        return [(layouts[table], list(rows)) for table, rows in self.rows.items() if rows]
+
+    def left_of(self, written: Written) -> Written:
+        """Return what was written in rows that stay."""
+        gone = self.rows.get(written.layout.table.name, {})
+        left = Written(written.layout)
+        for key, rows in written.changed.items():
+            left.note(key, [row for row in rows if row not in gone], arrived=False)
+        for key, rows in written.arrived.items():
+            left.arrived[key] = [row for row in rows if row not in gone]
+        return left
+
+
+def _going(tx: Transaction, layouts: Layouts, written: Written, number: int) -> _Going:
+    """Find all rows that go with some: in circles, and chains of any length."""
+    going, graph = _Going(), layouts.graph
+    waiting: list[tuple[Layout, Sequence[int]]] = [(written.layout, written.rows)]
+    making: dict[str, list[int]] = {}
+    while waiting or making:
+        if waiting:
+            layout, rows = waiting.pop()
+            fresh = going.add(layout.table.name, rows)
+            if fresh:
+                making.setdefault(layout.table.name, []).extend(fresh)
+                waiting += refs.referring(tx, layouts, layout, fresh)
+            continue
+        # All that name others by now: so what several of them make is not made anew before it goes.
+        table, sources = making.popitem()
+        for spec in graph.of_table(table):
+            made_in = _made_in(layouts, spec)
+            if spec.page or spec.sets_table:
+                remade = unmake(tx, made_in, spec.name, sources, number)
+                going.remade.append(remade.written)
+                waiting.append((made_in, remade.gone))
+    return going
+
+
+def _made_in(layouts: Layouts, spec: TriggerSpec) -> Layout:
+    target = spec.sets_table or spec.table
+    if target not in layouts.graph.tables:
+        raise SchemaError(
+            f"deleting a row of {spec.table!r} also deletes the rows of {target!r} that trigger {spec.name!r} made "
+            f"from it, but this process was opened without that table: pass its schema in schemas=."
+        )
+    return layouts[target]
+
+
+def _hand_over(
+    tx: Transaction, layouts: Layouts, layout: Layout, rows: Sequence[int], cause: Cause
+) -> None:
+    """Let triggers on deletions have what the rows held last: nothing has gone yet."""
+    for spec in layouts.graph.mourners.get(layout.table.name, ()):
+        event_layout = layouts[spec.table]
+        copies = events.copy_rows(tx, layout, event_layout, rows, cause.number)
+        enqueue_rows(tx, event_layout, spec, copies, cause)
+        drop_beyond(tx, layouts.graph, spec, len(copies))
+
+
+def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> None:
+    """Forget what is known of deleted rows by their numbers, also for triggers and fits that are not there any more: they
+    may come back, and a row be made under the same id."""
+    former = former_triggers(tx, table)
+    for spec in former:
+        if spec.is_versioned:
+            delete_outputs(tx, spec, rows)
+    for spec in (*graph.of_table(table), *former):
+        queue.forget_dead(tx, spec.name, rows)
+        memos.forget(tx, spec.name, rows)
+        used.forget(tx, spec.name, rows)
+        following.forget(tx, spec.name, rows)
+        for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
+            queue.forget_dead(tx, spec.name, rows, version)
+        if spec.grows_text:
+            growing_texts.forget(tx, spec.name, rows)
+    for spec in graph.folded.get(table, ()):
+        folds.try_again(tx, spec, rows)  # what was given up is gone
+    labels.forget_rows(tx, table, (*graph.fits.values(), *former_fits(tx)), rows)
+
+
+def _slots_of(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:
+    """Return the slots at which rows' vectors are: one for each state version where they are kept by version."""
+    spec = layout.versioned.get(key)
+    if spec is None:
+        return rows
+    sql = "SELECT number FROM motion_states WHERE component = ?"
+    versions = {1, *(int(found[0]) for found in tx.execute(sql, (spec.component,)))}
+    return [slot_of(version, row) for version in versions for row in rows]
