@@ -327,6 +327,35 @@ def test_a_folded_row_is_taken_out_of_the_value_and_of_all_checkpoints(
     assert traces(folder) == []
 
 
+@pytest.mark.parametrize("retries", [0, 9])
+@pytest.mark.parametrize("replay", [True, False])
+def test_what_a_fold_told_of_a_row_that_failed_is_forgotten(
+    open_store: OpenStore, folder: Path, replay: bool, retries: int
+) -> None:
+    calls: list[str] = []
+
+    @motion.fold(
+        on="message.text", by="message.user", sets="user.profile", replay=replay, retries=retries
+    )
+    def keep(profile: str | None, text: str) -> str:
+        calls.append(text)
+        if text == WORD:
+            raise ValueError(f"cannot take {text}")
+        return f"{profile or ''}{text}"
+
+    store = open_store(schemas=CHAT, triggers=[keep])
+    texts = ["a", WORD, "b"]
+    store.set_many(
+        "message", [{"id": i, "user": "u", "text": text} for i, text in enumerate(texts, 1)]
+    )
+    until(store, lambda: bool(store.errors()) or calls.count(WORD) > 1)  # it waits to be tried
+    store.forget("message", 2)
+    assert traces(folder) == []
+    assert store.errors() == []
+    store.wait()
+    assert store.get("user", "u").profile == "ab"
+
+
 def test_what_it_had_brought_to_others_is_not_kept_as_what_their_values_were_made_from(
     open_store: OpenStore, folder: Path
 ) -> None:

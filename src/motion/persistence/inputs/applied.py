@@ -80,7 +80,8 @@ def touch_applied(
         waits = source.waits(spec)
         due |= dict.fromkeys(touched(tx, source, entities, fold, part, number, waits))
         _leave_behind(tx, source, entities, spec, part, number)
-    is_any_held = queue.is_any_blocked(tx, spec.name)
+    # One that waits tells of its last attempt, which may have been about a row that is to be forgotten.
+    is_any_held = is_forgotten or queue.is_any_blocked(tx, spec.name)
     for entity, _, _ in left.get(left_by_name(fold.by, fold.order), ()) if is_any_held else ():
         due |= dict.fromkeys(_made_due(tx, entities, spec, entity, number))
     for entity, _, _ in left.get(left_by_name(fold.by, fold.order, spec.name), ()):
