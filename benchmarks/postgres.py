@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 import motion
@@ -192,11 +193,13 @@ async def ask(number: int) -> int:
 
 
 def computing() -> list[Figure]:
-    """Triggers that compute in Python, in one and two worker processes; limit: one of them. Beside it, the same without a store."""
-    pairs = [[_jobs_per_s("compute", workers, 2_000) for workers in (1, 2)] for _ in range(3)]
+    """Triggers that compute in Python, in one and two worker processes; limit: one of them. Beside it, the same without a store, and
+    what a row takes of the processors: so much two workers can do that share two cores with nothing but their server."""
+    pairs = [[_jobs_done("compute", workers, 2_000) for workers in (1, 2)] for _ in range(3)]
     with _started([["busy", ""]] * 2) as busy:
         bare_one, bare_two = _rates(busy)
-    one, two = sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
+    first, second = sorted(pairs, key=lambda pair: pair[1].per_s / pair[0].per_s)[len(pairs) // 2]
+    one, two, row_s = first.per_s, second.per_s, second.worker_s + second.server_s
     return [
         Figure(
             f"triggers that add up {NUMBERS:,} squares, two worker processes", two, "rows/s", one, two / one,
@@ -205,12 +208,16 @@ def computing() -> list[Figure]:
         Figure(
             "the same without a store", bare_two, "calls/s", bare_one, bare_two / bare_one, "times one", "", "",
         ),
+        Figure(
+            "processor time of a row, two workers' and the server's", 1000 * row_s, "ms", 1000 * first.worker_s,
+            2 * first.worker_s / row_s, "times one that never waits, on two free cores", "", "",
+        ),
     ]  # fmt: skip
 
 
 def waiting(count: int = 20_000) -> list[Figure]:
-    """Triggers that wait, in one, two and four worker processes; limit: that many times what one does."""
-    rates = {workers: _jobs_per_s("ask", workers, count) for workers in (1, 2, 4)}
+    """Triggers that wait, in one, two, four and eight worker processes; limit: that many times what one does."""
+    rates = {workers: _jobs_done("ask", workers, count).per_s for workers in (1, 2, 4, 8)}
     return [
         Figure(
             f"triggers that wait {1000 * WAIT_S:.0f} ms, {AT_ONCE} at once in each of {workers} worker processes",
@@ -220,18 +227,35 @@ def waiting(count: int = 20_000) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _jobs_per_s(what: str, workers: int, count: int) -> float:
-    """Return how many rows workers do in a second, from the first result to the last."""
+@dataclass
+class _Done:
+    """How many rows workers did in a second, and processor time of a row: theirs, and the server's."""
+
+    per_s: float
+    worker_s: float
+    server_s: float
+
+
+def _jobs_done(what: str, workers: int, count: int) -> _Done:
+    """Let workers do rows, and return what that took, from the first result to the last."""
     with ExitStack() as using:
-        url = using.enter_context(server())(what)
-        using.enter_context(_started([[what, url]] * workers))
-        store = using.enter_context(_jobs(url, what, run=False))
+        at = using.enter_context(server())
+        processes = using.enter_context(_started([[what, at(what)]] * workers))
+        store = using.enter_context(_jobs(at(what), what, run=False))
+        before = _processor_s(processes), at.args[0].processor_s()
         store.set_many("job", ({"number": i} for i in range(count)))
         store.wait()
+        after = _processor_s(processes), at.args[0].processor_s()
         sql = "SELECT MIN(at_ns) AS first, MAX(at_ns) AS last, COUNT(at_ns) AS done FROM job"
         (found,) = store.sql(sql).to_pylist()
     assert found["done"] == count
-    return (count - 1) * 1e9 / float(found["last"] - found["first"])
+    taken = [(late - early) / count for early, late in zip(before, after, strict=True)]
+    return _Done((count - 1) * 1e9 / float(found["last"] - found["first"]), *taken)
+
+
+def _processor_s(processes: Sequence[subprocess.Popen[str]]) -> float:
+    times = [psutil.Process(each.pid).cpu_times() for each in processes]
+    return float(sum(each.user + each.system for each in times))
 
 
 def _jobs(url: str, what: str, *, run: bool) -> motion.Store:
@@ -253,7 +277,7 @@ TRIGGERS = {"compute": compute, "ask": ask}
 
 
 @contextmanager
-def server() -> Iterator[Callable[[str], str]]:
+def server() -> Iterator[partial[str]]:
     """Give what returns the URL of a store in a new server, by its name."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), SETTINGS) as made:
         yield partial(_url, made, folder)

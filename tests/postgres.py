@@ -54,6 +54,12 @@ class Server:
                 os.kill(each.pid, signal.SIGKILL)
         process.wait(30)
 
+    def processor_s(self) -> float:
+        """Return the seconds of processors that its processes, those that live, have taken."""
+        process = self._handle.get_postmaster_info().process
+        times = [each.cpu_times() for each in [process, *process.children(recursive=True)]]
+        return float(sum(each.user + each.system for each in times))
+
     def start(self) -> None:
         started(self._handle.ensure_postgres_running)
 

@@ -402,6 +402,7 @@ def test_a_role_that_owns_its_schema_and_nothing_else_is_enough(
         ) as store:
             store.set("garment", id=1, price=2.0).wait(timeout=WAIT_S)
             assert store.get("garment", 1).label == "for 4"
+            assert store.forget("garment", 1).rows == {"garment": 1}
     finally:
         postgres_server.execute(f"DROP SCHEMA IF EXISTS {role} CASCADE")
         postgres_server.execute(f"DROP ROLE {role}")
