@@ -79,8 +79,8 @@ class Graph:
         for name in self.order:
             spec = self.triggers[name]
             for lookup in spec.lookups:
-                if lookup.is_followed:
-                    key = lookup.table, lookup.name
+                for name in lookup.followed_keys if lookup.is_followed else ():
+                    key = lookup.table, name
                     found[key] = (*found.get(key, ()), (spec, lookup))
         return found
 
@@ -178,6 +178,17 @@ class Graph:
         return found
 
     @cached_property
+    def found_by(self) -> Mapping[str, tuple[tuple[TriggerSpec, Lookup], ...]]:
+        """The triggers that follow rows of a table which they find by another key than the id, by that table."""
+        found: dict[str, tuple[tuple[TriggerSpec, Lookup], ...]] = {}
+        for name in self.order:
+            for lookup in self.triggers[name].lookups:
+                if lookup.to is not None and lookup.is_followed:
+                    pair = self.triggers[name], lookup
+                    found[lookup.table] = (*found.get(lookup.table, ()), pair)
+        return found
+
+    @cached_property
     def folded(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
         """The folds that go over rows of a table, by that table."""
         return _by(self.triggers.values(), lambda fold: fold.source)
@@ -194,6 +205,8 @@ class Graph:
         found: dict[str, set[str]] = {}
         for table, windows in self.windowed.items():
             found.setdefault(table, set()).update(k for _, each in windows for k in each.held_keys)
+        for table, pairs in self.found_by.items():
+            found.setdefault(table, set()).update(lookup.to_key for _, lookup in pairs)
         for table, specs in self.folded.items():
             for fold in (spec.fold for spec in specs if spec.fold is not None):
                 own = (fold.sets,) if fold.is_of_rows else ()
@@ -400,7 +413,7 @@ class Graph:
 
     def _check_kept_once(self, spec: TriggerSpec, taken: Lookup | Window) -> None:
         """Refuse to take, or to go by, keys that are kept by state version."""
-        others = (taken.name,) if isinstance(taken, Lookup) else taken.held_keys
+        others = taken.followed_keys if isinstance(taken, Lookup) else taken.held_keys
         own = (taken.by,) if isinstance(taken, Lookup) else taken.own_keys
         keys = [*((taken.table, key) for key in others), *((spec.table, key) for key in own)]
         for key in dict.fromkeys(keys):
@@ -503,7 +516,8 @@ def _by(
 def runs_on(spec: TriggerSpec) -> set[tuple[str, str]]:
     """Return the keys whose change runs a trigger, on whichever row, each with its table."""
     found = {(spec.table, key) for key in (*spec.on, *spec.looked_up_by)}
-    found |= {(each.table, each.name) for each in spec.lookups if each.is_followed}
+    followed = [each for each in spec.lookups if each.is_followed]
+    found |= {(each.table, key) for each in followed for key in each.followed_keys}
     found |= {(each.table, key) for each in spec.windows for key in each.held_keys}
     if spec.fold is not None:
         found |= {(spec.fold.source, key) for key in spec.fold.watched}

@@ -249,7 +249,19 @@ class Layout:
     def looked_up_number(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the number at which what a trigger looks up last changed, 0 where there is no such
         row."""
-        return f"COALESCE({self._lookup_alias(spec, lookup)}.{changed_column(lookup.name)}, 0)"
+        alias, keys = self._lookup_alias(spec, lookup), lookup.followed_keys
+        numbers = [f"COALESCE({alias}.{changed_column(key)}, 0)" for key in keys if key != "id"]
+        return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+    def looked_up_fence(self, spec: TriggerSpec, lookup: Lookup) -> str:
+        """Return the expression of what becomes another where what a trigger looks up does. Of rows that are found by another
+        key, one may take the place of another, of the same write."""
+        number = self.looked_up_number(spec, lookup)
+        if lookup.to is None:
+            return number
+        target = Layout(self.graph.tables.get(lookup.table), self.graph)
+        row = f"{self._lookup_alias(spec, lookup)}.{target.row_column}"
+        return f"CAST({number} AS TEXT) || ' ' || CAST(COALESCE({row}, 0) AS TEXT)"
 
     def _lookup_alias(self, spec: TriggerSpec, lookup: Lookup) -> str:
         return f"l{self.graph.rank[spec.name]}x{spec.lookups.index(lookup)}"
@@ -258,6 +270,13 @@ class Layout:
         alias = self._lookup_alias(spec, lookup)
         target = Layout(self.graph.tables.get(lookup.table), self.graph)
         by = self.inherited_value(lookup.by)
+        if lookup.to is not None:
+            row = target.row_column
+            first = (
+                f"SELECT x.{row} FROM {target.base} x WHERE x.{quoted(lookup.to_key)} = {by}{target.and_first('x')} "
+                f"ORDER BY x.id LIMIT 1"
+            )
+            return f"LEFT JOIN {target.base} {alias} ON {alias}.{row} = ({first})"
         return f"LEFT JOIN {target.base} {alias} ON {alias}.id = {by}{target.and_first(alias)}"
 
     def and_first(self, alias: str) -> str:
@@ -431,11 +450,13 @@ class Layout:
     def _always_indexed(self) -> list[str]:
         """The keys with an index that is asked for, or by which rows are found at any time."""
         own = self.graph.of_table(self.table.name)
-        after = {spec.on[0] for spec in own if spec.after_ms is not None}
+        sought = {spec.on[0] for spec in own if spec.after_ms is not None}
+        all_lookups = [each for spec in self.graph.triggers.values() for each in spec.lookups]
+        sought |= {each.to_key for each in all_lookups if each.table == self.table.name and each.to}
         return [
             key.name
             for key in self.table.keys.values()
-            if (key.is_indexed or key.name in after or (key.ref and key.ref.delete))
+            if (key.is_indexed or key.name in sought or (key.ref and key.ref.delete))
             and key.name not in self.versioned
         ]
 
@@ -503,6 +524,8 @@ class Layout:
         condition that a row was held. Folds that apply each row once are told apart of rows that were applied."""
         held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
         pairs = [*((each.other_by, each.other_order) for each in held), *self._folded_by()]
+        found_by = self.graph.found_by.get(self.table.name, ())
+        pairs += [(lookup.to_key, "id") for _, lookup in found_by]
         found = {left_by_name(by, order): (by, order, "") for by, order in pairs}
         for spec, fold in self._applying:
             name = left_by_name(fold.by, fold.order, spec.name)

@@ -71,7 +71,7 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     missing += [
         f"{each.table}.{name}"
         for each in spec.elsewhere
-        for name in ((each.name,) if isinstance(each, Lookup) else each.held_keys)
+        for name in (each.followed_keys if isinstance(each, Lookup) else each.held_keys)
         if each.table not in tables or name not in tables.get(each.table).keys
     ]
     if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from motion.errors import TriggerError
 
@@ -35,18 +35,21 @@ class Lookup(OfOtherRows):
 
     Args:
         key: "table.key": what is looked up, in page 0 of the row.
-        by: the key of the trigger's own table that holds the id.
+        by: the key of the trigger's own table that holds the id, or what `to` is.
         follow: False: it is read once for each change of the trigger's `on` keys, as a record of what was decided. True is
             what None, the default, means; it has to be said where the value derives, by a fold or a window, from the
             trigger's own table: each row would make those before it due again.
+        to: "table.key": the row is found by this key in place of its id. Where several rows have one value, it is the one
+            with the lowest id.
 
     Raises:
-        TriggerError: `key` or `by` is not of this form.
+        TriggerError: an argument is not of this form.
     """
 
     key: str
     by: str
     follow: bool | None = None
+    to: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._check_key(self.key, "motion.Lookup takes the key to look up")
@@ -60,9 +63,34 @@ class Lookup(OfOtherRows):
                 f"motion.Lookup({self.key!r}, follow=) takes True, False or None, not {self.follow!r}."
             )
 
+        if self.to is None:
+            return
+        self._check_key(
+            self.to, f"motion.Lookup({self.key!r}, to=) takes the key to find the row by"
+        )
+        if self.to.partition(".")[0] != self.table:
+            raise TriggerError(
+                f"motion.Lookup({self.key!r}, to={self.to!r}): the row is found by a key of {self.table!r}."
+            )
+
+    def __repr__(self) -> str:
+        """The text is part of what a trigger's code is known by."""
+        to = "" if self.to is None else f", to={self.to!r}"
+        return f"Lookup(key={self.key!r}, by={self.by!r}, follow={self.follow!r}{to})"
+
     @property
     def keys(self) -> tuple[str, ...]:
         return (self.key,)
+
+    @property
+    def to_key(self) -> str:
+        """The key of the other row by which it is found."""
+        return "id" if self.to is None else self.to.partition(".")[2]
+
+    @property
+    def followed_keys(self) -> tuple[str, ...]:
+        """The keys of other rows whose change makes what is looked up another."""
+        return (self.name,) if self.to is None else tuple(dict.fromkeys((self.name, self.to_key)))
 
     @property
     def name(self) -> str:
@@ -77,4 +105,4 @@ class Lookup(OfOtherRows):
     @property
     def column(self) -> str:
         """What its values are found under among the inputs of a run; no key has such a name."""
-        return f"{self.key} by {self.by}"
+        return f"{self.key} by {self.by}" + ("" if self.to is None else f" to {self.to}")

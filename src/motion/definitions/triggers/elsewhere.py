@@ -32,14 +32,30 @@ def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
         SchemaError: it does not fit.
     """
     looked_up, by = tables.key(lookup.key), table.key(lookup.by)
-    target = tables.get(lookup.table).keys["id"]
-    if by.codec.sql_type != target.codec.sql_type or by.is_page:
+    target = tables.get(lookup.table).key(lookup.to_key)
+    if lookup.to is not None:
+        _check_to(lookup, by, target)
+    elif by.codec.sql_type != target.codec.sql_type or by.is_page:
         raise SchemaError(
             f"{table.name}.{by.name} holds {by.codec.expected}, and an id of {lookup.table!r} is "
             f"{target.codec.expected}; by= names the key that holds the id."
         )
     if looked_up.name == "id" or looked_up.is_page:
         raise SchemaError(f"{lookup.key} is part of the primary key, which by= gives already.")
+
+
+def _check_to(lookup: Lookup, by: Key, target: Key) -> None:
+    kinds = {by.codec.sql_type, target.codec.sql_type}
+    if (
+        by.is_page
+        or target.is_page
+        or len(kinds) > 1
+        or kinds & {"ARRAY_BLOB", "BLOB", "JSON_TEXT"}
+    ):
+        raise SchemaError(
+            f"{by.table}.{by.name} holds {by.codec.expected}, and {lookup.to} {target.codec.expected}; both are of one type "
+            f"that rows are told apart by, such as int or str, and no page keys."
+        )
 
 
 def checked_window(window: Window, table: Table, tables: Tables) -> Window:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
@@ -19,13 +20,20 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import EnumCodec
 from motion.errors import CascadeTooDeep
 from motion.persistence.changes import following
-from motion.persistence.changes.followers import Changed, Followed, Place, followed, take_left
+from motion.persistence.changes.followers import (
+    Changed,
+    Followed,
+    Place,
+    followed,
+    left_behind,
+    take_left,
+)
 from motion.persistence.changes.labelling import note_labels, settle_all
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
-from motion.persistence.layout import Layout, quoted
+from motion.persistence.layout import Layout, left_by_name, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
@@ -221,6 +229,15 @@ def hold(
     for spec in folded:
         if spec.name not in done:
             tasks += _fold(tx, layouts, spec, written, left, cause, is_forgotten=is_forgotten)
+    for spec, lookup in layouts.graph.found_by.get(target.table.name, ()):
+        values = [value for value, *_ in left.get(left_by_name(lookup.to_key, "id"), ())]
+        layout = layouts[spec.table]
+        found = left_behind(
+            tx, layout, spec, lookup, values, cause,
+            partial(rows_below, tx, layout, spec, lookup.by),
+        )  # fmt: skip
+        make_due(tx, layout, spec, found.rows)
+        tasks += _due_because(tx, layouts, spec, found, cause, kept)
     changed = Changed(tx, target, written.changed, left, written.made, written.given)
     for spec, window in windowed:
         layout = layouts[spec.table]

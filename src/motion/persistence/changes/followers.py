@@ -61,7 +61,7 @@ def followed(
         found = [row for row in below(found) if row not in gone]
     if found is not None and len(found) <= AT_ONCE:
         return Followed(found)
-    ids = _ids(tx, target, rows)
+    ids = _ids(tx, target, lookup, rows)
     value: Stored = ids[0] if len(ids) == 1 else None
     sweeps.begin(tx, layout, spec, lookup.by, value, cause)
     return Followed((), is_swept=True)
@@ -74,7 +74,7 @@ def _looking_up(
     found: list[int] = []
     for part in parts_of(rows):
         sql = (
-            f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.id "
+            f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.{quoted(lookup.to_key)} "
             f"WHERE {part.condition(target.row)}{target.and_first('r')} LIMIT ?"
         )
         found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1 - len(found)))]
@@ -83,13 +83,40 @@ def _looking_up(
     return found
 
 
-def _ids(tx: Transaction, target: Layout, rows: Sequence[int]) -> list[Stored]:
-    """Return the ids of changed rows; of many that there are several."""
+def left_behind(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    lookup: Lookup,
+    values: Sequence[Stored],
+    cause: Cause,
+    below: Callable[[Sequence[int]], Sequence[int]],
+) -> Followed:
+    """Find the rows of a trigger that look up by values which rows have no more, or begin sweeps over them.
+
+    Args:
+        below: returns the rows that inherit the key by which those given look up.
+    """
+    rows: list[int] = []
+    swept: list[Stored] = []
+    by = quoted(lookup.by)
+    for value in values:
+        sql = f"SELECT x.{layout.row_column} FROM {layout.base} x WHERE x.{by} = ? LIMIT {AT_ONCE + 1}"
+        found = below([int(row[0]) for row in tx.execute(sql, (value,))])
+        if len(found) > AT_ONCE:
+            swept.append(value)
+        else:
+            rows += found
+    for value in swept:
+        sweeps.begin(tx, layout, spec, lookup.by, value, cause)
+    return Followed(rows, bool(swept))
+
+
+def _ids(tx: Transaction, target: Layout, lookup: Lookup, rows: Sequence[int]) -> list[Stored]:
+    """Return what changed rows are found by; of many that there are several."""
     found: dict[Stored, None] = {}
     for part in parts_of(rows):
-        sql = (
-            f"SELECT DISTINCT r.id FROM {target.base} r WHERE {part.condition(target.row)} LIMIT 2"
-        )
+        sql = f"SELECT DISTINCT r.{quoted(lookup.to_key)} FROM {target.base} r WHERE {part.condition(target.row)} LIMIT 2"
         found |= dict.fromkeys(row[0] for row in tx.execute(sql, part.numbers))
         if len(found) > 1:
             break

@@ -72,7 +72,7 @@ class Chain:
     def fence_columns(self) -> list[str]:
         """Return the expressions of a row's fence, but for what its windows add to it."""
         layout, first = self.layout, self.specs[0]
-        followed = {each.column: layout.looked_up_number(first, each) for each in self.lookups}
+        followed = {each.column: layout.looked_up_fence(first, each) for each in self.lookups}
         held = {each.column for each in self.windows}
         numbers = [
             followed[name] if name in followed else layout.changed(name)

@@ -58,15 +58,27 @@ def look_up(
 def _values(
     tx: Transaction, layouts: Layouts, lookup: Lookup, ids: Iterable[Stored]
 ) -> dict[Stored, Stored]:
-    target = layouts[lookup.table]
+    target, to = layouts[lookup.table], f"r.{quoted(lookup.to_key)}"
+    order = "" if lookup.to is None else " ORDER BY r.id DESC"  # of several, the first is to stay
     named, found = [each for each in ids if each is not None], dict[Stored, Stored]()
     for part in map(filled_up, cut(named, VALUES_AT_ONCE)):
         sql = (
-            f"SELECT r.id, r.{quoted(lookup.name)} FROM {target.base} r "
-            f"WHERE r.id IN ({places(part)}){target.and_first('r')}"
+            f"SELECT {to}, r.{quoted(lookup.name)} FROM {target.base} r "
+            f"WHERE {to} IN ({places(part)}){target.and_first('r')}{order}"
         )
         found.update(tx.execute(sql, part).fetchall())
     return found
+
+
+def id_found_by(tx: Transaction, layouts: Layouts, lookup: Lookup, value: Stored) -> Any:
+    """Return the id of the row that is found by a value of another key, None where there is none."""
+    target = layouts[lookup.table]
+    sql = (
+        f"SELECT r.id FROM {target.base} r WHERE r.{quoted(lookup.to_key)} = ?{target.and_first('r')} "
+        f"ORDER BY r.id LIMIT 1"
+    )
+    found = tx.execute(sql, (value,)).fetchone()
+    return None if found is None else target.table.keys["id"].decode(found[0])
 
 
 @dataclass(frozen=True)

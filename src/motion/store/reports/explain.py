@@ -20,6 +20,7 @@ from motion.definitions.versions import Label
 from motion.notebook import cell
 from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
+from motion.persistence.inputs.taken import id_found_by
 from motion.persistence.layout import Layout
 from motion.persistence.rows import makers, provenance
 from motion.persistence.rows.used import used_value
@@ -291,6 +292,9 @@ class _Explainer:
     def _looked_up(self, lookup: Lookup, row_id: Any, pages: Mapping[str, int]) -> Explanation:
         row = self._database.get(self._table, row_id, pages, {}, True)
         where = None if row is None else getattr(row, lookup.by)
+        if where is not None and lookup.to is not None:
+            by = self._layout.table.keys[lookup.by].encode(where)
+            where = id_found_by(self._tx, self._database.layouts, lookup, by)
         if where is None:
             return Explanation(lookup.table, lookup.name, None, {}, None, is_row=False)
         other = _Explainer(self._database, self._tx, self._database.layouts[lookup.table])
