@@ -31,6 +31,20 @@ class Doc:
     process: int
 
 
+@dataclass
+class Line:
+    id: int
+    of: int
+    text: str
+    loud: str
+
+
+@dataclass
+class Poem:
+    id: int
+    note: str
+
+
 def open_docs(open_store: OpenStore, *triggers: Any, **options: Any) -> motion.Store:
     return open_store(schemas={"doc": Doc}, triggers=triggers, **options)
 
@@ -357,6 +371,45 @@ def test_closing_cancels_an_async_function_that_waits(open_store: OpenStore) -> 
     assert cancelled.wait(
         100
     )  # the loop is waited for a while only, on a busy machine not to its end
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+def test_closing_makes_no_call_of_half_the_rows_of_one_that_it_cancels(
+    open_store: OpenStore, gathers: bool
+) -> None:
+    calls: list[int] = []
+    begun, cancelled, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    async def answered(text: list[str]) -> None:
+        calls.append(len(text))
+        begun.set()
+        try:
+            await (asyncio.sleep(0) if may_end.is_set() else asyncio.Event().wait())
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async def shout(text: list[str]) -> list[str]:
+        await answered(text)
+        return [each.upper() for each in text]
+
+    async def gather(note: str | None, text: list[str]) -> str:
+        await answered(text)
+        return (note or "") + "".join(text)
+
+    plain = motion.trigger(on="line.text", sets="line.loud", batch=4)(shout)
+    fold = motion.fold(on="line.text", by="line.of", sets="poem.note", gather=4)(gather)
+    schemas, triggers = {"poem": Poem, "line": Line}, [fold if gathers else plain]
+    store = open_store(schemas=schemas, triggers=triggers)
+    store.set_many("line", [{"id": i, "of": 1, "text": f"t{i}"} for i in range(4)])
+    begun.wait()
+    store.close()
+    assert cancelled.wait(100)
+    may_end.set()
+    again = open_store(schemas=schemas, triggers=triggers)
+    again.wait(timeout=60)
+    assert calls == [4, 4]
+    assert again.errors() == []
 
 
 def test_a_call_that_waits_for_what_only_it_knows_is_not_collected_as_garbage(

@@ -14,6 +14,8 @@ from typing import Any
 from motion.background.loops import going_on
 from motion.errors import StoreClosed
 
+_ending: set[asyncio.AbstractEventLoop] = set()  # those that cancel what is still under way
+
 
 class EventLoop:
     """An event loop that starts with its first use.
@@ -89,8 +91,10 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             with going_on(stop, "the event loop of async triggers"):
                 loop.run_forever()
                 stop.set()
+        _ending.add(loop)
         loop.run_until_complete(_cancel_the_rest())
     finally:
+        _ending.discard(loop)
         loop.close()
 
 
@@ -99,6 +103,11 @@ async def _cancel_the_rest() -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+
+
+def is_ending() -> bool:
+    """Whether the loop that runs ends, and has cancelled all that was under way: no call is to be made for it again."""
+    return asyncio.get_running_loop() in _ending
 
 
 def uncancel() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from motion import clock
 from motion.background import forks
-from motion.background.event_loop import uncancel
+from motion.background.event_loop import is_ending, uncancel
 from motion.definitions.tables.schema import Key, Table
 from motion.definitions.triggers.folds import OverRows, Parted
 from motion.definitions.triggers.parameters import VALUES
@@ -228,7 +228,7 @@ class Calls:
         if self._spec.fold is None:
             return await self._results_async(rows)
         parted = Parted(self._columns[0][rows.start])
-        while self._narrow(parted, rows):
+        while not is_ending() and self._narrow(parted, rows):
             _take(parted, await self._results_async(rows))
         return [parted.given]
 
@@ -250,7 +250,7 @@ class Calls:
             if self._is_child():
                 raise
             uncancel()  # the rows' failure, of whatever class
-            halves = _halves(rows, exc)
+            halves = [Failed(exc)] * len(rows) if is_ending() else _halves(rows, exc)
         if isinstance(halves, list):
             return halves
         return [result for half in halves for result in await self._results_async(half)]

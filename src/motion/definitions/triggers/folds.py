@@ -240,14 +240,14 @@ class OverRowsAsync(OverRows):
 
     async def __call__(self, rows: Rows) -> Folded:  # type: ignore[override]  # awaited by who knows that it is
         # Here, as it takes asyncio along, which 'import motion' does without.
-        from motion.background.event_loop import uncancel
+        from motion.background.event_loop import is_ending, uncancel
 
         run = _Run(self, rows)
         while (arguments := run.next()) is not None:
             try:
                 run.take(await self.function(*arguments))
             except BaseException:
-                if not run.may_end():
+                if is_ending() or not run.may_end():
                     raise
                 uncancel()
         return run.folded
