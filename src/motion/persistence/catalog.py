@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -25,13 +26,35 @@ from motion.persistence.inputs.applied import apply_none, go_on, take_over
 from motion.persistence.inputs.folds import forget_entities, note_entities
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
-from motion.persistence.numbers import note_new_graph
+from motion.persistence.numbers import last_number, note_new_graph
 from motion.persistence.rows.ids import check_stored_ids
-from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
+from motion.persistence.stored_graph import (
+    active_triggers,
+    decoded_specs,
+    disown,
+    known_triggers,
+    missed_changes,
+    read_graph,
+    signatures,
+)
 from motion.persistence.tasks import delayed, schedules
 from motion.persistence.tasks.queue import wake_all
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A graph in force.
+
+    Attributes:
+        before: the triggers that were in force until now.
+        back: those of the graph that were not, and have missed changes.
+    """
+
+    graph: Graph
+    before: Sequence[str]
+    back: frozenset[str]
 
 
 def open_catalog(
@@ -41,7 +64,7 @@ def open_catalog(
     of_schemas: Sequence[TriggerSpec] = (),
     *,
     replace_graph: bool,
-) -> Graph:
+) -> Opened:
     """Make the database fit `tables` and `graph`, and return the graph in force.
 
     Args:
@@ -54,7 +77,7 @@ def open_catalog(
         StoreUnavailable: the store was made by a newer version of Motion.
     """
     open_system(tx)
-    stored = signatures(tx)
+    stored, last, before = signatures(tx), last_number(tx), active_triggers(tx)
     specs = graph.triggers.values() if replace_graph else known_triggers(tx).values()
     take_sizes(tx, tables, specs)
     for table in tables:
@@ -67,6 +90,10 @@ def open_catalog(
     else:
         graph = _with(tx, read_graph(tx, tables), of_schemas)
     _note_refs(tx, tables)
+    back = missed_changes(tx, graph, before, last)
+    for name in back:
+        if graph.triggers[name].fold is None:  # a fold notices which rows are others
+            disown(tx, name, last)
     for table in graph.tables:
         if table.is_event:
             open_own_table(tx, Layout(table, graph))
@@ -74,7 +101,7 @@ def open_catalog(
             layout = Layout(table, graph)
             open_table(tx, layout, stored.get(table.name))
             check_stored_ids(tx, layout)
-    return graph
+    return Opened(graph, before, frozenset(back))
 
 
 def _note_refs(tx: Transaction, tables: Tables) -> None:

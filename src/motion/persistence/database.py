@@ -135,19 +135,20 @@ class Database:
             self._check_name(tx, [spec.name for spec in specs] if replaces else None)
             migration.take_over_code(tx, code, tables)
             before, fits = stored_graph.known_triggers(tx), stored_graph.known_fits(tx)
-            active = stored_graph.active_triggers(tx) if before else ()
-            found = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
+            opened = catalog.open_catalog(tx, tables, graph, looked_up, replace_graph=replaces)
+            found = opened.graph
             tables.stored = stored_graph.table_names(tx)
             timeline.thin(tx, clock.now_ms())
             relocation.move_outputs(tx, Layouts(found), before)
-            catalog.open_folds(tx, found, before, active)
-            backfills.begin_where_code_changed(tx, Layouts(found), before)
+            catalog.open_folds(tx, found, before, opened.before)
+            backfills.begin_where_code_changed(tx, Layouts(found), before, opened.back)
             labelling.begin_fits(tx, Layouts(found), fits)
             labelling.settle_all(tx, Layouts(found))
             self.indexes.forget_files_ahead(tx)
             if self.runs_code and replaces:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
                 fit_requests.request_setups(tx, setups, numbers.last_number(tx))
+            stored_graph.note_away(tx, opened.before)
             return found, numbers.graph_number(tx)
 
         found, number = self.backend.write(work)

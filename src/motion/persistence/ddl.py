@@ -41,9 +41,14 @@ CREATE TABLE IF NOT EXISTS motion_declared (  -- what a table's schema says of i
     name TEXT PRIMARY KEY, keys TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS motion_away (  -- triggers that were taken away: the last change until then
+    trigger TEXT PRIMARY KEY, number INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_origins (
-    origin INTEGER PRIMARY KEY, trigger TEXT NOT NULL, fingerprint TEXT NOT NULL, version INTEGER NOT NULL,
+    origin INTEGER PRIMARY KEY, trigger TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,  -- with a last change after it: of what was made before the trigger was away
+    version INTEGER NOT NULL,
     calls INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,  -- of its calls, in all processes
     UNIQUE (trigger, fingerprint, version)
 );

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TypeVar
 
 from motion.backends.base import Transaction
@@ -14,8 +14,14 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaMismatch
 from motion.persistence.layout import ORIGIN_MASK
+from motion.persistence.numbers import graph_number, last_number
 
 T = TypeVar("T")
+
+UNTIL = " until "
+"""Stands in an origin between the code's fingerprint and the last change before its trigger was known to be back."""
+
+FINGERPRINT_LENGTH = 16
 
 
 def active_triggers(tx: Transaction) -> list[str]:
@@ -100,6 +106,40 @@ def former_triggers(tx: Transaction, table: str) -> list[TriggerSpec]:
     return [spec for spec in specs if spec.table == table]
 
 
+def missed_changes(tx: Transaction, graph: Graph, active: Container[str], last: int) -> list[str]:
+    """Return the triggers of a graph that are back, and were away while anything was written; of those that an older Motion
+    took away it is not known, and so taken to be.
+
+    Args:
+        active: the triggers that were in force until now.
+        last: the last change until now.
+    """
+    known = dict(tx.execute("SELECT trigger, number FROM motion_away").fetchall())
+    back = [name for name in graph.triggers if name not in active]
+    return [name for name in back if known.get(name, -1) < last]
+
+
+def disown(tx: Transaction, trigger: str, last: int) -> None:
+    """Let what a trigger has made until now count as made by other code: its inputs may have become others unseen."""
+    tx.execute(
+        "UPDATE motion_origins SET fingerprint = fingerprint || ? WHERE trigger = ? AND LENGTH(fingerprint) = ?",
+        (f"{UNTIL}{last}", trigger, FINGERPRINT_LENGTH),
+    )
+
+
+def note_away(tx: Transaction, before: Sequence[str]) -> None:
+    """Note of the triggers that were in force and are not any more as of which change they go; forget it of the others."""
+    tx.execute(
+        "DELETE FROM motion_away WHERE trigger IN (SELECT name FROM motion_triggers WHERE is_active = 1)"
+    )
+    gone = sorted(set(before) - set(active_triggers(tx)))
+    values = [(name, last_number(tx)) for name in gone]
+    tx.executemany(
+        "INSERT INTO motion_away (trigger, number) VALUES (?, ?) ON CONFLICT (trigger) DO UPDATE SET number = excluded.number",
+        values,
+    )
+
+
 def former_fits(tx: Transaction) -> Sequence[FitSpec]:
     """Return the fits that are not there any more."""
     return decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 0", FitSpec)
@@ -108,7 +148,8 @@ def former_fits(tx: Transaction) -> Sequence[FitSpec]:
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
     facts = (spec.name, spec.fingerprint, version)
-    origin = tx.lasting.get(facts) or tx.memo.get(facts)
+    name = (*facts, graph_number(tx))  # with another graph the trigger may have been away meanwhile
+    origin = tx.lasting.get(name) or tx.memo.get(name)
     if origin is not None:
         return int(origin)
     found = tx.execute(
@@ -116,10 +157,10 @@ def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
         facts,
     ).fetchone()
     if found:
-        tx.lasting[facts] = int(found[0])
+        tx.lasting[name] = int(found[0])
         return int(found[0])
     sql = "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?) RETURNING origin"
-    origin = tx.memo[facts] = int(
+    origin = tx.memo[name] = int(
         tx.execute(sql, facts).fetchone()[0]
     )  # lasting only once it is committed
     assert origin <= ORIGIN_MASK, (

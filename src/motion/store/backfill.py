@@ -31,7 +31,7 @@ class Plan:
     """What a recompute of one trigger would touch, counted in rows that it could run on.
 
     Attributes:
-        stale: outputs made by other code; of a fold with `replay=False` also of entities of which an applied row has
+        stale: outputs made by other code, or before the trigger was away while rows were written; of a fold with `replay=False` also of entities of which an applied row has
             changed since. With these what a backfill does not make anew: of a fold the entities that lack a row which
             was given up (`retry` takes it in), and pages and rows of another table of rows whose looked-up value is gone.
         missing: rows it has not run on.
@@ -70,8 +70,7 @@ def plan(database: Database, trigger: str) -> Plan:
 def _kind(spec: TriggerSpec, origin: provenance.Origin) -> str:
     if origin.fingerprint is None:
         return "by_users" if origin.number else "missing"
-    is_current = origin.fingerprint == spec.fingerprint and not origin.is_due
-    return "current" if is_current else "stale"
+    return "current" if origin.is_current(spec) and not origin.is_due else "stale"
 
 
 def backfill(

@@ -201,17 +201,21 @@ def _of_all(tx: Transaction, layout: Layout, spec: TriggerSpec, kind: Kind) -> B
 
 
 def begin_where_code_changed(
-    tx: Transaction, layouts: Layouts, before: Mapping[str, TriggerSpec]
+    tx: Transaction, layouts: Layouts, before: Mapping[str, TriggerSpec], back: Container[str]
 ) -> None:
-    """Keep a backfill for each trigger with `on_change="backfill"` whose code is not what it was. Its rows are not
-    counted: opening a store does not read it whole.
+    """Keep a backfill for each trigger with `on_change="backfill"` whose code is not what it was, or that has missed
+    changes. Its rows are not counted: opening a store does not read it whole.
 
     Args:
         before: trigger -> as the store knew it before this opening.
+        back: the triggers that were away while rows were written.
     """
     for spec in layouts.graph.triggers.values():
         known = before.get(spec.name, spec)
-        if spec.on_change == "backfill" and known.fingerprint != spec.fingerprint:
+        is_other = known.fingerprint != spec.fingerprint or (
+            spec.name in back and spec.name in before
+        )
+        if spec.on_change == "backfill" and is_other:
             begin(tx, _of_all(tx, layouts[spec.table], spec, "backfill"))
 
 

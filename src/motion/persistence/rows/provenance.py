@@ -24,6 +24,7 @@ from motion.persistence.layout import (
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, filled_up, parts_of, places
 from motion.persistence.states.versions import live_version
+from motion.persistence.stored_graph import UNTIL
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,18 @@ class Origin:
         fingerprint: of the code that made them; None for a user's value.
         version: the state version it ran with; 0 for a trigger without one.
         is_due: whether its `on` keys have changed since, and it has not run again yet.
+        was_away: whether the trigger was away since, while rows were written.
     """
 
     number: int
     fingerprint: str | None
     version: int
     is_due: bool = False
+    was_away: bool = False
+
+    def is_current(self, spec: TriggerSpec) -> bool:
+        """Whether the trigger would make the same, as far as its code and what it has missed tell."""
+        return self.fingerprint == spec.fingerprint and not self.was_away
 
 
 def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
@@ -313,7 +320,10 @@ def number_of_row(
 def _origin(tx: Transaction, origin: int, number: int) -> Origin:
     sql = "SELECT fingerprint, version FROM motion_origins WHERE origin = ?"
     found: Any = tx.execute(sql, (origin,)).fetchone()
-    return Origin(number, *found) if found else Origin(number, None, 0)
+    if found is None:
+        return Origin(number, None, 0)
+    fingerprint, until, _ = found[0].partition(UNTIL)
+    return Origin(number, fingerprint, found[1], was_away=bool(until))
 
 
 def _source(layout: Layout, spec: TriggerSpec) -> str:

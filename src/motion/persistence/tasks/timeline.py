@@ -78,7 +78,7 @@ def cost_of(tx: Transaction, code: CodeName) -> Cost:
     trigger, fingerprint, version = code
     found = tx.execute(
         "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(seconds), 0.0) FROM motion_origins "
-        "WHERE trigger = ?1 AND (fingerprint = ?2 OR ?2 IS NULL) AND (version = ?3 OR ?3 IS NULL)",
+        "WHERE trigger = ?1 AND (SUBSTR(fingerprint, 1, 16) = ?2 OR ?2 IS NULL) AND (version = ?3 OR ?3 IS NULL)",
         (trigger, fingerprint, version),
     ).fetchone()
     return Cost(*found)

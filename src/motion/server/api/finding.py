@@ -135,6 +135,7 @@ def explanation_told(found: Any, hides_secrets: bool) -> dict[str, Any]:
         "table": found.table, "key": found.key, "id": wire.plain(found.id), "pages": dict(found.pages),
         "is_row": found.is_row, "value": None if is_hidden else wire.plain(found.value), "made_by": found.made_by,
         "fingerprint": found.fingerprint, "is_current": found.is_current, "is_due": found.is_due,
+        "was_away": found.was_away,
         "has_changed": found.has_changed, "now": None if found.now is None else explanation_told(found.now, hides_secrets),
         "version": found.version, "change": found.change, "at": found.at,
         "seconds": found.seconds, "labels": [label_told(each) for each in found.labels],

@@ -67,7 +67,8 @@ class Explanation:
         value: the value, inherited where it is.
         made_by: the trigger, or None for a value from outside, and for none at all.
         fingerprint: of the code that made it.
-        is_current: whether that is the trigger's present code; True for a value from outside.
+        is_current: whether that is the trigger's present code, and it has missed nothing since; True for a value from outside.
+        was_away: whether the store was open without the trigger since, and rows were written meanwhile.
         is_due: whether what it was made from has changed since, or it is being made again, and its trigger has not run
             yet, or could not.
         version: the state version that the trigger ran with, None for one without a state.
@@ -104,6 +105,7 @@ class Explanation:
     has_changed: bool = False
     now: Explanation | None = None
     effects: tuple[Effect, ...] = ()
+    was_away: bool = False
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
@@ -161,10 +163,15 @@ class Explanation:
         if self.fingerprint is not None:
             facts.append(f"code {self.fingerprint[:8]}")
         if not self.is_current:
-            facts.append("STALE: its code is another now")
+            facts.append(f"STALE: {self._why_stale()}")
         if self.is_due:
             facts.append("to be made again")
         return facts
+
+    def _why_stale(self) -> str:
+        if self.was_away:
+            return "rows were written while the store was open without its trigger"
+        return "its code is another now"
 
     def _lessons(self) -> str:
         if not self.labels:
@@ -329,7 +336,8 @@ class _Explainer:
             plain,
             made_by=spec.name,
             fingerprint=origin.fingerprint,
-            is_current=origin.fingerprint == spec.fingerprint,
+            is_current=origin.is_current(spec),
+            was_away=origin.was_away,
             is_due=origin.is_due,
             version=origin.version or None,
             labels=self._labels(spec, origin.version),

@@ -32,7 +32,7 @@ function told(found, depth, isNow = false) {
   if (found.fingerprint) facts.push(`code ${found.fingerprint.slice(0, 8)}`);
   const isStale = !found.is_current || found.is_due || found.has_changed;
   const marks = [
-    found.is_current ? null : h("span", { class: "tag amber" }, "stale: other code now"),
+    found.is_current ? null : h("span", { class: "tag amber" }, found.was_away ? "stale: rows were written without its trigger" : "stale: other code now"),
     found.is_due ? h("span", { class: "tag amber" }, "to be made again") : null,
     found.has_changed ? h("span", { class: "tag amber" }, "changed since") : null,
   ];
