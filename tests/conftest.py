@@ -74,6 +74,12 @@ def until(store: motion.Store, condition: Callable[[], bool], timeout_s: float =
         committed.wait(committed.count, 0.05)
 
 
+def environment_of(*paths: str | Path) -> dict[str, str]:
+    """Return the environment of a program that finds modules in some folders, and stores where the tests' own are."""
+    found = [*map(str, paths), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))}
+
+
 def copied(source: Path, target: Path) -> Path:
     """Copy a store that nobody has open to a new folder, which stands for a schema where stores are in PostgreSQL."""
     if not is_postgres_wanted():

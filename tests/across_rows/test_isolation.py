@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 import motion
-from tests.conftest import OpenStore, until
+from tests.conftest import OpenStore, environment_of, until
 
 
 @dataclass
@@ -464,10 +463,9 @@ with motion.create_store("p13", schemas=SCHEMAS, triggers=[count, take], url=sys
 
 def worker(url: str) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, url],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment_of(root, root / "src"),
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

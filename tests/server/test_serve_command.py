@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from typer.testing import CliRunner
 
 import motion.cli  # noqa: F401  # so that all commands are there
 from motion.cli.app import app
+from tests.conftest import environment_of
 
 PROGRAM = """
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Give a process that serves, and its address."""
     command = [sys.executable, "-m", "motion", "serve", "notes:store", "--port", "0", *options]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = environment_of(*sys.path)
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
     )
