@@ -48,7 +48,7 @@ class Forgotten:
     """What was forgotten. Its text, `str(forgotten)`, is made to be read.
 
     Attributes:
-        rows: table -> how many rows are gone, pages and derived rows among them.
+        rows: table -> how many rows are gone, pages and derived rows among them; in the order of the store's tables.
         labels: how many labels.
         versions: component -> the state versions that learned from them, which stay as they are.
         change: the key of the change that it was.
@@ -109,7 +109,7 @@ def _erase(
     delete(tx, layouts, Written(layouts[table], rows), cause, erasing)
     void_claims(tx, layouts.graph.triggers.values(), number)
     begin_anew(tx)
-    told = erasing.note(tx, cause, refits=refits)
+    told = erasing.note(tx, cause, layouts.graph.tables.names, refits=refits)
     reach("forget.erased")
     return number, told
 

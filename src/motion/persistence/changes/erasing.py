@@ -73,15 +73,20 @@ class Erasing:
         versions.blank_failures(tx, fit.component, fit.name, BLANKED)
         asked.blank(tx, fit.name, BLANKED)
 
-    def note(self, tx: Transaction, cause: Cause, *, refits: bool) -> Told:
-        """Note what was erased, and that the rest of it is to be done; make void what is under way."""
+    def note(self, tx: Transaction, cause: Cause, tables: Iterable[str], *, refits: bool) -> Told:
+        """Note what was erased, and that the rest of it is to be done; make void what is under way.
+
+        Args:
+            tables: the names of all, in their order.
+        """
         for component, counted in self.learned.items():
             for number, count in counted.items():
                 versions.note_forgotten(tx, component, number, count, is_left_out=refits)
         if refits:
             fit_requests.request_fits(tx, list(self.fits.values()), cause.number)
         learned = {name: tuple(sorted(found)) for name, found in self.learned.items() if found}
-        told = Told(dict(self.rows), self.labels, learned)
+        rows = {each: self.rows[each] for each in (*tables, *self.rows) if each in self.rows}
+        told = Told(rows, self.labels, learned)
         tx.execute(
             "INSERT INTO motion_forgets (change, at_ms, told) VALUES (?, ?, ?)",
             (cause.change, clock.now_ms(), msgspec.json.encode(told).decode()),
