@@ -215,6 +215,42 @@ def test_coroutines_look_up(open_store: OpenStore) -> None:
     assert link(store) == "see a"
 
 
+FirstUrl = Annotated[str, motion.Lookup("product.url", by="img_id", follow=False)]
+
+
+@dataclass
+class Note:
+    id: int
+    link: str
+
+
+@pytest.mark.parametrize("count", [1, 700])
+@pytest.mark.parametrize("options", [{}, {"inline": False}, {"sets": "note"}])
+def test_what_is_looked_up_and_not_followed_is_waited_for_and_then_stays(
+    open_store: OpenStore, count: int, options: dict[str, Any]
+) -> None:
+    def record(id: int, url: FirstUrl) -> Any:
+        return [{"id": id, "link": url}] if "sets" in options else url
+
+    trigger = motion.trigger(on="query.img_id", **{"sets": "query.link"} | options)(record)
+    table = options.get("sets", "query")
+    store = open_store(schemas={**SCHEMAS, "note": Note}, triggers=[trigger])
+    rows = [{"id": i, "img_id": 7} for i in range(1, count + 1)]
+    store.set_many("query", rows).wait(timeout=60)
+    assert (store.plan("record").missing, store.plan("record").current) == (0, 0)
+    store.set("product", id=7, price=1.0).wait(timeout=60)
+    assert {row.link for row in store.rows(table)} <= {None}
+    store.set("product", id=7, url="a").wait(timeout=60)
+    assert [row.link for row in store.rows(table)] == ["a"] * count
+    store.set("product", id=7, url="b").wait(timeout=60)
+    store.delete("product", 7)
+    store.set("product", id=7, url="c").wait(timeout=60)
+    assert [row.link for row in store.rows(table)] == ["a"] * count
+    store.set("query", id=1, img_id=8).wait(timeout=60)
+    store.set("product", id=8, url="d").wait(timeout=60)
+    assert [row.link for row in store.rows(table)] == ["d", *["a"] * (count - 1)]
+
+
 @dataclass
 class Listing:
     id: int

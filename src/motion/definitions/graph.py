@@ -75,12 +75,22 @@ class Graph:
     @cached_property
     def followers(self) -> Mapping[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]]:
         """The triggers that a change of a key runs on the rows that look it up, by (table, key)."""
+        return self._by_looked_up(lambda spec: [each for each in spec.lookups if each.is_followed])
+
+    @cached_property
+    def awaiting(self) -> Mapping[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]]:
+        """The triggers that look a key up without following it, by (table, key): they may be waiting for its first value."""
+        return self._by_looked_up(lambda spec: spec.awaited_lookups)
+
+    def _by_looked_up(
+        self, lookups: Callable[[TriggerSpec], Iterable[Lookup]]
+    ) -> Mapping[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]]:
         found: dict[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]] = {}
         for name in self.order:
             spec = self.triggers[name]
-            for lookup in spec.lookups:
-                for name in lookup.followed_keys if lookup.is_followed else ():
-                    key = lookup.table, name
+            for lookup in lookups(spec):
+                for followed in lookup.followed_keys:
+                    key = lookup.table, followed
                     found[key] = (*found.get(key, ()), (spec, lookup))
         return found
 

@@ -408,6 +408,12 @@ class TriggerSpec(Options):
         return tuple(p.column for p in found if not p.is_optional)
 
     @cached_property
+    def awaited_lookups(self) -> tuple[Lookup, ...]:
+        """What is looked up and needed, but not followed: a run waits for it as for a key that it does not run on."""
+        found = [p.lookup for p in self.parameters if p.lookup and not p.is_optional]
+        return tuple(each for each in dict.fromkeys(found) if not each.is_followed)
+
+    @cached_property
     def components(self) -> tuple[str, ...]:
         """The components whose states are parameters, its own first."""
         return tuple(dict.fromkeys(p.component for p in self.parameters if p.component))

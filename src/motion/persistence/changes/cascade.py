@@ -84,6 +84,9 @@ def fire(
             waiting = _due_among(tx, layout, spec, rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
     tasks = 0
+    for key, rows in written.arrived.items():
+        for spec, lookup in graph.awaiting.get((table, key), ()):
+            tasks += _run_what_awaited(tx, layouts, layout, spec, lookup, rows, cause)
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
             tasks += follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
@@ -153,6 +156,26 @@ def follow(
     if gone is not None:
         make_due(tx, layout, spec, found.rows)
     return _due_because(tx, layouts, spec, found, cause, kept)
+
+
+def _run_what_awaited(
+    tx: Transaction,
+    layouts: Layouts,
+    target: Layout,
+    spec: TriggerSpec,
+    lookup: Lookup,
+    rows: Sequence[int],
+    cause: Cause,
+) -> int:
+    """Let a trigger run on the rows that look up rows which now have a value, where it waits for that; return how many tasks
+    that makes, at least."""
+    layout = layouts[spec.table]
+    found = followed(
+        tx, target, layout, spec, lookup, rows, cause,
+        lambda own: rows_below(tx, layout, spec, lookup.by, own),
+    )  # fmt: skip
+    waiting = _due_among(tx, layout, spec, found.rows)
+    return enqueue_rows(tx, layout, spec, waiting, cause) + found.is_swept
 
 
 def _due_because(

@@ -218,11 +218,11 @@ def rows_with_inputs(
 ) -> tuple[list[int], list[int]]:
     """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
     called, unset = list(due), []
-    for column in (values[each] for each in spec.needed_lookups):
-        missing = {i for i in called if column[i] is None}
-        if missing and not (
-            spec.page or spec.sets_table
-        ):  # what a list was made into stays as it is
+    awaited = {each.column for each in spec.awaited_lookups}
+    for name in spec.needed_lookups:
+        missing = {i for i in called if values[name][i] is None}
+        is_list = spec.page or spec.sets_table  # what a list was made into stays as it is
+        if missing and not is_list and name not in awaited:
             unset += sorted(missing)
         called = [i for i in called if i not in missing]
     for key in spec.required:

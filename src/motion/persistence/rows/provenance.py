@@ -155,12 +155,17 @@ def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
 
 
 def to_sweep(layout: Layout, spec: TriggerSpec, number: int) -> str:
-    """Return the FROM and WHERE of the rows `r` whose outputs a run has made before a change of what they look up."""
+    """Return the FROM and WHERE of the rows `r` whose outputs a run has made before a change of what they look up; where
+    that is not followed, of those that have waited for it."""
     mark = layout.mark(spec)
-    is_older = f"{mark} >> {ORIGIN_BITS} < {number} AND {mark} & {ORIGIN_MASK} <> 0"
+    made = f"{mark} & {ORIGIN_MASK} <> 0"
     if spec.follow:  # a run that failed has read something, too
-        is_older = f"{mark} >> {ORIGIN_BITS} < {number} AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0)"
-    return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {is_older}"
+        made = f"NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0)"
+    wanted = f"{mark} >> {ORIGIN_BITS} < {number} AND {made}"
+    if spec.awaited_lookups:
+        follows = spec.follow or spec.windows or any(each.is_followed for each in spec.lookups)
+        wanted = f"({wanted} OR {layout.is_due(spec)})" if follows else layout.is_due(spec)
+    return f"FROM {layout.joined(spec.on, [spec])} WHERE {layout.is_row_of(spec)} AND {wanted}"
 
 
 def _of_live(tx: Transaction, spec: TriggerSpec) -> str:
