@@ -154,7 +154,7 @@ def follow(
         gone or (),
     )  # fmt: skip
     if gone is not None:
-        make_due(tx, layout, spec, found.rows)
+        make_due(tx, layout, spec, found.rows, in_every_version=True)
     return _due_because(tx, layouts, spec, found, cause, kept)
 
 
@@ -219,7 +219,7 @@ def tell_readers(
         found = following.due(tx, target, layout, spec, parts, cause, is_own=is_own)
         if (found.rows or found.is_swept) and Lap.of(cause.path).times >= MAX_DEPTH:
             raise CascadeTooDeep([spec.name], MAX_DEPTH, is_followed=True)
-        make_due(tx, layout, spec, found.rows)
+        make_due(tx, layout, spec, found.rows, in_every_version=True)
         tasks += found.is_swept
         for own, rows in cause.by_following(spec.name, found.rows):
             tasks += enqueue_rows(tx, layout, spec, rows, own)
@@ -266,7 +266,7 @@ def hold(
         layout = layouts[spec.table]
         made = _run_of(written.made) if spec.table == target.table.name else range(0)
         found = changed.holding(layout, spec, window, made, cause)
-        make_due(tx, layout, spec, found.rows)
+        make_due(tx, layout, spec, found.rows, in_every_version=True)
         tasks += _due_because(tx, layouts, spec, found, cause, kept)
     return tasks
 

@@ -348,7 +348,8 @@ def _make_tasks(
         _build(tx, layout, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
         return
     if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
-        provenance.make_due(tx, layout, spec, part.rows)
+        is_elsewhere = backfill.kind == "sweep"
+        provenance.make_due(tx, layout, spec, part.rows, in_every_version=is_elsewhere)
         reach("backfill.marked")
     cause = Cause(number, backfill.change, backfill.path, BACKFILL_PRIORITY)
     for own, rows in _on_its_way(cause, backfill, spec, part.rows):

@@ -65,7 +65,7 @@ def share_users(tx: Transaction, layout: Layout, keys: Container[str], rows: Seq
     for spec in layout.versioned_specs:
         if any(key in keys for key in spec.sets):
             live, candidate = _live_and_candidate(tx, spec)
-            for version in {*_kept_versions(tx, spec), candidate or live} - {live}:
+            for version in {*kept_versions(tx, spec), candidate or live} - {live}:
                 copy_outputs(tx, layout, spec, rows, live, version)
 
 
@@ -117,7 +117,7 @@ def _live_and_candidate(tx: Transaction, spec: TriggerSpec) -> tuple[int, int | 
     return live or 1, candidate
 
 
-def _kept_versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
+def kept_versions(tx: Transaction, spec: TriggerSpec) -> list[int]:
     """Return the versions that have outputs: a look-up for each."""
     found: list[int] = []
     sql = f"SELECT MIN(slot) FROM {outputs_table(spec.name)} WHERE slot >= ?"

@@ -23,6 +23,7 @@ from motion.persistence.layout import (
 )
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, filled_up, parts_of, places
+from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import live_version
 from motion.persistence.stored_graph import UNTIL
 
@@ -187,11 +188,26 @@ def to_build(layout: Layout, spec: TriggerSpec, version: int) -> str:
     )
 
 
-def make_due(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]) -> None:
+def make_due(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    *,
+    in_every_version: bool = False,
+) -> None:
     """Let a trigger be due on rows again, as if its `on` keys had changed. Until it has run, its values stay, and so
-    does the knowledge of who made them: only the change that they are as of is taken from their marks."""
+    does the knowledge of who made them: only the change that they are as of is taken from their marks.
+
+    Args:
+        in_every_version: other rows have changed, which concerns what any state version has made, not the live one alone.
+    """
+    versions: Sequence[int] = ()
+    if spec.is_versioned:
+        live = live_version(tx, spec.component or "")
+        versions = kept_versions(tx, spec) if in_every_version else [live] if live else []
     for part in parts_of(rows):
-        _clear_marks(tx, layout, spec, part)
+        _clear_marks(tx, layout, spec, part, versions)
         for key in spec.on:
             if key not in layout.versioned:
                 ids = f"SELECT id FROM {layout.base} WHERE {part.condition(layout.row_column)}"
@@ -202,7 +218,9 @@ def make_due(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[
                 )
 
 
-def _clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec, part: Ranges) -> None:
+def _clear_marks(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, part: Ranges, versions: Sequence[int]
+) -> None:
     if not spec.is_versioned:
         done = done_column(spec.name)
         by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
@@ -212,9 +230,8 @@ def _clear_marks(tx: Transaction, layout: Layout, spec: TriggerSpec, part: Range
             part.numbers,
         )
         return
-    live = live_version(tx, spec.component or "")
-    if live is not None:
-        slots = part.plus(slot_of(live, 0))
+    for version in versions:
+        slots = part.plus(slot_of(version, 0))
         tx.execute(
             f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE {slots.condition("slot")} '
             f'AND ":done" & {ORIGIN_MASK} != 0',
