@@ -251,6 +251,28 @@ def test_what_is_looked_up_and_not_followed_is_waited_for_and_then_stays(
     assert [row.link for row in store.rows(table)] == ["d", *["a"] * (count - 1)]
 
 
+@pytest.mark.parametrize("count", [3, 600])  # these are more than one write makes due
+def test_a_loop_through_a_write_by_hand_and_what_looks_it_up_is_stopped(
+    open_store: OpenStore, count: int
+) -> None:
+    @motion.trigger(on="query.img_id")
+    def raise_it(
+        id: int,
+        price: Annotated[float, motion.Lookup("product.price", by="img_id")],
+        store: motion.View,
+    ) -> None:
+        if id == 1:
+            store.set("product", id=7, price=price + 1)
+
+    store = open_store(schemas=SCHEMAS, triggers=[raise_it])
+    store.set("product", id=7, price=0.0)
+    store.set_many("query", [{"id": i, "img_id": 7} for i in range(1, count + 1)])
+    store.wait(timeout=120)
+    (letter,) = store.errors()
+    assert "CascadeTooDeep" in letter.error
+    assert store.get("product", 7).price < 100
+
+
 @dataclass
 class Listing:
     id: int
