@@ -84,9 +84,12 @@ def fire(
             waiting = _due_among(tx, layout, spec, rows_below(tx, layout, spec, key, rows))
             due.setdefault(spec.name, set()).update(waiting)
     tasks = 0
-    for key, rows in written.arrived.items():
+    for key, rows in written.changed.items():
         for spec, lookup in graph.awaiting.get((table, key), ()):
-            tasks += _run_what_awaited(tx, layouts, layout, spec, lookup, rows, cause)
+            come = written.arrived.get(key, ()) if key == lookup.name else rows
+            tasks += (
+                _run_what_awaited(tx, layouts, layout, spec, lookup, come, cause) if come else 0
+            )
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
             tasks += follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
