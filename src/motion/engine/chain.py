@@ -39,9 +39,12 @@ from motion.executors.base import Constant, Executors, KeptConstant
 from motion.faults import reach
 from motion.persistence.changes.cascade import fire
 from motion.persistence.changes.claims import Claim, Step, rows_with_inputs
+from motion.persistence.changes.isolation import Check, Left
 from motion.persistence.changes.results import Source, replace_pages, write_pages
 from motion.persistence.database import Database
+from motion.persistence.inputs.exact import ask
 from motion.persistence.inputs.own import Inputs, read_fences
+from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.reading import rows_by_number
 from motion.persistence.states.format import Sent
@@ -334,12 +337,19 @@ class Runs:
         return lambda i, part, item: growing.add(layout, texts[i], part, str(item[0]))
 
     def _on_page(self, claim: Claim, inputs: Inputs, cause_of: CauseOf) -> OnItem:
-        """Return what commits a generator's pages as they come; the first one clears the pages of the last run."""
+        """Return what commits a generator's pages as they come; the first one clears the pages of the last run.
+
+        Once what a row's run has read does not hold any more, none is committed: the commit at the run's end finds that too.
+        """
+        outdated: set[int] = set()
 
         def commit(i: int, page: int, item: tuple[Stored, ...]) -> None:
-            row, layouts = inputs.rows[i], self._database.layouts
+            row, layouts, left = inputs.rows[i], self._database.layouts, _left_so_far()
 
             def work(tx: Transaction) -> None:
+                if i in outdated or not _still_holds(tx, layouts, claim.spec, left):
+                    outdated.add(i)
+                    return
                 if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
                     return  # superseded meanwhile: the commit at the run's end drops the rest
                 cause = cause_of(row, next_number(tx))
@@ -363,6 +373,20 @@ class Runs:
             reach("item.committed")
 
         return commit
+
+
+def _left_so_far() -> Left | None:
+    """Return what the run that the present code belongs to has written and read so far."""
+    run = CURRENT.get()
+    return None if run is None else run.left_so_far(run.now())
+
+
+def _still_holds(tx: Transaction, layouts: Layouts, spec: TriggerSpec, left: Left | None) -> bool:
+    """Whether what a run has read so far would be read the same now."""
+    if left is None or not left.is_isolated(spec.isolated):
+        return True
+    check = Check(lambda asked: ask(tx, layouts[asked.table], asked))
+    return check.lost_by(left.reads) is None
 
 
 def texts_of(spec: TriggerSpec, inputs: Inputs) -> list[Grows]:

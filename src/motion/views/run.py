@@ -39,6 +39,9 @@ class Run(Protocol):
     def watch(self, results: Sequence[Any]) -> None:
         """Take in where the results of rows that are called one after the other go."""
 
+    def left_so_far(self, index: int) -> Any:
+        """Return what the row at `index` has written and read so far, None where nothing is kept of it."""
+
     def finish(self, rows: range, failed: Sequence[bool]) -> None:
         """Take in that rows have been called, and which of them failed."""
 
@@ -77,6 +80,9 @@ class At:
 
     def watch(self, results: Sequence[Any]) -> None:
         self.run.watch(results)
+
+    def left_so_far(self, index: int) -> Any:
+        return self.run.left_so_far(index)
 
     def finish(self, rows: range, failed: Sequence[bool]) -> None:
         self.run.finish(rows, failed)

@@ -567,6 +567,9 @@ class TaskRun:
                 span = self._spans.get(index, range(index, index + 1))
                 yield Left(span, operations, self._reads.name(index), reads)
 
+    def left_so_far(self, index: int) -> Left | None:
+        return next(self.left((index,)), None)
+
     def all_left(self) -> list[Left]:
         """Return the same for all rows, in their order."""
         return list(self.left(sorted(self._operations)))

@@ -259,7 +259,7 @@ class Commit:
         for i in range(len(self.inputs.rows)):
             rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
             has_given = bool(rows) and rows <= still - step.errors.keys()
-            if rows and spec.follow and not (has_given and self._is_isolated(spec, lefts[i])):
+            if rows and spec.follow and not (has_given and lefts[i].is_isolated(spec.isolated)):
                 if check.has_moved(lefts[i].reads):
                     still -= rows  # as where what it looked up has changed
                 elif has_given:
@@ -278,10 +278,7 @@ class Commit:
         return kept if len(still) == len(kept) else sorted(still)
 
     def _lost_by(self, check: Check, spec: TriggerSpec, left: Left) -> Question | str | None:
-        return check.lost_by(left.reads) if self._is_isolated(spec, left) else None
-
-    def _is_isolated(self, spec: TriggerSpec, left: Left) -> bool:
-        return spec.isolated if spec.isolated is not None else bool(left.operations)
+        return check.lost_by(left.reads) if left.is_isolated(spec.isolated) else None
 
     def _keep_read(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Keep what runs have read by id, so that its change makes their rows due; of failed ones, too, which perhaps are over

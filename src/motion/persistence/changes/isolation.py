@@ -85,6 +85,10 @@ class Left(NamedTuple):
     name: RunName
     reads: Reads
 
+    def is_isolated(self, declared: bool | None) -> bool:
+        """Whether what it has read is to hold, by what its trigger declares: by default where it has written."""
+        return bool(self.operations) if declared is None else declared
+
 
 @dataclass
 class _Laid:
