@@ -365,6 +365,25 @@ def test_killed_during_a_call_at_most_once_it_is_a_dead_letter(
 # -- what is told, and what is refused --
 
 
+def test_rows_that_are_gone_are_not_counted(open_store: OpenStore, shop: Shop) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[shipping(shop)])
+    store.set_many("order", [{**ORDER, "id": i} for i in range(1, 6)]).wait()
+    assert store.status().done_once == {"ship": 5}
+    store.delete("order", 1)
+    store.delete("order", 2)
+    assert store.status().done_once == {"ship": 3}
+    store.set("order", **{**ORDER, "id": 1}).wait()
+    assert store.status().done_once == {"ship": 4}
+    store.forget("order", 1)
+    assert store.status().done_once == {"ship": 3}
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[])  # nor while its trigger is away
+    store.delete("order", 3)
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[shipping(shop)])
+    assert store.status().done_once == {"ship": 2}
+
+
 def test_what_was_done_is_told(open_store: OpenStore, shop: Shop) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[shipping(shop)])
     change = store.set("order", **ORDER)

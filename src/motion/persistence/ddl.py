@@ -93,7 +93,7 @@ CREATE TABLE IF NOT EXISTS motion_traces (  -- the spans that writes from outsid
 CREATE TABLE IF NOT EXISTS motion_discards (
     trigger TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0,  -- how many it has dropped
     again INTEGER NOT NULL DEFAULT 0,  -- how often it was called again, as what it had read had changed
-    done INTEGER NOT NULL DEFAULT 0,   -- of one that acts once on a row: on how many it has succeeded
+    done INTEGER NOT NULL DEFAULT 0,   -- of one that acts once on a row: on how many that are there it has succeeded
     waiting INTEGER NOT NULL DEFAULT 0  -- of a trigger with discard_beyond: so many rows wait at most
 );
 CREATE TABLE IF NOT EXISTS motion_components (

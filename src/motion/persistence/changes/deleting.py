@@ -32,7 +32,7 @@ from motion.persistence.rows.writing import delete_outputs, delete_rows
 from motion.persistence.rows.written import Written
 from motion.persistence.states import labels
 from motion.persistence.stored_graph import former_fits, former_triggers
-from motion.persistence.tasks import events, growing_texts, memos, queue
+from motion.persistence.tasks import events, growing_texts, memos, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
 
@@ -67,7 +67,7 @@ def delete(
             erasing.take(tx, layouts, layout, rows)
             following.forget_read(tx, layout, rows)
     for layout, rows in going.each(layouts):
-        _forget(tx, layouts.graph, layout.table.name, rows)
+        _forget(tx, layouts.graph, layout, rows)
         delete_rows(tx, layout, rows)
     for remade in going.remade:
         fire(tx, layouts, going.left_of(remade), cause)
@@ -157,9 +157,10 @@ def _hand_over(
         drop_beyond(tx, layouts.graph, spec, len(copies))
 
 
-def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> None:
+def _forget(tx: Transaction, graph: Graph, layout: Layout, rows: Sequence[int]) -> None:
     """Forget what is known of deleted rows by their numbers, also for triggers and fits that are not there any more: they
     may come back, and a row be made under the same id."""
+    table = layout.table.name
     former = former_triggers(tx, table)
     for spec in former:
         if spec.is_versioned:
@@ -169,6 +170,7 @@ def _forget(tx: Transaction, graph: Graph, table: str, rows: Sequence[int]) -> N
         memos.forget(tx, spec.name, rows)
         used.forget(tx, spec.name, rows)
         following.forget(tx, spec.name, rows)
+        once.forget(tx, layout, spec, rows)
         for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
             queue.forget_dead(tx, spec.name, rows, version)
         if spec.grows_text:

@@ -85,8 +85,19 @@ def let_go(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[in
         tx.execute(f"UPDATE {layout.base} SET {column} = NULL WHERE {condition}", part.numbers)
 
 
+def forget(tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]) -> None:
+    """Count rows that are about to go no more."""
+    notes = _notes(tx, layout, spec, rows) if spec.once else {}
+    count = sum(note > 0 for note in notes.values())
+    if count:
+        tx.execute(
+            "UPDATE motion_discards SET done = CASE WHEN done > ?1 THEN done - ?1 ELSE 0 END WHERE trigger = ?2",
+            (count, spec.name),
+        )
+
+
 def done(tx: Transaction) -> Mapping[str, int]:
-    """Return trigger -> on how many rows it has succeeded, ever, of those that act once on a row."""
+    """Return trigger -> on how many of the rows that are there it has succeeded, of those that act once on a row."""
     return dict(tx.execute("SELECT trigger, done FROM motion_discards WHERE done > 0").fetchall())
 
 

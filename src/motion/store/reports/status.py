@@ -90,7 +90,7 @@ class Status:
         last_change: the number of the last change.
         called_again: trigger -> rows that were called again, ever, as what they had read through `store` had changed.
         forgetting: how often rows were forgotten of which not every byte is out of the folder yet.
-        done_once: trigger -> on how many rows it has succeeded, ever, of those with `once=`.
+        done_once: trigger -> on how many of the rows that are there it has succeeded, of those with `once=`.
         discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
     """
 
