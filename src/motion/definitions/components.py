@@ -270,6 +270,11 @@ def _check_takes(method: Callable[..., Any], name: str) -> None:
         )
 
 
+def _takes_store(method: Callable[..., Any], component: Component) -> bool:
+    given = [method, typing.cast(Any, component).evaluate] if evaluates(component) else [method]
+    return any("store" in inspect.signature(each).parameters for each in given)
+
+
 def _seen_by(declaration: FitDeclaration, name: str, tables: Tables) -> str | None:
     """Return the key that `seen_by=` names, which is of the labelled table."""
     if declaration.seen_by is None:
@@ -314,6 +319,7 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
             gate_on=declaration.gate_on,
             seen_by=_seen_by(declaration, f"{component.name}.{method.__name__}", tables),
             has_setup=_has_setup(component),
+            uses_store=_takes_store(method, component),
         )
         found.append(Fit(spec, method))
     return found

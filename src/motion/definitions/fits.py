@@ -92,6 +92,8 @@ class FitSpec:
     """The key of its table: labels are rows as they were when a run first set it for its `on` values."""
     has_setup: bool = True
     """Whether its component may have a state before its first fit."""
+    uses_store: bool = False
+    """Whether it, or what evaluates it, takes a store to read by."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class StateVersion:
         live_from: when it was made live last, at most 100 ms early (10 s, an hour later); None: it never was, or it
             was before a rollback went further back than to it.
         live_until: when it was retired last; None while it is live.
-        forgotten: from how many labels it learned that have been forgotten since.
+        forgotten: from how many labels it learned that have been forgotten since, or held something of a forgotten row.
         lacking: how many rows it went live without outputs for, as it fails on them: of those that had none before
             either, and after a rollback of any.
     """

@@ -21,6 +21,7 @@ from motion.persistence.changes.deleting import delete
 from motion.persistence.changes.erasing import (
     Erasing,
     Told,
+    blank_again,
     drop_entities,
     end_forget,
     open_forgets,
@@ -50,7 +51,8 @@ class Forgotten:
     Attributes:
         rows: table -> how many rows are gone, pages and derived rows among them; in the order of the store's tables.
         labels: how many labels.
-        versions: component -> the state versions that learned from them, which stay as they are.
+        versions: component -> the state versions that learned from them, or from labels of other rows that held something of
+            the rows, which stay as they are.
         change: the key of the change that it was.
         out_of_reach: where the store's server may still hold bytes of them, beyond what a store can take out; empty for one in a
             folder.
@@ -104,7 +106,8 @@ def _erase(
     database: Database, table: str, ids: Sequence[Stored], refits: bool, tx: Transaction
 ) -> tuple[int, Told]:
     number, _ = begin_change(tx)
-    layouts, cause, erasing = database.layouts, Cause(number, number), Erasing()
+    layouts, cause = database.layouts, Cause(number, number)
+    erasing = Erasing((table, ids))
     rows = row_numbers(tx, layouts[table], ids)
     delete(tx, layouts, Written(layouts[table], rows), cause, erasing)
     void_claims(tx, layouts.graph.triggers.values(), number)
@@ -118,7 +121,7 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
     """Do what is left of a forgetting. May be done again."""
     deadline_s = clock.monotonic_s() + timeout_s
     Change(database, change).wait(timeout=timeout_s, raise_errors=False)
-    database.write(partial(_clean, database))
+    database.write(partial(_clean, database, change))
     database.indexes.forget()
     database.history = History()
     sweep(database)
@@ -127,7 +130,8 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
     database.write(lambda tx: end_forget(tx, change))
 
 
-def _clean(database: Database, tx: Transaction) -> None:
+def _clean(database: Database, change: int, tx: Transaction) -> None:
+    blank_again(tx, change)
     drop_entities(tx, database.layouts)
     used.forget_all(tx)
     tx.merge_words()

@@ -49,9 +49,11 @@ def delete(
     Args:
         erasing: takes out what tells of them elsewhere, too.
     """
-    if not written.rows:
+    if not written.rows and erasing is None:
         return
     going = _going(tx, layouts, written, cause.number)
+    if erasing is not None:
+        erasing.take(tx, layouts, going.each(layouts))
     for layout, rows in going.each(layouts):
         _hand_over(tx, layouts, layout, rows, cause)
     kept: Kept = {}
@@ -64,7 +66,6 @@ def delete(
         for spec in layouts.graph.folded_into.get(layout.table.name, ()):
             folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
         if erasing is not None:
-            erasing.take(tx, layouts, layout, rows)
             following.forget_read(tx, layout, rows)
     for layout, rows in going.each(layouts):
         _forget(tx, layouts.graph, layout, rows)

@@ -4,7 +4,7 @@ for a forgetting until no byte of them is there."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,13 +14,21 @@ from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.tasks import Cause, TaskStatus
 from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import Stored
+from motion.definitions.values.decoders import from_json
+from motion.persistence.changes.echoes import ANY, Echoes, told_of
 from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
-from motion.persistence.ranges import places
-from motion.persistence.states import asked, fit_requests, labels, versions
-from motion.persistence.stored_graph import former_fits, former_triggers, known_triggers
-from motion.persistence.tasks import memos, queue
+from motion.persistence.ranges import parts_of, places
+from motion.persistence.states import asked, fit_requests, labels, seen, versions
+from motion.persistence.stored_graph import (
+    active_fits,
+    former_fits,
+    former_triggers,
+    known_triggers,
+)
+from motion.persistence.tasks import events, growing_texts, memos, queue
 
 BLANKED = "what this told of a row was forgotten along with it"
 
@@ -31,25 +39,45 @@ class Told(msgspec.Struct, frozen=True):
     Attributes:
         rows: table -> how many rows.
         labels: how many labels.
-        versions: component -> the state versions that learned from them.
+        versions: component -> the state versions that learned from them, or from what labels of other rows held of them.
+        tables: of the rows.
     """
 
     rows: dict[str, int]
     labels: int
     versions: dict[str, tuple[int, ...]]
+    tables: tuple[str, ...] = ()
 
 
 @dataclass
 class Erasing:
-    """What one forgetting takes out, counted."""
+    """What one forgetting takes out, counted.
 
+    Args:
+        asked: the table of the rows that are to be forgotten, and their ids, there or not.
+    """
+
+    asked: tuple[str, Sequence[Stored]]
     rows: Counter[str] = field(default_factory=Counter)
     labels: int = 0
     learned: dict[str, Counter[int]] = field(default_factory=dict)
     fits: dict[str, FitSpec] = field(default_factory=dict)
+    own_labels: set[int] = field(default_factory=set)
 
-    def take(self, tx: Transaction, layouts: Layouts, layout: Layout, rows: Sequence[int]) -> None:
-        """Take out what tells of rows that are about to be deleted, but for what goes with every deleted row."""
+    def take(
+        self, tx: Transaction, layouts: Layouts, going: Iterable[tuple[Layout, Sequence[int]]]
+    ) -> None:
+        """Take out what tells of rows that are about to be deleted, all of them, but for what goes with every deleted row."""
+        table, ids = self.asked
+        gone = {table: set(ids)}
+        for layout, rows in going:
+            self._take_own(tx, layouts, layout, rows)
+            gone.setdefault(layout.table.name, set()).update(_ids(tx, layout, rows))
+        self._take_echoes(tx, layouts, Echoes(tx, layouts, known_triggers(tx).values(), gone))
+
+    def _take_own(
+        self, tx: Transaction, layouts: Layouts, layout: Layout, rows: Sequence[int]
+    ) -> None:
         table, graph = layout.table.name, layouts.graph
         self.rows[table] += len(rows)
         for fit in (*graph.fits.values(), *former_fits(tx)):
@@ -57,15 +85,43 @@ class Erasing:
                 self._take_labels(tx, fit, rows)
         for spec in (*graph.of_table(table), *former_triggers(tx, table)):
             queue.blank(tx, spec.name, rows, BLANKED)
-        for spec in _readers_of(known_triggers(tx).values(), table):
-            memos.forget_all(tx, spec.name)
-            queue.blank(tx, spec.name, None, BLANKED)
+
+    def _take_echoes(self, tx: Transaction, layouts: Layouts, echoes: Echoes) -> None:
+        """Take out what copies of other rows hold of them."""
+        for fit in (*layouts.graph.fits.values(), *former_fits(tx)):
+            self._take_out_of_labels(tx, fit, echoes)
+        for name in layouts.graph.tables.names:
+            _take_out_of_seen(tx, name, echoes)
+        for spec in layouts.graph.triggers.values():
+            for key, by, values in echoes.known_by(spec.deleted) if spec.deleted else ():
+                events.unset(tx, layouts[spec.table], key, by, values)
+
+    def _take_out_of_labels(self, tx: Transaction, fit: FitSpec, echoes: Echoes) -> None:
+        """Unset what labels hold; one of which that is what was labelled goes."""
+        left: dict[int, dict[str, Stored]] = {}
+        gone: list[int] = []
+        for label, copy, keys in echoes.among(fit.table, labels.copies(tx, fit.name)):
+            if label in self.own_labels:
+                continue  # its row goes, and takes it along
+            if keys.isdisjoint((ANY, *fit.on)):
+                left[label] = {**copy, **dict.fromkeys(keys)}
+            else:
+                gone.append(label)
+        self.labels += len(gone)
+        self._tell(tx, fit, sorted([*left, *gone]))
+        labels.put_copies(tx, left)
+        labels.drop(tx, fit.name, gone)
 
     def _take_labels(self, tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> None:
         found = labels.numbers_of(tx, fit, rows)
+        self.labels += len(found)
+        self.own_labels.update(found)
+        self._tell(tx, fit, found)
+
+    def _tell(self, tx: Transaction, fit: FitSpec, found: Sequence[int]) -> None:
+        """Note what has learned from labels, and have nothing under way learn from them."""
         if not found:
             return
-        self.labels += len(found)
         self.fits[fit.name] = fit
         counted = labels.learned_from(tx, fit, found)
         self.learned.setdefault(fit.component, Counter()).update(counted)
@@ -86,12 +142,53 @@ class Erasing:
             fit_requests.request_fits(tx, list(self.fits.values()), cause.number)
         learned = {name: tuple(sorted(found)) for name, found in self.learned.items() if found}
         rows = {each: self.rows[each] for each in (*tables, *self.rows) if each in self.rows}
-        told = Told(rows, self.labels, learned)
+        of = tuple(sorted({self.asked[0], *self.rows}))
+        blank(tx, of)
+        told = Told(rows, self.labels, learned, of)
         tx.execute(
             "INSERT INTO motion_forgets (change, at_ms, told) VALUES (?, ?, ?)",
             (cause.change, clock.now_ms(), msgspec.json.encode(told).decode()),
         )
         return told
+
+
+def _take_out_of_seen(tx: Transaction, table: str, echoes: Echoes) -> None:
+    left, gone = dict[int, dict[str, Stored]](), list[int]()
+    for number, copy, keys in echoes.among(table, seen.copies(tx, table)):
+        if ANY in keys:
+            gone.append(number)
+        else:
+            left[number] = {**copy, **dict.fromkeys(keys)}
+    seen.put_copies(tx, left)
+    seen.drop(tx, gone)
+
+
+def blank(tx: Transaction, tables: Container[str]) -> None:
+    """Take out what triggers that may be told of rows of tables have kept of their runs, and fits that read by hand, on
+    whichever rows."""
+    for spec in told_of(known_triggers(tx).values(), tables):
+        memos.forget_all(tx, spec.name)
+        queue.blank(tx, spec.name, None, BLANKED)
+        if spec.grows_text:
+            growing_texts.forget_ended(tx, spec.name)
+    for fit in (*active_fits(tx), *former_fits(tx)):
+        if fit.uses_store:
+            versions.blank_failures(tx, fit.component, fit.name, BLANKED)
+            asked.blank(tx, fit.name, BLANKED)
+
+
+def blank_again(tx: Transaction, change: int) -> None:
+    """Do so at the end of a forgetting: runs on rows that were not mended yet may have kept it anew."""
+    told = tx.execute("SELECT told FROM motion_forgets WHERE change = ?", (change,)).fetchone()[0]
+    blank(tx, from_json(told, Told).tables)
+
+
+def _ids(tx: Transaction, layout: Layout, rows: Sequence[int]) -> list[Stored]:
+    found: list[Stored] = []
+    for part in parts_of(rows):
+        sql = f"SELECT DISTINCT id FROM {layout.base} WHERE {part.condition(layout.row_column)}"
+        found += [row[0] for row in tx.execute(sql, part.numbers)]
+    return found
 
 
 def void_claims(tx: Transaction, specs: Iterable[TriggerSpec], change: int) -> None:
@@ -128,7 +225,3 @@ def drop_entities(tx: Transaction, layouts: Layouts) -> None:
             folds.drop_unnamed(
                 tx, layouts[spec.fold.source], layouts[spec.table], layouts[spec.fold.target], spec
             )
-
-
-def _readers_of(specs: Iterable[TriggerSpec], table: str) -> list[TriggerSpec]:
-    return [spec for spec in specs if any(each.table == table for each in spec.elsewhere)]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,9 @@ from motion.persistence.ranges import parts_of
 from motion.persistence.states import asked, fit_requests
 from motion.persistence.states.fit_requests import Request, fit_request, request
 from motion.persistence.states.seen import copies_seen, forget_seen
+
+COPIES_AT_ONCE = 1_000
+"""Labels that are held in memory while all are gone through."""
 
 
 def make_labels(
@@ -326,6 +329,28 @@ def _decoded(layout: Layout, copy: bytes) -> Any:
 
 
 # -- forgetting --
+
+
+def copies(tx: Transaction, fit: str) -> Iterator[tuple[int, bytes]]:
+    """Give the labels of a fit, some at a time, each with its row as it was."""
+    last = 0
+    sql = "SELECT label, copy FROM motion_labels WHERE fit = ? AND label > ? ORDER BY label LIMIT ?"
+    while some := tx.execute(sql, (fit, last, COPIES_AT_ONCE)).fetchall():
+        yield from some
+        last = some[-1][0]
+
+
+def put_copies(tx: Transaction, rows: Mapping[int, Mapping[str, Stored]]) -> None:
+    """Let labels hold other rows than they did."""
+    sql = "UPDATE motion_labels SET copy = ? WHERE label = ?"
+    tx.executemany(sql, [(msgspec.msgpack.encode(row), label) for label, row in rows.items()])
+
+
+def drop(tx: Transaction, fit: str, found: Sequence[int]) -> None:
+    """Delete labels."""
+    seen = _seen(tx, fit)
+    tx.executemany("DELETE FROM motion_labels WHERE label = ?", [(label,) for label in found])
+    _count(tx, fit, -sum(label > seen for label in found))
 
 
 def numbers_of(tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> list[int]:

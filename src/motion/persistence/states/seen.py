@@ -3,7 +3,7 @@ comes a month later is what the decision was made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -73,3 +73,20 @@ def forget_seen(tx: Transaction, table: str, rows: Sequence[int]) -> None:
     for part in parts_of(rows):
         sql = f"DELETE FROM motion_seen WHERE name = ? AND {part.condition('row')}"
         tx.execute(sql, (table, *part.numbers))
+
+
+def copies(tx: Transaction, table: str) -> list[tuple[int, bytes]]:
+    """Return what is kept of a table's rows: its number, and the row as it was."""
+    sql = "SELECT seen, copy FROM motion_seen WHERE name = ?"
+    return [tuple(found) for found in tx.execute(sql, (table,)).fetchall()]
+
+
+def put_copies(tx: Transaction, rows: Mapping[int, Mapping[str, Stored]]) -> None:
+    """Let kept rows be others than they were."""
+    sql = "UPDATE motion_seen SET copy = ? WHERE seen = ?"
+    tx.executemany(sql, [(msgspec.msgpack.encode(row), number) for number, row in rows.items()])
+
+
+def drop(tx: Transaction, numbers: Iterable[int]) -> None:
+    """Keep rows no more."""
+    tx.executemany("DELETE FROM motion_seen WHERE seen = ?", [(number,) for number in numbers])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from motion.backends.base import Transaction
+from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
     Layout,
     changed_column,
@@ -12,7 +13,7 @@ from motion.persistence.layout import (
     rows_table,
 )
 from motion.persistence.numbers import next_tasks
-from motion.persistence.ranges import parts_of
+from motion.persistence.ranges import cut, filled_up, parts_of, places
 
 OCCURRENCE_ROW = 1
 """A schedule has one occurrence at a time, so a later one takes the place of one that was given up."""
@@ -48,6 +49,17 @@ def note_occurrence(tx: Transaction, layout: Layout, due: str, number: int) -> i
         (OCCURRENCE_ROW, due, number),
     )
     return OCCURRENCE_ROW
+
+
+def unset(tx: Transaction, layout: Layout, key: str, by: str, values: Iterable[Stored]) -> None:
+    """Unset a key in copies of deleted rows that have one of these values of another key."""
+    if not {key, by} <= layout.table.keys.keys():
+        return
+    for part in map(filled_up, cut(list(values))):
+        sql = (
+            f"UPDATE {layout.base} SET {quoted(key)} = NULL WHERE {quoted(by)} IN ({places(part)})"
+        )
+        tx.execute(sql, part)
 
 
 def end(tx: Transaction, table: str, rows: Iterable[int]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from motion import clock
 from motion.backends.base import Backend, Transaction
+from motion.definitions.tasks import TaskStatus
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import StoreClosed
 from motion.persistence.layout import Layout, quoted
@@ -209,6 +210,16 @@ def forget(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
             f"DELETE FROM motion_parts WHERE trigger = ? AND {part.condition('row')}",
             (trigger, *part.numbers),
         )
+
+
+def forget_ended(tx: Transaction, trigger: str) -> None:
+    """Drop the parts of all runs of a trigger that are not under way."""
+    under_way = (
+        f"SELECT 1 FROM motion_tasks t WHERE t.trigger = motion_parts.trigger AND t.status = {TaskStatus.CLAIMED:d} "
+        "AND motion_parts.row BETWEEN t.low AND t.high"
+    )
+    sql = f"DELETE FROM motion_parts WHERE trigger = ? AND NOT EXISTS ({under_way})"
+    tx.execute(sql, (trigger,))
 
 
 def of_text(tx: Transaction, text: Grows) -> tuple[int, list[str]] | None:
