@@ -20,6 +20,7 @@ POINTS: Mapping[str, str] = {
     "delete.made": "rows and what was made from them are deleted",
     "load.chunk": "one chunk of several is committed",
     "load.pruned": "a part of the rows that were not given is deleted, and others are left",
+    "backfill.chosen": "the rows of a part of a backfill are chosen, and no transaction is open",
     "backfill.marked": "rows are due again, and their tasks are not there yet",
     "backfill.enqueued": "a part of a backfill is tasks, and not committed",
     # a task's life

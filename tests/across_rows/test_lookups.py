@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
+from motion import faults
 from tests.conftest import OpenStore, until
 
 
@@ -424,6 +425,27 @@ def test_a_change_in_the_middle_of_a_sweep_is_followed_by_the_rows_before_it_too
     first = store.set("product", id=7, url="b")
     first.wait(timeout=60)  # it ends when the newer one does, which has superseded it
     assert {row.link for row in store.rows(Query)} == {"c"}
+
+
+def test_a_change_while_the_rows_of_a_sweep_are_being_chosen_is_waited_for_and_followed(
+    shop: motion.Store,
+) -> None:
+    changes: list[motion.Change] = []
+
+    def change_it_again(point: str) -> None:
+        if point == "backfill.chosen" and len(changes) < 2:
+            changes.append(shop.set("product", id=7, url=f"c{len(changes)}"))
+
+    shop.set("product", id=7, url="a")
+    shop.set_many("query", [{"img_id": 7} for _ in range(600)]).wait(timeout=60)
+    faults.arm(change_it_again)
+    try:
+        shop.set("product", id=7, url="b").wait(timeout=60)
+        until(shop, lambda: len(changes) == 2)
+        changes[-1].wait(timeout=60)
+        assert {row.link for row in shop.rows(Query)} == {"see c1"}
+    finally:
+        faults.arm(None)
 
 
 def test_a_row_that_is_looked_up_by_two_keys_is_followed_by_both(open_store: OpenStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 
@@ -17,6 +18,7 @@ def hand_over(database: Database) -> bool:
         spec = database.graph.triggers[backfill.trigger]
         layout = database.layouts[spec.table]
         part = backfills.next_part(tx, layout, spec, backfill)
+    reach("backfill.chosen")
     database.write(
         lambda tx: backfills.hand_over(tx, layout, spec, backfill, part),
         is_durable=not part.rows,  # after a power failure it is handed over again; but who waits hears of an end

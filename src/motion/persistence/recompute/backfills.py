@@ -326,9 +326,9 @@ def hand_over(
     tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
 ) -> None:
     """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
-    candidate: then nothing is done."""
-    sql = f"SELECT next FROM motion_backfills WHERE {THIS} AND {UNFINISHED}"
-    found = tx.execute(sql, backfill.named).fetchone()
+    candidate, or a newer sweep have taken its place: then nothing is done."""
+    sql = f"SELECT next FROM motion_backfills WHERE {THIS} AND kind = ? AND {UNFINISHED}"
+    found = tx.execute(sql, (*backfill.named, backfill.kind)).fetchone()
     if found is None or found[0] != backfill.next:
         return
     _make_tasks(tx, layout, spec, backfill, part)
