@@ -744,8 +744,8 @@ def test_a_lookup_that_does_not_fit_is_refused_with_what_is_allowed(
 def test_what_is_no_key_cannot_be_looked_up() -> None:
     with pytest.raises(motion.TriggerError, match="table"):
         motion.Lookup("url", by="img_id")
-    with pytest.raises(motion.TriggerError, match="one key"):
-        motion.Lookup("product.url", by=("query", "page"))  # type: ignore[arg-type]
+    with pytest.raises(motion.TriggerError, match="those that hold an id"):
+        motion.Lookup("product.url", by=3)  # type: ignore[arg-type]
 
 
 def test_other_lookups_are_other_code(open_store: OpenStore) -> None:

@@ -193,6 +193,26 @@ def test_what_is_not_followed_stays_as_it_was_decided(open_store: OpenStore) -> 
     assert shown(store) == {1: ("A", None)}
 
 
+def test_a_value_that_was_hidden_by_a_row_without_one_is_waited_for(
+    open_store: OpenStore,
+) -> None:
+    lookup = motion.Lookup("shop.name", by="host", to="shop.domain", follow=False)
+
+    def decide(name: str) -> str:
+        return name
+
+    decide.__annotations__["name"] = Annotated[str, lookup]
+    trigger = motion.trigger(on="visit.host", sets="visit.shop")(decide)
+    store = open_store(schemas=SCHEMAS, triggers=[trigger])
+    store.set_many("shop", [{"id": 1, "domain": "a"}, {"id": 2, "domain": "a", "name": "B"}])
+    store.set("visit", id=1, host="a")
+    assert shown(store) == {1: (None, None)}
+    store.delete("shop", 1)
+    assert shown(store) == {1: ("B", "B")}
+    store.set("shop", id=2, domain="c")
+    assert shown(store) == {1: ("B", None)}
+
+
 def test_finding_by_another_key_is_other_code_and_by_the_id_what_it_was() -> None:
     plain = motion.Lookup("shop.name", by="host")
     assert repr(plain) == "Lookup(key='shop.name', by='host', follow=None)"

@@ -189,12 +189,15 @@ class Graph:
 
     @cached_property
     def found_by(self) -> Mapping[str, tuple[tuple[TriggerSpec, Lookup], ...]]:
-        """The triggers that follow rows of a table which they find by another key than the id, by that table."""
+        """The triggers that follow rows of a table which they find by another key than the id, or wait for these, by that
+        table."""
         found: dict[str, tuple[tuple[TriggerSpec, Lookup], ...]] = {}
         for name in self.order:
-            for lookup in self.triggers[name].lookups:
-                if lookup.to is not None and lookup.is_followed:
-                    pair = self.triggers[name], lookup
+            spec = self.triggers[name]
+            for lookup in spec.lookups:
+                matters = lookup.is_followed or lookup in spec.awaited_lookups
+                if lookup.to is not None and matters:
+                    pair = spec, lookup
                     found[lookup.table] = (*found.get(lookup.table, ()), pair)
         return found
 
@@ -222,6 +225,15 @@ class Graph:
                 own = (fold.sets,) if fold.is_of_rows else ()
                 found.setdefault(table, set()).update((*fold.watched, *own))
         return {table: frozenset(keys) for table, keys in found.items()}
+
+    @cached_property
+    def paged(self) -> Mapping[str, tuple[tuple[TriggerSpec, Lookup], ...]]:
+        """The triggers that follow pages of a table by their whole names, or wait for these, by that table."""
+        found: dict[str, tuple[tuple[TriggerSpec, Lookup], ...]] = {}
+        for (table, _), pairs in (*self.followers.items(), *self.awaiting.items()):
+            named = (pair for pair in pairs if len(pair[1].bys) > 1)
+            found[table] = tuple(dict.fromkeys((*found.get(table, ()), *named)))
+        return found
 
     def followers_of(self, table: str) -> tuple[tuple[TriggerSpec, Lookup], ...]:
         """Return the triggers that run on rows which look up any key of a table."""
@@ -417,6 +429,11 @@ class Graph:
             for taken in spec.elsewhere:
                 self._check_kept_once(spec, taken)
             for lookup in spec.lookups:
+                if len({self.levels[spec.table][key] for key in lookup.bys}) > 1:
+                    raise TriggerError(
+                        f"trigger {spec.name!r}: by={lookup.by!r} names keys that different page keys tell apart; a row is "
+                        f"looked up by keys of one page level."
+                    )
                 maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
                 if maker is not None and lookup.follow is None:
                     self._check_comes_around(spec, lookup, maker)
@@ -424,7 +441,7 @@ class Graph:
     def _check_kept_once(self, spec: TriggerSpec, taken: Lookup | Window) -> None:
         """Refuse to take, or to go by, keys that are kept by state version."""
         others = taken.followed_keys if isinstance(taken, Lookup) else taken.held_keys
-        own = (taken.by,) if isinstance(taken, Lookup) else taken.own_keys
+        own = taken.bys if isinstance(taken, Lookup) else taken.own_keys
         keys = [*((taken.table, key) for key in others), *((spec.table, key) for key in own)]
         for key in dict.fromkeys(keys):
             maker = self.triggers.get(self.producers.get(key, ""))

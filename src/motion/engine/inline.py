@@ -199,7 +199,8 @@ def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:
 
 def _takes_what_is_there(spec: TriggerSpec) -> bool:
     """Whether all that it takes of other rows is there before the write, or among the rows as they are given."""
-    return not any(each.table == spec.table for each in spec.lookups) and all(
+    named = any(each.table == spec.table or len(each.bys) > 1 for each in spec.lookups)
+    return not named and all(
         each.table != spec.table
         or (each.own_by, each.own_order) == (each.other_by, each.other_order)
         for each in spec.windows

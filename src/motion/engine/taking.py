@@ -57,7 +57,7 @@ class Taking:
     def _read(self, tx: Transaction, lookups: Sequence[Lookup], windows: Sequence[Window]) -> None:
         layouts, read_at, table = self._database.layouts, last_number(tx), self._operation.table
         for each in lookups:
-            self._lookups[each] = look_up(tx, layouts, read_at, each, self.stored[each.by])
+            self._lookups[each] = look_up(tx, layouts, read_at, each, self.stored[each.bys[0]])
         own, count = self._operation.columns, self._operation.count
         for frame in windows:
             taken = look_back(tx, layouts, read_at, table, frame, own, count)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from motion.backends.base import RowTrigger
 from motion.definitions.graph import Graph
@@ -244,13 +245,19 @@ class Layout:
 
     def looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the value that a trigger looks up for the row."""
-        return f"{self._lookup_alias(spec, lookup)}.{quoted(lookup.name)}"
+        aliases = self._lookup_aliases(spec, lookup)
+        values = [f"{alias}.{quoted(lookup.name)}" for alias in aliases]
+        return values[0] if len(values) == 1 else f"COALESCE({', '.join(values)})"
 
     def looked_up_number(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the number at which what a trigger looks up last changed, 0 where there is no such
         row."""
-        alias, keys = self._lookup_alias(spec, lookup), lookup.followed_keys
-        numbers = [f"COALESCE({alias}.{changed_column(key)}, 0)" for key in keys if key != "id"]
+        keys = [key for key in lookup.followed_keys if key != "id"]
+        numbers = [
+            f"COALESCE({alias}.{changed_column(key)}, 0)"
+            for alias in self._lookup_aliases(spec, lookup)
+            for key in keys
+        ]
         return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
 
     def looked_up_fence(self, spec: TriggerSpec, lookup: Lookup) -> str:
@@ -266,10 +273,20 @@ class Layout:
     def _lookup_alias(self, spec: TriggerSpec, lookup: Lookup) -> str:
         return f"l{self.graph.rank[spec.name]}x{spec.lookups.index(lookup)}"
 
+    def _lookup_aliases(self, spec: TriggerSpec, lookup: Lookup) -> list[str]:
+        """Return the aliases of the row that is looked up, and of the one that it inherits the value from, if it may."""
+        alias = self._lookup_alias(spec, lookup)
+        return [alias] if self._is_own(lookup) else [alias, f"{alias}z"]
+
+    def _is_own(self, lookup: Lookup) -> bool:
+        """Whether no row that a lookup may name inherits the value."""
+        pages = self.graph.tables.get(lookup.table).page_keys[: len(lookup.bys) - 1]
+        return self.graph.levels[lookup.table][lookup.name].issuperset(pages)
+
     def _join_lookup(self, spec: TriggerSpec, lookup: Lookup) -> str:
         alias = self._lookup_alias(spec, lookup)
         target = Layout(self.graph.tables.get(lookup.table), self.graph)
-        by = self.inherited_value(lookup.by)
+        by, *pages = (self.inherited_value(key) for key in lookup.bys)
         if lookup.to is not None:
             row = target.row_column
             first = (
@@ -277,7 +294,19 @@ class Layout:
                 f"ORDER BY x.id LIMIT 1"
             )
             return f"LEFT JOIN {target.base} {alias} ON {alias}.{row} = ({first})"
-        return f"LEFT JOIN {target.base} {alias} ON {alias}.id = {by}{target.and_first(alias)}"
+        named = "".join(
+            f" AND {alias}.{quoted(page)} = {value}"
+            for page, value in zip_longest(target.table.page_keys, pages, fillvalue="0")
+        )
+        join = f"LEFT JOIN {target.base} {alias} ON {alias}.id = {by}{named}"
+        if self._is_own(lookup):
+            return join
+        level = self.graph.levels[lookup.table][lookup.name]
+        above = "".join(
+            f" AND {alias}z.{quoted(page)} = {f'{alias}.{quoted(page)}' if page in level else '0'}"
+            for page in target.table.page_keys
+        )
+        return f"{join} LEFT JOIN {target.base} {alias}z ON {alias}z.id = {alias}.id{above}"
 
     def and_first(self, alias: str) -> str:
         """Return the rest of a condition on an id: that the row is page 0, which the id alone names."""
@@ -464,7 +493,7 @@ class Layout:
     def _looked_up_by(self) -> list[str]:
         """The further keys by which rows look others up."""
         own = self.graph.of_table(self.table.name)
-        keys = dict.fromkeys(lookup.by for spec in own for lookup in spec.lookups)
+        keys = dict.fromkeys(lookup.bys[0] for spec in own for lookup in spec.lookups)
         return [key for key in keys if key not in {*self._always_indexed, *self.versioned}]
 
     def _create_waiting(self, present: Container[str]) -> list[str]:

@@ -34,8 +34,9 @@ class Lookup(OfOtherRows):
     where that row or its value is gone, the output is unset.
 
     Args:
-        key: "table.key": what is looked up, in page 0 of the row.
-        by: the key of the trigger's own table that holds the id, or what `to` is.
+        key: "table.key": what is looked up, as the row shows it; in page 0, where `by` does not name another.
+        by: the key of the trigger's own table that holds the id, or what `to` is; several keys hold the id and, in their
+            order, the pages: ("query", "suggestion").
         follow: False: it is read once for each change of the trigger's `on` keys, as a record of what was decided. True is
             what None, the default, means; it has to be said where the value derives, by a fold or a window, from the
             trigger's own table: each row would make those before it due again.
@@ -47,16 +48,16 @@ class Lookup(OfOtherRows):
     """
 
     key: str
-    by: str
+    by: str | tuple[str, ...]
     follow: bool | None = None
     to: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._check_key(self.key, "motion.Lookup takes the key to look up")
-        if not isinstance(self.by, str):
+        if not self.bys or not all(isinstance(each, str) for each in self.bys):
             raise TriggerError(
-                f"motion.Lookup({self.key!r}, by=) takes the name of one key that holds an id, not {self.by!r}; lists of "
-                f"ids and whole primary keys cannot be looked up so far."
+                f"motion.Lookup({self.key!r}, by=) takes the name of the key that holds an id, or of those that hold an id "
+                f"and its pages, such as ('query', 'suggestion'), not {self.by!r}."
             )
         if self.follow is not None and not isinstance(self.follow, bool):
             raise TriggerError(
@@ -71,6 +72,11 @@ class Lookup(OfOtherRows):
         if self.to.partition(".")[0] != self.table:
             raise TriggerError(
                 f"motion.Lookup({self.key!r}, to={self.to!r}): the row is found by a key of {self.table!r}."
+            )
+        if len(self.bys) > 1:
+            raise TriggerError(
+                f"motion.Lookup({self.key!r}, by={self.by!r}, to={self.to!r}): several keys name an id and its pages; with "
+                f"to= it is one key."
             )
 
     def __repr__(self) -> str:
@@ -91,6 +97,11 @@ class Lookup(OfOtherRows):
     def followed_keys(self) -> tuple[str, ...]:
         """The keys of other rows whose change makes what is looked up another."""
         return (self.name,) if self.to is None else tuple(dict.fromkeys((self.name, self.to_key)))
+
+    @property
+    def bys(self) -> tuple[str, ...]:
+        """The keys of the trigger's own table that say which row it is."""
+        return self.by if isinstance(self.by, tuple) else (self.by,)
 
     @property
     def name(self) -> str:

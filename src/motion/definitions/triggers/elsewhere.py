@@ -31,17 +31,36 @@ def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
     Raises:
         SchemaError: it does not fit.
     """
-    looked_up, by = tables.key(lookup.key), table.key(lookup.by)
-    target = tables.get(lookup.table).key(lookup.to_key)
+    looked_up, other = tables.key(lookup.key), tables.get(lookup.table)
+    own = [table.key(name) for name in lookup.bys]
     if lookup.to is not None:
-        _check_to(lookup, by, target)
-    elif by.codec.sql_type != target.codec.sql_type or by.is_page:
-        raise SchemaError(
-            f"{table.name}.{by.name} holds {by.codec.expected}, and an id of {lookup.table!r} is "
-            f"{target.codec.expected}; by= names the key that holds the id."
-        )
+        _check_to(lookup, own[0], other.key(lookup.to_key))
+    else:
+        _check_named(lookup, own, other)
     if looked_up.name == "id" or looked_up.is_page:
         raise SchemaError(f"{lookup.key} is part of the primary key, which by= gives already.")
+
+
+def _check_named(lookup: Lookup, own: Sequence[Key], other: Table) -> None:
+    """Refuse keys that do not hold what names a row."""
+    if len(own) > len(other.primary_key):
+        raise SchemaError(
+            f"by={lookup.by!r} names {len(own)} keys, and a row of {other.name!r} is named by {', '.join(other.primary_key)}."
+        )
+    for by, name in zip(own, other.primary_key, strict=False):
+        target = other.keys[name]
+        if by.codec.sql_type == target.codec.sql_type and not by.is_page:
+            continue
+        what = "an id" if name == "id" else f"{name!r}"
+        lists = (
+            " What a list names is read by hand: take 'store: motion.View', and say follow=True."
+            if by.codec.sql_type == "JSON_TEXT"
+            else ""
+        )
+        raise SchemaError(
+            f"{by.table}.{by.name} holds {by.codec.expected}, and {what} of {other.name!r} is {target.codec.expected}; "
+            f"by= names the key that holds {'the id' if name == 'id' else 'it'}.{lists}"
+        )
 
 
 def _check_to(lookup: Lookup, by: Key, target: Key) -> None:
@@ -73,8 +92,13 @@ def checked_window(window: Window, table: Table, tables: Tables) -> Window:
             f"{table.name}.{own_by.name} is {own_by.codec.expected}, and {other.name}.{other_by.name} is "
             f"{other_by.codec.expected}; both are of one type where they tell the same entities apart."
         )
-    if table.page_keys or other.page_keys:
-        raise SchemaError("a window goes over tables without page keys so far.")
+    for each in (table, other):
+        if each.page_keys:
+            raise SchemaError(
+                f"{each.name!r} has pages, whose rows have one id and mostly one time: which of them comes before which, it does "
+                f"not say, so windows go over tables without page keys. Let a trigger make a row of another table of each "
+                f"page, sets='...', and put the window there."
+            )
     if "id" in (*window.names, own_by.name, other_by.name):
         raise SchemaError("a window is of keys beside the id, which is another in each row.")
     _check_held(window, held)

@@ -35,7 +35,7 @@ def _looked_up_key(table: Table, key: Key, lookup: Lookup, tables: Tables) -> Tr
     given = tables.key(lookup.key)
     _check_kept(table, key, f"what {lookup.key} holds", given.codec.sql_type, given.codec.expected)
     parameter = Parameter("value", "lookup", is_optional=True, lookup=lookup)
-    return _keeper(table, key, (lookup.by,), parameter)
+    return _keeper(table, key, lookup.bys, parameter)
 
 
 def _windowed_key(table: Table, key: Key, window: Window, tables: Tables) -> Trigger:

@@ -393,7 +393,11 @@ class TriggerSpec(Options):
     @cached_property
     def looked_up_by(self) -> tuple[str, ...]:
         """The keys whose change runs it, beside those of `on`: they say which other rows it takes values of."""
-        keys = [*(each.by for each in self.lookups), *(k for w in self.windows for k in w.own_keys)]
+        elsewhere = [
+            *(each.bys for each in self.lookups),
+            *(each.own_keys for each in self.windows),
+        ]
+        keys = [key for keys in elsewhere for key in keys]
         return tuple(dict.fromkeys(key for key in keys if key not in self.on))
 
     @cached_property

@@ -93,6 +93,12 @@ def fire(
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
             tasks += follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
+    for spec, lookup in graph.paged.get(table, ()) if written.made else ():
+        # A page that is new shows what it inherits, which is as old as it is.
+        if lookup.is_followed:
+            tasks += follow(tx, layouts, layout, spec, lookup, written.made, cause, kept, gone=())
+        else:
+            tasks += _run_what_awaited(tx, layouts, layout, spec, lookup, written.made, cause)
     tasks += hold(tx, layouts, written, cause, kept, done)
     if graph.following:
         parts = following.parts_changed(written)
@@ -147,13 +153,13 @@ def follow(
 
     Args:
         kept: takes in the rows of which a kept key is to be made up.
-        gone: the rows are about to be deleted, and of the trigger's own table these; nothing tells afterwards by itself that
-            it is due.
+        gone: nothing tells by itself that the trigger is due, as when the rows are about to be deleted; of its own table these
+            are.
     """
     layout = layouts[spec.table]
     found = followed(
         tx, target, layout, spec, lookup, rows, cause,
-        lambda own: rows_below(tx, layout, spec, lookup.by, own),
+        lambda own: rows_below(tx, layout, spec, lookup.bys[0], own),
         gone or (),
     )  # fmt: skip
     if gone is not None:
@@ -175,7 +181,7 @@ def _run_what_awaited(
     layout = layouts[spec.table]
     found = followed(
         tx, target, layout, spec, lookup, rows, cause,
-        lambda own: rows_below(tx, layout, spec, lookup.by, own),
+        lambda own: rows_below(tx, layout, spec, lookup.bys[0], own),
     )  # fmt: skip
     waiting = _due_among(tx, layout, spec, found.rows)
     return enqueue_rows(tx, layout, spec, waiting, cause) + found.is_swept
@@ -260,9 +266,12 @@ def hold(
         layout = layouts[spec.table]
         found = left_behind(
             tx, layout, spec, lookup, values, cause,
-            partial(rows_below, tx, layout, spec, lookup.by),
+            partial(rows_below, tx, layout, spec, lookup.bys[0]),
         )  # fmt: skip
-        make_due(tx, layout, spec, found.rows)
+        if lookup.is_followed:
+            make_due(tx, layout, spec, found.rows, in_every_version=True)
+        else:
+            found = replace(found, rows=_due_among(tx, layout, spec, found.rows))
         tasks += _due_because(tx, layouts, spec, found, cause, kept)
     changed = Changed(tx, target, written.changed, left, written.made, written.given)
     for spec, window in windowed:

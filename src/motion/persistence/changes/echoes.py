@@ -148,7 +148,7 @@ class Echoes:
         for lookup in spec.lookups:
             keys = {*lookup.followed_keys}
             for by, known in self._at(lookup.table, keys) if lookup.is_followed else ():
-                yield lookup.by, self._select(lookup.table, lookup.to_key, by, known)
+                yield lookup.bys[0], self._select(lookup.table, lookup.to_key, by, known)
         for window in spec.windows:
             for by, known in self._at(window.table, {*window.names, *window.held_keys}):
                 yield window.own_by, self._select(window.table, window.other_by, by, known)

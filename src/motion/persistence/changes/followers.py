@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import compress, islice, zip_longest
 from operator import le
 from typing import Any
 
@@ -63,7 +63,7 @@ def followed(
         return Followed(found)
     ids = _ids(tx, target, lookup, rows)
     value: Stored = ids[0] if len(ids) == 1 else None
-    sweeps.begin(tx, layout, spec, lookup.by, value, cause)
+    sweeps.begin(tx, layout, spec, lookup.bys[0], value, cause)
     return Followed((), is_swept=True)
 
 
@@ -72,10 +72,16 @@ def _looking_up(
 ) -> list[int] | None:
     """Return the rows that hold the ids of changed rows themselves; None where they are more than so many."""
     found: list[int] = []
+    by, *pages = map(quoted, lookup.bys)
+    level, named = target.graph.levels[lookup.table][lookup.name], ""
+    for page, own in zip_longest(map(str, target.table.page_keys), pages):
+        is_it = f"r.{quoted(page)} = {'0' if own is None else f'x.{own}'}"
+        is_any = "" if own is None or page in level else f" OR r.{quoted(page)} = 0"  # inherited
+        named += f" AND ({is_it}{is_any})"
     for part in parts_of(rows):
         sql = (
-            f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x ON x.{quoted(lookup.by)} = r.{quoted(lookup.to_key)} "
-            f"WHERE {part.condition(target.row)}{target.and_first('r')} LIMIT ?"
+            f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x "
+            f"ON x.{by} = r.{quoted(lookup.to_key)} WHERE {part.condition(target.row)}{named} LIMIT ?"
         )
         found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1 - len(found)))]
         if len(found) > most:
@@ -99,7 +105,7 @@ def left_behind(
     """
     rows: list[int] = []
     swept: list[Stored] = []
-    by = quoted(lookup.by)
+    by = quoted(lookup.bys[0])
     for value in values:
         sql = f"SELECT x.{layout.row_column} FROM {layout.base} x WHERE x.{by} = ? LIMIT {AT_ONCE + 1}"
         found = below([int(row[0]) for row in tx.execute(sql, (value,))])
@@ -108,7 +114,7 @@ def left_behind(
         else:
             rows += found
     for value in swept:
-        sweeps.begin(tx, layout, spec, lookup.by, value, cause)
+        sweeps.begin(tx, layout, spec, lookup.bys[0], value, cause)
     return Followed(rows, bool(swept))
 
 

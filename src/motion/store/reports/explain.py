@@ -298,14 +298,16 @@ class _Explainer:
 
     def _looked_up(self, lookup: Lookup, row_id: Any, pages: Mapping[str, int]) -> Explanation:
         row = self._database.get(self._table, row_id, pages, {}, True)
-        where = None if row is None else getattr(row, lookup.by)
+        where, *numbers = (None if row is None else getattr(row, key) for key in lookup.bys)
         if where is not None and lookup.to is not None:
-            by = self._layout.table.keys[lookup.by].encode(where)
+            by = self._layout.table.keys[lookup.bys[0]].encode(where)
             where = id_found_by(self._tx, self._database.layouts, lookup, by)
-        if where is None:
+        if where is None or None in numbers:
             return Explanation(lookup.table, lookup.name, None, {}, None, is_row=False)
-        other = _Explainer(self._database, self._tx, self._database.layouts[lookup.table])
-        return other.explain(where, lookup.name, {})
+        layout = self._database.layouts[lookup.table]
+        pages_of = [int(number) for number in numbers if number is not None]
+        named = dict(zip(layout.table.page_keys, pages_of, strict=False))
+        return _Explainer(self._database, self._tx, layout).explain(where, lookup.name, named)
 
     def _owned(self, plain: Explanation, spec: TriggerSpec, source: int) -> Explanation:
         """Explain a key of a row that a trigger made from a row of another table."""
