@@ -400,11 +400,13 @@ class Graph:
     def _loop(self, names: Sequence[str]) -> list[str]:
         """Show a loop of triggers with the keys they set: a -> query.x -> b -> ..."""
         loop: list[str] = []
-        for name in names:
+        for name in names[:-1]:
             spec = self.triggers[name]
-            sets = (f"{table}.{key}" for table, key in outputs_of(spec))
-            loop += [name, spec.sets_table or ", ".join(sets)]
-        return loop[:-1]
+            sets = spec.sets_table or ", ".join(f"{table}.{key}" for table, key in outputs_of(spec))
+            loop += (
+                [name] if sets == name else [name, sets]
+            )  # a key that is kept is called as it is
+        return [*loop, names[-1]]
 
     def _levels(self) -> Levels:
         levels = {table.name: table.declared_levels() for table in self.tables}

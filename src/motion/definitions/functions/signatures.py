@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from motion.definitions.functions.sources import parsed
-from motion.errors import TriggerError
+from motion.errors import SchemaError, TriggerError
 
 T = TypeVar("T")
 
@@ -71,6 +71,46 @@ def beside(hint: Any, kind: type[T]) -> T | None:
         found = (beside(each, kind) for each in typing.get_args(hint))
         return next((each for each in found if each is not None), None)
     return None
+
+
+def all_beside(hint: Any, *kinds: type) -> list[Any]:
+    """Return all that stands beside a type so, and what was meant to: the kinds themselves."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        own = [
+            each for each in hint.__metadata__ if isinstance(each, kinds) or _is_one_of(each, kinds)
+        ]
+        return [*all_beside(hint.__origin__, *kinds), *own]
+    if origin in (typing.Union, types.UnionType):
+        return [each for part in typing.get_args(hint) for each in all_beside(part, *kinds)]
+    return []
+
+
+def _is_one_of(value: Any, kinds: tuple[type, ...]) -> bool:
+    return any(value is kind for kind in kinds)
+
+
+def check_beside(hint: Any, *kinds: type) -> None:
+    """Refuse what would be passed over beside a type: a class in place of an instance, and a second instance.
+
+    Raises:
+        SchemaError: there is one.
+    """
+    found = all_beside(hint, *kinds)
+    for each in found:
+        if isinstance(each, type):
+            raise SchemaError(
+                f"motion.{each.__name__} needs its values, such as motion.{each.__name__}({EXAMPLES[each.__name__]})."
+            )
+    if len(found) > 1:
+        raise SchemaError(f"it has {' and '.join(map(str, found))}; keep one of them.")
+
+
+EXAMPLES = {
+    "Lookup": '"user.name", by="user_id"',
+    "Window": '"payment.amount", by="card"',
+    "Ref": '"user"',
+}
 
 
 def takes_none(hint: Any) -> bool:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from motion.definitions.functions.signatures import beside
+from motion.definitions.functions.signatures import beside, check_beside
 from motion.definitions.tables.instances import reader_of
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
@@ -543,6 +543,11 @@ def _check_extras(table: str, name: str, extras: tuple[Any, ...]) -> None:
 def _key_of(table: str, field: dataclasses.Field[Any], hint: Any) -> Key:
     kind, extras = _without_extras(hint)
     _check_extras(table, field.name, extras)
+    try:
+        check_beside(hint, Lookup, Window)
+        check_beside(hint, Ref)
+    except SchemaError as exc:
+        raise SchemaError(f"table {table!r}, key {field.name!r}: {exc}") from exc
     vector = next((extra for extra in extras if isinstance(extra, Vector)), None)
     options = next((extra for extra in extras if isinstance(extra, KeyOptions)), KeyOptions())
     reason = ""

@@ -12,6 +12,7 @@ from motion.definitions.functions.fingerprints import fingerprint_of
 from motion.definitions.functions.searched import searched_keys
 from motion.definitions.functions.signatures import (
     beside,
+    check_beside,
     check_parameter,
     each_takes_none,
     hints_of,
@@ -242,6 +243,7 @@ def _parameters(
         check_parameter(name, parameter)
         hint = hints.get(parameter.name, Any)
         try:
+            check_beside(hint, Lookup, Window)
             elsewhere = checked(beside(hint, Lookup) or beside(hint, Window), table, tables)
         except SchemaError as exc:
             raise TriggerError(f"trigger {name!r}, parameter {parameter.name!r}: {exc}") from exc

@@ -77,7 +77,12 @@ def _check_of_tuples(table: Table, key: Key, what: str, window: Window) -> None:
 
 
 def _check_kept(table: Table, key: Key, what: str, sql_type: str, expected: str) -> None:
-    if key.is_page or key.name == "id" or key.codec.sql_type != sql_type:
+    if key.is_page or key.name == "id":
+        raise SchemaError(
+            f"key {table.name}.{key.name} is declared as {what}, but names the row, which no other row can change; declare "
+            f"another key so."
+        )
+    if key.codec.sql_type != sql_type:
         raise SchemaError(
             f"key {table.name}.{key.name} is declared as {what}, {expected}, but is {key.codec.expected}."
         )

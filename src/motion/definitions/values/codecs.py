@@ -111,7 +111,7 @@ class IntCodec(Codec):
         if not isinstance(value, int | float | np.integer | np.floating):
             raise Refused
         if abs(int(value)) > INT64_MAX:
-            raise Refused("an int of at most 64 bits")
+            raise Refused("an int of 64 bits, from -(2**63 - 1) to 2**63 - 1")
         return int(value)
 
     def encode_column(self, values: Sequence[Any]) -> Sequence[Stored]:

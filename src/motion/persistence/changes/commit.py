@@ -37,6 +37,7 @@ from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
 from motion.persistence.rows.derived import Derived, write_values, write_versioned
+from motion.persistence.rows.provenance import name_of_row
 from motion.persistence.rows.used import note_read, unfenced_keys
 from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
@@ -476,7 +477,7 @@ class Commit:
             self._end_texts(tx, kept)
         for step in self.steps:
             given_up = [
-                f"{self._named(i)}: {last_line(error)}"
+                f"{self._named(tx, i)}: {last_line(error)}"
                 for i, error in step.errors.items()
                 if i in still and self._set_aside(tx, step, i, error, number)
             ]
@@ -577,7 +578,7 @@ class Commit:
             is_over = lose(tx, alone, task if is_first else None, error, shown)
         else:
             before = task.attempts if is_first else 0
-            is_over = fail(tx, spec, alone, before, error, shown, self._named(i))
+            is_over = fail(tx, spec, alone, before, error, shown, self._named(tx, i))
         if is_over and spec.fold is not None:
             self._leave_out(tx, alone, i, number)
         return is_over
@@ -595,13 +596,19 @@ class Commit:
         if spec.fold is not None:
             rows: Rows = self.inputs.keys["rows"][i]
             return rows.shown(spec.fold)
-        given = {key: self.inputs.keys[key][i] for key in spec.arguments if key in self.inputs.keys}
-        return ", ".join(f"{key}={shortened(value, 200)}" for key, value in given.items())
+        keys = self.inputs.keys
+        given = {p.name: keys[p.column][i] for p in spec.parameters if p.column in keys}
+        return ", ".join(f"{name}={shortened(value, 200)}" for name, value in given.items())
 
-    def _named(self, i: int) -> str:
-        """Return a row as logs name it."""
-        table = self.claim.chain.layout.table
-        name = zip(table.primary_key, self.inputs.names[i], strict=True)
+    def _named(self, tx: Transaction, i: int) -> str:
+        """Return a row as logs name it; of a fold the folded one that it stopped at, as its dead letter does."""
+        table, values = self.claim.chain.layout.table, self.inputs.names[i]
+        fold = self.claim.spec.fold
+        if fold is not None and self.inputs.fences[i][0].rows:
+            source = self.database.layouts[fold.source]
+            found = name_of_row(tx, source, self.inputs.fences[i][0].rows[0])
+            table, values = (source.table, found) if found else (table, values)
+        name = zip(table.primary_key, values, strict=True)
         return f"{table.name} {' '.join(f'{key}={shortened(value)}' for key, value in name)}"
 
 
