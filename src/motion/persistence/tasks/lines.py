@@ -108,7 +108,7 @@ def _first_of(tx: Transaction, trigger: str, line: str) -> Task | None:
     """Return the first task of a line, where it is ready; it may wait for its next attempt, or for work upstream."""
     sql = (
         f"SELECT status, {COLUMNS} FROM motion_tasks WHERE trigger = ? AND line = ? AND +status IN {WAITING_SQL} "
-        f"ORDER BY place, tie LIMIT 1"
+        f"ORDER BY place, tie, task LIMIT 1"
     )
     found = tx.execute(sql, (trigger, line)).fetchone()
     return Task(*found[1:]) if found is not None and found[0] == TaskStatus.READY else None

@@ -281,7 +281,7 @@ def wake_next(tx: Transaction, trigger: str, line: str) -> None:
     tx.execute(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE status = {TaskStatus.BLOCKED:d} AND task = "
         f"(SELECT task FROM motion_tasks WHERE trigger = ? AND line = ? AND +status IN {WAITING_SQL} "
-        f"ORDER BY place, tie LIMIT 1)",
+        f"ORDER BY place, tie, task LIMIT 1)",
         (trigger, line),
     )
 
