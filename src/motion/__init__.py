@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from motion.store.changes.recent import ChangeTrace, Recent
     from motion.store.forget import Forgotten
     from motion.store.model import Model
-    from motion.store.reports.explain import Effect, Explanation
+    from motion.store.reports.explain import Effect, Explanation, FollowedRow
     from motion.store.reports.model_status import FitStatus, ModelStatus
     from motion.store.reports.pipeline import Edge, Pipeline, RowCount
     from motion.store.reports.status import Status
@@ -88,6 +88,7 @@ __all__ = [
     "Failed",
     "FitStatus",
     "FolderNotEmpty",
+    "FollowedRow",
     "Forgotten",
     "Hit",
     "Index",
@@ -171,7 +172,7 @@ _USED_LATER = {
     "motion.store.changes.recent": "ChangeTrace Recent",
     "motion.store.forget": "Forgotten",
     "motion.store.model": "Model",
-    "motion.store.reports.explain": "Effect Explanation",
+    "motion.store.reports.explain": "Effect Explanation FollowedRow",
     "motion.store.reports.model_status": "FitStatus ModelStatus",
     "motion.store.reports.pipeline": "Edge Pipeline RowCount",
     "motion.store.reports.status": "Status",

@@ -337,22 +337,26 @@ def test_a_result_of_what_has_changed_meanwhile_is_dropped(
 
 
 def test_a_run_that_has_read_two_states_of_a_row_is_called_again(open_store: OpenStore) -> None:
-    held, given = Held(), []
+    first, second = Held(), Held()
 
     @motion.trigger(on="query.img_id", sets="query.link", follow=True)
     async def recommend(img_id: int, store: motion.View) -> str:
         before = product(store, img_id).url
-        await asyncio.to_thread(held.hold)
-        given.append(f"{before}{product(store, img_id).url}")
-        return given[-1]
+        await asyncio.to_thread(first.hold)
+        after = product(store, img_id).url
+        await asyncio.to_thread(second.hold)
+        return f"{before}{after}"
 
     store = open_store(schemas=SCHEMAS, triggers=[recommend])
     store.set("product", id=7, url="a")
     store.set("query", id=1, img_id=7)
-    assert held.has_read.wait(60)
+    assert first.has_read.wait(60)
     store.set("product", id=7, url="b")
-    held.may_go.set()
-    assert link(store) == "bb"
+    first.may_go.set()
+    assert second.has_read.wait(60)
+    store.set("product", id=7, url="a")  # as it was read first
+    second.may_go.set()
+    assert link(store) == "aa"
 
 
 def test_a_run_that_failed_on_what_it_read_runs_again_when_that_changes(
@@ -843,10 +847,29 @@ def test_forgetting_a_row_forgets_that_it_was_read(shop: motion.Store, calls: Ca
     assert follows(shop) == []
 
 
-def test_names_that_are_migrated_are_followed_as_before(
-    open_store: OpenStore, calls: Calls
-) -> None:
-    store = open_store(schemas=SCHEMAS, triggers=[recommending(calls)])
+def test_an_explanation_tells_what_is_followed(open_store: OpenStore) -> None:
+    @motion.trigger(on="query.img_id", sets="query.link", follow=True)
+    def tell(img_id: int, store: motion.View) -> str:
+        store.get("page", img_id, page=2, keys=("item",))
+        store.rows("page", id=8)
+        store.get("total", "x", keys=())
+        return ""
+
+    @motion.trigger(on="query.img_id", sets="chunk", follow=True)
+    def chunks(img_id: int, store: motion.View) -> list[dict[str, Any]]:
+        return [{"id": 1, "text": str(store.get("total", "y"))}]
+
+    schemas = {"page": Page, "query": Query, "total": Total, "chunk": Chunk}
+    store = open_store(schemas=schemas, triggers=[tell, chunks])
     store.set("query", id=1, img_id=7)
-    assert link(store) == "nowhere"
-    assert [each[:4] for each in follows(store)] == [("product", "7", "", "url")]
+    settled(store)
+    told = store.explain("query", 1, "link")
+    assert [str(each) for each in told.follows] == [
+        "page id=7 (item)", "page id=7, page=2 (item)", "page id=8", "total id='x' (whether it is there)",
+    ]  # fmt: skip
+    assert told.follows[1] == motion.FollowedRow("page", 7, {"page": 2}, ("item",))
+    assert told.follows[2].pages is None
+    assert "follows page id=7 (item), page id=7, page=2 (item)" in str(told)
+    owned = store.explain("chunk", 1, "text")
+    assert [str(each) for each in owned.follows] == ["total id='y'"]
+    assert store.explain("query", 1, "img_id").follows == ()

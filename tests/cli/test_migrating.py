@@ -703,3 +703,48 @@ def test_a_fold_that_is_renamed_or_whose_keys_and_tables_are_goes_on_from_its_va
         assert store.plan("retain").stale == 1  # rows may have changed meanwhile
         store.backfill("retain").wait()
         assert store.get("person", 1).summary == "abcd"
+
+
+# -- what was read by hand --
+
+
+@dataclass
+class Query:
+    id: int
+    photo: int
+    line: str
+
+
+@dataclass
+class Picture:
+    id: int
+    name: str
+
+
+def reading(called: str, table: str, key: str) -> Any:
+    @motion.trigger(on="query.photo", sets="query.line", follow=True, version="1", name=called)
+    def read(photo: int, store: motion.View) -> str:
+        return str(store.get(table, photo, keys=(key,)))
+
+    return read
+
+
+def test_what_runs_have_read_is_followed_under_its_new_names(tmp_path: Path) -> None:
+    with opened(tmp_path, reading("read", "photo", "title"), photo=Photo, query=Query) as store:
+        store.set("query", id=1, photo=7)
+        store.wait(timeout=60)
+    migrated(tmp_path, "--rename-trigger", "read=look", "--rename-key", "photo.title=name")
+    migrated(tmp_path, "--rename-table", "photo=picture")
+    migrated(
+        tmp_path,
+        *(
+            word
+            for key in ("vector", "best", "is_good")
+            for word in ("--drop-key", f"picture.{key}")
+        ),
+    )
+    look = reading("look", "picture", "name")
+    with opened(tmp_path, look, picture=Picture, query=Query) as store:
+        store.set("picture", id=7, name="a")
+        store.wait(timeout=60)
+        assert store.get(Query, 1) == Query(1, 7, "Picture(id=7, name='a')")

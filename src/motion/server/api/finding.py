@@ -141,6 +141,7 @@ def explanation_told(found: Any, hides_secrets: bool) -> dict[str, Any]:
         "seconds": found.seconds, "labels": [label_told(each) for each in found.labels],
         "inputs": [explanation_told(each, hides_secrets) for each in found.inputs],
         "effects": [asdict(each) for each in found.effects],
+        "follows": [{**asdict(each), "id": wire.plain(each.id)} for each in found.follows],
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
@@ -18,6 +18,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.versions import Label
 from motion.notebook import cell
+from motion.persistence.changes import following
 from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
 from motion.persistence.inputs.taken import id_found_by
@@ -30,6 +31,8 @@ from motion.persistence.tasks import once, timeline
 SHOWN = 60
 
 LABELS_KEPT, LABELS_NAMED = 100, 5
+
+READ_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,29 @@ class Effect:
             return f"{self.trigger} was called about it, and its end is not known"
         at = "" if self.at is None else f", {self.at:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self.trigger} has acted on it once and for all{at}"
+
+
+@dataclass(frozen=True)
+class FollowedRow:
+    """A row that a run has read by hand, and follows, as its trigger says `follow=True`.
+
+    Attributes:
+        id: of the row, whether there is one or not.
+        pages: its page keys; None: all pages of the id.
+        keys: that were read; None: all; none of them: only whether there is such a row.
+    """
+
+    table: str
+    id: Any
+    pages: Mapping[str, int] | None
+    keys: tuple[str, ...] | None
+
+    def __str__(self) -> str:
+        pages = "".join(
+            f", {page}={number}" for page, number in (self.pages or {}).items() if number
+        )
+        keys = "" if self.keys is None else f" ({', '.join(self.keys) or 'whether it is there'})"
+        return f"{self.table} id={self.id!r}{pages}{keys}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +110,7 @@ class Explanation:
             today's: of texts and bytes over 10,000 long, of other rows (looked up, or of another page), and of values that are
             kept for each state version themselves.
         effects: what triggers with `once=` that run on the key have done about the row.
+        follows: what the trigger has read by hand for it, and follows; of a batch, what any of its rows has.
     """
 
     table: str
@@ -106,6 +133,7 @@ class Explanation:
     now: Explanation | None = None
     effects: tuple[Effect, ...] = ()
     was_away: bool = False
+    follows: tuple[FollowedRow, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
@@ -146,7 +174,13 @@ class Explanation:
         if self.now is not None:
             return ["as it was when the value was made: CHANGED SINCE, and now it is"]
         changed = ["CHANGED SINCE: it was made from another"] if self.has_changed else []
-        return [*self._origin(), *changed, *map(str, self.effects)]
+        return [*self._origin(), *changed, *map(str, self.effects), *self._followed()]
+
+    def _followed(self) -> list[str]:
+        if not self.follows:
+            return []
+        more = ", ..." if len(self.follows) > READ_NAMED else ""
+        return [f"follows {', '.join(map(str, self.follows[:READ_NAMED]))}{more}"]
 
     def _origin(self) -> list[str]:
         if not self.is_row:
@@ -278,7 +312,27 @@ class _Explainer:
         number = self._changed(plain) if spec.is_versioned else origin.number
         level = self._database.graph.row_level(spec)
         source = {page: number for page, number in plain.pages.items() if page in level}
-        return self._made(plain, spec, origin, number, self._inputs(spec, plain.id, source))
+        made = self._made(plain, spec, origin, number, self._inputs(spec, plain.id, source))
+        return replace(made, follows=self._read(spec, *self._name(plain.id, source)))
+
+    def _read(
+        self, spec: TriggerSpec, row_id: Stored, pages: Sequence[int]
+    ) -> tuple[FollowedRow, ...]:
+        """Return what the last run of a trigger on a row of this table follows."""
+        if not spec.follow:
+            return ()
+        row = provenance.number_of_row(self._tx, self._layout, row_id, pages)
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for table, *of_row, key in following.read_by(self._tx, spec.name, row or 0):
+            found.setdefault((table, of_row[0], of_row[1]), []).append(key)
+        return tuple(self._followed_row(*place, keys) for place, keys in found.items())
+
+    def _followed_row(self, name: str, row_id: str, page: str, keys: list[str]) -> FollowedRow:
+        table = self._database.graph.tables.get(name)
+        decoded = table.keys["id"].decode(int(row_id) if table.has_int_id else row_id)
+        numbers = dict(zip(table.page_keys, map(int, page.split(",")), strict=True)) if page else {}
+        known = None if following.ALL in keys else tuple(k for k in keys if k != "id")
+        return FollowedRow(name, decoded, numbers if page or not table.page_keys else None, known)
 
     def _folded(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
         """Explain the value of a fold, unless a user has given it."""
@@ -322,7 +376,8 @@ class _Explainer:
         row_id = layout.table.keys["id"].decode(name[0])
         pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
         inputs = other._inputs(spec, row_id, pages)
-        return self._made(plain, spec, origin, origin.number, inputs)
+        made = self._made(plain, spec, origin, origin.number, inputs)
+        return replace(made, follows=other._read(spec, name[0], name[1:]))
 
     def _made(
         self,
