@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -631,6 +632,54 @@ def test_generators_follow(open_store: OpenStore, is_page: bool) -> None:
     store.set("product", id=7, url="d e")
     expected = ["d", "e"] if is_page else ["de"]
     assert [row.item for row in settled(store).rows("page", id=1)] == expected
+
+
+def test_a_generator_that_reads_its_own_pages_is_not_due_by_them(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    @motion.trigger(on="page.img_id", sets="page.item", page="page", follow=True)
+    def items(id: int, img_id: int, store: motion.View) -> Iterator[str]:
+        calls[id] += 1
+        before = len(store.rows("page", id=id))
+        for i in range(2):
+            yield f"{img_id} {before} {i}"
+
+    store = open_store(schemas={"page": Page}, triggers=[items])
+    for n in range(1, 4):
+        store.set("page", id=1, img_id=n)
+        settled(store)
+    assert calls == {1: 3}
+    assert [row.item for row in store.rows("page", id=1)] == ["3 2 0", "3 2 1"]
+
+
+@dataclass
+class Account:
+    id: int
+    ts: int
+    who: int
+    amount: int
+    before: Annotated[int, motion.Window("account.amount", by="who", agg="sum")]
+    asked: int
+    told: str
+
+
+def test_what_follows_from_a_runs_own_write_does_make_it_due(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    @motion.trigger(on="account.asked", sets="account.told", follow=True)
+    def book(id: int, asked: int, store: motion.View) -> str:
+        calls[id] += 1
+        last: Any = store.get("account", 2)
+        store.set("account", id=1, amount=asked)  # which the window of the second holds
+        return f"{last.before}"
+
+    store = open_store(schemas={"account": Account}, triggers=[book])
+    store.set_many("account", [{"id": i, "ts": i, "who": 1, "amount": 1} for i in (1, 2, 3)])
+    settled(store)
+    store.set("account", id=3, asked=5)
+    settled(store)
+    assert [row.told for row in store.rows("account")] == [None, None, "5"]
+    assert calls == {3: 2}
 
 
 def test_only_the_pages_that_were_read_are_followed(open_store: OpenStore, calls: Calls) -> None:

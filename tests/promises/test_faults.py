@@ -38,6 +38,7 @@ class Doc:
     both: str
     shaky: str
     fragile: str
+    beside: str
     word: str
     word_page: int
     long_word: str
@@ -97,6 +98,12 @@ def break_some(text: str) -> str:
     if text.startswith("bad"):
         raise ValueError("bad")
     return text
+
+
+@motion.trigger(on="doc.text", sets="doc.beside", follow=True)
+def look_beside(id: int, text: str, store: motion.View) -> str:
+    other = store.get("doc", id % 8 + 1, keys=("loud",))
+    return f"{text} beside {other and other.loud}"
 
 
 @motion.trigger(on="doc.text", sets="doc.word", page="word_page")
@@ -286,7 +293,7 @@ class Story:
 
 
 DATA = [
-    shout, measure, count_later, join, shake, break_some, words, stretch, cut, shout_chunk, journal, greet,
+    shout, measure, count_later, join, shake, break_some, look_beside, words, stretch, cut, shout_chunk, journal, greet,
     turn,
 ]  # fmt: skip
 STORIES = {

@@ -16,7 +16,7 @@ from motion import clock, tracing
 from motion.backends.base import Transaction
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import Tables
-from motion.definitions.tasks import Cause
+from motion.definitions.tasks import Cause, Writer
 from motion.definitions.triggers.options import AWAY, Resources
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -357,6 +357,8 @@ class Runs:
                     return
                 if not leases.is_held(tx, cause.task, claim.tasks.of(row).claim):
                     return  # its run is void, and others make these pages
+                if claim.spec.follow:
+                    cause = replace(cause, writer=Writer(claim.spec.name, frozenset([row])))
                 source = Source(row, inputs.names[i], inputs.source_number(i))
                 if page == 0:
                     written = replace_pages(

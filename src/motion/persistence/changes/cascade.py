@@ -128,7 +128,8 @@ def keep(tx: Transaction, layouts: Layouts, kept: Kept, cause: Cause) -> int:
     tasks = 0
     for name, rows in kept.items():
         spec = layouts.graph.triggers[name]
-        own = replace(cause, number=next_number(tx))
+        # What it is made of may be other rows', so it is no run's own write.
+        own = replace(cause, number=next_number(tx), writer=None)
         written = make_up(tx, layouts[spec.table], spec, sorted(rows), own.number)
         if written is None:
             tasks += enqueue_rows(tx, layouts[spec.table], spec, rows, cause)

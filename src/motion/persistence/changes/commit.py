@@ -261,7 +261,8 @@ class Commit:
             rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
             has_given = bool(rows) and rows <= still - step.errors.keys()
             if rows and spec.follow and not (has_given and lefts[i].is_isolated(spec.isolated)):
-                if check.has_moved(lefts[i].reads):
+                own = (spec.table, self.inputs.names[i][0]) if spec.is_generator else None
+                if check.has_moved(lefts[i].reads, but_for=own):
                     still -= rows  # as where what it looked up has changed
                 elif has_given:
                     check.commit(lefts[i])
@@ -443,7 +444,6 @@ class Commit:
             for low, operations in of_task.items():
                 # A number of its own: what was written for the rows is not derived from it.
                 cause = self.claim.cause(low, next_number(tx))
-                reach("task.written")
                 self._apply_freely(
                     tx, cause.through(step.spec.name), merged(self.database.layouts, operations)
                 )
@@ -460,10 +460,10 @@ class Commit:
             rows = {self.inputs.rows[step.called[p]] for each in seen_by for p in each.rows}
             cause = self.claim.cause(self.inputs.rows[min(of_run)], next_number(tx))
             cause = replace(cause, writer=Writer(step.spec.name, frozenset(rows)))
-            reach("task.written")
             self._apply_freely(tx, cause.through(step.spec.name), left.operations)
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
+        reach("task.written")
         if len(cause.chain) > MAX_DEPTH:
             raise CascadeTooDeep(cause.chain[-SHOWN_CHAIN:], MAX_DEPTH)
         apply_operations(tx, self.database.layouts, operations, cause)

@@ -397,10 +397,18 @@ class Check:
                 return question
         return None
 
-    def has_moved(self, reads: Reads) -> bool:
+    def has_moved(self, reads: Reads, but_for: Entity | None = None) -> bool:
         """Whether what a run has read by id is not what it was when it began to be committed. What runs beside it write is
-        not looked at: they make it due."""
-        by_id = (pair for pair in reads.asked.items() if id_asked(pair[0]) is not None)
+        not looked at: they make it due.
+
+        Args:
+            but_for: what the run itself has changed by commits before its end, as generators do.
+        """
+        by_id = (
+            pair
+            for pair in reads.asked.items()
+            if id_asked(pair[0]) is not None and _names(pair[0]) != but_for
+        )
         is_void = reads.is_unsafe or reads.torn is not None
         return is_void or not all(self._is_as_read(*pair) for pair in by_id)
 
