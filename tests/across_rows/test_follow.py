@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 import motion
+from motion import faults
+from motion.persistence.changes import followers
+from motion.persistence.recompute import backfills
 from motion.testing import Stepper
 from tests.conftest import OpenStore, until
 
@@ -296,6 +299,32 @@ def test_more_rows_than_one_write_makes_due_are_swept(shop: motion.Store, calls:
     settled(shop)
     assert {row.link for row in shop.rows(Query, where={"img_id": 7})} == {"nowhere"}
     assert {row.link for row in shop.rows(Query, where={"img_id": 8})} == {"see y"}
+
+
+def test_a_change_while_a_sweep_takes_its_last_part_has_all_rows_made_again(
+    shop: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "AT_ONCE", 10)
+    monkeypatch.setattr(backfills, "ROWS_AT_ONCE", 20)
+    changes: list[motion.Change] = []
+
+    def change_it_again(point: str) -> None:
+        if point == "backfill.chosen":
+            (sweep,) = shop.sql("select next, last from motion_backfills").to_pylist()
+            if sweep["next"] > 40 and not changes:
+                changes.append(shop.set("product", id=7, url="c"))
+
+    shop.set("product", id=7, url="a")
+    shop.set_many("query", [{"id": i, "img_id": 7} for i in range(50)])
+    settled(shop)
+    faults.arm(change_it_again)
+    try:
+        shop.set("product", id=7, url="b").wait(timeout=60)
+        until(shop, lambda: bool(changes))
+        changes[0].wait(timeout=60)
+    finally:
+        faults.arm(None)
+    assert {row.link for row in shop.rows(Query)} == {"see c"}
 
 
 # -- between the read and the commit --
