@@ -878,29 +878,61 @@ def test_nothing_is_kept_where_nothing_is_followed(open_store: OpenStore) -> Non
     assert follows(store) == []
 
 
-def test_values_of_a_trigger_that_follows_no_more_or_was_away_count_as_stale(
+def stale(store: motion.Store) -> int | None:
+    return store.status().triggers["recommend"].stale
+
+
+def test_a_trigger_that_is_back_follows_what_it_did_or_its_values_are_stale(
     open_store: OpenStore, calls: Calls
 ) -> None:
     recommend = recommending(calls, version="1")
-    store = open_store(schemas=SCHEMAS, triggers=[recommend])
+
+    def back() -> motion.Store:
+        return open_store(schemas=SCHEMAS, triggers=[recommend])
+
+    store = back()
     store.set("query", id=1, img_id=7)
     assert link(store) == "nowhere"
     store.close()
-    store = open_store(schemas=SCHEMAS, triggers=[recommend])  # as it was: nothing is stale
-    assert store.status().triggers["recommend"].stale == 0
+    open_store(schemas=SCHEMAS, triggers=[]).close()  # nothing is written meanwhile
+    store = back()
+    assert stale(store) == 0
     store.set("product", id=7, url="a")
     assert link(store) == "see a"
     store.close()
-    store = open_store(schemas=SCHEMAS, triggers=[], run=False)
-    assert follows(store) == []
+    store = open_store(schemas=SCHEMAS, triggers=[])
     store.set("product", id=7, url="b")
     store.close()
-    store = open_store(schemas=SCHEMAS, triggers=[recommend])
-    assert store.status().triggers["recommend"].stale == 1
-    assert store.plan("recommend").stale == 1
+    store = back()
+    assert (stale(store), store.plan("recommend").stale) == (1, 1)
     store.backfill("recommend").wait(timeout=60)
     assert link(store) == "see b"
-    assert store.status().triggers["recommend"].stale == 0
+    assert stale(store) == 0
+
+
+def test_values_of_a_trigger_that_has_not_followed_meanwhile_are_stale(
+    open_store: OpenStore,
+) -> None:
+    def opened(**options: Any) -> motion.Store:
+        mark = motion.trigger(
+            on="query.img_id", sets="query.link", version="1", name="recommend", **options
+        )
+        return open_store(schemas=SCHEMAS, triggers=[mark(url_of)])
+
+    store = opened(follow=True)
+    store.set("query", id=1, img_id=7)
+    assert link(store) == "none"
+    assert len(follows(store)) == 1
+    store.close()
+    store = opened()
+    assert (stale(store), follows(store)) == (1, [])
+    store.set("product", id=7, url="b")
+    assert link(store) == "none"
+    store.close()
+    store = opened(follow=True)
+    assert stale(store) == 1
+    store.backfill("recommend").wait(timeout=60)
+    assert link(store) == "b"
 
 
 def test_to_follow_is_other_code(open_store: OpenStore) -> None:

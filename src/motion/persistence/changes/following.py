@@ -8,7 +8,6 @@ no key needs a number for it, and nothing is asked where no trigger follows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
@@ -20,22 +19,16 @@ from motion.persistence.changes import followers, sweeps
 from motion.persistence.changes.followers import Followed
 from motion.persistence.inputs.exact import Question, id_asked, keys_used
 from motion.persistence.layout import (
-    ORIGIN_BITS,
-    ORIGIN_MASK,
     VERSION_SHIFT,
     Layout,
-    done_column,
     outputs_table,
     quoted,
-    rows_table,
 )
 from motion.persistence.layouts import Layouts
+from motion.persistence.numbers import last_number
 from motion.persistence.ranges import parts_of, places
 from motion.persistence.rows.written import Written
-from motion.persistence.stored_graph import known_triggers, origin_of
-
-FOLLOWS_NO_MORE = "followed nothing any more"
-"""Stands for the code of what was made by a trigger that has followed what it read, and has been away since."""
+from motion.persistence.stored_graph import disown
 
 ALL, ONLY_THE_ROW = "", "id"
 """Stand for all keys, or all pages, and for none but whether there is such a row."""
@@ -112,13 +105,15 @@ def forget_read(tx: Transaction, target: Layout, rows: Sequence[int]) -> None:
 
 
 def forget_others(tx: Transaction, graph: Graph) -> None:
-    """Drop what was read by triggers that are gone, or follow no more. What these have made of it follows nothing from now on,
-    so it counts as made by other code, and as stale where they come back."""
+    """Drop what was read by triggers that follow no more. Nobody makes their rows due from now on, so what they have made counts
+    as made by other code, should they ever follow again. Of one that is away nothing is dropped: if anything is written
+    meanwhile, its values are stale when it is back, and otherwise they follow what they did."""
     name = _next_reader(tx, "")
     while name is not None:
         spec = graph.triggers.get(name)
-        if spec is None or not spec.follow:
-            _let_go(tx, name)
+        if spec is not None and not spec.follow:
+            disown(tx, name, last_number(tx))
+            tx.execute("DELETE FROM motion_follows WHERE trigger = ?", (name,))
         name = _next_reader(tx, name)
 
 
@@ -126,20 +121,6 @@ def _next_reader(tx: Transaction, name: str) -> str | None:
     sql = "SELECT MIN(trigger) FROM motion_follows WHERE trigger > ?"
     found: str | None = tx.execute(sql, (name,)).fetchone()[0]
     return found
-
-
-def _let_go(tx: Transaction, name: str) -> None:
-    spec, done = known_triggers(tx).get(name), done_column(name)
-    columns = tx.columns(rows_table(spec.table)) if spec else ()
-    if spec is not None and done.strip('"') in columns:
-        row = quoted(":row" if ":row" in columns else "id")
-        left = origin_of(tx, replace(spec, fingerprint=FOLLOWS_NO_MORE), 0)
-        tx.execute(
-            f"UPDATE {rows_table(spec.table)} SET {done} = ({done} >> {ORIGIN_BITS} << {ORIGIN_BITS}) | ? "
-            f"WHERE {row} IN (SELECT row FROM motion_follows WHERE trigger = ?) AND {done} & {ORIGIN_MASK} <> 0",
-            (left, name),
-        )
-    tx.execute("DELETE FROM motion_follows WHERE trigger = ?", (name,))
 
 
 def read_by(tx: Transaction, trigger: str, row: int) -> list[tuple[str, str, str, str]]:
