@@ -663,6 +663,27 @@ def test_generators_follow(open_store: OpenStore, is_page: bool) -> None:
     assert [row.item for row in settled(store).rows("page", id=1)] == expected
 
 
+def test_no_page_is_committed_of_what_has_changed_meanwhile(open_store: OpenStore) -> None:
+    held = Held()
+
+    @motion.trigger(on="page.img_id", sets="page.item", page="page", follow=True)
+    def items(img_id: int, store: motion.View) -> Iterator[str]:
+        words = str(product(store, img_id).url).split()
+        yield words[0]
+        held.hold()
+        yield words[1]
+
+    store = open_store(schemas={"page": Page, "product": Product}, triggers=[items])
+    store.set("product", id=7, url="a b")
+    seen = store.set("page", id=1, img_id=7).stream("item")
+    assert next(seen).item == "a"
+    assert held.has_read.wait(60)
+    store.set("product", id=7, url="c d")
+    held.may_go.set()
+    assert [row.item for row in seen] == ["d"]  # each page once, and never "b"
+    assert [row.item for row in settled(store).rows("page", id=1)] == ["c", "d"]
+
+
 def test_a_generator_that_reads_its_own_pages_is_not_due_by_them(
     open_store: OpenStore, calls: Calls
 ) -> None:

@@ -39,7 +39,7 @@ from motion.executors.base import Constant, Executors, KeptConstant
 from motion.faults import reach
 from motion.persistence.changes.cascade import fire
 from motion.persistence.changes.claims import Claim, Step, rows_with_inputs
-from motion.persistence.changes.isolation import Check, Left
+from motion.persistence.changes.isolation import Check, Entity, Left
 from motion.persistence.changes.results import Source, replace_pages, write_pages
 from motion.persistence.database import Database
 from motion.persistence.inputs.exact import ask
@@ -347,7 +347,8 @@ class Runs:
             row, layouts, left = inputs.rows[i], self._database.layouts, _left_so_far()
 
             def work(tx: Transaction) -> None:
-                if i in outdated or not _still_holds(tx, layouts, claim.spec, left):
+                own = claim.spec.table, inputs.names[i][0]
+                if i in outdated or not _still_holds(tx, layouts, claim.spec, left, own):
                     outdated.add(i)
                     return
                 if read_fences(tx, claim.chain, [row]).get(row) != inputs.fences[i]:
@@ -383,12 +384,20 @@ def _left_so_far() -> Left | None:
     return None if run is None else run.left_so_far(run.now())
 
 
-def _still_holds(tx: Transaction, layouts: Layouts, spec: TriggerSpec, left: Left | None) -> bool:
-    """Whether what a run has read so far would be read the same now."""
-    if left is None or not left.is_isolated(spec.isolated):
+def _still_holds(
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, left: Left | None, own: Entity
+) -> bool:
+    """Whether what a run has read so far would be read the same now.
+
+    Args:
+        own: the row that it is on.
+    """
+    if left is None:
         return True
     check = Check(lambda asked: ask(tx, layouts[asked.table], asked))
-    return check.lost_by(left.reads) is None
+    if left.is_isolated(spec.isolated):
+        return check.lost_by(left.reads) is None
+    return not (spec.follow and check.has_moved(left.reads, but_for=own))
 
 
 def texts_of(spec: TriggerSpec, inputs: Inputs) -> list[Grows]:
