@@ -237,3 +237,103 @@ def test_pages_and_rows_of_another_table_that_missed_something_are_stale(tmp_pat
         assert [row.word for row in store.rows("piece")] == ["c"]
         assert [row.id for row in store.rows("tag")] == ["c"]
         assert (store.plan("words").stale, store.plan("tags").stale) == (0, 0)
+
+
+@dataclass
+class Payment:
+    id: int
+    card: str
+    amount: int
+    note: str
+
+
+@dataclass
+class Card:
+    id: str
+    total: int
+
+
+def paying(folder: Path, *triggers: Any) -> motion.Store:
+    schemas = {"payment": Payment, "card": Card}
+    return motion.create_store(
+        "folds", schemas=schemas, triggers=list(triggers), url=f"sqlite:///{folder}"
+    )
+
+
+def adding(*, replay: bool) -> Any:
+    @motion.fold(on="payment.amount", by="payment.card", sets="card.total", replay=replay)
+    def total(total: int | None, amount: int, note: str | None) -> int:
+        if note is not None:
+            raise ValueError(note)
+        return (total or 0) + amount
+
+    return total
+
+
+@pytest.fixture(params=[True, False], ids=["replayed", "applied once"])
+def total(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    fold = adding(replay=request.param)
+    with paying(tmp_path, fold) as store:
+        store.set_many("payment", [{"id": i, "card": "ab"[i % 2], "amount": i} for i in range(6)])
+        store.wait(timeout=60)
+    return fold
+
+
+def totals(store: motion.Store) -> dict[str, int | None]:
+    return {row.id: row.total for row in store.rows("card")}
+
+
+def test_what_a_fold_has_missed_is_stale_and_a_backfill_folds_it(
+    tmp_path: Path, total: Any
+) -> None:
+    with paying(tmp_path) as store:
+        store.set("payment", id=2, amount=20)
+        for i in (1, 3, 5):
+            store.delete("payment", i)  # all that there is of a card
+        store.set("payment", id=7, card="c", amount=7)
+    with paying(tmp_path, total) as store:
+        store.wait(timeout=60)
+        plan = store.plan("total")
+        assert (plan.stale, plan.missing, plan.current) == (2, 1, 0)
+        assert store.status().triggers["total"].stale == 2
+        assert totals(store) == {"a": 6, "b": 9}
+        store.backfill("total").wait(timeout=60)
+        assert totals(store) == {"a": 24, "b": None, "c": 7}
+        assert store.plan("total").current == 3
+
+
+def test_a_fold_has_missed_nothing_where_nothing_was_written(tmp_path: Path, total: Any) -> None:
+    with paying(tmp_path) as store:
+        assert len(store.rows("payment")) == 6
+    with paying(tmp_path, total) as store:
+        plan = store.plan("total")
+        assert (plan.stale, plan.missing, plan.current) == (0, 0, 2)
+        store.set("payment", id=8, card="a", amount=8).wait(timeout=60)
+        assert totals(store) == {"a": 14, "b": 9}
+
+
+def test_a_row_after_a_folds_return_has_all_rows_of_its_card_folded(tmp_path: Path) -> None:
+    fold = adding(replay=True)
+    with paying(tmp_path, fold) as store:
+        store.set_many("payment", [{"id": i, "card": "a", "amount": i} for i in (1, 2)])
+        store.wait(timeout=60)
+    with paying(tmp_path) as store:
+        store.set("payment", id=1, amount=10)
+    with paying(tmp_path, fold) as store:
+        store.set("payment", id=3, card="a", amount=3).wait(timeout=60)
+        assert totals(store) == {"a": 15}
+        assert store.plan("total").stale == 0
+
+
+def test_what_is_told_of_a_row_that_a_fold_has_given_up_goes_with_it_while_the_fold_is_away(
+    tmp_path: Path, total: Any
+) -> None:
+    with paying(tmp_path, total) as store:
+        store.set("payment", id=8, card="a", amount=8, note="to be forgotten")
+        store.wait(timeout=60)
+        assert [each.row for each in store.errors()] == ["id=8"]
+    with paying(tmp_path) as store:
+        store.forget("payment", 8)
+    with paying(tmp_path, total) as store:
+        assert store.errors() == []
+    assert b"to be forgotten" not in (tmp_path / "store.sqlite").read_bytes()

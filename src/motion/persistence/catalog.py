@@ -92,7 +92,8 @@ def open_catalog(
     _note_refs(tx, tables)
     back = missed_changes(tx, graph, before, last)
     for name in back:
-        if graph.triggers[name].fold is None:  # a fold notices which rows are others
+        fold = graph.triggers[name].fold
+        if fold is None or fold.replay:  # one that applies each row once goes on from its values
             disown(tx, name, last)
     for table in graph.tables:
         if table.is_event:
@@ -296,7 +297,11 @@ def _keep_specs(
 
 
 def open_folds(
-    tx: Transaction, graph: Graph, before: Mapping[str, TriggerSpec], active: Container[str]
+    tx: Transaction,
+    graph: Graph,
+    before: Mapping[str, TriggerSpec],
+    active: Container[str],
+    back: Container[str],
 ) -> None:
     """Note the entities of rows that were there before their fold, or before it went over them in another way: a later row
     of one has all of them folded. One that applies each row once goes on from its values.
@@ -304,14 +309,19 @@ def open_folds(
     Args:
         before: the triggers that the store knew until now.
         active: those of them that were in force.
+        back: the triggers that were away while rows were written.
     """
     for spec in graph.triggers.values():
         fold, known = spec.fold, before.get(spec.name)
-        if fold is None or (known is not None and known.name in active and known.fold == fold):
+        is_same = known is not None and known.fold == fold
+        if fold is None or (is_same and spec.name not in back):
             continue
         source = Layout(graph.tables.get(fold.source), graph)
         entities = Layout(graph.tables.get(spec.table), graph)
         was, is_active = known.fold if known else None, spec.name in active
+        if is_same and fold.replay:  # what it has made is disowned, and so made from its first row
+            note_entities(tx, source, entities, spec)
+            continue
         if was is not None and was.place == fold.place and not fold.replay:
             if not was.replay and not is_active:
                 go_on(tx, source, entities, spec)

@@ -140,7 +140,7 @@ class Database:
             tables.stored = stored_graph.table_names(tx)
             timeline.thin(tx, clock.now_ms())
             relocation.move_outputs(tx, Layouts(found), before)
-            catalog.open_folds(tx, found, before, opened.before)
+            catalog.open_folds(tx, found, before, opened.before, opened.back)
             backfills.begin_where_code_changed(tx, Layouts(found), before, opened.back)
             labelling.begin_fits(tx, Layouts(found), fits)
             labelling.settle_all(tx, Layouts(found))

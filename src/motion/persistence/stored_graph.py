@@ -140,6 +140,12 @@ def note_away(tx: Transaction, before: Sequence[str]) -> None:
     )
 
 
+def former_folds(tx: Transaction, table: str) -> list[TriggerSpec]:
+    """Return the folds over rows of a table that are not there any more."""
+    specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active = 0", TriggerSpec)
+    return [spec for spec in specs if spec.fold is not None and spec.fold.source == table]
+
+
 def former_fits(tx: Transaction) -> Sequence[FitSpec]:
     """Return the fits that are not there any more."""
     return decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 0", FitSpec)

@@ -31,7 +31,7 @@ from motion.persistence.rows.made import unmake
 from motion.persistence.rows.writing import delete_outputs, delete_rows
 from motion.persistence.rows.written import Written
 from motion.persistence.states import labels
-from motion.persistence.stored_graph import former_fits, former_triggers
+from motion.persistence.stored_graph import former_fits, former_folds, former_triggers
 from motion.persistence.tasks import events, growing_texts, memos, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
@@ -176,7 +176,7 @@ def _forget(tx: Transaction, graph: Graph, layout: Layout, rows: Sequence[int]) 
             queue.forget_dead(tx, spec.name, rows, version)
         if spec.grows_text:
             growing_texts.forget(tx, spec.name, rows)
-    for spec in graph.folded.get(table, ()):
+    for spec in (*graph.folded.get(table, ()), *former_folds(tx, table)):
         folds.try_again(tx, spec, rows)  # what was given up is gone
     labels.forget_rows(tx, table, (*graph.fits.values(), *former_fits(tx)), rows)
 

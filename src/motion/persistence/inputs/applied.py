@@ -26,9 +26,9 @@ from motion.persistence.inputs.folded import (
     base_of,
 )
 from motion.persistence.inputs.folds import (
-    FIRST_NUMBER,
     Left,
     fold_of,
+    note_entities,
     number_of,
     rows_changed,
     touched,
@@ -341,12 +341,7 @@ def go_on(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) 
     """Take up a fold again that was away: it goes on from its values, and as rows may have become others unseen, none of them
     counts as theirs."""
     tx.execute(f"UPDATE {entities.base} SET {LEFT_BEHIND} = ?", (next_number(tx),))
-    by = quoted(fold_of(spec).by)
-    tx.execute(
-        f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
-        f"SELECT DISTINCT {by}, {FIRST_NUMBER} FROM {source.base} WHERE {by} IS NOT NULL "
-        f"ON CONFLICT (id) DO NOTHING"
-    )
+    note_entities(tx, source, entities, spec)
 
 
 def take_over(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:

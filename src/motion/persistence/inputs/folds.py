@@ -263,9 +263,10 @@ def forget_entities(tx: Transaction, entities: Layout, spec: TriggerSpec) -> Non
 
 
 def note_entities(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
-    """Note the entities of all rows that are there."""
+    """Note the entities of all rows that are there, where they are not."""
     by = quoted(fold_of(spec).by)
     tx.execute(
         f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
-        f"SELECT DISTINCT {by}, {FIRST_NUMBER} FROM {source.base} WHERE {by} IS NOT NULL"
+        f"SELECT DISTINCT {by}, {FIRST_NUMBER} FROM {source.base} WHERE {by} IS NOT NULL "
+        f"ON CONFLICT (id) DO NOTHING"
     )
