@@ -305,3 +305,105 @@ def test_a_failed_fit_that_read_by_hand_tells_nothing_of_it(
         store.model("Fussy").fit().wait(timeout=60)
     forget_all(store)
     assert traces(folder) == []
+
+
+# -- values of other rows that nothing makes anew by itself --
+
+
+def test_what_derives_from_a_key_that_its_trigger_does_not_run_on_is_made_again(
+    open_store: OpenStore, folder: Path
+) -> None:
+    @motion.trigger(on="note.text", sets="note.greeting")
+    def greet_once(name: str | None) -> str:
+        return f"hello {name}"
+
+    @motion.trigger(on="note.text", sets="note.grown", inline=False)
+    def repeat(greeting: str) -> str:
+        return greeting * 2
+
+    store = open_store(schemas=SCHEMAS, triggers=[greet_once, repeat])
+    set_all(store)
+    forget_all(store)
+    assert traces(folder) == []
+    assert [row.greeting for row in store.rows("note")] == ["hello None"] * 2 + ["hello plain"]
+    assert [row.grown for row in store.rows("note")] == ["hello None" * 2] * 2 + ["hello plain" * 2]
+
+
+def test_a_value_that_its_trigger_cannot_make_again_is_unset(
+    open_store: OpenStore, folder: Path
+) -> None:
+    @motion.trigger(on=["note.text", "note.name"], sets="note.greeting")
+    def greet_known(name: str | None) -> str:
+        if name is None:
+            raise ValueError("who is it?")
+        return f"hello {name}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[greet_known])
+    set_all(store)
+    store.set("note", id=3, greeting="a user's")
+    forget_all(store)
+    assert traces(folder) == []
+    assert [row.greeting for row in store.rows("note")] == [None, "a user's", "hello plain"]
+
+
+def test_values_that_do_not_come_from_it_are_left_alone(open_store: OpenStore) -> None:
+    calls: list[int] = []
+
+    @motion.trigger(on="note.text", sets="note.greeting")
+    def greet_once(id: int, name: str | None) -> str:
+        calls.append(id)
+        return f"hello {name}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[greet_once])
+    set_all(store)
+    calls.clear()
+    store.forget("user", "b")
+    store.forget("note", 1)
+    assert calls == [4]
+
+
+@dataclass
+class Word:
+    id: int
+    word: str
+
+
+@dataclass
+class Paged:
+    id: int
+    user: str
+    text: str
+    word: str
+    word_page: int
+
+
+@motion.trigger(on="paged.text", sets="paged.word", page="word_page")
+def words_on_pages(name: Annotated[str, motion.Lookup("user.name", by="user")]) -> list[str]:
+    return name.split()
+
+
+@motion.trigger(on="paged.text", sets="word")
+def words_as_rows(
+    name: Annotated[str, motion.Lookup("user.name", by="user")],
+) -> list[dict[str, str]]:
+    return [{"word": word} for word in name.split()]
+
+
+@pytest.mark.parametrize("split", [words_on_pages, words_as_rows])
+def test_pages_and_rows_that_cannot_be_made_again_go(
+    open_store: OpenStore, folder: Path, split: Any
+) -> None:
+    store = open_store(schemas={"user": User, "paged": Paged, "word": Word}, triggers=[split])
+    store.set_many("user", [{"id": "a", "name": f"n {WORD}"}, {"id": "b", "name": "so plain"}])
+    store.set_many(
+        "paged", [{"id": i, "user": user, "text": "t"} for i, user in ((1, "a"), (2, "b"))]
+    )
+    store.wait()
+    assert traces(folder)
+    store.forget("user", "a")
+    assert traces(folder) == []
+    words = [row.word for table in ("paged", "word") for row in store.rows(table)]
+    assert [word for word in words if word] == ["so", "plain"]
+    store.set("user", id="a", name="back again").wait()
+    words = [row.word for table in ("paged", "word") for row in store.rows(table)]
+    assert sorted(word for word in words if word) == ["again", "back", "plain", "so"]

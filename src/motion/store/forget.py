@@ -27,6 +27,7 @@ from motion.persistence.changes.erasing import (
     open_forgets,
     void_claims,
 )
+from motion.persistence.changes.mending import run_again, unset_unmade
 from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import begin_change
 from motion.persistence.rows import used
@@ -120,7 +121,11 @@ def _erase(
 def finish(database: Database, change: int, timeout_s: float) -> None:
     """Do what is left of a forgetting. May be done again."""
     deadline_s = clock.monotonic_s() + timeout_s
-    Change(database, change).wait(timeout=timeout_s, raise_errors=False)
+    _wait(database, change, deadline_s)
+    if database.write(lambda tx: run_again(tx, database.layouts, change)):
+        _wait(database, change, deadline_s)
+    while database.write(lambda tx: unset_unmade(tx, database.layouts, change)):
+        _wait(database, change, deadline_s)
     database.write(partial(_clean, database, change))
     database.indexes.forget()
     database.history = History()
@@ -128,6 +133,11 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
     if not database.backend.rewrite(max(deadline_s - clock.monotonic_s(), 0)):
         raise WaitTimeout(f"forgetting in store {database.name!r}", timeout_s, 1)
     database.write(lambda tx: end_forget(tx, change))
+
+
+def _wait(database: Database, change: int, deadline_s: float) -> None:
+    left_s = max(deadline_s - clock.monotonic_s(), 0)
+    Change(database, change).wait(timeout=left_s, raise_errors=False)
 
 
 def _clean(database: Database, change: int, tx: Transaction) -> None:

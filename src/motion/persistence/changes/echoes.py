@@ -124,6 +124,26 @@ class Echoes:
             if keys:
                 yield number, shown, keys
 
+    def rows_of(self, spec: TriggerSpec, *, is_behind: bool) -> set[int]:
+        """Return the rows for which a trigger was given something.
+
+        Args:
+            is_behind: only those where it was given that by keys of the row that it does not run on.
+        """
+        if spec.table not in self._layouts.graph.tables:
+            return set()
+        layout, given = self._layouts[spec.table], self._given_to(spec)
+        if is_behind:
+            given = iter(
+                self._at(spec.table, {key for _, key in _own(spec)} - {*spec.on}, is_own=True)
+            )
+        return {
+            int(row)
+            for by, values in given
+            if by in layout.table.keys
+            for row in _selected(self._tx, layout, quoted(":row"), by, values)
+        }
+
     def _spread(self, spec: TriggerSpec) -> bool:
         """Take in what a trigger has brought to rows, as far as is known; return whether that is more than before."""
         fold = spec.fold

@@ -12,7 +12,7 @@ import msgspec
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
-from motion.definitions.tasks import Cause, TaskStatus
+from motion.definitions.tasks import Cause, TaskStatus, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.values.decoders import from_json
@@ -41,12 +41,16 @@ class Told(msgspec.Struct, frozen=True):
         labels: how many labels.
         versions: component -> the state versions that learned from them, or from what labels of other rows held of them.
         tables: of the rows.
+        made: trigger -> the rows, as ranges, for which it may have made values of them.
+        behind: those of them for which it does not run by itself once they are gone.
     """
 
     rows: dict[str, int]
     labels: int
     versions: dict[str, tuple[int, ...]]
     tables: tuple[str, ...] = ()
+    made: dict[str, list[tuple[int, int]]] = {}
+    behind: dict[str, list[tuple[int, int]]] = {}
 
 
 @dataclass
@@ -63,17 +67,28 @@ class Erasing:
     learned: dict[str, Counter[int]] = field(default_factory=dict)
     fits: dict[str, FitSpec] = field(default_factory=dict)
     own_labels: set[int] = field(default_factory=set)
+    made: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    behind: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def take(
         self, tx: Transaction, layouts: Layouts, going: Iterable[tuple[Layout, Sequence[int]]]
     ) -> None:
         """Take out what tells of rows that are about to be deleted, all of them, but for what goes with every deleted row."""
         table, ids = self.asked
-        gone = {table: set(ids)}
+        gone, numbers = {table: set(ids)}, dict[str, set[int]]()
         for layout, rows in going:
             self._take_own(tx, layouts, layout, rows)
+            numbers[layout.table.name] = set(rows)
             gone.setdefault(layout.table.name, set()).update(_ids(tx, layout, rows))
-        self._take_echoes(tx, layouts, Echoes(tx, layouts, known_triggers(tx).values(), gone))
+        echoes = Echoes(tx, layouts, known_triggers(tx).values(), gone)
+        self._take_echoes(tx, layouts, echoes)
+        for spec in layouts.graph.triggers.values():
+            gives = spec.is_columnar or spec.page or spec.sets_table
+            if gives and not (spec.event or spec.is_versioned or layouts.graph.keeps(spec)):
+                left = numbers.get(spec.table, set())
+                for noted, is_behind in ((self.made, False), (self.behind, True)):
+                    if given := echoes.rows_of(spec, is_behind=is_behind) - left:
+                        noted[spec.name] = ranges_of(given)
 
     def _take_own(
         self, tx: Transaction, layouts: Layouts, layout: Layout, rows: Sequence[int]
@@ -144,7 +159,7 @@ class Erasing:
         rows = {each: self.rows[each] for each in (*tables, *self.rows) if each in self.rows}
         of = tuple(sorted({self.asked[0], *self.rows}))
         blank(tx, of)
-        told = Told(rows, self.labels, learned, of)
+        told = Told(rows, self.labels, learned, of, self.made, self.behind)
         tx.execute(
             "INSERT INTO motion_forgets (change, at_ms, told) VALUES (?, ?, ?)",
             (cause.change, clock.now_ms(), msgspec.json.encode(told).decode()),
@@ -179,8 +194,12 @@ def blank(tx: Transaction, tables: Container[str]) -> None:
 
 def blank_again(tx: Transaction, change: int) -> None:
     """Do so at the end of a forgetting: runs on rows that were not mended yet may have kept it anew."""
+    blank(tx, told_by(tx, change).tables)
+
+
+def told_by(tx: Transaction, change: int) -> Told:
     told = tx.execute("SELECT told FROM motion_forgets WHERE change = ?", (change,)).fetchone()[0]
-    blank(tx, from_json(told, Told).tables)
+    return from_json(told, Told)
 
 
 def _ids(tx: Transaction, layout: Layout, rows: Sequence[int]) -> list[Stored]:
