@@ -267,6 +267,41 @@ def test_a_version_that_learned_from_what_a_label_held_of_it_is_named(
     assert [each[:2] for each in given(store, "Taste")] == [(2, None), (4, "plain")]
 
 
+def test_a_row_that_goes_with_it_has_one_label_and_is_told_of_as_it_was(
+    open_store: OpenStore,
+) -> None:
+    gone: list[str] = []
+
+    @dataclass
+    class Letter:
+        id: int
+        user: Annotated[str, motion.Ref("user", delete=True)]
+        name: Annotated[str, motion.Lookup("user.name", by="user")]
+        liked: bool
+
+    class Like(motion.Component):
+        def setup(self) -> dict[str, Any]:
+            return {}
+
+        @motion.fit(on="letter.liked", every=1_000)
+        def learn(self, state: dict[str, Any], rows: list[Letter]) -> dict[str, Any]:
+            return {"given": len(rows)}
+
+    @motion.trigger(on=motion.deleted("letter"))
+    def tell(name: str) -> None:
+        gone.append(name)
+
+    store = open_store(schemas={"user": User, "letter": Letter}, triggers=[Like(), tell])
+    store.set("user", id="a", name="Ada")
+    store.set("letter", id=1, user="a", liked=True)
+    store.wait(timeout=60)
+    store.model("Like").fit().wait(timeout=60)
+    forgotten = store.forget("user", "a")
+    assert (forgotten.labels, forgotten.versions) == (1, {"Like": (2,)})
+    assert store.model("Like").versions()[-1].forgotten == 1
+    assert gone == ["Ada"]
+
+
 def test_a_label_of_what_derives_from_it_goes(open_store: OpenStore, folder: Path) -> None:
     class Learn(motion.Component):
         def setup(self) -> dict[str, Any]:

@@ -18,10 +18,7 @@ from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of
 from motion.persistence.states import asked, fit_requests
 from motion.persistence.states.fit_requests import Request, fit_request, request
-from motion.persistence.states.seen import copies_seen, forget_seen
-
-COPIES_AT_ONCE = 1_000
-"""Labels that are held in memory while all are gone through."""
+from motion.persistence.states.seen import COPIES_AT_ONCE, copies_seen, forget_seen
 
 
 def make_labels(

@@ -3,7 +3,7 @@ comes a month later is what the decision was made from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,9 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout
 from motion.persistence.ranges import Ranges, parts_of
+
+COPIES_AT_ONCE = 1_000
+"""Rows that are held in memory while all are gone through."""
 
 
 def note_seen(
@@ -75,10 +78,13 @@ def forget_seen(tx: Transaction, table: str, rows: Sequence[int]) -> None:
         tx.execute(sql, (table, *part.numbers))
 
 
-def copies(tx: Transaction, table: str) -> list[tuple[int, bytes]]:
-    """Return what is kept of a table's rows: its number, and the row as it was."""
-    sql = "SELECT seen, copy FROM motion_seen WHERE name = ?"
-    return [tuple(found) for found in tx.execute(sql, (table,)).fetchall()]
+def copies(tx: Transaction, table: str) -> Iterator[tuple[int, bytes]]:
+    """Give what is kept of a table's rows, some at a time: its number, and the row as it was."""
+    last = 0
+    sql = "SELECT seen, copy FROM motion_seen WHERE name = ? AND seen > ? ORDER BY seen LIMIT ?"
+    while some := tx.execute(sql, (table, last, COPIES_AT_ONCE)).fetchall():
+        yield from some
+        last = some[-1][0]
 
 
 def put_copies(tx: Transaction, rows: Mapping[int, Mapping[str, Stored]]) -> None:
