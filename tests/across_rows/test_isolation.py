@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import motion
+from motion import clock
 from tests.conftest import OpenStore, environment_of, until
 
 
@@ -502,3 +503,86 @@ def test_kills_lose_no_increment_and_make_none_twice(tmp_path: Path) -> None:
         last = worker(url)
         assert total(store) == 300
         last.communicate("")
+
+
+# -- rows that go in mid-call --
+
+
+def called_on_a_row(held: Held) -> Any:
+    @motion.trigger(on="event.text", sets="event.seen")
+    def note(id: int, text: str, store: motion.View) -> int:
+        if id == 1:
+            held.hold()
+        store.set("total", id=id, note=text)
+        return id
+
+    return note
+
+
+def called_async(held: Held) -> Any:
+    @motion.trigger(on="event.text", sets="event.seen")
+    async def note(id: int, text: str, store: motion.View) -> int:
+        if id == 1:
+            await asyncio.to_thread(held.hold)
+        store.set("total", id=id, note=text)
+        return id
+
+    return note
+
+
+def called_in_batches(held: Held) -> Any:
+    @motion.trigger(on="event.text", sets="event.seen", batch=4)
+    def note(id: list[int], text: list[str], store: motion.View) -> list[int]:
+        if 1 in id:
+            held.hold()
+        for one, each in zip(id, text, strict=True):
+            store.set("total", id=one, note=each)
+        return id
+
+    return note
+
+
+@pytest.mark.parametrize("called", [called_on_a_row, called_async, called_in_batches])
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_write_by_hand_to_a_row_that_was_deleted_in_mid_call_goes_nowhere(
+    open_store: OpenStore, held: Held, called: Callable[[Held], Any], is_made_again: bool
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[called(held)])
+    store.set("total", id=1, n=5)
+    store.set("event", id=1, text="secret")
+    assert held.has_read.wait(60)
+    begun_ms = clock.now_ms()
+    until(store, lambda: clock.now_ms() > begun_ms)
+    store.delete("total", 1)
+    if is_made_again:
+        store.set("total", id=1, n=6)
+    held.may_go.set()
+    store.wait(timeout=60)
+    left: list[Any] = [(row.n, row.note) for row in store.rows(Total)]
+    assert left == ([(6, None)] if is_made_again else [])
+    assert (store.get("event", 1).seen, held.calls) == (1, 1)  # what it gives stands
+    store.set("event", id=1, text="later").wait(timeout=60)  # begun after the deletion
+    assert store.get("total", 1).note == "later"
+
+
+def test_a_write_by_hand_of_a_call_that_begins_after_a_row_was_deleted_makes_it_anew(
+    open_store: OpenStore, held: Held
+) -> None:
+    trigger = motion.trigger(on="event.text", sets="event.seen", concurrency=1)
+
+    def note(id: int, text: str, store: motion.View) -> int:
+        if id == 1:
+            held.hold()
+        store.set("total", id=id, note=text)
+        return id
+
+    store = open_store(schemas=SCHEMAS, triggers=[trigger(note)])
+    store.set_many("total", [{"id": 1}, {"id": 2}])
+    store.set_many("event", [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}])
+    assert held.has_read.wait(60)
+    store.delete("total", 2)
+    deleted_ms = clock.now_ms()
+    until(store, lambda: clock.now_ms() > deleted_ms)
+    held.may_go.set()
+    store.wait(timeout=60)
+    assert [(row.id, row.note) for row in store.rows(Total)] == [(1, "a"), (2, "b")]

@@ -100,6 +100,11 @@ class Graph:
         return tuple(self.triggers[name] for name in self.order if self.triggers[name].follow)
 
     @cached_property
+    def writing(self) -> tuple[str, ...]:
+        """The triggers whose runs may write by hand."""
+        return tuple(name for name in self.order if self.triggers[name].writes_freely)
+
+    @cached_property
     def mourners(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
         """The triggers that run on deletions, by the table whose rows go."""
         found: dict[str, tuple[TriggerSpec, ...]] = {}

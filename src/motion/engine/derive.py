@@ -379,6 +379,22 @@ def call_plain(
     return results
 
 
+class _Views(Sequence[Any]):
+    """The views of a batch's rows, each made as its row is called: a run begins then."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._view, self._count = batch.run.view, batch.count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._view(index)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._view, range(self._count))
+
+
 def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
     """Return for each parameter its arguments, one for each row."""
     columns: list[Any] = []
@@ -388,7 +404,7 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
         elif parameter.kind == "row":
             columns.append(batch.rows)
         elif parameter.kind == "store":
-            columns.append([batch.run.view(i) for i in range(batch.count)])
+            columns.append(_Views(batch))
         else:
             columns.append([batch.states[parameter.component or ""]] * batch.count)
     return columns

@@ -215,6 +215,11 @@ CREATE TABLE IF NOT EXISTS motion_follows (  -- what runs of triggers with follo
     PRIMARY KEY (name, id, pages, key, trigger, row)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS motion_follows_row ON motion_follows (trigger, row);
+CREATE TABLE IF NOT EXISTS motion_gone (  -- rows that were deleted while runs were under way that may write by hand
+    name TEXT NOT NULL, id TEXT NOT NULL,         -- the table, and the id, as text
+    number INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (name, id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_left (  -- windows that rows have left in this transaction: entity and place in its order
     entry INTEGER PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL, value, place
 );

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from motion import clock
 from motion.definitions.tables.schema import Table, TableName
 from motion.definitions.triggers.specs import Failed
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
@@ -497,6 +498,7 @@ class TaskRun:
         self._database, self.pins, self._keeps_reads = database, pins, keeps_reads
         self.outer = CURRENT.get()
         self._operations: dict[int, list[Operation]] = {}
+        self._began_ms: dict[int, int] = {}
         self._spans: dict[int, range] = {}
         self._reads = ClaimReads(database.ask, database.layout)
         self._results: Sequence[Any] = ()
@@ -507,6 +509,8 @@ class TaskRun:
         return not self._database.backend.is_left and database.is_same(self._database)
 
     def view(self, index: int) -> View:
+        """Return the view of a run whose function is about to be called."""
+        self._began_ms[index] = clock.now_ms()
         operations = self._operations.setdefault(index, [])
         return View(self._database, operations, self.pins, self, index)
 
@@ -565,7 +569,8 @@ class TaskRun:
             reads = self._reads.reads(index)
             if operations or (self._keeps_reads and reads.asked):
                 span = self._spans.get(index, range(index, index + 1))
-                yield Left(span, operations, self._reads.name(index), reads)
+                began_ms = self._began_ms.get(index, 0)
+                yield Left(span, operations, self._reads.name(index), reads, began_ms)
 
     def left_so_far(self, index: int) -> Left | None:
         return next(self.left((index,)), None)

@@ -15,13 +15,18 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
-from motion.persistence.changes import following
+from motion.persistence.changes import following, gone
 from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.failures import fail, lose
 from motion.persistence.changes.isolation import Check, Left, has_seen, is_any_read, told
 from motion.persistence.changes.labelling import settle
-from motion.persistence.changes.operations import Operation, apply_operations, merged
+from motion.persistence.changes.operations import (
+    Operation,
+    SetOperation,
+    apply_operations,
+    merged,
+)
 from motion.persistence.changes.results import (
     Source,
     pages_of,
@@ -429,7 +434,7 @@ class Commit:
         """Make the writes that the user's code left with its view."""
         if self.claim.is_candidate:
             return
-        still = set(kept)
+        still = set(kept) - self._bringing_back(tx)
         first = self.steps[0]
         if self.claim.spec.follow and is_any_read(first.writes):
             self._write_apart(tx, first.writes, still)
@@ -447,6 +452,23 @@ class Commit:
                 self._apply_freely(
                     tx, cause.through(step.spec.name), merged(self.database.layouts, operations)
                 )
+
+    def _bringing_back(self, tx: Transaction) -> set[int]:
+        """Return the rows whose runs would write by hand to a row that was deleted after they had begun: what they write goes
+        nowhere."""
+        if not gone.is_any(tx):
+            return set()
+        return {
+            step.called[place]
+            for step in self.steps
+            for left in step.writes
+            for operation in left.operations
+            if isinstance(operation, SetOperation)
+            and gone.is_among(
+                tx, operation.table, operation.columns.get("id") or (), self.read_at, left.began_ms
+            )
+            for place in left.rows
+        }
 
     def _write_apart(self, tx: Transaction, lefts: Sequence[Left], still: set[int]) -> None:
         """Make the writes of runs that follow what they read, where some are of what others here have read: each by itself, as it

@@ -11,6 +11,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import SchemaError
 from motion.persistence.changes import following
+from motion.persistence.changes import gone as gone_rows
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.cascade import (
     Kept,
@@ -65,8 +66,11 @@ def delete(
             tell_readers(tx, layouts, layout, [following.Part(rows, None)], cause)
         for spec in layouts.graph.folded_into.get(layout.table.name, ()):
             folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
-        if erasing is not None:
+        if erasing is not None:  # what is under way is made void, too
             following.forget_read(tx, layout, rows)
+            gone_rows.forget(tx)
+        else:
+            gone_rows.note(tx, layouts.graph, layout, rows, cause.number)
     for layout, rows in going.each(layouts):
         _forget(tx, layouts.graph, layout, rows)
         delete_rows(tx, layout, rows)

@@ -78,12 +78,14 @@ class Left(NamedTuple):
 
     Attributes:
         rows: the places of the rows that it was on.
+        began_ms: when its function was called.
     """
 
     rows: range
     operations: Sequence[Operation]
     name: RunName
     reads: Reads
+    began_ms: int = 0
 
     def is_isolated(self, declared: bool | None) -> bool:
         """Whether what it has read is to hold, by what its trigger declares: by default where it has written."""
