@@ -531,6 +531,33 @@ def test_rows_that_follow_each_other_without_end_are_stopped_and_told(
     assert depth <= calls[1] < 150
 
 
+@pytest.mark.parametrize("at_once", [500, 0], ids=["in the write", "swept"])
+def test_what_a_run_writes_itself_makes_others_due_and_not_its_own_row(
+    open_store: OpenStore, calls: Calls, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motion.persistence.changes.followers.AT_ONCE", at_once)
+
+    @motion.trigger(on="query.text", sets="query.note", follow=True)
+    def raise_it(id: int, text: str, store: motion.View) -> str:
+        calls[id] += 1
+        price = product(store, 7).price
+        if text == "raise":
+            price += 1
+            store.set("product", id=7, price=price)
+        return str(price)
+
+    store = open_store(schemas=SCHEMAS, triggers=[raise_it])
+    store.set("product", id=7, price=0.0)
+    store.set_many("query", [{"id": i, "text": "read"} for i in range(1, 6)])
+    settled(store)
+    calls.take()
+    store.set("query", id=1, text="raise")
+    settled(store)
+    assert store.get("product", 7).price == 1.0
+    assert {row.note for row in store.rows(Query)} == {"1.0"}
+    assert calls[1] == 1
+
+
 def test_a_run_that_reads_what_it_causes_is_stopped_and_told(
     open_store: OpenStore, calls: Calls
 ) -> None:

@@ -295,6 +295,24 @@ def test_lines_of_rows_that_change_all_the_time_come_to_their_end(
         assert (each.reply or "").split(" ")[0] == (each.text if is_whole else "")
 
 
+def test_a_loop_of_rows_of_one_line_is_stopped_and_its_rows_wait_once_each(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="message.text", serial_by="message.user", concurrency=4, follow=True)
+    def tell(id: str, user: int, store: motion.View) -> None:
+        store.get("user", 1)
+        store.set("user", id=1, history=id)
+
+    store = open_store(schemas=SCHEMAS, triggers=[tell])
+    store.set("user", id=1, history="")
+    for i in range(6):
+        store.set("message", id=str(i), user=i % 2, text="a")
+    store.wait(timeout=60)
+    errors = [letter.error for letter in store.errors()]
+    assert errors
+    assert all("CascadeTooDeep" in each for each in errors)
+
+
 @pytest.mark.parametrize("options", [{}, {"batch": 3}, {"executor": "process"}, {"timeout": 30.0}])
 def test_lines_go_with_every_way_of_calling(open_store: OpenStore, options: dict[str, Any]) -> None:
     @motion.trigger(on="message.text", sets="message.reply", serial_by="message.user", **options)

@@ -14,11 +14,14 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import Task, TaskStatus
 from motion.definitions.values.codecs import Stored
 from motion.persistence.numbers import next_tasks
+from motion.persistence.ranges import parts_of
 from motion.persistence.tasks.queue import (
     COLUMNS,
     LIKENESS,
     WAITING_SQL,
     inherit_links,
+    link,
+    remove,
     wake_next,
 )
 
@@ -52,6 +55,32 @@ def take_places(tx: Transaction, trigger: str, places_of: PlacesOf) -> None:
     for task, low, high in found:
         if high > low:
             _part(tx, task, range(low + 1, high + 1), places)
+    _merge(tx, trigger, [row for _, low, high in found for row in range(low, high + 1)])
+
+
+def _merge(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
+    """Let one task stand for all fresh ones of a row that wait: those of ranges of rows did not meet those that were there."""
+    fresh = (
+        f"trigger = ? AND low = high AND +status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d}) "
+        "AND attempts = 0 AND losses = 0 AND among = 0 AND conflicts = 0"
+    )
+    for part in parts_of(sorted(set(rows))):
+        found = tx.execute(
+            f"SELECT low, version, task, change, line, priority FROM motion_tasks WHERE {fresh} AND {part.condition('low')} "
+            "ORDER BY task DESC",
+            (trigger, *part.numbers),
+        ).fetchall()
+        last: dict[tuple[int, int | None], int] = {}
+        for row, version, task, change, line, priority in found:
+            kept = last.setdefault((row, version), task)
+            if kept == task:
+                continue
+            link(tx, kept, change)
+            inherit_links(tx, task, kept)
+            sql = "UPDATE motion_tasks SET priority = MAX(priority, ?) WHERE task = ?"
+            tx.execute(sql, (priority, kept))
+            remove(tx, [task])
+            wake_next(tx, trigger, line)
 
 
 def _part(tx: Transaction, task: int, rows: range, places: Mapping[int, Place]) -> None:
