@@ -482,11 +482,11 @@ class Commit:
             rows = {self.inputs.rows[step.called[p]] for each in seen_by for p in each.rows}
             cause = self.claim.cause(self.inputs.rows[min(of_run)], next_number(tx))
             cause = replace(cause, writer=Writer(step.spec.name, frozenset(rows)))
-            self._apply_freely(tx, cause.through(step.spec.name), left.operations)
             mark = mark_of(cause.number, origin_of(tx, step.spec, self.claim.version))
             for row in sorted(rows & {self.inputs.rows[i] for i in still}):
                 # It has seen this change, which a sweep tells by that.
                 set_mark(tx, self.claim.chain.layout, step.spec, row, mark)
+            self._apply_freely(tx, cause.through(step.spec.name), left.operations)
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:
         reach("task.written")
