@@ -307,6 +307,28 @@ def test_a_read_that_is_answered_otherwise_when_it_is_made_again_counts_as_a_cha
     assert first.calls == 2
 
 
+def test_a_batch_of_which_an_item_fails_is_isolated_too(open_store: OpenStore, held: Held) -> None:
+    @motion.trigger(on="event.text", sets="event.seen", batch=4)
+    def sum_up(text: list[str], store: motion.View) -> list[Any]:
+        before = store.get("total", 1).n
+        held.hold()
+        store.set("total", id=1, n=before + text.count("good"))
+        return [motion.Failed("bad") if each == "bad" else before for each in text]
+
+    store = open_store(schemas=SCHEMAS, triggers=[sum_up])
+    store.set("total", id=1, n=0)
+    texts = enumerate(["bad", "good", "good"], 1)
+    store.set_many("event", [{"id": i, "text": text} for i, text in texts])
+    assert held.has_read.wait(60)
+    store.set("total", id=1, n=10)
+    held.may_go.set()
+    store.wait(timeout=60)
+    assert store.get("total", 1).n == 12
+    assert [row.seen for row in store.rows(Event)] == [None, 10, 10]
+    (letter,) = store.errors()
+    assert letter.row == "id=1"
+
+
 def test_a_row_that_comes_into_a_read_counts_as_a_change(open_store: OpenStore, held: Held) -> None:
     @motion.trigger(on="event.text")
     def sum_up(text: str, store: motion.View) -> None:

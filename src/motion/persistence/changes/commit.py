@@ -264,7 +264,8 @@ class Commit:
         lost: dict[int, str] = {}
         for i in range(len(self.inputs.rows)):
             rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
-            has_given = bool(rows) and rows <= still - step.errors.keys()
+            given = rows & (still - step.errors.keys())  # of a batch, an item may have failed
+            has_given = bool(given)
             if rows and spec.follow and not (has_given and lefts[i].is_isolated(spec.isolated)):
                 own = (spec.table, self.inputs.names[i][0]) if spec.is_generator else None
                 if check.has_moved(lefts[i].reads, but_for=own):
@@ -276,8 +277,8 @@ class Commit:
                 if why is None:
                     check.commit(lefts[i])
                 else:
-                    lost |= dict.fromkeys(rows, told(why))
-                    still -= rows
+                    lost |= dict.fromkeys(given, told(why))
+                    still -= given
             if i in still and i not in step.errors and (spec.sets or spec.sets_table):
                 row_id = None if spec.sets_table else self.inputs.names[i][0]
                 check.give(spec.sets_table or spec.table, row_id)
