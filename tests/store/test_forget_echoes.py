@@ -253,6 +253,25 @@ def test_labels_of_other_rows_lack_what_was_brought_to_them_and_stay(
     assert is_early or got[2][3:] == ("hello plain", " text 4")
 
 
+@motion.trigger(on="note.text", sets="note.grown", follow=True)
+def name_by_hand(user: str, store: motion.View) -> str:
+    found: Any = store.get("user", user)
+    return f"by {found.name}" if found else "by nobody"
+
+
+def test_labels_of_rows_whose_runs_have_read_it_by_hand_and_follow_it_lack_what_came_of_that(
+    open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[name_by_hand, Taste()])
+    set_all(store)
+    store.set_many("note", [{"id": i, "liked": True} for i in (2, 3, 4)]).wait(timeout=60)
+    assert store.get("note", 2).grown == f"by n {WORD}"
+    forget_all(store)
+    store.wait(timeout=60)
+    assert [row.grown for row in store.rows(Note)] == ["by nobody", "by nobody", "by plain"]
+    assert traces(folder) == []
+
+
 def test_a_version_that_learned_from_what_a_label_held_of_it_is_named(
     open_store: OpenStore,
 ) -> None:

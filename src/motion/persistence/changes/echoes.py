@@ -16,6 +16,7 @@ from motion.backends.base import Transaction
 from motion.definitions.graph import outputs_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
+from motion.persistence.changes import following
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import cut, filled_up, places
@@ -172,8 +173,20 @@ class Echoes:
         for window in spec.windows:
             for by, known in self._at(window.table, {*window.names, *window.held_keys}):
                 yield window.own_by, self._select(window.table, window.other_by, by, known)
+        if spec.follow and spec.table in self._layouts.graph.tables:
+            yield "id", self._reading(spec)
         own = {key for _, key in _own(spec)}
         yield from self._at(spec.table, own, is_own=True)
+
+    def _reading(self, spec: TriggerSpec) -> set[Stored]:
+        """Return the ids of the rows whose runs have read something by hand that they follow."""
+        layout, found = self._layouts[spec.table], set[Stored]()
+        for table, keys in following.tables_read(self._tx, spec.name).items():
+            for by, known in self._at(table, keys):
+                ids = self._select(table, "id", by, known)
+                rows = following.readers_of(self._tx, spec.name, table, ids)
+                found.update(_selected(self._tx, layout, "id", ":row", rows))
+        return found
 
     def _at(
         self, table: str, keys: Collection[str], *, is_own: bool = False

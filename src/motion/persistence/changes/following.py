@@ -26,12 +26,14 @@ from motion.persistence.layout import (
 )
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number
-from motion.persistence.ranges import parts_of, places
+from motion.persistence.ranges import cut, parts_of, places
 from motion.persistence.rows.written import Written
 from motion.persistence.stored_graph import disown
 
 ALL, ONLY_THE_ROW = "", "id"
 """Stand for all keys, or all pages, and for none but whether there is such a row."""
+
+IDS_AT_ONCE = 500
 
 BY_READS = ":reads"
 """Tells a sweep over rows that have read something from those over rows with a value of a key, whose names have no colon."""
@@ -130,6 +132,24 @@ def read_by(tx: Transaction, trigger: str, row: int) -> list[tuple[str, str, str
         "ORDER BY name, id, pages, key"
     )
     return [tuple(found) for found in tx.execute(sql, (trigger, row))]
+
+
+def tables_read(tx: Transaction, trigger: str) -> dict[str, set[str]]:
+    """Return the tables of which a trigger's runs have read rows, each with the keys, as they are kept."""
+    found: dict[str, set[str]] = {}
+    sql = "SELECT DISTINCT name, key FROM motion_follows WHERE trigger = ?"
+    for table, key in tx.execute(sql, (trigger,)):
+        found.setdefault(table, set()).add(key)
+    return found
+
+
+def readers_of(tx: Transaction, trigger: str, table: str, ids: Iterable[Stored]) -> set[int]:
+    """Return the rows whose runs of a trigger have read any of these rows."""
+    found: set[int] = set()
+    for some in cut(list(map(str, ids)), IDS_AT_ONCE):
+        sql = f"SELECT row FROM motion_follows WHERE name = ? AND trigger = ? AND id IN ({places(some)})"
+        found |= {int(row) for (row,) in tx.execute(sql, (table, trigger, *some))}
+    return found
 
 
 def is_any_of(tx: Transaction, table: str) -> bool:
