@@ -477,7 +477,12 @@ def test_a_run_that_has_seen_what_another_writes_with_it_is_not_due_by_that(
     assert calls == {1: 1, 2: 1}
 
 
-def test_rows_of_one_claim_that_read_each_other_come_to_rest(open_store: OpenStore) -> None:
+@pytest.mark.parametrize("at_once", [500, 0], ids=["in the write", "swept"])
+def test_rows_of_one_claim_that_read_each_other_come_to_rest(
+    open_store: OpenStore, calls: Calls, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motion.persistence.changes.followers.AT_ONCE", at_once)
+
     @motion.trigger(on="node.seed", sets="node.value", follow=True)
     def largest(id: int, seed: int, before: int, store: motion.View) -> int:
         other = store.get(Node, before, keys=("value",))

@@ -8,6 +8,7 @@ no key needs a number for it, and nothing is asked where no trigger follows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
@@ -258,6 +259,10 @@ def _sweep(
         sql = f"SELECT DISTINCT CAST(r.id AS TEXT) FROM {target.base} r WHERE {part.condition(target.row)} LIMIT 2"
         ids |= {row[0] for row in tx.execute(sql, part.numbers)}
     row_id = ids.pop() if len(ids) == 1 else None
+    if (
+        cause.writer is None
+    ):  # runs whose results bear the same number have read what was there before
+        cause = replace(cause, number=cause.number + 1)
     sweeps.begin_by(tx, layout, spec, [BY_READS, target.table.name, row_id, keys], cause)
 
 
@@ -288,6 +293,8 @@ def swept(layout: Layout, spec: TriggerSpec, chosen: Sequence[Any]) -> tuple[str
     if keys is not None:
         conditions.append(f"f.key IN ({places((ALL, *keys))})")
         values += [ALL, *keys]
+        if table == layout.table.name and {*keys} <= {*spec.sets} and not layout.table.page_keys:
+            conditions.append("f.id <> CAST(r.id AS TEXT)")  # not by what its own run has given
     maker = layout.graph.triggers.get(switched[0]) if switched else None
     if maker is not None:
         target = Layout(layout.graph.tables.get(table), layout.graph)
