@@ -8,7 +8,7 @@ WORKERS ?= 2
 MUTANTS ?=
 
 # What 'make test' runs once more with its stores in PostgreSQL; 'make test-postgres' runs all.
-ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/search/test_text_search.py
+ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/across_rows/test_serial.py tests/search/test_text_search.py
 
 BIN := .venv/bin
 READY := .venv/.ready

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -141,6 +142,43 @@ def test_a_condition_of_a_user_cannot_end_the_statement_and_begin_another(
     with pytest.raises(motion.SqlError):
         store.backfill("double", where=wrong)
     assert len(store.rows("garment")) == 1
+
+
+@dataclass
+class Visit:
+    id: int
+    text: str
+    facts: dict[str, Any]
+    at: datetime
+    day: date
+    is_new: bool
+    told: str
+
+
+@motion.trigger(
+    on="visit.text", sets=("visit.facts", "visit.at", "visit.day", "visit.is_new"), inline=False
+)
+def read(text: str) -> dict[str, Any]:
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    return {"facts": {"of": text}, "at": at, "day": at.date(), "is_new": True}
+
+
+@motion.trigger(
+    on=("visit.facts", "visit.at", "visit.day", "visit.is_new"), sets="visit.told", inline=False
+)
+def tell_all(facts: dict[str, Any], at: datetime, day: date, is_new: bool) -> str:
+    return f"{facts} {at:%Y} {day} {is_new}"
+
+
+def test_derived_values_of_every_type_are_derived_from(
+    open_shop: Callable[..., motion.Store],
+) -> None:
+    store = open_shop(schemas={"visit": Visit}, triggers=[read, tell_all])
+    store.set("visit", id=1, text="a").wait(timeout=60)
+    store.set("visit", id=1, text="b").wait(timeout=60)
+    store.set_many("visit", [{"id": i, "text": "c"} for i in range(2, 302)]).wait(timeout=60)
+    told = {row.told for row in store.rows(Visit)}
+    assert told == {f"{{'of': '{text}'}} 2024 2024-01-01 True" for text in "bc"}
 
 
 def test_dead_letters_of_rows_that_were_read_whole_are_tried_again(

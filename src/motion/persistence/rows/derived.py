@@ -49,7 +49,11 @@ def write_values(
             given, changed = f"?{len(values)}", changed_column(key)
             assignments.append(f"{quoted(key)} = {given}")
             if key in layout.numbered:
-                is_same = f"{quoted(key)} IS NOT DISTINCT FROM {given}"
+                kind = layout.sql_type(
+                    key
+                )  # told again, as what is compared with says less than what is set
+                compared = f"CAST({given} AS {kind})" if kind.endswith("_TEXT") else given
+                is_same = f"{quoted(key)} IS NOT DISTINCT FROM {compared}"
                 assignments.append(f"{changed} = CASE WHEN {is_same} THEN {changed} ELSE ?2 END")
             _note(written, key, rows, column, old)
         values.append(each.marks)
