@@ -90,7 +90,7 @@ MUTANTS = (
         "a task that waits for exactly these rows is used again",
         [
             (
-                "return None if found is None else (int(found[0]), int(found[1]), bool(found[2]))",
+                "return None if found is None else (int(found[0]), int(found[1]), bool(found[2]), found[3])",
                 "return None",
             )
         ],
@@ -189,7 +189,7 @@ MUTANTS = (
     Mutant(
         "P13",
         "a run that writes commits only if it would read the same now",
-        [("return check.lost_by(left.reads) if is_isolated else None", "return None")],
+        [("return check.lost_by(left.reads) if left.is_isolated(spec.isolated) else None", "return None")],
         "across_rows/test_isolation.py::test_a_run_whose_read_row_has_changed_is_called_again",
     ),
     Mutant(
@@ -199,9 +199,21 @@ MUTANTS = (
         "across_rows/test_lookups.py::test_a_result_of_an_old_value_is_dropped",
     ),
     Mutant(
+        "P13",
+        "a read that is answered otherwise when it is made again is a change",
+        [("if self.asked.setdefault(question, answer).seen != answer.seen:", "if self.asked.setdefault(question, answer) is None:")],
+        "across_rows/test_isolation.py::test_a_read_that_is_answered_otherwise_when_it_is_made_again_counts_as_a_change",
+    ),
+    Mutant(
+        "P14",
+        "a change of what was read by hand and is followed runs those who have read it",
+        [("if not parts or not following.is_any_of(tx, target.table.name):", "if parts is not None:")],
+        "across_rows/test_follow.py::test_a_change_of_what_was_read_is_followed",
+    ),
+    Mutant(
         "P14",
         "a change of what is looked up runs those who look it up",
-        [("for spec, lookup in graph.followers.get((table, key), ()):\n            tasks += _follow(tx, layouts, layout", "for spec, lookup in ():\n            tasks += _follow(tx, layouts, layout")],
+        [("for spec, lookup in graph.followers.get((table, key), ()):\n            tasks += follow(tx, layouts, layout", "for spec, lookup in ():\n            tasks += follow(tx, layouts, layout")],
         "across_rows/test_lookups.py::test_a_change_of_what_is_looked_up_is_followed",
     ),
     Mutant(

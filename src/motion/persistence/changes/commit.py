@@ -443,7 +443,7 @@ class Commit:
         for step in self.steps:
             of_task: dict[int, list[Operation]] = {}
             for left in step.writes:
-                whose = {step.called[place] for place in left.rows} & step.met & still
+                whose = _whose(step, left, still)
                 if whose and left.operations:
                     task = self.tasks.of(self.inputs.rows[min(whose)])
                     of_task.setdefault(task.low, []).extend(left.operations)
@@ -476,7 +476,7 @@ class Commit:
         makes those due that have not seen it."""
         step = self.steps[0]
         for left in lefts:
-            of_run = {step.called[place] for place in left.rows} & step.met & still
+            of_run = _whose(step, left, still)
             if not (of_run and left.operations):
                 continue
             seen_by = [left, *(other for other in lefts if has_seen(other, left))]
@@ -637,6 +637,11 @@ class Commit:
             table, values = (source.table, found) if found else (table, values)
         name = zip(table.primary_key, values, strict=True)
         return f"{table.name} {' '.join(f'{key}={shortened(value)}' for key, value in name)}"
+
+
+def _whose(step: Step, left: Left, still: set[int]) -> set[int]:
+    """Return the rows of a run that hold, by their position among the inputs."""
+    return {step.called[place] for place in left.rows} & step.met & still
 
 
 def _chosen(values: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:
