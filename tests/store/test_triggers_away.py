@@ -168,6 +168,22 @@ def test_a_user_keeps_what_was_given_before_the_trigger_was_away(folder: Path) -
         assert (store.get("note", 1).plain, store.get("note", 1).scored) == ("mine", "mine")
 
 
+def test_a_user_keeps_what_was_given_while_the_trigger_was_away(folder: Path) -> None:
+    with opened(folder) as store:
+        store.set("note", id=1, plain="mine", scored="mine")
+        store.set("note", id=2, n=20, plain="mine", scored="mine")
+        store.set("note", id=4, n=4, plain="mine", scored="mine")
+    with opened(folder, *ALL) as store:
+        assert (store.plan("plain").stale, store.plan("plain").by_users) == (1, 3)
+        assert "given from outside" in str(store.explain("note", 1, "plain"))
+        for name in ("plain", "Scorer.score"):
+            store.backfill(name).wait(timeout=60)
+        found = [(row.plain, row.scored) for row in store.rows("note")]
+        assert found == [("mine", "mine"), ("mine", "mine"), ("3", "1:3"), ("mine", "mine")]
+        store.set("note", id=1, n=10).wait(timeout=60)
+        assert store.get("note", 1).plain == "10"
+
+
 def test_what_runs_after_the_return_is_current_in_a_process_that_was_there_all_along(
     folder: Path,
 ) -> None:

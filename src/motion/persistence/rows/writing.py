@@ -25,11 +25,12 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
+from motion.persistence.numbers import graph_number
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows import makers, outputs
 from motion.persistence.rows.ids import filled_ids, next_row, note_deleted
 from motion.persistence.rows.written import Columns, Inlined, Written
-from motion.persistence.stored_graph import origin_of
+from motion.persistence.stored_graph import former_triggers, origin_of
 
 # -- writing --
 
@@ -184,8 +185,9 @@ def _insert(
     for key in filled:
         if key not in layout.versioned:
             insert.add_key(key, filled[key])
-    for spec in _overridden(layout, columns) if is_user else ():
-        insert.add_constant(done_column(spec.name), mark_of(number, 0))
+    if is_user:
+        for name in (*_overridden(layout, columns), *_overridden_of_former(tx, layout, columns)):
+            insert.add_constant(done_column(name), mark_of(number, 0))
     for each in inlined:
         for key, column in zip(each.spec.sets, _chosen_of(each.columns, positions), strict=True):
             insert.add_key(key, column)
@@ -382,9 +384,11 @@ def _update(
                 written.note(key, [row], arrived=was is None)
     if is_user:
         given = {key: columns[key] for key in columns if key not in layout.versioned}
-        for spec in _overridden(layout, given):
-            assignments[done_column(spec.name)] = mark_of(number, 0)
-            written.met_again.setdefault(spec.name, []).append(row)
+        for name in _overridden(layout, given):
+            assignments[done_column(name)] = mark_of(number, 0)
+            written.met_again.setdefault(name, []).append(row)
+        for name in _overridden_of_former(tx, layout, given):
+            assignments[done_column(name)] = mark_of(number, 0)
     if assignments:
         update_row(tx, layout, row, assignments)
 
@@ -404,12 +408,28 @@ def update_row(
     )
 
 
-def _overridden(layout: Layout, columns: Iterable[str]) -> list[TriggerSpec]:
+def _overridden(layout: Layout, columns: Iterable[str]) -> list[str]:
     """Return the triggers of whose outputs on the row itself a user gives one."""
     producers = layout.graph.producers
     names = {producers.get((layout.table.name, key)) for key in columns}
     specs = [layout.graph.triggers[name] for name in names if name]
-    return [spec for spec in specs if spec.page is None and not spec.is_versioned]
+    return [spec.name for spec in specs if spec.page is None and not spec.is_versioned]
+
+
+def _overridden_of_former(tx: Transaction, layout: Layout, columns: Iterable[str]) -> list[str]:
+    """Return the same of triggers that are away: where one comes back, the value is a user's."""
+    name = ("former outputs", layout.table.name, graph_number(tx))
+    former: dict[str, str] | None = tx.lasting.get(name)
+    if former is None:
+        there = tx.columns(layout.base)
+        former = tx.lasting[name] = {
+            key: spec.name
+            for spec in former_triggers(tx, layout.table.name)
+            if spec.is_columnar and not spec.is_versioned
+            if done_column(spec.name).strip('"') in there
+            for key in spec.sets
+        }
+    return sorted({former[key] for key in columns if key in former}) if former else []
 
 
 def _override_pages(
