@@ -457,7 +457,7 @@ class Commit:
     def _bringing_back(self, tx: Transaction) -> set[int]:
         """Return the rows whose runs would write by hand to a row that was deleted after they had begun: what they write goes
         nowhere."""
-        if not gone.is_any(tx):
+        if not any(step.writes for step in self.steps) or not gone.is_any(tx):
             return set()
         return {
             step.called[place]
