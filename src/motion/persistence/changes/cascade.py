@@ -158,11 +158,8 @@ def follow(
             are.
     """
     layout = layouts[spec.table]
-    found = followed(
-        tx, target, layout, spec, lookup, rows, cause,
-        lambda own: rows_below(tx, layout, spec, lookup.bys[0], own),
-        gone or (),
-    )  # fmt: skip
+    below = partial(rows_below, tx, layout, spec, lookup.bys[0])
+    found = followed(tx, target, layout, spec, lookup, rows, cause, below, gone or ())
     if gone is not None:
         make_due(tx, layout, spec, found.rows, in_every_version=True)
     return _due_because(tx, layouts, spec, found, cause, kept)
@@ -180,10 +177,8 @@ def _run_what_awaited(
     """Let a trigger run on the rows that look up rows which now have a value, where it waits for that; return how many tasks
     that makes, at least."""
     layout = layouts[spec.table]
-    found = followed(
-        tx, target, layout, spec, lookup, rows, cause,
-        lambda own: rows_below(tx, layout, spec, lookup.bys[0], own),
-    )  # fmt: skip
+    below = partial(rows_below, tx, layout, spec, lookup.bys[0])
+    found = followed(tx, target, layout, spec, lookup, rows, cause, below)
     waiting = _due_among(tx, layout, spec, found.rows)
     return enqueue_rows(tx, layout, spec, waiting, cause) + found.is_swept
 
@@ -265,10 +260,8 @@ def hold(
     for spec, lookup in layouts.graph.found_by.get(target.table.name, ()):
         values = [value for value, *_ in left.get(left_by_name(lookup.to_key, "id"), ())]
         layout = layouts[spec.table]
-        found = left_behind(
-            tx, layout, spec, lookup, values, cause,
-            partial(rows_below, tx, layout, spec, lookup.bys[0]),
-        )  # fmt: skip
+        below = partial(rows_below, tx, layout, spec, lookup.bys[0])
+        found = left_behind(tx, layout, spec, lookup, values, cause, below)
         if lookup.is_followed:
             make_due(tx, layout, spec, found.rows, in_every_version=True)
         else:

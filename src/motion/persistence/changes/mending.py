@@ -4,6 +4,7 @@ again where they take a key that they do not run on; and what nothing has made a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.tasks import Cause
@@ -62,15 +63,7 @@ def _unset(
 ) -> bool:
     columns = [f"r.{quoted(key)}" for key in spec.sets]
     is_set = " OR ".join(f"{column} IS NOT NULL" for column in columns)
-    is_its_own = f"{layout.mark(spec)} & {ORIGIN_MASK} <> 0"
-    unmade = f"{layout.is_row_of(spec)} AND {layout.is_due(spec)} AND {is_its_own} AND ({is_set})"
-    found = []
-    for part in parts_of(rows):
-        sql = (
-            f"SELECT {layout.row}, {layout.mark(spec)}, {', '.join(columns)} "
-            f"FROM {layout.joined(spec.on, [spec])} WHERE {part.condition(layout.row)} AND {unmade}"
-        )
-        found += tx.execute(sql, part.numbers).fetchall()
+    found = _unmade(tx, layout, spec, rows, [layout.mark(spec), *columns], is_set)
     if not found:
         return False
     numbers, marks, *old = ([row[i] for row in found] for i in range(len(found[0])))
@@ -91,18 +84,33 @@ def _unmake(
 ) -> bool:
     """Let rows have no pages, or rows of another table, that a trigger made of them: as a run does that gives none."""
     as_of = ", ".join(layout.changed(key) for key in (*spec.on, *spec.looked_up_by))
-    names = ", ".join(f"r.{quoted(key)}" for key in layout.table.primary_key)
-    is_made = f"{layout.mark(spec)} & {ORIGIN_MASK} <> 0"
-    found = []
-    for part in parts_of(rows):
-        sql = (
-            f"SELECT {layout.row}, MAX(0, {as_of}), {names} FROM {layout.joined((*spec.on, *spec.looked_up_by), [spec])} "
-            f"WHERE {part.condition(layout.row)} AND {layout.is_row_of(spec)} AND {layout.is_due(spec)} AND {is_made}"
-        )
-        found += tx.execute(sql, part.numbers).fetchall()
+    names = [f"r.{quoted(key)}" for key in layout.table.primary_key]
+    found = _unmade(tx, layout, spec, rows, [f"MAX(0, {as_of})", *names])
     for row, number, *name in found:
         source = Source(row, name, number)
         replaced = replace_pages if spec.page else replace_rows
         fire(tx, layouts, replaced(tx, layouts, spec, source, [], cause), cause)
         set_mark(tx, layout, spec, row, 0)  # it has made nothing by now, and is to
     return bool(found)
+
+
+def _unmade(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    columns: Sequence[str],
+    further: str = "1 = 1",
+) -> list[Sequence[Any]]:
+    """Return those of rows of which a trigger has made something and is to make it again, each with columns."""
+    is_its_own = f"{layout.mark(spec)} & {ORIGIN_MASK} <> 0"
+    unmade = f"{layout.is_row_of(spec)} AND {layout.is_due(spec)} AND {is_its_own} AND ({further})"
+    source = layout.joined((*spec.on, *spec.looked_up_by), [spec])
+    found: list[Sequence[Any]] = []
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT {', '.join([layout.row, *columns])} FROM {source} "
+            f"WHERE {part.condition(layout.row)} AND {unmade}"
+        )
+        found += tx.execute(sql, part.numbers).fetchall()
+    return found
