@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from motion import clock
 from motion.definitions.tables import wire
-from motion.definitions.tables.schema import Table, table_of
+from motion.definitions.tables.addresses import Instance, addressed, addressed_key, named_row
+from motion.definitions.tables.schema import Table, Tables, table_of
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.values.plain import INFINITIES
 from motion.definitions.versions import StateVersion
 from motion.errors import (
     InvalidArgument,
     NotFound,
-    UnknownTable,
     WaitTimeout,
     shortened,
 )
@@ -38,6 +38,7 @@ from motion.store.reports.explain import Explanation
 from motion.store.reports.status import Status
 
 Row = TypeVar("Row")
+Read = TypeVar("Read", bound=Instance)
 Where = str | Mapping[str, Any] | None
 
 ROWS_AT_ONCE = 10_000
@@ -61,11 +62,11 @@ class RemoteStore:
         self._link = Link(url, token, timeout)
         self.name = str(self._link.get("/v1")["store"])
         told = self._link.get("/v1/tables")["tables"]
-        self._tables = {name: table_of(name, cls) for name, cls in schemas.items()}
-        for name, each in told.items():
-            found = None if name in self._tables else _table_told(name, each["keys"])
-            if found is not None:
-                self._tables[name] = found
+        given = [table_of(name, cls) for name, cls in schemas.items()]
+        others = [
+            _table_told(name, each["keys"]) for name, each in told.items() if name not in schemas
+        ]
+        self._tables = Tables({}).joined([*given, *(each for each in others if each is not None)])
         self.aio = AsyncStore(self)
 
     def __repr__(self) -> str:
@@ -93,7 +94,7 @@ class RemoteStore:
         **values: Any,
     ) -> RemoteChange:
         """`Store.set`."""
-        named, key = self._named(table)
+        named, key = named_row(self._tables, table)
         if if_unchanged and not key:
             raise InvalidArgument(
                 "set(if_unchanged=)", "True", "a row that was read as the first argument"
@@ -116,7 +117,7 @@ class RemoteStore:
         errors: Literal["raise", "collect"] = "raise",
     ) -> RemoteChange:
         """`Store.set_many`. With `prune`, all rows go in one request; else in as many as they need, each one transaction."""
-        named = self._table(table)
+        named = self._tables.get(table)
         at_once = None if prune is not None else ROWS_AT_ONCE
         path, options = (
             f"/v1/tables/{named.name}/rows",
@@ -135,18 +136,18 @@ class RemoteStore:
 
     def delete(self, table: str | type | Any, id: Any = None, /) -> RemoteChange:
         """`Store.delete`."""
-        named, key = self._named(table)
-        name = {"id": key.get("id", id)}
-        told = self._link.request("DELETE", f"/v1/tables/{named.name}/row", params=name)
+        table, id, _ = addressed(self._tables, "delete", table, id, {})
+        named = self._tables.get(table)
+        told = self._link.request("DELETE", f"/v1/tables/{named.name}/row", params={"id": id})
         return self._change(told, named, None)
 
     def forget(
         self, table: str | type | Any, id: Any = None, /, *, models: Models | None = None
     ) -> Forgotten:
         """`Store.forget`."""
-        named, key = self._named(table)
-        given = key.get("id", id)
-        ids = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+        table, id, _ = addressed(self._tables, "forget", table, id, {})
+        named = self._tables.get(table)
+        ids = list(id) if isinstance(id, list | tuple | set | frozenset) else [id]
         params = {"id": ids, **({"models": models} if models else {})}
         told = self._link.request("POST", f"/v1/tables/{named.name}/forget", params=params)
         return msgspec.convert(told, Forgotten)
@@ -169,18 +170,23 @@ class RemoteStore:
     def get(self, table: str, id: Any, *, keys: Sequence[str] | None = None, inherit: bool = True,
             **pages: int) -> Any: ...  # fmt: skip
 
+    @overload
+    def get(self, table: Read, *, keys: Sequence[str] | None = None, inherit: bool = True,
+            **pages: int) -> Read | None: ...  # fmt: skip
+
     def get(
         self,
-        table: str | type,
-        id: Any,
+        table: str | type | Any,
+        id: Any = None,
         *,
         keys: Sequence[str] | None = None,
         inherit: bool = True,
         **pages: int,
     ) -> Any:
         """`Store.get`."""
-        named = self._table(table)
-        params = {"id": id, "keys": _listed(keys), "inherit": _flag(inherit), **pages}
+        table, id, name = addressed(self._tables, "get", table, id, pages)
+        named = self._tables.get(table)
+        params = {"id": id, "keys": _listed(keys), "inherit": _flag(inherit), **name}
         try:
             return wire.row_of(named, self._link.get(f"/v1/tables/{named.name}/row", **params))
         except NotFound:
@@ -196,9 +202,14 @@ class RemoteStore:
              order_by: str | None = None, limit: int | None = None, keys: Sequence[str] | None = None,
              inherit: bool = True) -> list[Any]: ...  # fmt: skip
 
+    @overload
+    def rows(self, table: Read, *, where: Where = None, params: Sequence[Any] = (), order_by: str | None = None,
+             limit: int | None = None, keys: Sequence[str] | None = None,
+             inherit: bool = True) -> list[Read]: ...  # fmt: skip
+
     def rows(
         self,
-        table: str | type,
+        table: str | type | Any,
         *,
         id: Any = None,
         where: Where = None,
@@ -209,7 +220,8 @@ class RemoteStore:
         inherit: bool = True,
     ) -> list[Any]:
         """`Store.rows`; those in an order of their own come in one request, within the server's limit."""
-        named = self._table(table)
+        table, id, _ = addressed(self._tables, "rows", table, id, {})
+        named = self._tables.get(table)
         asked = {
             "id": id, "where": _condition(where), "order_by": order_by, "keys": _listed(keys), "inherit": _flag(inherit),
             "values": _parameters(params),
@@ -258,7 +270,7 @@ class RemoteStore:
     ) -> list[Hit[Any]]:
         """`Store.search`, of one vector or text."""
         first = key if isinstance(key, str) else next(iter(key), "")
-        named = self._table(first.partition(".")[0])
+        named = self._tables.get(first.partition(".")[0])
         body = {
             "key": key if isinstance(key, str) else list(key), "text": text, "k": k,
             "vector": None if vector is None else np.asarray(vector).tolist(),
@@ -291,7 +303,7 @@ class RemoteStore:
     ) -> RemoteChange:
         """`Store.change`."""
         told = self._link.get(f"/v1/changes/{key}")
-        named = None if table is None else self._table(table)
+        named = None if table is None else self._tables.get(table)
         return RemoteChange(self._link, [told["change"]], named, list(ids), len(ids))
 
     def status(self) -> Status:
@@ -330,15 +342,22 @@ class RemoteStore:
         """`Store.drop`."""
         return int(self._link.post("/v1/drop", {"trigger": trigger})["rows"])
 
-    def explain(self, table: str | type, id: Any, key: str, /, **pages: int) -> Explanation:
+    @overload
+    def explain(self, table: str | type, id: Any, key: str, /, **pages: int) -> Explanation: ...
+
+    @overload
+    def explain(self, row: Instance, key: str, /, **pages: int) -> Explanation: ...
+
+    def explain(self, table: str | type | Any, /, *named: Any, **pages: int) -> Explanation:
         """`Store.explain`; of labels only the rows' names are there."""
-        named = self._table(table)
-        told = self._link.get(f"/v1/tables/{named.name}/explain", id=id, key=key, **pages)
+        name = addressed_key(self._tables, "explain", table, named, pages)
+        path = f"/v1/tables/{self._tables.get(name.table).name}/explain"
+        told = self._link.get(path, id=name.id, key=name.key, **name.pages)
         return self._explanation(told)
 
     def _explanation(self, told: Mapping[str, Any]) -> Explanation:
         inputs = tuple(self._explanation(each) for each in told["inputs"])
-        table = self._tables[told["table"]]
+        table = self._tables.get(told["table"])
         value = wire.value_of(table.key(told["key"]), told["value"])
         now = self._explanation(told["now"]) if told["now"] is not None else None
         unread: dict[str, Any] = {"inputs": [], "value": None, "labels": [], "now": None}
@@ -372,21 +391,6 @@ class RemoteStore:
 
     # -- names --
 
-    def _table(self, table: str | type) -> Table:
-        for each in self._tables.values():
-            if table == each.name or table is each.cls:
-                return each
-        raise UnknownTable(
-            shortened(table) if isinstance(table, type) else table, tuple(self._tables)
-        )
-
-    def _named(self, given: Any) -> tuple[Table, dict[str, Any]]:
-        """Return the table, and the primary key where a row read before was given instead of a table."""
-        if isinstance(given, str | type):
-            return self._table(given), {}
-        table = self._table(type(given))
-        return table, {name: getattr(given, name) for name in table.primary_key}
-
     def _change(
         self,
         told: Mapping[str, Any],
@@ -408,7 +412,7 @@ class RemoteWriter:
 
     def set(self, table: str | type | Any, /, **values: Any) -> None:
         """Write keys of one row when the transaction ends."""
-        named, key = self._store._named(table)
+        named, key = named_row(self._store._tables, table)
         self.writes.append({"set": named.name, "values": _plain_values({**key, **values})})
 
     def set_many(self, table: str | type, rows: Iterable[Any]) -> None:
@@ -418,8 +422,9 @@ class RemoteWriter:
 
     def delete(self, table: str | type | Any, id: Any = None, /) -> None:
         """Delete a row with its pages when the transaction ends."""
-        named, key = self._store._named(table)
-        self.writes.append({"delete": named.name, "id": wire.plain(key.get("id", id))})
+        table, id, _ = addressed(self._store._tables, "delete", table, id, {})
+        named = self._store._tables.get(table)
+        self.writes.append({"delete": named.name, "id": wire.plain(id)})
 
 
 class RemoteModel:

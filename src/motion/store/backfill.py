@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -109,7 +109,7 @@ def retry(database: Database, trigger: str | None) -> int:
 
 def retry_letters(database: Database, letters: DeadLetter | Sequence[DeadLetter]) -> int:
     """Let the rows of some dead letters be tried again, as far as they still are; return how many."""
-    given = [letters] if isinstance(letters, DeadLetter) else list(letters)
+    given = list(letters) if isinstance(letters, Iterable) else [letters]
     if not all(isinstance(each, DeadLetter) for each in given):
         raise InvalidArgument(
             "retry(what)", shortened(letters), "a trigger's name, or what store.errors() returned"
@@ -128,6 +128,8 @@ def retry_letters(database: Database, letters: DeadLetter | Sequence[DeadLetter]
 def drop(database: Database, trigger: str | None) -> int:
     """Drop the tasks and dead letters of triggers (one, or all) that the store has not any more, a part at a time; return
     of how many rows."""
+    if trigger is not None:
+        check_trigger(trigger)
     if trigger in database.graph.triggers:
         raise TriggerError(
             f"drop() is for triggers that are gone, and store {database.name!r} has trigger {trigger!r}: open it without, "
@@ -161,9 +163,22 @@ def _remakeable(database: Database, trigger: str) -> TriggerSpec:
     return spec
 
 
+def check_trigger(given: Any) -> None:
+    """Refuse what cannot be a trigger's name, such as a row.
+
+    Raises:
+        InvalidArgument: it is no text.
+    """
+    if not isinstance(given, str):
+        raise InvalidArgument(
+            "trigger", f"{shortened(given)} ({type(given).__name__})", "a trigger's name, a str"
+        )
+
+
 def spec_of(database: Database, trigger: str) -> TriggerSpec:
     """Return a trigger of the store by its name, or raise `TriggerError` with the nearest one."""
     known = database.graph.triggers
+    check_trigger(trigger)
     if trigger in known:
         return known[trigger]
     with database.backend.read() as tx:

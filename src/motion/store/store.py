@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Never, overload
 
 from motion import clock, tracing
 from motion.backends.base import Transaction
 from motion.background.interrupts import uninterrupted
+from motion.definitions.tables.addresses import Instance, addressed, addressed_key
 from motion.definitions.tables.schema import Table, TableName
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.triggers.declarations import DECLARATION
@@ -50,7 +51,7 @@ from motion.store.reports.status import StaleCounts, Status, status_of
 from motion.store.snapshot import snapshot
 from motion.views.ingest import COMMIT_EVERY
 from motion.views.run import run_on
-from motion.views.view import Reader, TransactionWriter, View, named_row, one_set
+from motion.views.view import Reader, TransactionWriter, View, one_set
 
 FORGET_TIMEOUT_S = 600.0
 
@@ -246,8 +247,9 @@ class Store(Reader):
         if view is not None:
             view.delete(table, id)
             return self._pending(0)
-        named, key = named_row(self._database, table)
-        return self._apply([delete_operation(named, key.get("id", id))], named, 0)
+        table, id, _ = addressed(self._database.tables, "delete", table, id, {})
+        named = self._database.tables.get(table)
+        return self._apply([delete_operation(named, id)], named, 0)
 
     def forget(
         self,
@@ -281,8 +283,9 @@ class Store(Reader):
         self._check_open()
         if self._view() is not None:
             raise WaitInsideRun
-        named, key = named_row(self._database, table)
-        ids = ids_of(named, key.get("id", id))
+        table, id, _ = addressed(self._database.tables, "forget", table, id, {})
+        named = self._database.tables.get(table)
+        ids = ids_of(named, id)
         self._engine.start()
         return uninterrupted(partial(forget, self._database, named, ids, models, timeout))
 
@@ -379,7 +382,7 @@ class Store(Reader):
 
     # -- work --
 
-    def wait(self, *, timeout: float | None = None, progress: bool = False) -> None:
+    def wait(self, *given: Never, timeout: float | None = None, progress: bool = False) -> None:
         """Wait until no work is left. Dead letters, unfilled `every=N`, orphaned tasks and what occurs later by a schedule
         are not work; what is due by now is, also after `motion.clock.advance`.
 
@@ -391,6 +394,9 @@ class Store(Reader):
             WaitTimeout: there is work left; it goes on.
         """
         self._check_open()
+        if given:
+            expected = "timeout= and progress=, and waits for all work; for one row's, wait() on the change that its set returned"
+            raise InvalidArgument("wait()", shortened(given[0]), expected)
         self._engine.start()
         limit = float("inf") if timeout is None else timeout
         database, due_ms = self._database, clock.now_ms()
@@ -524,10 +530,20 @@ class Store(Reader):
         check_limit("recent(limit=)", limit)
         return recent(self._database, limit)
 
-    def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation:
-        """Return where a value came from: its trigger, code and state version, and the same of its inputs."""
+    @overload
+    def explain(self, table: TableName, id: Any, key: str, /, **pages: int) -> Explanation: ...
+
+    @overload
+    def explain(self, row: Instance, key: str, /, **pages: int) -> Explanation: ...
+
+    def explain(self, table: TableName | Any, /, *named: Any, **pages: int) -> Explanation:
+        """Return where a value came from: its trigger, code and state version, and the same of its inputs.
+
+        Given are the table, the id and the key; or a row read before and the key.
+        """
         self._check_open()
-        return explain(self._database, table, id, key, pages)
+        name = addressed_key(self._database.tables, "explain", table, named, pages)
+        return explain(self._database, name)
 
     def plan(self, trigger: str | Callable[..., Any]) -> Plan:
         """Return what recomputing a trigger, given by its name or function, would touch.
@@ -567,7 +583,7 @@ class Store(Reader):
         self._check_open()
         with self._database.backend.read() as tx:
             known = {*self._database.code.components, *stored_graph.active_components(tx)}
-        if component not in known:
+        if not isinstance(component, str) or component not in known:
             raise InvalidArgument(
                 "model()",
                 shortened(component),

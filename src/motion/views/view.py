@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from motion import clock
+from motion.definitions.tables.addresses import Instance, addressed, named_row
 from motion.definitions.tables.schema import Table, TableName
 from motion.definitions.triggers.specs import Failed
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # at run time where it is used: 20 ms and 25 MB that few calls need
 
 Row = TypeVar("Row")
+Read = TypeVar("Read", bound=Instance)
 
 
 class Reader:
@@ -73,10 +75,20 @@ class Reader:
         **pages: int,
     ) -> Any: ...
 
+    @overload
     def get(
         self,
-        table: TableName,
-        id: Any,
+        table: Read,
+        *,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+        **pages: int,
+    ) -> Read | None: ...
+
+    def get(
+        self,
+        table: TableName | Any,
+        id: Any = None,
         *,
         keys: Sequence[str] | None = None,
         inherit: bool = True,
@@ -85,19 +97,20 @@ class Reader:
         """Return one row as an instance of its dataclass, or None.
 
         Args:
-            table: a table's name or its schema class.
+            table: a table's name, its schema class, or a row read before, whose id and page keys are then used.
             id: the row's id.
             keys: the only ones to read beside id and page keys; others are unset. In a run, only their change has it
                 called again.
             inherit: fill unset keys from page 0 of the page keys that do not tell them apart.
             **pages: page keys; 0 where left out.
         """
+        table, row_id, named = addressed(self._database.tables, "get", table, id, pages)
         if keys is None and not self._is_exact:
-            return self._database.get(table, id, pages, self._seen(), inherit)
+            return self._database.get(table, row_id, named, self._seen(), inherit)
         layout = self._database.layout(table)
-        name = page_values(layout.table, pages)
+        name = page_values(layout.table, named)
         question = self._question(
-            layout.table, keys, id=id_of(layout.table, id), pages=names_needed(layout, name)
+            layout.table, keys, id=id_of(layout.table, row_id), pages=names_needed(layout, name)
         )
         return shown(layout, self._answer(question), name, inherit=inherit)
 
@@ -159,9 +172,22 @@ class Reader:
         inherit: bool = True,
     ) -> list[Any]: ...
 
+    @overload
     def rows(
         self,
-        table: TableName,
+        table: Read,
+        *,
+        where: Where = None,
+        params: Sequence[Any] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        keys: Sequence[str] | None = None,
+        inherit: bool = True,
+    ) -> list[Read]: ...
+
+    def rows(
+        self,
+        table: TableName | Any,
         *,
         id: Any = None,
         where: Where = None,
@@ -174,6 +200,7 @@ class Reader:
         """Return rows as instances: all, all pages of an id, or those that a condition on stored values holds for.
 
         Args:
+            table: a table's name, its schema class, or a row read before: all pages of its id are read.
             where: SQL with `?` for `params`, or a dict of equalities.
             order_by: keys with commas between them, each with DESC or not, or other SQL; by id and page keys where
                 left out.
@@ -182,6 +209,7 @@ class Reader:
         Raises:
             SqlError: the condition is wrong.
         """
+        table, id, _ = addressed(self._database.tables, "rows", table, id, {})
         if not self._is_exact:
             return self._read_open(table, id, where, params, order_by, limit, inherit, keys)
         named = self._database.tables.get(table)
@@ -422,8 +450,8 @@ class Writer(Reader):
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> None:
         """Delete a row with its pages when the run or transaction ends."""
-        named, key = named_row(self._database, table)
-        self._add([delete_operation(named, key.get("id", id))])
+        table, id, _ = addressed(self._database.tables, "delete", table, id, {})
+        self._add([delete_operation(self._database.tables.get(table), id)])
 
     def _add(self, operations: Sequence[Operation]) -> None:
         if self._database.backend.is_left:
@@ -588,7 +616,7 @@ def one_set(
     if_unchanged: bool,
 ) -> SetOperation:
     """Return the write of one row, named by its table and id or by the row as it was read."""
-    table, key = named_row(database, given)
+    table, key = named_row(database.tables, given)
     for option, value in (("force", force), ("if_unchanged", if_unchanged)):
         if not isinstance(value, bool):  # it was meant as a key's, and no key is called so
             raise InvalidArgument(f"set({option}=)", shortened(value), "True or False")
@@ -597,11 +625,3 @@ def one_set(
         raise InvalidArgument("set(if_unchanged=)", "True", expected)
     read = given if if_unchanged else None
     return set_operation(table, {**key, **values}, force=force, read=read)
-
-
-def named_row(database: Database, given: TableName | Any) -> tuple[Table, Mapping[str, Any]]:
-    """Return the table, and the primary key where a row read before was given instead of a table."""
-    if isinstance(given, str | type):
-        return database.tables.get(given), {}
-    table = database.tables.get(type(given))
-    return table, {name: getattr(given, name) for name in table.primary_key}

@@ -36,7 +36,17 @@ from motion.definitions.values.codecs import (
     codec_for,
 )
 from motion.definitions.values.nested import Unsupported
-from motion.errors import InvalidValue, SchemaError, UnknownKey, UnknownTable, nearest, shortened
+from motion.errors import (
+    InvalidArgument,
+    InvalidValue,
+    MotionError,
+    SchemaError,
+    UnknownKey,
+    UnknownTable,
+    listed,
+    nearest,
+    shortened,
+)
 
 Metric = Literal["cosine", "dot", "l2"]
 
@@ -383,6 +393,8 @@ class Tables:
             if table not in self._by_name:
                 raise UnknownTable(table, self.names, is_stored=table in self.stored)
             return self._by_name[table]
+        if not isinstance(table, type):
+            raise self._no_name(table)
         found = [each for each in self if each.cls is table and not each.is_event]
         if len(found) == 1:
             return found[0]
@@ -391,7 +403,14 @@ class Tables:
                 f"{table.__name__} is the schema of {len(found)} tables ({', '.join(t.name for t in found)}); "
                 f"name the table instead."
             )
-        raise UnknownTable(getattr(table, "__name__", repr(table)), self.names)
+        raise UnknownTable(table.__name__, self.names)
+
+    def _no_name(self, given: object) -> MotionError:
+        """Return what is wrong with what is no table's name, without the values of a row."""
+        expected = f"a table's name or its schema class, and the store has {listed(self.names)}"
+        is_row = any(each.cls is type(given) for each in self)
+        shown = f"a row of {type(given).__name__}" if is_row else shortened(given)
+        return InvalidArgument("table", shown, expected)
 
     def key(self, path: str) -> Key:
         """Return the key at "table.key"."""

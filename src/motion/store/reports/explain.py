@@ -12,8 +12,8 @@ import numpy as np
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
+from motion.definitions.tables.addresses import KeyAddress
 from motion.definitions.tables.lookups import Lookup
-from motion.definitions.tables.schema import TableName
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.versions import Label
@@ -232,18 +232,16 @@ def labels_of(
     ][:limit]
 
 
-def explain(
-    database: Database, table: TableName, row_id: Any, key: str, pages: Mapping[str, int]
-) -> Explanation:
+def explain(database: Database, name: KeyAddress) -> Explanation:
     """Return where a value came from, recursively; all of it from one snapshot.
 
     Raises:
         UnknownTable, UnknownKey, SchemaError: there is no such key.
     """
-    layout = database.layout(table)
-    layout.table.key(key)
+    layout = database.layout(name.table)
+    layout.table.key(name.key)
     with database.backend.read() as tx:
-        return _Explainer(database, tx, layout).explain(row_id, key, pages)
+        return _Explainer(database, tx, layout).explain(name.id, name.key, name.pages)
 
 
 class _Explainer:
