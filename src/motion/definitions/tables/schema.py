@@ -203,6 +203,18 @@ class Key:
     def is_array(self) -> bool:
         return self.codec.sql_type == "ARRAY_BLOB"
 
+    def check_order(self) -> None:
+        """Refuse a key whose stored forms are not ordered as its values are.
+
+        Raises:
+            SchemaError: it is no number, text or time.
+        """
+        if self.codec.expected not in ("int", "float", "str", "datetime", "date"):
+            raise SchemaError(
+                f"order= names {self.table}.{self.name}, which is {self.codec.expected}; rows are ordered by a number, a "
+                f"text or a time."
+            )
+
     def _invalid(self, value: Any, refused: Refused) -> InvalidValue:
         given = f"{shortened(value)} ({type(value).__name__})"
         if isinstance(value, np.ndarray):

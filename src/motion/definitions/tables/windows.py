@@ -26,18 +26,20 @@ class Window(OfOtherRows):
     parameter, or as a key of a schema: what the rows with the same `by` hold as of this row: an SQL `OVER` frame.
 
     In it are the rows whose order lies in (this row's − `within`, this row's], never later ones, and this row itself only
-    with `itself=True`. Rows are ordered by `ts`, else by id, and rows of one order by id. Rows whose key, `by` or order is
-    unset are in no window. A row that comes late, changes, moves or goes makes those due that hold, or held, it.
+    with `itself=True`. Rows are ordered by `order`, else by `ts`, else by id, and rows of one order by id. Rows whose key,
+    `by` or order is unset are in no window. A row that comes late, changes, moves or goes makes those due that hold, or held, it.
 
     Args:
         key: "table.key": what is held; of the row's own table, or of another one. Several keys of one table are held as
             tuples, by "list" and "last".
         by: the key that tells entities apart; for another table the row's own key and that table's, ("buyer", "click.user").
-        within: how far back; a timedelta where the order is `ts`, an int of milliseconds or a datetime.
+        within: how far back; where the order is a time: a datetime, a date, or an int or a float of milliseconds.
         rows: how many rows at most, the last ones. Neither: all earlier rows.
         agg: "list" of the values in order, or of the "distinct" ones, each where it stands first; "count", "sum" (0 of none);
             "mean", "min", "max", "last" (unset of none); "std", of the rows as a sample (unset of fewer than two).
         itself: the row itself is in its window, too.
+        order: the key by which rows are ordered, a number, a text or a time; for another table the row's own key and that
+            table's, ("ts", "click.seen_at").
         where: it holds only the rows with these values, {"kind": "sale"}, of keys of their own; None: where it is unset.
 
     Raises:
@@ -50,8 +52,9 @@ class Window(OfOtherRows):
     rows: int | None = None
     agg: Aggregate = "list"
     itself: bool = False
-    order: tuple[str, str] | None = None
-    """The keys by which rows are ordered, the row's own and the other table's; found when it is held against the tables."""
+    order: str | tuple[str, str] | None = None
+    """The keys by which rows are ordered; once it is held against the tables, names within the row's own and the other
+    table."""
     where: Mapping[str, Any] | tuple[tuple[str, str | int | float | None], ...] = field(
         default=(), repr=False
     )
@@ -67,10 +70,14 @@ class Window(OfOtherRows):
             self._check_key(each, "motion.Window takes the key that is held")
         if not self.keys or len({each.partition(".")[0] for each in self.keys}) > 1:
             refuse("several keys are of one table, whose rows are held.")
-        pair = isinstance(self.by, tuple) and len(self.by) == 2 and "." in str(self.by[1])
-        if not isinstance(self.by, str) and not pair:
+        if not isinstance(self.by, str) and not (_is_pair(self.by) and "." in self.by[1]):
             refuse(
                 f"by= takes a key, or the row's own and the other table's, such as ('buyer', 'click.user'), not {self.by!r}."
+            )
+        if not isinstance(self.order, str | None) and not _is_pair(self.order):
+            refuse(
+                f"order= takes a key, or the row's own and the other table's, such as ('ts', 'click.seen_at'), not "
+                f"{self.order!r}."
             )
         if self.within is not None and not (
             isinstance(self.within, timedelta) and self.within > timedelta(0)
@@ -117,20 +124,20 @@ class Window(OfOtherRows):
     @property
     def own_by(self) -> str:
         """The key of the row's own that tells entities apart."""
-        return self.by if isinstance(self.by, str) else self.by[0]
+        return _own(self.by)
 
     @property
     def other_by(self) -> str:
         """The key of the rows that are held which tells entities apart."""
-        return self.by if isinstance(self.by, str) else self.by[1].partition(".")[2]
+        return _others(self.by)
 
     @property
     def own_order(self) -> str:
-        return "id" if self.order is None else self.order[0]
+        return "id" if self.order is None else _own(self.order)
 
     @property
     def other_order(self) -> str:
-        return "id" if self.order is None else self.order[1]
+        return "id" if self.order is None else _others(self.order)
 
     @property
     def own_keys(self) -> tuple[str, ...]:
@@ -156,13 +163,26 @@ class Window(OfOtherRows):
     @property
     def column(self) -> str:
         """What its values are found under among the inputs of a run; no key has such a name."""
-        bounds = f"within {self.within_ms} rows {self.rows} itself {self.itself}"
+        bounds = f"order {self.order} within {self.within_ms} rows {self.rows} itself {self.itself}"
         where = f" where {self.narrowed}" if self.narrowed else ""
         return f"{self.agg} of {self.key} by {self.by} {bounds}{where}"
 
 
 SHOWN = ("key", "by", "within", "rows", "agg", "itself", "order")
 """What the text of any window says; what else is given comes behind it. The text is part of what a trigger's code is known by."""
+
+
+def _is_pair(keys: Any) -> bool:
+    """Whether it is a key of the row's own and one of the other table."""
+    return isinstance(keys, tuple) and len(keys) == 2 and all(isinstance(key, str) for key in keys)
+
+
+def _own(keys: str | tuple[str, str]) -> str:
+    return keys if isinstance(keys, str) else keys[0]
+
+
+def _others(keys: str | tuple[str, str]) -> str:
+    return keys if isinstance(keys, str) else keys[1].rpartition(".")[2]
 
 
 def _is_one(value: Any) -> bool:

@@ -102,21 +102,49 @@ def checked_window(window: Window, table: Table, tables: Tables) -> Window:
     if "id" in (*window.names, own_by.name, other_by.name):
         raise SchemaError("a window is of keys beside the id, which is another in each row.")
     _check_held(window, held)
-    orders = [each.timestamp_key for each in (table, other)]
-    names = tuple("id" if key is None else key.name for key in orders)
-    if other is not table and "id" in names:
-        raise SchemaError(
-            f"rows of two tables are ordered by their time: {table.name!r} and {other.name!r} both need a key 'ts'."
-        )
-    if window.within is not None and None in orders:
-        raise SchemaError(
-            "within= needs a key 'ts', of type int, milliseconds since the epoch, or datetime."
-        )
-    if len({key.codec.sql_type for key in orders if key is not None}) > 1:
-        raise SchemaError(f"{table.name}.ts and {other.name}.ts are of two types.")
+    order = _checked_order(window, table, other)
     where = tuple((key, _stored(other, key, value)) for key, value in window.narrowed)
     is_of_arrays = held[0].is_array
-    return replace(window, order=(names[0], names[1]), where=where, is_of_arrays=is_of_arrays)
+    return replace(window, order=order, where=where, is_of_arrays=is_of_arrays)
+
+
+TIMES = ("int", "float", "datetime", "date")
+"""Types of keys by which rows are ordered in time; numbers are of milliseconds."""
+
+
+def _checked_order(window: Window, table: Table, other: Table) -> tuple[str, str]:
+    """Return the keys by which rows are ordered, the row's own and the other table's."""
+    own, others = _orders(window, table, other)
+    own.check_order()
+    others.check_order()
+    if own.codec.sql_type != others.codec.sql_type:
+        raise SchemaError(
+            f"{table.name}.{own.name} is {own.codec.expected}, and {other.name}.{others.name} is {others.codec.expected}; "
+            f"rows are ordered by keys of one type. Name others with order=."
+        )
+    is_time = own.codec.expected in TIMES and "id" not in (own.name, others.name)
+    if window.within is None or is_time:
+        return own.name, others.name
+    raise SchemaError(
+        f"within= goes back in time, and rows of {table.name!r} are ordered by {own.name!r}, which is {own.codec.expected}: "
+        f"it needs a key 'ts', or one that order= names, of type int or float, milliseconds since the epoch, datetime or date."
+    )
+
+
+def _orders(window: Window, table: Table, other: Table) -> tuple[Key, Key]:
+    if window.order is not None:
+        named = isinstance(window.order, tuple) and window.order[1].partition(".")[0]
+        if named and "." in window.order[1] and named != window.table:
+            raise SchemaError(f"order={window.order!r} names a key of {window.table!r} second.")
+        return table.key(window.own_order), other.key(window.other_order)
+    times = [each.timestamp_key for each in (table, other)]
+    if None in times and other is not table:
+        raise SchemaError(
+            f"rows of two tables are ordered by their time: {table.name!r} and {other.name!r} both need a key 'ts', or one "
+            f"each that order= names."
+        )
+    own, others = (key or table.keys["id"] for key in times)
+    return own, others
 
 
 def _check_held(window: Window, held: Sequence[Key]) -> None:

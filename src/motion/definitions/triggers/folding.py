@@ -30,9 +30,6 @@ from motion.definitions.triggers.parameters import Parameter
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.errors import SchemaError, TriggerError, nearest
 
-ORDERED = ("int", "float", "str", "datetime", "date")
-"""Types of keys whose stored forms are ordered as their values are."""
-
 
 @in_brackets
 def fold(
@@ -229,11 +226,7 @@ def _order_of(order: str | None, source: Table) -> str:
     if order is None:
         return "id" if source.timestamp_key is None else source.timestamp_key.name
     key = source.key(order.removeprefix(f"{source.name}."))
-    if not key.codec.expected.startswith(ORDERED):
-        raise SchemaError(
-            f"order= names {source.name}.{key.name}, which is {key.codec.expected}; rows are ordered by a number, a "
-            f"text or a time."
-        )
+    key.check_order()
     return key.name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,8 @@ def earlier(window: Window, order: Any) -> Any:
     """Return the place in the order, in stored form, from which on a window holds nothing."""
     if isinstance(order, str):
         return _moved(order, -_within(window))
+    if isinstance(order, float):
+        return order - _milliseconds(window)
     return max(order - window.within_ms, -LARGEST)
 
 
@@ -69,14 +72,17 @@ def later(window: Window, order: Any) -> Any:
     """Return the place from which on no window holds a row."""
     if isinstance(order, str):
         return _moved(order, _within(window))
+    if isinstance(order, float):  # a little later than it may be, as it is rounded
+        return math.nextafter(order + _milliseconds(window), math.inf)
     return min(order + window.within_ms, LARGEST)
 
 
-def along(window: Window, orders: Sequence[Any]) -> tuple[Sequence[int], int]:
+def along(window: Window, orders: Sequence[Any]) -> tuple[Sequence[float], float]:
     """Return where places in the order are along a line, and how far back a window goes there."""
     if orders and isinstance(orders[0], str):
         return [_microseconds(each) for each in orders], _within(window) // MICROSECOND
-    return orders, window.within_ms or 0
+    is_real = bool(orders) and isinstance(orders[0], float)
+    return orders, _milliseconds(window) if is_real else window.within_ms or 0
 
 
 LARGEST = 2**63 - 1
@@ -89,6 +95,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def _within(window: Window) -> timedelta:
     assert window.within is not None
     return window.within
+
+
+def _milliseconds(window: Window) -> float:
+    return _within(window) / timedelta(milliseconds=1)
 
 
 def _moved(moment: str, by: timedelta) -> str:

@@ -139,7 +139,7 @@ class Held:
     def _frames(self) -> _Frames:
         entities, rows_entities = _array(self.asked.entities), _array(self.rows.entities)
         begins: Sequence[Any] = ()
-        if (within := self.window.within_ms) is not None and self._is_of_moments:
+        if (within := self.window.within_ms) is not None and not self._is_of_ints:
             begins = [earlier(self.window, each) for each in self.asked.orders]
         orders, rows_orders, after = _numbered(self.asked.orders, self.rows.orders, begins)
         ids, rows_ids = _numbered(self.asked.ids, self.rows.ids)
@@ -159,9 +159,9 @@ class Held:
         return _Frames(self, starts.tolist(), ends.tolist(), places.tolist())
 
     @property
-    def _is_of_moments(self) -> bool:
-        """Whether rows are ordered by moments, which are texts."""
-        return bool(self.asked.orders) and isinstance(self.asked.orders[0], str)
+    def _is_of_ints(self) -> bool:
+        """Whether rows are ordered by whole numbers, which are their own places."""
+        return not self.asked.orders or isinstance(self.asked.orders[0], int)
 
 
 class _InOrder:
@@ -482,7 +482,7 @@ def _stretches(
     is_first = np.append(True, np.diff(entities) != 0)
     if window.within is not None:
         line, within = along(window, asked.orders)
-        is_first[1:] |= np.diff(_array(line)[places]) > within
+        is_first[1:] |= np.diff(np.array(line)[places]) > within
     firsts, lasts = places[is_first].tolist(), places[np.append(is_first[1:], True)].tolist()
     numbers = entities[is_first].tolist()
     named = [names[number] for number in numbers]
