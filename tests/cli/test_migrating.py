@@ -235,6 +235,63 @@ def test_a_renamed_trigger_has_made_what_it_made_and_keeps_its_dead_letters(tmp_
         assert store.status().orphaned == 0
 
 
+@dataclass
+class Paper:
+    id: int
+    text: str
+    page: int
+    letter: str
+
+
+@dataclass
+class Tag:
+    id: str
+    text: str
+
+
+def made_by_names(*, tags: str, letters: str, component: str) -> list[Any]:
+    @motion.trigger(on="paper.text", sets="tag", name=tags, version="1")
+    def tag(text: str) -> list[dict[str, str]]:
+        return [{"id": f"tag of {text}", "text": text}]
+
+    @motion.trigger(on="paper.text", sets="paper.letter", page="page", name=letters, version="1")
+    def spell(text: str) -> list[str]:
+        return list(text)
+
+    class Made(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.infer(on="paper.text", sets="tag", version="1")
+        def learn(self, state: int, text: str) -> list[dict[str, str]]:
+            return [{"id": f"learned of {text}", "text": text}]
+
+    Made.__name__ = Made.__qualname__ = component
+    return [tag, spell, Made()]
+
+
+def test_rows_and_pages_of_a_renamed_trigger_are_still_what_it_made(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"paper": Paper, "tag": Tag}
+    before = made_by_names(tags="tags", letters="letters", component="Made")
+    with opened(tmp_path, *before, **tables) as store:
+        store.set("paper", id=1, text="abc")
+        store.set("paper", id=2, text="de")
+        store.wait()
+    renamed = ["--rename-trigger", "tags=labels", "--rename-trigger", "letters=split"]
+    migrated(tmp_path, *renamed, "--rename-component", "Made=Other")
+    after = made_by_names(tags="labels", letters="split", component="Other")
+    with opened(tmp_path, *after, **tables) as store:
+        store.wait()
+        assert {name: each.stale for name, each in store.status().triggers.items()} == {
+            "labels": 0, "split": 0, "Other.learn": 0,
+        }  # fmt: skip
+        store.set("paper", id=1, text="x")
+        store.delete("paper", 2)
+        store.wait()
+        assert {row.id for row in store.rows("tag")} == {"tag of x", "learned of x"}
+        assert [(row.id, row.page, row.letter) for row in store.rows("paper")] == [(1, 0, "x")]
+
+
 def test_a_dropped_trigger_leaves_its_values_and_nothing_to_do(tmp_path: Path) -> None:
     with opened(tmp_path, shout_called("shout"), note=Note) as store:
         store.set_many("note", [{"text": "good"}, {"text": "bad"}])

@@ -252,6 +252,8 @@ def _rename_trigger(tx: Transaction, old: str, new: str) -> None:
     for table in _tables_of(tx, "motion_rows_"):
         for mark in MARKS:
             _exchange_columns(tx, table, f"{old}:{mark}", f"{new}:{mark}")
+        if ":made_by" in _columns(tx, table):
+            _exchange_in(tx, quoted(table), '":made_by"', old, new)
     _exchange_tables(tx, f"motion_outputs_{old}", f"motion_outputs_{new}")
     _exchange_in(tx, "motion_schedules", "name", old, new)
     for event in _tables_of(tx, f"motion_rows_{old}:"):
