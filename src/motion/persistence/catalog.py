@@ -28,6 +28,7 @@ from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import last_number, note_new_graph
 from motion.persistence.rows.ids import check_stored_ids
+from motion.persistence.rows.noted import with_noted
 from motion.persistence.stored_graph import (
     active_triggers,
     decoded_specs,
@@ -88,7 +89,7 @@ def open_catalog(
         _store_graph(tx, graph)
         following.forget_others(tx, graph)
     else:
-        graph = _with(tx, read_graph(tx, tables), of_schemas)
+        graph = _with(tx, read_graph(tx, with_noted(tx, tables)), of_schemas)
     _note_refs(tx, tables)
     back = missed_changes(tx, graph, before, last)
     for name in back:
@@ -98,7 +99,7 @@ def open_catalog(
     for table in graph.tables:
         if table.is_event:
             open_own_table(tx, Layout(table, graph))
-        else:
+        elif not table.is_noted:
             layout = Layout(table, graph)
             open_table(tx, layout, stored.get(table.name))
             check_stored_ids(tx, layout)

@@ -212,7 +212,7 @@ class Database:
             return
         tables = self.tables
         stored_graph.check_kinds(tx, tables)
-        layouts = Layouts(stored_graph.read_graph(tx, tables))
+        layouts = Layouts(stored_graph.read_graph(tx, noted.with_noted(tx, tables)))
         catalog.take_sizes(tx, tables, layouts.graph.triggers.values())
         with self._taking_in:
             if (

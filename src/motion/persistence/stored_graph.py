@@ -12,7 +12,7 @@ from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
-from motion.errors import SchemaMismatch
+from motion.errors import SchemaMismatch, UnknownTable
 from motion.persistence.layout import ORIGIN_MASK
 from motion.persistence.numbers import graph_number, last_number
 
@@ -31,12 +31,20 @@ def active_triggers(tx: Transaction) -> list[str]:
 
 
 def read_graph(tx: Transaction, tables: Tables) -> Graph:
-    """Return the graph kept in the store, as far as it is about `tables`."""
+    """Return the graph kept in the store.
+
+    Args:
+        tables: all of the store, those without a schema here as they are noted.
+
+    Raises:
+        SchemaMismatch: a trigger goes by keys that are not known here, so that writing without them would lose what it does.
+        UnknownTable: it is on a table of which nothing can be told.
+    """
     specs = decoded_specs(tx, "SELECT spec FROM motion_triggers WHERE is_active = 1", TriggerSpec)
     fits = decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 1", FitSpec)
     # A trigger whose rows go to a table that is not known here is fired all the same: who knows it runs it.
     known = [spec for spec in specs if spec.schedule or spec.source in tables]
-    for spec in known:
+    for spec in specs:
         _check_known(tables, spec)
     return Graph(tables, known, [fit for fit in fits if fit.table in tables])
 
@@ -65,6 +73,9 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     """Refuse a trigger on keys that this process does not know of: writing without it would lose what it does."""
     if spec.schedule:
         return
+    if spec.source not in tables:
+        _check_takes_none(tables, spec)
+        return
     keys = {*spec.on, *spec.inputs, *spec.looked_up_by, *(() if spec.sets_table else spec.sets)}
     keys |= {spec.serial_by} if spec.serial_by else set()
     if spec.fold is not None:
@@ -83,6 +94,13 @@ def _check_known(tables: Tables, spec: TriggerSpec) -> None:
     if missing:
         uses = f"has trigger {spec.name}, which uses {', '.join(missing)}, since another process opened the store"
         raise SchemaMismatch(spec.source, [uses])
+
+
+def _check_takes_none(tables: Tables, spec: TriggerSpec) -> None:
+    """Refuse a trigger that follows what is written here, on a table of which nothing can be told."""
+    taken = {each.table for each in spec.elsewhere} | ({spec.fold.target} if spec.fold else set())
+    if spec.follow or any(table in tables for table in taken):
+        raise UnknownTable(spec.source, tables.names, is_stored=True)
 
 
 def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:

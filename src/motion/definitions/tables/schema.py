@@ -237,6 +237,8 @@ class Table:
     keys: Mapping[str, Key]
     is_event: bool = False
     """Its rows are events: copies that inherit nothing, and several may have one primary key."""
+    is_noted: bool = False
+    """It is as the store has noted it: its class was made for that, and what a schema says beyond it is not known."""
 
     @cached_property
     def page_keys(self) -> tuple[str, ...]:

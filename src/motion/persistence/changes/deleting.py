@@ -143,7 +143,7 @@ def _going(tx: Transaction, layouts: Layouts, written: Written, number: int) -> 
 
 def _made_in(layouts: Layouts, spec: TriggerSpec) -> Layout:
     target = spec.sets_table or spec.table
-    if target not in layouts.graph.tables:
+    if target not in layouts.graph.tables or layouts[target].table.is_noted:
         raise SchemaError(
             f"deleting a row of {spec.table!r} also deletes the rows of {target!r} that trigger {spec.name!r} made "
             f"from it, but this process was opened without that table: pass its schema in schemas=."

@@ -35,7 +35,7 @@ def referring(
 
 def _check_known(tx: Transaction, layouts: Layouts, table: str) -> None:
     for (name,) in tx.execute("SELECT name FROM motion_refs WHERE target = ?", (table,)).fetchall():
-        if name not in layouts.graph.tables:
+        if name not in layouts.graph.tables or layouts[name].table.is_noted:
             raise SchemaError(
                 f"deleting a row of {table!r} also deletes the rows of {name!r} that name it, but this process was opened "
                 f"without that table: pass its schema in schemas=."

@@ -73,7 +73,7 @@ def table_of_signature(
         each.name: _with_default(_with_json(each), said.get(each.name, Declared()))
         for each in table.keys.values()
     }
-    return Table(name, table.cls, keys)
+    return Table(name, table.cls, keys, is_noted=True)
 
 
 def _said(tx: Transaction, name: str) -> Mapping[str, Declared]:
@@ -83,10 +83,20 @@ def _said(tx: Transaction, name: str) -> Mapping[str, Declared]:
 
 def noted_tables(tx: Transaction) -> Tables:
     """Return all tables of the store as they are noted."""
-    names = [str(name) for (name,) in tx.execute("SELECT name FROM motion_tables ORDER BY rowid")]
-    found = Tables({}).joined(each for name in names if (each := noted_table(tx, name)) is not None)
-    found.stored = tuple(names)
+    found = with_noted(tx, Tables({}))
+    found.stored = _names(tx)
     return found
+
+
+def with_noted(tx: Transaction, tables: Tables) -> Tables:
+    """Return tables together with all others of the store, as they are noted."""
+    others = [name for name in _names(tx) if name not in tables]
+    return tables.joined(each for name in others if (each := noted_table(tx, name)) is not None)
+
+
+def _names(tx: Transaction) -> tuple[str, ...]:
+    sql = "SELECT name FROM motion_tables ORDER BY rowid"
+    return tuple(str(name) for (name,) in tx.execute(sql))
 
 
 class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
