@@ -234,6 +234,9 @@ class Backend(Protocol):
     makes_indexes_apart: bool
     """Whether an index is dropped and made without holding up who reads meanwhile."""
 
+    writes_in_turn: bool
+    """Whether a write transaction begins when the one before has ended, whoever writes."""
+
     folder: Path
     """The folder beside the database for what is not rows: model states, locks of processes."""
 

@@ -104,6 +104,7 @@ class PostgresBackend:
     """
 
     makes_indexes_apart = False
+    writes_in_turn = False
     out_of_reach = (
         "the server's write-ahead log and what is archived of it, standbys, backups, the server's own log, and what its planner "
         "had counted before"

@@ -102,6 +102,7 @@ class SqliteBackend:
 
     out_of_reach = ""
     makes_indexes_apart = True
+    writes_in_turn = True
 
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:
         check_durability(durability)

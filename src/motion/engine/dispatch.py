@@ -19,6 +19,7 @@ from motion.definitions.tasks import RANGE_LIMIT, Lane, Task, TaskStatus
 from motion.definitions.triggers.options import NOTHING
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.engine.chain import Runs
+from motion.engine.offers import Offers, runs_at_once
 from motion.engine.policies.build_throttle import Builds
 from motion.engine.policies.fairness import Shares
 from motion.engine.policies.rate_limits import Pace
@@ -31,7 +32,7 @@ from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 from motion.persistence.rows.lines import places_in_line
-from motion.persistence.tasks import backlog, claim
+from motion.persistence.tasks import backlog, claim, queue
 from motion.persistence.tasks.discards import drop_expired
 from motion.persistence.tasks.lines import PlacesOf
 
@@ -86,6 +87,7 @@ class Dispatcher:
         self._full: set[Lane] = set()
         self._suspects = Suspects()
         self._contended: dict[str, float] = {}
+        self.offers = Offers(owner.name, self._may_run)
 
     def slow_down(self, spec: TriggerSpec) -> None:
         """Take in that runs of a trigger have to be called again: for a while, they are called one at a time."""
@@ -114,6 +116,9 @@ class Dispatcher:
         """
         self._scheduler.fire_due()
         with self._lock:
+            offered = self._offered()
+            if offered is not None:
+                return offered
             if self._suspects.is_alone:
                 return None
             if not (is_called and self._was_called_well) and not self._has_work():
@@ -125,14 +130,59 @@ class Dispatcher:
             if has_dropped:  # those who wait for a change are not told of what is not durable
                 self._database.backend.committed.give()
             if claimed is not None:
-                reach("task.claimed")
-                self._suspects.begin(claimed.tasks)
-                self._count(claimed, calls)
-                if not claimed.lane.is_build:
-                    self._builds.note_live()
+                self._take_up(claimed, calls)
             if is_more:
                 self._database.backend.called.give()
             return claimed
+
+    def _may_run(self, trigger: str) -> bool:
+        """Whether a trigger's only task may be called now, where there is no other. Takes no lock: a write asks this, too."""
+        graph = self._database.graph
+        spec = graph.triggers.get(trigger)
+        if spec is None or not runs_at_once(spec) or graph.expiring or self._suspects.are_any:
+            return False
+        is_due = self._due_ms is not None and self._due_ms <= clock.now_ms()
+        return (
+            not is_due
+            and bool(self._mine([trigger]))
+            and self._room(spec, Lane(trigger, False)) > 0
+        )
+
+    def _offered(self) -> Claimed | None:
+        """Take what a write has offered, if it was kept and may be called now; what may not is given back."""
+        task = self.offers.task
+        if task is None:
+            return None
+        with self._database.backend.read() as tx:
+            is_held, is_more = self.offers.is_held(tx, task), backlog.has_ready(tx)
+        if not is_held or not self._may_run(task.trigger):
+            self._give_back(task)
+            return None
+        spec = self._database.graph.triggers[task.trigger]
+        claimed = Claimed([task], self._room_of(spec, 1).is_quick, self._at_once(spec))
+        self.offers.end()
+        self._take_up(claimed, 1)
+        if is_more:
+            self._database.backend.called.give()
+        return claimed
+
+    def _give_back(self, task: Task) -> None:
+        """Give back what was offered and cannot be taken: after its write, which is perhaps still under way."""
+
+        def work(tx: Transaction) -> None:
+            if self.offers.is_held(tx, task):
+                queue.release(tx, [task])
+
+        self._database.write_plainly(work)
+        self.offers.end()
+
+    def _take_up(self, claimed: Claimed, calls: int) -> None:
+        """Take in that a claim is committed, and how many calls at once it takes up."""
+        reach("task.claimed")
+        self._suspects.begin(claimed.tasks)
+        self._count(claimed, calls)
+        if not claimed.lane.is_build:
+            self._builds.note_live()
 
     def _has_work(self) -> bool:
         """Whether anything may be claimed now; if not, when that changes is noted."""

@@ -58,6 +58,8 @@ class Worker:
         self._stop = threading.Event()
 
     def start(self) -> None:
+        if self._database.backend.writes_in_turn:
+            self._database.offer = self._dispatcher.offers.make
         self._commits.start()
         self._crew.start()
 
@@ -200,7 +202,9 @@ class Worker:
         self._settle()
         called = self._database.backend.called
         if not self._stop.is_set():
+            self._dispatcher.offers.are_wanted = True
             called.wait(self._seen, min(IDLE_WAIT_S, self._dispatcher.idle_s()))
+            self._dispatcher.offers.are_wanted = False
         is_called = called.count != self._seen
         if not is_called and self._database.costs.is_any_new:  # nothing to do for a while
             self._database.keep_costs()

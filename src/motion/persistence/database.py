@@ -98,6 +98,9 @@ class Database:
         self.code = NO_CODE
         self._given: Sequence[Any] = ()
         self.costs, self.history = Costs(), History()
+        self.offer: Callable[[Transaction], None] | None = None
+        """Claims what a write has made for this process's own worker, if that has nothing to do."""
+
         self.growing, self.awaiting = GrowingTexts(backend), Awaiting(backend)
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()
@@ -342,6 +345,8 @@ class Database:
             applied = apply_operations(tx, self.layouts, make(tx), Cause(number, number))
             if line is not None and applied.tasks:
                 traces.keep(tx, number, line)
+            if applied.tasks and self.offer is not None:
+                self.offer(tx)
             return applied
 
         line = tracing.current() if tracing.is_on() else None

@@ -65,6 +65,11 @@ class Suspects:
         return self._are_waiting
 
     @property
+    def are_any(self) -> bool:
+        """Whether suspects are under way, or wait to be."""
+        return self._suspect is not None or self._are_waiting
+
+    @property
     def is_alone(self) -> bool:
         """Whether suspects are under way that have not lived long enough for anything to begin beside them."""
         with self._lock:

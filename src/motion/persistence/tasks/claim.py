@@ -116,6 +116,32 @@ def _claim_like(
     return [replace(task, claim=task.claim + 1) for task in tasks]
 
 
+def only_one(tx: Transaction) -> Task | None:
+    """Return the task that is ready, where there is one and no other, of one row, and live work that nothing has happened to."""
+    sql = f"SELECT {COLUMNS} FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 2"
+    found = [Task(*row) for row in tx.execute(sql)]
+    if len(found) != 1:
+        return None
+    task = found[0]
+    is_special = task.version is not None or task.losses or task.among or task.conflicts
+    return None if is_special or task.size > 1 else task
+
+
+def claim_one(tx: Transaction, owner: str, task: Task) -> Task:
+    """Claim a task that is ready."""
+    tx.execute(
+        f"UPDATE motion_tasks SET status = {TaskStatus.CLAIMED:d}, owner = ?, claim = claim + 1 WHERE task = ?",
+        (owner, task.task),
+    )
+    return replace(task, claim=task.claim + 1)
+
+
+def is_held_by(tx: Transaction, owner: str, task: Task) -> bool:
+    """Whether a task is held by somebody under the claim it has here: as one that was never kept, its number may be another's."""
+    sql = f"SELECT 1 FROM motion_tasks WHERE task = ? AND claim = ? AND owner = ? AND status = {TaskStatus.CLAIMED:d}"
+    return tx.execute(sql, (task.task, task.claim, owner)).fetchone() is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """What is seldom so and must be looked at before a claim: whether any task is postponed, whether any has ended its process,
