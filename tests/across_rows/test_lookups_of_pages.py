@@ -237,7 +237,7 @@ def test_keys_of_two_page_levels_name_no_row(open_store: OpenStore) -> None:
         open_store(schemas={"query": Query, "part": Part}, triggers=[see])
 
 
-def test_lists_of_ids_are_refused_with_what_to_do(open_store: OpenStore) -> None:
+def test_a_list_of_ids_is_of_page_0_of_each(open_store: OpenStore) -> None:
     @dataclass
     class Basket:
         id: int
@@ -245,8 +245,24 @@ def test_lists_of_ids_are_refused_with_what_to_do(open_store: OpenStore) -> None
         seen: str
 
     @motion.trigger(on="basket.queries", sets="basket.seen")
-    def see(texts: Annotated[list[str], motion.Lookup("query.text", by="queries")]) -> str:
+    def see(texts: Annotated[list[str], motion.Lookup("query.idea", by="queries")]) -> str:
         return " ".join(texts)
 
-    with pytest.raises(motion.TriggerError, match="follow=True"):
-        open_store(schemas={"query": Query, "basket": Basket}, triggers=[see])
+    store = open_store(schemas={"query": Query, "basket": Basket}, triggers=[see])
+    store.set("query", id=1, idea="one")
+    store.set("query", id=2, idea="two")
+    store.set("query", id=2, idea_page=1, idea="not this")
+    store.set("basket", id=1, queries=[2, 1])
+    store.wait(timeout=60)
+    assert [row.seen for row in store.rows("basket")] == ["two one"]
+    store.set("query", id=2, idea="zwei")
+    store.set("query", id=2, idea_page=1, idea="nor this")
+    store.wait(timeout=60)
+    assert [row.seen for row in store.rows("basket")] == ["zwei one"]
+
+    @motion.trigger(on="basket.queries", sets="basket.seen")
+    def see_pages(text: Annotated[str, motion.Lookup("query.text", by=("queries", "id"))]) -> str:
+        return text
+
+    with pytest.raises(motion.TriggerError, match="that one key"):
+        open_store(schemas={"query": Query, "basket": Basket}, triggers=[see_pages])

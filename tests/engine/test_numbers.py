@@ -29,6 +29,9 @@ FORMAT_3 = Path(__file__).with_name("format_3.sql")
 FORMAT_4 = Path(__file__).with_name("format_4.sql")
 """The same as the fourth format had it."""
 
+FORMAT_5 = Path(__file__).with_name("format_5.sql")
+"""The same as the fifth format had it."""
+
 OLDER = [FORMAT_1, FORMAT_2, FORMAT_3]
 
 
@@ -287,7 +290,7 @@ def of_format(older: Path, folder: Path, change: str) -> None:
     file.close()
 
 
-@pytest.mark.parametrize("older", [*OLDER, FORMAT_4], ids=["1", "2", "3", "4"])
+@pytest.mark.parametrize("older", [*OLDER, FORMAT_4, FORMAT_5], ids=["1", "2", "3", "4", "5"])
 def test_a_store_of_an_older_format_goes_on_where_it_was(
     older: Path, tmp_path: Path, open_store: OpenStore
 ) -> None:
@@ -314,7 +317,7 @@ def test_a_store_of_an_older_format_goes_on_where_it_was(
     assert [row.length for row in store.rows("note")] == [3, 2, 7]
     assert sorted(mourned) == ["four", "hold", "waits"]
     assert store.errors() == []
-    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["5"]
+    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["6"]
 
 
 @pytest.mark.parametrize("older", OLDER, ids=["1", "2", "3"])

@@ -27,8 +27,8 @@ from tests.promises.worlds import MOD, Clock
 Value = Any
 Values = dict[str, Value]
 
-GIVEN = {"card": ("ts", "a", "boss"), "event": ("ts", "card", "prev", "n")}
-"""The keys that users set; `boss`, `card` and `prev` hold ids: of a card, a card, and an event."""
+GIVEN = {"card": ("ts", "a", "boss"), "event": ("ts", "card", "prev", "n", "cards")}
+"""The keys that users set; `boss`, `card` and `prev` hold ids: of a card, a card, and an event; `cards` a list of ids."""
 
 BETWEEN_RESETS = 1_000
 
@@ -43,6 +43,7 @@ class Beside:
         agg: of a window; None: it is a lookup.
         within: in milliseconds.
         is_optional: the function takes None for it.
+        has_gaps: of a lookup by a list: there may be None in it.
         by_hand: of a lookup: how the function reads it through its store, in the place of a declared one, and follows it.
     """
 
@@ -54,6 +55,11 @@ class Beside:
     itself: bool = False
     is_optional: bool = False
     by_hand: str | None = None
+    has_gaps: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        return self.agg is None and self.by == "cards"
 
     def read(self, store: motion.View, of: int) -> Value:
         """Read it by hand, in the row with this id."""
@@ -77,10 +83,14 @@ class Beside:
             self.key, by=self.by, agg=self.agg, within=within, rows=self.rows, itself=self.itself
         )
 
-    @property
-    def hint(self) -> Any:
+    def hint(self, style: str = "plain") -> Any:
         kind: Any = {"list": list[int], "mean": float}.get(self.agg, int)
-        return Annotated[kind | None if self.is_optional else kind, self.declared]
+        if self.is_list:
+            kind = list[int | None] if self.has_gaps else list[int]
+        kind = kind | None if self.is_optional else kind
+        if self.is_list and style == "batch":
+            kind = list[kind]
+        return Annotated[kind, self.declared]
 
     @property
     def own_keys(self) -> tuple[str, ...]:
@@ -127,7 +137,7 @@ class Rule:
 
 def _flat(value: Value) -> int:
     if isinstance(value, list):
-        return sum((i + 1) * each for i, each in enumerate(value))
+        return sum((i + 1) * _flat(each) for i, each in enumerate(value))
     return MOD if value is None else round(value * 60)
 
 
@@ -214,7 +224,8 @@ class Plan:
         keys: dict[str, list[tuple[str, Any]]] = {
             table: [(key, int) for key in ("id", *given)] for table, given in GIVEN.items()
         }
-        keys["event"] += [(key, each.hint) for key, each in self.kept.items()]
+        keys["event"] = [(k, list[int] if k == "cards" else kind) for k, kind in keys["event"]]
+        keys["event"] += [(key, each.hint()) for key, each in self.kept.items()]
         for rule in self.rules:
             keys[rule.table].append((rule.sets, int))
         for fold in self.folds:
@@ -342,6 +353,9 @@ def held(found: dict[str, dict[int, Values]], table: str, id: int, beside: Besid
     others = found[other_table]
     if beside.agg is None:
         entity = row.get(str(beside.by))
+        if isinstance(entity, list):
+            listed = [others.get(each, {}).get(name) for each in entity]
+            return listed if beside.has_gaps or None not in listed else None
         return None if entity is None else others.get(entity, {}).get(name)
     own, other = (beside.by, beside.by) if isinstance(beside.by, str) else beside.by
     entity, at = row.get(own), row.get("ts")
@@ -447,7 +461,8 @@ class World:
             )
 
         hints: dict[str, Any] = dict.fromkeys([*known, *rule.on], int)
-        hints |= {f"o{i}": each.hint for i, each in enumerate(rule.beside) if not each.by_hand}
+        taken = [(f"o{i}", each) for i, each in enumerate(rule.beside) if not each.by_hand]
+        hints |= {name: each.hint(rule.style) for name, each in taken}
         hints |= {"store": motion.View} if rule.follows else {}
         return mark(_function(called, rule.style, hints))
 
@@ -595,6 +610,8 @@ class World:
                 key = "a" if table == "card" else "n"
             if isinstance(beside.by, str) and beside.agg is None:
                 other = own.get(beside.by)
+                if isinstance(other, list):
+                    other = other[id % len(other)] if other else None
                 if other in self.model.given[table]:
                     self._do_set(table, other, {key: value})
             elif id != here or table != of.table:

@@ -40,6 +40,19 @@ def lookups(table: str, events: list[str], cards: list[str]) -> st.SearchStrateg
     )
 
 
+def lists(cards: list[str]) -> st.SearchStrategy[Beside]:
+    """Draw a lookup by a list of cards, for events."""
+    keys = st.sampled_from([f"card.{key}" for key in cards])
+    return st.builds(
+        lambda key, is_optional, has_gaps: Beside(
+            key, "cards", is_optional=is_optional, has_gaps=has_gaps
+        ),
+        keys,
+        st.booleans(),
+        st.booleans(),
+    )
+
+
 def windows(keys: list[str], by: Any, *, itself: bool) -> st.SearchStrategy[Beside]:
     return st.builds(
         Beside,
@@ -55,7 +68,7 @@ def windows(keys: list[str], by: Any, *, itself: bool) -> st.SearchStrategy[Besi
 
 def by_hand(beside: Beside) -> st.SearchStrategy[Beside]:
     """Draw whether a lookup is read by hand, and followed."""
-    if beside.agg is not None:
+    if beside.agg is not None or beside.is_list:
         return st.just(beside)
     ways = st.sampled_from([None, None, "get", "whole", "rows"])
     return ways.map(
@@ -128,13 +141,18 @@ def plans(draw: st.DrawFn) -> Plan:
         plain = windows(["n"], "card", itself=True) if is_window else lookups("event", ["n"], cards)
         kept[key] = draw(plain.filter(lambda each: each.agg != "list" and each.agg != "mean"))
         events.append(key)
+    if draw(st.integers(0, 3)) == 0:
+        kept["listed"] = draw(lists(cards))
     place = draw(st.sampled_from([None, None, None, 0, 1, 2]))
     for i in range(draw(st.integers(1, 3))):
         if i == place:
             folded.append(draw(folds("event", events, i)))
             events.append("run")
-        beside = st.one_of(lookups("event", events, cards), windows(events, "card", itself=True))
-        found.append(draw(rules("event", f"x{i}", events, beside, least=draw(st.integers(0, 1)))))
+        beside = st.one_of(
+            lookups("event", events, cards), lists(cards), windows(events, "card", itself=True)
+        )
+        on = [*events, *(["listed"] if "listed" in kept else [])]
+        found.append(draw(rules("event", f"x{i}", on, beside, least=draw(st.integers(0, 1)))))
         events.append(f"x{i}")
     if draw(st.integers(0, 2)) == 0:
         over = windows(events, ("boss", "event.card"), itself=False)
@@ -162,6 +180,7 @@ def values_of(draw: st.DrawFn, table: str) -> dict[str, Any]:
             "card": st.one_of(st.integers(1, 3), st.integers(1, 2), st.none()),
             "prev": st.one_of(st.integers(1, 5), st.none()),
             "n": optional_numbers,
+            "cards": st.one_of(st.lists(st.integers(1, 4), max_size=3), st.none()),
         }
     return draw(st.fixed_dictionaries({}, optional=own).filter(bool))
 

@@ -92,6 +92,9 @@ FUNCTIONS = (
     _largest_of_many("min", "least"),
     "CREATE OR REPLACE FUNCTION json_each(text) RETURNS TABLE (key bigint, value jsonb) LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "AS 'SELECT ordinality - 1, value FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY'",
+    # Of an array of plain values, which is all that it is asked about. No text of the database's own has a NUL in it.
+    "CREATE OR REPLACE FUNCTION json_tree(text) RETURNS TABLE (atom text) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS "
+    r"'SELECT jsonb_array_elements_text(replace(replace(replace($1, ''\\'', chr(1)), ''\u0000'', ''?''), chr(1), ''\\'')::jsonb)'",
     "CREATE OR REPLACE FUNCTION json_extract(jsonb, text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "AS 'SELECT $1 ->> substr($2, 3, length($2) - 3)::int'",
     "CREATE OR REPLACE FUNCTION length(bigint) RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE "

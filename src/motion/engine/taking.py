@@ -15,7 +15,13 @@ from motion.persistence.database import Database
 from motion.persistence.inputs.frames import frame_of
 from motion.persistence.inputs.held import Held
 from motion.persistence.inputs.own import decoded_window
-from motion.persistence.inputs.taken import LookedUp, Windowed, look_back, look_up
+from motion.persistence.inputs.taken import (
+    LookedUp,
+    LookedUpLists,
+    Windowed,
+    look_back,
+    look_up,
+)
 from motion.persistence.numbers import last_number
 
 
@@ -31,10 +37,10 @@ class Taking:
         self._database, self._operation = database, operation
         self.stored: dict[str, Sequence[Stored]] = dict(operation.columns)
         self.values: dict[str, Sequence[Any]] = {}
-        self._lookups: dict[Lookup, LookedUp] = {}
+        self._lookups: dict[Lookup, LookedUp | LookedUpLists] = {}
         self._windows: dict[Window, tuple[Windowed, Held]] = {}
 
-    def of(self, spec: TriggerSpec) -> list[LookedUp | Windowed]:
+    def of(self, spec: TriggerSpec) -> list[LookedUp | LookedUpLists | Windowed]:
         """Read what a trigger takes, but for what is known, and return that."""
         frames = {each: frame_of(each) for each in spec.windows}
         lookups = [each for each in spec.lookups if each not in self._lookups]

@@ -13,12 +13,14 @@ from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_width
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
+from motion.persistence.rows.listed import open_lists
 from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
 from motion.persistence.rows.used import keepers
 from motion.persistence.stored_graph import signatures
 
-FORMAT = 5
+FORMAT = 6
+"""6: lookups may be by a list. Nothing that was stored is another; but code of format 5 takes them for lookups of one row."""
 
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (
@@ -407,6 +409,7 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
     for spec in layout.versioned_specs:
         _open_outputs(tx, layout, spec)
     _open_triggers(tx, layout)
+    open_lists(tx, layout)
     _open_views(tx, layout)
     respell(tx, layout, stored or {})
     tx.execute(

@@ -106,6 +106,16 @@ def left_by_name(by: str, order: str, fold: str = "") -> str:
     return f"{by} {order} {fold}".rstrip()
 
 
+def listed_table(table: str, key: str) -> str:
+    """Return where it is kept which rows' lists an id is in (`persistence.rows.listed`)."""
+    return quoted(f"motion_listed_{table}:{key}")
+
+
+def is_listed_as(column: str) -> str:
+    """Return the expression of an id as it stands in the table."""
+    return f"CAST({column} AS TEXT)"
+
+
 def outputs_table(trigger: str) -> str:
     return quoted(f"motion_outputs_{trigger}")
 
@@ -157,6 +167,14 @@ class Layout:
     @cached_property
     def versioned_specs(self) -> tuple[TriggerSpec, ...]:
         return tuple({spec.name: spec for spec in self.versioned.values()}.values())
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """The keys that hold lists by which rows look others up, and are to be found by them."""
+        own = self.graph.of_table(self.table.name)
+        pairs = [(spec, each) for spec in own for each in spec.lookups_of_lists]
+        matter = [each for spec, each in pairs if each.is_followed or each in spec.awaited_lookups]
+        return tuple(dict.fromkeys(each.bys[0] for each in matter))
 
     @cached_property
     def is_target(self) -> bool:
@@ -236,7 +254,8 @@ class Layout:
         """Return the expression of the number at which a trigger's `on` keys, or what it looks up, last changed. What
         changes elsewhere does not end a user's value."""
         numbers = [self.changed(key) for key in (*spec.on, *spec.looked_up_by)]
-        followed = [self.looked_up_number(spec, each) for each in spec.lookups if each.is_followed]
+        of_one = spec.lookups_of_one
+        followed = [self.looked_up_number(spec, each) for each in of_one if each.is_followed]
         if followed:
             latest = followed[0] if len(followed) == 1 else f"MAX({', '.join(followed)})"
             is_users = f"{self.mark(spec)} & {ORIGIN_MASK} = 0"
@@ -248,6 +267,14 @@ class Layout:
         aliases = self._lookup_aliases(spec, lookup)
         values = [f"{alias}.{quoted(lookup.name)}" for alias in aliases]
         return values[0] if len(values) == 1 else f"COALESCE({', '.join(values)})"
+
+    def is_listed(self, key: str) -> str:
+        """Return the condition that an id, `?` as it is kept, is in the list that a row shows."""
+        alias, holders = self._page_zero_alias(key), [self.row]
+        holders += [] if alias is None else [f"{alias}.{self.row_column}"]
+        listed = listed_table(self.table.name, key)
+        held = f"x.value = ? AND x.row IN ({', '.join(holders)})"
+        return f"EXISTS (SELECT 1 FROM {listed} x WHERE {held})"
 
     def looked_up_number(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the number at which what a trigger looks up last changed, 0 where there is no such
@@ -370,7 +397,7 @@ class Layout:
         levels = {own[key] for key in keys if inherit and self._page_zero_alias(key)}
         joins = [self._join_outputs(spec, pins) for spec in outputs.values()]
         joins += [self._join_page_zero(level) for level in levels]
-        joins += [self._join_lookup(spec, each) for spec in specs for each in spec.lookups]
+        joins += [self._join_lookup(spec, each) for spec in specs for each in spec.lookups_of_one]
         return " ".join([f"{self.base} r", *joins])
 
     def stored(self, pins: Pins = NO_PINS) -> str:
@@ -493,7 +520,7 @@ class Layout:
     def _looked_up_by(self) -> list[str]:
         """The further keys by which rows look others up."""
         own = self.graph.of_table(self.table.name)
-        keys = dict.fromkeys(lookup.bys[0] for spec in own for lookup in spec.lookups)
+        keys = dict.fromkeys(lookup.bys[0] for spec in own for lookup in spec.lookups_of_one)
         return [key for key in keys if key not in {*self._always_indexed, *self.versioned}]
 
     def _create_waiting(self, present: Container[str]) -> list[str]:

@@ -34,6 +34,7 @@ from motion.persistence.ddl import SYSTEM_TABLES, open_table
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, rows_table, slot_of
 from motion.persistence.numbers import note_new_graph
 from motion.persistence.ranges import places
+from motion.persistence.rows.listed import drop_lists
 from motion.persistence.rows.noted import noted_tables
 from motion.persistence.rows.used import drop_keepers
 from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
@@ -543,6 +544,7 @@ def free_of_helpers(tx: Transaction, table: str) -> None:
     for name in tx.objects("index", base):
         if name.startswith("motion_index_"):
             tx.execute(f"DROP INDEX {quoted(name)}")
+    drop_lists(tx, table)
     _drop_words(tx, base)
 
 

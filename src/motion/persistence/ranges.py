@@ -12,12 +12,16 @@ from typing import Any, TypeVar
 from motion.backends.base import Transaction
 from motion.definitions.tasks import ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
-from motion.persistence.layout import Layout
+from motion.definitions.values.codecs import Stored
+from motion.persistence.layout import Layout, is_listed_as, quoted
 
 T = TypeVar("T")
 
 NAMED_AT_ONCE = 256
 """Ranges in one statement, well below the parameters that databases take."""
+
+IN_LIST = "[]"
+"""Behind the name of a key: it is meant what is in the lists that the key holds."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,21 @@ def filled_up(given: Sequence[T]) -> list[T]:
 def places(values: Sequence[Any]) -> str:
     """Return the places of values in a statement."""
     return ", ".join("?" * len(values))
+
+
+def key_of(by: str) -> str:
+    """Return the key that rows are known by, or by what is in its lists."""
+    return by.removesuffix(IN_LIST)
+
+
+def is_known_by(by: str, values: Sequence[Stored], alias: str) -> tuple[str, Sequence[Stored]]:
+    """Return the condition that a row has one of these values of a key, or, of a name with `IN_LIST` behind it, one of them in
+    its list; and its parameters. No table of ours is needed for it."""
+    key = f"{alias}.{quoted(key_of(by))}"
+    if not by.endswith(IN_LIST):
+        return f"{key} IN ({places(values)})", values
+    is_one = f"{is_listed_as('j.atom')} IN ({places(values)})"
+    return f"EXISTS (SELECT 1 FROM json_tree({key}) j WHERE {is_one})", list(map(str, values))
 
 
 def cut(values: Sequence[T], size: int = NAMED_AT_ONCE) -> list[Sequence[T]]:

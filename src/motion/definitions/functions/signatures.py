@@ -6,7 +6,7 @@ import ast
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 from motion.definitions.functions.sources import parsed
@@ -136,6 +136,27 @@ def each_takes_none(hint: Any) -> bool:
     if origin is typing.Annotated:
         return each_takes_none(first)
     return origin is not Literal and takes_none(first)
+
+
+def elements_take_none(hint: Any) -> bool:
+    """Return whether the elements of a list may be None: of `list[str | None]`, also where there may be no list."""
+    origin, first = _origin_and_first(hint)
+    if origin is typing.Annotated:
+        return elements_take_none(first)
+    if origin in (typing.Union, types.UnionType):
+        return any(map(elements_take_none, typing.get_args(hint)))
+    return origin in (list, Sequence) and takes_none(first)
+
+
+def element_of(hint: Any) -> Any:
+    """Return the type of what a list holds, also where there may be no list."""
+    origin, first = _origin_and_first(hint)
+    if origin is typing.Annotated:
+        return element_of(first)
+    if origin in (typing.Union, types.UnionType):
+        parts = (each for each in typing.get_args(hint) if each is not type(None))
+        return element_of(next(parts, Any))
+    return first
 
 
 def _origin_and_first(hint: Any) -> tuple[Any, Any]:

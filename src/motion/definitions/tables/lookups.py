@@ -33,10 +33,13 @@ class Lookup(OfOtherRows):
     functions and to other processes alike. A change of `by` runs the trigger, and so does a change of what is looked up;
     where that row or its value is gone, the output is unset.
 
+    Where `by` holds a list of ids, it is the list of what these rows hold, in its order. A list with a gap, as a row or its
+    value is gone, is unset as a whole, unless its elements may be None: `list[str | None]`.
+
     Args:
         key: "table.key": what is looked up, as the row shows it; in page 0, where `by` does not name another.
-        by: the key of the trigger's own table that holds the id, or what `to` is; several keys hold the id and, in their
-            order, the pages: ("query", "suggestion").
+        by: the key of the trigger's own table that holds the id, or what `to` is, or a list of these; several keys hold the id
+            and, in their order, the pages: ("query", "suggestion").
         follow: False: it is read once for each change of the trigger's `on` keys, as a record of what was decided. True is
             what None, the default, means; it has to be said where the value derives, by a fold or a window, from the
             trigger's own table: each row would make those before it due again.
@@ -51,6 +54,10 @@ class Lookup(OfOtherRows):
     by: str | tuple[str, ...]
     follow: bool | None = None
     to: str | None = field(default=None, repr=False)
+    is_of_list: bool = field(default=False, repr=False)
+    """Whether `by` holds a list; found when it is held against the tables."""
+    has_gaps: bool = field(default=False, repr=False)
+    """Whether None stands in a list where there is no value; found in the type that it stands beside."""
 
     def __post_init__(self) -> None:
         self._check_key(self.key, "motion.Lookup takes the key to look up")
@@ -82,6 +89,7 @@ class Lookup(OfOtherRows):
     def __repr__(self) -> str:
         """The text is part of what a trigger's code is known by."""
         to = "" if self.to is None else f", to={self.to!r}"
+        to += ", gaps=True" if self.has_gaps else ""
         return f"Lookup(key={self.key!r}, by={self.by!r}, follow={self.follow!r}{to})"
 
     @property
@@ -116,4 +124,5 @@ class Lookup(OfOtherRows):
     @property
     def column(self) -> str:
         """What its values are found under among the inputs of a run; no key has such a name."""
-        return f"{self.key} by {self.by}" + ("" if self.to is None else f" to {self.to}")
+        gaps = " with gaps" if self.has_gaps else ""
+        return f"{self.key} by {self.by}" + ("" if self.to is None else f" to {self.to}") + gaps

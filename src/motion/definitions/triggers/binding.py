@@ -15,6 +15,8 @@ from motion.definitions.functions.signatures import (
     check_beside,
     check_parameter,
     each_takes_none,
+    element_of,
+    elements_take_none,
     hints_of,
     signature_of,
     takes_none,
@@ -63,8 +65,8 @@ def bind(
         sets_table, sets = _outputs(declaration, table, tables)
     except SchemaError as exc:
         raise TriggerError(f"trigger {name!r}: {exc}") from exc
-    takes = takes_none if declaration.batch is None else each_takes_none
-    parameters = _parameters(name, function, table, tables, components, component, takes)
+    is_batch = declaration.batch is not None
+    parameters = _parameters(name, function, table, tables, components, component, is_batch)
     is_async = inspect.isasyncgenfunction(function) or is_async_function(function)
     spec = TriggerSpec(
         **declaration.kept(is_async=is_async)
@@ -234,9 +236,10 @@ def _parameters(
     tables: Tables,
     components: dict[type, str],
     component: str | None,
-    takes: Callable[[Any], bool],
+    is_batch: bool,
 ) -> tuple[Parameter, ...]:
-    """Return what a function takes; `takes` says of a type whether a row without a value is handed over."""
+    """Return what a function takes."""
+    takes = each_takes_none if is_batch else takes_none  # a row without a value
     hints = hints_of(function, components)
     found = []
     for position, parameter in enumerate(signature_of(name, function).parameters.values()):
@@ -244,7 +247,9 @@ def _parameters(
         hint = hints.get(parameter.name, Any)
         try:
             check_beside(hint, Lookup, Window)
-            elsewhere = checked(beside(hint, Lookup) or beside(hint, Window), table, tables)
+            has_gaps = elements_take_none(element_of(hint) if is_batch else hint)
+            declared = beside(hint, Lookup) or beside(hint, Window)
+            elsewhere = checked(declared, table, tables, has_gaps=has_gaps)
         except SchemaError as exc:
             raise TriggerError(f"trigger {name!r}, parameter {parameter.name!r}: {exc}") from exc
         if elsewhere is not None:

@@ -4,41 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Key, Table, Tables
 from motion.definitions.tables.windows import Window
+from motion.definitions.values.codecs import Codec
 from motion.errors import InvalidValue, SchemaError
 
 
-def checked(taken: Lookup | Window | None, table: Table, tables: Tables) -> Lookup | Window | None:
+def checked(
+    taken: Lookup | Window | None, table: Table, tables: Tables, *, has_gaps: bool
+) -> Lookup | Window | None:
     """Hold what is taken of other rows against the tables, and return it with what is found there.
+
+    Args:
+        has_gaps: the elements of the type that it stands beside, a list's, may be None.
 
     Raises:
         SchemaError: it does not fit.
     """
     if isinstance(taken, Window):
         return checked_window(taken, table, tables)
-    if taken is not None:
-        check_lookup(taken, table, tables)
-    return taken
+    return None if taken is None else checked_lookup(taken, table, tables, has_gaps=has_gaps)
 
 
-def check_lookup(lookup: Lookup, table: Table, tables: Tables) -> None:
-    """Hold a lookup against the tables.
+def checked_lookup(lookup: Lookup, table: Table, tables: Tables, *, has_gaps: bool) -> Lookup:
+    """Hold a lookup against the tables, and return it with what is found there.
+
+    Args:
+        has_gaps: the elements of the type that it stands beside, a list's, may be None.
 
     Raises:
         SchemaError: it does not fit.
     """
     looked_up, other = tables.key(lookup.key), tables.get(lookup.table)
     own = [table.key(name) for name in lookup.bys]
-    if lookup.to is not None:
+    is_of_list = len(own) == 1 and own[0].codec.sql_type == "JSON_TEXT"
+    if is_of_list:
+        _check_list(lookup, own[0], other.key(lookup.to_key))
+    elif lookup.to is not None:
         _check_to(lookup, own[0], other.key(lookup.to_key))
     else:
         _check_named(lookup, own, other)
     if looked_up.name == "id" or looked_up.is_page:
         raise SchemaError(f"{lookup.key} is part of the primary key, which by= gives already.")
+    return replace(lookup, is_of_list=is_of_list, has_gaps=is_of_list and has_gaps)
+
+
+def _check_list(lookup: Lookup, by: Key, target: Key) -> None:
+    """Refuse lists of what names no row."""
+    expected = target.codec.expected
+    if expected not in ("int", "str") or target.is_page:
+        raise SchemaError(
+            f"{by.table}.{by.name} holds lists, and rows are found by lists of ints or texts; {target.table}.{target.name} is "
+            f"{expected}."
+        )
+    if not is_list_of(by.codec, expected):
+        what = "an id" if target.name == "id" else target.name
+        raise SchemaError(
+            f"{by.table}.{by.name} holds {by.codec.expected}, and {what} of {target.table!r} is {expected}; by= names a key "
+            f"that holds it, or a list[{expected}]."
+        )
+
+
+def is_list_of(codec: Codec, expected: str) -> bool:
+    """Whether a key holds lists, of elements of a type as codecs name it."""
+    kind = getattr(codec, "kind", None)
+    of = get_args(kind)
+    return get_origin(kind) is list and getattr(of[0], "__name__", "") == expected
 
 
 def _check_named(lookup: Lookup, own: Sequence[Key], other: Table) -> None:
@@ -53,7 +87,7 @@ def _check_named(lookup: Lookup, own: Sequence[Key], other: Table) -> None:
             continue
         what = "an id" if name == "id" else f"{name!r}"
         lists = (
-            " What a list names is read by hand: take 'store: motion.View', and say follow=True."
+            " Rows that a list names are looked up by their ids alone: by= is that one key."
             if by.codec.sql_type == "JSON_TEXT"
             else ""
         )

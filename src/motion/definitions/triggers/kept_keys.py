@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, get_args, get_origin
 
 from motion.definitions.functions.fingerprints import fingerprint_of
+from motion.definitions.functions.signatures import element_of, takes_none
 from motion.definitions.tables.lookups import Lookup
-from motion.definitions.tables.schema import Key, Table, Tables
+from motion.definitions.tables.schema import Key, Table, Tables, is_optional
 from motion.definitions.tables.windows import Window
-from motion.definitions.triggers.elsewhere import check_lookup, checked_window
+from motion.definitions.triggers.elsewhere import checked_lookup, checked_window
 from motion.definitions.triggers.parameters import Parameter, elsewhere_of
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
+from motion.definitions.values.codecs import codec_for
 from motion.errors import SchemaError
 
 
@@ -24,7 +26,8 @@ def keepers(tables: Tables) -> list[Trigger]:
 
 def _looked_up_key(table: Table, key: Key, lookup: Lookup, tables: Tables) -> Trigger:
     try:
-        check_lookup(lookup, table, tables)
+        elements = element_of(getattr(key.codec, "kind", None))
+        lookup = checked_lookup(lookup, table, tables, has_gaps=takes_none(elements))
     except SchemaError as exc:
         raise SchemaError(f"key {table.name}.{key.name}: {exc}") from exc
     if not lookup.is_followed:
@@ -33,9 +36,35 @@ def _looked_up_key(table: Table, key: Key, lookup: Lookup, tables: Tables) -> Tr
             f"trigger's parameter."
         )
     given = tables.key(lookup.key)
-    _check_kept(table, key, f"what {lookup.key} holds", given.codec.sql_type, given.codec.expected)
+    if lookup.is_of_list:
+        _check_keeps_list(table, key, given)
+    else:
+        kinds = given.codec.sql_type, given.codec.expected
+        _check_kept(table, key, f"what {lookup.key} holds", *kinds)
     parameter = Parameter("value", "lookup", is_optional=True, lookup=lookup)
     return _keeper(table, key, lookup.bys, parameter)
+
+
+def _check_keeps_list(table: Table, key: Key, given: Key) -> None:
+    what = f"a list of what {given.table}.{given.name} holds"
+    if given.is_array:
+        raise SchemaError(
+            f"key {table.name}.{key.name} is declared as {what}, arrays, which no key holds a list of; let a trigger take them as "
+            f"a parameter, and keep what it makes of them."
+        )
+    _check_kept(table, key, what, "JSON_TEXT", f"list[{given.codec.expected}]")
+    kind = getattr(key.codec, "kind", None)
+    elements = codec_for(_without_none(element_of(kind)))
+    is_other = elements is not None and elements.sql_type != given.codec.sql_type
+    if is_other or list not in (kind, get_origin(kind)):
+        raise SchemaError(
+            f"key {table.name}.{key.name} is declared as {what}, list[{given.codec.expected}], but is {key.codec.expected}."
+        )
+
+
+def _without_none(hint: Any) -> Any:
+    kinds = get_args(hint) if is_optional(hint) else (hint,)
+    return next(kind for kind in kinds if kind is not type(None))
 
 
 def _windowed_key(table: Table, key: Key, window: Window, tables: Tables) -> Trigger:

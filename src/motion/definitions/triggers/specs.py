@@ -381,6 +381,16 @@ class TriggerSpec(Options):
         return tuple(dict.fromkeys(p.lookup for p in self.parameters if p.lookup))
 
     @cached_property
+    def lookups_of_one(self) -> tuple[Lookup, ...]:
+        """What is looked up in one row each."""
+        return tuple(each for each in self.lookups if not each.is_of_list)
+
+    @cached_property
+    def lookups_of_lists(self) -> tuple[Lookup, ...]:
+        """What is looked up in as many rows as a list names."""
+        return tuple(each for each in self.lookups if each.is_of_list)
+
+    @cached_property
     def windows(self) -> tuple[Window, ...]:
         """What is held by windows over other rows, in the order of the parameters."""
         return tuple(dict.fromkeys(p.window for p in self.parameters if p.window))

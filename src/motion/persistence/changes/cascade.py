@@ -160,7 +160,7 @@ def follow(
     layout = layouts[spec.table]
     below = partial(rows_below, tx, layout, spec, lookup.bys[0])
     found = followed(tx, target, layout, spec, lookup, rows, cause, below, gone or ())
-    if gone is not None:
+    if gone is not None or lookup.is_of_list:
         make_due(tx, layout, spec, found.rows, in_every_version=True)
     return _due_because(tx, layouts, spec, found, cause, kept)
 

@@ -19,7 +19,7 @@ from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import following
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
-from motion.persistence.ranges import cut, filled_up, places
+from motion.persistence.ranges import IN_LIST, cut, filled_up, is_known_by, key_of
 from motion.persistence.rows import makers
 
 ANY = ""
@@ -116,11 +116,14 @@ class Echoes:
         known = self.known_by(table)
         wanted = {value for *_, values in known for value in values}
         parts = [msgspec.msgpack.encode(value) for value in wanted]
+        is_bare = len(parts) <= LOOKED_FOR_AT_MOST and not any(
+            by.endswith(IN_LIST) for _, by, _ in known
+        )
         for number, copy in copies if known else ():
-            if len(parts) <= LOOKED_FOR_AT_MOST and not any(part in copy for part in parts):
+            if is_bare and not any(part in copy for part in parts):
                 continue
             shown: dict[str, Stored] = msgspec.msgpack.decode(copy)
-            keys = {key for key, by, values in known if shown.get(by) in values}
+            keys = {key for key, by, values in known if _is_of(shown, by, values)}
             keys = {key for key in keys if key == ANY or shown.get(key) is not None}
             if keys:
                 yield number, shown, keys
@@ -141,7 +144,7 @@ class Echoes:
         return {
             int(row)
             for by, values in given
-            if by in layout.table.keys
+            if key_of(by) in layout.table.keys
             for row in _selected(self._tx, layout, quoted(":row"), by, values)
         }
 
@@ -169,7 +172,8 @@ class Echoes:
         for lookup in spec.lookups:
             keys = {*lookup.followed_keys}
             for by, known in self._at(lookup.table, keys) if lookup.is_followed else ():
-                yield lookup.bys[0], self._select(lookup.table, lookup.to_key, by, known)
+                held_by = lookup.bys[0] + (IN_LIST if lookup.is_of_list else "")
+                yield held_by, self._select(lookup.table, lookup.to_key, by, known)
         for window in spec.windows:
             for by, known in self._at(window.table, {*window.names, *window.held_keys}):
                 yield window.own_by, self._select(window.table, window.other_by, by, known)
@@ -208,7 +212,7 @@ class Echoes:
         if table not in self._layouts.graph.tables:
             return set()
         layout = self._layouts[table]
-        if not {key, by} <= layout.table.keys.keys():
+        if not {key, key_of(by)} <= layout.table.keys.keys():
             return set()
         return set(_selected(self._tx, layout, quoted(key), by, values)) - {None}
 
@@ -238,6 +242,15 @@ def _selected(
 ) -> list[Any]:
     found: list[Any] = []
     for part in map(filled_up, cut(list(values))):
-        sql = f"SELECT DISTINCT {column} FROM {layout.shown()} x WHERE {quoted(by)} IN ({places(part)})"
-        found += [row[0] for row in tx.execute(sql, part)]
+        condition, parameters = is_known_by(by, part, "x")
+        sql = f"SELECT DISTINCT {column} FROM {layout.shown()} x WHERE {condition}"
+        found += [row[0] for row in tx.execute(sql, parameters)]
     return found
+
+
+def _is_of(copy: Mapping[str, Stored], by: str, values: Collection[Stored]) -> bool:
+    """Whether a copy of a row is of one that is known by one of these values."""
+    held = copy.get(key_of(by))
+    if not by.endswith(IN_LIST):
+        return held in values
+    return held is not None and not {*msgspec.json.decode(str(held))}.isdisjoint(values)

@@ -16,7 +16,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
 from motion.persistence.inputs.frames import are_wanted, frame_of, later, may_hold, narrowing
-from motion.persistence.layout import Layout, left_by_name, quoted
+from motion.persistence.layout import Layout, is_listed_as, left_by_name, listed_table, quoted
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.written import Columns
@@ -62,8 +62,7 @@ def followed(
     if found is not None and len(found) <= AT_ONCE:
         return Followed(found)
     ids = _ids(tx, target, lookup, rows)
-    value: Stored = ids[0] if len(ids) == 1 else None
-    sweeps.begin(tx, layout, spec, lookup.bys[0], value, cause)
+    _sweep(tx, layout, spec, lookup, ids[0] if len(ids) == 1 else None, cause)
     return Followed((), is_swept=True)
 
 
@@ -71,6 +70,8 @@ def _looking_up(
     tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int], most: int
 ) -> list[int] | None:
     """Return the rows that hold the ids of changed rows themselves; None where they are more than so many."""
+    if lookup.is_of_list:
+        return _listing(tx, target, layout, lookup, rows, most)
     found: list[int] = []
     by, *pages = map(quoted, lookup.bys)
     level, named = target.graph.levels[lookup.table][lookup.name], ""
@@ -89,6 +90,23 @@ def _looking_up(
     return found
 
 
+def _listing(
+    tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int], most: int
+) -> list[int] | None:
+    """Do the same with rows that hold the ids in lists."""
+    listed, to = listed_table(layout.table.name, lookup.bys[0]), f"r.{quoted(lookup.to_key)}"
+    found: dict[int, None] = {}
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT x.row FROM {target.base} r CROSS JOIN {listed} x ON x.value = {is_listed_as(to)} "
+            f"WHERE {part.condition(target.row)}{target.and_first('r')} LIMIT ?"
+        )
+        found |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1)))
+        if len(found) > most:
+            return None
+    return list(found)
+
+
 def left_behind(
     tx: Transaction,
     layout: Layout,
@@ -105,17 +123,33 @@ def left_behind(
     """
     rows: list[int] = []
     swept: list[Stored] = []
-    by = quoted(lookup.bys[0])
+    source, row, by = layout.base, layout.row_column, quoted(lookup.bys[0])
+    if lookup.is_of_list:
+        source, row, by = listed_table(layout.table.name, lookup.bys[0]), "row", "value"
+        values = [str(value) for value in values]
     for value in values:
-        sql = f"SELECT x.{layout.row_column} FROM {layout.base} x WHERE x.{by} = ? LIMIT {AT_ONCE + 1}"
+        sql = f"SELECT x.{row} FROM {source} x WHERE x.{by} = ? LIMIT {AT_ONCE + 1}"
         found = below([int(row[0]) for row in tx.execute(sql, (value,))])
         if len(found) > AT_ONCE:
             swept.append(value)
         else:
             rows += found
     for value in swept:
-        sweeps.begin(tx, layout, spec, lookup.bys[0], value, cause)
+        _sweep(tx, layout, spec, lookup, value, cause)
     return Followed(rows, bool(swept))
+
+
+def _sweep(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    lookup: Lookup,
+    value: Stored,
+    cause: Cause,
+) -> None:
+    """Begin a sweep over the rows that look up by a value; None: over all."""
+    begin = sweeps.begin_listing if lookup.is_of_list and value is not None else sweeps.begin
+    begin(tx, layout, spec, lookup.bys[0], value, cause)
 
 
 def _ids(tx: Transaction, target: Layout, lookup: Lookup, rows: Sequence[int]) -> list[Stored]:

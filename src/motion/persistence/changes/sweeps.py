@@ -39,6 +39,17 @@ def begin(
     begin_by(tx, layout, spec, [by] if value is None else [by, value], cause)
 
 
+BY_LISTS = ":lists"
+"""Says of a sweep that it is over the rows in whose lists an id is."""
+
+
+def begin_listing(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, by: str, value: Stored, cause: Cause
+) -> None:
+    """Keep that the rows in whose lists an id is are due, where they are older than a change."""
+    begin_by(tx, layout, spec, [BY_LISTS, by, str(value)], cause)
+
+
 def begin_by(
     tx: Transaction, layout: Layout, spec: TriggerSpec, chosen: Sequence[Any], cause: Cause
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import InvalidValue
@@ -45,6 +46,8 @@ def make_up(
         return None
     if any(_holds_many(tx, layout, each, rows) for each in spec.windows):
         return None
+    if any(_names_many(tx, layout, each, rows) for each in spec.lookups_of_lists):
+        return None
     inputs = read_inputs(tx, _chain(tx, layout, spec), rows)
     if not inputs.rows:
         return Written(layout)
@@ -75,6 +78,18 @@ def _chain(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Chain:
         known = tx.lasting[_chain, spec.name] = Chain(layout, (spec,))
     chain: Chain = known
     return chain
+
+
+def _names_many(tx: Transaction, layout: Layout, lookup: Lookup, rows: Sequence[int]) -> bool:
+    """Whether lists name so much that reading it would take long; by their commas, of which texts may have further ones."""
+    by, count = f"r.{quoted(lookup.bys[0])}", 0
+    for part in parts_of(rows):
+        sql = (
+            f"SELECT COALESCE(SUM(LENGTH({by}) - LENGTH(REPLACE({by}, ',', '')) + 1), 0) "
+            f"FROM {layout.base} r WHERE {part.condition(layout.row)}"
+        )
+        count += int(tx.execute(sql, part.numbers).fetchone()[0])
+    return count > HELD_AT_ONCE
 
 
 def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[int]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,11 +16,15 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Codec
 from motion.persistence.inputs.frames import frame_of
 from motion.persistence.inputs.held import Held, read_held
+from motion.persistence.inputs.lists import Listed, decoded_lists, read_lists
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.many import columns_of
 from motion.persistence.ranges import parts_of
 
 Fence = tuple[Any, ...]
+
+Apart = Mapping[Lookup | Window, Listed | Held]
+"""What rows take of others that is read apart from them."""
 
 MOST_BYTES = 2**25
 """Bytes of inputs that one claim holds, but for the last row: however large rows are, memory does not grow with the queue."""
@@ -33,7 +37,7 @@ class Chain:
     Attributes:
         specs: the trigger first, then what follows it in memory.
         keys: the keys to read: inputs, and required keys that are no parameters.
-        lookups, windows: what the first trigger takes of other rows.
+        lookups, lists, windows: what the first trigger takes of other rows; the last two are read apart from its own.
         outputs: the keys that the chain sets on the row itself, whose old values tell what a result changes.
         fenced: what makes a result stale by its change: the `on` keys that the chain does not set itself, the keys that
             say which other rows to take values of, what is looked up and followed, and what windows hold.
@@ -58,77 +62,100 @@ class Chain:
         made = set(self.outputs)
         on = [key for spec in self.specs for key in (*spec.on, *spec.looked_up_by)]
         followed = [each.column for each in self.lookups if each.is_followed]
-        followed += [each.column for each in self.windows]
+        followed += [each.column for each in self.fenced_apart]
         return tuple(dict.fromkeys([*(key for key in on if key not in made), *followed]))
 
     @property
+    def fenced_apart(self) -> list[Lookup | Window]:
+        """What is followed and read apart."""
+        return [*(each for each in self.lists if each.is_followed), *self.windows]
+
+    @property
     def lookups(self) -> tuple[Lookup, ...]:
-        return self.specs[0].lookups
+        return self.specs[0].lookups_of_one
+
+    @property
+    def lists(self) -> tuple[Lookup, ...]:
+        return self.specs[0].lookups_of_lists
 
     @property
     def windows(self) -> tuple[Window, ...]:
         return self.specs[0].windows
 
     def fence_columns(self) -> list[str]:
-        """Return the expressions of a row's fence, but for what its windows add to it."""
+        """Return the expressions of a row's fence, but for what is read apart."""
         layout, first = self.layout, self.specs[0]
         followed = {each.column: layout.looked_up_fence(first, each) for each in self.lookups}
-        held = {each.column for each in self.windows}
+        apart = {each.column for each in self.fenced_apart}
         numbers = [
             followed[name] if name in followed else layout.changed(name)
             for name in self.fenced
-            if name not in held
+            if name not in apart
         ]
         return [*numbers, *(layout.mark(spec) for spec in self.specs)]
 
-    def with_windows(self, fences: Sequence[Fence], held: Mapping[str, Held]) -> list[Fence]:
-        """Return fences as rows have them, from the columns of `fence_columns` and what the rows' windows hold."""
-        if not self.windows:
+    def with_apart(self, fences: Sequence[Fence], apart: Apart) -> list[Fence]:
+        """Return fences as rows have them, from the columns of `fence_columns` and what was read apart."""
+        if not self.fenced_apart:
             return list(fences)
-        place = len(self.fenced) - len(self.windows)  # behind the numbers, before the marks
-        windows = zip(*(held[each.column].fences() for each in self.windows), strict=True)
+        place = len(self.fenced) - len(self.fenced_apart)  # behind the numbers, before the marks
+        further = zip(*(apart[each].fences() for each in self.fenced_apart), strict=True)
         return [
             (*fence[:place], *own, *fence[place:])
-            for fence, own in zip(fences, windows, strict=True)
+            for fence, own in zip(fences, further, strict=True)
         ]
 
     def places(self) -> list[str]:
-        """Return the expressions of what says which windows a row has: its id, and for each window its entity and its
-        order."""
+        """Return the expressions of what says what is read apart: the list of each lookup by one; and which windows a row has, its
+        id, and for each window its entity and its order."""
+        lists = [self.layout.inherited_value(each.bys[0]) for each in self.lists]
         if not self.windows:
-            return []
+            return lists
         own = [(each.own_by, each.own_order) for each in self.windows]
-        return ["r.id", *(f"r.{quoted(key)}" for keys in own for key in keys)]
+        return [*lists, "r.id", *(f"r.{quoted(key)}" for keys in own for key in keys)]
 
-    def held(self, tx: Transaction, places: Sequence[Sequence[Any]]) -> dict[str, Held]:
-        """Read what the windows of rows hold, by the window's column.
+    def apart(self, tx: Transaction, places: Sequence[Sequence[Any]], *, has_values: bool) -> Apart:
+        """Read what lists name and windows hold.
 
         Args:
             places: the columns of `places`.
+            has_values: what lists name is needed for more than fences.
         """
-        found: dict[str, Held] = {}
+        graph, found = self.layout.graph, dict[Lookup | Window, Listed | Held]()
+        for each, column in zip(self.lists, places, strict=False):
+            target = Layout(graph.tables.get(each.table), graph)
+            most = MOST_BYTES if has_values else None
+            found[each] = read_lists(tx, target, each, column, most, has_values=has_values)
+        return found | self._held(tx, places[len(self.lists) :])
+
+    def _held(self, tx: Transaction, places: Sequence[Sequence[Any]]) -> dict[Window, Held]:
+        found: dict[Window, Held] = {}
         read: dict[Window, Held] = {}
         for i, each in enumerate(self.windows):
             frame = frame_of(each)
             if frame not in read:
                 entities, orders = places[1 + 2 * i : 3 + 2 * i]
                 read[frame] = read_held(tx, self.layout, frame, entities, orders, places[0])
-            found[each.column] = read[frame]
+            found[each] = read[frame]
         return found
 
     def decoded(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        """Return columns of inputs, keys, lookups and windows, as values."""
+        """Return columns of inputs, keys, lookups, lists and windows, as values."""
         if self.specs[0].fold is not None:  # what a fold goes over is read as values
             return dict(stored)
         tables, keys = self.layout.graph.tables, {**self.layout.table.keys}
         keys |= {each.column: tables.key(each.key) for each in self.lookups}
         windows = {each.column: each for each in self.windows}
-        return {
-            name: decoded_window(tables, windows[name], column)
-            if name in windows
-            else keys[name].codec.decode_column(column)
-            for name, column in stored.items()
-        }
+        lists = {each.column: tables.key(each.key).codec for each in self.lists}
+
+        def values(name: str, column: Sequence[Any]) -> Sequence[Any]:
+            if name in windows:
+                return decoded_window(tables, windows[name], column)
+            if name in lists:
+                return decoded_lists(lists[name], column)
+            return keys[name].codec.decode_column(column)
+
+        return {name: values(name, column) for name, column in stored.items()}
 
     def source(self) -> str:
         return self.layout.joined((*self.keys, *self.outputs), self.specs, self.pins)
@@ -249,18 +276,33 @@ def read_inputs(tx: Transaction, chain: Chain, rows: Iterable[int]) -> Inputs:
             break
     turned = columns_of(found, sum(widths) + 1)
     (numbers, on_numbers), named, fences, values, before, places = _grouped(turned, widths)
-    held = chain.held(tx, places)
-    return Inputs(
+    apart = chain.apart(tx, places, has_values=True)
+    inputs = Inputs(
         chain,
         list(numbers),
         list(on_numbers),
         list(zip(*named, strict=True)),
-        chain.with_windows(list(zip(*fences, strict=True)), held),
-        dict(zip(keys, values, strict=True))
-        | {each.column: held[each.column].values(each) for each in chain.windows},
+        chain.with_apart(list(zip(*fences, strict=True)), apart),
+        dict(zip(keys, values, strict=True)) | _values_of(apart),
         dict(zip(chain.outputs, before, strict=True)),
         unread,
     )
+    counts = (each.count for each in apart.values() if isinstance(each, Listed))
+    most = min(counts, default=len(numbers))
+    if most == len(numbers):
+        return inputs
+    return replace(inputs.chosen(range(most)), unread=numbers[most])
+
+
+def _values_of(apart: Apart) -> dict[str, Sequence[Any]]:
+    """Return the stored values of what was read apart, by column."""
+    values: dict[str, Sequence[Any]] = {}
+    for taken, found in apart.items():
+        if isinstance(found, Listed):
+            values[taken.column] = found.values()
+        elif isinstance(taken, Window):
+            values[taken.column] = found.values(taken)
+    return values
 
 
 def _grouped(columns: Sequence[Any], widths: Sequence[int]) -> list[list[Any]]:
@@ -281,6 +323,6 @@ def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int,
         return {}
     turned = columns_of(found, len(columns))
     (numbers,), fences, placed = _grouped(turned, list(map(len, groups)))
-    held = chain.held(tx, placed)
-    kept = chain.with_windows(list(zip(*fences, strict=True)), held)
+    apart = chain.apart(tx, placed, has_values=False)
+    kept = chain.with_apart(list(zip(*fences, strict=True)), apart)
     return dict(zip(numbers, kept, strict=True))

@@ -13,6 +13,7 @@ from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Codec, Stored
 from motion.persistence.inputs.frames import are_wanted
 from motion.persistence.inputs.held import Held, read_held
+from motion.persistence.inputs.lists import Listed, decoded_lists, read_lists
 from motion.persistence.layout import quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import cut, filled_up, places
@@ -49,9 +50,33 @@ class LookedUp:
         return [i for i, each in enumerate(self.by) if each in changed] if changed else ()
 
 
+@dataclass(frozen=True)
+class LookedUpLists:
+    """The values that rows look up by lists.
+
+    Attributes:
+        by: the list that each row holds, as it is stored.
+    """
+
+    read_at: int
+    by: Sequence[Stored]
+    listed: Listed
+
+    def decoded(self, codec: Codec) -> Sequence[Any]:
+        return decoded_lists(codec, self.listed.values())
+
+    def outdated(self, tx: Transaction, layouts: Layouts) -> Iterable[int]:
+        lookup = self.listed.lookup
+        now = read_lists(tx, layouts[lookup.table], lookup, self.by)
+        pairs = zip(self.listed.values(), now.values(), strict=True)
+        return [i for i, (before, after) in enumerate(pairs) if before != after]
+
+
 def look_up(
     tx: Transaction, layouts: Layouts, read_at: int, lookup: Lookup, by: Sequence[Stored]
-) -> LookedUp:
+) -> LookedUp | LookedUpLists:
+    if lookup.is_of_list:
+        return LookedUpLists(read_at, by, read_lists(tx, layouts[lookup.table], lookup, by))
     return LookedUp(read_at, lookup, by, _values(tx, layouts, lookup, dict.fromkeys(by)))
 
 

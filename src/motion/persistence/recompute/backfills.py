@@ -459,6 +459,9 @@ def _wanted(
         if by == following.BY_READS:
             condition, read = following.swept(layout, spec, [by, *value])
             return f"{sql} AND {condition}", read
+        if by == sweeps.BY_LISTS:
+            key, listed = value
+            return f"{sql} AND {layout.is_listed(key)}", [listed]
         return (f"{sql} AND {layout.inherited_value(by)} = ?" if value else sql), value
     if asked.chosen is None:
         return sql, ()

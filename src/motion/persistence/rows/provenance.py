@@ -23,6 +23,7 @@ from motion.persistence.layout import (
 )
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, filled_up, parts_of, places
+from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import live_version
 from motion.persistence.stored_graph import UNTIL
@@ -363,7 +364,10 @@ def _own_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
 
 
 def _looked_up_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
-    return [f"{layout.looked_up(spec, each)} IS NOT NULL" for each in _needed_lookups(spec)]
+    return [
+        is_whole(layout, each) if each.is_of_list else f"{layout.looked_up(spec, each)} IS NOT NULL"
+        for each in _needed_lookups(spec)
+    ]
 
 
 def _needed_lookups(spec: TriggerSpec) -> list[Lookup]:

@@ -13,7 +13,7 @@ from motion.persistence.layout import (
     rows_table,
 )
 from motion.persistence.numbers import next_tasks
-from motion.persistence.ranges import cut, filled_up, parts_of, places
+from motion.persistence.ranges import cut, filled_up, is_known_by, key_of, parts_of
 
 OCCURRENCE_ROW = 1
 """A schedule has one occurrence at a time, so a later one takes the place of one that was given up."""
@@ -53,13 +53,12 @@ def note_occurrence(tx: Transaction, layout: Layout, due: str, number: int) -> i
 
 def unset(tx: Transaction, layout: Layout, key: str, by: str, values: Iterable[Stored]) -> None:
     """Unset a key in copies of deleted rows that have one of these values of another key."""
-    if not {key, by} <= layout.table.keys.keys():
+    if not {key, key_of(by)} <= layout.table.keys.keys():
         return
     for part in map(filled_up, cut(list(values))):
-        sql = (
-            f"UPDATE {layout.base} SET {quoted(key)} = NULL WHERE {quoted(by)} IN ({places(part)})"
-        )
-        tx.execute(sql, part)
+        condition, parameters = is_known_by(by, part, "x")
+        sql = f"UPDATE {layout.base} AS x SET {quoted(key)} = NULL WHERE {condition}"
+        tx.execute(sql, parameters)
 
 
 def end(tx: Transaction, table: str, rows: Iterable[int]) -> None:

@@ -346,20 +346,32 @@ class _Explainer:
     ) -> tuple[Explanation, ...]:
         """Explain what a trigger took from a row, and what it looked up for it in others."""
         own = tuple(self.explain(row_id, each, pages) for each in spec.inputs)
-        return own + tuple(self._looked_up(each, row_id, pages) for each in spec.lookups)
+        return own + tuple(
+            taken for each in spec.lookups for taken in self._looked_up(each, row_id, pages)
+        )
 
-    def _looked_up(self, lookup: Lookup, row_id: Any, pages: Mapping[str, int]) -> Explanation:
+    def _looked_up(
+        self, lookup: Lookup, row_id: Any, pages: Mapping[str, int]
+    ) -> Sequence[Explanation]:
+        """Explain what a trigger looks up for a row: of a list each row that it names, once."""
         row = self._database.get(self._table, row_id, pages, {}, True)
         where, *numbers = (None if row is None else getattr(row, key) for key in lookup.bys)
-        if where is not None and lookup.to is not None:
-            by = self._layout.table.keys[lookup.bys[0]].encode(where)
-            where = id_found_by(self._tx, self._database.layouts, lookup, by)
-        if where is None or None in numbers:
-            return Explanation(lookup.table, lookup.name, None, {}, None, is_row=False)
+        if lookup.is_of_list:
+            return [self._in_other(lookup, each, {}) for each in dict.fromkeys(where or ())]
+        if None in numbers:
+            where = None
+        page_keys = self._database.layouts[lookup.table].table.page_keys
+        return [self._in_other(lookup, where, dict(zip(page_keys, numbers, strict=False)))]
+
+    def _in_other(self, lookup: Lookup, where: Any, pages: Mapping[str, Any]) -> Explanation:
+        """Explain what is looked up in the row that something names; in none, where that is None."""
         layout = self._database.layouts[lookup.table]
-        pages_of = [int(number) for number in numbers if number is not None]
-        named = dict(zip(layout.table.page_keys, pages_of, strict=False))
-        return _Explainer(self._database, self._tx, layout).explain(where, lookup.name, named)
+        if where is not None and lookup.to is not None:
+            by = layout.table.keys[lookup.to_key].encode(where)
+            where = id_found_by(self._tx, self._database.layouts, lookup, by)
+        if where is None:
+            return Explanation(lookup.table, lookup.name, None, {}, None, is_row=False)
+        return _Explainer(self._database, self._tx, layout).explain(where, lookup.name, pages)
 
     def _owned(self, plain: Explanation, spec: TriggerSpec, source: int) -> Explanation:
         """Explain a key of a row that a trigger made from a row of another table."""
