@@ -30,7 +30,7 @@ from motion.config import Config
 from motion.definitions.components import Component, declared_methods
 from motion.definitions.tables.schema import NAME
 from motion.definitions.triggers.declarations import DECLARATION
-from motion.definitions.triggers.options import Place, Resources, check_ray
+from motion.definitions.triggers.options import Place, Resources, check_ray, words_needed
 from motion.engine.chain import Runs
 from motion.engine.dispatch import Dispatcher
 from motion.engine.inline import InlineRuns
@@ -86,10 +86,12 @@ class Placement:
     Attributes:
         executor: None is this process.
         address: of the Ray cluster; None leaves it to Ray.
+        has: what this process has, beside what the code says that it has.
     """
 
     executor: Place | None = None
     address: str | None = None
+    has: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.executor == "ray":
@@ -207,6 +209,7 @@ def create_store(
     durability: Durability = "full",
     run: bool = True,
     queue_limit: int = QUEUE_LIMIT,
+    has: str | Sequence[str] = (),
 ) -> Store:
     """Open the store called `name`, made if it is not there.
 
@@ -222,6 +225,8 @@ def create_store(
         run: run triggers in the background of this process; False leaves them to another one.
         queue_limit: tasks that may be left, at least 1; where there are more, writes from outside wait for room. A task
             may be of many rows.
+        has: a word, or several, such as "gpu": what this process has of what triggers say they need (`needs=`). What
+            needs more is left to other processes.
 
     Returns:
         The store. For a name and a folder that are open in this process, that store, with schemas and triggers replaced; each
@@ -233,13 +238,14 @@ def create_store(
         StoreUnavailable: the folder cannot be used.
     """
     _check_given(name, schemas, triggers, queue_limit)
+    own = _placed.get().has.union(words_needed("has", has))
     config = Config.from_env()
     if base.is_worker:
         # A module that opens the store it is used in: only the store's own process works.
         run, triggers = False, None
     send_along([*(schemas or {}).values(), *(triggers or ())])
     if run:
-        _check_gpus(triggers or (), config.gpus, _placed.get())
+        _check_gpus(triggers or (), config.gpus, _placed.get(), own)
     how = _opened_as.get()
     place = url or config.url
     folder = folder_of(name, place)
@@ -264,6 +270,7 @@ def create_store(
         queue_limit=queue_limit,
         is_named=url is not None or config.url is None,
         placement=_placed.get(),
+        has=own,
     )
     return uninterrupted(partial(_found_or_opened, wanted))
 
@@ -298,6 +305,7 @@ class _Wanted:
     queue_limit: int
     is_named: bool
     placement: Placement
+    has: frozenset[str]
 
 
 def _check_given(name: Any, schemas: Any, triggers: Any, queue_limit: Any) -> None:
@@ -316,8 +324,10 @@ def _check_given(name: Any, schemas: Any, triggers: Any, queue_limit: Any) -> No
         raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
 
 
-def _check_gpus(triggers: Sequence[Any], gpus: int, placement: Placement) -> None:
-    """Refuse what this machine can never run. What a cluster has may grow."""
+def _check_gpus(
+    triggers: Sequence[Any], gpus: int, placement: Placement, has: frozenset[str]
+) -> None:
+    """Refuse what this machine can never run, but for what is left to others. What a cluster has may grow."""
     for each in triggers:
         marked = (
             declared_methods(each, DECLARATION)
@@ -327,7 +337,8 @@ def _check_gpus(triggers: Sequence[Any], gpus: int, placement: Placement) -> Non
         for function, declaration in marked:
             wanted = declaration.resources.gpus if declaration and declaration.resources else 0
             place = declaration and (declaration.executor or placement.executor)
-            if wanted > gpus and place != "ray":
+            is_here = declaration is None or has.issuperset(declaration.needs)
+            if wanted > gpus and place != "ray" and is_here:
                 raise TriggerError(
                     f"trigger {function.__name__!r} asks for {wanted:g} GPUs, and this machine has {gpus}. Open the store "
                     f"with run=False here and run it where they are, or set MOTION_GPUS if there are more than it found."
@@ -376,7 +387,7 @@ def _open(wanted: _Wanted) -> Store:
         place = Path(tempfile.mkdtemp(prefix=f"{name}-", suffix=".motion"))
 
     def prepare(database: Database) -> None:
-        database.runs_code = wanted.run
+        database.runs_code, database.has = wanted.run, wanted.has
         database.open(wanted.schemas, wanted.triggers)
 
     def clean() -> None:
@@ -474,11 +485,12 @@ class _Open:
         """Replace schemas and triggers of the same name, and begin to work where that is asked for now."""
         database = self.store._database
         did_run, database.runs_code = database.runs_code, database.runs_code or wanted.run
+        did_have, database.has = database.has, database.has | wanted.has
         try:
             schemas = {**_schemas_of(self.store), **wanted.schemas}
             database.open(schemas, wanted.triggers)
         except BaseException:
-            database.runs_code = did_run
+            database.runs_code, database.has = did_run, did_have
             self.store._leave()
             raise
         if database.code.is_any:
@@ -610,7 +622,8 @@ class _Running:
         """Begin; with `run=False` another process runs the triggers."""
         if not self.database.runs_code:
             return
-        if self._parts is None or self._lacks_fitter(self._parts):
+        parts = self._parts
+        if parts is None or self._lacks_fitter(parts) or parts.owner.has != self.database.has:
             uninterrupted(self._start)
 
     def _start(self) -> None:
@@ -618,6 +631,7 @@ class _Running:
             if self._parts is None:
                 self._parts = self._started()
             parts = self._parts
+            parts.owner.tell(self.database.has)
             if self._lacks_fitter(parts):
                 new_process = partial(ProcessExecutor, self.name)
                 reader = partial(reader_of, self.database)
@@ -629,7 +643,7 @@ class _Running:
         return parts.fitter is None and bool(self.database.code.components)
 
     def _started(self) -> _Parts:
-        owner, loop = Owner(self.folder), EventLoop(self.name)
+        owner, loop = Owner(self.folder, self.database.has), EventLoop(self.name)
         executors = executors_of(self.name, self.placement)
         worker = worker_of(self.database, owner, loop, executors, self.config.gpus)
         leases = Leases(self.database, owner)

@@ -11,8 +11,10 @@ another folder is not locked.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from motion.background import forks
@@ -21,16 +23,28 @@ FOLDER = "processes"
 
 
 class Owner:
-    """This process, as the owner of claims on one store."""
+    """This process, as the owner of claims on one store.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        has: what triggers may need that it has; others read it in the file.
+    """
+
+    def __init__(self, folder: Path, has: Iterable[str] = ()) -> None:
         self._folder = folder / FOLDER
         self._folder.mkdir(exist_ok=True)
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._file = os.open(self._folder / self.name, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        self.tell(has)
         self._is_left = False  # or closed
         forks.watch(self)
+
+    def tell(self, has: Iterable[str]) -> None:
+        """Let others know what this process has by now."""
+        self.has = frozenset(has)
+        told = json.dumps(sorted(self.has)).encode()
+        os.pwrite(self._file, told, 0)  # in place: another file would not be locked
+        os.ftruncate(self._file, len(told))
 
     def is_gone(self, owner: str) -> bool:
         """Return whether the process behind an owner's name has ended."""
@@ -73,7 +87,15 @@ class Owner:
 
 def at_work(folder: Path) -> list[int]:
     """Return the processes on this machine that run a store now, by their ids."""
-    found = []
+    return [int(path.name.partition("-")[0]) for path in _held(folder)]
+
+
+def what_they_have(folder: Path) -> list[frozenset[str]]:
+    """Return of each process on this machine that runs a store now what it has."""
+    return [_told(path) for path in _held(folder)]
+
+
+def _held(folder: Path) -> Iterator[Path]:
     for path in sorted((folder / FOLDER).glob("*-*")):
         try:
             with path.open("rb") as file:
@@ -81,5 +103,12 @@ def at_work(folder: Path) -> list[int]:
         except FileNotFoundError:
             continue
         except OSError:
-            found.append(int(path.name.partition("-")[0]))
-    return found
+            yield path
+
+
+def _told(path: Path) -> frozenset[str]:
+    """Return what a process has told. One that ends just now, or writes, has told nothing."""
+    try:
+        return frozenset(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return frozenset()

@@ -28,7 +28,7 @@ from motion.cli.app import (
     stop,
 )
 from motion.cli.looking import typed_id
-from motion.definitions.triggers.options import one_place
+from motion.definitions.triggers.options import one_place, words_needed
 from motion.runtime import Placement
 from motion.store.reports.explain import duration
 from motion.store.store import Store
@@ -56,16 +56,21 @@ def run(
         str | None,
         typer.Option("--address", help="of the Ray cluster's head, such as 10.0.0.5:6379"),
     ] = None,
+    has: Annotated[
+        list[str] | None,
+        typer.Option("--has", help="what this machine has of what triggers need, such as gpu"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a store's triggers, fits and schedules here, until it is told to stop (Ctrl-C, SIGTERM). What is unfinished then
     is left to the next start. Any number of processes may run one store.
 
     Example: motion run shop:store
+    Example: motion run shop:store --has gpu
     """
     began = clock.now()  # work begins with the opening
     place = None if executor is None else one_place("--executor", executor)
-    placement = Placement(place, address)
+    placement = Placement(place, address, frozenset(words_needed("--has", has or [])))
     with _told() if not until_idle else nullcontext() as told, at_work(store, placement) as opened:
         if told is None:
             opened.wait(progress=not as_json)
@@ -99,7 +104,7 @@ def _told() -> Iterator[threading.Event]:
 
 
 def _run_until(opened: Store, told: threading.Event) -> None:
-    names = [name for name, each in opened.status().triggers.items() if each.has_code]
+    names = [name for name, each in opened.status().triggers.items() if each.may_run]
     note(f"store {opened.name}: running {len(names)} trigger(s). Ctrl-C stops.")
     said_s = clock.monotonic_s()
     while not told.wait(LOOK_S):

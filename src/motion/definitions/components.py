@@ -67,6 +67,7 @@ def infer(
     serial_by: str | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
+    needs: str | Sequence[str] = (),
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, ...)` as a trigger that runs with the component's state.
 

@@ -207,7 +207,7 @@ class Dispatcher:
         may_fuse = claimed.is_quick and not claimed.tasks[0].among
         for each in self._database.graph.fused_with(spec) if may_fuse else ():
             each_s, lane = costs.seconds_each(each.name), Lane(each.name, False)
-            is_quick = each_s is not None and each_s < FUSED_S and self._database.has_code(each)
+            is_quick = each_s is not None and each_s < FUSED_S and self._database.may_run(each)
             with self._counting:
                 if not is_quick or self._calls[lane] >= each.concurrency:
                     break
@@ -390,10 +390,10 @@ class Dispatcher:
     # -- how much of it --
 
     def _mine(self, names: Iterable[str]) -> list[str]:
-        """Return those of some triggers whose code this process has."""
+        """Return those of some triggers that this process may run."""
         triggers = self._database.graph.triggers
         return [
-            name for name in names if name in triggers and self._database.has_code(triggers[name])
+            name for name in names if name in triggers and self._database.may_run(triggers[name])
         ]
 
     def _rooms(self, tx: Transaction) -> dict[Lane, Room]:

@@ -10,7 +10,7 @@ from motion.persistence.recompute import backfills
 def hand_over(database: Database) -> bool:
     """Enqueue the next part of a backfill that this process can run, once the part before has been taken; return
     whether there was one."""
-    known = [spec.name for spec in database.graph.triggers.values() if database.has_code(spec)]
+    known = [spec.name for spec in database.graph.triggers.values() if database.may_run(spec)]
     with database.backend.read() as tx:
         backfill = backfills.next_wanted(tx, database.graph, known)
         if backfill is None:

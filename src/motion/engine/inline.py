@@ -88,7 +88,7 @@ class InlineRuns:
         """Return the triggers that would run on these keys if they were known to be cheap, of which that is not known."""
         have, found = set(given), []
         for spec, needed, _ in self._eligible_of(table):
-            if needed <= have and self._database.has_code(spec):
+            if needed <= have and self._database.may_run(spec):
                 have.update(spec.sets)
                 if spec.inline is None and not self._database.costs.is_judged(spec.name):
                     found.append(spec.name)
@@ -96,7 +96,7 @@ class InlineRuns:
 
     def _may_run_now(self, spec: TriggerSpec) -> bool:
         is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)
-        return is_wanted and self._database.has_code(spec)
+        return is_wanted and self._database.may_run(spec)
 
     def _eligible_of(
         self, table: str

@@ -62,7 +62,7 @@ class Scheduler:
             each.spec.name
             for each in code
             if (each.spec.schedule or each.spec.after_ms is not None)
-            and self._database.has_code(each.spec)
+            and self._database.may_run(each.spec)
         ]
 
     def _fire(self, tx: Transaction, names: list[str]) -> int | None:

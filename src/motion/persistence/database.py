@@ -92,6 +92,9 @@ class Database:
         self.runs_code = False
         """Whether this process runs triggers and fits."""
 
+        self.has: frozenset[str] = frozenset()
+        """What triggers may need that this process has."""
+
         self._is_named = is_named
         self.name, self.backend, self.in_folder = name, backend, in_folder
         self.tables = Tables({})
@@ -185,7 +188,7 @@ class Database:
 
     def open_like(self, other: Database) -> None:
         """Open the store with the schemas and the code that another one of this process, or of its parent, has."""
-        self.runs_code, self._given = other.runs_code, other._given
+        self.runs_code, self.has, self._given = other.runs_code, other.has, other._given
         self.open({table.name: table.cls for table in other.tables}, None)
 
     def open_noted(self) -> None:
@@ -236,9 +239,18 @@ class Database:
         return self.layouts[self.tables.get(table).name]
 
     def has_code(self, spec: TriggerSpec) -> bool:
-        """Whether this process has a trigger's code, by its fingerprint: only then may it run it."""
+        """Whether this process has a trigger's code, by its fingerprint."""
         code = self.code.triggers.get(spec.name)
         return code is not None and code.spec.fingerprint == spec.fingerprint
+
+    def may_run(self, spec: TriggerSpec) -> bool:
+        """Whether this process may run a trigger: it has the code, and all that is needed."""
+        return self.has_code(spec) and self.has.issuperset(spec.needs)
+
+    def may_fit(self, component: str) -> bool:
+        """Whether this process brings a component's fits and versions on: it has all that the component's triggers need."""
+        specs = (each.spec for each in self.code.triggers.values())
+        return all(self.has.issuperset(s.needs) for s in specs if s.component == component)
 
     # -- writing --
 

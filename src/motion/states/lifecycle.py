@@ -144,7 +144,7 @@ class Fitter:
             due = {code.fits[name].spec.component for name in found}
             return [
                 name
-                for name in code.components
+                for name in filter(self._database.may_fit, code.components)
                 if name in due
                 or name in asked
                 or versions.candidate_version(tx, name) is not None

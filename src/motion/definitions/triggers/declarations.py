@@ -86,6 +86,7 @@ def trigger(
     serial_by: str | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
+    needs: str | Sequence[str] = (),
 ) -> Callable[[Function], Function]:
     """Declare a function as a trigger; the function itself stays as it is.
 
@@ -144,6 +145,8 @@ def trigger(
             this machine, which leaves the interpreter of this one free and may crash; "ray", on a Ray cluster.
         resources: what one run takes of the machine, or of the cluster; one core in a process and on Ray, and nothing in a
             thread, where left out.
+        needs: a word, or several, such as "gpu": only a process that has all of them (`has=` of `motion.create_store`,
+            `motion run --has gpu`) runs it.
 
     Raises:
         TriggerError: an option is out of its range.

@@ -50,6 +50,7 @@ def fold(
     rate: str | None = None,
     executor: Place | None = None,
     resources: Resources | None = None,
+    needs: str | Sequence[str] = (),
 ) -> Callable[[Function], Function]:
     """Declare a function as a fold: it keeps a value per entity, of the entity's rows in order.
 
@@ -71,7 +72,7 @@ def fold(
             of its rows again, in their order.
         concurrency: entities whose calls are under way at once; 1 for plain functions and 32 for async ones where left
             out. Calls of one entity are one at a time.
-        name, retries, timeout, priority, version, on_change, rate, executor, resources: as for `motion.trigger`. A row
+        name, retries, timeout, priority, version, on_change, rate, executor, resources, needs: as for `motion.trigger`. A row
             that is given up is left out.
 
     Raises:
@@ -94,7 +95,7 @@ def fold(
         raise TriggerError(f"replay={replay!r} of a fold: it is True or False.")
     declaration = declare(
         on=on, sets=sets, name=name, retries=retries, timeout=timeout, concurrency=concurrency, priority=priority,
-        version=version, on_change=on_change, rate=rate, executor=executor, resources=resources,
+        version=version, on_change=on_change, rate=rate, executor=executor, resources=resources, needs=needs,
         fold=FoldOptions(by, order, gather, replay),
     )  # fmt: skip
     return marking(declaration)

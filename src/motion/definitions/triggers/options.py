@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +22,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LONGEST_S = 10 * 365 * 86_400
+
+LONGEST_WORD = 100
+
+WORD = re.compile(rf"[^\s,]{{1,{LONGEST_WORD}}}")
 
 Refresh = Literal["never", "before", "after"]
 
@@ -189,6 +194,23 @@ def some_resources(field: str, value: Any) -> Any:
     if not isinstance(value, Resources):
         raise TriggerError(f"{field}= takes motion.Resources(cpus=1), not {value!r}.")
     return value
+
+
+def words_needed(field: str, value: Any) -> tuple[str, ...]:
+    """Return one word, or several, in their order and each once."""
+    given = [value] if isinstance(value, str) else value
+    is_right = isinstance(given, list | tuple | set | frozenset) and all(map(is_word, given))
+    if not is_right:
+        raise TriggerError(
+            f"{field}= takes a word such as 'gpu' or 'region:eu', without spaces and commas and at most {LONGEST_WORD} letters "
+            f"long, or a list of them; not {shortened(value)}."
+        )
+    return tuple(sorted(set(given)))
+
+
+def is_word(value: object) -> bool:
+    """Whether something can be what a trigger needs and a worker has."""
+    return isinstance(value, str) and WORD.fullmatch(value) is not None
 
 
 def in_brackets(decorator: Callable[P, R]) -> Callable[P, R]:

@@ -28,6 +28,7 @@ from motion.definitions.triggers.options import (
     one_place,
     option,
     some_resources,
+    words_needed,
 )
 from motion.definitions.triggers.parameters import VALUES, Parameter
 from motion.definitions.triggers.rates import Rate, Turns, rate_of
@@ -130,7 +131,7 @@ class Options:
             refused(
                 lambda spec: not spec.may_be_inline,
                 "inline=True needs a plain function of keys, lookups and windows that sets keys of its own row: no store, row, when=, "
-                "page=, batch=, async, retries, timeout, rate=, memo=, serial_by=, follow=, executor=, resources= or state.",
+                "page=, batch=, async, retries, timeout, rate=, memo=, serial_by=, follow=, executor=, resources=, needs= or state.",
             ),
         ),
     )
@@ -264,6 +265,8 @@ class Options:
         ),
     )
     resources: Resources | None = field(default=None, metadata=option(Value(some_resources)))
+    needs: tuple[str, ...] = field(default=(), metadata=option(Value(words_needed)))
+    """What a worker must have to run it."""
 
     def kept(self, *, is_async: bool) -> dict[str, Any]:
         """Return the options as a spec of a function keeps them: with what is meant where nothing was said."""
@@ -464,7 +467,7 @@ class TriggerSpec(Options):
         )
         alone = self.retries == 0 and self.timeout_s is None and self.component is None
         alone = alone and self.rate is None and not self.memo and self.after_ms is None
-        alone = alone and self.executor is None and self.resources == NOTHING
+        alone = alone and self.executor is None and self.resources == NOTHING and not self.needs
         alone = alone and self.serial_by is None and not self.follow
         return (
             self.is_columnar

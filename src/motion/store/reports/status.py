@@ -9,6 +9,7 @@ from html import escape
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.background.owners import what_they_have
 from motion.definitions.tasks import TaskStatus
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.versions import Progress
@@ -44,7 +45,9 @@ class TriggerStatus:
             half second may be missing.
         seconds: what a call takes on average; None where there was none.
         per_second: calls a second in this process, in the last 10 to 20 seconds.
-        has_code: whether this process can run it.
+        has_code: whether this process has its code.
+        needs: what a worker must have to run it.
+        may_run: whether this process can run it: it has the code, and what is needed.
     """
 
     tasks: Mapping[str, int]
@@ -54,6 +57,8 @@ class TriggerStatus:
     seconds: float | None
     per_second: float
     has_code: bool
+    needs: Sequence[str]
+    may_run: bool
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Status:
         forgetting: how often rows were forgotten of which not every byte is out of the folder yet.
         done_once: trigger -> on how many of the rows that are there it has succeeded, of those with `once=`.
         discarded: trigger -> rows that its `discard_after` or `discard_beyond` has dropped, ever.
+        waiting_for: trigger -> what it needs, of those that have rows to do and that no process at work on this machine can
+            run: none has all of it.
     """
 
     name: str
@@ -107,6 +114,7 @@ class Status:
     called_again: Mapping[str, int]
     forgetting: int
     done_once: Mapping[str, int]
+    waiting_for: Mapping[str, Sequence[str]]
 
     @property
     def tasks(self) -> dict[str, Mapping[str, int]]:
@@ -153,6 +161,11 @@ class Status:
             lines.append(f"{trigger}: {rows} row(s) are done, once and for all")
         for trigger, rows in self.discarded.items():
             lines.append(f"{trigger}: {rows} row(s) were discarded, as its policy says")
+        for trigger, needs in self.waiting_for.items():
+            lines.append(
+                f"{trigger}: {self.triggers[trigger].rows} row(s) wait for a process that has {' and '.join(needs)}; none at "
+                f"work here has ('motion run --has {needs[0]}')"
+            )
         if self.forgetting:
             lines.append(
                 f"{self.forgetting} forgetting(s) are under way: the file is to be rewritten"
@@ -172,7 +185,7 @@ HEADINGS = (
 def _cells(name: str, each: TriggerStatus) -> Sequence[str]:
     counts = [str(each.tasks.get(status.name.lower(), 0)) for status in SHOWN_STATUSES]
     mean = "-" if each.seconds is None else duration(each.seconds)
-    shown = name if each.has_code else f"{name} (not run here)"
+    shown = name if each.may_run else f"{name} (not run here)"
     return (
         shown, str(each.rows), *counts, str(each.stale), str(each.calls), mean,
         f"{each.per_second:.3g}",
@@ -258,6 +271,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
             called_again=called_again(tx),
             forgetting=len(open_forgets(tx)),
             done_once=once.done(tx),
+            waiting_for=_waiting_for(database, specs, rows),
         )
 
 
@@ -279,4 +293,19 @@ def _trigger_status(
         seconds=cost.mean,
         per_second=database.costs.per_second(spec.name),
         has_code=database.has_code(spec),
+        needs=spec.needs,
+        may_run=database.may_run(spec),
     )
+
+
+def _waiting_for(
+    database: Database, specs: Mapping[str, TriggerSpec], rows: Mapping[str, int]
+) -> dict[str, Sequence[str]]:
+    """Return what triggers need that have rows to do and that no process at work can run."""
+    wanted = {name: specs[name].needs for name in specs if specs[name].needs and rows.get(name)}
+    at_work = what_they_have(database.backend.folder) if wanted else []
+    return {
+        name: needs
+        for name, needs in wanted.items()
+        if not any(has.issuperset(needs) for has in at_work)
+    }
