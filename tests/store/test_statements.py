@@ -26,6 +26,7 @@ class Doc:
     mark: str
     loud_page: int
     loud: str
+    weight: int
 
 
 @motion.trigger(on="doc.text", sets="doc.size", version="1", inline=False)
@@ -41,6 +42,11 @@ def mark(size: int) -> str:
 @motion.trigger(on="doc.text", sets="doc.loud", page="loud_page", version="1", inline=False)
 def loud(text: str) -> list[str]:
     return text.upper().split()
+
+
+@motion.trigger(on="doc.loud", sets="doc.weight", version="1", inline=False)
+def weigh(loud: str) -> int:
+    return len(loud)
 
 
 @dataclass
@@ -90,7 +96,7 @@ def test_the_same_statements_serve_all_rows(
         motion.create_store(
             "docs",
             schemas={"doc": Doc},
-            triggers=[size, mark, loud],
+            triggers=[size, mark, loud, weigh],
             url=f"sqlite:///{tmp_path}/docs",
         ) as store,
     ):

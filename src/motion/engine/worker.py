@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
+from motion.background import memory
 from motion.background.event_loop import EventLoop
 from motion.background.loops import going_on, is_new
 from motion.background.owners import Owner
@@ -116,6 +117,7 @@ class Worker:
 
     def _look(self) -> Claimed | None:
         """Claim what may run now. Whether there is more beside it is told by a call, so nobody looks twice."""
+        memory.look()
         claimed = self._dispatcher.next_claim(is_called=self._is_called)
         self._is_called = False
         self._may_be_more = claimed is None and handover.hand_over(self._database)

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from motion import clock
-from motion.background import forks
+from motion.background import forks, memory
 from motion.definitions.triggers.options import NOTHING, Resources
 from motion.errors import CallTimeout, ProcessLost, StoreClosed
 from motion.executors.answers import Answer, error_answer, given_answer
@@ -267,6 +267,7 @@ def serve(connection: Connection, lifeline: Connection, idle_s: float) -> None:
             ):  # there may be nobody who reads it, and no call fails for that
                 sys.stdout.flush()  # a process that is ended does not do it
             connection.send_bytes(answer)
+            memory.look()
         connection.send_bytes(IDLE)
     except (EOFError, OSError):
         return

@@ -32,6 +32,9 @@ from motion.persistence.rows.ids import filled_ids, next_row, note_deleted
 from motion.persistence.rows.written import Columns, Inlined, Written
 from motion.persistence.stored_graph import former_triggers, origin_of
 
+BOUND_ROWS = 100
+"""New rows up to which what is the same in all of them is bound like the rest: to compile a statement takes as long as that."""
+
 # -- writing --
 
 
@@ -215,7 +218,7 @@ def _insert(
 
 
 class _Insert:
-    """An INSERT in the making: what is the same in all rows goes into a bulk statement's text, not into each row."""
+    """An INSERT in the making: what is the same in very many rows goes into the statement's text, not into each row."""
 
     def __init__(self, layout: Layout, count: int, number: int) -> None:
         self._layout, self._count, self._number = layout, count, number
@@ -241,8 +244,8 @@ class _Insert:
         self.values.append(column)
 
     def add_constant(self, name: str, value: int) -> None:
-        if self._count == 1:  # a text that stays the same is compiled once
-            self.add(name, (value,))
+        if self._count <= BOUND_ROWS:  # a text that stays the same is compiled once, and kept once
+            self.add(name, (value,) * self._count)
         else:
             self.add_expression(name, str(value))
 
