@@ -104,7 +104,7 @@ def test_what_a_trigger_made_before_rows_were_written_without_it_is_stale(folder
         told = store.explain("note", 2, "plain")
         assert not told.is_current
         assert told.was_away
-        assert "STALE: rows were written while the store was open without its trigger" in str(told)
+        assert "STALE: rows were written while the store was open without this code" in str(told)
 
 
 def test_a_backfill_remakes_what_a_trigger_has_missed(folder: Path) -> None:

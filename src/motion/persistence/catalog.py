@@ -30,11 +30,12 @@ from motion.persistence.numbers import last_number, note_new_graph
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.rows.noted import with_noted
 from motion.persistence.stored_graph import (
-    active_triggers,
+    active_specs,
     decoded_specs,
     disown,
     known_triggers,
     missed_changes,
+    overlooking,
     read_graph,
     signatures,
 )
@@ -78,7 +79,7 @@ def open_catalog(
         StoreUnavailable: the store was made by a newer version of Motion.
     """
     open_system(tx)
-    stored, last, before = signatures(tx), last_number(tx), active_triggers(tx)
+    stored, last, active = signatures(tx), last_number(tx), active_specs(tx)
     specs = graph.triggers.values() if replace_graph else known_triggers(tx).values()
     take_sizes(tx, tables, specs)
     for table in tables:
@@ -91,11 +92,12 @@ def open_catalog(
     else:
         graph = _with(tx, read_graph(tx, with_noted(tx, tables)), of_schemas)
     _note_refs(tx, tables)
-    back = missed_changes(tx, graph, before, last)
-    for name in back:
+    back = missed_changes(tx, graph, active, last)
+    overlooked = {name: graph.triggers[name].fingerprint for name in overlooking(graph, active)}
+    for name, current in (overlooked | dict.fromkeys(back, "")).items():
         fold = graph.triggers[name].fold
         if fold is None or fold.replay:  # one that applies each row once goes on from its values
-            disown(tx, name, last)
+            disown(tx, name, last, but=current)
     for table in graph.tables:
         if table.is_event:
             open_own_table(tx, Layout(table, graph))
@@ -103,7 +105,7 @@ def open_catalog(
             layout = Layout(table, graph)
             open_table(tx, layout, stored.get(table.name))
             check_stored_ids(tx, layout)
-    return Opened(graph, before, frozenset(back))
+    return Opened(graph, list(active), frozenset(back))
 
 
 def _note_refs(tx: Transaction, tables: Tables) -> None:

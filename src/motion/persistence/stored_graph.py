@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
 from motion.backends.base import Transaction
@@ -137,11 +137,25 @@ def missed_changes(tx: Transaction, graph: Graph, active: Container[str], last: 
     return [name for name in back if known.get(name, -1) < last]
 
 
-def disown(tx: Transaction, trigger: str, last: int) -> None:
-    """Let what a trigger has made until now count as made by other code: its inputs may have become others unseen."""
+def overlooking(graph: Graph, before: Mapping[str, TriggerSpec]) -> list[str]:
+    """Return the triggers of a graph whose code is another than before, and does not see all changes that the former code saw:
+    should that come back, what it had made is not known to be current."""
+    return [
+        name
+        for name, spec in graph.triggers.items()
+        if name in before and not spec.runs_wherever(before[name])
+    ]
+
+
+def disown(tx: Transaction, trigger: str, last: int, but: str = "") -> None:
+    """Let what a trigger has made until now count as made by other code: its inputs may have become others unseen.
+
+    Args:
+        but: the fingerprint of code that has seen them.
+    """
     tx.execute(
-        "UPDATE motion_origins SET fingerprint = fingerprint || ? WHERE trigger = ? AND LENGTH(fingerprint) = ?",
-        (f"{UNTIL}{last}", trigger, FINGERPRINT_LENGTH),
+        "UPDATE motion_origins SET fingerprint = fingerprint || ? WHERE trigger = ? AND LENGTH(fingerprint) = ? AND fingerprint != ?",
+        (f"{UNTIL}{last}", trigger, FINGERPRINT_LENGTH, but),
     )
 
 

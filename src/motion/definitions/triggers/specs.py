@@ -403,6 +403,12 @@ class TriggerSpec(Options):
         """All that it takes of other rows."""
         return (*self.lookups, *self.windows)
 
+    def runs_wherever(self, other: TriggerSpec) -> bool:
+        """Whether each change that makes another trigger due makes this one due, too."""
+        mine = [self.table, self.follow, *self.on, *self.looked_up_by, *self.elsewhere]
+        its = [other.table, other.follow, *other.on, *other.looked_up_by, *other.elsewhere]
+        return all(each in mine for each in its)
+
     @cached_property
     def looked_up_by(self) -> tuple[str, ...]:
         """The keys whose change runs it, beside those of `on`: they say which other rows it takes values of."""

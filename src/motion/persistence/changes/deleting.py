@@ -132,13 +132,19 @@ def _going(tx: Transaction, layouts: Layouts, written: Written, number: int) -> 
             continue
         # All that name others by now: so what several of them make is not made anew before it goes.
         table, sources = making.popitem()
-        for spec in graph.of_table(table):
-            made_in = _made_in(layouts, spec)
+        for spec in (*graph.of_table(table), *_former_makers(tx, layouts, table)):
             if spec.page or spec.sets_table:
+                made_in = _made_in(layouts, spec)
                 remade = unmake(tx, made_in, spec.name, sources, number)
                 going.remade.append(remade.written)
                 waiting.append((made_in, remade.gone))
     return going
+
+
+def _former_makers(tx: Transaction, layouts: Layouts, table: str) -> list[TriggerSpec]:
+    """Return the triggers on a table that are not there any more, and have made rows of tables that are known here."""
+    known = {each.name for each in layouts.graph.tables if not each.is_noted}
+    return [spec for spec in former_triggers(tx, table) if (spec.sets_table or table) in known]
 
 
 def _made_in(layouts: Layouts, spec: TriggerSpec) -> Layout:

@@ -263,10 +263,19 @@ def forget_entities(tx: Transaction, entities: Layout, spec: TriggerSpec) -> Non
 
 
 def note_entities(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
-    """Note the entities of all rows that are there, where they are not."""
-    by = quoted(fold_of(spec).by)
+    """Note the entities of all rows that are there, and those that have a value of the fold, where they are not."""
+    fold, by = fold_of(spec), quoted(fold_of(spec).by)
     tx.execute(
         f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
         f"SELECT DISTINCT {by}, {FIRST_NUMBER} FROM {source.base} WHERE {by} IS NOT NULL "
+        f"ON CONFLICT (id) DO NOTHING"
+    )
+    if fold.is_of_rows:
+        return
+    target = Layout(source.graph.tables.get(fold.target), source.graph)
+    tx.execute(  # they may have no row any more, as the fold goes over others now
+        f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
+        f"SELECT t.id, {FIRST_NUMBER} FROM {target.base} t "
+        f"WHERE COALESCE(t.{done_column(spec.name)}, 0) & {ORIGIN_MASK} != 0{target.and_first('t')} "
         f"ON CONFLICT (id) DO NOTHING"
     )

@@ -59,7 +59,7 @@ def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Or
     is_left = f"CASE WHEN {layout.is_left_behind(spec)} THEN 1 ELSE 0 END"
     found = tx.execute(
         f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, {is_left}, COUNT(*) FROM {_source(layout, spec)} "
-        f"WHERE {_is_runnable(layout, spec)} GROUP BY 1, 2, 3"
+        f"WHERE {_is_judged(tx, layout, spec)} GROUP BY 1, 2, 3"
     ).fetchall()
     return [
         (replace(_origin(tx, int(made), number), is_due=bool(left)), int(count))
@@ -119,14 +119,15 @@ def may_be_stale(tx: Transaction, spec: TriggerSpec) -> bool:
 def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
     """Return how many rows have outputs of a trigger that other code made, of those it would run on; of a fold that applies
     each row once also the entities of which an applied row has changed since; and stranded ones."""
-    mark, current = layout.mark(spec), _current(tx, spec)
-    sql = (
-        f"SELECT COUNT(*) FROM {_source(layout, spec)} "
-        f"WHERE ({mark} & {ORIGIN_MASK} NOT IN (0, {current}) OR {layout.is_left_behind(spec)}) "
-        f"AND {_is_runnable(layout, spec)}"
-    )
+    is_stale = f"{_is_of_other_code(tx, layout, spec)} OR {layout.is_left_behind(spec)}"
+    sql = f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE ({is_stale}) AND {_is_judged(tx, layout, spec)}"
     found = stranded(tx, layout, spec)
     return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept
+
+
+def _is_of_other_code(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
+    """Return the condition that runs of other code than a trigger's present one have made its outputs."""
+    return f"{layout.mark(spec)} & {ORIGIN_MASK} NOT IN (0, {_current(tx, spec)})"
 
 
 def _current(tx: Transaction, spec: TriggerSpec) -> str:
@@ -142,7 +143,7 @@ def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything:
     mark = layout.mark(spec)
     wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)}) OR {layout.is_left_behind(spec)}"
     return (
-        f"FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
+        f"FROM {_source(layout, spec)} WHERE {_is_judged(tx, layout, spec)} "
         f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1 = 1' if everything else wanted})"
     )
 
@@ -211,11 +212,15 @@ def make_due(
         _clear_marks(tx, layout, spec, part, versions)
         for key in spec.on:
             if key not in layout.versioned:
-                ids = f"SELECT id FROM {layout.base} WHERE {part.condition(layout.row_column)}"
+                chosen = part.condition(layout.row_column)
+                ids = f"id IN (SELECT id FROM {layout.base} WHERE {chosen}) AND {quoted(key)} IS NOT NULL"
+                # It runs without a value, too, where that is optional.
+                of = ids if key in spec.required else f"({ids} OR {chosen})"
+                numbers = part.numbers if key in spec.required else [*part.numbers, *part.numbers]
                 tx.execute(
-                    f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE id IN ({ids}) "
-                    f"AND {quoted(key)} IS NOT NULL AND {changed_column(key)} IS NULL",
-                    part.numbers,
+                    f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE {of} "
+                    f"AND {changed_column(key)} IS NULL",
+                    numbers,
                 )
 
 
@@ -358,9 +363,23 @@ def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
     return " AND ".join([*_own_needs(layout, spec), *_looked_up_needs(layout, spec)])
 
 
+def _is_judged(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
+    """The condition that a row is one the trigger runs on, or that has outputs of other code: where what the present code needs
+    is unset, these are to be, too. Pages, and rows of another table, stay where what is looked up is gone."""
+    looked_up = _looked_up_needs(layout, spec)
+    kept = looked_up if _may_keep(spec) else []
+    needs = [*_set_keys(layout, spec), *(each for each in looked_up if each not in kept)]
+    has_made = _is_of_other_code(tx, layout, spec)
+    is_there = [layout.is_row_of(spec), layout.is_open(spec)]
+    return " AND ".join([*is_there, *kept, f"({' AND '.join(needs) or '1 = 1'} OR {has_made})"])
+
+
 def _own_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
-    keys = [f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required]
-    return [layout.is_row_of(spec), layout.is_open(spec), *keys]
+    return [layout.is_row_of(spec), layout.is_open(spec), *_set_keys(layout, spec)]
+
+
+def _set_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
+    return [f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required]
 
 
 def _looked_up_needs(layout: Layout, spec: TriggerSpec) -> list[str]:

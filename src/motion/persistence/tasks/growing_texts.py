@@ -186,7 +186,7 @@ class Grows(NamedTuple):
 
 def growing_at(tx: Transaction, layout: Layout, spec: TriggerSpec, row: int) -> Grows | None:
     """Return the text that a trigger's run would make for a row as it is now; None where there is no such row."""
-    sql = f"SELECT {layout.on_number(spec)} FROM {layout.joined(spec.on)} WHERE {layout.row} = ?"
+    sql = f"SELECT {layout.on_number(spec)} FROM {layout.joined(spec.on, [spec])} WHERE {layout.row} = ?"
     found = tx.execute(sql, (row,)).fetchone()
     return None if found is None else Grows(spec.name, row, int(found[0]))
 

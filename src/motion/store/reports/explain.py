@@ -204,7 +204,7 @@ class Explanation:
 
     def _why_stale(self) -> str:
         if self.was_away:
-            return "rows were written while the store was open without its trigger"
+            return "rows were written while the store was open without this code"
         return "its code is another now"
 
     def _lessons(self) -> str:
