@@ -28,6 +28,7 @@ from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import last_number, note_new_graph
 from motion.persistence.rows.ids import check_stored_ids
+from motion.persistence.rows.levels import check_levels
 from motion.persistence.rows.noted import with_noted
 from motion.persistence.stored_graph import (
     active_specs,
@@ -91,6 +92,7 @@ def open_catalog(
         following.forget_others(tx, graph)
     else:
         graph = _with(tx, read_graph(tx, with_noted(tx, tables)), of_schemas)
+    check_levels(tx, tables, graph)
     _note_refs(tx, tables)
     back = missed_changes(tx, graph, active, last)
     overlooked = {name: graph.triggers[name].fingerprint for name in overlooking(graph, active)}
