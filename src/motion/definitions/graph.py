@@ -435,6 +435,8 @@ class Graph:
                     )
             for taken in spec.elsewhere:
                 self._check_kept_once(spec, taken)
+            for lookup in spec.lookups_of_lists:
+                self._check_listed(spec, lookup)
             for lookup in spec.lookups:
                 if len({self.levels[spec.table][key] for key in lookup.bys}) > 1:
                     raise TriggerError(
@@ -458,6 +460,16 @@ class Graph:
                     f"lookups and windows take and go by keys that are not so far; read it through 'store', or say "
                     f"refresh='after' where {maker.name!r} is declared."
                 )
+
+    def _check_listed(self, spec: TriggerSpec, lookup: Lookup) -> None:
+        """Refuse to look up by a list what is kept by state version."""
+        maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
+        if maker is not None and maker.is_versioned:
+            raise TriggerError(
+                f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and what is looked up "
+                f"by a list, as by={lookup.by!r} holds, is not so far; read it through 'store', or say refresh='after' where "
+                f"{maker.name!r} is declared."
+            )
 
     def _check_comes_around(self, spec: TriggerSpec, lookup: Lookup, maker: TriggerSpec) -> None:
         """Refuse a lookup of what derives from the trigger's own table by a fold or a window, unless it says `follow=`."""
