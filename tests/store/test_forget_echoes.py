@@ -461,3 +461,38 @@ def test_pages_and_rows_that_cannot_be_made_again_go(
     store.set("user", id="a", name="back again").wait()
     words = [row.word for table in ("paged", "word") for row in store.rows(table)]
     assert sorted(word for word in words if word) == ["again", "back", "plain", "so"]
+
+
+@dataclass
+class Topic:
+    id: str
+    text: str
+    loud: str
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_row_that_another_one_makes_too_keeps_nothing_of_it(
+    open_store: OpenStore, folder: Path, fails: bool
+) -> None:
+    is_down = [False]
+
+    @motion.trigger(on="note.text", sets="topic")
+    def topic_of(text: str) -> list[dict[str, str]]:
+        return [{"id": "shared", "text": text}]
+
+    @motion.trigger(on="topic.text", sets="topic.loud", memo=not fails, version="1")
+    def shout(text: str) -> str:
+        if is_down[0]:
+            raise RuntimeError(f"cannot shout {text}")
+        return f"{text}!"
+
+    store = open_store(schemas={**SCHEMAS, "topic": Topic}, triggers=[topic_of, shout])
+    store.set("note", id=1, text=f"first {WORD}")
+    store.set("note", id=2, text="second")
+    store.wait(timeout=60)
+    is_down[0] = fails
+    assert store.get("topic", "shared").loud == f"first {WORD}!"
+    store.forget("note", 1, timeout=60)
+    [topic] = store.rows("topic")
+    assert (topic.text, topic.loud) == ("second", None if fails else "second!")
+    assert traces(folder) == []

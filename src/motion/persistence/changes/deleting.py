@@ -54,7 +54,7 @@ def delete(
         return
     going = _going(tx, layouts, written, cause.number)
     if erasing is not None:
-        erasing.take(tx, layouts, going.each(layouts))
+        erasing.take(tx, layouts, going.each(layouts), going.left)
     for layout, rows in going.each(layouts):
         _hand_over(tx, layouts, layout, rows, cause)
     kept: Kept = {}
@@ -74,8 +74,8 @@ def delete(
     for layout, rows in going.each(layouts):
         _forget(tx, layouts.graph, layout, rows)
         delete_rows(tx, layout, rows)
-    for remade in going.remade:
-        fire(tx, layouts, going.left_of(remade), cause)
+    for left in going.left:
+        fire(tx, layouts, left, cause)
     for layout, rows in going.each(layouts):
         hold(tx, layouts, Written(layout), cause, kept, is_forgotten=erasing is not None)
         for key in layout.array_keys:
@@ -105,6 +105,11 @@ class _Going:
 
     def each(self, layouts: Layouts) -> list[tuple[Layout, list[int]]]:
         return [(layouts[table], list(rows)) for table, rows in self.rows.items() if rows]
+
+    @property
+    def left(self) -> list[Written]:
+        """What was written in rows that stay, as one of those that made them goes."""
+        return [self.left_of(written) for written in self.remade]
 
     def left_of(self, written: Written) -> Written:
         """Return what was written in rows that stay."""

@@ -32,11 +32,17 @@ Key = tuple[str, str]
 """A table, and a key of it."""
 
 
-def told_of(specs: Iterable[TriggerSpec], tables: Container[str]) -> list[TriggerSpec]:
+def told_of(
+    specs: Iterable[TriggerSpec], tables: Container[str], shared: Iterable[str]
+) -> list[TriggerSpec]:
     """Return the triggers of which runs on any row may be told something of rows of tables: they look there, may read there
-    by hand, or take what derives from it, in however many steps."""
+    by hand, or take what derives from it, in however many steps.
+
+    Args:
+        shared: tables of which rows hold something that was made from those.
+    """
     waiting, found = list(specs), list[TriggerSpec]()
-    reached: set[Key] = set()
+    reached: set[Key] = {(table, ANY) for table in shared}
 
     def is_reached(table: str, key: str) -> bool:
         if key == ANY:
@@ -84,6 +90,7 @@ class Echoes:
     Args:
         specs: all triggers, those that are not there any more included.
         gone: table -> the ids of its rows that go, and are there so far.
+        shared: table -> the ids of rows that stay, which rows that go have made, too.
     """
 
     def __init__(
@@ -92,10 +99,13 @@ class Echoes:
         layouts: Layouts,
         specs: Iterable[TriggerSpec],
         gone: Mapping[str, Collection[Stored]],
+        shared: Mapping[str, Collection[Stored]],
     ) -> None:
         self._tx, self._layouts = tx, layouts
         self._gone = {table: set(ids) for table, ids in gone.items()}
         self._rows: dict[Key, dict[str, set[Stored]]] = {}
+        for table, ids in shared.items():
+            self._add(table, ANY, "id", set(ids))
         specs = list(specs)
         while sum(self._spread(spec) for spec in specs):
             pass

@@ -21,6 +21,7 @@ from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import parts_of, places
+from motion.persistence.rows.written import Written
 from motion.persistence.states import asked, fit_requests, labels, seen, versions
 from motion.persistence.stored_graph import (
     active_fits,
@@ -43,6 +44,7 @@ class Told(msgspec.Struct, frozen=True):
         tables: of the rows.
         made: trigger -> the rows, as ranges, for which it may have made values of them.
         behind: those of them for which it does not run by itself once they are gone.
+        shared: the tables of rows that stay, which those had made, too.
     """
 
     rows: dict[str, int]
@@ -51,6 +53,7 @@ class Told(msgspec.Struct, frozen=True):
     tables: tuple[str, ...] = ()
     made: dict[str, list[tuple[int, int]]] = {}
     behind: dict[str, list[tuple[int, int]]] = {}
+    shared: tuple[str, ...] = ()
 
 
 @dataclass
@@ -67,20 +70,34 @@ class Erasing:
     learned: dict[str, Counter[int]] = field(default_factory=dict)
     fits: dict[str, FitSpec] = field(default_factory=dict)
     own_labels: set[int] = field(default_factory=set)
+    shared: dict[str, set[Stored]] = field(default_factory=dict)
     made: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     behind: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def take(
-        self, tx: Transaction, layouts: Layouts, going: Iterable[tuple[Layout, Sequence[int]]]
+        self,
+        tx: Transaction,
+        layouts: Layouts,
+        going: Iterable[tuple[Layout, Sequence[int]]],
+        remade: Iterable[Written],
     ) -> None:
-        """Take out what tells of rows that are about to be deleted, all of them, but for what goes with every deleted row."""
+        """Take out what tells of rows that are about to be deleted, all of them, but for what goes with every deleted row.
+
+        Args:
+            remade: what was written in rows that stay, as those that go do not make them any more.
+        """
         table, ids = self.asked
         gone, numbers = {table: set(ids)}, dict[str, set[int]]()
         for layout, rows in going:
             self._take_own(tx, layouts, layout, rows)
             numbers[layout.table.name] = set(rows)
             gone.setdefault(layout.table.name, set()).update(_ids(tx, layout, rows))
-        echoes = Echoes(tx, layouts, known_triggers(tx).values(), gone)
+        for written in remade:
+            changed = sorted({row for rows in written.changed.values() for row in rows})
+            if changed:
+                ids = _ids(tx, written.layout, changed)
+                self.shared.setdefault(written.layout.table.name, set()).update(ids)
+        echoes = Echoes(tx, layouts, known_triggers(tx).values(), gone, self.shared)
         self._take_echoes(tx, layouts, echoes)
         for spec in layouts.graph.triggers.values():
             gives = spec.is_columnar or spec.page or spec.sets_table
@@ -158,8 +175,9 @@ class Erasing:
         learned = {name: tuple(sorted(found)) for name, found in self.learned.items() if found}
         rows = {each: self.rows[each] for each in (*tables, *self.rows) if each in self.rows}
         of = tuple(sorted({self.asked[0], *self.rows}))
-        blank(tx, of)
-        told = Told(rows, self.labels, learned, of, self.made, self.behind)
+        shared = tuple(sorted(self.shared))
+        blank(tx, of, shared)
+        told = Told(rows, self.labels, learned, of, self.made, self.behind, shared)
         tx.execute(
             "INSERT INTO motion_forgets (change, at_ms, told) VALUES (?, ?, ?)",
             (cause.change, clock.now_ms(), msgspec.json.encode(told).decode()),
@@ -178,10 +196,10 @@ def _take_out_of_seen(tx: Transaction, table: str, echoes: Echoes) -> None:
     seen.drop(tx, gone)
 
 
-def blank(tx: Transaction, tables: Container[str]) -> None:
+def blank(tx: Transaction, tables: Container[str], shared: Iterable[str]) -> None:
     """Take out what triggers that may be told of rows of tables have kept of their runs, and fits that read by hand, on
     whichever rows."""
-    for spec in told_of(known_triggers(tx).values(), tables):
+    for spec in told_of(known_triggers(tx).values(), tables, shared):
         memos.forget_all(tx, spec.name)
         queue.blank(tx, spec.name, None, BLANKED)
         if spec.grows_text:
@@ -194,7 +212,8 @@ def blank(tx: Transaction, tables: Container[str]) -> None:
 
 def blank_again(tx: Transaction, change: int) -> None:
     """Do so at the end of a forgetting: runs on rows that were not mended yet may have kept it anew."""
-    blank(tx, told_by(tx, change).tables)
+    told = told_by(tx, change)
+    blank(tx, told.tables, told.shared)
 
 
 def told_by(tx: Transaction, change: int) -> Told:
