@@ -270,3 +270,24 @@ def test_a_text_grows_from_what_is_looked_up(open_store: OpenStore) -> None:
     assert store.get("doc", 1).grown == "text in at"
     store.set("shop", id=1, country=" in de").wait()
     assert store.get("doc", 1).grown == "text in de"
+
+
+def test_a_users_value_stays_where_its_trigger_has_another_name_by_now(tmp_path: Path) -> None:
+    def named(name: str) -> list[Any]:
+        @motion.trigger(on="doc.a", sets="doc.own", name=name, version="1")
+        def own(a: str) -> str:
+            return a
+
+        return [own]
+
+    with opened(tmp_path, named("label")) as store:
+        store.set_many("doc", [{"id": i, "a": f"{i}"} for i in (1, 2, 3)])
+        store.wait()
+        store.set("doc", id=1, own="corrected")
+    with opened(tmp_path, named("make_label")) as store:
+        plan = store.plan("make_label")
+        assert (plan.missing, plan.by_users) == (2, 1)
+        store.backfill("make_label", force=True).wait()
+        assert [row.own for row in store.rows("doc")] == ["corrected", "2", "3"]
+        store.set("doc", id=1, a="other").wait()
+        assert store.get("doc", 1).own == "other"

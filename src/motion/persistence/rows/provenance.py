@@ -26,7 +26,7 @@ from motion.persistence.ranges import Ranges, filled_up, parts_of, places
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import live_version
-from motion.persistence.stored_graph import UNTIL
+from motion.persistence.stored_graph import UNTIL, former_triggers
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Origin:
 def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
     """Return how many rows that a trigger could run on have outputs of each origin; due are those of a fold's entities that
     are left behind."""
-    mark = layout.mark(spec)
+    mark = _mark_or_users(tx, layout, spec)
     is_left = f"CASE WHEN {layout.is_left_behind(spec)} THEN 1 ELSE 0 END"
     found = tx.execute(
         f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, {is_left}, COUNT(*) FROM {_source(layout, spec)} "
@@ -140,12 +140,32 @@ def _current(tx: Transaction, spec: TriggerSpec) -> str:
 def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:
     """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing, of other code, or left behind; with
     `everything`, of all but users' values."""
-    mark = layout.mark(spec)
+    mark = _mark_or_users(tx, layout, spec)
     wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)}) OR {layout.is_left_behind(spec)}"
     return (
         f"FROM {_source(layout, spec)} WHERE {_is_judged(tx, layout, spec)} "
         f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1 = 1' if everything else wanted})"
     )
+
+
+def _mark_or_users(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
+    """Return the expression of a trigger's mark; where it has none, and triggers that are gone gave the same keys, of theirs if
+    that is a user's value: it is that whatever its trigger is called."""
+    mark = layout.mark(spec)
+    marks = [f"COALESCE(r.{done_column(name)}, 0)" for name in _former_givers(tx, layout, spec)]
+    if not marks:
+        return mark
+    latest = marks[0] if len(marks) == 1 else f"MAX({', '.join(marks)})"
+    return f"CASE WHEN {mark} = 0 AND {latest} & {ORIGIN_MASK} = 0 THEN {latest} ELSE {mark} END"
+
+
+def _former_givers(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[str]:
+    if not spec.is_columnar or spec.is_versioned or spec.fold is not None:
+        return []
+    former = former_triggers(tx, layout.table.name)
+    gave = [each.name for each in former if each.is_columnar and {*each.sets} & {*spec.sets}]
+    there = set(map(quoted, tx.columns(layout.base))) if gave else ()
+    return [name for name in gave if done_column(name) in there]
 
 
 def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
