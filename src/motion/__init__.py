@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from motion.store.forget import Forgotten
     from motion.store.model import Model
     from motion.store.reports.explain import Effect, Explanation, FollowedRow
+    from motion.store.reports.held_rows import HeldRow, HeldRows
     from motion.store.reports.model_status import FitStatus, ModelStatus
     from motion.store.reports.pipeline import Edge, Pipeline, RowCount
     from motion.store.reports.status import Status
@@ -90,6 +91,8 @@ __all__ = [
     "FolderNotEmpty",
     "FollowedRow",
     "Forgotten",
+    "HeldRow",
+    "HeldRows",
     "Hit",
     "Index",
     "InvalidArgument",
@@ -173,6 +176,7 @@ _USED_LATER = {
     "motion.store.forget": "Forgotten",
     "motion.store.model": "Model",
     "motion.store.reports.explain": "Effect Explanation FollowedRow",
+    "motion.store.reports.held_rows": "HeldRow HeldRows",
     "motion.store.reports.model_status": "FitStatus ModelStatus",
     "motion.store.reports.pipeline": "Edge Pipeline RowCount",
     "motion.store.reports.status": "Status",

@@ -86,6 +86,13 @@ def begin_by(
     )  # fmt: skip
 
 
+def is_ahead(tx: Transaction, spec: TriggerSpec, by: str, value: Stored, number: int) -> bool:
+    """Whether a sweep is to come to the rows that look up by a value of a key, for a newer change than one."""
+    sql = "SELECT 1 FROM motion_backfills WHERE kind = 'sweep' AND trigger = ? AND parameters IN (?, ?) AND number > ?"
+    chosen = [msgspec.msgpack.encode(each) for each in ([by], [by, value])]
+    return tx.execute(sql, (spec.name, *chosen, number)).fetchone() is not None
+
+
 def end_round(
     tx: Transaction, layout: Layout, change: int, trigger: str, parameters: bytes
 ) -> None:

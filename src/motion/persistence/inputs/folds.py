@@ -15,6 +15,7 @@ A place is the value of the order and the id of a row, in stored form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.triggers.folds import Fold
@@ -59,6 +60,32 @@ def number_of(source: Layout, spec: TriggerSpec) -> str:
             f"CASE WHEN {mark} & {ORIGIN_MASK} = 0 THEN {mark} >> {ORIGIN_BITS} ELSE 0 END"
         )
     return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+
+def rows_of_value(
+    tx: Transaction, source: Layout, spec: TriggerSpec, row_id: Stored, limit: int
+) -> tuple[Stored, int, list[tuple[Any, ...]]] | None:
+    """Return the entity of a fold's value, how many rows it goes over, and the last of them in their order: order, id, the
+    number of the last change, and what a call takes of each. None where a row is of no entity.
+
+    Args:
+        row_id: of the row that keeps the value.
+    """
+    fold, entity, until, values = fold_of(spec), row_id, "", list[Stored]()
+    by, at = f"r.{quoted(fold.by)}", f"r.{quoted(fold.order)}"
+    if fold.is_of_rows:
+        sql = f"SELECT {by}, {at} FROM {source.base} r WHERE r.id = ?"
+        entity, order = tx.execute(sql, (row_id,)).fetchone()
+        until, values = f" AND ({at} < ? OR ({at} = ? AND r.id <= ?))", [order, order, row_id]
+    needed = [f"r.{quoted(key)} IS NOT NULL" for key in fold.required]
+    needed += [] if fold.replay else [f"NOT {source.waits(spec)}"]
+    left_out = "SELECT row FROM motion_left_out WHERE trigger = ?"
+    rows = f"FROM {source.base} r WHERE {by} = ? AND {' AND '.join(needed)} AND {source.row} NOT IN ({left_out}){until}"
+    named = (entity, spec.name, *values)
+    columns = [at, "r.id", number_of(source, spec), *(f"r.{quoted(key)}" for key in fold.inputs)]
+    last = f"SELECT {', '.join(columns)} {rows} ORDER BY {at} DESC, r.id DESC LIMIT {limit}"
+    count = int(tx.execute(f"SELECT COUNT(*) {rows}", named).fetchone()[0])
+    return None if entity is None else (entity, count, tx.execute(last, named).fetchall()[::-1])
 
 
 # -- due --

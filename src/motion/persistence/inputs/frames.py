@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout, quoted
@@ -83,6 +84,14 @@ def along(window: Window, orders: Sequence[Any]) -> tuple[Sequence[float], float
         return [_microseconds(each) for each in orders], _within(window) // MICROSECOND
     is_real = bool(orders) and isinstance(orders[0], float)
     return orders, _milliseconds(window) if is_real else window.within_ms or 0
+
+
+def own_place(tx: Transaction, layout: Layout, window: Window, row: int) -> tuple[Any, Any, Any]:
+    """Return what says which window a row has: its entity, its order, and its id."""
+    own = [f"r.{quoted(key)}" for key in (window.own_by, window.own_order)]
+    sql = f"SELECT {', '.join(own)}, r.id FROM {layout.base} r WHERE {layout.row} = ?"
+    entity, order, row_id = tx.execute(sql, (row,)).fetchone()
+    return entity, order, row_id
 
 
 LARGEST = 2**63 - 1

@@ -121,6 +121,15 @@ class Held:
         """Return what is made of what the windows hold, in stored form, lists as lists; None where a row has none."""
         return self._placed(_MAKERS[window.agg](self._frames))
 
+    def rows_of(self, position: int) -> list[tuple[Any, Any, Any, int]]:
+        """Return the rows that a window holds, in their order: order, id, value and the number of the last change of each."""
+        if position not in self.asked.positions:
+            return []
+        frames, place = self._frames, self.asked.positions.index(position)
+        chosen = frames.order[frames.starts[place] : frames.ends[place]]
+        columns = self.rows[1:]
+        return [tuple(column[i] for column in columns) for i in chosen]  # type: ignore[misc]  # four
+
     def fences(self) -> list[str | None]:
         """Return what becomes another where a row comes into a window, changes there, or leaves it. As each change has a
         larger number than all before, the sum of the numbers grows where as many rows are left as there were. Of a window of

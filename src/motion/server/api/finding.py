@@ -142,6 +142,24 @@ def explanation_told(found: Any, hides_secrets: bool) -> dict[str, Any]:
         "inputs": [explanation_told(each, hides_secrets) for each in found.inputs],
         "effects": [asdict(each) for each in found.effects],
         "follows": [{**asdict(each), "id": wire.plain(each.id)} for each in found.follows],
+        "held": [_held_told(each, hides_secrets) for each in found.held],
+    }  # fmt: skip
+
+
+def _held_told(held: Any, hides_secrets: bool) -> dict[str, Any]:
+    def shown(key: str, value: Any) -> Any:
+        return None if hides_secrets and is_secret(key) else wire.plain(value)
+
+    rows = [
+        {
+            "id": wire.plain(each.id), "order": shown(held.order, each.order), "has_changed": each.has_changed,
+            "values": {key: shown(key, value) for key, value in each.values.items()},
+        }
+        for each in held.rows
+    ]  # fmt: skip
+    return {
+        "table": held.table, "keys": held.keys, "by": held.by, "entity": shown(held.by, held.entity), "order": held.order,
+        "count": held.count, "rows": rows, "has_changed": held.has_changed,
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from motion.persistence.rows import makers, provenance
 from motion.persistence.rows.used import used_value
 from motion.persistence.states import labels, versions
 from motion.persistence.tasks import once, timeline
+from motion.store.reports.held_rows import HeldRows, rows_folded, rows_held
 
 SHOWN = 60
 
@@ -111,6 +112,7 @@ class Explanation:
             kept for each state version themselves.
         effects: what triggers with `once=` that run on the key have done about the row.
         follows: what the trigger has read by hand for it, and follows; of a batch, what any of its rows has.
+        held: the rows that the trigger's windows hold, or that a fold goes over, as they are now.
     """
 
     table: str
@@ -134,6 +136,7 @@ class Explanation:
     effects: tuple[Effect, ...] = ()
     was_away: bool = False
     follows: tuple[FollowedRow, ...] = ()
+    held: tuple[HeldRows, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self._lines(0))
@@ -174,7 +177,8 @@ class Explanation:
         if self.now is not None:
             return ["as it was when the value was made: CHANGED SINCE, and now it is"]
         changed = ["CHANGED SINCE: it was made from another"] if self.has_changed else []
-        return [*self._origin(), *changed, *map(str, self.effects), *self._followed()]
+        beside = [*map(str, self.effects), *self._followed(), *map(str, self.held)]
+        return [*self._origin(), *changed, *beside]
 
     def _followed(self) -> list[str]:
         if not self.follows:
@@ -311,7 +315,18 @@ class _Explainer:
         level = self._database.graph.row_level(spec)
         source = {page: number for page, number in plain.pages.items() if page in level}
         made = self._made(plain, spec, origin, number, self._inputs(spec, plain.id, source))
-        return replace(made, follows=self._read(spec, *self._name(plain.id, source)))
+        named = self._name(plain.id, source)
+        held = self._held(spec, *named, origin)
+        return replace(made, follows=self._read(spec, *named), held=held)
+
+    def _held(
+        self, spec: TriggerSpec, row_id: Stored, pages: Sequence[int], origin: provenance.Origin
+    ) -> tuple[HeldRows, ...]:
+        """Return what the windows of a trigger hold as of a row of this table."""
+        row = provenance.number_of_row(self._tx, self._layout, row_id, pages)
+        if row is None or not spec.windows:
+            return ()
+        return rows_held(self._tx, self._database.layouts, spec, row, origin)
 
     def _read(
         self, spec: TriggerSpec, row_id: Stored, pages: Sequence[int]
@@ -339,7 +354,10 @@ class _Explainer:
         if origin is None or origin.fingerprint is None:
             number = (origin.number if origin else 0) or self._changed(plain)
             return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
-        return self._made(plain, spec, origin, origin.number, ())
+        source, stored = self._database.layouts[spec.source], self._name(plain.id, plain.pages)[0]
+        held = rows_folded(self._tx, source, spec, stored, origin)
+        made = self._made(plain, spec, origin, origin.number, ())
+        return made if held is None else replace(made, held=(held,))
 
     def _inputs(
         self, spec: TriggerSpec, row_id: Any, pages: Mapping[str, int]
@@ -387,7 +405,8 @@ class _Explainer:
         pages = dict(zip(layout.table.page_keys, name[1:], strict=True))
         inputs = other._inputs(spec, row_id, pages)
         made = self._made(plain, spec, origin, origin.number, inputs)
-        return replace(made, follows=other._read(spec, name[0], name[1:]))
+        held = other._held(spec, name[0], name[1:], origin)
+        return replace(made, follows=other._read(spec, name[0], name[1:]), held=held)
 
     def _made(
         self,
