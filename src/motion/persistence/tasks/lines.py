@@ -17,6 +17,7 @@ from motion.persistence.numbers import next_tasks
 from motion.persistence.ranges import parts_of
 from motion.persistence.tasks.queue import (
     COLUMNS,
+    FRESH,
     LIKENESS,
     WAITING_SQL,
     inherit_links,
@@ -60,10 +61,7 @@ def take_places(tx: Transaction, trigger: str, places_of: PlacesOf) -> None:
 
 def _merge(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
     """Let one task stand for all fresh ones of a row that wait: those of ranges of rows did not meet those that were there."""
-    fresh = (
-        f"trigger = ? AND low = high AND +status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d}) "
-        "AND attempts = 0 AND losses = 0 AND among = 0 AND conflicts = 0"
-    )
+    fresh = f"trigger = ? AND low = high AND {FRESH}"
     for part in parts_of(sorted(set(rows))):
         found = tx.execute(
             f"SELECT low, version, task, change, line, priority FROM motion_tasks WHERE {fresh} AND {part.condition('low')} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from motion import clock
 from motion.backends.base import Transaction
@@ -41,9 +42,27 @@ ANEW_BUT_POSTPONED = ", ".join(
 )
 """Of a fold, a further row of the entity says nothing of the one that has failed."""
 
+FRESH = f"+status IN ({TaskStatus.READY:d}, {TaskStatus.BLOCKED:d}) AND attempts = 0 AND losses = 0 AND among = 0 AND conflicts = 0"
+"""Of tasks that wait, and were never called: one may stand for another on the same rows."""
+
+MET_AT_ONCE = 100
+"""Tasks that are told that their rows are due again; where there are more, these rows are in one more: a write must not cost
+what the queue is long."""
+
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
 WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
+
+
+class Waiting(NamedTuple):
+    """A task that nobody runs."""
+
+    task: int
+    change: int
+    low: int
+    high: int
+    line: str | None
+    is_dead: bool | int = False
 
 
 def enqueue(
@@ -55,7 +74,8 @@ def enqueue(
     version: int | None = None,
     priority: int | None = None,
 ) -> list[tuple[int, int]]:
-    """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing).
+    """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing), and those
+    that hold some of them stand for these.
 
     Returns:
         The rows that it had given up on: newer work supersedes their dead letters.
@@ -64,28 +84,91 @@ def enqueue(
     expires_ms = None
     if spec.discard_after_s is not None:
         expires_ms = clock.now_ms() + round(1000 * spec.discard_after_s)
+    level = cause.priority if priority is None else priority
     for low, high in ranges:
         waiting = _meet(tx, spec.name, low, high, version)
-        ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting[0])
-        level = cause.priority if priority is None else priority
-        if waiting is None:
-            task = _insert(tx, spec, low, high, cause, version, level, expires_ms)
-        else:
-            task, change, is_dead, line = waiting
-            ended += [(low, high)] if is_dead else []
-            tx.execute(
-                f"UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
-                f"{ANEW if spec.fold is None else ANEW_BUT_POSTPONED}, line = CASE WHEN line IS NULL THEN NULL ELSE '' END, "
-                f"expires_ms = ? WHERE task = ?",
-                (cause.number, cause.change, cause.path, level, expires_ms, task),
-            )
-            if line:  # it may stand in another one by now
-                wake_next(tx, spec.name, line)
-            if change != cause.change:
-                link(tx, task, change)
-        if cause.task is not None:
-            inherit_links(tx, cause.task, task)
+        ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting.task)
+        if waiting is not None:
+            ended += [(low, high)] if waiting.is_dead else []
+            _renew(tx, spec, waiting, cause, level, expires_ms)
+            continue
+        for first, last in _left_by_waiting(tx, spec, low, high, cause, version, level):
+            task = _insert(tx, spec, first, last, cause, version, level, expires_ms)
+            if cause.task is not None:
+                inherit_links(tx, cause.task, task)
     return ended
+
+
+def _renew(
+    tx: Transaction,
+    spec: TriggerSpec,
+    waiting: Waiting,
+    cause: Cause,
+    level: int,
+    expires_ms: int | None = None,
+) -> None:
+    """Let a task be about a newer change of its rows; who waited for it goes on to."""
+    task = waiting.task
+    tx.execute(
+        f"UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
+        f"{ANEW if spec.fold is None else ANEW_BUT_POSTPONED}, line = CASE WHEN line IS NULL THEN NULL ELSE '' END, "
+        f"expires_ms = ? WHERE task = ?",
+        (cause.number, cause.change, cause.path, level, expires_ms, task),
+    )
+    if waiting.line:  # it may stand in another one by now
+        wake_next(tx, spec.name, waiting.line)
+    if waiting.change != cause.change:
+        link(tx, task, waiting.change)
+    if cause.task is not None:
+        inherit_links(tx, cause.task, task)
+
+
+def _left_by_waiting(
+    tx: Transaction,
+    spec: TriggerSpec,
+    low: int,
+    high: int,
+    cause: Cause,
+    version: int | None,
+    level: int,
+) -> list[tuple[int, int]]:
+    """Let fresh tasks that wait stand for those of these rows that they hold; return the rows that are left.
+
+    Else ranges that overlap pile up where rows are made due over and over, and each is read again for each of them. One of
+    a lower priority stands for no row where it holds others, too: these would be lifted with it.
+    """
+    if spec.discard_after_s is not None:  # each is dropped at a time of its own
+        return [(low, high)]
+    condition = f"{FRESH} AND version IS NOT DISTINCT FROM ?4 AND (priority >= ?5 OR low >= ?1 AND high <= ?2)"
+    columns = "task, change, low, high, line"
+    sql = f"{overlapping(columns, 1, condition)} LIMIT {MET_AT_ONCE + 1}"
+    found = [Waiting(*row) for row in tx.execute(sql, (low, high, spec.name, version, level))]
+    whole = [waiting for waiting in found if waiting.low <= low and high <= waiting.high][:1]
+    if len(found) > MET_AT_ONCE and not whole:
+        return [(low, high)]
+    held: set[int] = set()
+    for waiting in whole or found:
+        held.update(range(waiting.low, waiting.high + 1))
+        if low <= waiting.low and waiting.high <= high:
+            _renew(tx, spec, waiting, cause, level)
+        else:
+            _take_in(tx, waiting, cause)
+    return (
+        ranges_of(row for row in range(low, high + 1) if row not in held) if held else [(low, high)]
+    )
+
+
+def _take_in(tx: Transaction, waiting: Waiting, cause: Cause) -> None:
+    """Let a task be about a newer change of some of its rows, too."""
+    task = waiting.task
+    tx.execute(
+        f"UPDATE motion_tasks SET number = ?, status = {TaskStatus.READY:d} WHERE task = ?",
+        (cause.number, task),
+    )
+    if waiting.change != cause.change:
+        link(tx, task, cause.change)
+    if cause.task is not None:
+        inherit_links(tx, cause.task, task)
 
 
 def _insert(
@@ -112,15 +195,15 @@ def _insert(
 
 def _meet(
     tx: Transaction, trigger: str, low: int, high: int, version: int | None
-) -> tuple[int, int, bool, str | None] | None:
-    """Return the task for exactly these rows that nobody runs, its change, whether it is a dead letter, and its line."""
+) -> Waiting | None:
+    """Return the task for exactly these rows that nobody runs."""
     found = tx.execute(
-        f"SELECT task, change, status = {TaskStatus.DEAD:d}, line FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
+        f"SELECT task, change, low, high, line, status = {TaskStatus.DEAD:d} FROM motion_tasks WHERE trigger = ? AND low = ? AND high = ? "
         f"AND +status != {TaskStatus.CLAIMED:d} AND version IS NOT DISTINCT FROM ? "
         "ORDER BY task DESC LIMIT 1",
         (trigger, low, high, version),
     ).fetchone()
-    return None if found is None else (int(found[0]), int(found[1]), bool(found[2]), found[3])
+    return None if found is None else Waiting(*found)
 
 
 def _end_dead(
@@ -522,7 +605,8 @@ def revive(tx: Transaction, tasks: Sequence[int]) -> list[tuple[str, int, int, C
 def cancel(
     tx: Transaction, changes: Sequence[int], *, trigger: str | None = None
 ) -> list[tuple[str, int, int]]:
-    """Drop the tasks of changes that have not begun; return the trigger and the rows of each.
+    """Drop the tasks of changes that have not begun; return the trigger and the rows of each. One that stands for rows of
+    a newer change, too, is that one's from now on.
 
     Args:
         trigger: only this one's, and only where no live change waits for the same task: what a backfill has asked for.
@@ -535,10 +619,23 @@ def cancel(
             f"AND status IN {WAITING_SQL}",
             (change, trigger),
         ).fetchall()
+        others = _hand_over(tx, change) if waiting else ()
+        waiting = [each for each in waiting if each[0] not in others]
         remove(tx, [task for task, *_ in waiting])
         dropped += [(trigger, low, high) for _, trigger, low, high in waiting]
     wake_all(tx)
     return dropped
+
+
+def _hand_over(tx: Transaction, change: int) -> set[int]:
+    """Give the tasks of a change that newer ones wait for to these; return them."""
+    sql = (
+        "SELECT MAX(l.change), l.task FROM motion_task_changes l JOIN motion_tasks t ON t.task = l.task "
+        "WHERE t.change = ?1 AND l.change > ?1 GROUP BY l.task"
+    )
+    found = tx.execute(sql, (change,)).fetchall()
+    tx.executemany("UPDATE motion_tasks SET change = ? WHERE task = ?", found)
+    return {int(task) for _, task in found}
 
 
 def drop_version(tx: Transaction, triggers: Sequence[str], version: int) -> None:
