@@ -82,8 +82,26 @@ MUTANTS = (
     Mutant(
         "P4",
         "what a user gives beats the run that is under way",
-        [("for spec in _overridden(layout, given):", "for spec in ():")],
+        [("for name in _overridden(layout, given):", "for name in ():")],
         "engine/test_cascades.py::test_a_users_value_beats_a_run_that_is_under_way",
+    ),
+    Mutant(
+        "P4",
+        "what old code made is unset where new code lacks an input",
+        [("or '1 = 1'} OR {has_made})", "or '1 = 1'})")],
+        "store/test_deploys.py::test_an_input_that_new_code_needs_and_a_row_lacks_leaves_nothing_of_the_old_code",
+    ),
+    Mutant(
+        "P4",
+        "code that comes back has not seen what the code between did not watch",
+        [("if name in before and not spec.runs_wherever(before[name])", "if name not in graph.triggers")],
+        "store/test_deploys.py::test_what_a_roll_back_brings_back_is_stale_where_its_inputs_were_not_watched",
+    ),
+    Mutant(
+        "P2",
+        "what a write has claimed for its own worker is taken only once the write is kept",
+        [("return claim.is_held_by(tx, self._owner, task)", "return True")],
+        "engine/test_offers.py::test_what_a_write_offered_that_is_undone_is_never_called_and_holds_up_nothing",
     ),
     Mutant(
         "P5",

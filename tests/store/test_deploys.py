@@ -291,3 +291,23 @@ def test_a_users_value_stays_where_its_trigger_has_another_name_by_now(tmp_path:
         assert [row.own for row in store.rows("doc")] == ["corrected", "2", "3"]
         store.set("doc", id=1, a="other").wait()
         assert store.get("doc", 1).own == "other"
+
+
+def test_a_row_that_never_had_what_new_code_runs_on_is_current_after_a_backfill(
+    tmp_path: Path,
+) -> None:
+    @motion.trigger(on=("doc.a", "doc.b"), sets="doc.own", name="own")
+    def both(a: str, b: str) -> str:
+        return a + b
+
+    @motion.trigger(on="doc.a", sets="doc.own", name="own")
+    def one(a: str) -> str:
+        return a
+
+    with opened(tmp_path, [both]) as store:
+        store.set("doc", id=1, b="only").wait()
+        store.backfill("own", force=True).wait()
+    with opened(tmp_path, [one]) as store:
+        store.backfill("own").wait()
+        assert (store.status().triggers["own"].stale, store.plan("own").stale) == (0, 0)
+        assert store.get("doc", 1).own is None

@@ -233,14 +233,12 @@ def make_due(
         for key in spec.on:
             if key not in layout.versioned:
                 chosen = part.condition(layout.row_column)
-                ids = f"id IN (SELECT id FROM {layout.base} WHERE {chosen}) AND {quoted(key)} IS NOT NULL"
-                # It runs without a value, too, where that is optional.
-                of = ids if key in spec.required else f"({ids} OR {chosen})"
-                numbers = part.numbers if key in spec.required else [*part.numbers, *part.numbers]
+                ids = f"SELECT id FROM {layout.base} WHERE {chosen}"
+                # Without a value, too: it runs there where that is optional, and unsets what other code made where not.
                 tx.execute(
-                    f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} WHERE {of} "
-                    f"AND {changed_column(key)} IS NULL",
-                    numbers,
+                    f"UPDATE {layout.base} SET {changed_column(key)} = {UNNUMBERED} "
+                    f"WHERE ({chosen} OR (id IN ({ids}) AND {quoted(key)} IS NOT NULL)) AND {changed_column(key)} IS NULL",
+                    [*part.numbers, *part.numbers],
                 )
 
 
