@@ -311,3 +311,27 @@ def test_a_row_that_never_had_what_new_code_runs_on_is_current_after_a_backfill(
         store.backfill("own").wait()
         assert (store.status().triggers["own"].stale, store.plan("own").stale) == (0, 0)
         assert store.get("doc", 1).own is None
+
+
+def test_what_a_function_made_under_another_name_does_not_hide_what_it_makes_now(
+    tmp_path: Path,
+) -> None:
+    def named(word: str) -> list[Any]:
+        @motion.trigger(on="doc.a", sets="tag", name=f"{word}_tag")
+        def tag_it(id: int, a: str) -> list[dict[str, str]]:
+            return [{"id": f"{id}", "text": a}]
+
+        @motion.trigger(on="doc.a", sets="doc.part", page="page", name=f"{word}_fan")
+        def fan(a: str) -> list[str]:
+            return list(a)
+
+        return [tag_it, fan]
+
+    with opened(tmp_path, named("early")) as store:
+        store.set("doc", id=1, a="four").wait()
+    with opened(tmp_path, named("late")) as store:
+        store.set("doc", id=1, a="on").wait()
+        assert [(row.id, row.text) for row in store.rows("tag")] == [("1", "on")]
+        assert [(row.page, row.part) for row in store.rows("doc")] == [(0, "o"), (1, "n")]
+        store.delete("doc", 1)
+        assert store.rows("tag") == []

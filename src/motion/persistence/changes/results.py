@@ -69,7 +69,7 @@ def replace_pages(
     spare = {page: old for page, old in before.items() if page >= len(items)}
     if not is_whole:
         spare = {page: old for page, old in spare.items() if old.own <= source.number}
-    own = {old.number for page, old in spare.items() if page > 0 and _is_made_by(old, spec)}
+    own = {old.number for page, old in spare.items() if page > 0 and _is_made_by(layout, old, spec)}
     others = _made_by_others_too(tx, layout, spec, sorted(own))
     for row, other in others.items():
         update_row(tx, layout, row, {'":made_by"': other})
@@ -80,8 +80,11 @@ def replace_pages(
     return written
 
 
-def _is_made_by(row: Row, spec: TriggerSpec) -> bool:
-    return row.maker is not None and row.maker[0] == spec.name
+def _is_made_by(layout: Layout, row: Row, spec: TriggerSpec) -> bool:
+    """Whether a page is a trigger's, or of one that is gone, whose place it has taken."""
+    return row.maker is not None and (
+        row.maker[0] == spec.name or row.maker[0] not in layout.graph.triggers
+    )
 
 
 def _made_by_others_too(

@@ -6,7 +6,7 @@ value for one of these keys, the row does not tell what each run gave: then that
 row is *noted*.
 
 Of the runs that make a row, each trigger counts with its first one, by the name of the row that it ran on and the place
-of the item; and a key has the value of the first trigger, by name, that gives one. Nothing of this depends on when they
+of the item; and a key has the value of the first trigger, by name, that gives one, before those that are gone. Nothing of this depends on when they
 ran. Pages are a simple case: a page's name tells its maker, and no two triggers set the same key.
 """
 
@@ -197,7 +197,8 @@ def forget_sources(
 
 
 def makers_of(tx: Transaction, layout: Layout, row: int) -> list[Maker]:
-    """Return the makers of a noted row that count: of each trigger the first. A look-up for each."""
+    """Return the makers of a noted row that count: of each trigger the first, those last whose triggers are gone. A look-up
+    for each."""
     sql = (
         "SELECT trigger, place, item, source, given FROM motion_makers WHERE name = ? AND row = ? AND trigger > ? "
         "ORDER BY trigger, place, item LIMIT 1"
@@ -208,7 +209,7 @@ def makers_of(tx: Transaction, layout: Layout, row: int) -> list[Maker]:
     ).fetchone():
         trigger, place, item, source, given = one
         found.append(Maker(trigger, place, item, source, msgspec.msgpack.decode(given)))
-    return found
+    return sorted(found, key=lambda maker: maker.trigger not in layout.graph.triggers)
 
 
 def giver_of(
