@@ -259,6 +259,24 @@ MUTANTS = (
         "across_rows/test_folds_applied_once.py::test_an_applied_row_that_becomes_another_calls_nothing_and_leaves_its_entity_stale",
     ),
     Mutant(
+        "P7",
+        "a run is pinned to the version of what it takes",
+        [("pins |= self._live_now(", "pins |= {} and self._live_now(")],
+        "across_rows/test_taken_by_version.py::test_p7_a_run_is_pinned_to_the_version_of_what_it_takes",
+    ),
+    Mutant(
+        "P14",
+        "windows over what a switch has changed are due",
+        [("        tell_windows(tx, database.layouts", "        (lambda *_: None)(tx, database.layouts")],
+        "across_rows/test_taken_by_version.py::test_p14_what_takes_values_by_version_follows_the_one_that_is_live",
+    ),
+    Mutant(
+        "P14",
+        "a candidate's outputs are made again where others that they are made of change",
+        [("                build_again(tx, layouts", "                (lambda *_: None)(tx, layouts")],
+        "across_rows/test_taken_by_version.py::test_a_candidate_goes_live_with_outputs_that_are_made_of_its_others_as_these_are_now",
+    ),
+    Mutant(
         "priority",
         "what follows inherits the priority",
         [("return {cause.priority: rows}", "return {0: rows}")],

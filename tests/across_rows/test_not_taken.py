@@ -47,13 +47,11 @@ SCHEMAS = {"sale": Sale, "page": Page}
 @pytest.mark.parametrize(
     ("taken", "message"),
     [
-        (motion.Lookup("sale.guess", by="shop"), "sale.guess is kept for each state version"),
         (motion.Lookup("sale.shop", by="guess"), "sale.guess is kept for each state version"),
         (
             motion.Lookup("sale.shop", by="shop", to="sale.guess"),
             "sale.guess is kept for each state version",
         ),
-        (motion.Window("sale.guess", by="shop"), "sale.guess is kept for each state version"),
         (motion.Window("sale.shop", by="guess"), "sale.guess is kept for each state version"),
         (
             motion.Window("sale.shop", by="shop", where={"guess": 1}),

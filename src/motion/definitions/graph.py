@@ -265,6 +265,45 @@ class Graph:
         }
         return tuple(name for name in self.tables.get(table).keys if name in keys)
 
+    def kept_by_version(self, table: str, key: str) -> TriggerSpec | None:
+        """Return the trigger that keeps a key once for each state version; None for all other keys."""
+        maker = self.triggers.get(self.producers.get((table, key), ""))
+        return maker if maker is not None and maker.is_versioned else None
+
+    def sees(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the components of which a run sees one state version: those whose states it takes, its own first, and those
+        that keep by version what it takes."""
+        return self._sees[spec.name]
+
+    @cached_property
+    def _sees(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for spec in self.triggers.values():
+            makers = [self.kept_by_version(*key) for key in self._taken_by(spec)]
+            kept = [maker.component for maker in makers if maker is not None and maker.component]
+            found[spec.name] = tuple(dict.fromkeys((*spec.components, *kept)))
+        return found
+
+    def taken_from(self, spec: TriggerSpec) -> list[TriggerSpec]:
+        """Return the triggers that keep by version what a trigger takes of other rows."""
+        return self._makers_of(spec.elsewhere)
+
+    def follows_from(self, spec: TriggerSpec) -> list[TriggerSpec]:
+        """Return those of them whose outputs it follows."""
+        followed = [each for each in spec.lookups if each.is_followed]
+        return self._makers_of((*followed, *spec.windows))
+
+    def _makers_of(self, taken: Iterable[Lookup | Window]) -> list[TriggerSpec]:
+        keys = [(each.table, name) for each in taken for name in names_of(each)]
+        makers = [self.kept_by_version(*key) for key in keys]
+        return [maker for maker in makers if maker is not None]
+
+    def _taken_by(self, spec: TriggerSpec) -> list[tuple[str, str]]:
+        """Return the keys that a run is given, each with its table."""
+        own = self.tables.get(spec.table).keys if spec.reads_row else _needed(spec)
+        taken = [(each.table, name) for each in spec.elsewhere for name in names_of(each)]
+        return [*((spec.table, key) for key in own), *taken]
+
     def still_has(self, spec: TriggerSpec) -> bool:
         """Whether a trigger of another graph is here too, on the same keys and with the same outputs, whatever its code."""
         mine = self.triggers.get(spec.name)
@@ -427,8 +466,8 @@ class Graph:
     def _check_lookups(self) -> None:
         for spec in self.triggers.values():
             for key in spec.fold.watched if spec.fold is not None else ():
-                maker = self.triggers.get(self.producers.get((spec.source, key), ""))
-                if maker is not None and maker.is_versioned:
+                maker = self.kept_by_version(spec.source, key)
+                if maker is not None:
                     raise TriggerError(
                         f"fold {spec.name!r}: {spec.source}.{key} is kept for each state version of {maker.component!r}, and "
                         f"such a key cannot be folded so far."
@@ -448,23 +487,26 @@ class Graph:
                     self._check_comes_around(spec, lookup, maker)
 
     def _check_kept_once(self, spec: TriggerSpec, taken: Lookup | Window) -> None:
-        """Refuse to take, or to go by, keys that are kept by state version."""
-        others = taken.followed_keys if isinstance(taken, Lookup) else taken.held_keys
-        own = taken.bys if isinstance(taken, Lookup) else taken.own_keys
+        """Refuse to go by keys that are kept by state version: which rows are taken would be another matter in each."""
+        if isinstance(taken, Lookup):
+            others, own = [] if taken.to is None else [taken.to_key], taken.bys
+        else:
+            narrowed = (key for key, _ in taken.narrowed)
+            others, own = [taken.other_by, taken.other_order, *narrowed], taken.own_keys
         keys = [*((taken.table, key) for key in others), *((spec.table, key) for key in own)]
-        for key in dict.fromkeys(keys):
-            maker = self.triggers.get(self.producers.get(key, ""))
-            if maker is not None and maker.is_versioned:
+        for key in keys:
+            maker = self.kept_by_version(*key)
+            if maker is not None:
                 raise TriggerError(
                     f"trigger {spec.name!r}: {'.'.join(key)} is kept for each state version of {maker.component!r}, and "
-                    f"lookups and windows take and go by keys that are not so far; read it through 'store', or say "
+                    f"lookups and windows do not go by keys that are; read such rows through 'store', or say "
                     f"refresh='after' where {maker.name!r} is declared."
                 )
 
     def _check_listed(self, spec: TriggerSpec, lookup: Lookup) -> None:
         """Refuse to look up by a list what is kept by state version."""
-        maker = self.triggers.get(self.producers.get((lookup.table, lookup.name), ""))
-        if maker is not None and maker.is_versioned:
+        maker = self.kept_by_version(lookup.table, lookup.name)
+        if maker is not None:
             raise TriggerError(
                 f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and what is looked up "
                 f"by a list, as by={lookup.by!r} holds, is not so far; read it through 'store', or say refresh='after' where "
@@ -492,8 +534,8 @@ class Graph:
 
     def _check_lines(self) -> None:
         for spec in self.triggers.values():
-            maker = self.triggers.get(self.producers.get((spec.table, spec.serial_by or ""), ""))
-            if maker is not None and maker.is_versioned:
+            maker = self.kept_by_version(spec.table, spec.serial_by or "")
+            if maker is not None:
                 raise TriggerError(
                     f"trigger {spec.name!r}: serial_by={spec.serial_by!r} is kept for each state version of "
                     f"{maker.component!r}, so it is not one value that rows could stand in a line by."
@@ -531,6 +573,11 @@ class Graph:
 def _needed(spec: TriggerSpec) -> tuple[str, ...]:
     """Return the keys of its own row that a trigger runs on or takes."""
     return (*spec.on, *spec.inputs, *spec.looked_up_by)
+
+
+def names_of(taken: Lookup | Window) -> tuple[str, ...]:
+    """Return the keys whose values are taken of other rows, within their table."""
+    return (taken.name,) if isinstance(taken, Lookup) else taken.names
 
 
 def outputs_of(spec: TriggerSpec) -> tuple[tuple[str, str], ...]:

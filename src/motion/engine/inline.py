@@ -113,6 +113,7 @@ class InlineRuns:
                 for spec in graph.of_table(table)
                 if spec.may_be_inline
                 and _takes_what_is_there(spec)
+                and not graph.taken_from(spec)  # a switch may come before the write
                 and spec.inline is not False
                 and not any(keys[key].make_default for key in spec.sets)
                 and _is_of_row(graph, spec)

@@ -18,7 +18,7 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -27,6 +27,7 @@ from motion.backends.base import RowTrigger
 from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import STORED, Key, Table
+from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 
@@ -120,6 +121,16 @@ def outputs_table(trigger: str) -> str:
     return quoted(f"motion_outputs_{trigger}")
 
 
+def is_switched_along(spec: TriggerSpec, maker: TriggerSpec) -> bool:
+    """Whether a trigger's outputs are of the same state version as those of another, always."""
+    return spec.is_versioned and spec.component == maker.component
+
+
+def _latest(numbers: Sequence[str]) -> str:
+    """Return the expression of the largest of some numbers."""
+    return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+
 @dataclass(frozen=True)
 class Layout:
     """One table's place in the database under one graph. Immutable, so its SQL is made once."""
@@ -206,7 +217,7 @@ class Layout:
     def value(self, key: str, alias: str = "r") -> str:
         """Return the expression of a key's own stored value."""
         if key in self.versioned:
-            return f"{self._output_alias(self.versioned[key])}.{quoted(key)}"
+            return f"{self._output_alias(self.versioned[key], alias)}.{quoted(key)}"
         return f"{alias}.{quoted(key)}"
 
     def inherited_value(self, key: str) -> str:
@@ -231,11 +242,14 @@ class Layout:
         ids = f"SELECT id FROM {self.base} WHERE {quoted(key)} = ?"
         return f"{value} IS NOT DISTINCT FROM ? AND {row_id} IN ({ids})", 2
 
+    def own_number(self, key: str, alias: str = "r") -> str:
+        """Return the expression of the number at which a key's own stored value last changed."""
+        place = self._output_alias(self.versioned[key], alias) if key in self.versioned else alias
+        return f"COALESCE({place}.{changed_column(key)}, 0)"
+
     def changed(self, key: str) -> str:
         """Return the expression of the number at which a key, inherited or own, last changed."""
-        if key in self.versioned:
-            return f"COALESCE({self._output_alias(self.versioned[key])}.{changed_column(key)}, 0)"
-        own, alias = f"COALESCE(r.{changed_column(key)}, 0)", self._page_zero_alias(key)
+        own, alias = self.own_number(key), self._page_zero_alias(key)
         return own if alias is None else f"MAX({own}, COALESCE({alias}.{changed_column(key)}, 0))"
 
     def followed(self, spec: TriggerSpec) -> tuple[str, ...]:
@@ -243,12 +257,29 @@ class Layout:
         with it."""
 
         def is_followed(key: str) -> bool:
-            others = self.graph.listeners.get((self.table.name, key), ())
-            return any(
-                not (other.is_versioned and other.component == spec.component) for other in others
-            )
+            place = self.table.name, key
+            others = [*self.graph.listeners.get(place, ())]
+            others += [other for other, _ in self.graph.followers.get(place, ())]
+            others += [other for other, _ in self.windows_over(key)]
+            return not all(is_switched_along(other, spec) for other in others)
 
         return tuple(key for key in spec.sets if is_followed(key))
+
+    def is_made_of_switched(self, spec: TriggerSpec) -> bool:
+        """Whether a versioned trigger's outputs derive from others that are switched along, and whose numbers a switch puts
+        right."""
+        own = (self.graph.kept_by_version(self.table.name, key) for key in spec.on)
+        makers = {maker.name: maker for maker in (*own, *self.graph.follows_from(spec)) if maker}
+        return any(
+            is_switched_along(spec, maker)
+            and Layout(self.graph.tables.get(maker.table), self.graph).followed(maker)
+            for maker in makers.values()
+        )
+
+    def windows_over(self, key: str) -> list[tuple[TriggerSpec, Window]]:
+        """Return the triggers with windows that hold a key's values, each with its window."""
+        windows = self.graph.windowed.get(self.table.name, ())
+        return [(spec, window) for spec, window in windows if key in window.names]
 
     def on_number(self, spec: TriggerSpec) -> str:
         """Return the expression of the number at which a trigger's `on` keys, or what it looks up, last changed. What
@@ -257,15 +288,16 @@ class Layout:
         of_one = spec.lookups_of_one
         followed = [self.looked_up_number(spec, each) for each in of_one if each.is_followed]
         if followed:
-            latest = followed[0] if len(followed) == 1 else f"MAX({', '.join(followed)})"
             is_users = f"{self.mark(spec)} & {ORIGIN_MASK} = 0"
-            numbers.append(f"CASE WHEN {is_users} THEN 0 ELSE {latest} END")
-        return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+            if spec.is_versioned:  # what a version makes first is as of all that it takes, too
+                is_users += f" AND ({self.mark(spec)} > 0 OR {_latest(numbers)} = 0)"
+            numbers.append(f"CASE WHEN {is_users} THEN 0 ELSE {_latest(followed)} END")
+        return _latest(numbers)
 
     def looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the value that a trigger looks up for the row."""
-        aliases = self._lookup_aliases(spec, lookup)
-        values = [f"{alias}.{quoted(lookup.name)}" for alias in aliases]
+        target, aliases = self._target(lookup), self._lookup_aliases(spec, lookup)
+        values = [target.value(lookup.name, alias) for alias in aliases]
         return values[0] if len(values) == 1 else f"COALESCE({', '.join(values)})"
 
     def is_listed(self, key: str) -> str:
@@ -279,13 +311,14 @@ class Layout:
     def looked_up_number(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the number at which what a trigger looks up last changed, 0 where there is no such
         row."""
+        target = self._target(lookup)
         keys = [key for key in lookup.followed_keys if key != "id"]
         numbers = [
-            f"COALESCE({alias}.{changed_column(key)}, 0)"
+            target.own_number(key, alias)
             for alias in self._lookup_aliases(spec, lookup)
             for key in keys
         ]
-        return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+        return _latest(numbers)
 
     def looked_up_fence(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of what becomes another where what a trigger looks up does. Of rows that are found by another
@@ -293,9 +326,11 @@ class Layout:
         number = self.looked_up_number(spec, lookup)
         if lookup.to is None:
             return number
-        target = Layout(self.graph.tables.get(lookup.table), self.graph)
-        row = f"{self._lookup_alias(spec, lookup)}.{target.row_column}"
+        row = f"{self._lookup_alias(spec, lookup)}.{self._target(lookup).row_column}"
         return f"CAST({number} AS TEXT) || ' ' || CAST(COALESCE({row}, 0) AS TEXT)"
+
+    def _target(self, lookup: Lookup) -> Layout:
+        return Layout(self.graph.tables.get(lookup.table), self.graph)
 
     def _lookup_alias(self, spec: TriggerSpec, lookup: Lookup) -> str:
         return f"l{self.graph.rank[spec.name]}x{spec.lookups.index(lookup)}"
@@ -307,12 +342,20 @@ class Layout:
 
     def _is_own(self, lookup: Lookup) -> bool:
         """Whether no row that a lookup may name inherits the value."""
+        if self.graph.kept_by_version(lookup.table, lookup.name) is not None:
+            return True
         pages = self.graph.tables.get(lookup.table).page_keys[: len(lookup.bys) - 1]
         return self.graph.levels[lookup.table][lookup.name].issuperset(pages)
 
-    def _join_lookup(self, spec: TriggerSpec, lookup: Lookup) -> str:
-        alias = self._lookup_alias(spec, lookup)
-        target = Layout(self.graph.tables.get(lookup.table), self.graph)
+    def _join_lookup(self, spec: TriggerSpec, lookup: Lookup, pins: Pins) -> str:
+        join, target = self._join_looked_up(spec, lookup), self._target(lookup)
+        maker = target.versioned.get(lookup.name)
+        if maker is None:
+            return join
+        return f"{join} {target._join_outputs(maker, pins, self._lookup_alias(spec, lookup))}"
+
+    def _join_looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
+        alias, target = self._lookup_alias(spec, lookup), self._target(lookup)
         by, *pages = (self.inherited_value(key) for key in lookup.bys)
         if lookup.to is not None:
             row = target.row_column
@@ -347,7 +390,11 @@ class Layout:
 
     def has_output(self, spec: TriggerSpec) -> str:
         """Return the condition that a versioned trigger has outputs for the row."""
-        return f"{self._output_alias(spec)}.slot IS NOT NULL"
+        return f"{self.output_slot(spec)} IS NOT NULL"
+
+    def output_slot(self, spec: TriggerSpec) -> str:
+        """Return the expression of where a versioned trigger's outputs for the row are, NULL where there are none."""
+        return f"{self._output_alias(spec)}.slot"
 
     def is_due(self, spec: TriggerSpec) -> str:
         """Return the condition that a trigger has not yet met the last change of its `on` keys, and is to."""
@@ -397,7 +444,9 @@ class Layout:
         levels = {own[key] for key in keys if inherit and self._page_zero_alias(key)}
         joins = [self._join_outputs(spec, pins) for spec in outputs.values()]
         joins += [self._join_page_zero(level) for level in levels]
-        joins += [self._join_lookup(spec, each) for spec in specs for each in spec.lookups_of_one]
+        joins += [
+            self._join_lookup(spec, each, pins) for spec in specs for each in spec.lookups_of_one
+        ]
         return " ".join([f"{self.base} r", *joins])
 
     def stored(self, pins: Pins = NO_PINS) -> str:
@@ -413,14 +462,23 @@ class Layout:
         )
         return f'(SELECT {self.row} AS ":row", {columns} FROM {self.joined(self.table.keys, (), pins)})'
 
-    def _output_alias(self, spec: TriggerSpec) -> str:
-        return f"o{self.graph.rank[spec.name]}"
+    def source(self, keys: Iterable[str], alias: str, pins: Pins = NO_PINS) -> str:
+        """Return the FROM clause under which a row has the own values of keys, and their numbers, by an alias of its own."""
+        makers = {
+            self.versioned[key].name: self.versioned[key] for key in keys if key in self.versioned
+        }
+        joins = [self._join_outputs(maker, pins, alias) for maker in makers.values()]
+        return " ".join([f"{self.base} {alias}", *joins])
 
-    def _join_outputs(self, spec: TriggerSpec, pins: Pins) -> str:
-        alias = self._output_alias(spec)
+    def _output_alias(self, spec: TriggerSpec, alias: str = "r") -> str:
+        rank = self.graph.rank[spec.name]
+        return f"o{rank}" if alias == "r" else f"{alias}o{rank}"
+
+    def _join_outputs(self, spec: TriggerSpec, pins: Pins, alias: str = "r") -> str:
+        outputs = self._output_alias(spec, alias)
         return (
-            f"LEFT JOIN {outputs_table(spec.name)} {alias} "
-            f"ON {alias}.slot = ({self.version(spec, pins)} << {VERSION_SHIFT}) + {self.row}"
+            f"LEFT JOIN {outputs_table(spec.name)} {outputs} ON {outputs}.slot = "
+            f"({self.version(spec, pins)} << {VERSION_SHIFT}) + {alias}.{self.row_column}"
         )
 
     def version(self, spec: TriggerSpec, pins: Pins) -> str:

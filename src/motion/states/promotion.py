@@ -14,11 +14,12 @@ from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
 from motion.persistence.changes import following
+from motion.persistence.changes.cascade import tell_windows
 from motion.persistence.database import Database
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
 from motion.persistence.recompute import backfills
-from motion.persistence.rows import outputs, used
+from motion.persistence.rows import outputs, provenance, used
 from motion.persistence.states import asked, files, fit_requests, format, versions
 from motion.persistence.tasks import backlog, queue
 
@@ -172,11 +173,14 @@ def _begin(
 
 
 def sample_of(database: Database, component: str, count: int) -> Mapping[str, int | None]:
-    """Return a sample of so many rows of each trigger whose outputs a new version would need."""
+    """Return a sample of so many rows of each trigger whose outputs a new version would need; all of those that its others take
+    from other rows, as these would be made of a part."""
+    found = versioned(database, component)
+    taken = {maker.name for _, spec in found for maker in database.graph.follows_from(spec)}
     with database.backend.read() as tx:
         return {
-            spec.name: backfills.bound_of(tx, layout, spec, count)
-            for layout, spec in versioned(database, component)
+            spec.name: None if spec.name in taken else backfills.bound_of(tx, layout, spec, count)
+            for layout, spec in found
         }
 
 
@@ -244,17 +248,13 @@ def hand_over_build(database: Database, component: str) -> bool:
     kept this finds nothing to build, however much work the workers have."""
     names = {spec.name for _, spec in versioned(database, component)}
     with database.backend.read() as tx:
-        builds = [
-            each
-            for each in backfills.unfinished(tx)
-            if each.kind == "build" and each.trigger in names
-        ]
-        if not builds or backlog.has_ready_of(tx, builds[0].lane):
+        build = backfills.next_build(tx, database.graph, names)
+        if build is None or backlog.has_ready_of(tx, build.lane):
             return False
-        spec = database.graph.triggers[builds[0].trigger]
+        spec = database.graph.triggers[build.trigger]
         layout = database.layouts[spec.table]
-        part = backfills.next_part(tx, layout, spec, builds[0])
-    database.write(lambda tx: backfills.hand_over(tx, layout, spec, builds[0], part))
+        part = backfills.next_part(tx, layout, spec, build)
+    database.write(lambda tx: backfills.hand_over(tx, layout, spec, build, part))
     return True
 
 
@@ -291,7 +291,7 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
         if before is None and number != 1:
             outputs.move_first(tx, layout, spec, number)
         used.drop_overcome(tx, spec, number)
-        if before is not None and layout.followed(spec):
+        if before is not None and (layout.followed(spec) or layout.is_made_of_switched(spec)):
             versions.begin_numbering(tx, spec, change, before, number)
         following.tell_switched(tx, database.layouts, spec, before or 1, number, change)
     for spec in _concerned(database, component, is_first=before is None):
@@ -317,10 +317,9 @@ def _concerned(database: Database, component: str, *, is_first: bool) -> list[Tr
     outputs to refresh after it, and, with the first version, those that have been waiting for it."""
 
     def follows(spec: TriggerSpec) -> bool:
-        versioned_keys = database.layouts[spec.table].versioned
-        return any(
-            key in versioned_keys and versioned_keys[key].component == component for key in spec.on
-        )
+        own = (database.graph.kept_by_version(spec.table, key) for key in spec.on)
+        makers = [*own, *database.graph.follows_from(spec)]
+        return any(maker is not None and maker.component == component for maker in makers)
 
     return [
         spec
@@ -339,17 +338,32 @@ def number_part(database: Database, component: str) -> bool:
     if not names:
         return False
     known = {spec.name: (layout, spec) for layout, spec in versioned(database, component)}
+    rank = database.graph.rank
+    # Marks of what is made of other outputs are put right before the numbers of these.
+    name = max(names, key=lambda each: rank.get(each, -1))
 
     def work(tx: Transaction) -> None:
-        if names[0] in known:
-            layout, spec = known[names[0]]
-            versions.number_part(tx, spec, layout.followed(spec))
-        else:
-            versions.end_numbering(tx, names[0])  # the trigger is gone, and nothing derives from it
+        if name not in known:
+            versions.end_numbering(tx, name)  # the trigger is gone, and nothing derives from it
+        elif (part := versions.next_switched(tx, known[name][1])) is not None:
+            _number(tx, database, *known[name], part)
         reach("switch.numbered")
 
     database.write(work, is_durable=False)
     return True
+
+
+def _number(
+    tx: Transaction,
+    database: Database,
+    layout: Layout,
+    spec: TriggerSpec,
+    part: versions.Switched,
+) -> None:
+    if layout.is_made_of_switched(spec):
+        provenance.keep_met(tx, layout, spec, part.change, part.first, part.last)
+    for key, rows in versions.number_part(tx, spec, layout.followed(spec), part).items():
+        tell_windows(tx, database.layouts, spec, key, rows, part.change)
 
 
 def versioned(database: Database, component: str) -> list[tuple[Layout, TriggerSpec]]:

@@ -9,6 +9,7 @@ from functools import partial
 from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tasks import (
+    BACKFILL_PRIORITY,
     BUILD_PRIORITY,
     MAX_DEPTH,
     Cause,
@@ -19,8 +20,9 @@ from motion.definitions.tasks import (
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import EnumCodec
 from motion.errors import CascadeTooDeep
-from motion.persistence.changes import following
+from motion.persistence.changes import following, sweeps
 from motion.persistence.changes.followers import (
+    AT_ONCE,
     Changed,
     Followed,
     Place,
@@ -33,7 +35,7 @@ from motion.persistence.inputs import folds
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
-from motion.persistence.layout import Layout, left_by_name, quoted
+from motion.persistence.layout import Layout, is_switched_along, left_by_name, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
@@ -275,6 +277,37 @@ def hold(
         make_due(tx, layout, spec, found.rows, in_every_version=True)
         tasks += _due_because(tx, layouts, spec, found, cause, kept)
     return tasks
+
+
+def tell_windows(
+    tx: Transaction,
+    layouts: Layouts,
+    maker: TriggerSpec,
+    key: str,
+    rows: Sequence[int],
+    change: int,
+) -> None:
+    """Make triggers due on the rows whose windows hold outputs that a switch of state versions has changed, but for those that
+    were switched along. What has been made since the switch has seen them as they are.
+
+    Args:
+        maker: the trigger whose outputs these are, of one key.
+        change: the number of the switch.
+    """
+    target, kept = layouts[maker.table], Kept()
+    cause = Cause(change, change, priority=BACKFILL_PRIORITY)
+    changed = Changed(tx, target, {key: rows}, {}, (), {})
+    for spec, window in target.windows_over(key) if rows else ():
+        layout = layouts[spec.table]
+        if is_switched_along(spec, maker):
+            continue
+        if len(rows) > AT_ONCE:
+            sweeps.begin(tx, layout, spec, window.own_by, None, cause)
+            continue
+        found = changed.holding(layout, spec, window, range(0), cause)
+        make_due(tx, layout, spec, found.rows, in_every_version=True)
+        _due_because(tx, layouts, spec, found, replace(cause, number=next_number(tx)), kept)
+    keep(tx, layouts, kept, cause)
 
 
 def _fold(

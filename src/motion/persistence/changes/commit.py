@@ -16,6 +16,7 @@ from motion.definitions.values.codecs import Stored
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
 from motion.persistence.changes import following, gone
+from motion.persistence.changes.building import build_again
 from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.failures import fail, lose
@@ -176,10 +177,10 @@ class Commit:
 
     def _is_version_current(self, tx: Transaction) -> bool:
         for component, version in self.claim.pins.items():
-            is_built = self.claim.is_candidate and component == self.claim.spec.component
-            current = (versions.candidate_version if is_built else versions.live_version)(
-                tx, component
-            )
+            if self.claim.is_candidate and component == self.claim.spec.component:
+                current = versions.candidate_version(tx, component)
+            else:
+                current = versions.live_version(tx, component) or 1  # as users' values are there
             if current != version:
                 return False
         return True
@@ -309,8 +310,10 @@ class Commit:
         derived = [self._derived(tx, position, kept, number) for position in range(len(self.steps))]
         if self.claim.spec.is_versioned:
             written = write_versioned(tx, layout, rows, derived[0], self.claim.version, number)
-            if self.claim.is_candidate:
-                return  # nobody sees these before the switch, so nothing follows from them yet
+            if self.claim.is_candidate:  # nobody sees these before the switch
+                layouts, version = self.database.layouts, self.claim.version
+                build_again(tx, layouts, self.claim.spec, written, version, number)
+                return
         else:
             written = write_values(tx, layout, rows, derived, number)
         names = [step.spec.name for step in self.steps]

@@ -16,7 +16,15 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
 from motion.persistence.inputs.frames import are_wanted, frame_of, later, may_hold, narrowing
-from motion.persistence.layout import Layout, is_listed_as, left_by_name, listed_table, quoted
+from motion.persistence.layout import (
+    NO_PINS,
+    Layout,
+    Pins,
+    is_listed_as,
+    left_by_name,
+    listed_table,
+    quoted,
+)
 from motion.persistence.many import select_for_each
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.written import Columns
@@ -56,7 +64,7 @@ def followed(
         below: returns the rows that inherit the key by which those given look up.
         gone: rows of the trigger's that are about to be deleted.
     """
-    found = _looking_up(tx, target, layout, lookup, rows, AT_ONCE + len(gone))
+    found = looking_up(tx, target, layout, lookup, rows, AT_ONCE + len(gone))
     if found is not None:
         found = [row for row in below(found) if row not in gone]
     if found is not None and len(found) <= AT_ONCE:
@@ -66,10 +74,10 @@ def followed(
     return Followed((), is_swept=True)
 
 
-def _looking_up(
+def looking_up(
     tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int], most: int
 ) -> list[int] | None:
-    """Return the rows that hold the ids of changed rows themselves; None where they are more than so many."""
+    """Return the rows that hold themselves what changed rows are found by; None where they are more than so many."""
     if lookup.is_of_list:
         return _listing(tx, target, layout, lookup, rows, most)
     found: list[int] = []
@@ -197,6 +205,7 @@ class Changed:
         left: the name of the way in which rows were held -> the places that they have left.
         made: the rows that are new.
         given: key -> its values, where they are of all the rows, and these are new; else nothing.
+        pins: component -> the state version whose outputs have changed.
     """
 
     def __init__(
@@ -207,9 +216,10 @@ class Changed:
         left: Mapping[str, Sequence[Place]],
         made: Collection[int],
         given: Columns,
+        pins: Pins = NO_PINS,
     ) -> None:
         self._tx, self._target, self._changed, self._left = tx, target, changed, left
-        self._made, self._given = made, given
+        self._made, self._given, self._pins = made, given, pins
         self._known: dict[Any, Any] = {}
 
     def holding(
@@ -220,6 +230,15 @@ class Changed:
         Args:
             made: rows that are new, which are due by themselves.
         """
+        rows, swept = self.found(layout, window, made)
+        for entity in swept:
+            sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause)
+        return Followed(rows, bool(swept))
+
+    def found(
+        self, layout: Layout, window: Window, made: range = range(0)
+    ) -> tuple[Sequence[int], Sequence[Stored]]:
+        """Return the rows of a table whose windows hold a change, and the entities that have too many of them."""
         keys = tuple(key for key in window.held_keys if key in self._changed)
         where = keys, window.other_by, window.other_order, window.narrowed
         if where not in self._known:
@@ -229,12 +248,10 @@ class Changed:
         like = (where, own, window.names, frame.within_ms, frame.rows)
         if like not in self._known:
             self._known[like] = _holding_any(
-                self._tx, layout, self._target, frame, self._known[where], made
+                self._tx, layout, self._target, frame, self._known[where], made, self._pins
             )
         rows, swept = self._known[like]
-        for entity in swept:
-            sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause)
-        return Followed(rows, bool(swept))
+        return rows, swept
 
     def _places(self, keys: Sequence[str], window: Window) -> list[Place]:
         """Return where changes are, for each entity."""
@@ -312,11 +329,12 @@ def _holding_any(
     frame: Window,
     places: Sequence[Place],
     made: range,
+    pins: Pins,
 ) -> tuple[list[int], list[Stored]]:
     """Return the rows whose windows may hold any of these places, and the entities that have too many of them."""
     rows: list[int] = []
     swept: list[Stored] = []
-    ends = _ends(tx, source, frame, places)
+    ends = _ends(tx, source, frame, places, pins)
     for is_ended in (False, True):
         chosen = [
             (*place, end)
@@ -333,7 +351,7 @@ def _holding_any(
 
 
 def _ends(
-    tx: Transaction, source: Layout, frame: Window, places: Sequence[Place]
+    tx: Transaction, source: Layout, frame: Window, places: Sequence[Place], pins: Pins
 ) -> list[Stored | None]:
     """Return for each place where the windows that hold it end: of windows of some rows with the last of as many rows behind it
     that have a value, however many rows there are which hold them; None: nowhere."""
@@ -343,7 +361,7 @@ def _ends(
     row, by, at = source.row_column, quoted(frame.other_by), quoted(frame.other_order)
     held, fixed = may_hold(source, frame, "x")
     behind = (
-        f"SELECT x.{row} FROM {source.base} x WHERE x.{by} = {{0}} AND x.{at} > {{1}}{held} "
+        f"SELECT x.{row} FROM {source.source(frame.names, 'x', pins)} WHERE x.{by} = {{0}} AND x.{at} > {{1}}{held} "
         f"ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
     )
     kinds = (source.sql_type(frame.other_by), source.sql_type(frame.other_order))

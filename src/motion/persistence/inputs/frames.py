@@ -29,9 +29,9 @@ def may_hold(other: Layout, window: Window, alias: str) -> tuple[str, list[Store
     """Return the rest of a condition: that a row has what a window holds, and the values that `where=` names.
 
     Args:
-        other: the layout of the rows that may be held.
+        other: the layout of the rows that may be held, which come from its `source` of what is held.
     """
-    are_set = "".join(f" AND {alias}.{quoted(name)} IS NOT NULL" for name in window.names)
+    are_set = "".join(f" AND {other.value(name, alias)} IS NOT NULL" for name in window.names)
     narrowed, values = narrowing(other, window, alias)
     return are_set + narrowed, values
 

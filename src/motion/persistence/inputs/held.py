@@ -22,7 +22,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
 from motion.persistence.inputs.frames import along, earlier, may_hold
-from motion.persistence.layout import Layout, changed_column, quoted
+from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
 from motion.persistence.many import select_for_each
 
 Numbers = NDArray[np.int64]
@@ -447,6 +447,7 @@ def read_held(
     ids: Sequence[Stored],
     values: Sequence[Stored] | None = None,
     *,
+    pins: Pins = NO_PINS,
     are_fenced: bool = True,
 ) -> Held:
     """Read what windows of one frame hold as of rows, each given by its entity, its order and its id.
@@ -454,6 +455,7 @@ def read_held(
     Args:
         own: the layout of the rows' table.
         values: of the rows themselves, where they are new and hold each other.
+        pins: component -> the state version whose outputs are held.
         are_fenced: the numbers of changes are read too, for `fences`.
     """
     other = Layout(own.graph.tables.get(frame.table), own.graph)
@@ -463,7 +465,7 @@ def read_held(
     asked = _asked(numbers, entities, orders, ids, values or [None] * len(ids))
     rows, heads = Rows(), dict[int, Head]()
     if asked.positions:
-        reading = _Reading(tx, other, frame, is_real, are_fenced)
+        reading = _Reading(tx, other, frame, pins, is_real=is_real, are_fenced=are_fenced)
         rows, heads = reading.read(*_stretches(list(numbers), asked, frame))
     return Held(frame, is_own, is_real, len(ids), asked, rows, heads)
 
@@ -502,13 +504,21 @@ class _Reading:
     """Reads what stretches of one frame hold: all of them in one statement, where JSON can name them."""
 
     def __init__(
-        self, tx: Transaction, other: Layout, frame: Window, is_real: bool, are_fenced: bool
+        self,
+        tx: Transaction,
+        other: Layout,
+        frame: Window,
+        pins: Pins,
+        *,
+        is_real: bool,
+        are_fenced: bool,
     ) -> None:
         self._tx, self._other, self._frame, self._is_real = tx, other, frame, is_real
+        self._pins = pins
         self._by, self._at = quoted(frame.other_by), quoted(frame.other_order)
-        self._values = ", ".join(f"w.{quoted(name)}" for name in frame.names)
+        self._values = ", ".join(other.value(name, "w") for name in frame.names)
         keys = frame.held_keys if are_fenced else ()
-        numbers = ["0", *(f"COALESCE(w.{changed_column(key)}, 0)" for key in keys)]
+        numbers = ["0", *(other.own_number(key, "w") for key in keys)]
         self._number = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
         self._row = f"w.{self._at}, w.id, {self._values}, {self._number}"
         self._may_hold, self._fixed = may_hold(other, frame, "w")
@@ -548,10 +558,11 @@ class _Reading:
         self, limit: int, entities: Sequence[Stored], firsts: Sequence[Stored]
     ) -> list[Any]:
         """Return the last rows before the first that is asked about."""
-        x, row = self._other.base, self._other.row_column
+        row = self._other.row_column
+        source = self._other.source(self._frame.names, "x", self._pins)
         held, _ = may_hold(self._other, self._frame, "x")
         condition = (
-            f"w.{row} IN (SELECT x.{row} FROM {x} x WHERE x.{self._by} = {{0}}{held} AND x.{self._at} < {{1}} "
+            f"w.{row} IN (SELECT x.{row} FROM {source} WHERE x.{self._by} = {{0}}{held} AND x.{self._at} < {{1}} "
             f"ORDER BY x.{self._at} DESC, x.id DESC LIMIT {limit})"
         )
         return self._rows(condition, (entities, firsts))
@@ -597,7 +608,7 @@ class _Reading:
         *,
         is_grouped: bool = False,
     ) -> list[Any]:
-        source = f"{self._other.base} w"
+        source = self._other.source(self._frame.names, "w", self._pins)
         order = self._other.sql_type(self._frame.other_order)
         kinds = (self._other.sql_type(self._frame.other_by), order, order)
         if is_grouped:  # of windows without a beginning, of which an entity has one stretch: its number is its place

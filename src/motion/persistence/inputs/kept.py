@@ -21,6 +21,7 @@ from motion.persistence.many import columns_of, select_for_each
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.derived import Derived, write_values
 from motion.persistence.rows.written import Written
+from motion.persistence.states.versions import live_version
 from motion.persistence.stored_graph import origin_of
 from motion.persistence.tasks import queue
 
@@ -67,7 +68,9 @@ def _derived(
         column = key.encode_column(inputs.chain.decoded(inputs.keys)[taken.column])
     except InvalidValue:  # as a sum that is too large is: a task says of which row
         return None
-    marks = [mark_of(number, origin_of(tx, spec, 0))] * len(inputs.rows)
+    seen = layout.graph.sees(spec)
+    version = live_version(tx, seen[0]) or 0 if seen else 0
+    marks = [mark_of(number, origin_of(tx, spec, version))] * len(inputs.rows)
     return Derived(spec, [column], [inputs.outputs[key.name]], marks)
 
 
@@ -116,5 +119,6 @@ def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[
         f"w.{quoted(window.other_by)} = {{0}} AND {at} <= {{1}}{held} LIMIT {HELD_AT_ONCE + 1}"
     )
     kinds = [layout.sql_type(window.own_by), *[layout.sql_type(window.own_order)] * 2]
-    found = select_for_each(tx, "1", f"{other.base} w", condition, named, kinds, fixed=fixed)
+    source = other.source(window.names, "w")
+    found = select_for_each(tx, "1", source, condition, named, kinds, fixed=fixed)
     return len(found) > HELD_AT_ONCE

@@ -135,7 +135,9 @@ class Chain:
             frame = frame_of(each)
             if frame not in read:
                 entities, orders = places[1 + 2 * i : 3 + 2 * i]
-                read[frame] = read_held(tx, self.layout, frame, entities, orders, places[0])
+                read[frame] = read_held(
+                    tx, self.layout, frame, entities, orders, places[0], pins=self.pins
+                )
             found[each] = read[frame]
         return found
 

@@ -32,7 +32,7 @@ from motion.errors import SqlError
 from motion.faults import reach
 from motion.persistence.changes import following, sweeps
 from motion.persistence.changes.cascade import candidates, enqueue_rows
-from motion.persistence.layout import Layout, quoted
+from motion.persistence.layout import Layout, is_switched_along, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows import outputs, provenance
@@ -234,16 +234,46 @@ def next_wanted(tx: Transaction, graph: Graph, triggers: Container[str]) -> Back
     return None
 
 
+def next_build(tx: Transaction, graph: Graph, triggers: Container[str]) -> Backfill | None:
+    """Return the oldest build of these triggers that may go on."""
+    found = unfinished(tx)
+    for each in found:
+        if (
+            each.kind == "build"
+            and each.trigger in triggers
+            and not _is_early(tx, graph, each, found)
+        ):
+            return each
+    return None
+
+
 def _is_early(
     tx: Transaction, graph: Graph, backfill: Backfill, others: Iterable[Backfill]
 ) -> bool:
     """Whether rows cannot be judged yet: those of a trigger upstream are not all tasks, behind which these would wait,
-    or it is not known which of its outputs a switch has changed."""
+    it is not known which of its outputs a switch has changed, or a candidate lacks what these take of other rows."""
     if backfill.kind in ("backfill", "sweep"):
         return False
-    upstream = graph.upstream(graph.triggers[backfill.trigger])
+    spec = graph.triggers[backfill.trigger]
+    upstream, makers = graph.upstream(spec), graph.follows_from(spec)
     is_behind = any(each.kind == backfill.kind and each.trigger in upstream for each in others)
-    return is_behind or not versions.are_numbered(tx, upstream)
+    names = [*upstream, *(maker.name for maker in makers)]
+    if is_behind or not versions.are_numbered(tx, names):
+        return True
+    return backfill.kind == "build" and any(
+        is_switched_along(spec, maker) and not _is_built(tx, maker, others) for maker in makers
+    )
+
+
+def _is_built(tx: Transaction, spec: TriggerSpec, others: Iterable[Backfill]) -> bool:
+    """Whether a candidate lacks none of a trigger's outputs that the live version has."""
+    if any(each.kind == "build" and each.trigger == spec.name for each in others):
+        return False
+    live, number = (
+        versions.live_version(tx, spec.component or ""),
+        versions.candidate_version(tx, spec.component or ""),
+    )
+    return live is None or number is None or versions.built(tx, spec, number, live)[0]
 
 
 def unfinished(tx: Transaction) -> list[Backfill]:

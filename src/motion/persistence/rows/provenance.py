@@ -14,6 +14,7 @@ from motion.persistence.layout import (
     NO_PINS,
     ORIGIN_BITS,
     ORIGIN_MASK,
+    VERSION_SHIFT,
     Layout,
     changed_column,
     done_column,
@@ -199,14 +200,15 @@ def _of_live(tx: Transaction, spec: TriggerSpec) -> str:
 
 
 def to_build(layout: Layout, spec: TriggerSpec, version: int) -> str:
-    """Return the FROM and WHERE of the rows `r` that a state version lacks outputs for: the live one has some for them,
-    as of a newer input, or they are due."""
-    has_live, live, own = layout.has_output(spec), layout.mark(spec), 'COALESCE(v.":done", -1)'
-    lacks = f"{has_live} AND {own} >> {ORIGIN_BITS} < {live} >> {ORIGIN_BITS}"
-    outputs = f"{outputs_table(spec.name)} v ON v.slot = {slot_of(version, 0)} + {layout.row}"
+    """Return the FROM and WHERE of the rows `r` that a state version lacks outputs for: it is due there by its own numbers, which
+    are those of what it takes; or a user has given some for the live version."""
+    number, live = f"{layout.mark(spec)} >> {ORIGIN_BITS}", 'COALESCE(v.":done", 0)'
+    given = f"{live} & {ORIGIN_MASK} = 0 AND {live} >> {ORIGIN_BITS} > {number}"
+    slot = f"({layout.version(spec, NO_PINS)} << {VERSION_SHIFT}) + {layout.row}"
     return (
-        f"FROM {layout.joined(spec.on, [spec])} LEFT JOIN {outputs} "
-        f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {lacks})"
+        f"FROM {layout.joined(spec.on, [spec], {spec.component or '': version})} "
+        f"LEFT JOIN {outputs_table(spec.name)} v ON v.slot = {slot} "
+        f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {given})"
     )
 
 
@@ -217,15 +219,17 @@ def make_due(
     rows: Sequence[int],
     *,
     in_every_version: bool = False,
+    version: int | None = None,
 ) -> None:
     """Let a trigger be due on rows again, as if its `on` keys had changed. Until it has run, its values stay, and so
     does the knowledge of who made them: only the change that they are as of is taken from their marks.
 
     Args:
         in_every_version: other rows have changed, which concerns what any state version has made, not the live one alone.
+        version: they have for this one alone.
     """
-    versions: Sequence[int] = ()
-    if spec.is_versioned:
+    versions: Sequence[int] = () if version is None else [version]
+    if spec.is_versioned and version is None:
         live = live_version(tx, spec.component or "")
         versions = kept_versions(tx, spec) if in_every_version else [live] if live else []
     for part in parts_of(rows):
@@ -240,6 +244,40 @@ def make_due(
                     f"WHERE ({chosen} OR (id IN ({ids}) AND {quoted(key)} IS NOT NULL)) AND {changed_column(key)} IS NULL",
                     [*part.numbers, *part.numbers],
                 )
+
+
+def make_entity_due(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, by: str, entity: Stored, version: int
+) -> None:
+    """Let a state version's outputs be due on all rows of an entity, as other rows have changed for it."""
+    rows = (
+        f"SELECT {slot_of(version, 0)} + {layout.row} FROM {layout.base} r WHERE r.{quoted(by)} = ?"
+    )
+    tx.execute(
+        f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE slot IN ({rows}) '
+        f'AND ":done" & {ORIGIN_MASK} != 0',
+        (entity,),
+    )
+
+
+def keep_met(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, change: int, first: int, last: int
+) -> None:
+    """Let live outputs that are not due be as of a switch, which gives what was switched with them, and they are made of, its
+    number.
+
+    Args:
+        change: the number of the switch.
+        first, last: rows.
+    """
+    met = (
+        f"SELECT {layout.output_slot(spec)} FROM {layout.joined(spec.on, [spec])} "
+        f"WHERE {layout.row} BETWEEN {first} AND {last} AND {layout.has_output(spec)} AND NOT {layout.is_due(spec)}"
+    )
+    tx.execute(
+        f'UPDATE {outputs_table(spec.name)} SET ":done" = {change << ORIGIN_BITS} | (":done" & {ORIGIN_MASK}) '
+        f'WHERE slot IN ({met}) AND ":done" & {ORIGIN_MASK} != 0 AND ":done" >> {ORIGIN_BITS} < {change}'
+    )
 
 
 def _clear_marks(

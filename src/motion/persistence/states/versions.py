@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from motion import clock
 from motion.backends.base import Transaction
@@ -312,26 +312,51 @@ def end_numbering(tx: Transaction, trigger: str) -> None:
     tx.execute("DELETE FROM motion_switches WHERE trigger = ?", (trigger,))
 
 
-def number_part(tx: Transaction, spec: TriggerSpec, keys: Sequence[str]) -> None:
-    """Put the numbers of the next switched outputs right.
+class Switched(NamedTuple):
+    """The next outputs that were switched, and are to be seen to: those of some rows.
+
+    Attributes:
+        change: the number of the switch.
+        before, version: the version that was live, and the one that is.
+        last: of the rows; `ALL_ROWS` of the last part.
+    """
+
+    change: int
+    before: int
+    version: int
+    first: int
+    last: int
+
+
+def next_switched(tx: Transaction, spec: TriggerSpec) -> Switched | None:
+    """Return the next outputs of a trigger that were switched; None where another process was faster."""
+    sql = "SELECT change, before, version, next FROM motion_switches WHERE trigger = ?"
+    found = tx.execute(sql, (spec.name,)).fetchone()
+    if found is None:
+        return None
+    change, before, version, first = map(int, found)
+    last = _end_of_part(tx, spec, (before, version), first)
+    return Switched(change, before, version, first, last)
+
+
+def number_part(
+    tx: Transaction, spec: TriggerSpec, keys: Sequence[str], part: Switched
+) -> Mapping[str, Sequence[int]]:
+    """Put the numbers of switched outputs right, and return for each key the rows in which the switch has changed it.
 
     Values that differ from those of the version before get the number of the switch: to what derives from them they
     changed then, whenever they were made. Equal ones take over the number at which they became so. Those made since
     the switch have numbers of their own.
     """
-    sql = "SELECT change, before, version, next FROM motion_switches WHERE trigger = ?"
-    found = tx.execute(sql, (spec.name,)).fetchone()
-    if found is None:
-        return  # another process was faster
-    change, before, version, first = map(int, found)
-    last = _end_of_part(tx, spec, (before, version), first)
+    change, before, version, first, last = part
     low, high = slot_of(before, first), slot_of(before, last)
     shift = slot_of(version, 0) - slot_of(before, 0)
-    table = outputs_table(spec.name)
-    tx.execute(
-        f"INSERT INTO {table} (slot) SELECT slot + ? FROM {table} WHERE slot BETWEEN ? AND ? ON CONFLICT DO NOTHING",
-        (shift, low, high),
-    )
+    table, differing = outputs_table(spec.name), dict[str, list[int]]()
+    if keys:
+        tx.execute(
+            f"INSERT INTO {table} (slot) SELECT slot + ? FROM {table} WHERE slot BETWEEN ? AND ? ON CONFLICT DO NOTHING",
+            (shift, low, high),
+        )
     for key in keys:
         value, changed = quoted(key), changed_column(key)
         is_old = f"COALESCE(v.{changed}, 0) <= {change}"
@@ -346,11 +371,15 @@ def number_part(tx: Transaction, spec: TriggerSpec, keys: Sequence[str]) -> None
             f"AND {is_old} AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.slot = v.slot - ?)",
             (low + shift, high + shift, shift),
         )
+        sql = f"SELECT slot FROM {table} WHERE slot BETWEEN ? AND ? AND {changed} = {change} ORDER BY slot"
+        slots = tx.execute(sql, (low + shift, high + shift))
+        differing[key] = [int(slot) & ALL_ROWS for (slot,) in slots]
     if last == ALL_ROWS:
         end_numbering(tx, spec.name)
     else:
         sql = "UPDATE motion_switches SET next = ? WHERE trigger = ?"
         tx.execute(sql, (last + 1, spec.name))
+    return differing
 
 
 def _end_of_part(tx: Transaction, spec: TriggerSpec, versions: Sequence[int], first: int) -> int:

@@ -1,0 +1,116 @@
+"""Building: what a change of a candidate's outputs makes due among its others, those that take them. Nobody else sees these
+before the switch, which does not come before they are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motion.backends.base import Transaction
+from motion.definitions.tasks import BUILD_PRIORITY, Cause, ranges_of
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.persistence.changes import followers
+from motion.persistence.changes.cascade import rows_below
+from motion.persistence.changes.followers import AT_ONCE, Changed
+from motion.persistence.layout import Layout, Pins, is_switched_along
+from motion.persistence.layouts import Layouts
+from motion.persistence.rows.provenance import make_due, make_entity_due
+from motion.persistence.rows.written import Written
+from motion.persistence.tasks import queue
+
+NO_PARAMETERS = b"\x90"
+"""An empty list, as it is kept: a build is over all rows."""
+
+
+def build_again(
+    tx: Transaction,
+    layouts: Layouts,
+    maker: TriggerSpec,
+    written: Written,
+    version: int,
+    number: int,
+) -> None:
+    """Make a candidate's outputs due that are made of others, which have changed.
+
+    Args:
+        maker: the trigger whose outputs have.
+        number: of the change.
+    """
+    for spec in layouts.graph.triggers.values() if written.changed else ():
+        if spec.name == maker.name or not is_switched_along(spec, maker):
+            continue
+        due = _Due(tx, layouts, spec, version)
+        due.take_own(written)
+        due.take_lookups(written)
+        due.take_windows(written, {maker.component or "": version})
+        due.enqueue(number)
+
+
+class _Due:
+    """The rows of one trigger for which a candidate's outputs are due; too many are left to its build, which begins anew."""
+
+    def __init__(self, tx: Transaction, layouts: Layouts, spec: TriggerSpec, version: int) -> None:
+        self._tx, self._layouts, self._spec, self._version = tx, layouts, spec, version
+        self._layout = layouts[spec.table]
+        self._rows: set[int] = set()
+        self._are_many = False
+
+    def take_own(self, written: Written) -> None:
+        spec, layout = self._spec, self._layout
+        if written.layout.table.name != spec.table:
+            return
+        for key, rows in written.changed.items():
+            if key in spec.on or key in spec.inputs:
+                self._rows.update(rows_below(self._tx, layout, spec, key, rows))
+
+    def take_lookups(self, written: Written) -> None:
+        target = written.layout
+        for lookup in self._spec.lookups:
+            if lookup.table != target.table.name:
+                continue
+            rows = (written.changed if lookup.is_followed else written.arrived).get(lookup.name, ())
+            found = followers.looking_up(self._tx, target, self._layout, lookup, rows, AT_ONCE)
+            self._take(found, lookup.bys[0])
+
+    def _take(self, found: Sequence[int] | None, by: str) -> None:
+        if found is None:
+            self._are_many = True
+        else:
+            self._rows.update(rows_below(self._tx, self._layout, self._spec, by, found))
+
+    def take_windows(self, written: Written, pins: Pins) -> None:
+        """Take in rows whose windows hold what has changed: as no number of theirs tells so, their marks do."""
+        tx, layout, spec, target = self._tx, self._layout, self._spec, written.layout
+        changed = Changed(tx, target, written.changed, {}, (), {}, pins)
+        for window in spec.windows:
+            if window.table != target.table.name or written.changed.keys().isdisjoint(window.names):
+                continue
+            rows, entities = changed.found(layout, window)
+            make_due(tx, layout, spec, rows, version=self._version)
+            for entity in entities:
+                make_entity_due(tx, layout, spec, window.own_by, entity, self._version)
+            self._rows.update(rows)
+            self._are_many |= bool(entities)
+
+    def enqueue(self, number: int) -> None:
+        """Enqueue the rows, but those that the build has still to come to, which it judges then."""
+        if self._are_many:
+            _begin_anew(self._tx, self._layout, self._spec, number)
+            return
+        sql = "SELECT MIN(next) FROM motion_backfills WHERE trigger = ? AND kind = 'build'"
+        (ahead,) = self._tx.execute(sql, (self._spec.name,)).fetchone()
+        rows = [row for row in self._rows if ahead is None or row < ahead]
+        beside = Cause(number, 0, priority=BUILD_PRIORITY)
+        queue.enqueue(self._tx, self._spec, ranges_of(rows), beside, version=self._version)
+
+
+def _begin_anew(tx: Transaction, layout: Layout, spec: TriggerSpec, number: int) -> None:
+    """Let a trigger's build go over all rows, from the first one on."""
+    last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
+    sql = "UPDATE motion_backfills SET next = 0, last = ?, remaining = ? WHERE trigger = ? AND kind = 'build'"
+    if not tx.execute(sql, (last, last + 1, spec.name)).rowcount:
+        tx.execute(
+            "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, parameters, is_forced, kind, number, "
+            "path) VALUES (?, ?, 0, ?, ?, ?, ?, 0, 'build', 0, '')",
+            (number, spec.name, last, last + 1, last + 1, NO_PARAMETERS),
+        )

@@ -1,0 +1,359 @@
+"""P14 over switches of state versions: lookups and windows of what is kept by version are as if the live versions had made all
+of it, in a store that goes on being written to, and whose processes are killed."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import motion
+from tests.conftest import OpenStore, copied
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Product:
+    id: int
+    ts: int
+    kind: int
+    n: int
+    guess: int
+    label: int
+
+
+@dataclass
+class Like:
+    id: int
+    ts: int
+    user: int
+    kind: int
+    product: int
+    seen: Annotated[int, motion.Lookup("product.guess", by="product")]
+    sum: Annotated[int, motion.Window("product.guess", by="kind", agg="sum")]
+    link: str
+    vec: int
+    last: list[int]
+    taste: str
+    told: str
+    mixed: str
+    label: int
+
+
+class Guesser(motion.Component):
+    """What it guesses is the same in all versions where `n` is even."""
+
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="product.n", sets="product.guess", refresh="before")
+    def guess(self, state: int, n: int) -> int:
+        return guessed(state, n)
+
+    @motion.infer(on="like.ts", sets="like.vec", refresh="before")
+    def look(
+        self, state: int, guess: Annotated[int, motion.Lookup("product.guess", by="product")]
+    ) -> int:
+        return guess + state
+
+    @motion.infer(on="like.ts", sets="like.last", refresh="before", batch=8)
+    def collect(
+        self,
+        state: int,
+        vecs: Annotated[list[list[int]], motion.Window("like.vec", by="user", rows=2, itself=True)],
+    ) -> list[list[int]]:
+        return [[state, *each] for each in vecs]
+
+    @motion.infer(on="like.last", sets="like.taste", refresh="before")
+    def sum_up(self, state: int, last: list[int]) -> str:
+        return f"{state} {last}"
+
+    @motion.fit(on="product.label", promote=motion.manual)
+    def learn(self, state: int, rows: list[Product]) -> int:
+        return rows[-1].label
+
+
+class Mixer(motion.Component):
+    """Its versions are made of the live one of another component."""
+
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="like.ts", sets="like.mixed", refresh="before")
+    def mix(
+        self,
+        state: int,
+        guess: Annotated[int | None, motion.Lookup("product.guess", by="product")],
+        vecs: Annotated[list[int], motion.Window("like.vec", by="user")],
+    ) -> str:
+        return f"{state} {guess} {vecs}"
+
+    @motion.fit(on="like.label", promote=motion.manual)
+    def learn(self, state: int, rows: list[Like]) -> int:
+        return rows[-1].label
+
+
+@motion.trigger(on="like.ts", sets="like.link")
+def link(guess: Annotated[int, motion.Lookup("product.guess", by="product")]) -> str:
+    return f"/{guess}"
+
+
+@motion.trigger(on="like.vec", sets="like.told")
+async def tell(
+    vec: int, vecs: Annotated[list[int], motion.Window("like.vec", by="user", itself=True)]
+) -> str:
+    return f"{vec} {vecs}"
+
+
+def guessed(state: int, n: int) -> int:
+    return n * state if n % 2 else n
+
+
+def opened(folder: Path | str) -> motion.Store:
+    url = folder if isinstance(folder, str) else f"sqlite:///{folder}"
+    return motion.create_store(
+        "taken", schemas={"product": Product, "like": Like},
+        triggers=[Guesser(), Mixer(), link, tell], url=url, durability="normal",
+    )  # fmt: skip
+
+
+STATES = {"Guesser": {1: 1, 2: 10, 3: 100}, "Mixer": {1: 1, 2: 20}}
+
+
+@pytest.fixture(scope="module")
+def with_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with several versions of each component, of which the first is live."""
+    folder = tmp_path_factory.mktemp("taken") / "taken"
+    make_versions(folder)
+    return folder
+
+
+def make_versions(folder: Path | str) -> None:
+    with opened(folder) as store:
+        for component, table in (("Guesser", "product"), ("Mixer", "like")):
+            for label in list(STATES[component].values())[1:]:
+                store.set(table, id=1, ts=1, label=label)
+                store.model(component).fit()
+                store.wait(timeout=120)
+            store.model(component).promote(1)
+            store.wait(timeout=120)
+        store.delete("product", 1)
+        store.delete("like", 1)
+        store.wait(timeout=120)
+
+
+products = st.fixed_dictionaries(
+    {"id": st.integers(1, 4)},
+    optional={
+        "ts": st.integers(1, 5),
+        "kind": st.integers(1, 2),
+        "n": st.one_of(st.integers(1, 6), st.none()),
+    },
+).map(lambda row: ("product", row))
+likes = st.fixed_dictionaries(
+    {"id": st.integers(1, 6)},
+    optional={
+        "ts": st.integers(1, 5),
+        "user": st.integers(1, 2),
+        "kind": st.integers(1, 2),
+        "product": st.one_of(st.integers(1, 4), st.none()),
+    },
+).map(lambda row: ("like", row))
+promotions = st.one_of(
+    st.tuples(st.just("promote"), st.just("Guesser"), st.integers(1, 3)),
+    st.tuples(st.just("promote"), st.just("Mixer"), st.integers(1, 2)),
+)
+changes = st.one_of(
+    products,
+    products,
+    likes,
+    likes,
+    st.tuples(st.just("delete"), st.sampled_from(["product", "like"]), st.integers(1, 4)),
+    st.tuples(st.just("give"), st.integers(1, 4), st.one_of(st.integers(0, 9), st.none())),
+    promotions,
+    promotions.map(lambda asked: (*asked, "wait")),
+    st.just(("wait",)),
+)
+stories = st.lists(changes, min_size=8, max_size=24)
+quick = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@quick
+@given(stories, st.integers(1, 3), st.integers(1, 2))
+def test_p14_what_is_taken_by_version_is_as_if_the_live_versions_had_made_all(
+    with_versions: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    story: list[Any],
+    guesser: int,
+    mixer: int,
+) -> None:
+    play(with_versions, tmp_path_factory, story, guesser, mixer)
+
+
+@pytest.mark.crash
+@settings(quick, max_examples=600)
+@given(stories, st.integers(1, 3), st.integers(1, 2))
+def test_p14_so_it_is_after_hundreds_of_stories(
+    with_versions: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    story: list[Any],
+    guesser: int,
+    mixer: int,
+) -> None:
+    play(with_versions, tmp_path_factory, story, guesser, mixer)
+
+
+def play(
+    source: Path,
+    folders: pytest.TempPathFactory,
+    story: Sequence[Any],
+    guesser: int,
+    mixer: int,
+) -> None:
+    folder = folders.mktemp("played") / "taken"
+    copied(source, folder)
+    given: dict[int, int | None] = {}
+    with opened(folder) as store:
+        rows = [{"id": i, "ts": i, "kind": 1 + i % 2, "n": i} for i in range(1, 5)]
+        store.set_many("product", rows)
+        rows = [{"id": i, "ts": i, "user": 1, "kind": 1, "product": i % 4} for i in range(1, 6)]
+        store.set_many("like", rows)
+        for op in story:
+            do(store, op, given)
+        for component, number in (("Guesser", guesser), ("Mixer", mixer)):
+            store.model(component).promote(number)
+        store.wait(timeout=120)
+        assert not store.errors()
+        check(store, STATES["Guesser"][guesser], STATES["Mixer"][mixer], given)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def do(store: motion.Store, op: tuple[Any, ...], given: dict[int, int | None]) -> None:
+    """Do what happens in a story.
+
+    Args:
+        given: product -> a user's guess, which stays until `n` changes.
+    """
+    match op:
+        case ("product" | "like" as table, row):
+            before: Any = store.get(table, row["id"])
+            if before is None:
+                row = {"ts": 3, **row}  # else a new row has that of the clock
+            if table == "product" and "n" in row and row["n"] != (before and before.n):
+                given.pop(row["id"], None)
+            store.set(table, **row)
+        case ("delete", table, id):
+            store.delete(table, id)
+            if table == "product":
+                given.pop(id, None)
+        case ("give", id, guess):
+            if store.get("product", id) is not None:
+                given[id] = guess
+                store.set("product", id=id, guess=guess)
+        case ("promote", component, number, *waits):
+            change = store.model(component).promote(number)
+            if waits:
+                change.wait(timeout=120)
+        case _:
+            store.wait(timeout=120)
+
+
+def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | None]) -> None:
+    """Hold the store against what the states give from scratch."""
+    products: Any = {row.id: row for row in store.rows("product")}
+    guesses = {
+        id: None if row.n is None else guessed(guesser, row.n) for id, row in products.items()
+    } | given
+    assert {id: row.guess for id, row in products.items()} == guesses
+    likes: Any = sorted(store.rows("like"), key=lambda row: (row.ts, row.id))
+    vecs: dict[int | None, list[int]] = {}
+    for row in likes:
+        guess = guesses.get(row.product)
+        held = [guesses[id] for id, p in products.items() if p.kind == row.kind and p.ts <= row.ts]
+        assert row.seen == guess
+        assert row.sum == (None if row.kind is None else sum(g for g in held if g is not None))
+        assert row.link == (None if guess is None else f"/{guess}")
+        vec = None if guess is None else guess + guesser
+        assert row.vec == vec
+        before = vecs.setdefault(row.user, [])
+        mixed = None if row.user is None else f"{mixer} {guess} {before}"
+        before += [] if vec is None else [vec]
+        last = None if row.user is None else [guesser, *before[-2:]]
+        told = None if vec is None or row.user is None else f"{vec} {before}"
+        assert (row.last, row.told, row.mixed) == (last, told, mixed)
+        assert row.taste == (None if last is None else f"{guesser} {last}")
+
+
+# -- killed --
+
+
+def write(folder: str, seed: int) -> None:
+    """Write and promote without end, saying so after each. Runs in a process of its own."""
+    chance, store = random.Random(seed), opened(folder)
+    while True:
+        match chance.randrange(8):
+            case 0:
+                store.model("Guesser").promote(chance.randrange(1, 4))
+            case 1:
+                store.model("Mixer").promote(chance.randrange(1, 3))
+            case 2:
+                store.delete(chance.choice(["product", "like"]), chance.randrange(1, 5))
+            case 3 | 4:
+                store.set(
+                    "product",
+                    id=chance.randrange(1, 5),
+                    ts=chance.randrange(1, 6),
+                    kind=chance.randrange(1, 3),
+                    n=chance.randrange(7),
+                )
+            case _:
+                store.set(
+                    "like",
+                    id=chance.randrange(1, 7),
+                    ts=chance.randrange(1, 6),
+                    user=chance.randrange(1, 3),
+                    kind=chance.randrange(1, 3),
+                    product=chance.randrange(1, 5),
+                )
+        print("done", flush=True)  # noqa: T201 - the message to the process that kills this one
+
+
+def start(folder: str, seed: int) -> subprocess.Popen[str]:
+    code = f"import tests.promises.test_taken_by_version as here; here.write({folder!r}, {seed})"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_p14_it_is_so_after_kills_in_two_processes_that_promote(
+    open_store: OpenStore, tmp_path: Path, seed: int
+) -> None:
+    chance, folder = random.Random(seed), f"sqlite:///{tmp_path / 'taken.motion'}"
+    make_versions(folder)
+    for kill in range(3):
+        processes = [start(folder, 100 * seed + 2 * kill + i) for i in (0, 1)]
+        lines = chance.randrange(5, 40)
+        for process in processes:
+            assert process.stdout is not None
+            for _ in range(lines):
+                assert process.stdout.readline() == "done\n"
+        for process in processes:
+            process.kill()
+            process.communicate()
+    with opened(folder) as store:
+        store.model("Guesser").promote(3)
+        store.model("Mixer").promote(2)
+        store.wait(timeout=120)
+        assert not store.errors()
+        check(store, 100, 20, {})
