@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import motion
 from motion.cli.app import app
+from motion.persistence.inputs import lists, own
 from motion.testing import Stepper
 from tests.conftest import OpenStore
 
@@ -628,3 +629,32 @@ def test_a_list_of_what_is_kept_by_version_is_refused(open_store: OpenStore) -> 
 
     with pytest.raises(motion.TriggerError, match="each state version of 'Encoder'"):
         open_store(schemas=SCHEMAS, triggers=[Encoder(), mean])
+
+
+def test_a_claim_ends_where_what_its_lists_name_is_heavy(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "VALUES_AT_ONCE", 2)
+    monkeypatch.setattr(own, "MOST_BYTES", 100)
+    store = open_store(schemas=SCHEMAS, triggers=triggers(False), run=False)
+    store.set_many("product", [{"id": i, "name": str(i) * 60} for i in range(1, 9)])
+    store.set_many("user", [{"id": i, "likes": [i, i + 1, i + 2, 1]} for i in range(1, 7)])
+    with Stepper(store) as worker:
+        worker.run_until_idle()
+    found = {row.id: row.liked for row in store.rows(User)}
+    assert found == {
+        i: ",".join(str(each) * 60 for each in (i, i + 1, i + 2, 1)) for i in range(1, 7)
+    }
+
+
+def test_a_kept_list_of_very_many_is_left_to_a_task(open_store: OpenStore) -> None:
+    store = open_store(schemas=SCHEMAS, run=False)
+    store.set_many("product", [{"id": i, "name": "x"} for i in range(1, 101)])
+    store.set("user", id=1, likes=list(range(1, 101)) * 60)
+    assert store.status().tasks == {}
+    store.set("product", id=7, name="y")
+    assert set(store.status().tasks) == {"user.names", "user.gapped"}
+    with Stepper(store) as worker:
+        worker.run_until_idle()
+    row: Any = store.get(User, 1)
+    assert row.names == row.gapped == ["y" if i == 7 else "x" for i in range(1, 101)] * 60
