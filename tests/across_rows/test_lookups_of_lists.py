@@ -690,3 +690,38 @@ def test_a_kept_list_of_very_many_is_left_to_a_task(open_store: OpenStore) -> No
         worker.run_until_idle()
     row: Any = store.get(User, 1)
     assert row.names == row.gapped == ["y" if i == 7 else "x" for i in range(1, 101)] * 60
+
+
+class Teller(motion.Component):
+    def setup(self) -> dict[str, int]:
+        return {"version": 1}
+
+    @motion.infer(on="user.likes", sets="user.all", refresh="before")
+    def tell(self, state: dict[str, int], names: Gapped) -> str:
+        return f"{state['version']} {names}"
+
+    @motion.fit(on="user.liked", every=1000, promote=motion.manual)
+    def fit(self, state: dict[str, int], rows: list[User]) -> dict[str, int]:
+        return {"version": state["version"] + 1}
+
+
+def test_each_version_that_goes_live_has_seen_what_the_lists_name(open_store: OpenStore) -> None:
+    def told() -> list[str]:
+        shop.wait(timeout=60)
+        return [row.all for row in shop.rows(User)]
+
+    shop = open_store(schemas=SCHEMAS, triggers=[Teller()])
+    model = shop.model("Teller")
+    shop.set_many("product", [{"id": i, "name": n} for i, n in enumerate("ab", 1)])
+    shop.set_many("user", [{"id": 1, "likes": [1, 2]}, {"id": 2, "likes": [2]}])
+    shop.set("user", id=2, liked="yes")
+    model.fit().wait(timeout=60)
+    assert told() == ["1 ['a', 'b']", "1 ['b']"]
+    shop.set("product", id=1, name="A")  # while version 2 is a candidate that has all its outputs
+    assert told() == ["1 ['A', 'b']", "1 ['b']"]
+    model.promote(2).wait(timeout=60)
+    assert told() == ["2 ['A', 'b']", "2 ['b']"]
+    shop.delete("product", 2)  # while version 1 is one to go back to
+    assert told() == ["2 ['A', None]", "2 [None]"]
+    model.rollback().wait(timeout=60)
+    assert told() == ["1 ['A', None]", "1 [None]"]
