@@ -23,6 +23,7 @@ from benchmarks import (
     models,
     other_rows,
     postgres,
+    postgres_search,
     processes,
     scale,
     search,
@@ -87,6 +88,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "postgres-set": postgres.one_row,
     "postgres-computing": postgres.computing,
     "postgres-waiting": postgres.waiting,
+    "postgres-nearest": postgres_search.nearest,
 }
 
 if find_spec("ray") is not None:  # 'make test-ray' installs it

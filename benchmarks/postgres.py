@@ -277,9 +277,9 @@ TRIGGERS = {"compute": compute, "ask": ask}
 
 
 @contextmanager
-def server() -> Iterator[partial[str]]:
+def server(settings: str = SETTINGS) -> Iterator[partial[str]]:
     """Give what returns the URL of a store in a new server, by its name."""
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder), SETTINGS) as made:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), settings) as made:
         yield partial(_url, made, folder)
 
 

@@ -355,6 +355,65 @@ def test_who_only_reads_learns_nothing_of_a_secret_by_asking_whether_it_is_so(as
     assert len(ask("POST", "/v1/search", Role.WRITE, json=body).json()["hits"]) == 1
 
 
+PLAIN: list[tuple[dict[str, Any], list[int]]] = [
+    ({}, [1, 2]),
+    ({"id": 2}, [2]),
+    ({"where": '{"name": "Bob"}'}, [2]),
+    ({"where": '{"name": "Bob", "mail": "nowhere"}', "order_by": "name DESC"}, [2]),
+    ({"order_by": "name DESC"}, [2, 1]),
+    ({"order_by": "token_count, id"}, [2, 1]),  # rows without a value come first
+    ({"limit": 1}, [1]),
+    ({"after": "[1]"}, [2]),
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("params", "rows"), PLAIN, ids=str)
+def test_rows_by_keys_and_values_are_given_to_each_role_wherever_they_are(
+    ask: Ask, role: Role, params: dict[str, Any], rows: list[int]
+) -> None:
+    answer = ask("GET", "/v1/tables/user/rows", role, params=params)
+    assert [row["id"] for row in answer.json()["rows"]] == rows
+    told = [each for each in SECRETS if each in answer.text]
+    assert not told or role is not Role.READ
+
+
+def test_a_search_among_rows_by_keys_and_values_is_answered_to_each_role(ask: Ask) -> None:
+    for role in ROLES:
+        for name, found in (("Ada", [1]), ("Bob", [])):
+            body = {"key": "user.name", "text": "Ada", "where": {"name": name}}
+            hits = ask("POST", "/v1/search", role, json=body).json()["hits"]
+            assert [hit["id"] for hit in hits] == found
+
+
+ASKS = [
+    {"where": '{"password": "hunter2"}'}, {"where": '{"name": "Ada", "api_key": "k-123"}'},
+    {"order_by": "password"}, {"order_by": "name, api_key DESC"}, {"where": "0 = 1) OR (password = 'hunter2'"},
+    {"order_by": "(select 1 from motion_tasks)"}, {"order_by": "name; select 1"}, {"order_by": "name -- "},
+    {"order_by": "pg_sleep(100)"}, {"where": '{"name": "x\' OR password = \'hunter2"}'},
+    {"where": '{"name\\" IS NOT NULL OR \\"password": "hunter2"}'}, {"after": '["1) OR (1"]'},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("params", ASKS, ids=str)
+def test_who_only_reads_learns_nothing_by_what_stands_beside_keys_and_values(
+    ask: Ask, params: dict[str, Any]
+) -> None:
+    """Whether a row with a secret is found, or comes first, must not hang on the secret."""
+    answer = ask("GET", "/v1/tables/user/rows", Role.READ, params=params)
+    if answer.status_code == 200:
+        found = [row["id"] for row in answer.json()["rows"]]
+        assert found in ([], [1, 2])
+        if "order_by" in params:
+            way = f"{params['order_by']} DESC" if " " not in params["order_by"] else "id"
+            other = ask("GET", "/v1/tables/user/rows", Role.READ, params={"order_by": way})
+            assert [row["id"] for row in other.json()["rows"]] == found
+        else:
+            assert found == []
+    else:
+        assert answer.status_code in (400, 501)
+
+
 @pytest.mark.parametrize("role", [Role.READ, Role.WRITE])
 @pytest.mark.parametrize(
     "query",

@@ -103,9 +103,10 @@ class Transaction(Protocol):
         """Return a table's columns in their order, with their types as definitions have them; none where it is not there; by
         its name as statements have it."""
 
-    def history(self) -> str:
-        """Return what is another text once the database may have lost commits that were seen, and gone on from before them,
-        while this process lives."""
+    def with_history(self, sql: str, /) -> Sequence[Any]:
+        """Return what is another text once the database may have lost commits that were seen, and gone on from before them, while
+        this process lives; behind it the one row of a statement that takes no parameters. Asked first, it may come with the
+        beginning of the snapshot."""
 
     def has_lost(self) -> bool:
         """Whether what others have seen may be lost, since anybody has written: then no number is given again that they may

@@ -314,7 +314,7 @@ class PostgresBackend:
     def _give_back(self, session: Session) -> None:
         self._lent.discard(session)
         try:
-            session.end()
+            session.leave()
         except psycopg.Error:
             session.close()
             return

@@ -7,6 +7,7 @@ begins it.
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import RawCursor
 from psycopg.adapt import Dumper, Loader
+from psycopg.generators import fetch_many
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper, NumericBinaryLoader
 
@@ -103,9 +105,11 @@ class Session:
         self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
         # What began the transaction before, as long as it only reads, is sent along with what begins the next: while others wait,
-        # no round trip is made for it. What ends one goes with its commit.
-        self._first, self._is_first = "", False
+        # no round trip is made for it. Of those that only read it is `with_history` alone: all else may take long, and be asked
+        # once. What ends one goes with its commit.
+        self._first, self._is_first, self._is_writing = "", False, False
         self._ahead: tuple[str, Any] = ("", None)
+        self._is_left = False
         self._last: list[str] = []
 
     @classmethod
@@ -143,7 +147,10 @@ class Session:
     def close(self) -> None:
         if self._process != os.getpid():
             return  # it is the parent's of this process
-        if self._connection.info.transaction_status == TransactionStatus.ACTIVE:
+        if (
+            self._connection.info.transaction_status == TransactionStatus.ACTIVE
+            and not self._is_left
+        ):
             self.cancel()  # it was left in the middle, and the server would go on
         with suppress(psycopg.Error):
             self._connection.close()
@@ -167,14 +174,11 @@ class Session:
         self.before_commit.clear()
         self._last.clear()
         self.end()
-        first, self._first = self._first, ""
-        cursor = self._connection.execute(
+        self._is_writing = True
+        self._begin(
             f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; SET LOCAL lock_timeout TO '{wait_s}s'; "
-            f"{self._synchronous(is_durable=is_durable)}; SELECT pg_advisory_xact_lock({lock}); {first}"
+            f"{self._synchronous(is_durable=is_durable)}; SELECT pg_advisory_xact_lock({lock})"
         )
-        while cursor.nextset():
-            pass  # to the result of the last
-        self._ahead, self._is_first = (first, cursor), True
 
     def _synchronous(self, *, is_durable: bool) -> str:
         """Return what says whether the commit waits until it is kept before others see it. It does where it is to be kept and
@@ -190,7 +194,16 @@ class Session:
 
     def begin_to_read(self) -> None:
         self._forget()
-        self.run(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
+        self._take_answer()
+        self._is_writing = False
+        self._begin(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
+
+    def _begin(self, sql: str) -> None:
+        first, self._first = self._first, ""
+        cursor = self._connection.execute(f"{sql}; {first}")
+        while cursor.nextset():
+            pass  # to the result of the last
+        self._ahead, self._is_first = (first, cursor), True
 
     def _forget(self) -> None:
         self.memo.clear()
@@ -220,6 +233,21 @@ class Session:
         if self._connection.info.transaction_status != TransactionStatus.IDLE:
             self.run("ROLLBACK")
 
+    def leave(self) -> None:
+        """Undo what is under way, if anything is, without waiting for the answer: whoever uses it next takes that."""
+        pgconn = self._connection.pgconn
+        if pgconn.transaction_status == TransactionStatus.IDLE:
+            return
+        pgconn.send_query(b"ROLLBACK")
+        self._is_left = True
+        while pgconn.flush():
+            select.select([], [pgconn.socket], [])
+
+    def _take_answer(self) -> None:
+        if self._is_left:
+            self._connection.wait(fetch_many(self._connection.pgconn))
+            self._is_left = False
+
     def run(self, sql: str) -> None:
         """Run statements as they are."""
         self._is_first = False
@@ -228,7 +256,9 @@ class Session:
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         text = translated(sql)
         if self._is_first and not parameters and text.startswith("SELECT"):
-            self._is_first, self._first = False, text
+            self._is_first = False
+            if self._is_writing:
+                self._first = text
             if self._ahead[0] == text:
                 return self._ahead[1]
         self._is_first = False
@@ -325,9 +355,14 @@ class Session:
         )
         return {str(column): OURS.get(kind, str(kind)) for column, kind in found}
 
-    def history(self) -> str:
+    def with_history(self, sql: str, /) -> Sequence[Any]:
         """A server that crashed, or another one that has taken its place, counts anew."""
-        return str(self.execute("SELECT stats_reset FROM pg_stat_wal").fetchone()[0])
+        asked = f"SELECT (SELECT stats_reset FROM pg_stat_wal), found.* FROM ({sql}) found"
+        is_first = self._is_first
+        since, *row = self.execute(asked).fetchone()
+        if is_first:
+            self._first = translated(asked)
+        return str(since), *row
 
     def has_lost(self) -> bool:
         if self._has_lost_nothing:

@@ -11,6 +11,7 @@ import msgspec
 
 from motion.definitions.tables.schema import STORED, Key, Table
 from motion.persistence.layout import quoted
+from motion.persistence.rows.reading import unset_first
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def names_of_rows(
     """Return the query, and its parameters, for the ids and page keys of rows, in the order asked for or by these."""
     source = quoted(table.name if inherit else f"{table.name}{STORED}")
     wanted = " AND ".join(["1 = 1", *(f"({each.sql}\n)" for each in conditions)])
-    query = f"SELECT {_names(table)} FROM {source} WHERE {wanted}\nORDER BY {order_by or _names(table)}\n"
+    order = unset_first(order_by or _names(table))
+    query = f"SELECT {_names(table)} FROM {source} WHERE {wanted}\nORDER BY {order}\n"
     return query, [value for each in conditions for value in each.values]
 
 

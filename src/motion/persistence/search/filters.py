@@ -16,7 +16,6 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.values.codecs import Stored, encode_parameter
 from motion.persistence.layout import Layout, Pins
-from motion.persistence.numbers import last_number
 from motion.persistence.rows.reading import user_query
 from motion.vectors.base import IntArray
 
@@ -169,6 +168,6 @@ def _state(tx: Transaction) -> Any:
     """Return what is another whenever a condition may hold for other rows; read once by a search."""
     found = tx.memo.get(_state)
     if found is None:
-        live = tx.execute("SELECT name, live FROM motion_components ORDER BY name").fetchall()
-        found = tx.memo[_state] = (last_number(tx), tuple(live))
+        sql = "SELECT c.number, m.name, m.live FROM motion_clock c LEFT JOIN motion_components m ON 1 = 1 ORDER BY m.name"
+        found = tx.memo[_state] = tuple(tx.execute(sql).fetchall())
     return found

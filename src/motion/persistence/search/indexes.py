@@ -40,6 +40,8 @@ KEPT_AFTER = 2_000
 KEPT_AFTER_SHARE = 0.2
 """Share of its vectors that must have changed for an index to be kept again while it is used."""
 
+LAST_ENTRY = "SELECT MAX(entry) AS entry FROM motion_vector_log"
+
 GIVES_WAY = 9
 """How many times as long as a part of what may wait took it is not gone on with, where searches run: for a tenth of the time."""
 
@@ -494,12 +496,13 @@ def _caught_up(followers: Sequence[Follower], backend: Backend) -> Iterator[Tran
 
 def _now(tx: Transaction) -> tuple[str, int]:
     """Return what an index that has followed all rows is at."""
-    return tx.history(), _last_entry(tx)
+    history, last = tx.with_history(LAST_ENTRY)
+    return history, last or 0
 
 
 def _last_entry(tx: Transaction) -> int:
     """Return the last entry of the vector log, 0 where it is empty."""
-    return tx.execute("SELECT MAX(entry) FROM motion_vector_log").fetchone()[0] or 0
+    return tx.execute(LAST_ENTRY).fetchone()[0] or 0
 
 
 def _first_entry(tx: Transaction) -> int:
