@@ -37,6 +37,9 @@ from tests.postgres import Server
 SETTINGS = "fsync = on\nshared_buffers = 1GB\nmaintenance_work_mem = 1GB\n"
 """Room for pgvector's table and graph, and for the graph while it is made: on less it is slower."""
 
+MADE_S = 3600.0
+"""How long the graph may take: on a machine that is busy otherwise it took ten minutes."""
+
 IN_TURN = 25
 """Queries that one is asked before the other is."""
 
@@ -163,7 +166,7 @@ def _make(store: motion.Store, folder: Path, stored: np.ndarray) -> None:
     """Read the rows, and make the graph over them; fewer are compared exactly."""
     store.search(SEARCHED, stored[0])
     if len(stored) >= APPROXIMATE_FROM:
-        until_kept(folder)
+        until_kept(folder, MADE_S)
 
 
 def _fill(bare: psycopg.Connection[Any], stored: np.ndarray, numbers: np.ndarray) -> None:
