@@ -12,7 +12,14 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.changes import followers
 from motion.persistence.changes.cascade import rows_below
 from motion.persistence.changes.followers import AT_ONCE, Changed
-from motion.persistence.layout import Layout, Pins, is_switched_along
+from motion.persistence.layout import (
+    ALL_ROWS,
+    Layout,
+    Pins,
+    is_switched_along,
+    outputs_table,
+    slot_of,
+)
 from motion.persistence.layouts import Layouts
 from motion.persistence.rows.provenance import make_due, make_entity_due
 from motion.persistence.rows.written import Written
@@ -40,6 +47,8 @@ def build_again(
         if spec.name == maker.name or not is_switched_along(spec, maker):
             continue
         due = _Due(tx, layouts, spec, version)
+        if due.is_all_ahead():
+            continue
         due.take_own(written)
         due.take_lookups(written)
         due.take_windows(written, {maker.component or "": version})
@@ -54,6 +63,26 @@ class _Due:
         self._layout = layouts[spec.table]
         self._rows: set[int] = set()
         self._are_many = False
+
+    def is_all_ahead(self) -> bool:
+        """Whether the build has not begun, and the version has no outputs from before: as while what these are made of is
+        built first. Then nothing that changes there makes any due."""
+        ahead = self._next_of_build()
+        if ahead is None:
+            return False
+        layout, table = self._layout, outputs_table(self._spec.name)
+        first = self._tx.execute(f"SELECT MIN({layout.row_column}) FROM {layout.base}").fetchone()[
+            0
+        ]
+        slots = slot_of(self._version, 0), slot_of(self._version, ALL_ROWS)
+        sql = f"SELECT 1 FROM {table} WHERE slot BETWEEN ? AND ? LIMIT 1"
+        return ahead <= (first or 0) and self._tx.execute(sql, slots).fetchone() is None
+
+    def _next_of_build(self) -> int | None:
+        """Return the row that the build has still to come to, None where there is none."""
+        sql = "SELECT MIN(next) FROM motion_backfills WHERE trigger = ? AND kind = 'build'"
+        found: int | None = self._tx.execute(sql, (self._spec.name,)).fetchone()[0]
+        return found
 
     def take_own(self, written: Written) -> None:
         spec, layout = self._spec, self._layout
@@ -97,8 +126,7 @@ class _Due:
         if self._are_many:
             _begin_anew(self._tx, self._layout, self._spec, number)
             return
-        sql = "SELECT MIN(next) FROM motion_backfills WHERE trigger = ? AND kind = 'build'"
-        (ahead,) = self._tx.execute(sql, (self._spec.name,)).fetchone()
+        ahead = self._next_of_build()
         rows = [row for row in self._rows if ahead is None or row < ahead]
         beside = Cause(number, 0, priority=BUILD_PRIORITY)
         queue.enqueue(self._tx, self._spec, ranges_of(rows), beside, version=self._version)
