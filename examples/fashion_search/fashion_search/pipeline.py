@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import motion
 from fashion_search.crawl import crawl_triggers
@@ -34,7 +34,7 @@ from fashion_search.tables import QuerySource as QuerySource
 from fashion_search.tables import Retailer as Retailer
 from fashion_search.tables import RetailerSchema as RetailerSchema
 from fashion_search.tables import ShopperSchema as ShopperSchema
-from fashion_search.taste import Taste, remember
+from fashion_search.taste import NOBODYS, Taste, remember
 from fashion_search.trunks import english_words
 from fashion_search.wishes import NotUnderstood, person_of, read_wish
 
@@ -70,10 +70,11 @@ def tell_facets(title: str | None, img_summary: str) -> tuple[str | None, str | 
 
 
 @motion.trigger(on="query.img_id", sets="query.link")
-def recommend(img_id: int, store: motion.View) -> str | None:
-    """Image to product: the link to where it is sold."""
-    product = store.get(RetailerSchema, img_id)
-    return product.link if product else None
+def recommend(
+    link: Annotated[str | None, motion.Lookup("retailer.link", by="img_id", follow=False)],
+) -> str | None:
+    """Image to product: the link to where it is sold, as it was when the picture was found."""
+    return link
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,10 @@ class IdeaSuggestion(motion.Component):
         yield wish.text
         if self.language_model is None and kind_of_text(wish.text) is Kind.ELSEWHERE:
             return
-        for idea in ideas.stream(wish.text, self.count, Taste.of(store, shopper)):
+        taste = (
+            NOBODYS if self.language_model is None else Taste.of(store, shopper)
+        )  # it knows none
+        for idea in ideas.stream(wish.text, self.count, taste):
             if idea.casefold() != wish.text.casefold():
                 yield idea
 

@@ -48,8 +48,10 @@ _MAY_BE: dict[str, tuple[str | None, ...]] = {
 
 _ASKED_AT_ONCE, _ASKED_AT_MOST = 60, 1_920
 
-_LOOKED_AT = ("title", "img_summary", "worn_by", "sizes", "retailer", "brand", "price", "source_id")
-"""What is looked at of each product here, by a taste and by who measures: a whole row has pictures and vectors."""
+_LOOKED_AT = ("title", "img_summary", "worn_by", "source_id")
+"""What is looked at of each product here and by who measures: a whole row has pictures and vectors, and hundreds are read."""
+
+_BY_A_TASTE = ("retailer", "brand", "price")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def ranked(
     vector = heads.wishes(features, picture_weight)[0]
     length = float((vector**2).sum()) ** 0.5
     condition, params = _condition(wish, where or {})
+    keys = _looked_at(wish, taste)
     asked = _ASKED_AT_ONCE
     while True:
         near = store.search(
@@ -104,9 +107,9 @@ def ranked(
             k=asked,
             where=condition,
             params=params,
-            keys=_LOOKED_AT,
+            keys=keys,
         )
-        told = _told(store, wish, asked, condition, params) if words_weight else {}
+        told = _told(store, wish, asked, condition, params, keys) if words_weight else {}
         found = _to_the_taste(_blended(wish, near, told, length, words_weight), taste)
         kept = list(_that_fit(found, wish, is_sure))
         is_below = not is_sure or (near and near[-1].score * length < FLOOR)
@@ -170,15 +173,24 @@ def _condition(wish: Wish, where: Mapping[str, Any]) -> tuple[str | None, list[A
     return (" AND ".join(parts) or None), params
 
 
+def _looked_at(wish: Wish, taste: Taste) -> tuple[str, ...]:
+    return _LOOKED_AT + (("sizes",) if wish.size else ()) + (_BY_A_TASTE if taste.counts else ())
+
+
 def _told(
-    store: Searchable, wish: Wish, k: int, where: str | None, params: Sequence[Any]
+    store: Searchable,
+    wish: Wish,
+    k: int,
+    where: str | None,
+    params: Sequence[Any],
+    keys: tuple[str, ...],
 ) -> dict[int, motion.Hit[RetailerSchema]]:
     words = " ".join(content_words(wish.text))
     if not words:
         return {}
     hits = store.search(
         "retailer.img_summary", text=words, table=RetailerSchema, k=k, where=where, params=params,
-        keys=_LOOKED_AT,
+        keys=keys,
     )  # fmt: skip
     return {hit.id: hit for hit in hits}
 

@@ -260,7 +260,7 @@ class EnumCodec(Codec):
     sql_type, is_plain = "TEXT", False
 
     def __init__(self, enum: type[Enum]) -> None:
-        self.enum = enum
+        self.enum, self._members = enum, dict(enum.__members__)
         self.expected = f"{enum.__name__} ({', '.join(enum.__members__)}), or a member's name"
 
     @property
@@ -283,7 +283,7 @@ class EnumCodec(Codec):
 
     def decode(self, stored: Any) -> Enum:
         try:
-            return self.enum[stored]
+            return self._members[stored]
         except KeyError as exc:
             raise UnreadableValue(self.expected, repr(stored), "there is no such member") from exc
 
