@@ -34,6 +34,7 @@ from motion.persistence.changes.results import (
     replace_pages,
     replace_rows,
     set_mark,
+    set_marks,
 )
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.exact import Question, ask
@@ -293,9 +294,7 @@ class Commit:
         """Keep what runs have read by id, so that its change makes their rows due; of failed ones, too, which perhaps are over
         then. Of a run of which nothing is known, as its process ended, what was read before is kept."""
         step, rows = self.steps[0], self.inputs.rows
-        read: dict[int, frozenset[Question]] = {
-            rows[i]: frozenset() for i in kept if i not in step.errors
-        }
+        read: dict[int, set[Question]] = {rows[i]: set() for i in kept if i not in step.errors}
         still = set(kept)
         for left in step.writes:
             of_run = {step.called[place] for place in left.rows} & still
@@ -383,8 +382,7 @@ class Commit:
     def _write_items(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
         step, spec, layouts = self.steps[0], self.claim.spec, self.database.layouts
         if spec.event:
-            met = [self.inputs.rows[i] for i in kept if i in step.met]
-            events.end(tx, spec.table, met)
+            events.end(tx, spec.table, [self.inputs.rows[i] for i in kept if i in step.met])
             return
         origin = origin_of(tx, spec, self.claim.version)
         if self.once:
@@ -392,9 +390,14 @@ class Commit:
         if spec.fold is not None:
             self._keep_folded(tx, kept, origin, number)
             return
-        for i in kept:
-            if i not in step.met:
-                continue
+        met = [i for i in kept if i in step.met]
+        if not (
+            spec.page or spec.sets_table
+        ):  # it gives nothing but what it writes through its store
+            rows = [self.inputs.rows[i] for i in met]
+            set_marks(tx, self.claim.chain.layout, spec, rows, mark_of(number, origin))
+            return
+        for i in met:
             row = self.inputs.rows[i]
             cause = self.claim.cause(row, number)
             if spec.follow:
@@ -415,7 +418,7 @@ class Commit:
                     taken = {key: column * len(pages) for key, column in self._taken([i]).items()}
                     note_seen(tx, layouts[spec.table], spec, pages, taken)
                 fire(tx, layouts, written, cause)
-            elif spec.sets_table:
+            else:
                 fire(tx, layouts, replace_rows(tx, layouts, spec, source, items, cause), cause)
             set_mark(tx, self.claim.chain.layout, spec, row, mark_of(number, origin))
 

@@ -66,7 +66,7 @@ class Reads:
     asked: dict[Question, Asked] = field(default_factory=dict)
     torn: Question | None = None
     is_unsafe: bool = False
-    by_id: frozenset[Question] = frozenset()
+    by_id: set[Question] = field(default_factory=set)
 
     def note(self, question: Question, answer: Asked) -> None:
         if self.asked.setdefault(question, answer).seen != answer.seen:
@@ -219,7 +219,10 @@ class ClaimReads:
         return self._token, run
 
     def reads(self, run: int) -> Reads:
-        return self._of_run.setdefault(run, Reads())
+        found = self._of_run.get(run)
+        if found is None:
+            found = self._of_run[run] = Reads()
+        return found
 
     def forget(self, run: int) -> None:
         """Forget what a run has read: it begins anew."""
@@ -253,7 +256,7 @@ class ClaimReads:
         overlay.add(own, self.name(run))
         with self._lock:
             if is_asked and id_asked(question) is not None:
-                self.reads(run).by_id |= {question}
+                self.reads(run).by_id.add(question)
             if question.id is not None:
                 return self._of_id(question, run, overlay)
             return self._of_any(question, run, overlay)

@@ -42,7 +42,17 @@ class Source:
 
 def set_mark(tx: Transaction, layout: Layout, spec: TriggerSpec, row: int, mark: int) -> None:
     """Note that a trigger without values of its own on the row has met its change."""
-    update_row(tx, layout, row, {done_column(spec.name): mark})
+    set_marks(tx, layout, spec, [row], mark)
+
+
+def set_marks(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], mark: int
+) -> None:
+    """Note so of rows that met it together."""
+    for part in parts_of(rows):
+        condition = part.condition(layout.row_column)
+        sql = f"UPDATE {layout.base} SET {done_column(spec.name)} = ? WHERE {condition}"
+        tx.execute(sql, (mark, *part.numbers))
 
 
 # -- pages --

@@ -89,9 +89,11 @@ def write_rows(
     if is_user and known:
         rows = [old[0] for old in found if old is not None]
         makers.note_users_values(tx, layout, columns, rows, number, first)
+    given = [key for key in columns if key not in layout.versioned]
+    away = _overridden_of_former(tx, layout, given) if is_user and known else []
     for i in known:
         old = found[i] or ()
-        _update(tx, layout, columns, i, old, number, written, is_user, is_forced, inlined)
+        _update(tx, layout, columns, i, old, number, written, is_user, is_forced, inlined, away)
     for key in [key for key in columns if key in layout.versioned]:
         changes = outputs.write_users(
             tx, layout, key, written.rows, columns[key], number, is_forced
@@ -347,6 +349,7 @@ def _update(
     is_user: bool,
     is_forced: bool,
     inlined: Sequence[Inlined],
+    away: Sequence[str],
 ) -> None:
     row, before = old[0], old[1:]
     written.rows[i], written.ids[i] = row, columns["id"][i]
@@ -390,7 +393,7 @@ def _update(
         for name in _overridden(layout, given):
             assignments[done_column(name)] = mark_of(number, 0)
             written.met_again.setdefault(name, []).append(row)
-        for name in _overridden_of_former(tx, layout, given):
+        for name in away:
             assignments[done_column(name)] = mark_of(number, 0)
     if assignments:
         update_row(tx, layout, row, assignments)
