@@ -136,7 +136,7 @@ CREATE INDEX IF NOT EXISTS motion_labels_row ON motion_labels (fit, row);
 CREATE INDEX IF NOT EXISTS motion_labels_fit ON motion_labels (fit);
 CREATE TABLE IF NOT EXISTS motion_labels_due (  -- labels that wait for the end of the pending work on their rows
     fit TEXT NOT NULL, row INTEGER NOT NULL,
-    was_there INTEGER NOT NULL DEFAULT 0,     -- it is of a row that was there before the fit
+    was_there INTEGER NOT NULL DEFAULT 0,     -- 1: of a row that was there before the fit; 2: set while the fit was away
     PRIMARY KEY (fit, row)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_seen (      -- rows as they were when a run first set a key for their `on` values

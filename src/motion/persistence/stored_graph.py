@@ -183,6 +183,14 @@ def former_fits(tx: Transaction) -> Sequence[FitSpec]:
     return decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 0", FitSpec)
 
 
+def fits_away(tx: Transaction) -> Sequence[FitSpec]:
+    """Return the same, read once for each graph."""
+    known: tuple[int, Sequence[FitSpec]] | None = tx.lasting.get(fits_away)
+    if known is None or known[0] != graph_number(tx):
+        known = tx.lasting[fits_away] = graph_number(tx), former_fits(tx)
+    return known[1]
+
+
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
     facts = (spec.name, spec.fingerprint, version)

@@ -30,7 +30,7 @@ from motion.persistence.changes.followers import (
     left_behind,
     take_left,
 )
-from motion.persistence.changes.labelling import note_labels, settle_all
+from motion.persistence.changes.labelling import note_labels, note_missed, settle_all
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
@@ -81,6 +81,7 @@ def fire(
                     due.setdefault(spec.name, set()).update(found)
         for fit in graph.labelled.get((table, key), ()):
             note_labels(tx, layouts, fit, rows, cause.number)
+    note_missed(tx, table, written.changed)
     for key, rows in written.arrived.items():
         for spec in graph.readers.get((table, key), ()):
             waiting = _due_among(tx, layout, spec, rows_below(tx, layout, spec, key, rows))

@@ -9,12 +9,14 @@ from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.tasks import Task, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.values.codecs import INT64_MAX
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows import provenance
 from motion.persistence.states import labels, versions
+from motion.persistence.stored_graph import fits_away
 from motion.persistence.tasks.queue import LIVE_SQL, overlapping
 
 Labelled = tuple[tuple[Layouts, FitSpec, tuple[int, ...], int], ...]
@@ -28,6 +30,16 @@ def note_labels(
     if not noted:
         tx.before_commit.append(lambda: _make_noted(tx))
     tx.memo["labelled"] = (*noted, (layouts, fit, tuple(rows), number))
+
+
+def note_missed(tx: Transaction, table: str, changed: Mapping[str, list[int]]) -> None:
+    """Note for fits that are away which rows were labelled, otherwise than before perhaps, or no more: what a fit is given
+    when it is back are their labels as they are then."""
+    for fit in fits_away(tx):
+        for key in fit.on if fit.table == table else ():
+            if changed.get(key):
+                labels.take_back_labels(tx, fit, changed[key])
+                labels.let_wait(tx, fit.name, changed[key], labels.WAS_AWAY)
 
 
 def _make_noted(tx: Transaction) -> None:
@@ -58,30 +70,38 @@ def settle(
     rows = [row for task in tasks for row in range(task.low, task.high + 1)]
     touched = _touched(tx, layouts, spec, rows)
     for fit in fits:
-        _settle(tx, layouts, fit, touched, number)
+        _settle(tx, layouts, fit, labels.waiting_among(tx, fit.name, touched), number)
 
 
 def settle_all(tx: Transaction, layouts: Layouts) -> None:
     """Make all labels that wait for nothing any more, however that has come: tasks were dropped, or triggers are gone."""
     if labels.is_any_waiting(tx):
         for fit in layouts.graph.fits.values():
-            _settle(tx, layouts, fit, None, last_number(tx))
+            row = -INT64_MAX - 1
+            while found := labels.waiting_after(tx, fit.name, row):
+                _settle(tx, layouts, fit, found, last_number(tx))
+                row = max(found)
 
 
 def _settle(
-    tx: Transaction, layouts: Layouts, fit: FitSpec, among: Sequence[int] | None, number: int
+    tx: Transaction, layouts: Layouts, fit: FitSpec, found: Mapping[int, int], number: int
 ) -> None:
-    found = labels.waiting_among(tx, fit.name, among)
+    """Make the labels that wait for nothing any more.
+
+    Args:
+        found: those that wait, each with why it does.
+    """
     if not found:
         return
     layout = layouts[fit.table]
     waiting = pending_among(tx, layouts, layout, list(found))
     former = [row for row, was_there in found.items() if was_there and row not in waiting]
     waiting |= unmade_among(tx, layout, former)
-    former = [row for row in former if row not in waiting]
+    ready = [row for row in found if row not in waiting]
+    former = [row for row in ready if found[row] == labels.WAS_THERE]
     labels.make_labels(tx, layout, fit, former, is_counted=False)
     labels.wait_no_more(tx, fit.name, former)
-    _make(tx, layouts, fit, [r for r in found if r not in waiting and not found[r]], number)
+    _make(tx, layouts, fit, [row for row in ready if found[row] != labels.WAS_THERE], number)
 
 
 def begin_fits(tx: Transaction, layouts: Layouts, known: Iterable[str]) -> None:
@@ -97,7 +117,7 @@ def begin_fits(tx: Transaction, layouts: Layouts, known: Iterable[str]) -> None:
         waiting = pending_among(tx, layouts, layout, rows) | unmade_among(tx, layout, rows)
         ready = [row for row in rows if row not in waiting]
         labels.make_labels(tx, layout, fit, ready, is_counted=False)
-        labels.let_wait(tx, fit.name, waiting, was_there=True)
+        labels.let_wait(tx, fit.name, waiting, labels.WAS_THERE)
         labels.see_all(tx, fit.name)
 
 

@@ -76,29 +76,38 @@ def take_back_labels(tx: Transaction, fit: FitSpec, rows: Sequence[int]) -> None
 # -- labels that wait --
 
 
-def let_wait(tx: Transaction, fit: str, rows: Iterable[int], *, was_there: bool = False) -> None:
+WAS_THERE, WAS_AWAY = 1, 2
+"""Of rows whose labels wait: they were there before the fit, or were labelled while it was away. Then what triggers could make
+of them has perhaps never been asked for, and their labels wait for that, too."""
+
+
+def let_wait(tx: Transaction, fit: str, rows: Iterable[int], was_there: int = 0) -> None:
     """Note rows whose labels are to be made once their own pending work is done.
 
     Args:
-        was_there: the rows were there before the fit was.
+        was_there: `WAS_THERE`, `WAS_AWAY`, or 0 for rows that were labelled while the fit was there.
     """
     tx.executemany(
         "INSERT INTO motion_labels_due (fit, row, was_there) VALUES (?, ?, ?) "
         "ON CONFLICT (fit, row) DO UPDATE SET was_there = excluded.was_there",
-        [(fit, row, int(was_there)) for row in rows],
+        [(fit, row, was_there) for row in rows],
     )
 
 
-def waiting_among(tx: Transaction, fit: str, rows: Sequence[int] | None) -> dict[int, bool]:
-    """Return row -> whether it was there before the fit, of those of the rows, or of all, whose labels wait."""
+def waiting_among(tx: Transaction, fit: str, rows: Sequence[int]) -> dict[int, int]:
+    """Return row -> `was_there`, of those of the rows whose labels wait."""
     sql = "SELECT row, was_there FROM motion_labels_due WHERE fit = ?"
-    if rows is None:
-        return {int(row): bool(was) for row, was in tx.execute(sql, (fit,))}
-    found: dict[int, bool] = {}
+    found: dict[int, int] = {}
     for part in parts_of(rows):
         some = tx.execute(f"{sql} AND {part.condition('row')}", (fit, *part.numbers))
-        found |= {int(row): bool(was) for row, was in some}
+        found |= dict(some.fetchall())
     return found
+
+
+def waiting_after(tx: Transaction, fit: str, row: int) -> dict[int, int]:
+    """Return the same of the next rows after one whose labels wait, as many as are held in memory at once."""
+    sql = "SELECT row, was_there FROM motion_labels_due WHERE fit = ? AND row > ? ORDER BY row LIMIT ?"
+    return dict(tx.execute(sql, (fit, row, COPIES_AT_ONCE)).fetchall())
 
 
 def wait_no_more(tx: Transaction, fit: str, rows: Iterable[int]) -> None:
@@ -113,8 +122,10 @@ def is_any_waiting(tx: Transaction) -> bool:
 def count_waiting(tx: Transaction, fit: FitSpec) -> int:
     """Return how many labels that wait for pending work will be for a fit to learn from. Rows that were there before the fit
     may wait for values that nobody has asked for, and are none of these."""
-    waiting = waiting_among(tx, fit.name, None)
-    return sum(not was and not held_out(row, fit.holdout) for row, was in waiting.items())
+    found = tx.execute(
+        "SELECT row FROM motion_labels_due WHERE fit = ? AND was_there = 0", (fit.name,)
+    )
+    return sum(not held_out(row, fit.holdout) for (row,) in found)
 
 
 def may_begin(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> bool:
