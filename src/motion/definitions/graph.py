@@ -31,8 +31,14 @@ class Graph:
     """
 
     def __init__(
-        self, tables: Tables, specs: Iterable[TriggerSpec], fits: Iterable[FitSpec] = ()
+        self,
+        tables: Tables,
+        specs: Iterable[TriggerSpec],
+        fits: Iterable[FitSpec] = (),
+        made_before: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        self.made_before = made_before or {}
+        """Trigger -> the tables where its former code made rows, and the present one makes none."""
         self.triggers: dict[str, TriggerSpec] = {}
         for spec in specs:
             if spec.name in self.triggers:

@@ -115,6 +115,7 @@ class InlineRuns:
                 and _takes_what_is_there(spec)
                 and not graph.taken_from(spec)  # a switch may come before the write
                 and spec.inline is not False
+                and spec.name not in graph.made_before
                 and not any(keys[key].make_default for key in spec.sets)
                 and _is_of_row(graph, spec)
             ]

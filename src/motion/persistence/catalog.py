@@ -27,6 +27,7 @@ from motion.persistence.inputs.folds import forget_entities, note_entities
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import last_number, note_new_graph
+from motion.persistence.rows.formerly import note_former_rows
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.rows.levels import check_levels
 from motion.persistence.rows.noted import with_noted
@@ -81,13 +82,15 @@ def open_catalog(
     """
     open_system(tx)
     stored, last, active = signatures(tx), last_number(tx), active_specs(tx)
-    specs = graph.triggers.values() if replace_graph else known_triggers(tx).values()
+    former = known_triggers(tx)
+    specs = graph.triggers.values() if replace_graph else former.values()
     take_sizes(tx, tables, specs)
     for table in tables:
         check_table_name(table, stored)
         _check_signature(table, stored.get(table.name))
     if replace_graph:
         check_trigger_names(tx, graph)
+        note_former_rows(tx, graph, former, stored)
         _store_graph(tx, graph)
         following.forget_others(tx, graph)
     else:
@@ -127,7 +130,7 @@ def _with(tx: Transaction, graph: Graph, specs: Sequence[TriggerSpec]) -> Graph:
         return graph
     names = {spec.name for spec in fresh}
     others = [spec for name, spec in graph.triggers.items() if name not in names]
-    whole = Graph(graph.tables, [*others, *fresh], graph.fits.values())
+    whole = Graph(graph.tables, [*others, *fresh], graph.fits.values(), graph.made_before)
     _keep_specs(tx, "motion_triggers", fresh)
     note_new_graph(tx)
     return whole

@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT
 CREATE TABLE IF NOT EXISTS motion_away (  -- triggers that were taken away: the last change until then
     trigger TEXT PRIMARY KEY, number INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS motion_made_before (  -- tables where a trigger's former code made rows, and the present one makes none
+    trigger TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (trigger, name)
+);
 CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_origins (
     origin INTEGER PRIMARY KEY, trigger TEXT NOT NULL,

@@ -492,6 +492,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
         "motion_tables",
         "motion_declared",
         "motion_makers",
+        "motion_made_before",
         "motion_after",
         "motion_seen",
         "motion_follows",
@@ -523,6 +524,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
                     tx.execute(f"DELETE FROM {name} WHERE fit = ?", (fit.name,))
             tx.execute("DELETE FROM motion_fits WHERE name = ?", (fit.name,))
     tx.execute("DELETE FROM motion_makers WHERE name = ?", (table,))
+    tx.execute("DELETE FROM motion_made_before WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_follows WHERE name = ?", (table,))
     _forget_vectors_of(tx, table)

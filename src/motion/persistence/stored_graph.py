@@ -46,7 +46,7 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     known = [spec for spec in specs if spec.schedule or spec.source in tables]
     for spec in specs:
         _check_known(tables, spec)
-    return Graph(tables, known, [fit for fit in fits if fit.table in tables])
+    return Graph(tables, known, [fit for fit in fits if fit.table in tables], made_before(tx))
 
 
 def active_specs(tx: Transaction) -> dict[str, TriggerSpec]:
@@ -109,6 +109,18 @@ def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
         return {}
     specs = decoded_specs(tx, "SELECT spec FROM motion_triggers", TriggerSpec)
     return {spec.name: spec for spec in specs}
+
+
+def made_before(tx: Transaction) -> dict[str, tuple[str, ...]]:
+    """Return trigger -> the tables where its former code made rows, and the present one makes none."""
+    found: dict[str, tuple[str, ...]] = {}
+    if not tx.columns("motion_made_before"):  # a store of before, which is looked at as it is
+        return found
+    for trigger, name in tx.execute(
+        "SELECT trigger, name FROM motion_made_before ORDER BY trigger, name"
+    ):
+        found[trigger] = (*found.get(trigger, ()), name)
+    return found
 
 
 def known_fits(tx: Transaction) -> list[str]:

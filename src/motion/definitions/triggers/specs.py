@@ -454,6 +454,11 @@ class TriggerSpec(Options):
         """Whether it may write through a store: by its view, or, as nobody can tell, by one that it reaches otherwise."""
         return self.uses_store or not (self.sets or self.sets_table or self.fold)
 
+    @property
+    def makes_rows_in(self) -> str | None:
+        """The table in which it makes rows: pages of its own one, or rows of another; None: it makes none."""
+        return self.sets_table or (self.table if self.page else None)
+
     @cached_property
     def is_columnar(self) -> bool:
         """Whether it gives one value per output key of its own row: such triggers fuse and commit by column."""

@@ -19,6 +19,7 @@ from motion.persistence.changes import following, gone
 from motion.persistence.changes.building import build_again
 from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
 from motion.persistence.changes.claims import Claim, Step, Tasks
+from motion.persistence.changes.deleting import unmake_former
 from motion.persistence.changes.failures import fail, lose
 from motion.persistence.changes.isolation import Check, Left, has_seen, is_any_read, told
 from motion.persistence.changes.labelling import settle
@@ -137,6 +138,8 @@ class Commit:
         self._leave(tx, self.superseded, number)
         if self.claim.spec.follow:
             self._keep_read(tx, kept)
+        if self.database.graph.made_before:
+            self._unmake_former(tx, kept, number)
         if self.claim.spec.is_columnar:
             self._write_columns(tx, kept, number)
         else:
@@ -148,6 +151,15 @@ class Commit:
         reach("task.effects")
         self._end(tx, kept, number)
         reach("task.completed")
+
+    def _unmake_former(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        """Let what former code made of rows in other tables go, now that the present code has run on them."""
+        for step in self.steps:
+            met = [i for i in kept if i in step.met and i not in step.errors]
+            for i in met if step.spec.name in self.database.graph.made_before else ():
+                row = self.inputs.rows[i]
+                cause = self.claim.cause(row, number)
+                unmake_former(tx, self.database.layouts, step.spec, [row], cause)
 
     def _is_left_to_other_code(self, tx: Transaction) -> bool:
         """Whether a trigger of the chain has been replaced since, and its new code is to make these outputs: what the old

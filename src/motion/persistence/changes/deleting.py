@@ -138,12 +138,18 @@ def _going(tx: Transaction, layouts: Layouts, written: Written, number: int) -> 
         # All that name others by now: so what several of them make is not made anew before it goes.
         table, sources = making.popitem()
         for spec in (*graph.of_table(table), *_former_makers(tx, layouts, table)):
-            if spec.page or spec.sets_table:
-                made_in = _made_in(layouts, spec)
+            for place in _places(graph, spec):
+                made_in = _made_in(layouts, spec, place)
                 remade = unmake(tx, made_in, spec.name, sources, number)
                 going.remade.append(remade.written)
                 waiting.append((made_in, remade.gone))
     return going
+
+
+def _places(graph: Graph, spec: TriggerSpec) -> list[str]:
+    """Return the tables where a trigger makes rows, or its former code did."""
+    now = [spec.makes_rows_in] if spec.makes_rows_in else []
+    return [*now, *(each for each in graph.made_before.get(spec.name, ()) if each in graph.tables)]
 
 
 def _former_makers(tx: Transaction, layouts: Layouts, table: str) -> list[TriggerSpec]:
@@ -152,8 +158,18 @@ def _former_makers(tx: Transaction, layouts: Layouts, table: str) -> list[Trigge
     return [spec for spec in former_triggers(tx, table) if (spec.sets_table or table) in known]
 
 
-def _made_in(layouts: Layouts, spec: TriggerSpec) -> Layout:
-    target = spec.sets_table or spec.table
+def unmake_former(
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+) -> None:
+    """Let rows on which a trigger has run again make nothing any more where its former code made rows."""
+    for place in layouts.graph.made_before.get(spec.name, ()):
+        layout = _made_in(layouts, spec, place)
+        remade = unmake(tx, layout, spec.name, rows, cause.number)
+        delete(tx, layouts, Written(layout, remade.gone), cause)
+        fire(tx, layouts, remade.written, cause)
+
+
+def _made_in(layouts: Layouts, spec: TriggerSpec, target: str) -> Layout:
     if target not in layouts.graph.tables or layouts[target].table.is_noted:
         raise SchemaError(
             f"deleting a row of {spec.table!r} also deletes the rows of {target!r} that trigger {spec.name!r} made "
