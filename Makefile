@@ -10,15 +10,18 @@ MUTANTS ?=
 # What 'make test' runs once more with its stores in PostgreSQL; 'make test-postgres' runs all.
 ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/across_rows/test_serial.py tests/search/test_text_search.py
 
+# The long runs that kill processes or the server. Others of 'make crash' interrupt every instruction, or build a wheel.
+CRASH_ON_POSTGRES := tests/promises tests/across_rows/test_fold_failures.py tests/states/test_promotion.py tests/backends/test_postgres_killed.py
+
 BIN := .venv/bin
 READY := .venv/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-postgres app test test-postgres test-ray check format lint types crash mutants bench soak lock clean
+.PHONY: help setup demo demo-postgres app test test-postgres test-ray check format lint types crash crash-postgres mutants bench soak lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything pinned; again only when a pin changed
 
@@ -71,6 +74,9 @@ test-ray: setup ## the tests of what runs on Ray, which is installed the first t
 
 crash: setup ## the long crash run: kill processes at many points, reopen, compare
 	@$(BIN)/python -m pytest -q -m crash --timeout 14400 $(PYTEST_ARGS)
+
+crash-postgres: setup ## the part of it that is about stores, in PostgreSQL (PYTEST_ARGS="-k later" picks)
+	@MOTION_TEST_BACKEND=postgres $(BIN)/python -m pytest -q -m crash --timeout 14400 $(CRASH_ON_POSTGRES) $(PYTEST_ARGS)
 
 mutants: setup ## take rules of the engine out, one at a time: the test that guards each must fail (MUTANTS=P6 takes some)
 	@$(BIN)/python tests/mutants.py -k "$(MUTANTS)"

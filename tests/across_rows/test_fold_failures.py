@@ -288,7 +288,7 @@ def fails_its_row_alone(
     store.set_many(
         "message", [{"id": i, "ts": i, "user": 1, "text": text} for i, text in enumerate(texts, 1)]
     )
-    store.wait(timeout=60)
+    store.wait(timeout=250)
     assert store.get("user", 1).profile == "abde"
     (letter,) = store.errors()
     assert letter.row == "id=3"
