@@ -199,6 +199,24 @@ class Graph:
         return found
 
     @cached_property
+    def shown(self) -> Mapping[str, tuple[str, ...]]:
+        """The keys that windows go by and that pages may inherit, by table: what rows show of them is kept beside them."""
+        found: dict[str, dict[str, None]] = {}
+        for spec in self.triggers.values():
+            for window in spec.windows:
+                where = (key for key, _ in window.narrowed)
+                held, own = (window.other_by, window.other_order), (window.own_by, window.own_order)
+                for table, keys in ((window.table, (*held, *where)), (spec.table, own)):
+                    inherited = (key for key in keys if self._may_be_inherited(table, key))
+                    found.setdefault(table, {}).update(dict.fromkeys(inherited))
+        return {table: tuple(keys) for table, keys in found.items()}
+
+    def _may_be_inherited(self, table: str, key: str) -> bool:
+        return key != "id" and not self.levels[table][key].issuperset(
+            self.tables.get(table).page_keys
+        )
+
+    @cached_property
     def found_by(self) -> Mapping[str, tuple[tuple[TriggerSpec, Lookup], ...]]:
         """The triggers that follow rows of a table which they find by another key than the id, or wait for these, by that
         table."""
@@ -322,9 +340,17 @@ class Graph:
     @cached_property
     def _row_levels(self) -> Mapping[str, frozenset[str]]:
         return {
-            name: frozenset().union(*(self.levels[spec.table][key] for key in _needed(spec)))
+            name: frozenset().union(
+                *(self.levels[spec.table][key] for key in _needed(spec)), self._declared_level(spec)
+            )
             for name, spec in self.triggers.items()
         }
+
+    def _declared_level(self, spec: TriggerSpec) -> frozenset[str]:
+        """Return the page keys that tell a key apart which is declared as a window: each of these pages has its own."""
+        is_window = bool(spec.windows) and self.keeps(spec)
+        table = self.tables.get(spec.table)
+        return table.declared_levels()[spec.sets[0]] if is_window else frozenset()
 
     def upstream(self, spec: TriggerSpec) -> tuple[str, ...]:
         """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
@@ -482,6 +508,8 @@ class Graph:
                 self._check_kept_once(spec, taken)
             for lookup in spec.lookups_of_lists:
                 self._check_listed(spec, lookup)
+            for window in spec.windows:
+                self._check_levels(spec, window)
             for lookup in spec.lookups:
                 if len({self.levels[spec.table][key] for key in lookup.bys}) > 1:
                     raise TriggerError(
@@ -518,6 +546,23 @@ class Graph:
                 f"by a list, as by={lookup.by!r} holds, is not so far; read it through 'store', or say refresh='after' where "
                 f"{maker.name!r} is declared."
             )
+
+    def _check_levels(self, spec: TriggerSpec, window: Window) -> None:
+        """Refuse a window that would hold one row for several pages which it goes by."""
+        levels = self.levels[window.table]
+        held = {levels[name] for name in window.names}
+        if len(held) > 1:
+            raise TriggerError(
+                f"trigger {spec.name!r}: {', '.join(window.keys)} are told apart by different page keys; a window holds keys of "
+                f"one row as a tuple, so name keys of one page level."
+            )
+        for key in window.held_keys:
+            if not levels[key] <= levels[window.names[0]]:
+                apart = ", ".join(sorted(levels[key] - levels[window.names[0]]))
+                raise TriggerError(
+                    f"trigger {spec.name!r}: {window.keys[0]} is not told apart by {apart}, but {window.table}.{key} is, by which "
+                    f"the window goes. Hold a key that these pages have themselves."
+                )
 
     def _check_comes_around(self, spec: TriggerSpec, lookup: Lookup, maker: TriggerSpec) -> None:
         """Refuse a lookup of what derives from the trigger's own table by a fold or a window, unless it says `follow=`."""

@@ -112,7 +112,7 @@ class InlineRuns:
                 )
                 for spec in graph.of_table(table)
                 if spec.may_be_inline
-                and _takes_what_is_there(spec)
+                and _takes_what_is_there(graph, spec)
                 and not graph.taken_from(spec)  # a switch may come before the write
                 and spec.inline is not False
                 and spec.name not in graph.made_before
@@ -199,9 +199,12 @@ def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:
     return all(levels[key] >= graph.row_level(spec) for key in (*spec.on, *spec.looked_up_by))
 
 
-def _takes_what_is_there(spec: TriggerSpec) -> bool:
-    """Whether all that it takes of other rows is there before the write, or among the rows as they are given."""
+def _takes_what_is_there(graph: Graph, spec: TriggerSpec) -> bool:
+    """Whether all that it takes of other rows is there before the write, or among the rows as they are given. What pages show
+    may come with the same write."""
     named = any(each.table == spec.table or len(each.bys) > 1 for each in spec.lookups)
+    windowed = {table for each in spec.windows for table in (each.table, spec.table)}
+    named = named or any(graph.tables.get(table).page_keys for table in windowed)
     return not named and all(
         each.table != spec.table
         or (each.own_by, each.own_order) == (each.other_by, each.other_order)

@@ -13,6 +13,7 @@ from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_width
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
+from motion.persistence.rows import shown
 from motion.persistence.rows.listed import open_lists
 from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
@@ -422,13 +423,20 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
     note_declared(tx, layout.table)
 
 
+OF_GRAPHS = ("motion_left_", "motion_used_", shown.PREFIX)
+"""What the names of the database's own triggers begin with that a graph needs."""
+
+
 def _open_triggers(tx: Transaction, layout: Layout) -> None:
     """Make the database's own triggers that the graph needs, and drop those that none needs any more."""
-    wanted = {**layout.leavers(), **keepers(layout)}
+    kept = shown.keepers(layout)
+    if not kept.keys() <= tx.objects("trigger", layout.base.strip('"')).keys():
+        shown.fill(tx, layout)
+    wanted = {**layout.leavers(), **keepers(layout), **kept}
     outputs = [outputs_table(spec.name) for spec in layout.versioned_specs]
     for table in (layout.base, *outputs):
         on_table = tx.objects("trigger", table.strip('"'))
-        present = {name for name in on_table if name.startswith(("motion_left_", "motion_used_"))}
+        present = {name for name in on_table if name.startswith(OF_GRAPHS)}
         own = {name: each for name, each in wanted.items() if each.table == table}
         for name in present - own.keys():
             tx.drop_trigger(name, table)

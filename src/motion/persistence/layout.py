@@ -3,6 +3,7 @@
 A table's rows are in `motion_rows_<table>`; a view with the table's name shows its keys and nothing else. Beside the
 keys, hidden columns (their names have a colon, which no key's can) hold:
 
+* `<key>:shown`: what the row shows of a key that windows go by and that it may inherit (`persistence.rows.shown`);
 * `<key>:changed`: the number of the change that last changed a key which triggers run on;
 * `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs were written by change `number` and are as of
   it (0: they are to be made again; of outputs by version: as of the change of their input), and were made by `origin`
@@ -22,6 +23,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
+from typing import NamedTuple
 
 from motion.backends.base import RowTrigger
 from motion.definitions.graph import Graph
@@ -77,6 +79,11 @@ def changed_column(key: str) -> str:
     return quoted(f"{key}:changed")
 
 
+def shown_column(key: str) -> str:
+    """Where a row keeps what it shows of a key that it may inherit, for windows to find it by."""
+    return quoted(f"{key}:shown")
+
+
 def done_column(trigger: str) -> str:
     return quoted(f"{trigger}:done")
 
@@ -129,6 +136,21 @@ def is_switched_along(spec: TriggerSpec, maker: TriggerSpec) -> bool:
 def _latest(numbers: Sequence[str]) -> str:
     """Return the expression of the largest of some numbers."""
     return numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
+
+
+class Way(NamedTuple):
+    """A way in which windows and folds hold rows of a table, or lookups find them.
+
+    Attributes:
+        by, order: the keys of entities, and of their order.
+        was_held: the condition that a row was held, where that is not all.
+        is_shown: rows are held by what they show of these keys, inherited or their own.
+    """
+
+    by: str
+    order: str
+    was_held: str = ""
+    is_shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -293,6 +315,32 @@ class Layout:
                 is_users += f" AND ({self.mark(spec)} > 0 OR {_latest(numbers)} = 0)"
             numbers.append(f"CASE WHEN {is_users} THEN 0 ELSE {_latest(followed)} END")
         return _latest(numbers)
+
+    @cached_property
+    def shown_keys(self) -> tuple[str, ...]:
+        """The keys of which rows keep what they show, as windows go by it."""
+        return self.graph.shown.get(self.table.name, ())
+
+    def place(self, key: str, alias: str = "r") -> str:
+        """Return the expression of what windows go by: a key as the row shows it."""
+        return f"{alias}.{shown_column(key) if key in self.shown_keys else quoted(key)}"
+
+    def shown_number(self, key: str, alias: str) -> str:
+        """Return the expression of the number at which what a row shows of a key that windows go by last changed."""
+        own = self.own_number(key, alias)
+        if key not in self.shown_keys:
+            return own
+        level = self.graph.levels[self.table.name][key]
+        named = "".join(
+            f" AND z.{quoted(page)} = {f'{alias}.{quoted(page)}' if page in level else '0'}"
+            for page in self.table.page_keys
+        )
+        above = f"SELECT z.{changed_column(key)} FROM {self.base} z WHERE z.id = {alias}.id{named}"
+        return f"MAX({own}, COALESCE(({above}), 0))"
+
+    def names(self, alias: str = "r", way: str = "") -> str:
+        """Return the keys that name a row, by which rows of one order are ordered."""
+        return ", ".join(f"{alias}.{quoted(key)}{way}" for key in self.table.primary_key)
 
     def looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the value that a trigger looks up for the row."""
@@ -549,11 +597,11 @@ class Layout:
             for key in (*self._always_indexed, *self._looked_up_by)
             if self._index_names(key).isdisjoint(present)
         ]
-        for keys in self._placed():
-            name = self._index_name(" ".join(keys))
+        for name, columns in self._placed().items():
             if name not in present:
-                columns = ", ".join(map(quoted, keys))
-                statements.append(f"CREATE INDEX {quoted(name)} ON {self.base} ({columns})")
+                statements.append(
+                    f"CREATE INDEX {quoted(name)} ON {self.base} ({', '.join(columns)})"
+                )
         return [*statements, *self._create_waiting(present)]
 
     def late_indexes(self) -> set[str]:
@@ -619,13 +667,27 @@ class Layout:
         is_users = f"{mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} > r.{LEFT_BEHIND}"
         return f"({is_noted} AND NOT EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = r.id{first} AND {is_users}))"
 
-    def _placed(self) -> list[tuple[str, str]]:
-        """Return the pairs of keys, of entities and order, by which windows and folds find rows of this table."""
+    def _placed(self) -> Mapping[str, Sequence[str]]:
+        """Return the columns, of entities and order, by which windows and folds find rows of this table, by the name of each
+        index."""
         held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
         own = [w for spec in self.graph.of_table(self.table.name) for w in spec.windows]
         pairs = [(window.other_by, window.other_order) for window in held]
         pairs += [(window.own_by, window.own_order) for window in own]
-        return list(dict.fromkeys([*pairs, *self._folded_by()]))
+        ties = self.table.primary_key if self.table.page_keys else ()
+        found = {
+            self._index_name(self.way_of(*pair)): [
+                *(self.place(key).removeprefix("r.") for key in pair), *map(quoted, ties)
+            ]
+            for pair in pairs
+        }  # fmt: skip
+        folded = {self._index_name(" ".join(p)): [*map(quoted, p)] for p in self._folded_by()}
+        return found | folded
+
+    def way_of(self, by: str, order: str) -> str:
+        """Return the name of the way in which windows hold rows of this table."""
+        is_shown = not {by, order}.isdisjoint(self.shown_keys)
+        return f"{left_by_name(by, order)}{':shown' if is_shown else ''}"
 
     def _folded_by(self) -> list[tuple[str, str]]:
         """Return the pairs of keys, of entities and order, by which folds go over rows of this table."""
@@ -633,33 +695,41 @@ class Layout:
         return [(fold.by, fold.order) for fold in folds if fold is not None]
 
     @cached_property
-    def left_by(self) -> Mapping[str, tuple[str, str, str]]:
-        """The ways in which windows and folds hold rows of this table, by name: the keys of entities and of order, and the
-        condition that a row was held. Folds that apply each row once are told apart of rows that were applied."""
-        held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
-        pairs = [*((each.other_by, each.other_order) for each in held), *self._folded_by()]
+    def left_by(self) -> Mapping[str, Way]:
+        """The ways in which windows and folds hold rows of this table, by name. Folds that apply each row once are told apart of
+        rows that were applied."""
         found_by = self.graph.found_by.get(self.table.name, ())
-        pairs += [(lookup.to_key, "id") for _, lookup in found_by]
-        found = {left_by_name(by, order): (by, order, "") for by, order in pairs}
+        pairs = [*self._folded_by(), *((lookup.to_key, "id") for _, lookup in found_by)]
+        found = {left_by_name(by, order): Way(by, order) for by, order in pairs}
+        for _, window in self.graph.windowed.get(self.table.name, ()):
+            name = self.way_of(window.other_by, window.other_order)
+            is_shown = name != left_by_name(window.other_by, window.other_order)
+            found[name] = Way(window.other_by, window.other_order, is_shown=is_shown)
         for spec, fold in self._applying:
             name = left_by_name(fold.by, fold.order, spec.name)
-            found[name] = (fold.by, fold.order, f"OLD.{applied_column(spec.name)} > 0")
+            was_applied = f"OLD.{applied_column(spec.name)} > 0"
+            found[name] = Way(fold.by, fold.order, was_applied)
         return found
 
     def leavers(self) -> Mapping[str, RowTrigger]:
         """Return what lets the database note which windows and folds a row leaves, by the names of these triggers."""
         made: dict[str, RowTrigger] = {}
-        for way, (by, order, was_held) in self.left_by.items():
+        for way, (by, order, was_held, is_shown) in self.left_by.items():
             table, key = (each.replace("'", "''") for each in (self.table.name, way))
+            old, new = (
+                [
+                    self.place(key, row) if is_shown else f"{row}.{quoted(key)}"
+                    for key in (by, order)
+                ]
+                for row in ("OLD", "NEW")
+            )
             note = (
                 f"INSERT INTO motion_left (source, key, value, place) "
-                f"VALUES ('{table}', '{key}', OLD.{quoted(by)}, OLD.{quoted(order)})"
+                f"VALUES ('{table}', '{key}', {old[0]}, {old[1]})"
             )
-            moved = [
-                f"OLD.{quoted(key)} IS DISTINCT FROM NEW.{quoted(key)}"
-                for key in dict.fromkeys((by, order))
-            ]
-            is_set = f"OLD.{quoted(by)} IS NOT NULL AND OLD.{quoted(order)} IS NOT NULL"
+            pairs = dict.fromkeys(zip(old, new, strict=True))
+            moved = [f"{was} IS DISTINCT FROM {now}" for was, now in pairs]
+            is_set = f"{old[0]} IS NOT NULL AND {old[1]} IS NOT NULL"
             held = f"{is_set} AND {was_held}" if was_held else is_set
             for event, condition in (
                 ("UPDATE", f"{held} AND ({' OR '.join(moved)})"),
@@ -684,6 +754,8 @@ class Layout:
         """Return the type of a column that the graph needs beside the keys."""
         if column == quoted(":made_keys"):
             return "TEXT"
+        if column in (shown := {shown_column(key): key for key in self.shown_keys}):
+            return self.sql_type(shown[column])
         kept = PLACES_OF_ENTITIES.get(column)
         if not kept:
             return "INTEGER"
@@ -702,7 +774,7 @@ class Layout:
         of_entities += [applied_column(spec.name) for spec, _ in self._applying]
         numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
         made = [quoted(":made_keys"), quoted(":own")] if self.has_makers else []
-        return [*numbers, *marks, *made, *of_entities]
+        return [*numbers, *marks, *made, *of_entities, *map(shown_column, self.shown_keys)]
 
     def create_outputs(self, spec: TriggerSpec) -> str:
         """Return the statement that makes a versioned trigger's outputs. Small columns first: a scan of marks then

@@ -547,6 +547,9 @@ def free_of_helpers(tx: Transaction, table: str) -> None:
         if name.startswith("motion_index_"):
             tx.execute(f"DROP INDEX {quoted(name)}")
     drop_lists(tx, table)
+    for column in _columns(tx, base):
+        if column.endswith(":shown"):
+            _drop_column(tx, base, column)
     _drop_words(tx, base)
 
 

@@ -126,17 +126,18 @@ def checked_window(window: Window, table: Table, tables: Tables) -> Window:
             f"{table.name}.{own_by.name} is {own_by.codec.expected}, and {other.name}.{other_by.name} is "
             f"{other_by.codec.expected}; both are of one type where they tell the same entities apart."
         )
-    for each in (table, other):
-        if each.page_keys:
-            raise SchemaError(
-                f"{each.name!r} has pages, whose rows have one id and mostly one time: which of them comes before which, it does "
-                f"not say, so windows go over tables without page keys. Let a trigger make a row of another table of each "
-                f"page, sets='...', and put the window there."
-            )
     if "id" in (*window.names, own_by.name, other_by.name):
         raise SchemaError("a window is of keys beside the id, which is another in each row.")
     _check_held(window, held)
     order = _checked_order(window, table, other)
+    where_keys = [other.key(name) for name, _ in window.narrowed]
+    gone_by = table.key(order[0]), other.key(order[1])
+    for key in (*held, own_by, other_by, *gone_by, *where_keys):
+        if key.is_page:
+            raise SchemaError(
+                f"{key.table}.{key.name} is a page key; a window goes by other keys, and rows of one order are in the order of "
+                f"their ids and pages anyhow."
+            )
     where = tuple((key, _stored(other, key, value)) for key, value in window.narrowed)
     is_of_arrays = held[0].is_array
     return replace(window, order=order, where=where, is_of_arrays=is_of_arrays)

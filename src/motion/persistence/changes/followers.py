@@ -21,12 +21,12 @@ from motion.persistence.layout import (
     Layout,
     Pins,
     is_listed_as,
-    left_by_name,
     listed_table,
     quoted,
 )
 from motion.persistence.many import select_for_each
-from motion.persistence.ranges import parts_of
+from motion.persistence.ranges import parts_of, rows_among
+from motion.persistence.rows.shown import rows_showing
 from motion.persistence.rows.written import Columns
 
 AT_ONCE = 500
@@ -185,7 +185,7 @@ def take_left(tx: Transaction, source: Layout) -> dict[str, list[Place]]:
     if tx.execute(sql, (table,)).fetchone() is None:
         return {}
     found: dict[str, list[Place]] = {}
-    for way, (key, order, _) in source.left_by.items():
+    for way, (key, order, *_) in source.left_by.items():
         place = f"CAST(place AS {source.sql_type(order)})"
         sql = (
             f"SELECT CAST(value AS {source.sql_type(key)}), MIN({place}), MAX({place}) FROM motion_left "
@@ -231,6 +231,8 @@ class Changed:
             made: rows that are new, which are due by themselves.
         """
         rows, swept = self.found(layout, window, made)
+        if layout.table.page_keys:
+            rows = rows_among(self._tx, layout, spec, rows, layout.is_row_of(spec))
         for entity in swept:
             sweeps.begin(self._tx, layout, spec, window.own_by, entity, cause)
         return Followed(rows, bool(swept))
@@ -255,33 +257,40 @@ class Changed:
 
     def _places(self, keys: Sequence[str], window: Window) -> list[Place]:
         """Return where changes are, for each entity."""
-        way = left_by_name(window.other_by, window.other_order)
+        way = self._target.way_of(window.other_by, window.other_order)
         return [*self._places_of_changed(keys, window), *self._left.get(way, ())]
 
     def _places_of_changed(self, keys: Sequence[str], window: Window) -> list[Place]:
         entities, orders = (self._given.get(k) for k in (window.other_by, window.other_order))
         is_given = all(key in self._given for key, _ in window.narrowed)
+        is_given = (
+            is_given and not self._target.table.page_keys
+        )  # that may inherit what is not given
         if keys and entities and orders and is_given:  # each that has an entity has changed
             if window.narrowed:
                 wanted = are_wanted(self._target, window, self._given, len(entities))
                 entities, orders = ([*compress(each, wanted)] for each in (entities, orders))
             return _extent_of(entities, orders)
-        rows = self._changed[keys[0]] if len(keys) == 1 else ()
+        rows = self._showing(keys[0]) if len(keys) == 1 else ()
         if len(keys) > 1:
-            rows = sorted(set().union(*(self._changed[key] for key in keys)))
+            rows = sorted(set().union(*map(self._showing, keys)))
         if not window.narrowed:
             return self._places_of(rows, window)
-        named = (self._changed.get(key, ()) for key, _ in window.narrowed)
+        named = (self._showing(key) for key, _ in window.narrowed)
         were_others = set().union(*named).difference(self._made)  # of these, it may have held any
         still = [row for row in rows if row not in were_others]
         narrowed = narrowing(self._target, window, "r")
         found = self._places_of(sorted(were_others), window)
         return found + self._places_of(still, window, *narrowed)
 
+    def _showing(self, key: str) -> Sequence[int]:
+        """Return the rows that show another value of a key than before."""
+        return rows_showing(self._tx, self._target, key, self._changed.get(key, ()))
+
     def _places_of(
         self, rows: Sequence[int], window: Window, narrowed: str = "", fixed: Sequence[Stored] = ()
     ) -> list[Place]:
-        by, at = f"r.{quoted(window.other_by)}", f"r.{quoted(window.other_order)}"
+        by, at = self._target.place(window.other_by), self._target.place(window.other_order)
         narrowed = narrowed.format(**{f"f{i}": "?" for i in range(len(fixed))})
         found: list[tuple[Stored, Any]] = []
         for part in parts_of(rows):
@@ -358,17 +367,18 @@ def _ends(
     ends: list[Stored | None] = [None] * len(places)
     if frame.rows is None or not places:
         return ends
-    row, by, at = source.row_column, quoted(frame.other_by), quoted(frame.other_order)
+    row = source.row_column
+    by, at = source.place(frame.other_by, "x"), source.place(frame.other_order, "x")
     held, fixed = may_hold(source, frame, "x")
     behind = (
-        f"SELECT x.{row} FROM {source.source(frame.names, 'x', pins)} WHERE x.{by} = {{0}} AND x.{at} > {{1}}{held} "
-        f"ORDER BY x.{at}, x.id LIMIT 1 OFFSET {frame.rows - 1}"
+        f"SELECT x.{row} FROM {source.source(frame.names, 'x', pins)} WHERE {by} = {{0}} AND {at} > {{1}}{held} "
+        f"ORDER BY {at}, {source.names('x')} LIMIT 1 OFFSET {frame.rows - 1}"
     )
     kinds = (source.sql_type(frame.other_by), source.sql_type(frame.other_order))
     entities, _, lasts = zip(*places, strict=True)
     for i, end in select_for_each(
         tx,
-        f"r.{at}",
+        source.place(frame.other_order),
         f"{source.base} r",
         f"{source.row} IN ({behind})",
         (entities, lasts),
@@ -390,21 +400,21 @@ def _holding(
 ) -> list[list[int]]:
     """Return for each place, which ends somewhere or nowhere, the rows whose windows may hold it, one more than are made due at
     once at most."""
-    row, at = layout.row_column, quoted(frame.own_order)
+    row, at = layout.row_column, layout.place(frame.own_order, "x")
     entities, firsts, lasts, ends = zip(*places, strict=True)
     named: list[Sequence[Any]] = [entities, firsts]
     further = ""
     if frame.within_ms is not None:
-        further += f" AND x.{at} < {{{len(named)}}}"
+        further += f" AND {at} < {{{len(named)}}}"
         named.append([later(frame, last) for last in lasts])
     if is_ended:
-        further += f" AND x.{at} <= {{{len(named)}}}"
+        further += f" AND {at} <= {{{len(named)}}}"
         named.append(ends)
     if made:
         further += f" AND NOT (x.{row} >= {made.start} AND x.{row} < {made.stop})"
     nearest = (
-        f"SELECT x.{row} FROM {layout.base} x WHERE x.{quoted(frame.own_by)} = {{0}} AND x.{at} >= {{1}}{further} "
-        f"ORDER BY x.{at}, x.id LIMIT {AT_ONCE + 1}"
+        f"SELECT x.{row} FROM {layout.base} x WHERE {layout.place(frame.own_by, 'x')} = {{0}} AND {at} >= {{1}}{further} "
+        f"ORDER BY {at}, {layout.names('x')} LIMIT {AT_ONCE + 1}"
     )
     order = layout.sql_type(frame.own_order)
     kinds = (layout.sql_type(frame.own_by), order, order, order)

@@ -11,7 +11,7 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
-from motion.persistence.layout import Layout, quoted
+from motion.persistence.layout import Layout
 
 EACH = ("list", "distinct", "std")
 """What is made of each value that is held, however many there are."""
@@ -43,7 +43,7 @@ def narrowing(other: Layout, window: Window, alias: str) -> tuple[str, list[Stor
         places = [f"{{f{len(values) + i}}}" for i in range(len(alike))]
         values += alike
         is_it = f"IN ({', '.join(places)})" if alike else "IS NULL"
-        sql += f" AND {alias}.{quoted(name)} {is_it}"
+        sql += f" AND {other.place(name, alias)} {is_it}"
     return sql, values
 
 
@@ -87,11 +87,11 @@ def along(window: Window, orders: Sequence[Any]) -> tuple[Sequence[float], float
 
 
 def own_place(tx: Transaction, layout: Layout, window: Window, row: int) -> tuple[Any, Any, Any]:
-    """Return what says which window a row has: its entity, its order, and its id."""
-    own = [f"r.{quoted(key)}" for key in (window.own_by, window.own_order)]
-    sql = f"SELECT {', '.join(own)}, r.id FROM {layout.base} r WHERE {layout.row} = ?"
-    entity, order, row_id = tx.execute(sql, (row,)).fetchone()
-    return entity, order, row_id
+    """Return what says which window a row has: its entity, its order, and its id, with its pages where it may have some."""
+    own = [layout.place(key) for key in (window.own_by, window.own_order)]
+    sql = f"SELECT {', '.join(own)}, {layout.names()} FROM {layout.base} r WHERE {layout.row} = ?"
+    entity, order, *named = tx.execute(sql, (row,)).fetchone()
+    return entity, order, named[0] if len(named) == 1 else tuple(named)
 
 
 LARGEST = 2**63 - 1

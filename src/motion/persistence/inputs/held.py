@@ -22,7 +22,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
 from motion.persistence.inputs.frames import along, earlier, may_hold
-from motion.persistence.layout import NO_PINS, Layout, Pins, quoted
+from motion.persistence.layout import NO_PINS, Layout, Pins
 from motion.persistence.many import select_for_each
 
 Numbers = NDArray[np.int64]
@@ -151,7 +151,7 @@ class Held:
         if (within := self.window.within_ms) is not None and not self._is_of_ints:
             begins = [earlier(self.window, each) for each in self.asked.orders]
         orders, rows_orders, after = _numbered(self.asked.orders, self.rows.orders, begins)
-        ids, rows_ids = _numbered(self.asked.ids, self.rows.ids)
+        ids, rows_ids = _numbered(self.asked.ids if self.is_own else (), self.rows.ids)
         places = np.lexsort((rows_ids, rows_orders, rows_entities))
         in_order = _InOrder(rows_entities[places], rows_orders[places], rows_ids[places])
         ends = in_order.until(entities, orders, are_in=True)
@@ -444,13 +444,14 @@ def read_held(
     frame: Window,
     entities: Sequence[Stored],
     orders: Sequence[Stored],
-    ids: Sequence[Stored],
+    ids: Sequence[Any],
     values: Sequence[Stored] | None = None,
     *,
     pins: Pins = NO_PINS,
     are_fenced: bool = True,
 ) -> Held:
-    """Read what windows of one frame hold as of rows, each given by its entity, its order and its id.
+    """Read what windows of one frame hold as of rows, each given by its entity, its order and its id; where the table has
+    page keys, by a tuple of id and pages.
 
     Args:
         own: the layout of the rows' table.
@@ -470,7 +471,7 @@ def read_held(
     return Held(frame, is_own, is_real, len(ids), asked, rows, heads)
 
 
-def _asked(numbers: dict[Stored, int], *columns: Sequence[Stored]) -> Asked:
+def _asked(numbers: dict[Stored, int], *columns: Sequence[Any]) -> Asked:
     """Return rows by column, and number their entities."""
     entities, orders, _, _ = columns
     positions: Sequence[int] = range(len(entities))
@@ -515,12 +516,12 @@ class _Reading:
     ) -> None:
         self._tx, self._other, self._frame, self._is_real = tx, other, frame, is_real
         self._pins = pins
-        self._by, self._at = quoted(frame.other_by), quoted(frame.other_order)
+        self._by, self._at = other.place(frame.other_by, "w"), other.place(frame.other_order, "w")
         self._values = ", ".join(other.value(name, "w") for name in frame.names)
         keys = frame.held_keys if are_fenced else ()
-        numbers = ["0", *(other.own_number(key, "w") for key in keys)]
+        numbers = ["0", *(other.shown_number(key, "w") for key in keys)]
         self._number = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
-        self._row = f"w.{self._at}, w.id, {self._values}, {self._number}"
+        self._row = f"{self._at}, {other.names('w')}, {self._values}, {self._number}"
         self._may_hold, self._fixed = may_hold(other, frame, "w")
         self._numbers: Sequence[int] = ()
 
@@ -533,14 +534,14 @@ class _Reading:
     ) -> tuple[Rows, dict[int, Head]]:
         """Return the rows that stretches may hold, and what is before them, by the numbers of their entities."""
         frame, self._numbers = self._frame, numbers
-        until = f"w.{self._by} = {{0}}{self._may_hold} AND w.{self._at} <= {{1}}"
+        until = f"{self._by} = {{0}}{self._may_hold} AND {self._at} <= {{1}}"
         if frame.within_ms is not None:
             starts = [earlier(frame, first) for first in firsts]
-            rows = self._rows(f"{until} AND w.{self._at} > {{2}}", (entities, lasts, starts))
+            rows = self._rows(f"{until} AND {self._at} > {{2}}", (entities, lasts, starts))
         elif frame.rows is None and frame.agg == "list":
             rows = self._rows(until, (entities, lasts))
         else:
-            rows = self._rows(f"{until} AND w.{self._at} >= {{2}}", (entities, lasts, firsts))
+            rows = self._rows(f"{until} AND {self._at} >= {{2}}", (entities, lasts, firsts))
         heads: dict[int, Head] = {}
         if frame.agg == "sum":
             heads = self._heads(entities, firsts)
@@ -550,26 +551,30 @@ class _Reading:
 
     def _rows(self, condition: str, named: Sequence[Sequence[Stored]]) -> list[Any]:
         found = self._each(self._row, condition, named)
+        names = len(self._other.table.primary_key)
+        if names > 1:
+            found = [(*row[:2], tuple(row[2 : 2 + names]), *row[2 + names :]) for row in found]
         if len(self._frame.names) > 1:
-            return [(*row[:3], tuple(row[3:-1]), row[-1]) for row in found]
+            found = [(*row[:3], tuple(row[3:-1]), row[-1]) for row in found]
         return found
 
     def _latest(
         self, limit: int, entities: Sequence[Stored], firsts: Sequence[Stored]
     ) -> list[Any]:
         """Return the last rows before the first that is asked about."""
-        row = self._other.row_column
-        source = self._other.source(self._frame.names, "x", self._pins)
-        held, _ = may_hold(self._other, self._frame, "x")
+        other, row = self._other, self._other.row_column
+        source = other.source(self._frame.names, "x", self._pins)
+        by, at = other.place(self._frame.other_by, "x"), other.place(self._frame.other_order, "x")
+        held, _ = may_hold(other, self._frame, "x")
         condition = (
-            f"w.{row} IN (SELECT x.{row} FROM {source} WHERE x.{self._by} = {{0}}{held} AND x.{self._at} < {{1}} "
-            f"ORDER BY x.{self._at} DESC, x.id DESC LIMIT {limit})"
+            f"w.{row} IN (SELECT x.{row} FROM {source} WHERE {by} = {{0}}{held} AND {at} < {{1}} "
+            f"ORDER BY {at} DESC, {other.names('x', ' DESC')} LIMIT {limit})"
         )
         return self._rows(condition, (entities, firsts))
 
     def _heads(self, entities: Sequence[Stored], firsts: Sequence[Stored]) -> dict[int, Head]:
         """Return what the rows before the first that is asked about come to."""
-        condition = f"w.{self._by} = {{0}}{self._may_hold} AND w.{self._at} < {{1}}"
+        condition = f"{self._by} = {{0}}{self._may_hold} AND {self._at} < {{1}}"
         if self._is_real:
             return self._real_heads(condition, (entities, firsts))
         # in two halves, as the database's sums are of 64 bits

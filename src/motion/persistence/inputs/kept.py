@@ -102,7 +102,7 @@ def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[
     if window.agg == "last":
         return False
     other = Layout(layout.graph.tables.get(window.table), layout.graph)
-    own = [f"r.{quoted(key)}" for key in (window.own_by, window.own_order)]
+    own = [layout.place(key) for key in (window.own_by, window.own_order)]
     places: list[Sequence[Any]] = []
     for part in parts_of(rows):
         sql = f"SELECT {', '.join(own)} FROM {layout.base} r WHERE {part.condition(layout.row)}"
@@ -110,14 +110,12 @@ def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[
         places += [row for row in found if None not in row]
     if not places:
         return False
-    named, at = columns_of(places, 2), f"w.{quoted(window.other_order)}"
+    named, at = columns_of(places, 2), other.place(window.other_order, "w")
     held, fixed = may_hold(other, window, "w")
     if window.within is not None:
         named.append([earlier(window, order) for order in named[1]])
         held += f" AND {at} > {{2}}"
-    condition = (
-        f"w.{quoted(window.other_by)} = {{0}} AND {at} <= {{1}}{held} LIMIT {HELD_AT_ONCE + 1}"
-    )
+    condition = f"{other.place(window.other_by, 'w')} = {{0}} AND {at} <= {{1}}{held} LIMIT {HELD_AT_ONCE + 1}"
     kinds = [layout.sql_type(window.own_by), *[layout.sql_type(window.own_order)] * 2]
     source = other.source(window.names, "w")
     found = select_for_each(tx, "1", source, condition, named, kinds, fixed=fixed)

@@ -107,12 +107,13 @@ class Chain:
 
     def places(self) -> list[str]:
         """Return the expressions of what says what is read apart: the list of each lookup by one; and which windows a row has, its
-        id, and for each window its entity and its order."""
+        id and pages, and for each window its entity and its order."""
         lists = [self.layout.inherited_value(each.bys[0]) for each in self.lists]
         if not self.windows:
             return lists
         own = [(each.own_by, each.own_order) for each in self.windows]
-        return [*lists, "r.id", *(f"r.{quoted(key)}" for keys in own for key in keys)]
+        names = [f"r.{quoted(key)}" for key in self.layout.table.primary_key]
+        return [*lists, *names, *(self.layout.place(key) for keys in own for key in keys)]
 
     def apart(self, tx: Transaction, places: Sequence[Sequence[Any]], *, has_values: bool) -> Apart:
         """Read what lists name and windows hold.
@@ -131,12 +132,16 @@ class Chain:
     def _held(self, tx: Transaction, places: Sequence[Sequence[Any]]) -> dict[Window, Held]:
         found: dict[Window, Held] = {}
         read: dict[Window, Held] = {}
+        names = len(self.layout.table.primary_key)
+        if not self.windows:
+            return found
+        ids = places[0] if names == 1 else list(zip(*places[:names], strict=True))
         for i, each in enumerate(self.windows):
             frame = frame_of(each)
             if frame not in read:
-                entities, orders = places[1 + 2 * i : 3 + 2 * i]
+                entities, orders = places[names + 2 * i : names + 2 + 2 * i]
                 read[frame] = read_held(
-                    tx, self.layout, frame, entities, orders, places[0], pins=self.pins
+                    tx, self.layout, frame, entities, orders, ids, pins=self.pins
                 )
             found[each] = read[frame]
         return found

@@ -313,8 +313,10 @@ def _filled(
     stamp = table.timestamp_key
     if stamp is not None and (stamp.name not in filled or None in filled[stamp.name]):
         now = timestamp_now(stamp, clock.now_ms(), clock.now())
+        own = _is_own(layout, stamp.name, filled, count)  # others have the time of their page 0
         filled[stamp.name] = [
-            now if value is None else value for value in filled.get(stamp.name, [None] * count)
+            now if value is None and is_own else value
+            for value, is_own in zip(filled.get(stamp.name, [None] * count), own, strict=True)
         ]
     for key in table.defaults:
         if key.name not in filled and key.make_default is not None:

@@ -152,7 +152,7 @@ def _held_told(held: Any, hides_secrets: bool) -> dict[str, Any]:
 
     rows = [
         {
-            "id": wire.plain(each.id), "order": shown(held.order, each.order), "has_changed": each.has_changed,
+            "id": wire.plain(each.id), "pages": dict(each.pages), "order": shown(held.order, each.order), "has_changed": each.has_changed,
             "values": {key: shown(key, value) for key, value in each.values.items()},
         }
         for each in held.rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from motion.backends.base import Transaction
@@ -30,16 +30,19 @@ class HeldRow:
         order: what it is ordered by.
         values: key -> value, of the keys that are held, or that the fold takes.
         has_changed: whether it has become what it is since the value was made, or has come since.
+        pages: its page keys.
     """
 
     id: Any
     order: Any
     values: Mapping[str, Any]
     has_changed: bool = False
+    pages: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         values = ", ".join(f"{key}={value!r}" for key, value in self.values.items())
-        return f"id={self.id!r} ({values})"
+        pages = "".join(f", {page}={number}" for page, number in self.pages.items() if number)
+        return f"id={self.id!r}{pages} ({values})"
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,15 @@ def _count(tx: Transaction, layout: Layout, window: Window, *place: Sequence[Sto
 
 
 def _row(
-    table: Table, keys: Sequence[str], order: str, at: Stored, row_id: Stored, values: Any, number: int,
+    table: Table, keys: Sequence[str], order: str, at: Stored, name: Any, values: Any, number: int,
     *, since: int,
 ) -> HeldRow:  # fmt: skip
     stored = values if len(keys) > 1 else (values,)
     shown = {key: table.keys[key].decode(each) for key, each in zip(keys, stored, strict=True)}
+    row_id, *pages = name if isinstance(name, tuple) else (name,)
+    numbers = dict(zip(table.page_keys, pages, strict=False))
     place = table.keys[order].decode(at)
-    return HeldRow(table.keys["id"].decode(row_id), place, shown, 0 < since < number)
+    return HeldRow(table.keys["id"].decode(row_id), place, shown, 0 < since < number, numbers)
 
 
 def rows_folded(
