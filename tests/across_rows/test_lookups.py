@@ -766,3 +766,51 @@ def test_other_lookups_are_other_code(open_store: OpenStore) -> None:
     assert store.plan("find").stale == 1
     store.backfill("find").wait(timeout=60)
     assert link(store) == "s"
+
+
+@dataclass
+class Source:
+    id: int
+    name: str
+
+
+@dataclass
+class Reader:
+    id: int
+    source: int
+    out: str
+
+
+@dataclass
+class Made:
+    id: int
+    text: str
+
+
+@pytest.mark.parametrize("follow", [None, False])
+@pytest.mark.parametrize("makes_rows", [True, False])
+def test_an_on_key_that_is_unset_leaves_nothing_whatever_is_looked_up(
+    open_store: OpenStore, follow: bool | None, makes_rows: bool
+) -> None:
+    """Also where the row of it is looked up by this key, so that nothing is found either."""
+
+    def read(id: int, name: Any) -> Any:
+        return [{"id": id, "text": name}] if makes_rows else name
+
+    looked_up = motion.Lookup("source.name", by="source", follow=follow)
+    given = list[dict[str, Any]] if makes_rows else str
+    read.__annotations__ = {"id": int, "name": Annotated[str, looked_up], "return": given}
+    sets = "made" if makes_rows else "reader.out"
+    trigger = motion.trigger(on="reader.source", sets=sets)(read)
+    schemas = {"source": Source, "reader": Reader, "made": Made}
+    store = open_store(schemas=schemas, triggers=[trigger])
+
+    def found() -> list[str | None]:
+        made = [row.text for row in store.rows("made")]
+        return made if makes_rows else [row.out for row in store.rows("reader")]
+
+    store.set("source", id=1, name="one")
+    store.set("reader", id=1, source=1).wait()
+    assert found() == ["one"]
+    store.set("reader", id=1, source=None).wait()
+    assert found() == ([] if makes_rows else [None])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import bisect
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
 from typing import Any
 
 from motion.definitions.graph import Graph
@@ -208,28 +206,27 @@ class Step:
         return found
 
 
-def has_none(column: Sequence[Any]) -> bool:
-    """Whether a column has an unset value; by identity, as arrays have an equality of their own."""
-    return any(map(operator.is_, column, repeat(None)))
-
-
 def rows_with_inputs(
     spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]
 ) -> tuple[list[int], list[int]]:
     """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
-    called, unset = list(due), []
+    lacking = [
+        i for i in due if any(values[key][i] is None for key in spec.required if key in spec.on)
+    ]
+    called, unset = _without(due, lacking), lacking
     awaited = {each.column for each in spec.awaited_lookups}
     for name in spec.needed_lookups:
-        missing = {i for i in called if values[name][i] is None}
+        missing = [i for i in called if values[name][i] is None]
         is_list = spec.page or spec.sets_table  # what a list was made into stays as it is
-        if missing and not is_list and name not in awaited:
-            unset += sorted(missing)
-        called = [i for i in called if i not in missing]
+        if not is_list and name not in awaited:
+            unset += missing
+        called = _without(called, missing)
     for key in spec.required:
-        column = values[key]
-        if has_none(column):
-            missing = {i for i in called if column[i] is None}
-            if key in spec.on:
-                unset += sorted(missing)
-            called = [i for i in called if i not in missing]
+        if key not in spec.on:
+            called = _without(called, [i for i in called if values[key][i] is None])
     return called, unset
+
+
+def _without(rows: Sequence[int], others: Sequence[int]) -> list[int]:
+    gone = {*others}
+    return [i for i in rows if i not in gone] if gone else list(rows)
