@@ -105,12 +105,13 @@ MUTANTS = (
     ),
     Mutant(
         "P5",
-        "a task that waits for exactly these rows is used again",
+        "a task that waits for these rows is used again (by itself, or as one that holds them: either is enough)",
         [
+            ("waiting = _meet(tx, spec.name, low, high, version)", "waiting = None"),
             (
-                "return None if found is None else (int(found[0]), int(found[1]), bool(found[2]), found[3])",
-                "return None",
-            )
+                "found = [Waiting(*row) for row in tx.execute(sql, (low, high, spec.name, version, level))]",
+                "found = []",
+            ),
         ],
         "engine/test_cascades.py::test_p5_many_sets_of_a_key_leave_one_task_in_the_queue",
     ),
@@ -123,7 +124,7 @@ MUTANTS = (
     Mutant(
         "P6",
         "a page that a user made is never removed",
-        [("if page > 0 and _is_made_by(old, spec)}", "if page > 0}")],
+        [("if page > 0 and _is_made_by(layout, old, spec)}", "if page > 0}")],
         "engine/test_pages.py::test_p6_a_page_that_a_user_made_is_never_removed",
     ),
     Mutant(
