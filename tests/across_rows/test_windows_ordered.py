@@ -262,3 +262,51 @@ def test_an_order_that_does_not_fit_is_refused(
 
     with pytest.raises(motion.MotionError, match=message):
         opened()
+
+
+@dataclass
+class Sale:
+    id: int
+    shop: int
+    at: int
+    amount: float
+    kind: str
+    page: int
+    part: float
+
+
+@dataclass
+class Made:
+    id: int
+    text: str
+
+
+@pytest.mark.parametrize("lacks", ["shop", "at", "amount"])
+def test_what_was_made_of_a_window_goes_where_the_row_has_it_no_more(
+    open_store: OpenStore, lacks: str
+) -> None:
+    """Rows of another table, and pages: none of what a recompute from scratch does not give."""
+    highest = motion.Window("sale.amount", by="shop", order="at", agg="max", itself=True)
+
+    def tell(id: int, most: Any) -> Any:
+        return [{"id": id, "text": f"{most}"}]
+
+    def lay_out(most: Any) -> Any:
+        return [most, most]
+
+    for function in (tell, lay_out):
+        function.__annotations__["most"] = Annotated[float, highest]
+    lay_out.__annotations__["return"] = list[float]
+    tell.__annotations__ |= {"id": int, "return": list[dict[str, Any]]}
+    triggers = [
+        motion.trigger(on="sale.kind", sets="made")(tell),
+        motion.trigger(on="sale.kind", sets="sale.part", page="page")(lay_out),
+    ]
+    store = open_store(schemas={"sale": Sale, "made": Made}, triggers=triggers)
+    store.set("sale", id=1, shop=1, at=1, amount=2.0, kind="cash").wait()
+    assert [row.text for row in store.rows("made")] == ["2.0"]
+    assert [row.part for row in store.rows("sale")] == [2.0, 2.0]
+    unset: dict[str, Any] = {lacks: None}
+    store.set("sale", id=1, **unset).wait()
+    assert store.rows("made") == []
+    assert [row.part for row in store.rows("sale")] == [None]

@@ -215,10 +215,12 @@ def rows_with_inputs(
     ]
     called, unset = _without(due, lacking), lacking
     awaited = {each.column for each in spec.awaited_lookups}
+    looked_up = {each.column for each in spec.lookups}
     for name in spec.needed_lookups:
         missing = [i for i in called if values[name][i] is None]
-        is_list = spec.page or spec.sets_table  # what a list was made into stays as it is
-        if not is_list and name not in awaited:
+        # What a list was made into stays as it is where a row that is looked up is gone.
+        is_kept = bool(spec.page or spec.sets_table) and name in looked_up
+        if not is_kept and name not in awaited:
             unset += missing
         called = _without(called, missing)
     for key in spec.required:
