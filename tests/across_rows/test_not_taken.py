@@ -23,15 +23,6 @@ class Sale:
     shown: list[Any]
 
 
-@dataclass
-class Page:
-    id: int
-    ts: int
-    shop: int
-    text: str
-    text_page: int
-
-
 class Guesser(motion.Component):
     def setup(self) -> int:
         return 1
@@ -41,7 +32,7 @@ class Guesser(motion.Component):
         return shop + state
 
 
-SCHEMAS = {"sale": Sale, "page": Page}
+SCHEMAS = {"sale": Sale}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +48,6 @@ SCHEMAS = {"sale": Sale, "page": Page}
             motion.Window("sale.shop", by="shop", where={"guess": 1}),
             "sale.guess is kept for each state version",
         ),
-        (motion.Window("page.text", by=("shop", "page.shop")), "make a row of another table"),
         (motion.Window("sale.picture", by="shop", agg="mean"), r"motion\.Vector"),
         (motion.Window("sale.picture", by="shop"), "agg='mean'"),
         (motion.Window("sale.raw", by="shop"), "which windows do not hold"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,13 @@ def store(postgres_server: Server, tmp_path: Path) -> Iterator[motion.Store]:
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> list[str]:
-    """Return what this thread waits for the server with while something is done."""
+    """Return what this thread waits for the server with while something is done, but for a connection that is made."""
     found: list[str] = []
-    execute = psycopg.Connection.execute
+    execute, own = psycopg.Connection.execute, threading.current_thread()
 
     def noted(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        found.append(str(query))
+        if threading.current_thread() is own and "pg_backend_pid" not in str(query):
+            found.append(str(query))
         return execute(self, query, *given, **options)
 
     with monkeypatch.context() as patched:
