@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bisect
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 from motion.definitions.graph import Graph
@@ -210,14 +212,16 @@ def rows_with_inputs(
     spec: TriggerSpec, values: Mapping[str, Sequence[Any]], due: Sequence[int]
 ) -> tuple[list[int], list[int]]:
     """Return the due rows that have all inputs, and those whose outputs are unset because an `on` key is."""
-    lacking = [
-        i for i in due if any(values[key][i] is None for key in spec.required if key in spec.on)
-    ]
-    called, unset = _without(due, lacking), lacking
+    called, unset = list(due), list[int]()
+    for key in spec.required:
+        if key in spec.on:
+            missing = _lacking(values[key], called)
+            unset += missing
+            called = _without(called, missing)
     awaited = {each.column for each in spec.awaited_lookups}
     looked_up = {each.column for each in spec.lookups}
     for name in spec.needed_lookups:
-        missing = [i for i in called if values[name][i] is None]
+        missing = _lacking(values[name], called)
         # What a list was made into stays as it is where a row that is looked up is gone.
         is_kept = bool(spec.page or spec.sets_table) and name in looked_up
         if not is_kept and name not in awaited:
@@ -225,10 +229,17 @@ def rows_with_inputs(
         called = _without(called, missing)
     for key in spec.required:
         if key not in spec.on:
-            called = _without(called, [i for i in called if values[key][i] is None])
+            called = _without(called, _lacking(values[key], called))
     return called, unset
 
 
-def _without(rows: Sequence[int], others: Sequence[int]) -> list[int]:
+def _lacking(column: Sequence[Any], rows: Sequence[int]) -> list[int]:
+    """Return those of rows whose value is unset; by identity, as arrays have an equality of their own. Mostly there is none,
+    which is seen without a step of Python for each row."""
+    has_none = any(map(operator.is_, column, repeat(None)))
+    return [i for i in rows if column[i] is None] if has_none else []
+
+
+def _without(rows: list[int], others: Sequence[int]) -> list[int]:
     gone = {*others}
-    return [i for i in rows if i not in gone] if gone else list(rows)
+    return [i for i in rows if i not in gone] if gone else rows

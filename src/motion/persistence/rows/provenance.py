@@ -423,8 +423,8 @@ def _is_judged(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     """The condition that a row is one the trigger runs on, or that has outputs of other code: where what the present code needs
     is unset, these are to be, too. Pages, and rows of another table, stay where what is looked up is gone."""
     looked_up = _looked_up_needs(layout, spec)
-    kept = looked_up if _may_keep(spec) else []
-    needs = [*_set_keys(layout, spec), *(each for each in looked_up if each not in kept)]
+    kept, further = (looked_up, []) if _may_keep(spec) else ([], looked_up)
+    needs = [*_set_keys(layout, spec), *further]
     has_made = _is_of_other_code(tx, layout, spec)
     is_there = [layout.is_row_of(spec), layout.is_open(spec)]
     return " AND ".join([*is_there, *kept, f"({' AND '.join(needs) or '1 = 1'} OR {has_made})"])

@@ -108,19 +108,23 @@ def _renew(
     expires_ms: int | None = None,
 ) -> None:
     """Let a task be about a newer change of its rows; who waited for it goes on to."""
-    task = waiting.task
     tx.execute(
         f"UPDATE motion_tasks SET number = ?, change = ?, path = ?, priority = MAX(priority, ?), "
         f"{ANEW if spec.fold is None else ANEW_BUT_POSTPONED}, line = CASE WHEN line IS NULL THEN NULL ELSE '' END, "
         f"expires_ms = ? WHERE task = ?",
-        (cause.number, cause.change, cause.path, level, expires_ms, task),
+        (cause.number, cause.change, cause.path, level, expires_ms, waiting.task),
     )
     if waiting.line:  # it may stand in another one by now
         wake_next(tx, spec.name, waiting.line)
+    _link_on(tx, waiting, waiting.change, cause)
+
+
+def _link_on(tx: Transaction, waiting: Waiting, change: int, cause: Cause) -> None:
+    """Let a change wait for a task that is not its own, and all that waits for what has caused it."""
     if waiting.change != cause.change:
-        link(tx, task, waiting.change)
+        link(tx, waiting.task, change)
     if cause.task is not None:
-        inherit_links(tx, cause.task, task)
+        inherit_links(tx, cause.task, waiting.task)
 
 
 def _left_by_waiting(
@@ -148,7 +152,7 @@ def _left_by_waiting(
         return [(low, high)]
     held: set[int] = set()
     for waiting in whole or found:
-        held.update(range(waiting.low, waiting.high + 1))
+        held.update(range(max(low, waiting.low), min(high, waiting.high) + 1))
         if low <= waiting.low and waiting.high <= high:
             _renew(tx, spec, waiting, cause, level)
         else:
@@ -160,15 +164,11 @@ def _left_by_waiting(
 
 def _take_in(tx: Transaction, waiting: Waiting, cause: Cause) -> None:
     """Let a task be about a newer change of some of its rows, too."""
-    task = waiting.task
     tx.execute(
         f"UPDATE motion_tasks SET number = ?, status = {TaskStatus.READY:d} WHERE task = ?",
-        (cause.number, task),
+        (cause.number, waiting.task),
     )
-    if waiting.change != cause.change:
-        link(tx, task, cause.change)
-    if cause.task is not None:
-        inherit_links(tx, cause.task, task)
+    _link_on(tx, waiting, cause.change, cause)
 
 
 def _insert(
