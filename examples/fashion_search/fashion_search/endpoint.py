@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ class EndpointIdeas:
         self._client = openai.OpenAI(
             base_url=url, api_key=api_key, timeout=timeout_s, max_retries=max_retries
         )
+        # The client lies in a cycle with its own parts: left to the collector, a socket may be finalized before the client closes it.
+        weakref.finalize(self, self._client.close)
 
     def suggest(self, query: str, n: int = 5) -> list[str]:
         """Return at most `n` distinct ideas in the model's order.

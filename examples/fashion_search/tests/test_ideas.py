@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import itertools
 import json
@@ -293,6 +294,9 @@ class Endpoint:
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     parts: Iterator[str] | None = None
+    left: threading.Event = field(
+        default_factory=threading.Event
+    )  # a client has closed its connection
 
     def events(self) -> Iterator[bytes]:
         """Give what is said in parts as the protocol does."""
@@ -334,6 +338,10 @@ def endpoint() -> Iterator[Endpoint]:
             self.send_header("Content-Length", str(len(served.body)))
             self.end_headers()
             self.wfile.write(served.body)
+
+        def finish(self) -> None:
+            super().finish()
+            served.left.set()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -451,6 +459,16 @@ def test_a_refusal_names_the_address_the_model_and_the_way_out(
     for part in (endpoint.url, "'tiny'", str(status), "no such model", "--llm-url"):
         assert part in str(caught.value)
     assert "secret-key" not in str(caught.value)
+
+
+def test_what_nobody_asks_any_more_has_closed_its_connections(endpoint: Endpoint) -> None:
+    endpoint.say(json.dumps(ITEMS))
+    gc.disable()  # the client lies in a cycle; who is the last to hold the ideas is not to wait for the collector
+    try:
+        ideas_from(endpoint).suggest("beach wedding")
+        assert endpoint.left.wait(60)
+    finally:
+        gc.enable()
 
 
 def test_a_port_where_nobody_listens_is_an_error() -> None:
