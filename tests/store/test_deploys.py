@@ -49,6 +49,23 @@ class Pay:
     amount: int
 
 
+@dataclass
+class Buyer:
+    id: int
+    total: str
+
+
+@dataclass
+class Paid:
+    id: int
+    buyer: int
+    seller: int
+    amount: int
+    at: int
+    rank: int
+    after: str
+
+
 TABLES = {"shop": Shop, "doc": Doc, "tag": Tag, "pay": Pay}
 NAMES = ("own", "look", "fan", "tag_it")
 
@@ -236,6 +253,66 @@ def test_an_entity_that_new_code_has_no_row_of_loses_the_folds_value(tmp_path: P
         assert plan.stale + plan.missing == 2
         store.backfill("total").wait()
         assert [(row.id, row.total) for row in store.rows("shop")] == [(1, None), (2, 12)]
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("sets", ["shop.total", "pay.after"])
+@pytest.mark.parametrize("way", ["order", "by"])
+def test_what_a_fold_made_that_goes_another_way_by_now_is_told_as_stale(
+    tmp_path: Path, way: str, sets: str, replay: bool
+) -> None:
+    def joined(by: str, order: str) -> list[Any]:
+        of: dict[str, Any] = {
+            "on": "pay.amount",
+            "by": f"pay.{by}",
+            "order": f"pay.{order}",
+            "replay": replay,
+        }
+
+        @motion.fold(sets="shop.total", name="join", **of)
+        def on_shops(total: str | None, amount: int) -> str:
+            return f"{total or ''}{amount}"
+
+        @motion.fold(sets="pay.after", name="join", **of)
+        def on_rows(after: str | None, amount: int) -> str:
+            return f"{after or ''}{amount}"
+
+        return [on_shops if sets == "shop.total" else on_rows]
+
+    tables = {"shop": Buyer, "pay": Paid}
+    first = joined("buyer", "at")
+    other = joined("buyer", "rank") if way == "order" else joined("seller", "at")
+
+    def shown(store: motion.Store) -> list[Any]:
+        table, key = sets.split(".")
+        return [(row.id, getattr(row, key)) for row in store.rows(table)]
+
+    paid = [
+        {"id": n, "buyer": n % 2, "seller": 3, "amount": n, "at": n, "rank": -n} for n in (5, 7, 9)
+    ]
+
+    def recomputed(code: list[Any]) -> list[Any]:
+        with motion.create_store("fresh", schemas=tables, triggers=code, url=":memory:") as store:
+            store.set_many("pay", paid)  # at once, so that what comes first is not taken in first
+            store.wait()
+            return shown(store)
+
+    right = {id(code): recomputed(code) for code in (first, other)}
+    with motion.create_store(
+        "s", schemas=tables, triggers=first, url=f"sqlite:///{tmp_path}/s"
+    ) as store:
+        store.set_many("pay", paid)
+        store.wait()
+        assert store.status().triggers["join"].stale == 0
+    for code in (other, first):  # also back again: nobody knows what the other one has not seen
+        with motion.create_store(
+            "s", schemas=tables, triggers=code, url=f"sqlite:///{tmp_path}/s"
+        ) as store:
+            stale = store.status().triggers["join"].stale
+            assert stale == store.plan("join").stale > 0
+            store.backfill("join").wait()
+            assert [each for each in shown(store) if each[1]] == right[id(code)]
+            assert store.status().triggers["join"].stale == store.plan("join").missing == 0
 
 
 @pytest.mark.parametrize("inline", [True, False])

@@ -496,3 +496,90 @@ def test_a_row_that_another_one_makes_too_keeps_nothing_of_it(
     [topic] = store.rows("topic")
     assert (topic.text, topic.loud) == ("second", None if fails else "second!")
     assert traces(folder) == []
+
+
+@dataclass
+class Liker:
+    id: int
+    user: str
+    others: list[str]
+    by_lookup: str
+    by_list: str
+    by_name: str
+    friend: int
+    of_friend: str
+
+
+class Greeter(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="liker.user", sets="liker.by_lookup", refresh="before")
+    def greet(self, state: int, name: Annotated[str, motion.Lookup("user.name", by="user")]) -> str:
+        return f"v{state} {name}"
+
+    @motion.infer(on="liker.others", sets="liker.by_list", refresh="before")
+    def greet_all(
+        self,
+        state: int,
+        names: Annotated[list[str | None], motion.Lookup("user.name", by="others")],
+    ) -> str:
+        return f"v{state} {names}"
+
+    @motion.infer(on="note.text", sets="note.greeting", refresh="before")
+    def answer(
+        self,
+        state: int,
+        before: Annotated[str | None, motion.Window("note.text", by="thread", agg="last")],
+    ) -> str:
+        return f"v{state} {before}"
+
+    @motion.infer(on="liker.by_lookup", sets="liker.by_name", refresh="before")
+    def again(self, state: int, by_lookup: str) -> str:
+        return f"v{state} {by_lookup}"
+
+    @motion.infer(on="liker.friend", sets="liker.of_friend", refresh="before")
+    def befriend(
+        self, state: int, text: Annotated[str, motion.Lookup("liker.by_name", by="friend")]
+    ) -> str:
+        return f"v{state} {text}"
+
+    @motion.fit(on="user.badge", promote=motion.manual)
+    def learn(self, state: int, rows: list[User]) -> int:
+        return state + 1
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("live", [1, 2])
+def test_nor_does_a_state_version_that_is_not_live_keep_it(
+    folder: Path, live: int, moved: bool
+) -> None:
+    """A version that is gone back to gives what a recompute gives."""
+    schemas = {"user": User, "note": Note, "liker": Liker}
+    url = f"sqlite:///{folder}"
+    with motion.create_store("shop", schemas=schemas, triggers=[Greeter()], url=url) as store:
+        set_all(store)
+        likers = [(1, "a", ["a", "b"]), (2, "b", ["a"]), (3, "b", ["b"])]
+        store.set_many(
+            "liker", [{"id": i, "user": u, "others": of, "friend": 1} for i, u, of in likers]
+        )
+        model = store.model("Greeter")
+        model.fit().wait(timeout=60)
+        model.promote(2).wait(timeout=60)
+        if live == 1:
+            model.rollback().wait(timeout=60)
+        store.wait(timeout=60)
+        if moved:  # a version that is not live has what it made before that
+            store.set("liker", id=1, user="b", others=["b"])
+            store.wait(timeout=60)
+        forget_all(store)
+        assert traces(folder) == []
+        model.promote(3 - live).wait(timeout=60)
+        store.wait(timeout=60)
+        name = "plain" if moved else None
+        assert [row.by_lookup for row in store.rows("liker")] == [
+            f"v{3 - live} {name}" if name else None,
+            f"v{3 - live} plain",
+            f"v{3 - live} plain",
+        ]
+        assert store.get("note", 3).greeting == f"v{3 - live} text 2"

@@ -337,6 +337,8 @@ def open_folds(
                 take_over(tx, source, entities, spec)
             if not was.replay or is_active:
                 continue
+        if known is not None:
+            disown(tx, spec.name, last_number(tx))
         forget_entities(tx, entities, spec)
         open_own_table(tx, entities)
         note_entities(tx, source, entities, spec)

@@ -16,11 +16,12 @@ from motion.definitions.tasks import Cause, TaskStatus, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.values.decoders import from_json
-from motion.persistence.changes.echoes import ANY, Echoes, told_of
+from motion.persistence.changes.echoes import ANY, Echoes, taken_by, told_of
 from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import parts_of, places
+from motion.persistence.rows import outputs
 from motion.persistence.rows.written import Written
 from motion.persistence.states import asked, fit_requests, labels, seen, versions
 from motion.persistence.stored_graph import (
@@ -99,6 +100,7 @@ class Erasing:
                 self.shared.setdefault(written.layout.table.name, set()).update(ids)
         echoes = Echoes(tx, layouts, known_triggers(tx).values(), gone, self.shared)
         self._take_echoes(tx, layouts, echoes)
+        self._take_out_of_versions(tx, layouts, echoes)
         for spec in layouts.graph.triggers.values():
             gives = spec.is_columnar or spec.page or spec.sets_table
             if gives and not (spec.event or spec.is_versioned or layouts.graph.keeps(spec)):
@@ -127,6 +129,22 @@ class Erasing:
         for spec in layouts.graph.triggers.values():
             for key, by, values in echoes.known_by(spec.deleted) if spec.deleted else ():
                 events.unset(tx, layouts[spec.table], key, by, values)
+
+    def _take_out_of_versions(self, tx: Transaction, layouts: Layouts, echoes: Echoes) -> None:
+        """Take out what state versions that are not live keep of it for other rows: what was made of it now, or may have been
+        before their inputs changed. Of which rows outputs of such a version were made of other rows' is not known."""
+        graph = layouts.graph
+        told = told_of(graph.triggers.values(), {self.asked[0], *self.rows}, self.shared)
+        kept = [spec for spec in told if spec.is_versioned and spec.table in graph.tables]
+        rows: dict[str, set[int]] = {}
+        for spec in kept:
+            given = echoes.rows_of(spec, is_behind=False)
+            due = outputs.rows_due(tx, layouts[spec.table], spec)
+            rows.setdefault(spec.table, set()).update(given, due)
+        for spec in kept:
+            is_of_versions = any(graph.kept_by_version(*key) for key in taken_by(spec))
+            found = None if is_of_versions else sorted(rows[spec.table])
+            outputs.take_out(tx, layouts[spec.table], spec, found)
 
     def _take_out_of_labels(self, tx: Transaction, fit: FitSpec, echoes: Echoes) -> None:
         """Unset what labels hold; one of which that is what was labelled goes."""

@@ -290,19 +290,20 @@ def forget_entities(tx: Transaction, entities: Layout, spec: TriggerSpec) -> Non
 
 
 def note_entities(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
-    """Note the entities of all rows that are there, and those that have a value of the fold, where they are not."""
-    fold, by = fold_of(spec), quoted(fold_of(spec).by)
-    tx.execute(
-        f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
-        f"SELECT DISTINCT {by}, {FIRST_NUMBER} FROM {source.base} WHERE {by} IS NOT NULL "
-        f"ON CONFLICT (id) DO NOTHING"
-    )
+    """Note the entities of all rows that are there, and those that have a value of the fold, where they are not. What made a value
+    is noted with it, so that it is told whether it is the present code's."""
+    fold, done = fold_of(spec), done_column(spec.name)
+    by, mark = quoted(fold.by), f"COALESCE(r.{done}, 0)"
+    made = f"{mark} & {ORIGIN_MASK} != 0"
+    insert = f"INSERT INTO {entities.base} (id, {changed_column('id')}, {done}) SELECT"
+    unless = "ON CONFLICT (id) DO NOTHING"
     if fold.is_of_rows:
-        return
-    target = Layout(source.graph.tables.get(fold.target), source.graph)
-    tx.execute(  # they may have no row any more, as the fold goes over others now
-        f"INSERT INTO {entities.base} (id, {changed_column('id')}) "
-        f"SELECT t.id, {FIRST_NUMBER} FROM {target.base} t "
-        f"WHERE COALESCE(t.{done_column(spec.name)}, 0) & {ORIGIN_MASK} != 0{target.and_first('t')} "
-        f"ON CONFLICT (id) DO NOTHING"
-    )
+        mark = f"MAX(CASE WHEN {made} THEN {mark} ELSE 0 END)"
+    else:
+        target = Layout(source.graph.tables.get(fold.target), source.graph)
+        # they may have no row any more, as the fold goes over others now
+        of_values = f"FROM {target.base} r WHERE {made}{target.and_first('r')}"
+        tx.execute(f"{insert} r.id, {FIRST_NUMBER}, {mark} {of_values} {unless}")
+        mark = "0"
+    of_rows = f"FROM {source.base} r WHERE r.{by} IS NOT NULL GROUP BY r.{by}"
+    tx.execute(f"{insert} r.{by}, {FIRST_NUMBER}, {mark} {of_rows} {unless}")

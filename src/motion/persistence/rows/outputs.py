@@ -23,7 +23,7 @@ from motion.persistence.layout import (
     quoted,
     slot_of,
 )
-from motion.persistence.ranges import parts_of, rows_among
+from motion.persistence.ranges import Ranges, parts_of, rows_among
 from motion.persistence.vector_log import log_vectors
 
 
@@ -90,9 +90,42 @@ def copy_outputs(
             f"ON CONFLICT (slot) DO UPDATE SET {sets}",
             (slot_of(target, 0) - slot_of(source, 0), *slots.numbers),
         )
+    _log(tx, layout, spec, [slot_of(target, row) for row in rows])
+
+
+def _log(tx: Transaction, layout: Layout, spec: TriggerSpec, slots: Sequence[int]) -> None:
     for key in spec.sets:
         if layout.table.keys[key].is_array:
-            log_vectors(tx, f"{spec.table}.{key}", [slot_of(target, row) for row in rows])
+            log_vectors(tx, f"{spec.table}.{key}", slots)
+
+
+def rows_due(tx: Transaction, layout: Layout, spec: TriggerSpec) -> set[int]:
+    """Return the rows that a version which is not live would be called for if it were gone back to."""
+    found: set[int] = set()
+    for version in _beside_live(tx, spec):
+        joined = layout.joined(spec.on, [spec], {spec.component or "": version})
+        sql = f"SELECT {layout.row} FROM {joined} WHERE {layout.is_due(spec)}"
+        found.update(int(row) for (row,) in tx.execute(sql))
+    return found
+
+
+def take_out(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int] | None
+) -> None:
+    """Take out what versions that are not live have given for rows, or for all, but for users' values. Whoever goes back to
+    such a version has it made anew."""
+    parts = [Ranges([(0, ALL_ROWS)])] if rows is None else parts_of(rows)
+    for slots in [part.plus(slot_of(each, 0)) for each in _beside_live(tx, spec) for part in parts]:
+        given = f'{slots.condition("slot")} AND ":done" & {ORIGIN_MASK} != 0'
+        found = f"FROM {outputs_table(spec.name)} WHERE {given}"
+        gone = [int(slot) for (slot,) in tx.execute(f"SELECT slot {found}", slots.numbers)]
+        tx.execute(f"DELETE {found}", slots.numbers)
+        _log(tx, layout, spec, gone)
+
+
+def _beside_live(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    live, _ = _live_and_candidate(tx, spec)
+    return [version for version in kept_versions(tx, spec) if version != live]
 
 
 def users_rows(
