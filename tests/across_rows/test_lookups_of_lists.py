@@ -650,19 +650,6 @@ def test_a_process_without_the_table_that_holds_lists_makes_its_rows_due(tmp_pat
         assert [row.all for row in store.rows(Plain)] == ["['A']"]
 
 
-def test_a_list_of_what_is_kept_by_version_is_refused(open_store: OpenStore) -> None:
-    class Encoder(motion.Component):
-        def setup(self) -> float:
-            return 1.0
-
-        @motion.infer(on="product.name", sets="product.vector", refresh="before")
-        def embed(self, scale: float, name: str) -> np.ndarray:
-            return np.array([scale, len(name)])
-
-    with pytest.raises(motion.TriggerError, match="each state version of 'Encoder'"):
-        open_store(schemas=SCHEMAS, triggers=[Encoder(), mean])
-
-
 def test_a_claim_ends_where_what_its_lists_name_is_heavy(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

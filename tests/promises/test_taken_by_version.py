@@ -47,6 +47,13 @@ class Like:
     taste: str
     told: str
     mixed: str
+    picks: list[int]
+    held: Annotated[list[int | None], motion.Lookup("product.guess", by="picks")]
+    picked: str
+    total: int
+    peers: list[int]
+    round: str
+    chosen: str
     label: int
 
 
@@ -78,6 +85,22 @@ class Guesser(motion.Component):
     def sum_up(self, state: int, last: list[int]) -> str:
         return f"{state} {last}"
 
+    @motion.infer(on="like.picks", sets="like.total", refresh="before", batch=4)
+    def add_up(
+        self,
+        state: int,
+        guesses: Annotated[list[list[int]], motion.Lookup("product.guess", by="picks")],
+    ) -> list[int]:
+        return [state + sum(each) for each in guesses]
+
+    @motion.infer(on="like.peers", sets="like.round", refresh="before")
+    def go_round(
+        self,
+        state: int,
+        totals: Annotated[list[int | None], motion.Lookup("like.total", by="peers")],
+    ) -> str:
+        return f"{state} {totals}"
+
     @motion.fit(on="product.label", promote=motion.manual)
     def learn(self, state: int, rows: list[Product]) -> int:
         return rows[-1].label
@@ -98,6 +121,15 @@ class Mixer(motion.Component):
     ) -> str:
         return f"{state} {guess} {vecs}"
 
+    @motion.infer(on="like.picks", sets="like.chosen", refresh="before")
+    def choose(
+        self,
+        state: int,
+        guesses: Annotated[list[int], motion.Lookup("product.guess", by="picks")],
+        totals: Annotated[list[int | None] | None, motion.Lookup("like.total", by="peers")],
+    ) -> str:
+        return f"{state} {guesses} {totals}"
+
     @motion.fit(on="like.label", promote=motion.manual)
     def learn(self, state: int, rows: list[Like]) -> int:
         return rows[-1].label
@@ -115,6 +147,13 @@ async def tell(
     return f"{vec} {vecs}"
 
 
+@motion.trigger(on="like.picks", sets="like.picked", batch=3)
+def pick(
+    guesses: Annotated[list[list[int]], motion.Lookup("product.guess", by="picks")],
+) -> list[str]:
+    return [str(each) for each in guesses]
+
+
 def guessed(state: int, n: int) -> int:
     return n * state if n % 2 else n
 
@@ -123,7 +162,7 @@ def opened(folder: Path | str) -> motion.Store:
     url = folder if isinstance(folder, str) else f"sqlite:///{folder}"
     return motion.create_store(
         "taken", schemas={"product": Product, "like": Like},
-        triggers=[Guesser(), Mixer(), link, tell], url=url, durability="normal",
+        triggers=[Guesser(), Mixer(), link, tell, pick], url=url, durability="normal",
     )  # fmt: skip
 
 
@@ -167,6 +206,8 @@ likes = st.fixed_dictionaries(
         "user": st.integers(1, 2),
         "kind": st.integers(1, 2),
         "product": st.one_of(st.integers(1, 4), st.none()),
+        "picks": st.one_of(st.lists(st.integers(1, 4), max_size=3), st.none()),
+        "peers": st.one_of(st.lists(st.integers(1, 6), max_size=2), st.none()),
     },
 ).map(lambda row: ("like", row))
 promotions = st.one_of(
@@ -224,9 +265,20 @@ def play(
     copied(source, folder)
     given: dict[int, int | None] = {}
     with opened(folder) as store:
-        rows = [{"id": i, "ts": i, "kind": 1 + i % 2, "n": i} for i in range(1, 5)]
+        rows: Any = [{"id": i, "ts": i, "kind": 1 + i % 2, "n": i} for i in range(1, 5)]
         store.set_many("product", rows)
-        rows = [{"id": i, "ts": i, "user": 1, "kind": 1, "product": i % 4} for i in range(1, 6)]
+        rows = [
+            {
+                "id": i,
+                "ts": i,
+                "user": 1,
+                "kind": 1,
+                "product": i % 4,
+                "picks": [i % 4, 2],
+                "peers": [i],
+            }
+            for i in range(1, 6)
+        ]
         store.set_many("like", rows)
         for op in story:
             do(store, op, given)
@@ -277,6 +329,20 @@ def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | 
     assert {id: row.guess for id, row in products.items()} == guesses
     likes: Any = sorted(store.rows("like"), key=lambda row: (row.ts, row.id))
     vecs: dict[int | None, list[int]] = {}
+    totals: dict[int, int] = {}
+    for row in likes:
+        held: Any = None if row.picks is None else [guesses.get(id) for id in row.picks]
+        assert row.held == held
+        if held is None or None in held:
+            assert (row.picked, row.total, row.chosen) == (None, None, None)
+        else:
+            totals[row.id] = guesser + sum(held)
+            assert (row.picked, row.total) == (str(held), totals[row.id])
+    for row in likes:
+        of_peers = None if row.peers is None else [totals.get(id) for id in row.peers]
+        assert row.round == (None if of_peers is None else f"{guesser} {of_peers}")
+        if row.picked is not None:
+            assert row.chosen == f"{mixer} {row.picked} {of_peers}"
     for row in likes:
         guess = guesses.get(row.product)
         held = [guesses[id] for id, p in products.items() if p.kind == row.kind and p.ts <= row.ts]
@@ -324,6 +390,8 @@ def write(folder: str, seed: int) -> None:
                     user=chance.randrange(1, 3),
                     kind=chance.randrange(1, 3),
                     product=chance.randrange(1, 5),
+                    picks=[chance.randrange(1, 5) for _ in range(chance.randrange(4))],
+                    peers=[chance.randrange(1, 7) for _ in range(chance.randrange(3))],
                 )
         print("done", flush=True)  # noqa: T201 - the message to the process that kills this one
 

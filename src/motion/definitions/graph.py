@@ -506,8 +506,6 @@ class Graph:
                     )
             for taken in spec.elsewhere:
                 self._check_kept_once(spec, taken)
-            for lookup in spec.lookups_of_lists:
-                self._check_listed(spec, lookup)
             for window in spec.windows:
                 self._check_levels(spec, window)
             for lookup in spec.lookups:
@@ -536,16 +534,6 @@ class Graph:
                     f"lookups and windows do not go by keys that are; read such rows through 'store', or say "
                     f"refresh='after' where {maker.name!r} is declared."
                 )
-
-    def _check_listed(self, spec: TriggerSpec, lookup: Lookup) -> None:
-        """Refuse to look up by a list what is kept by state version."""
-        maker = self.kept_by_version(lookup.table, lookup.name)
-        if maker is not None:
-            raise TriggerError(
-                f"trigger {spec.name!r}: {lookup.key} is kept for each state version of {maker.component!r}, and what is looked up "
-                f"by a list, as by={lookup.by!r} holds, is not so far; read it through 'store', or say refresh='after' where "
-                f"{maker.name!r} is declared."
-            )
 
     def _check_levels(self, spec: TriggerSpec, window: Window) -> None:
         """Refuse a window that would hold one row for several pages which it goes by."""

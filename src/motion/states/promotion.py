@@ -14,7 +14,7 @@ from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
 from motion.persistence.changes import following
-from motion.persistence.changes.cascade import tell_windows
+from motion.persistence.changes.cascade import tell_takers
 from motion.persistence.database import Database
 from motion.persistence.layout import Layout
 from motion.persistence.numbers import next_number
@@ -363,7 +363,7 @@ def _number(
     if layout.is_made_of_switched(spec):
         provenance.keep_met(tx, layout, spec, part.change, part.first, part.last)
     for key, rows in versions.number_part(tx, spec, layout.followed(spec), part).items():
-        tell_windows(tx, database.layouts, spec, key, rows, part.change)
+        tell_takers(tx, database.layouts, spec, key, rows, part.change)
 
 
 def versioned(database: Database, component: str) -> list[tuple[Layout, TriggerSpec]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motion.backends.base import Transaction
+from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tasks import BUILD_PRIORITY, Cause, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.changes import followers
@@ -21,7 +22,8 @@ from motion.persistence.layout import (
     slot_of,
 )
 from motion.persistence.layouts import Layouts
-from motion.persistence.rows.provenance import make_due, make_entity_due
+from motion.persistence.ranges import parts_of
+from motion.persistence.rows.provenance import make_all_due, make_due, make_entity_due
 from motion.persistence.rows.written import Written
 from motion.persistence.tasks import queue
 
@@ -99,13 +101,34 @@ class _Due:
                 continue
             rows = (written.changed if lookup.is_followed else written.arrived).get(lookup.name, ())
             found = followers.looking_up(self._tx, target, self._layout, lookup, rows, AT_ONCE)
-            self._take(found, lookup.bys[0])
+            below = self._below(found or (), lookup.bys[0])
+            if lookup.is_of_list and lookup.is_followed:
+                self._mark_listing(target, lookup, rows, below if found is not None else None)
+            self._rows.update(below)
+            self._are_many |= found is None
 
-    def _take(self, found: Sequence[int] | None, by: str) -> None:
-        if found is None:
-            self._are_many = True
-        else:
-            self._rows.update(rows_below(self._tx, self._layout, self._spec, by, found))
+    def _below(self, found: Sequence[int], by: str) -> Sequence[int]:
+        return rows_below(self._tx, self._layout, self._spec, by, found)
+
+    def _mark_listing(
+        self, target: Layout, lookup: Lookup, rows: Sequence[int], found: Sequence[int] | None
+    ) -> None:
+        """Let the marks of rows that list what has changed tell so, as no number of theirs does.
+
+        Args:
+            found: those rows; None where they are many.
+        """
+        tx, layout, spec = self._tx, self._layout, self._spec
+        if found is not None:
+            make_due(tx, layout, spec, found, version=self._version)
+            return
+        for part in parts_of(rows):
+            listing = followers.holders(target, layout, lookup, part)
+            if layout.table.page_keys:  # whose other pages may show the list, too
+                row, base = layout.row_column, layout.base
+                ids = f"SELECT h.id FROM {base} h WHERE h.{row} IN ({listing})"
+                listing = f"SELECT b.{row} AS row FROM {base} b WHERE b.id IN ({ids})"
+            make_all_due(tx, spec, listing, part.numbers, self._version)
 
     def take_windows(self, written: Written, pins: Pins) -> None:
         """Take in rows whose windows hold what has changed: as no number of theirs tells so, their marks do."""

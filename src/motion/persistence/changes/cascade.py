@@ -95,7 +95,7 @@ def fire(
             )
     for key, rows in written.changed.items():
         for spec, lookup in graph.followers.get((table, key), ()):
-            tasks += follow(tx, layouts, layout, spec, lookup, rows, cause, kept)
+            tasks += follow(tx, layouts, layout, spec, lookup, rows, cause, kept, done=done)
     for spec, lookup in graph.paged.get(table, ()) if written.made else ():
         # A page that is new shows what it inherits, which is as old as it is.
         if lookup.is_followed:
@@ -152,6 +152,7 @@ def follow(
     kept: Kept,
     *,
     gone: Collection[int] | None = None,
+    done: Container[str] = (),
 ) -> int:
     """Make a trigger due on the rows that look up changed rows; return how many tasks that makes, at least.
 
@@ -159,12 +160,15 @@ def follow(
         kept: takes in the rows of which a kept key is to be made up.
         gone: nothing tells by itself that the trigger is due, as when the rows are about to be deleted; of its own table these
             are.
+        done: triggers whose own runs have written this.
     """
     layout = layouts[spec.table]
     below = partial(rows_below, tx, layout, spec, lookup.bys[0])
     found = followed(tx, target, layout, spec, lookup, rows, cause, below, gone or ())
     if gone is not None or lookup.is_of_list:
-        make_due(tx, layout, spec, found.rows, in_every_version=True)
+        maker = layouts.graph.kept_by_version(lookup.table, lookup.name)
+        is_lives = maker is not None and maker.name in done and is_switched_along(spec, maker)
+        make_due(tx, layout, spec, found.rows, in_every_version=not is_lives)
     return _due_because(tx, layouts, spec, found, cause, kept)
 
 
@@ -280,7 +284,7 @@ def hold(
     return tasks
 
 
-def tell_windows(
+def tell_takers(
     tx: Transaction,
     layouts: Layouts,
     maker: TriggerSpec,
@@ -288,8 +292,8 @@ def tell_windows(
     rows: Sequence[int],
     change: int,
 ) -> None:
-    """Make triggers due on the rows whose windows hold outputs that a switch of state versions has changed, but for those that
-    were switched along. What has been made since the switch has seen them as they are.
+    """Make triggers due on the rows that take outputs which a switch of state versions has changed, where no number tells so,
+    but for those that were switched along. What has been made since the switch has seen them as they are.
 
     Args:
         maker: the trigger whose outputs these are, of one key.
@@ -298,6 +302,14 @@ def tell_windows(
     target, kept = layouts[maker.table], Kept()
     cause = Cause(change, change, priority=BACKFILL_PRIORITY)
     changed = Changed(tx, target, {key: rows}, {}, (), {})
+    for spec, lookup in _told(layouts.graph.awaiting, maker, key) if rows else ():
+        _run_what_awaited(tx, layouts, target, spec, lookup, rows, cause)
+    for spec, lookup in _told(layouts.graph.followers, maker, key) if rows else ():
+        if lookup.is_of_list:  # what is due then is run by the refresh after the switch
+            layout = layouts[spec.table]
+            below = partial(rows_below, tx, layout, spec, lookup.bys[0])
+            found = followed(tx, target, layout, spec, lookup, rows, cause, below)
+            make_due(tx, layout, spec, found.rows, in_every_version=True)
     for spec, window in target.windows_over(key) if rows else ():
         layout = layouts[spec.table]
         if is_switched_along(spec, maker):
@@ -309,6 +321,16 @@ def tell_windows(
         make_due(tx, layout, spec, found.rows, in_every_version=True)
         _due_because(tx, layouts, spec, found, replace(cause, number=next_number(tx)), kept)
     keep(tx, layouts, kept, cause)
+
+
+def _told(
+    by_key: Mapping[tuple[str, str], Sequence[tuple[TriggerSpec, Lookup]]],
+    maker: TriggerSpec,
+    key: str,
+) -> list[tuple[TriggerSpec, Lookup]]:
+    """Return the triggers that look up a trigger's output and are not switched along with it."""
+    pairs = by_key.get((maker.table, key), ())
+    return [(spec, lookup) for spec, lookup in pairs if not is_switched_along(spec, maker)]
 
 
 def _fold(

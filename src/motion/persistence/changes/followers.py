@@ -25,7 +25,7 @@ from motion.persistence.layout import (
     quoted,
 )
 from motion.persistence.many import select_for_each
-from motion.persistence.ranges import parts_of, rows_among
+from motion.persistence.ranges import Ranges, parts_of, rows_among
 from motion.persistence.rows.shown import rows_showing
 from motion.persistence.rows.written import Columns
 
@@ -102,17 +102,22 @@ def _listing(
     tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int], most: int
 ) -> list[int] | None:
     """Do the same with rows that hold the ids in lists."""
-    listed, to = listed_table(layout.table.name, lookup.bys[0]), f"r.{quoted(lookup.to_key)}"
     found: dict[int, None] = {}
     for part in parts_of(rows):
-        sql = (
-            f"SELECT x.row FROM {target.base} r CROSS JOIN {listed} x ON x.value = {is_listed_as(to)} "
-            f"WHERE {part.condition(target.row)}{target.and_first('r')} LIMIT ?"
-        )
+        sql = f"{holders(target, layout, lookup, part)} LIMIT ?"
         found |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1)))
         if len(found) > most:
             return None
     return list(found)
+
+
+def holders(target: Layout, layout: Layout, lookup: Lookup, part: Ranges) -> str:
+    """Return the query for the rows that hold themselves lists which name some rows, of the numbers of the part."""
+    listed, to = listed_table(layout.table.name, lookup.bys[0]), f"r.{quoted(lookup.to_key)}"
+    return (
+        f"SELECT x.row FROM {target.base} r CROSS JOIN {listed} x ON x.value = {is_listed_as(to)} "
+        f"WHERE {part.condition(target.row)}{target.and_first('r')}"
+    )
 
 
 def left_behind(

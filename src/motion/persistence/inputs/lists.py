@@ -11,7 +11,7 @@ import msgspec
 from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.values.codecs import INT64_MAX, Codec, Stored
-from motion.persistence.layout import Layout, changed_column, quoted
+from motion.persistence.layout import NO_PINS, Layout, Pins
 from motion.persistence.ranges import cut, filled_up, places
 from motion.persistence.rows.reading import VALUES_AT_ONCE
 
@@ -74,6 +74,7 @@ def read_lists(
     most_bytes: int | None = None,
     *,
     has_values: bool = True,
+    pins: Pins = NO_PINS,
 ) -> Listed:
     """Read what lists name, up to so many bytes of it, but for the first row.
 
@@ -91,7 +92,7 @@ def read_lists(
     for part in cut(wanted, VALUES_AT_ONCE):
         if most_bytes is not None and size > most_bytes and read >= least:
             break
-        fresh = _read(tx, target, lookup, part, has_values=has_values)
+        fresh = _read(tx, target, lookup, part, pins, has_values=has_values)
         found |= fresh
         read += len(part)
         size += sum(len(x.value) for x in fresh.values() if isinstance(x.value, str | bytes))
@@ -103,21 +104,25 @@ def read_lists(
 
 
 def _read(
-    tx: Transaction, target: Layout, lookup: Lookup, ids: Sequence[Stored], *, has_values: bool
+    tx: Transaction,
+    target: Layout,
+    lookup: Lookup,
+    ids: Sequence[Stored],
+    pins: Pins,
+    *,
+    has_values: bool,
 ) -> dict[Stored, Found]:
-    value = f"r.{quoted(lookup.name)}"
+    value = target.value(lookup.name)
     value = value if has_values else f"CASE WHEN {value} IS NOT NULL THEN 1 END"
-    to, number, order = f"r.{quoted(lookup.to_key)}", "0", ""
+    to, number, order = target.value(lookup.to_key), "0", ""
     if lookup.is_followed:
-        numbers = [f"COALESCE(r.{changed_column(lookup.name)}, 0)"]
-        if lookup.to is not None:
-            numbers.append(f"COALESCE(r.{changed_column(lookup.to_key)}, 0)")
+        numbers = [target.own_number(key) for key in lookup.followed_keys if key != "id"]
         number = numbers[0] if len(numbers) == 1 else f"MAX({', '.join(numbers)})"
     if lookup.to is not None:
         order = " ORDER BY r.id DESC"  # of several, the first is to stay
     named = filled_up(ids)
     sql = (
-        f"SELECT {to}, {value}, {number}, {target.row} FROM {target.base} r "
+        f"SELECT {to}, {value}, {number}, {target.row} FROM {target.source([lookup.name], 'r', pins)} "
         f"WHERE {to} IN ({places(named)}){target.and_first('r')}{order}"
     )
     return {each: Found(*rest) for each, *rest in tx.execute(sql, named)}

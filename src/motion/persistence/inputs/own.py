@@ -126,7 +126,9 @@ class Chain:
         for each, column in zip(self.lists, places, strict=False):
             target = Layout(graph.tables.get(each.table), graph)
             most = MOST_BYTES if has_values else None
-            found[each] = read_lists(tx, target, each, column, most, has_values=has_values)
+            found[each] = read_lists(
+                tx, target, each, column, most, has_values=has_values, pins=self.pins
+            )
         return found | self._held(tx, places[len(self.lists) :])
 
     def _held(self, tx: Transaction, places: Sequence[Sequence[Any]]) -> dict[Window, Held]:

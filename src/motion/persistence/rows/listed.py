@@ -30,7 +30,8 @@ def is_whole(layout: Layout, lookup: Lookup) -> str:
     if kind == "INTEGER":  # a list may hold a number that no id can be
         named = f"CASE WHEN ABS(CAST(j.atom AS REAL)) < {LARGEST} THEN {named} END"
     value = (
-        f"SELECT x.{quoted(lookup.name)} FROM {other.base} x WHERE x.{quoted(lookup.to_key)} = {named}"
+        f"SELECT {other.value(lookup.name, 'x')} FROM {other.source([lookup.name], 'x')} "
+        f"WHERE x.{quoted(lookup.to_key)} = {named}"
         f"{other.and_first('x')} ORDER BY x.id LIMIT 1"
     )
     lacks = f"SELECT 1 FROM json_tree({by}) j WHERE j.atom IS NOT NULL AND ({value}) IS NULL"

@@ -250,13 +250,19 @@ def make_entity_due(
     tx: Transaction, layout: Layout, spec: TriggerSpec, by: str, entity: Stored, version: int
 ) -> None:
     """Let a state version's outputs be due on all rows of an entity, as other rows have changed for it."""
-    rows = (
-        f"SELECT {slot_of(version, 0)} + {layout.row} FROM {layout.base} r WHERE r.{quoted(by)} = ?"
-    )
+    rows = f"SELECT {layout.row} AS row FROM {layout.base} r WHERE r.{quoted(by)} = ?"
+    make_all_due(tx, spec, rows, (entity,), version)
+
+
+def make_all_due(
+    tx: Transaction, spec: TriggerSpec, rows: str, values: Sequence[Stored], version: int
+) -> None:
+    """Let a state version's outputs be due on all rows that a query gives as `row`, however many."""
+    slots = f"SELECT {slot_of(version, 0)} + f.row FROM ({rows}) f"
     tx.execute(
-        f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE slot IN ({rows}) '
+        f'UPDATE {outputs_table(spec.name)} SET ":done" = ":done" & {ORIGIN_MASK} WHERE slot IN ({slots}) '
         f'AND ":done" & {ORIGIN_MASK} != 0',
-        (entity,),
+        values,
     )
 
 
