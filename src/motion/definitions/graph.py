@@ -308,6 +308,15 @@ class Graph:
             found[spec.name] = tuple(dict.fromkeys((*spec.components, *kept)))
         return found
 
+    def takers_of(self, maker: TriggerSpec) -> list[TriggerSpec]:
+        """Return the triggers that take what a trigger keeps by version, or may have read it and follow that."""
+        return [
+            spec
+            for spec in self.triggers.values()
+            if spec.follow
+            or any(self.kept_by_version(*key) is maker for key in self._taken_by(spec))
+        ]
+
     def taken_from(self, spec: TriggerSpec) -> list[TriggerSpec]:
         """Return the triggers that keep by version what a trigger takes of other rows."""
         return self._makers_of(spec.elsewhere)

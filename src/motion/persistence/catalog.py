@@ -31,6 +31,7 @@ from motion.persistence.rows.formerly import note_former_rows
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.rows.levels import check_levels
 from motion.persistence.rows.noted import with_noted
+from motion.persistence.rows.provenance import disown_since
 from motion.persistence.stored_graph import (
     active_specs,
     decoded_specs,
@@ -103,6 +104,7 @@ def open_catalog(
         fold = graph.triggers[name].fold
         if fold is None or fold.replay:  # one that applies each row once goes on from its values
             disown(tx, name, last, but=current)
+    _disown_takers(tx, graph, active, back, last)
     for table in graph.tables:
         if table.is_event:
             open_own_table(tx, Layout(table, graph))
@@ -111,6 +113,22 @@ def open_catalog(
             open_table(tx, layout, stored.get(table.name))
             check_stored_ids(tx, layout)
     return Opened(graph, list(active), frozenset(back))
+
+
+def _disown_takers(
+    tx: Transaction,
+    graph: Graph,
+    active: Container[str],
+    back: Mapping[str, int],
+    last: int,
+) -> None:
+    """Let what was made of keys that are kept by version, while their trigger was away, count as made by other code: it was given
+    them as unset. Its return is no change that would make anything due."""
+    for name, since in back.items():
+        maker = graph.triggers[name]
+        for taker in graph.takers_of(maker) if maker.is_versioned else ():
+            if taker.name in active and taker.fold is None:
+                disown_since(tx, Layout(graph.tables.get(taker.table), graph), taker, since, last)
 
 
 def _note_refs(tx: Transaction, tables: Tables) -> None:

@@ -136,17 +136,19 @@ def former_triggers(tx: Transaction, table: str) -> list[TriggerSpec]:
     return [spec for spec in specs if spec.table == table]
 
 
-def missed_changes(tx: Transaction, graph: Graph, active: Container[str], last: int) -> list[str]:
-    """Return the triggers of a graph that are back, and were away while anything was written; of those that an older Motion
-    took away it is not known, and so taken to be.
+def missed_changes(
+    tx: Transaction, graph: Graph, active: Container[str], last: int
+) -> dict[str, int]:
+    """Return the triggers of a graph that are back, and were away while anything was written, each with the change as of which it
+    went; of those that an older Motion took away it is not known, and so taken to be.
 
     Args:
         active: the triggers that were in force until now.
         last: the last change until now.
     """
     known = dict(tx.execute("SELECT trigger, number FROM motion_away").fetchall())
-    back = [name for name in graph.triggers if name not in active]
-    return [name for name in back if known.get(name, -1) < last]
+    back = {name: known.get(name, -1) for name in graph.triggers if name not in active}
+    return {name: since for name, since in back.items() if since < last}
 
 
 def overlooking(graph: Graph, before: Mapping[str, TriggerSpec]) -> list[str]:
@@ -169,6 +171,25 @@ def disown(tx: Transaction, trigger: str, last: int, but: str = "") -> None:
         "UPDATE motion_origins SET fingerprint = fingerprint || ? WHERE trigger = ? AND LENGTH(fingerprint) = ? AND fingerprint != ?",
         (f"{UNTIL}{last}", trigger, FINGERPRINT_LENGTH, but),
     )
+
+
+def origins_of(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    """Return the numbers that stand in marks for a trigger's present code, with whichever state version."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
+    return [int(row[0]) for row in tx.execute(sql, (spec.name, spec.fingerprint)).fetchall()]
+
+
+def disowned(tx: Transaction, origin: int, last: int) -> int:
+    """Return the number for the same code and version, of what was made before a change and may not be what it would make now."""
+    sql = "SELECT trigger, fingerprint, version FROM motion_origins WHERE origin = ?"
+    trigger, fingerprint, version = tx.execute(sql, (origin,)).fetchone()
+    other = (trigger, f"{fingerprint}{UNTIL}{last}", version)
+    tx.execute(
+        "INSERT INTO motion_origins (trigger, fingerprint, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        other,
+    )
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?"
+    return int(tx.execute(sql, other).fetchone()[0])
 
 
 def note_away(tx: Transaction, before: Sequence[str]) -> None:

@@ -66,7 +66,7 @@ def _keep_by_version(
         f'INSERT INTO {outputs_table(spec.name)} (slot, ":done", {", ".join(columns)}) '
         f"SELECT (COALESCE({maker}, {live or 1}) << {VERSION_SHIFT}) + {layout.row}, "
         f"({number} << {ORIGIN_BITS}) | ({done} & {ORIGIN_MASK}), {', '.join(f'r.{column}' for column in columns)} "
-        f"FROM {layout.joined(spec.on)} WHERE {is_there} ON CONFLICT (slot) DO UPDATE SET {sets}"
+        f"FROM {layout.joined(spec.on, [spec])} WHERE {is_there} ON CONFLICT (slot) DO UPDATE SET {sets}"
     )
     moved = _rows(tx, f"SELECT {layout.row} FROM {layout.base} r WHERE {is_there}")
     unset = ", ".join(f"{column} = NULL" for column in (*columns, done[2:]))

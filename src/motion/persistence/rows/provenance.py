@@ -27,7 +27,7 @@ from motion.persistence.ranges import Ranges, filled_up, parts_of, places
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import live_version
-from motion.persistence.stored_graph import UNTIL, former_triggers
+from motion.persistence.stored_graph import UNTIL, disowned, former_triggers, origins_of
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,20 @@ def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
     return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept
 
 
+def disown_since(tx: Transaction, layout: Layout, spec: TriggerSpec, since: int, last: int) -> None:
+    """Let what a trigger has made after a change, until now, count as made by other code."""
+    table, mark = layout.base, done_column(spec.name)
+    if spec.is_versioned:
+        table, mark = outputs_table(spec.name), quoted(":done")
+    if mark not in map(quoted, tx.columns(table)):
+        return
+    for origin in origins_of(tx, spec):
+        of_it = f"WHERE {mark} >> {ORIGIN_BITS} > ? AND {mark} & {ORIGIN_MASK} = ?"
+        if tx.execute(f"SELECT 1 FROM {table} {of_it} LIMIT 1", (since, origin)).fetchone():
+            more = disowned(tx, origin, last) - origin
+            tx.execute(f"UPDATE {table} SET {mark} = {mark} + ? {of_it}", (more, since, origin))
+
+
 def _is_of_other_code(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     """Return the condition that runs of other code than a trigger's present one have made its outputs."""
     return f"{layout.mark(spec)} & {ORIGIN_MASK} NOT IN (0, {_current(tx, spec)})"
@@ -133,9 +147,7 @@ def _is_of_other_code(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str
 
 def _current(tx: Transaction, spec: TriggerSpec) -> str:
     """Return the origins of a trigger's present code, as they stand in a list; -1 is none."""
-    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ?"
-    found = tx.execute(sql, (spec.name, spec.fingerprint)).fetchall()
-    return ", ".join(["-1", *(str(row[0]) for row in found)])
+    return ", ".join(map(str, (-1, *origins_of(tx, spec))))
 
 
 def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:

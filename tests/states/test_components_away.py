@@ -1,0 +1,136 @@
+"""A component that is away for an opening, or keeps its outputs elsewhere by now: what others make of them is told as stale
+wherever it may be wrong, and made right by a backfill (P4, P14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+
+import motion
+
+Refresh = Literal["before", "after", "never"]
+
+
+@dataclass
+class Product:
+    id: int
+    size: int
+    score: int
+
+
+@dataclass
+class Like:
+    id: int
+    product: int
+    user: int
+    ts: int
+    score: int
+    said: str
+    told: str
+    scores: Annotated[int, motion.Window("like.score", by="user", agg="sum", itself=True)]
+
+
+TABLES = {"product": Product, "like": Like}
+
+
+def code(
+    products: Refresh = "before", likes: Refresh = "before", *, away: bool = False
+) -> list[Any]:
+    class Scorer(motion.Component):
+        def setup(self) -> int:
+            return 1_000
+
+        @motion.infer(on="product.size", sets="product.score", refresh=products)
+        def of_product(self, state: int, size: int) -> int:
+            return state + size
+
+        @motion.infer(on="like.product", sets="like.score", refresh=likes)
+        def of_like(
+            self, state: int, score: Annotated[int, motion.Lookup("product.score", by="product")]
+        ) -> int:
+            return state + score
+
+    @motion.trigger(on=("like.score", "like.ts"), sets="like.said")
+    def say(score: int, ts: int) -> str:
+        return f"{score} at {ts}"
+
+    @motion.trigger(on="like.ts", sets="like.told")
+    def tell(
+        ts: int, score: Annotated[int | None, motion.Lookup("product.score", by="product")]
+    ) -> str:
+        return f"{score} at {ts}"
+
+    return [say, tell] if away else [say, tell, Scorer()]
+
+
+def opened(folder: Path, triggers: Sequence[Any]) -> motion.Store:
+    url = f"sqlite:///{folder}/s"
+    return motion.create_store("away", schemas=TABLES, triggers=list(triggers), url=url)
+
+
+def set_all(store: motion.Store) -> None:
+    store.set_many("product", [{"id": n, "size": n} for n in (1, 2)])
+    store.set_many(
+        "like", [{"id": n, "product": 1 + n % 2, "user": n // 3, "ts": n} for n in range(5)]
+    )
+    store.wait(timeout=60)
+
+
+def test_what_was_made_of_outputs_while_their_component_was_away_is_told_as_stale(
+    tmp_path: Path,
+) -> None:
+    names = ("say", "tell", "like.scores")
+
+    def stale(store: motion.Store) -> list[int]:
+        counted = [store.status().triggers[name].stale for name in names]
+        assert [store.plan(name).stale for name in names] == counted
+        return counted
+
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        before = store.rows("like")
+        assert [row.scores for row in before][-1] is not None
+    with opened(tmp_path, code(away=True)) as store:
+        store.set("like", id=1, ts=10)
+        store.set("like", id=2, user=7)
+        store.wait(timeout=60)
+    with opened(tmp_path, code()) as store:
+        store.wait(timeout=60)
+        # of like 1 both, of like 2 none; sums of whoever was with them before and is by now
+        assert stale(store)[:2] == [1, 1]
+        assert stale(store)[2] >= 2
+        for name in store.status().triggers:
+            store.backfill(name).wait(timeout=60)
+        made = store.rows("like")
+        assert stale(store) == [0, 0, 0]
+        for name in store.status().triggers:
+            store.backfill(name, force=True).wait(timeout=60)
+        assert store.rows("like") == made
+        assert [(row.said, row.told) for row in made][1] == ("2002 at 10", "1002 at 10")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    list(
+        permutations(
+            [("before", "never"), ("never", "before"), ("before", "before"), ("after", "never")], 2
+        )
+    ),
+)
+def test_outputs_may_be_kept_elsewhere_by_now_whatever_is_looked_up(
+    tmp_path: Path, first: tuple[Refresh, Refresh], second: tuple[Refresh, Refresh]
+) -> None:
+    with opened(tmp_path, code(*first)) as store:
+        set_all(store)
+        made = store.rows("like")
+    with opened(tmp_path, code(*second)) as store:
+        store.wait(timeout=60)
+        assert store.rows("like") == made
+        store.set("product", id=1, size=5)
+        store.wait(timeout=60)
+        assert {row.score for row in store.rows("like") if row.product == 1} == {2_005}
