@@ -14,6 +14,7 @@ import pytest
 
 import motion
 from motion.persistence.changes import building, cascade, followers
+from motion.testing.stepper import Stepper
 from tests.conftest import OpenStore, until
 
 CALLS: list[tuple[Any, ...]] = []
@@ -224,6 +225,57 @@ def test_p9_no_reader_sees_a_candidates_outputs_made_of_the_live_versions(
     is_over.set()
     reader.join()
     assert seen <= {(6, 5), (60, 50)}
+
+
+FAILING: list[Exception] = []
+"""What the next calls of a `Fallible` raise."""
+
+
+class Fallible(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="product.n", sets="product.guess", refresh="before", retries=0)
+    def guess(self, state: int, n: int) -> int:
+        if FAILING:
+            raise FAILING.pop()
+        return n * state
+
+    @motion.fit(on="product.label", promote=motion.manual)
+    def fit(self, state: int, rows: list[Product]) -> int:
+        return 10
+
+
+@pytest.mark.parametrize("taken_back", ["promote", "cancel"])
+def test_p14_a_live_version_that_is_to_stay_is_not_built_beside_itself(
+    open_store: OpenStore, taken_back: str
+) -> None:
+    """A row's run for the live version fails, and no other writes there, telling nobody."""
+    schemas = {"product": Product, "sale": Sale}
+    triggers = [Fallible(), link]
+    store = open_store(schemas=schemas, triggers=triggers)
+    store.set("product", id=1, n=5, label=1)
+    store.set("sale", id=1, ts=1, product=1)
+    store.wait(timeout=60)
+    store.model("Fallible").fit().wait(timeout=60)
+    store.close()
+    store = open_store(schemas=schemas, triggers=triggers, run=False)
+    with Stepper(store) as worker:
+        change = store.model("Fallible").promote(2)
+        if taken_back == "cancel":
+            change.cancel()
+        else:
+            store.model("Fallible").promote(1)
+        FAILING.append(ValueError("not now"))
+        store.set("product", id=1, n=7)
+        worker.run_until_idle()
+        store.retry()
+        worker.run_until_idle()
+    store.close()
+    store = open_store(schemas=schemas, triggers=triggers)
+    store.wait(timeout=60)
+    assert store.status().versions["Fallible"] == 1
+    assert [(row.seen, row.link) for row in store.rows(Sale)] == [(7, "/7")]
 
 
 HAS_BEGUN, MAY_GO_ON = threading.Event(), threading.Event()

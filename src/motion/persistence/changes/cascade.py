@@ -41,6 +41,7 @@ from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.written import Written
+from motion.persistence.states.versions import version_beside
 from motion.persistence.tasks import delayed, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
@@ -405,8 +406,8 @@ def _run_what_waited(
 
 def candidates(tx: Transaction, component: str) -> list[int]:
     """Return the version of a component that is being built beside the live one, if any."""
-    sql = "SELECT candidate FROM motion_components WHERE name = ? AND candidate IS NOT NULL"
-    return [int(row[0]) for row in tx.execute(sql, (component,))]
+    version = version_beside(tx, component)
+    return [] if version is None else [version]
 
 
 def _not_in(rows: Sequence[int], met: Sequence[int]) -> Sequence[int]:

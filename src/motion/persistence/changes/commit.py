@@ -186,12 +186,12 @@ class Commit:
     def _is_candidate(self, tx: Transaction) -> bool:
         """Whether the version that the outputs are for is still on its way to be live."""
         component = self.claim.spec.component or ""
-        return bool(versions.candidate_version(tx, component) == self.tasks[0].version)
+        return bool(versions.version_beside(tx, component) == self.tasks[0].version)
 
     def _is_version_current(self, tx: Transaction) -> bool:
         for component, version in self.claim.pins.items():
             if self.claim.is_candidate and component == self.claim.spec.component:
-                current = versions.candidate_version(tx, component)
+                current = versions.version_beside(tx, component)
             else:
                 current = versions.live_version(tx, component) or 1  # as users' values are there
             if current != version:

@@ -43,6 +43,13 @@ def candidate_version(tx: Transaction, component: str) -> int | None:
     return None if found is None or found[0] is None else int(found[0])
 
 
+def version_beside(tx: Transaction, component: str) -> int | None:
+    """Return the version whose outputs are made beside the live ones. That is the candidate, unless it is the live version
+    itself, which was asked for while another one was on its way: it has its outputs, and who changes them tells all."""
+    candidate = candidate_version(tx, component)
+    return None if candidate == live_version(tx, component) else candidate
+
+
 def add_version(
     tx: Transaction,
     component: str,
