@@ -511,7 +511,7 @@ class Graph:
                 if maker is not None:
                     raise TriggerError(
                         f"fold {spec.name!r}: {spec.source}.{key} is kept for each state version of {maker.component!r}, and "
-                        f"such a key cannot be folded so far."
+                        f"such a key cannot be folded so far. {_instead(spec.source, key, 'fold')}."
                     )
             for taken in spec.elsewhere:
                 self._check_kept_once(spec, taken)
@@ -540,8 +540,8 @@ class Graph:
             if maker is not None:
                 raise TriggerError(
                     f"trigger {spec.name!r}: {'.'.join(key)} is kept for each state version of {maker.component!r}, and "
-                    f"lookups and windows do not go by keys that are; read such rows through 'store', or say "
-                    f"refresh='after' where {maker.name!r} is declared."
+                    f"lookups and windows do not go by keys that are. {_instead(*key, 'go by')}; or read such rows "
+                    f"through 'store', or say refresh='after' where {maker.name!r} is declared."
                 )
 
     def _check_levels(self, spec: TriggerSpec, window: Window) -> None:
@@ -586,7 +586,8 @@ class Graph:
             if maker is not None:
                 raise TriggerError(
                     f"trigger {spec.name!r}: serial_by={spec.serial_by!r} is kept for each state version of "
-                    f"{maker.component!r}, so it is not one value that rows could stand in a line by."
+                    f"{maker.component!r}, so it is not one value that rows could stand in a line by. "
+                    f"{_instead(spec.table, spec.serial_by or '', 'name')}."
                 )
 
     def _check_seen(self) -> None:
@@ -621,6 +622,14 @@ class Graph:
 def _needed(spec: TriggerSpec) -> tuple[str, ...]:
     """Return the keys of its own row that a trigger runs on or takes."""
     return (*spec.on, *spec.inputs, *spec.looked_up_by)
+
+
+def _instead(table: str, key: str, what: str) -> str:
+    """Say how a key that is kept by state version comes to be one that is not."""
+    return (
+        f"Let a trigger on {table}.{key} copy it into a key of its own, and {what} that: it is the live version's, and follows "
+        f"each switch"
+    )
 
 
 def names_of(taken: Lookup | Window) -> tuple[str, ...]:
