@@ -55,6 +55,10 @@ def code(
         ) -> int:
             return state + score
 
+        @motion.fit(on="product.size", promote=motion.manual)
+        def learn(self, state: int, rows: list[Product]) -> int:
+            return state + 1_000
+
     @motion.trigger(on=("like.score", "like.ts"), sets="like.said")
     def say(score: int, ts: int) -> str:
         return f"{score} at {ts}"
@@ -134,3 +138,25 @@ def test_outputs_may_be_kept_elsewhere_by_now_whatever_is_looked_up(
         store.set("product", id=1, size=5)
         store.wait(timeout=60)
         assert {row.score for row in store.rows("like") if row.product == 1} == {2_005}
+
+
+@pytest.mark.parametrize("between", ["after", "never"])
+@pytest.mark.parametrize("early", [True, False])
+def test_a_version_that_is_gone_back_to_keeps_nothing_of_outputs_that_were_kept_elsewhere_meanwhile(
+    tmp_path: Path, between: Refresh, early: bool
+) -> None:
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        store.model("Scorer").fit().wait(timeout=60)
+        store.wait(timeout=60)
+    with opened(tmp_path, code(between)) as store:
+        if early:
+            store.model("Scorer").promote(2).wait(timeout=60)
+        store.set("product", id=1, size=None)
+        store.wait(timeout=60)
+    with opened(tmp_path, code()) as store:
+        store.wait(timeout=60)
+        store.model("Scorer").promote(1 if early else 2).wait(timeout=60)
+        store.wait(timeout=60)
+        scores = {row.product: row.score for row in store.rows("like")}
+        assert scores == {1: None, 2: 2_002 if early else 4_002}

@@ -317,6 +317,16 @@ class Graph:
             or any(self.kept_by_version(*key) is maker for key in self._taken_by(spec))
         ]
 
+    def kept_from(self, spec: TriggerSpec) -> list[TriggerSpec]:
+        """Return the triggers that keep by version what is made of a trigger's outputs: of these, or of what is kept so."""
+        reached, found = {(spec.table, key) for key in spec.sets}, list[TriggerSpec]()
+        waiting = [each for each in self.triggers.values() if each.is_versioned and each != spec]
+        while near := [each for each in waiting if not reached.isdisjoint(self._taken_by(each))]:
+            found += near
+            reached |= {(each.table, key) for each in near for key in each.sets}
+            waiting = [each for each in waiting if each not in near]
+        return found
+
     def taken_from(self, spec: TriggerSpec) -> list[TriggerSpec]:
         """Return the triggers that keep by version what a trigger takes of other rows."""
         return self._makers_of(spec.elsewhere)

@@ -22,6 +22,7 @@ from motion.persistence.layout import (
 from motion.persistence.layouts import Layouts
 from motion.persistence.recompute import backfills
 from motion.persistence.recompute.backfills import Backfill
+from motion.persistence.rows.outputs import take_out
 from motion.persistence.states import versions
 from motion.persistence.tasks import queue
 from motion.persistence.vector_log import log_vectors
@@ -45,6 +46,12 @@ def move_outputs(tx: Transaction, layouts: Layouts, before: Mapping[str, Trigger
             _keep_by_version(tx, layout, spec, keys)
         else:
             _keep_on_rows(tx, layout, spec, keys)
+        for taker in layouts.graph.kept_from(
+            spec
+        ):  # what other versions made it of is kept nowhere
+            take_out(tx, layouts[taker.table], taker, None)
+            if versions.candidate_version(tx, taker.component or "") is not None:
+                backfills.begin_build(tx, layouts[taker.table], taker)
 
 
 def _keep_by_version(
