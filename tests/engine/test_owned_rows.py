@@ -6,8 +6,9 @@ import contextvars
 import itertools
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, make_dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import pytest
 
@@ -149,6 +150,37 @@ def test_an_item_keeps_the_time_at_which_its_row_was_made(open_store: OpenStore)
     made = store.rows("timed")[0].ts
     ask(store, "b")
     assert [(each.ts, each.word) for each in store.rows("timed")] == [(made, "b")]
+
+
+@pytest.mark.parametrize("kind", [int, datetime])
+def test_an_item_without_a_time_has_that_of_the_row_it_was_made_from(
+    open_store: OpenStore, kind: type
+) -> None:
+    """So a window over the items is as of the same moment, however late they are made."""
+
+    window = motion.Window("word.word", by="word", agg="count")
+    said = make_dataclass("Said", [("id", int), ("ts", kind), ("line_page", int), ("text", str)])
+    keys = [("id", int), ("ts", kind), ("word", str), ("before", Annotated[int, window])]
+
+    @motion.trigger(on="said.text", sets="word")
+    def words(text: str) -> list[dict[str, Any]]:
+        return [{"word": word} for word in text.split()]
+
+    def at(second: int) -> Any:
+        return second if kind is int else datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+
+    store = open_store(
+        schemas={"said": said, "word": make_dataclass("Word", keys)}, triggers=[words]
+    )
+    for second in (3, 1, 2):
+        store.set("said", id=second, ts=at(second), text="a b")
+    store.set("said", id=3, line_page=1, text="a")
+    store.wait()
+    found = sorted((each.word, each.ts, each.before) for each in store.rows("word"))
+    assert [each[:2] for each in found] == [("a", at(n)) for n in (1, 2, 3, 3)] + [
+        ("b", at(n)) for n in (1, 2, 3)
+    ]
+    assert [count for word, _, count in found if word == "b"] == [0, 1, 2]
 
 
 def test_a_key_that_a_trigger_derives_is_not_given_by_another(open_store: OpenStore) -> None:

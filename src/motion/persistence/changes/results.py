@@ -239,7 +239,8 @@ def replace_rows(
     fresh = [i for i, name in enumerate(names) if name not in there and first.get(name, i) == i]
     remade = Remade(Written(layout))
     written = remade.written
-    written.add(_make(tx, layout, run, items, fresh, cause))
+    time = _time_of(tx, layouts[spec.table], layout, source.row) if fresh else None
+    written.add(_make(tx, layout, run, items, fresh, cause, time))
     placed: dict[tuple[Stored, ...], dict[int, Values]] = {name: {} for name in there}
     for item, name in enumerate(names):
         if name[0] is not None:
@@ -288,6 +289,16 @@ def _given(layout: Layout, item: Mapping[str, Stored]) -> dict[str, Stored]:
     return {key: value for key, value in item.items() if key not in layout.table.primary_key}
 
 
+def _time_of(tx: Transaction, source: Layout, made: Layout, row: int) -> Stored:
+    """Return the `ts` that rows have which are made from a row and say none: that row's; None where it tells none."""
+    own, others = source.table.timestamp_key, made.table.timestamp_key
+    if own is None or others is None or own.codec.expected != others.codec.expected:
+        return None
+    shown = f"SELECT {source.inherited_value(own.name)} FROM {source.joined([own.name])}"
+    found = tx.execute(f"{shown} WHERE {source.row} = ?", (row,)).fetchone()
+    return None if found is None else found[0]
+
+
 def _make(
     tx: Transaction,
     layout: Layout,
@@ -295,15 +306,19 @@ def _make(
     items: Sequence[Mapping[str, Stored]],
     fresh: Sequence[int],
     cause: Cause,
+    time: Stored,
 ) -> Written:
     """Make the rows of items that are new; those that give the same keys together, in the order of the items."""
-    written = Written(layout)
+    written, stamp = Written(layout), layout.table.timestamp_key
     for keys, group in groupby(fresh, lambda i: items[i].keys()):
         chosen = list(group)
         columns: dict[str, Sequence[Stored]] = {
             key: [items[i][key] for i in chosen] for key in keys
         }
         columns.setdefault("id", [None] * len(chosen))
+        if stamp is not None and time is not None:
+            times = columns.get(stamp.name, [None] * len(chosen))
+            columns[stamp.name] = [time if value is None else value for value in times]
         one = write_rows(tx, layout, columns, len(chosen), cause.number, is_user=False)
         made = zip(one.rows, chosen, strict=True)
         makers.keep(
