@@ -268,7 +268,7 @@ MUTANTS = (
     Mutant(
         "P14",
         "windows over what a switch has changed are due",
-        [("        tell_windows(tx, database.layouts", "        (lambda *_: None)(tx, database.layouts")],
+        [("        tell_takers(tx, database.layouts", "        (lambda *_: None)(tx, database.layouts")],
         "across_rows/test_taken_by_version.py::test_p14_what_takes_values_by_version_follows_the_one_that_is_live",
     ),
     Mutant(
@@ -276,6 +276,18 @@ MUTANTS = (
         "a candidate's outputs are made again where others that they are made of change",
         [("                build_again(tx, layouts", "                (lambda *_: None)(tx, layouts")],
         "across_rows/test_taken_by_version.py::test_a_candidate_goes_live_with_outputs_that_are_made_of_its_others_as_these_are_now",
+    ),
+    Mutant(
+        "P14",
+        "what others make while a component is away is stale",
+        [("    _disown_takers(tx, graph", "    (lambda *_: None)(tx, graph")],
+        "states/test_components_away.py::test_what_was_made_of_outputs_while_their_component_was_away_is_told_as_stale",
+    ),
+    Mutant(
+        "forget",
+        "versions that are not live keep nothing of what is forgotten",
+        [("        self._take_out_of_versions(tx", "        (lambda *_: None)(tx")],
+        "store/test_forget_echoes.py::test_nor_does_a_state_version_that_is_not_live_keep_it",
     ),
     Mutant(
         "priority",
