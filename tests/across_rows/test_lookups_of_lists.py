@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -486,6 +487,26 @@ def test_keys_that_cannot_keep_such_a_list_are_refused(
         open_store(schemas={"product": Product, "user": user})
 
 
+@pytest.mark.parametrize(("at_once", "like", "count"), [(3, 2, 10), (500, 10, 600)])
+def test_rows_that_list_several_of_those_that_change_do_not_hide_others(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, at_once: int, like: int, count: int
+) -> None:
+    """Each is found once for each that it lists: so many findings are not so many rows."""
+    monkeypatch.setattr(followers, "AT_ONCE", at_once)
+
+    shop = open_store(schemas=SCHEMAS, triggers=triggers())
+
+    def name_all(name: str) -> set[str]:
+        shop.set_many("product", [{"id": i, "name": name} for i in range(count)])
+        shop.wait(timeout=60)
+        return {row.liked for row in shop.rows(User)}
+
+    first = [i - i % like for i in range(count)]  # so many users each like the same ones
+    shop.set_many("user", [{"id": i, "likes": [*range(n, n + like)]} for i, n in enumerate(first)])
+    assert name_all("a") == {",".join("a" * like)}
+    assert name_all("b") == {",".join("b" * like)}
+
+
 PRODUCTS = st.fixed_dictionaries(
     {"id": st.integers(1, 4)}, optional={"name": st.sampled_from(["x", "y", None])}
 )
@@ -504,13 +525,24 @@ CHANGES = st.lists(
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(CHANGES, st.booleans(), st.booleans(), st.sampled_from([None, False]))
+@given(
+    CHANGES,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([None, False]),
+    st.sampled_from([1, 2, 500]),
+)
 def test_lists_are_what_a_recompute_gives_after_any_changes(
-    open_store: OpenStore, changes: list[Any], in_one: bool, waits: bool, inline: bool | None
+    open_store: OpenStore,
+    changes: list[Any],
+    in_one: bool,
+    waits: bool,
+    inline: bool | None,
+    at_once: int,
 ) -> None:
     store = open_store(schemas=SCHEMAS, triggers=triggers(inline), run=False, url=":memory:")
     try:
-        with Stepper(store) as worker:
+        with Stepper(store) as worker, patch.object(followers, "AT_ONCE", at_once):
             if in_one:
                 with store.transaction() as tx:
                     for table, change in changes[:8]:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motion
+from tests.across_rows.test_lists_of_versions import many
 from tests.conftest import OpenStore, copied
 
 ROOT = Path(__file__).parents[2]
@@ -229,29 +230,36 @@ stories = st.lists(changes, min_size=8, max_size=24)
 quick = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+few_or_many = st.sampled_from([500, 2, 1])
+
+
 @quick
-@given(stories, st.integers(1, 3), st.integers(1, 2))
+@given(stories, st.integers(1, 3), st.integers(1, 2), few_or_many)
 def test_p14_what_is_taken_by_version_is_as_if_the_live_versions_had_made_all(
     with_versions: Path,
     tmp_path_factory: pytest.TempPathFactory,
     story: list[Any],
     guesser: int,
     mixer: int,
+    at_once: int,
 ) -> None:
-    play(with_versions, tmp_path_factory, story, guesser, mixer)
+    with many(at_once):
+        play(with_versions, tmp_path_factory, story, guesser, mixer)
 
 
 @pytest.mark.crash
 @settings(quick, max_examples=600)
-@given(stories, st.integers(1, 3), st.integers(1, 2))
+@given(stories, st.integers(1, 3), st.integers(1, 2), few_or_many)
 def test_p14_so_it_is_after_hundreds_of_stories(
     with_versions: Path,
     tmp_path_factory: pytest.TempPathFactory,
     story: list[Any],
     guesser: int,
     mixer: int,
+    at_once: int,
 ) -> None:
-    play(with_versions, tmp_path_factory, story, guesser, mixer)
+    with many(at_once):
+        play(with_versions, tmp_path_factory, story, guesser, mixer)
 
 
 def play(

@@ -32,6 +32,9 @@ from motion.persistence.rows.written import Columns
 AT_ONCE = 500
 """Rows that are made due in the write that changes what they look up; more are left to a sweep."""
 
+LISTED_IN_EACH = 10
+"""Changed rows that each of them may list, on average, and be found so."""
+
 
 @dataclass(frozen=True)
 class Followed:
@@ -103,10 +106,13 @@ def _listing(
 ) -> list[int] | None:
     """Do the same with rows that hold the ids in lists."""
     found: dict[int, None] = {}
+    left = most * LISTED_IN_EACH
     for part in parts_of(rows):
         sql = f"{holders(target, layout, lookup, part)} LIMIT ?"
-        found |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1)))
-        if len(found) > most:
+        holding = tx.execute(sql, (*part.numbers, left + 1)).fetchall()  # each for each id of its
+        found |= dict.fromkeys(int(row) for (row,) in holding)
+        left -= len(holding)
+        if left < 0 or len(found) > most:
             return None
     return list(found)
 
