@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 import motion
+from motion.backends.postgres import PostgresBackend
 from motion.errors import NotOnPostgres
 from tests.conftest import pause
 from tests.postgres import Server
@@ -24,7 +25,7 @@ HERE = np.ones(3, np.float32)
 @dataclass
 class Garment:
     id: int
-    price: float
+    price: Annotated[float, motion.Index]
     made: Annotated[np.ndarray, motion.Vector(3)]
 
 
@@ -58,20 +59,77 @@ def nearest(store: motion.Store, **options: Any) -> list[int]:
     return [hit.id for hit in store.search("garment.made", HERE, k=3, **options)]
 
 
-def test_a_search_asks_the_server_twice_and_a_read_by_id_too(
+def test_a_search_asks_the_server_once_and_a_read_by_id_twice(
     store: motion.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nearest(store)
     nearest(store)
-    begins, reads = asked(monkeypatch, lambda: nearest(store))
-    assert begins.startswith("BEGIN")
-    assert "motion_vector_log" in begins
-    assert "motion_rows_garment" in reads
+    (only,) = asked(monkeypatch, lambda: nearest(store))
+    assert "motion_vector_log" in only
+    assert "motion_rows_garment" in only
     assert len(asked(monkeypatch, lambda: store.get("garment", 1))) == 2
-    assert len(asked(monkeypatch, lambda: nearest(store))) == 3  # what was read before was another
+    assert len(asked(monkeypatch, lambda: nearest(store))) == 1
     filtered = asked(monkeypatch, lambda: nearest(store, where={"price": 7.0}))
     assert len(filtered) == 4
     assert nearest(store, where={"price": 7.0}) == [7]
+
+
+def test_rows_that_were_committed_while_the_memory_was_searched_are_found(
+    store: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time another row is made the nearest, or goes, between the search of the memory and the only question."""
+    nearest(store)
+    there = np.array([5, -1, -1], np.float32)
+    ask, left = PostgresBackend.ask, iter(range(100, 103))
+
+    def late(self: Any, *given: Any) -> Any:
+        if (n := next(left, None)) is not None:
+            store.set("garment", id=n, price=1.0, made=there)
+            store.delete("garment", n - 1)
+        return ask(self, *given)
+
+    monkeypatch.setattr(PostgresBackend, "ask", late)
+    for n in range(100, 103):
+        found = store.search("garment.made", there, k=29)
+        assert [hit.id for hit in found if hit.id >= 99] == [n]
+        assert len(found) == 29
+    assert next(left, None) is None, "each search has asked"
+
+
+def test_a_search_in_a_snapshot_is_of_that(store: motion.Store) -> None:
+    nearest(store)
+    with store._database.backend.read() as tx:
+        tx.execute("SELECT 1").fetchone()  # it begins here
+        writer = threading.Thread(target=store.delete, args=("garment", 5))
+        writer.start()
+        writer.join()
+        assert len(store.search("garment.made", HERE, k=100)) == 29
+    assert len(store.search("garment.made", HERE, k=100)) == 28
+
+
+def test_what_a_statement_of_a_user_sets_is_not_left_to_searches(store: motion.Store) -> None:
+    found = nearest(store)
+    for _ in range(3):
+        store.sql("SELECT set_config('search_path', 'pg_catalog', false)")
+        assert nearest(store) == found
+        assert store.get("garment", 1).price == 1.0
+
+
+def test_rows_with_a_value_are_looked_up_in_the_index_of_its_key(
+    store: motion.Store, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> None:
+        nearest(store, where={"price": 7.0})
+        store.rows("garment", where={"price": 8.0})
+
+    schema = store._database.backend.schema  # type: ignore[attr-defined]  # of PostgreSQL
+    nearest(store)  # what is to be made first is asked by another thread
+    listed, rows = (sql for sql in asked(monkeypatch, read) if '"price" = ' in sql)
+    with psycopg.connect(postgres_server.url, options=f"-c search_path={schema}") as connection:
+        connection.execute("SET enable_seqscan TO off")  # of so few rows it would read all
+        for sql in (listed, rows):
+            steps = connection.execute(f"EXPLAIN (GENERIC_PLAN) {sql}").fetchall()
+            assert any("garment:price" in step for (step,) in steps), steps
 
 
 def test_what_comes_with_the_beginning_is_as_of_then(store: motion.Store) -> None:

@@ -105,8 +105,7 @@ class Transaction(Protocol):
 
     def with_history(self, sql: str, /) -> Sequence[Any]:
         """Return what is another text once the database may have lost commits that were seen, and gone on from before them, while
-        this process lives; behind it the one row of a statement that takes no parameters. Asked first, it may come with the
-        beginning of the snapshot."""
+        this process lives; behind it the one row of a statement that takes no parameters."""
 
     def has_lost(self) -> bool:
         """Whether what others have seen may be lost, since anybody has written: then no number is given again that they may
@@ -235,6 +234,9 @@ class Backend(Protocol):
     makes_indexes_apart: bool
     """Whether an index is dropped and made without holding up who reads meanwhile."""
 
+    is_apart: bool
+    """Whether each statement is a way to a server and back, which is worth some work that may be in vain."""
+
     writes_in_turn: bool
     """Whether a write transaction begins when the one before has ended, whoever writes."""
 
@@ -260,8 +262,16 @@ class Backend(Protocol):
         returns, or anybody is told: see `Transaction.settle`.
         """
 
-    def read(self) -> AbstractContextManager[Transaction]:
-        """Return one snapshot; nested use in a thread gives the same one."""
+    def read(self, first: str = "", /) -> AbstractContextManager[Transaction]:
+        """Return one snapshot; nested use in a thread gives the same one.
+
+        Args:
+            first: what `Transaction.with_history` is asked before all else, if anything: it may come with the beginning.
+        """
+
+    def ask(self, sql: str, parameters: Sequence[Any] = ..., /) -> tuple[str, list[Sequence[Any]]]:
+        """Return what `Transaction.with_history` tells, and the rows of one statement, which gives at least one: as of one moment,
+        that of the thread's snapshot, or one of its own. Nothing of a user's is to be in its text."""
 
     def query(
         self,

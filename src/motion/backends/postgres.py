@@ -104,6 +104,7 @@ class PostgresBackend:
     """
 
     makes_indexes_apart = False
+    is_apart = True
     writes_in_turn = False
     out_of_reach = (
         "the server's write-ahead log and what is archived of it, standbys, backups, the server's own log, and what its planner "
@@ -284,32 +285,57 @@ class PostgresBackend:
 
     # -- reading --
 
-    def read(self) -> _Snapshot:
-        return _Snapshot(self)
+    def read(self, first: str = "", /) -> _Snapshot:
+        return _Snapshot(self, first)
 
-    def _lend(self) -> Session:
-        """Return a connection on which a snapshot has begun."""
+    def ask(self, sql: str, parameters: Sequence[Any] = (), /) -> tuple[str, list[Sequence[Any]]]:
+        snapshot = cast("_Snapshot | None", getattr(self._local, "snapshot", None))
+        if snapshot is not None and (session := snapshot.going_on()) is not None:
+            return session.ask(sql, parameters)
 
-        def begun() -> Session:
-            self.check_open()
+        def asked() -> tuple[str, list[Sequence[Any]]]:
+            session = self._taken()
             try:
-                session = self._idle.pop()
-            except IndexError:
-                session = interrupts.uninterrupted(self._connect)
-            try:
-                session.begin_to_read()
+                found = session.ask_alone(sql, parameters)
             except BaseException:
-                session.close()
-                raise
-            self._lent.add(session)
-            if self._is_closed:  # meanwhile, and perhaps without this one
                 self._lent.discard(session)
                 session.close()
-                self._check_not_closed()
+                raise
+            self._give_back(session)
+            return found
+
+        with self._errors_named():
+            return self._write_once_more(asked)
+
+    def _lend(self, first: str = "") -> Session:
+        """Return a connection on which a snapshot has begun; see `read`."""
+
+        def begun() -> Session:
+            session = self._taken()
+            try:
+                session.begin_to_read(first)
+            except BaseException:
+                self._lent.discard(session)
+                session.close()
+                raise
             return session
 
         with self._errors_named():
             return self._write_once_more(begun)
+
+    def _taken(self) -> Session:
+        """Return a connection to read with, of which closing knows."""
+        self.check_open()
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = interrupts.uninterrupted(self._connect)
+        self._lent.add(session)
+        if self._is_closed:  # meanwhile, and perhaps without this one
+            self._lent.discard(session)
+            session.close()
+            self._check_not_closed()
+        return session
 
     def _give_back(self, session: Session) -> None:
         self._lent.discard(session)
@@ -546,10 +572,10 @@ class PostgresBackend:
 class _Snapshot:
     """A reading transaction, for a `with` statement; inside another one of its thread it is that one."""
 
-    __slots__ = ("_backend", "_block", "_session")
+    __slots__ = ("_backend", "_block", "_first", "_session")
 
-    def __init__(self, backend: PostgresBackend) -> None:
-        self._backend = backend
+    def __init__(self, backend: PostgresBackend, first: str) -> None:
+        self._backend, self._first = backend, first
         self._session: Session | None = None
         self._block: FrameType | None = (
             None  # whose `with` statement it is, where it may be interrupted
@@ -558,15 +584,13 @@ class _Snapshot:
     def __enter__(self) -> Transaction:
         local = self._backend._local
         outer = cast("_Snapshot | None", getattr(local, "snapshot", None))
-        if outer is not None:
-            if outer._session is not None and not outer._is_over():
-                return outer._session
-            outer._drop()
+        if outer is not None and (session := outer.going_on()) is not None:
+            return session
         try:
             if interrupts.may_come():
                 self._block = interrupts.block_of(sys._getframe(1))
             local.snapshot = self
-            self._session = self._backend._lend()
+            self._session = self._backend._lend(self._first)
         except BaseException:
             self._drop()
             raise
@@ -582,6 +606,13 @@ class _Snapshot:
             self._backend._raise_named(error)
         if isinstance(error, SqlError) and self._backend._is_closed:
             raise StoreClosed(self._backend.name) from error
+
+    def going_on(self) -> Session | None:
+        """Return what it reads with, None where it is over."""
+        if self._session is not None and not self._is_over():
+            return self._session
+        self._drop()
+        return None
 
     def _is_over(self) -> bool:
         """Whether an interrupt has ended the block, and `__exit__` with it."""

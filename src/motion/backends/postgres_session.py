@@ -1,7 +1,7 @@
 """Sessions: one connection to PostgreSQL each, as a `Transaction` while one is under way.
 
-No state of a session is relied on but prepared statements: what a transaction needs is set for it, in the round trip that
-begins it.
+No state of a session is relied on but prepared statements, and the path of those that ask one question alone: what a transaction
+needs is set for it, in the round trip that begins it. Through a pooler none is.
 """
 
 from __future__ import annotations
@@ -104,12 +104,11 @@ class Session:
         self.memo: dict[Any, Any] = {}
         self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
-        # What began the transaction before, as long as it only reads, is sent along with what begins the next: while others wait,
-        # no round trip is made for it. Of those that only read it is `with_history` alone: all else may take long, and be asked
-        # once. What ends one goes with its commit.
+        # What began the transaction before that wrote, as long as it only reads, is sent along with what begins the next: while
+        # others wait, no round trip is made for it. Who reads says what is to come with the beginning.
         self._first, self._is_first, self._is_writing = "", False, False
         self._ahead: tuple[str, Any] = ("", None)
-        self._is_left = False
+        self._is_left = self._has_settings = False
         self._last: list[str] = []
 
     @classmethod
@@ -192,11 +191,31 @@ class Session:
             "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'off' ELSE 'on' END, true)"
         )
 
-    def begin_to_read(self) -> None:
+    def begin_to_read(self, first: str = "") -> None:
         self._forget()
         self._take_answer()
         self._is_writing = False
+        self._first = translated(_with_history(first)) if first else ""
         self._begin(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
+
+    def ask_alone(self, sql: str, parameters: Sequence[Any]) -> tuple[str, list[Sequence[Any]]]:
+        """Do what `ask` does, with a snapshot that is the statement's own; of a session that only reads. Through a pooler no setting
+        stays, and it takes a transaction."""
+        if self.is_pooled:
+            self.begin_to_read()
+        else:
+            self._take_answer()
+            self._set_for_good()
+        return self.ask(sql, parameters)
+
+    def _set_for_good(self) -> None:
+        """Set for the session what others set for each transaction."""
+        if not self._has_settings:
+            self.run(
+                f"SET search_path TO {name(self.schema)}, public; SET default_transaction_read_only TO on; "
+                "SET default_transaction_isolation TO 'repeatable read'"
+            )
+            self._has_settings = True
 
     def _begin(self, sql: str) -> None:
         first, self._first = self._first, ""
@@ -273,6 +292,13 @@ class Session:
             )
         except psycopg.DataError as exc:
             raise _refused(exc) from exc
+
+    def ask(self, sql: str, parameters: Sequence[Any]) -> tuple[str, list[Sequence[Any]]]:
+        """See `Backend.ask`."""
+        self._is_first = False
+        text = translated(_with_history(sql))
+        found = self._connection.execute(text, parameters or None, binary=True).fetchall()
+        return str(found[0][0]), [row[1:] for row in found]
 
     def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
         self._last.append(
@@ -357,11 +383,7 @@ class Session:
 
     def with_history(self, sql: str, /) -> Sequence[Any]:
         """A server that crashed, or another one that has taken its place, counts anew."""
-        asked = f"SELECT (SELECT stats_reset FROM pg_stat_wal), found.* FROM ({sql}) found"
-        is_first = self._is_first
-        since, *row = self.execute(asked).fetchone()
-        if is_first:
-            self._first = translated(asked)
+        since, *row = self.execute(_with_history(sql)).fetchone()
         return str(since), *row
 
     def has_lost(self) -> bool:
@@ -484,7 +506,12 @@ class Session:
     def forget_settings(self) -> None:
         """Let go of what a statement of a user may have set or locked for the session, in the round trip that ends it."""
         with suppress(psycopg.Error):
+            self._has_settings = False
             self.run("ROLLBACK; SELECT pg_advisory_unlock_all(); RESET ALL")
+
+
+def _with_history(sql: str) -> str:
+    return f"SELECT (SELECT stats_reset FROM pg_stat_wal), found.* FROM ({sql}) found"
 
 
 class _Column:

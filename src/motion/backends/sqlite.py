@@ -102,6 +102,7 @@ class SqliteBackend:
 
     out_of_reach = ""
     makes_indexes_apart = True
+    is_apart = False
     writes_in_turn = True
 
     def __init__(self, name: str, folder: Path, durability: Durability) -> None:
@@ -227,8 +228,12 @@ class SqliteBackend:
 
     # -- reading --
 
-    def read(self) -> _Snapshot:
+    def read(self, _: str = "", /) -> _Snapshot:
         return _Snapshot(self)
+
+    def ask(self, sql: str, parameters: Sequence[Any] = (), /) -> tuple[str, list[Sequence[Any]]]:
+        with self.read() as tx:
+            return "", tx.execute(sql, parameters).fetchall()
 
     def _end_snapshot(self, reader: Reader[_Connection]) -> None:
         try:

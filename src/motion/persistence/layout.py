@@ -259,10 +259,12 @@ class Layout:
             is_set: whether the value asked for is one. An inherited one is then stored in a row of the same id, so the
                 ids come from one look at the table, instead of a look above each row.
         """
-        if not is_set or self._page_zero_alias(key) is None:
-            return f"{value} IS NOT DISTINCT FROM ?", 1
+        if not is_set:
+            return f"{value} IS NULL", 0
+        if self._page_zero_alias(key) is None:
+            return f"{value} = ?", 1  # for IS NOT DISTINCT FROM, PostgreSQL looks at no index
         ids = f"SELECT id FROM {self.base} WHERE {quoted(key)} = ?"
-        return f"{value} IS NOT DISTINCT FROM ? AND {row_id} IN ({ids})", 2
+        return f"{value} = ? AND {row_id} IN ({ids})", 2
 
     def own_number(self, key: str, alias: str = "r") -> str:
         """Return the expression of the number at which a key's own stored value last changed."""

@@ -16,14 +16,15 @@ from motion.background.interrupts import may_come, uninterrupted
 from motion.background.locks import Hold
 from motion.definitions.tables.schema import Key, Table, TableName
 from motion.definitions.values.codecs import StrCodec
-from motion.errors import SearchError, listed
+from motion.errors import DimensionMismatch, SearchError, listed
 from motion.notebook import Shown, cells_of, table_of
 from motion.persistence.database import Database, Where, chosen_keys, condition_of
 from motion.persistence.layout import Layout, Pins
+from motion.persistence.ranges import NAMED_AT_ONCE
 from motion.persistence.rows import reading
 from motion.persistence.search import fulltext, spaces
 from motion.persistence.search.filters import Filter
-from motion.persistence.search.indexes import Follower, NotAtOnce
+from motion.persistence.search.indexes import LAST_ENTRY, Follower, NotAtOnce
 from motion.persistence.states import versions as states
 from motion.search.question import (
     Question,
@@ -126,7 +127,7 @@ def search(
     answers = partial(_answers, database, question, condition, values, pins)
     # Of words, SQL calls functions of ours: what is raised there comes out as an error of its own.
     is_by_vector = not question.text_keys and may_come()
-    hits = _interruptible(answers) if is_by_vector else uninterrupted(partial(answers, None))
+    hits = _interruptible(answers) if is_by_vector else uninterrupted(partial(answers, None, True))
     found = [Shown(each) for each in hits]
     return found if is_batch or is_text_batch else found[0]
 
@@ -163,12 +164,14 @@ def keys_of(
 # -- answering --
 
 
-def _interruptible(answers: Callable[[Hold | None], list[list[Hit[Any]]]]) -> list[list[Hit[Any]]]:
+def _interruptible(
+    answers: Callable[[Hold | None, bool], list[list[Hit[Any]]]],
+) -> list[list[Hit[Any]]]:
     """Answer in the thread that signals reach: here, where all is ready and only read, and an interrupt leaves nothing held;
     otherwise in another, as letting indexes follow the rows is not to be left half way."""
     hold = Hold()
     try:
-        return copy_context().run(answers, hold)
+        return copy_context().run(answers, hold, True)
     except NotAtOnce:
         pass
     except BaseException:
@@ -177,7 +180,7 @@ def _interruptible(answers: Callable[[Hold | None], list[list[Hit[Any]]]]) -> li
         finally:
             hold.give_back()
         raise
-    return uninterrupted(partial(answers, None))
+    return uninterrupted(partial(answers, None, False))
 
 
 def _answers(
@@ -187,7 +190,17 @@ def _answers(
     values: Sequence[Any],
     pins: Pins,
     hold: Hold | None,
+    is_first: bool,
 ) -> list[list[Hit[Any]]]:
+    """Answer a question.
+
+    Args:
+        hold: of the thread that signals reach; None in others.
+        is_first: whether nobody has found yet that an index is to follow the rows first.
+
+    Raises:
+        NotAtOnce: with `hold`, where one is.
+    """
     layout = database.layouts[question.table.name]
     _make_text_indexes(database, layout, question.text_keys)
     versions = _versions(database, layout, question, pins)
@@ -197,6 +210,13 @@ def _answers(
 
     among = None if condition is None else Filter.of(layout, condition, values, pinned)
     asked = [(key, versions.get(key.name, 0)) for key in question.vector_keys]
+    if is_first and among is None and _is_one_question(database, question):
+        try:
+            return _in_one_question(database, layout, question, asked, pinned, hold)
+        except NotAtOnce:
+            if hold is not None:
+                raise
+
     with database.indexes.searching(layout, asked, hold) as (tx, followers):
 
         def comparable(key: Key) -> Filter | None:
@@ -216,13 +236,61 @@ def _answers(
             ]
             for key in question.text_keys
         ]
-        best = [
-            _fused(each, question.k) if question.is_fused else each[0]
-            for each in zip(*rankings, strict=True)
-        ]
-        wanted = dict.fromkeys(row for ranking in best for row, _ in ranking)
-        found = reading.rows_by_number(tx, layout, list(wanted), pinned, question.read)
-    return [_hits(question.table, ranking, found) for ranking in best]
+        best = _best(question, rankings)
+        rows = reading.rows_by_number(tx, layout, _wanted(best), pinned, question.read)
+    return [_hits(question.table, ranking, rows) for ranking in best]
+
+
+def _is_one_question(database: Database, question: Question) -> bool:
+    """Whether it is worth it, and enough, to ask the database once, after the memory was searched."""
+    is_in_memory = not question.text_keys and question.count * question.k <= NAMED_AT_ONCE
+    return (
+        database.backend.is_apart
+        and is_in_memory
+        and all(spaces.is_one(database.layouts, key) for key in question.vector_keys)
+    )
+
+
+def _in_one_question(
+    database: Database,
+    layout: Layout,
+    question: Question,
+    asked: Sequence[tuple[Key, int]],
+    pins: Pins,
+    hold: Hold | None,
+) -> list[list[Hit[Any]]]:
+    """Search the indexes as they are, and ask the database once, for the rows and for whether the indexes have followed all that
+    these are of.
+
+    Raises:
+        NotAtOnce: they have not.
+    """
+    with database.indexes.as_they_are(layout, asked, hold) as followers:
+        try:
+            rankings = [
+                _nearest_of_all(each, question.queries, question.depth) for each in followers
+            ]
+        except DimensionMismatch as exc:  # behind the rows the length may be another
+            raise NotAtOnce from exc
+        best = _best(question, rankings)
+        sql, numbers = reading.beside_rows(layout, LAST_ENTRY, _wanted(best), pins, question.read)
+        history, found = database.backend.ask(sql, numbers)
+        last, rows = reading.rows_beside(layout, found)
+        if not all(each.is_at(history, last) for each in followers):
+            raise NotAtOnce
+    return [_hits(question.table, ranking, rows) for ranking in best]
+
+
+def _best(question: Question, rankings: Sequence[Sequence[Ranking]]) -> list[Ranking]:
+    """Return the ranking of each query, where there is one for each key."""
+    return [
+        _fused(each, question.k) if question.is_fused else each[0]
+        for each in zip(*rankings, strict=True)
+    ]
+
+
+def _wanted(rankings: Sequence[Ranking]) -> list[int]:
+    return list(dict.fromkeys(row for ranking in rankings for row, _ in ranking))
 
 
 def _make_text_indexes(database: Database, layout: Layout, keys: Sequence[Key]) -> None:
@@ -268,7 +336,7 @@ def _nearest(
 ) -> list[Ranking]:
     """Return for each query its nearest rows among those that a filter holds for."""
     if among is None:
-        return [_ranking(*found) for found in follower.search(queries, k)]
+        return _nearest_of_all(follower, queries, k)
     lists = database.filter_lists
     rows = lists.known(tx, among)
     if rows is None and _is_worth_probing(database, tx, follower, k, among):
@@ -280,6 +348,10 @@ def _nearest(
     if rows is None:
         rows = lists.listed(tx, among)
     return [_ranking(*found) for found in follower.search(queries, k, rows)]
+
+
+def _nearest_of_all(follower: Follower, queries: FloatArray, k: int) -> list[Ranking]:
+    return [_ranking(*found) for found in follower.search(queries, k)]
 
 
 def _is_worth_probing(

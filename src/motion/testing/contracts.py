@@ -117,6 +117,23 @@ class BackendContract(ABC):
         with backend.read() as tx:
             assert _words(tx) == ["new"]
 
+    def test_a_question_alone_is_of_now_and_in_a_snapshot_of_that(self, backend: Backend) -> None:
+        sql = "SELECT COUNT(*) FROM contract WHERE word = ?"
+
+        def asked() -> int:
+            _, found = backend.ask(sql, ("a",))
+            return int(found[0][0])
+
+        assert asked() == 0
+        with backend.read() as tx:
+            _words(tx)
+            writer = threading.Thread(target=backend.write, args=(_put("a"),))
+            writer.start()
+            writer.join(LONG_S)
+            assert (asked(), asked()) == (0, 0)
+            history = tx.with_history("SELECT 1")[0]
+        assert (asked(), backend.ask(sql, ("a",))[0]) == (1, history)
+
     def test_a_memo_lasts_for_one_transaction(self, backend: Backend) -> None:
         backend.write(lambda tx: tx.memo.update(known=1))
         assert backend.write(lambda tx: dict(tx.memo)) == {}

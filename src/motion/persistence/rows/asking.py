@@ -29,10 +29,10 @@ def equals(key: Key, value: Any) -> Condition:
         InvalidValue: it is none of the key's.
     """
     stored = key.encode(value)
-    alike = (None,) if stored is None else key.codec.equals(stored)
-    return Condition(
-        " OR ".join([f"{quoted(key.name)} IS NOT DISTINCT FROM ?"] * len(alike)), alike
-    )
+    if stored is None:
+        return Condition(f"{quoted(key.name)} IS NULL")
+    alike = key.codec.equals(stored)
+    return Condition(" OR ".join([f"{quoted(key.name)} = ?"] * len(alike)), alike)
 
 
 def follows(table: Table, name: Sequence[Any]) -> Condition:

@@ -108,6 +108,31 @@ def rows_by_number(
     return found
 
 
+def beside_rows(
+    layout: Layout,
+    beside: str,
+    rows: Sequence[int],
+    pins: Pins = NO_PINS,
+    keys: frozenset[str] | None = None,
+) -> tuple[str, Sequence[int]]:
+    """Return the statement that gives the only column of one row, beside each of at most `NAMED_AT_ONCE` rows by their numbers, and
+    alone where there is none of them; and its parameters. What it gives is taken apart by `rows_beside`."""
+    part = filled_up(rows)
+    name = ("beside", beside, len(part), keys, *pins.items())
+    sql = layout.statements.get(name)
+    if sql is None:
+        numbered = _select_numbered(layout, pins, len(part), keys)
+        sql = f"SELECT b.*, f.* FROM ({beside}) b LEFT JOIN ({numbered}) f ON 1 = 1"
+        layout.statements[name] = sql
+    return sql, part
+
+
+def rows_beside(layout: Layout, found: Sequence[Sequence[Any]]) -> tuple[Any, dict[int, Any]]:
+    """Return what the statement of `beside_rows` has found: the column, and the rows by their numbers."""
+    read = layout.table.read
+    return found[0][0], {row[1]: read(row[2:]) for row in found if row[1] is not None}
+
+
 def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[int]:
     """Return the numbers of all pages of ids."""
     found: list[int] = []

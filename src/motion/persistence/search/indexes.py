@@ -90,13 +90,39 @@ class VectorIndexes:
             try:
                 if not all(hold.take(follower.lock) for follower in followers):
                     raise NotAtOnce
-                with self._backend.read() as tx:
+                with self._backend.read(LAST_ENTRY) as tx:
                     now = _now(tx)
                     if any(follower.at != now for follower in followers):
                         raise NotAtOnce
                     yield tx, followers
             finally:
                 hold.give_back()
+        self._call_if_due(followers)
+
+    @contextmanager
+    def as_they_are(
+        self, layout: Layout, keys: Sequence[tuple[Key, int]], hold: Hold | None
+    ) -> Iterator[list[Follower]]:
+        """Hold the indexes of keys and state versions as far as each has followed the rows; whether that is all, is asked
+        afterwards (`Follower.is_at`).
+
+        Raises:
+            NotAtOnce: one is not there, or held by somebody alone.
+        """
+        self._searches += 1
+        followers, held = (
+            [self._known(layout, key, version) for key, version in keys],
+            hold or Hold(),
+        )
+        try:
+            if not all(held.take(follower.lock) for follower in followers):
+                raise NotAtOnce
+            yield followers
+        finally:
+            held.give_back()
+        self._call_if_due(followers)
+
+    def _call_if_due(self, followers: Sequence[Follower]) -> None:
         if not self._called.is_set() and any(each.needs_tending for each in followers):
             uninterrupted(self._call)
 
@@ -316,6 +342,10 @@ class Follower:
         """Up to where it has followed the rows."""
         return self.history, self.position
 
+    def is_at(self, history: str, last: int | None) -> bool:
+        """Whether it has followed all rows, where `LAST_ENTRY` gives `last`."""
+        return self.at == (history, last or 0)
+
     # -- following the rows --
 
     def catch_up(self, tx: Transaction) -> None:
@@ -480,7 +510,7 @@ def _caught_up(followers: Sequence[Follower], backend: Backend) -> Iterator[Tran
     with ExitStack() as held:
         for follower in followers:
             held.enter_context(follower.lock.shared())
-        with backend.read() as tx:
+        with backend.read(LAST_ENTRY) as tx:
             now = _now(tx)
             if all(follower.at == now for follower in followers):
                 yield tx
@@ -488,7 +518,7 @@ def _caught_up(followers: Sequence[Follower], backend: Backend) -> Iterator[Tran
     with ExitStack() as held:
         for follower in followers:
             held.enter_context(follower.lock.alone())
-        tx = held.enter_context(backend.read())
+        tx = held.enter_context(backend.read(LAST_ENTRY))
         for follower in followers:
             follower.catch_up(tx)
         yield tx

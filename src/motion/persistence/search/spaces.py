@@ -18,6 +18,11 @@ from motion.persistence.layouts import Layouts
 from motion.persistence.states.versions import live_version
 
 
+def is_one(layouts: Layouts, key: Key) -> bool:
+    """Whether all vectors of a key, at a version, may be compared, whatever is in the store."""
+    return key.name in layouts[key.table].versioned or not any(_makers(layouts.graph, key))
+
+
 def in_one_space(tx: Transaction, layouts: Layouts, key: Key, pins: Pins) -> str | None:
     """Return the condition, on a row's `:row`, that its vector may be compared: it was made by the state version that
     is searched, or by none. None where all may: no vector of the key was ever made by another version."""
