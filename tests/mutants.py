@@ -279,6 +279,24 @@ MUTANTS = (
     ),
     Mutant(
         "P14",
+        "what a list names is of the version that the run is for",
+        [("has_values=has_values, pins=self.pins", "has_values=has_values")],
+        "across_rows/test_lists_of_versions.py::test_p14_what_lists_name_is_of_the_version_that_is_live",
+    ),
+    Mutant(
+        "P14",
+        "a candidate's outputs are due where what their lists name changes",
+        [("            if lookup.is_of_list and lookup.is_followed:", "            if False:")],
+        "across_rows/test_lists_of_versions.py::test_outputs_of_a_candidate_are_made_once_for_what_changes_beside_it",
+    ),
+    Mutant(
+        "P14",
+        "rows that list several of those that change do not hide others",
+        [("        if left < 0 or len(found) > most:", "        if len(found) > most:")],
+        "across_rows/test_lookups_of_lists.py::test_rows_that_list_several_of_those_that_change_do_not_hide_others",
+    ),
+    Mutant(
+        "P14",
         "what others make while a component is away is stale",
         [("    _disown_takers(tx, graph", "    (lambda *_: None)(tx, graph")],
         "states/test_components_away.py::test_what_was_made_of_outputs_while_their_component_was_away_is_told_as_stale",
