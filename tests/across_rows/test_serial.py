@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import pytest
 
 import motion
+from motion.testing import Stepper
 from tests.conftest import OpenStore, until
 
 
@@ -247,6 +248,46 @@ def test_a_line_goes_on_whatever_becomes_of_the_next_in_it(
     may_end.set()
     store.wait(timeout=60)
     assert [row for row in store.rows(Message) if row.reply != row.text] == []
+
+
+@pytest.mark.parametrize(
+    ("moved", "expected"),
+    [
+        ({"id": "1-3", "ts": 0}, ["1-0", "1-3", "1-1", "1-2", "2-1", "2-5"]),
+        ({"id": "1-1", "ts": 9}, ["1-0", "1-2", "1-3", "1-1", "2-1", "2-5"]),
+        ({"id": "1-3", "user": 2}, ["1-0", "1-1", "1-2", "2-1", "1-3", "2-5"]),
+        ({"id": "2-5", "user": 1, "ts": 2}, ["1-0", "1-1", "1-2", "2-5", "1-3", "2-1"]),
+    ],
+    ids=["earlier", "later", "into another line", "into the same line"],
+)
+def test_a_row_that_waits_goes_by_the_place_that_it_has_when_its_turn_comes(
+    open_store: OpenStore, moved: dict[str, Any], expected: list[str]
+) -> None:
+    began: list[str] = []
+
+    @motion.trigger(on="message.text", sets="message.reply", serial_by="message.user")
+    def answer(id: str, text: str) -> str:
+        began.append(id)
+        if len(began) == 1:
+            moving = threading.Thread(target=lambda: store.set("message", **moved))
+            moving.start()  # all others are in their lines by now
+            moving.join()
+        return text
+
+    store = open_store(schemas=SCHEMAS, triggers=[answer], run=False)
+    rows = [("1-0", 0), ("1-1", 1), ("1-2", 2), ("1-3", 3), ("2-1", 1), ("2-5", 5)]
+    store.set_many(
+        "message", [{"id": id, "ts": ts, "user": int(id[0]), "text": "a"} for id, ts in rows]
+    )
+    with Stepper(store) as worker:
+        worker.run_until_idle()
+    line = {each: int(each[0]) for each in expected} | {
+        moved["id"]: moved.get("user", int(moved["id"][0]))
+    }
+    for user in (1, 2):  # lines go side by side
+        assert [each for each in began if line[each] == user] == [
+            each for each in expected if line[each] == user
+        ]
 
 
 def said(text: str) -> str:

@@ -79,6 +79,17 @@ class Graph:
         return self._by_key(lambda spec: (*spec.on, *spec.looked_up_by))
 
     @cached_property
+    def lined(self) -> Mapping[tuple[str, str], tuple[TriggerSpec, ...]]:
+        """The triggers whose rows stand in lines by a key, or in its order, by (table, key)."""
+        return self._by_key(self._line_keys)
+
+    def _line_keys(self, spec: TriggerSpec) -> Sequence[str]:
+        if spec.serial_by is None:
+            return ()
+        stamp = self.tables.get(spec.table).timestamp_key
+        return tuple(dict.fromkeys((spec.serial_by, *(() if stamp is None else (stamp.name,)))))
+
+    @cached_property
     def followers(self) -> Mapping[tuple[str, str], tuple[tuple[TriggerSpec, Lookup], ...]]:
         """The triggers that a change of a key runs on the rows that look it up, by (table, key)."""
         return self._by_looked_up(lambda spec: [each for each in spec.lookups if each.is_followed])

@@ -42,7 +42,7 @@ from motion.persistence.ranges import parts_of, rows_among
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.written import Written
 from motion.persistence.states.versions import version_beside
-from motion.persistence.tasks import delayed, once, queue
+from motion.persistence.tasks import delayed, lines, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
 
@@ -80,6 +80,10 @@ def fire(
                     if spec.after_ms is not None:
                         found = delayed.due_among(tx, layout, spec, found)
                     due.setdefault(spec.name, set()).update(found)
+        for spec in graph.lined.get((table, key), ()):
+            made = set(written.made)  # these stand nowhere yet
+            moved = [row for row in rows if row not in made]
+            lines.leave(tx, spec.name, rows_below(tx, layout, spec, key, moved))
         for fit in graph.labelled.get((table, key), ()):
             note_labels(tx, layouts, fit, rows, cause.number)
     note_missed(tx, table, written.changed)

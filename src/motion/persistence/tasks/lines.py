@@ -59,6 +59,24 @@ def take_places(tx: Transaction, trigger: str, places_of: PlacesOf) -> None:
     _merge(tx, trigger, [row for _, low, high in found for row in range(low, high + 1)])
 
 
+def leave(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
+    """Let waiting tasks of rows find their places anew, as these have another order, or value, by now."""
+    blocked, ready = (f"{status:d}" for status in (TaskStatus.BLOCKED, TaskStatus.READY))
+    for part in parts_of(rows):
+        stand = (
+            f"trigger = ? AND {part.condition('low')} AND line <> '' AND status IN {WAITING_SQL}"
+        )
+        given = (trigger, *part.numbers)
+        left = tx.execute(f"SELECT DISTINCT line FROM motion_tasks WHERE {stand}", given).fetchall()
+        tx.execute(
+            f"UPDATE motion_tasks SET line = '', "
+            f"status = CASE status WHEN {blocked} THEN {ready} ELSE status END WHERE {stand}",
+            given,
+        )
+        for (line,) in left:
+            wake_next(tx, trigger, line)  # it may be the one that was looked at
+
+
 def _merge(tx: Transaction, trigger: str, rows: Sequence[int]) -> None:
     """Let one task stand for all fresh ones of a row that wait: those of ranges of rows did not meet those that were there."""
     fresh = f"trigger = ? AND low = high AND {FRESH}"
