@@ -16,6 +16,7 @@ import pytest
 import motion
 from motion.backends.postgres import PostgresBackend
 from motion.errors import NotOnPostgres
+from motion.persistence.tasks import timeline
 from tests.conftest import pause
 from tests.postgres import Server
 
@@ -33,7 +34,7 @@ class Garment:
 def store(postgres_server: Server, tmp_path: Path) -> Iterator[motion.Store]:
     schema = f"reading_{os.getpid()}"
     url = f"{postgres_server.url}&motion_schema={schema}&motion_folder={tmp_path / 'folder'}"
-    with motion.create_store("shop", schemas={"garment": Garment}, url=url) as made:
+    with motion.create_store("shop", schemas={"garment": Garment}, url=url, run=False) as made:
         made.set_many("garment", [{"id": n, "price": n, "made": HERE * n} for n in range(1, 30)])
         yield made
     postgres_server.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
@@ -141,6 +142,25 @@ def test_what_comes_with_the_beginning_is_as_of_then(store: motion.Store) -> Non
     store.delete("garment", 2)
     assert 2 not in nearest(store, where={"price": 2.0})
     assert len(store.search("garment.made", HERE, k=100)) == 28
+
+
+def test_a_set_asks_three_times_while_other_writers_wait(
+    store: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins, with what it reads first; writes the row; and commits, with the numbers that it took and when that was."""
+
+    def set_one() -> None:
+        store.set("garment", price=1.0)
+
+    monkeypatch.setattr(timeline, "RESOLUTION_MS", 0)  # when a change was is noted with each
+    set_one()
+    begins, writes, commits, *flushes = asked(monkeypatch, set_one)
+    assert "pg_advisory_xact_lock" in begins
+    assert "motion_rows_garment" in begins
+    assert writes.startswith("INSERT INTO")
+    assert "motion_moments" in commits
+    assert commits.endswith("COMMIT")
+    assert ["pg_logical_emit_message" in sql for sql in flushes] in ([], [True])
 
 
 def test_no_snapshot_is_left_open_behind_a_read(

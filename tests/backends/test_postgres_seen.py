@@ -266,6 +266,26 @@ def test_processes_hear_of_each_other_also_where_their_numbers_are_the_same(
         waiting.close()
 
 
+def test_what_the_transaction_before_read_of_a_table_that_is_gone_is_asked_no_more(
+    postgres_server: Server, tmp_path: Path
+) -> None:
+    first, second = (postgres_server.backend("shop", tmp_path / "shop") for _ in range(2))
+
+    def read(tx: Transaction, table: str) -> int:
+        return int(tx.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    try:
+        for table in ("kept", "dropped"):
+            first.write(lambda tx: tx.execute(f"CREATE TABLE {table} (number INTEGER)"))  # noqa: B023 - called at once
+        assert second.write(lambda tx: [read(tx, "kept"), read(tx, "dropped")]) == [0, 0]
+        first.write(lambda tx: tx.execute("DROP TABLE dropped"))
+        first.write(lambda tx: tx.execute("INSERT INTO kept VALUES (1)"))
+        assert [second.write(lambda tx: read(tx, "kept")) for _ in range(2)] == [1, 1]
+    finally:
+        first.close()
+        second.close()
+
+
 def test_what_a_transaction_reads_first_is_as_of_when_those_before_have_ended(
     postgres_server: Server, tmp_path: Path
 ) -> None:

@@ -44,6 +44,9 @@ PREPARE_AFTER = 3
 """Statements that came so often are prepared: they are parsed and planned no more."""
 
 
+SENT_ALONG = 3
+"""Statements that come with a beginning at most: they are asked in vain where the transaction is about something else."""
+
 TOGETHER = 8
 """Sets of parameters from which on they are sent as arrays, in one statement."""
 
@@ -106,8 +109,9 @@ class Session:
         self.before_commit: list[Callable[[], None]] = []
         # What began the transaction before that wrote, as long as it only reads, is sent along with what begins the next: while
         # others wait, no round trip is made for it. Who reads says what is to come with the beginning.
-        self._first, self._is_first, self._is_writing = "", False, False
-        self._ahead: tuple[str, Any] = ("", None)
+        self._leading: list[str] = []
+        self._is_leading, self._is_writing = False, False
+        self._ahead: dict[str, _Answer] = {}
         self._is_left = self._has_settings = False
         self._last: list[str] = []
 
@@ -195,7 +199,7 @@ class Session:
         self._forget()
         self._take_answer()
         self._is_writing = False
-        self._first = translated(_with_history(first)) if first else ""
+        self._leading = [translated(_with_history(first))] if first else []
         self._begin(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
 
     def ask_alone(self, sql: str, parameters: Sequence[Any]) -> tuple[str, list[Sequence[Any]]]:
@@ -218,11 +222,17 @@ class Session:
             self._has_settings = True
 
     def _begin(self, sql: str) -> None:
-        first, self._first = self._first, ""
-        cursor = self._connection.execute(f"{sql}; {first}")
+        leading, self._leading = self._leading, []
+        try:
+            cursor = self._connection.execute("; ".join([sql, *leading]))
+        except psycopg.ProgrammingError:  # of a table that is gone by now, perhaps
+            self.end()
+            leading, cursor = [], self._connection.execute(sql)
+        found = [_Answer(cursor)]
         while cursor.nextset():
-            pass  # to the result of the last
-        self._ahead, self._is_first = (first, cursor), True
+            found.append(_Answer(cursor))
+        self._ahead = dict(zip(leading, found[len(found) - len(leading) :], strict=True))
+        self._is_leading = True
 
     def _forget(self) -> None:
         self.memo.clear()
@@ -269,18 +279,17 @@ class Session:
 
     def run(self, sql: str) -> None:
         """Run statements as they are."""
-        self._is_first = False
+        self._is_leading = False
         self._connection.execute(sql)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         text = translated(sql)
-        if self._is_first and not parameters and text.startswith("SELECT"):
-            self._is_first = False
-            if self._is_writing:
-                self._first = text
-            if self._ahead[0] == text:
-                return self._ahead[1]
-        self._is_first = False
+        self._is_leading = self._is_leading and not parameters and text.startswith("SELECT")
+        if self._is_leading:
+            if self._is_writing and len(self._leading) < SENT_ALONG:
+                self._leading.append(text)
+            if (known := self._ahead.pop(text, None)) is not None:
+                return known
         # One statement, whatever a user's condition in it says: what is prepared, or answered in binary, cannot be several.
         is_one = ";" in text
         try:
@@ -295,7 +304,7 @@ class Session:
 
     def ask(self, sql: str, parameters: Sequence[Any]) -> tuple[str, list[Sequence[Any]]]:
         """See `Backend.ask`."""
-        self._is_first = False
+        self._is_leading = False
         text = translated(_with_history(sql))
         found = self._connection.execute(text, parameters or None, binary=True).fetchall()
         return str(found[0][0]), [row[1:] for row in found]
@@ -306,7 +315,7 @@ class Session:
         )
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
-        self._is_first = False
+        self._is_leading = False
         cursor = self._connection.cursor()
         try:
             cursor.executemany(translated(sql), parameters)
@@ -332,7 +341,7 @@ class Session:
     # -- what is in the database --
 
     def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
-        self._is_first = False
+        self._is_leading = False
         count = len(columns[0])
         if count < TOGETHER:
             self.executemany(sql, zip(*columns, strict=True))
@@ -350,7 +359,7 @@ class Session:
             raise _refused(exc) from exc
 
     def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
-        self._is_first = False
+        self._is_leading = False
         with self._connection.cursor() as cursor:
             declare = f"DECLARE motion_stream NO SCROLL CURSOR FOR {translated(sql)}"
             cursor.execute(declare, parameters or None)
@@ -359,7 +368,7 @@ class Session:
             cursor.execute("CLOSE motion_stream")
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
-        self._is_first = False
+        self._is_leading = False
         sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
         try:
             with self._connection.cursor() as cursor, cursor.copy(translated(sql)) as copy:
@@ -508,6 +517,23 @@ class Session:
         with suppress(psycopg.Error):
             self._has_settings = False
             self.run("ROLLBACK; SELECT pg_advisory_unlock_all(); RESET ALL")
+
+
+class _Answer:
+    """What a statement has found that came with the beginning."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        found = cursor.fetchall() if cursor.description else []
+        self.rowcount, self._rows = len(found), iter(found)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
 
 
 def _with_history(sql: str) -> str:

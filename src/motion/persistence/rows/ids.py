@@ -75,16 +75,26 @@ def largest_id(tx: Transaction, layout: Layout) -> int:
     known = tx.memo.get(_largest_key(layout))
     if known is not None:
         return int(known)
-    sql = f"SELECT MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id) FROM motion_tables WHERE name = ?"
-    return int(tx.execute(sql, (layout.table.name,)).fetchone()[0])
+    largest = f"MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id)"
+    # Without a parameter, it may come with the beginning of the next write.
+    return int(
+        tx.execute(f"SELECT {largest} FROM motion_tables WHERE name = {_text(layout)}").fetchone()[
+            0
+        ]
+    )
 
 
 def next_row(layout: Layout) -> str:
     """Return the expression of the number of a table's next row, where its id is not its number: larger than that of any
     row it ever had, as labels, tasks and texts that are read along know a row by its number alone."""
-    name = layout.table.name.replace("'", "''")
     largest = f"SELECT COALESCE(MAX({layout.row_column}), 0) FROM {layout.base}"
-    return f"(SELECT MAX(last_row, ({largest})) + 1 FROM motion_tables WHERE name = '{name}')"
+    return (
+        f"(SELECT MAX(last_row, ({largest})) + 1 FROM motion_tables WHERE name = {_text(layout)})"
+    )
+
+
+def _text(layout: Layout) -> str:
+    return "'" + layout.table.name.replace("'", "''") + "'"
 
 
 def note_deleted(tx: Transaction, layout: Layout, rows: Ranges) -> None:

@@ -29,7 +29,7 @@ def note(tx: Transaction, before: int, last: int, now_ms: int) -> bool:
     any."""
     if last > before:
         sql = "INSERT INTO motion_moments (number, at_ms) VALUES (?, ?) ON CONFLICT DO NOTHING"
-        tx.execute(sql, (before + 1, now_ms))
+        tx.execute_last(sql, (before + 1, now_ms))
         if (before + 1) % THINNED_EVERY == 0:
             thin(tx, now_ms)
     return last > before
