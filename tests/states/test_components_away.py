@@ -33,6 +33,8 @@ class Like:
     said: str
     told: str
     scores: Annotated[int, motion.Window("like.score", by="user", agg="sum", itself=True)]
+    others: list[int]
+    seen: str
 
 
 TABLES = {"product": Product, "like": Like}
@@ -69,7 +71,21 @@ def code(
     ) -> str:
         return f"{score} at {ts}"
 
-    return [say, tell] if away else [say, tell, Scorer()]
+    class Seer(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.infer(on="like.user", sets="like.seen", refresh="before")
+        def see(
+            self,
+            state: int,
+            scores: Annotated[list[int | None], motion.Lookup("product.score", by="others")],
+            held: Annotated[list[int], motion.Window("like.score", by="user", itself=True)],
+        ) -> str:
+            return f"{scores} {sorted(held)}"
+
+    readers = [say, tell, Seer()]
+    return readers if away else [*readers, Scorer()]
 
 
 def opened(folder: Path, triggers: Sequence[Any]) -> motion.Store:
@@ -80,7 +96,11 @@ def opened(folder: Path, triggers: Sequence[Any]) -> motion.Store:
 def set_all(store: motion.Store) -> None:
     store.set_many("product", [{"id": n, "size": n} for n in (1, 2)])
     store.set_many(
-        "like", [{"id": n, "product": 1 + n % 2, "user": n // 3, "ts": n} for n in range(5)]
+        "like",
+        [
+            {"id": n, "product": 1 + n % 2, "user": n // 3, "ts": n, "others": [1, 2]}
+            for n in range(5)
+        ],
     )
     store.wait(timeout=60)
 
@@ -88,7 +108,7 @@ def set_all(store: motion.Store) -> None:
 def test_what_was_made_of_outputs_while_their_component_was_away_is_told_as_stale(
     tmp_path: Path,
 ) -> None:
-    names = ("say", "tell", "like.scores")
+    names = ("say", "tell", "like.scores", "Seer.see")
 
     def stale(store: motion.Store) -> list[int]:
         counted = [store.status().triggers[name].stale for name in names]
@@ -102,6 +122,7 @@ def test_what_was_made_of_outputs_while_their_component_was_away_is_told_as_stal
     with opened(tmp_path, code(away=True)) as store:
         store.set("like", id=1, ts=10)
         store.set("like", id=2, user=7)
+        store.set("product", id=3, size=1)
         store.wait(timeout=60)
     with opened(tmp_path, code()) as store:
         store.wait(timeout=60)
@@ -111,7 +132,7 @@ def test_what_was_made_of_outputs_while_their_component_was_away_is_told_as_stal
         for name in store.status().triggers:
             store.backfill(name).wait(timeout=60)
         made = store.rows("like")
-        assert stale(store) == [0, 0, 0]
+        assert stale(store) == [0, 0, 0, 0]
         for name in store.status().triggers:
             store.backfill(name, force=True).wait(timeout=60)
         assert store.rows("like") == made

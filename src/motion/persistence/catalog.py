@@ -128,7 +128,9 @@ def _disown_takers(
         maker = graph.triggers[name]
         for taker in graph.takers_of(maker) if maker.is_versioned else ():
             if taker.name in active and taker.fold is None:
-                disown_since(tx, Layout(graph.tables.get(taker.table), graph), taker, since, last)
+                # Marks of versions are as of the change of the row's own input, whatever else they were made anew for.
+                first = 0 if taker.is_versioned else since
+                disown_since(tx, Layout(graph.tables.get(taker.table), graph), taker, first, last)
 
 
 def _note_refs(tx: Transaction, tables: Tables) -> None:
