@@ -7,7 +7,7 @@ rows made again, users' values, workers that are cut off, and all of it inside c
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.promises.other_worlds import Beside, Fold, Plan, Rule, World, Writer
+from tests.promises.other_plans import Beside, Fold, Plan, Rule, Writer
+from tests.promises.other_worlds import World
 from tests.promises.worlds import Clock
 
 STYLES = ("plain", "plain", "batch", "async")
-IDS = {"card": 3, "event": 5}
+IDS = {"card": 3, "event": 5, "sheet": 2}
+USERS_PAGE = 4
+"""The number of a page that no run makes."""
+
 numbers = st.integers(0, 6)
 optional_numbers = st.one_of(numbers, numbers, numbers, st.none())
 instants = st.integers(1, 6)
@@ -28,47 +32,117 @@ instants = st.integers(1, 6)
 # -- plans --
 
 
-def lookups(table: str, events: list[str], cards: list[str]) -> st.SearchStrategy[Beside]:
-    """Draw a lookup for rows of a table, of keys that are derived before."""
-    ways = [("card", f"card.{key}") for key in cards] + [("prev", f"event.{key}") for key in events]
+@st.composite
+def lookups(
+    draw: st.DrawFn, table: str, events: list[str], cards: list[str], way: str | None = None
+) -> Beside:
+    """Draw a lookup for rows of a table, of keys that are derived before: by an id, by another key, or of a page."""
+    is_optional = draw(st.booleans())
     if table == "card":
-        ways = [("boss", "card.a")]
-    return st.builds(
-        lambda way, is_optional: Beside(way[1], way[0], is_optional=is_optional),
-        st.sampled_from(ways),
-        st.booleans(),
+        return Beside("card.a", "boss", is_optional=is_optional)
+    of_cards, of_events = [f"card.{key}" for key in cards], [f"event.{key}" for key in events]
+    way = way or draw(st.sampled_from(["id", "id", "to", "page"]))
+    if way == "page":
+        key = draw(st.sampled_from(["mark", "mark", "note", "title"]))
+        by: Any = draw(st.sampled_from([("sheet", "place"), ("sheet", "place"), "sheet"]))
+        return Beside(f"sheet.{key}", by, is_optional=is_optional)
+    if way == "to":
+        by = draw(st.sampled_from(["host", "host", *events[1:]]))
+        to = draw(st.sampled_from(["domain", "domain", *cards]))
+        return Beside(draw(st.sampled_from(of_cards)), by, is_optional=is_optional, to=to)
+    by, keys = draw(
+        st.sampled_from(
+            [("card", of_cards), ("prev", of_events), *((key, of_cards) for key in events[1:])]
+        )
     )
+    return Beside(draw(st.sampled_from(keys)), by, is_optional=is_optional)
 
 
-def lists(cards: list[str]) -> st.SearchStrategy[Beside]:
+@st.composite
+def lists(draw: st.DrawFn, cards: list[str]) -> Beside:
     """Draw a lookup by a list of cards, for events."""
-    keys = st.sampled_from([f"card.{key}" for key in cards])
-    return st.builds(
-        lambda key, is_optional, has_gaps: Beside(
-            key, "cards", is_optional=is_optional, has_gaps=has_gaps
-        ),
-        keys,
-        st.booleans(),
-        st.booleans(),
+    key, to = draw(st.sampled_from(cards)), draw(st.sampled_from([None, None, "domain"]))
+    return Beside(
+        f"card.{key}",
+        "cards",
+        is_optional=draw(st.booleans()),
+        has_gaps=draw(st.booleans()),
+        to=to,
     )
 
 
-def windows(keys: list[str], by: Any, *, itself: bool) -> st.SearchStrategy[Beside]:
-    return st.builds(
-        Beside,
-        st.sampled_from([f"event.{key}" for key in keys]),
-        st.just(by),
-        st.sampled_from(["list", "list", "count", "sum", "mean", "min", "max", "last"]),
-        st.sampled_from([None, None, 1, 2, 4]),
-        st.sampled_from([None, None, 1, 2]),
-        st.booleans() if itself else st.just(False),
-        st.booleans(),
+NO_NUMBER = ("list", "distinct", "mean", "std")
+AGGREGATIONS = (
+    "list",
+    "list",
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "last",
+    "std",
+    "std",
+    "distinct",
+    "distinct",
+)
+
+
+OF_WORD: dict[str | None, tuple[str, ...]] = {
+    "std": ("std",),
+    "distinct": ("distinct",),
+    "tuple": ("list", "last"),
+    "order": ("list", "last"),
+}
+WORDS = ("where", "std", "distinct", "tuple", "order", "to", "page")
+
+
+def saying(word: str, events: list[str], cards: list[str]) -> st.SearchStrategy[Beside]:
+    """Draw what rows of events take from others, with a word that is said of it."""
+    if word in ("to", "page"):
+        return lookups("event", events, cards, word)
+    return windows("event", events, word=word)
+
+
+@st.composite
+def windows(
+    draw: st.DrawFn, table: str, keys: list[str], *, kept: bool = False, word: str | None = None
+) -> Beside:
+    """Draw a window for rows of a table, over events or sheets, of keys that are derived before; with a word that is said of
+    it."""
+    over = draw(st.sampled_from(["event", "event", "event", "sheet"])) if not kept else "event"
+    by: Any = draw(st.sampled_from(["card", "card", "card", *keys[1:]]))
+    order: Any = draw(st.sampled_from([None, None, "prev", *keys[1:]]))
+    held, narrowed = keys, [*keys, "kind", "kind", "kind", "prev"]
+    if table == "card":
+        by, order = ("boss", "event.card"), draw(st.sampled_from([None, ("a", "event.prev")]))
+    elif over == "sheet":
+        by, order = ("card", "sheet.card"), draw(st.sampled_from([None, ("prev", "sheet.title")]))
+        held, narrowed = ["mark", "note"], ["title", "note", "mark"]
+    order = "prev" if word == "order" and over == table else order
+    key, where = draw(st.sampled_from(held)), None
+    if word == "where" or draw(st.integers(0, 2)) == 0:
+        where = draw(st.sampled_from(narrowed)), draw(st.sampled_from([0, 0, 1, 2, None]))
+    agg, also = draw(st.sampled_from(OF_WORD.get(word, AGGREGATIONS))), None
+    if agg in ("list", "last") and not kept and (word == "tuple" or draw(st.booleans())):
+        also = draw(st.sampled_from(["prev", "card", *held] if over == "event" else held))
+    return Beside(
+        f"{over}.{key}",
+        by,
+        agg,
+        draw(st.sampled_from([None, None, 1, 2, 4])),
+        draw(st.sampled_from([None, None, 1, 2])),
+        itself=table == over and draw(st.booleans()),
+        is_optional=draw(st.booleans()),
+        also=None if also == key else also,
+        where=where,
+        order=order,
     )
 
 
 def by_hand(beside: Beside) -> st.SearchStrategy[Beside]:
     """Draw whether a lookup is read by hand, and followed."""
-    if beside.agg is not None or beside.is_list:
+    if beside.agg is not None or beside.is_list or beside.to is not None:
         return st.just(beside)
     ways = st.sampled_from([None, None, "get", "whole", "rows"])
     return ways.map(
@@ -84,15 +158,19 @@ def rules(
     keys: list[str],
     beside: st.SearchStrategy[Beside],
     least: int,
+    first: Sequence[Beside] = (),
 ) -> Rule:
     style = draw(st.sampled_from(STYLES))
     others = tuple(
         draw(by_hand(each))
-        for each in draw(st.lists(beside, min_size=least, max_size=2, unique=True))
+        for each in [
+            *first,
+            *draw(st.lists(beside, min_size=least, max_size=2 - len(first), unique=True)),
+        ]
     )
     follows = any(each.by_hand for each in others)
     on = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2, unique=True))
-    on += [str(each.by) for each in others if each.by_hand]
+    on += [name for each in others if each.by_hand for name in each.names]
     return Rule(
         table,
         sets,
@@ -138,8 +216,8 @@ def plans(draw: st.DrawFn) -> Plan:
     kept = {}
     for key in ["kept", "total_of"][: draw(st.sampled_from([0, 0, 1, 2]))]:
         is_window = key == "total_of"
-        plain = windows(["n"], "card", itself=True) if is_window else lookups("event", ["n"], cards)
-        kept[key] = draw(plain.filter(lambda each: each.agg != "list" and each.agg != "mean"))
+        plain = windows("event", ["n"], kept=True) if is_window else lookups("event", ["n"], cards)
+        kept[key] = draw(plain.filter(lambda each: each.agg not in NO_NUMBER))
         events.append(key)
     if draw(st.integers(0, 3)) == 0:
         kept["listed"] = draw(lists(cards))
@@ -148,14 +226,14 @@ def plans(draw: st.DrawFn) -> Plan:
         if i == place:
             folded.append(draw(folds("event", events, i)))
             events.append("run")
-        beside = st.one_of(
-            lookups("event", events, cards), lists(cards), windows(events, "card", itself=True)
-        )
+        beside = st.one_of(lookups("event", events, cards), lists(cards), windows("event", events))
         on = [*events, *(["listed"] if "listed" in kept else [])]
-        found.append(draw(rules("event", f"x{i}", on, beside, least=draw(st.integers(0, 1)))))
+        least = draw(st.integers(0, 1))
+        first = [draw(saying(draw(st.sampled_from(WORDS)), events, cards))] if i == 0 else []
+        found.append(draw(rules("event", f"x{i}", on, beside, least, first)))
         events.append(f"x{i}")
     if draw(st.integers(0, 2)) == 0:
-        over = windows(events, ("boss", "event.card"), itself=False)
+        over = windows("card", events).filter(lambda each: each.key.startswith("event."))
         found.append(draw(rules("card", "w", ["a"], over, least=1)))
     kinds = st.tuples(
         st.sampled_from(["count", "count", "claim"]), st.sampled_from(["get", "rows"])
@@ -174,27 +252,48 @@ def plans(draw: st.DrawFn) -> Plan:
 def values_of(draw: st.DrawFn, table: str) -> dict[str, Any]:
     own: dict[str, st.SearchStrategy[Any]] = {"ts": instants}
     if table == "card":
-        own |= {"a": optional_numbers, "boss": st.one_of(st.integers(1, 3), st.none())}
+        own |= {
+            "a": optional_numbers,
+            "boss": st.one_of(st.integers(1, 3), st.none()),
+            "domain": st.one_of(st.integers(0, 2), st.none()),
+        }
+    elif table == "sheet":
+        own |= {
+            "card": st.one_of(st.integers(1, 3), st.integers(1, 2), st.none()),
+            "title": optional_numbers,
+            "make": optional_numbers,
+        }
     else:
         own |= {
             "card": st.one_of(st.integers(1, 3), st.integers(1, 2), st.none()),
             "prev": st.one_of(st.integers(1, 5), st.none()),
             "n": optional_numbers,
-            "cards": st.one_of(st.lists(st.integers(1, 4), max_size=3), st.none()),
+            "cards": st.one_of(st.lists(st.integers(0, 4), max_size=3), st.none()),
+            "kind": st.sampled_from([0, 1, None]),
+            "host": st.one_of(st.integers(0, 2), st.none()),
+            "sheet": st.one_of(st.integers(1, 2), st.none()),
+            "place": st.sampled_from([0, 0, 1, 2, 4, None]),
         }
     return draw(st.fixed_dictionaries({}, optional=own).filter(bool))
 
 
 @st.composite
-def rows(draw: st.DrawFn, *, is_whole: bool = False) -> tuple[str, int, dict[str, Any]]:
+def full(draw: st.DrawFn, table: str) -> dict[str, Any]:
+    """Draw a row that has some values, and shares its card and its kind with others."""
+    shared = {"card": draw(st.integers(1, 2)), "kind": draw(st.integers(0, 1)), "n": draw(numbers)}
+    own = {"event": shared, "card": {"a": draw(numbers)}, "sheet": {"make": draw(numbers)}}[table]
+    return {"ts": draw(instants), **draw(values_of(table)), **own}
+
+
+@st.composite
+def rows(draw: st.DrawFn, *, is_whole: bool = False) -> tuple[str, Any, dict[str, Any]]:
     """Draw a row of a table; with `is_whole`, one whose time is known, as a row that is new has that of the clock."""
-    table = draw(st.sampled_from(["card", "event", "event"]))
-    values = draw(values_of(table))
-    return (
-        table,
-        draw(st.integers(1, IDS[table])),
-        ({"ts": draw(instants)} if is_whole else {}) | values,
-    )
+    table = draw(st.sampled_from(["card", "event", "event", "sheet"]))
+    id = draw(st.integers(1, IDS[table]))
+    if table == "sheet" and not is_whole and draw(st.integers(0, 2)) == 0:
+        return table, (id, USERS_PAGE), {"note": draw(optional_numbers)}
+    values = ({"ts": draw(instants)} if is_whole else {}) | draw(values_of(table))
+    return table, (id, 0) if table == "sheet" and not is_whole else id, values
 
 
 @st.composite
@@ -210,7 +309,7 @@ def writes(plan: Plan) -> st.SearchStrategy[tuple[Any, ...]]:
         row.map(lambda at: ("set", *at)),
         row.map(lambda at: ("set", *at)),
         loads(),
-        row.map(lambda at: ("delete", *at[:2])),
+        row.map(lambda at: ("delete", at[0], at[1][0] if at[0] == "sheet" else at[1])),
         whole.map(lambda at: ("remake", *at)),
     ]
     own = [rule for rule in plan.rules if rule.can_override]
@@ -260,9 +359,10 @@ def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
 def worlds(draw: st.DrawFn) -> tuple[Plan, list[tuple[Any, ...]]]:
     plan = draw(plans())
     made: list[tuple[Any, ...]] = [
-        ("set_many", table, {id: {"ts": draw(instants)} for id in range(1, 1 + count)})
-        for table, count in IDS.items()
+        ("set_many", table, {id: draw(full(table)) for id in range(1, 1 + IDS[table])})
+        for table in ("card", "event")
     ]
+    made += [("set", "sheet", (1, 0), draw(full("sheet")))]
     return plan, made + draw(stories(plan))
 
 
@@ -278,7 +378,7 @@ def time() -> Iterator[None]:
 
 MODES = ("tasks", "inline", "itself")
 quick = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
@@ -317,4 +417,4 @@ def play(plan: Plan, story: list[tuple[Any, ...]], *, mode: str = "itself") -> N
             exc.add_note(f"play({plan},\n    {story},\n    mode={mode!r})")
             raise
         finally:
-            world.close()
+            world.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ class Product:
     id: int
     ts: int
     kind: int
+    code: int
     n: int
     guess: int
     label: int
@@ -40,10 +42,19 @@ class Like:
     user: int
     kind: int
     product: int
+    code: int
     seen: Annotated[int, motion.Lookup("product.guess", by="product")]
     sum: Annotated[int, motion.Window("product.guess", by="kind", agg="sum")]
+    found: Annotated[int, motion.Lookup("product.guess", by="code", to="product.code")]
+    spread: Annotated[float, motion.Window("product.guess", by="kind", agg="std")]
+    various: Annotated[list[int], motion.Window("product.guess", by="kind", agg="distinct", rows=3)]
+    pairs: Annotated[
+        list[tuple[int, int]],
+        motion.Window(("product.guess", "product.n"), by="kind", where={"code": 1}),
+    ]
     link: str
     vec: int
+    narrow: str
     last: list[int]
     taste: str
     told: str
@@ -101,6 +112,18 @@ class Guesser(motion.Component):
         totals: Annotated[list[int | None], motion.Lookup("like.total", by="peers")],
     ) -> str:
         return f"{state} {totals}"
+
+    @motion.infer(on="like.ts", sets="like.narrow", refresh="before")
+    def narrow(
+        self,
+        state: int,
+        guess: Annotated[int | None, motion.Lookup("product.guess", by="code", to="product.code")],
+        vecs: Annotated[
+            list[int],
+            motion.Window("like.vec", by="user", where={"kind": 1}, agg="distinct", itself=True),
+        ],
+    ) -> str:
+        return f"{state} {guess} {vecs}"
 
     @motion.fit(on="product.label", promote=motion.manual)
     def learn(self, state: int, rows: list[Product]) -> int:
@@ -197,6 +220,7 @@ products = st.fixed_dictionaries(
     optional={
         "ts": st.integers(1, 5),
         "kind": st.integers(1, 2),
+        "code": st.one_of(st.integers(1, 3), st.none()),
         "n": st.one_of(st.integers(1, 6), st.none()),
     },
 ).map(lambda row: ("product", row))
@@ -209,6 +233,7 @@ likes = st.fixed_dictionaries(
         "product": st.one_of(st.integers(1, 4), st.none()),
         "picks": st.one_of(st.lists(st.integers(1, 4), max_size=3), st.none()),
         "peers": st.one_of(st.lists(st.integers(1, 6), max_size=2), st.none()),
+        "code": st.one_of(st.integers(1, 3), st.none()),
     },
 ).map(lambda row: ("like", row))
 promotions = st.one_of(
@@ -273,7 +298,9 @@ def play(
     copied(source, folder)
     given: dict[int, int | None] = {}
     with opened(folder) as store:
-        rows: Any = [{"id": i, "ts": i, "kind": 1 + i % 2, "n": i} for i in range(1, 5)]
+        rows: Any = [
+            {"id": i, "ts": i, "kind": 1 + i % 2, "code": 1 + i % 2, "n": i} for i in range(1, 5)
+        ]
         store.set_many("product", rows)
         rows = [
             {
@@ -282,6 +309,7 @@ def play(
                 "user": 1,
                 "kind": 1,
                 "product": i % 4,
+                "code": 1,
                 "picks": [i % 4, 2],
                 "peers": [i],
             }
@@ -337,6 +365,7 @@ def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | 
     assert {id: row.guess for id, row in products.items()} == guesses
     likes: Any = sorted(store.rows("like"), key=lambda row: (row.ts, row.id))
     vecs: dict[int | None, list[int]] = {}
+    narrow: dict[int | None, list[int]] = {}
     totals: dict[int, int] = {}
     for row in likes:
         held: Any = None if row.picks is None else [guesses.get(id) for id in row.picks]
@@ -352,6 +381,7 @@ def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | 
         if row.picked is not None:
             assert row.chosen == f"{mixer} {row.picked} {of_peers}"
     for row in likes:
+        check_words(row, products, guesses)
         guess = guesses.get(row.product)
         held = [guesses[id] for id, p in products.items() if p.kind == row.kind and p.ts <= row.ts]
         assert row.seen == guess
@@ -362,10 +392,38 @@ def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | 
         before = vecs.setdefault(row.user, [])
         mixed = None if row.user is None else f"{mixer} {guess} {before}"
         before += [] if vec is None else [vec]
+        some = narrow.setdefault(row.user, [])
+        some += [vec] if vec is not None and row.kind == 1 and vec not in some else []
+        first = first_of(products, row.code)
+        found = f"{guesser} {first and guesses[first]} {some}"
+        assert row.narrow == (None if row.user is None else found)
         last = None if row.user is None else [guesser, *before[-2:]]
         told = None if vec is None or row.user is None else f"{vec} {before}"
         assert (row.last, row.told, row.mixed) == (last, told, mixed)
         assert row.taste == (None if last is None else f"{guesser} {last}")
+
+
+def first_of(products: dict[int, Any], code: int | None) -> int | None:
+    """Return the first product with a code."""
+    having = [id for id, row in products.items() if code is not None and row.code == code]
+    return min(having, default=None)
+
+
+def check_words(row: Like, products: dict[int, Any], guesses: dict[int, int | None]) -> None:
+    """Hold what a row has by another key, of some rows only, and added up in other ways, against a recompute."""
+    first = first_of(products, row.code)
+    assert row.found == (first and guesses[first])
+    if row.kind is None:
+        assert (row.spread, row.various, row.pairs) == (None, None, None)
+        return
+    order = sorted(
+        (p.ts, id) for id, p in products.items() if p.kind == row.kind and p.ts <= row.ts
+    )
+    held = [(guesses[id], products[id]) for _, id in order if guesses[id] is not None]
+    values = [guess for guess, _ in held]
+    assert row.spread == (statistics.stdev(values) if len(values) > 1 else None)  # type: ignore[type-var]
+    assert row.various == list(dict.fromkeys(values[-3:]))
+    assert row.pairs == [(guess, p.n) for guess, p in held if p.n is not None and p.code == 1]
 
 
 # -- killed --
@@ -388,6 +446,7 @@ def write(folder: str, seed: int) -> None:
                     id=chance.randrange(1, 5),
                     ts=chance.randrange(1, 6),
                     kind=chance.randrange(1, 3),
+                    code=chance.randrange(1, 4),
                     n=chance.randrange(7),
                 )
             case _:
@@ -398,6 +457,7 @@ def write(folder: str, seed: int) -> None:
                     user=chance.randrange(1, 3),
                     kind=chance.randrange(1, 3),
                     product=chance.randrange(1, 5),
+                    code=chance.randrange(1, 4),
                     picks=[chance.randrange(1, 5) for _ in range(chance.randrange(4))],
                     peers=[chance.randrange(1, 7) for _ in range(chance.randrange(3))],
                 )
