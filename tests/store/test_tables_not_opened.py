@@ -288,3 +288,15 @@ def test_a_process_that_runs_some_triggers_learns_of_others_on_tables_that_it_ha
     with open_store(schemas=TABLES, triggers=TRIGGERS, url=url) as store:
         store.wait(timeout=60)
         assert shown(store) == recomputed(store, open_store)
+
+
+def test_rows_of_such_a_table_are_chosen_by_values_set_or_not(
+    open_store: OpenStore, whole: None
+) -> None:
+    with open_store(schemas=TABLES, triggers=TRIGGERS) as store:
+        store.set_many("product", [{"id": 7, "shop": "b", "cost": None}, {"id": 8, "cost": 3}])
+        store.wait(timeout=60)
+    with open_store(schemas={"shop": Shop}, triggers=[]) as store:
+        assert [row.id for row in store.rows("product", where={"cost": None})] == [7]
+        assert [row.id for row in store.rows("product", where={"cost": 3})] == [3, 8]
+        assert [row.id for row in store.rows("product", where={"cost": 3, "shop": None})] == [8]

@@ -191,10 +191,13 @@ def read(
         conditions: keys that have to have these stored values.
         keys: the only ones to read; None: all.
     """
-    wanted = [f"{quoted(key)} IS NOT DISTINCT FROM ?" for key in conditions] + (
-        [f"({where}\n)"] if where else []
-    )
-    values = [*conditions.values(), *(encode_parameter(value) for value in parameters)]
+    wanted = [
+        f"{quoted(key)} IS NULL" if value is None else f"{quoted(key)} = ?"
+        for key, value in conditions.items()
+    ]
+    wanted += [f"({where}\n)"] if where else []
+    given = [value for value in conditions.values() if value is not None]
+    values = [*given, *(encode_parameter(value) for value in parameters)]
     order = unset_first(order_by or ", ".join(map(quoted, table.primary_key)))
     columns = [quoted(key) if keys is None or key in keys else "NULL" for key in table.keys]
     source = quoted(table.name if inherit else f"{table.name}__stored")
