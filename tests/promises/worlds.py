@@ -704,9 +704,12 @@ class World:
         rules = {rule.name: rule for rule in self.plan.rules}
         found = set()
         for letter in self.store.errors():
-            id = int(letter.row.split()[0].removeprefix("id="))
+            pages = {
+                name: int(value) for name, value in (key.split("=") for key in letter.row.split())
+            }
+            id = pages.pop("id")
             if rules[letter.trigger].table == "part":
-                id = self.store.get("part", id).source
+                id = self.store.get("part", id, **pages).source
             found.add((letter.trigger, id))
         surplus = found - expected.dead - expected.unknown
         assert not surplus, f"given up on without a reason: {surplus}: {self.store.errors()}"
