@@ -278,6 +278,18 @@ MUTANTS = (
         "across_rows/test_taken_by_version.py::test_a_candidate_goes_live_with_outputs_that_are_made_of_its_others_as_these_are_now",
     ),
     Mutant(
+        "P9",
+        "a build that has begun leaves nothing to itself",
+        [(" AND kind = 'build' AND number = 0", " AND kind = 'build'")],
+        "across_rows/test_taken_by_version.py::test_p9_what_changes_while_a_part_of_a_build_is_chosen_is_made_before_the_switch",
+    ),
+    Mutant(
+        "P9",
+        "a part that was chosen of a build before it began anew is not handed over",
+        [("remaining = ?, number = 0", "remaining = ?")],
+        "across_rows/test_taken_by_version.py::test_p9_what_changes_while_a_part_of_a_build_is_chosen_is_made_before_the_switch",
+    ),
+    Mutant(
         "P14",
         "what a list names is of the version that the run is for",
         [("has_values=has_values, pins=self.pins", "has_values=has_values")],

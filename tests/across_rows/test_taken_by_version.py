@@ -4,7 +4,7 @@ candidates whose outputs are made of their others."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import motion
+from motion import faults
 from motion.persistence.changes import building, cascade, followers
 from motion.testing.stepper import Stepper
 from tests.conftest import OpenStore, until
@@ -32,6 +33,16 @@ def many(count: int) -> Iterator[None]:
         for module in (followers, cascade, building):
             patch.setattr(module, "AT_ONCE", count)
         yield
+
+
+@contextmanager
+def passing(action: Callable[[str], None]) -> Iterator[None]:
+    """Something is done at each fault point."""
+    faults.arm(action)
+    try:
+        yield
+    finally:
+        faults.arm(None)
 
 
 @dataclass
@@ -276,6 +287,75 @@ def test_p14_a_live_version_that_is_to_stay_is_not_built_beside_itself(
     store.wait(timeout=60)
     assert store.status().versions["Fallible"] == 1
     assert [(row.seen, row.link) for row in store.rows(Sale)] == [(7, "/7")]
+
+
+class Steady(motion.Component):
+    """The first version guesses the same of everything, so that a change concerns the candidate alone."""
+
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="product.n", sets="product.guess", refresh="before")
+    def guess(self, state: int, n: int) -> int:
+        return n * state if state > 1 else 5
+
+    @motion.infer(on="sale.ts", sets="sale.vec", refresh="before")
+    def look(
+        self, state: int, guess: Annotated[int, motion.Lookup("product.guess", by="product")]
+    ) -> int:
+        return guess
+
+    @motion.fit(on="product.label", promote=motion.manual)
+    def fit(self, state: int, rows: list[Product]) -> int:
+        return 10
+
+
+@pytest.mark.parametrize("at_once", [500, 1])
+@pytest.mark.parametrize("moment", [1, 2])
+def test_p9_what_changes_while_a_part_of_a_build_is_chosen_is_made_before_the_switch(
+    open_store: OpenStore, at_once: int, moment: int
+) -> None:
+    schemas = {"product": Product, "sale": Sale}
+    store = open_store(schemas=schemas, triggers=[Steady()])
+    store.set("product", id=1, n=5, label=1)
+    store.set_many("sale", [{"id": i, "ts": 1, "product": 1} for i in range(3)])
+    store.wait(timeout=60)
+    store.model("Steady").fit().wait(timeout=60)
+    store.close()
+    store = open_store(schemas=schemas, triggers=[Steady()], run=False)
+    building = "select trigger from motion_backfills where kind = 'build'"
+    guessing = "select 1 from motion_tasks where trigger = 'Steady.guess'"
+    moments: list[str] = []
+
+    def change(point: str) -> None:
+        if point != "backfill.chosen":
+            return
+        if store.sql(building)["trigger"].to_pylist() == ["Steady.look"]:
+            moments.append(point)
+            if len(moments) == moment:
+                store.set("product", id=1, n=7)
+                with Stepper(store) as other:
+                    while store.sql(guessing).num_rows:
+                        assert other.step()
+
+    with many(at_once), Stepper(store) as worker:
+        store.model("Steady").promote(2)
+        with passing(change):
+            worker.run_until_idle()
+    store.close()
+    assert len(moments) >= moment
+    shown: list[list[int]] = []
+    is_open = threading.Event()
+
+    def look(point: str) -> None:
+        if point == "switch.committed" and is_open.wait(60):
+            shown.append([row.vec for row in store.rows(Sale)])
+
+    with passing(look):
+        store = open_store(schemas=schemas, triggers=[Steady()])
+        is_open.set()
+        store.wait(timeout=60)
+    assert shown == [[70, 70, 70]]
 
 
 HAS_BEGUN, MAY_GO_ON = threading.Event(), threading.Event()

@@ -203,7 +203,8 @@ CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole tabl
     next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last
     total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks
     condition TEXT, parameters BLOB NOT NULL, is_forced INTEGER NOT NULL,  -- of a sweep: key and value
-    number INTEGER NOT NULL DEFAULT 0,                -- of a sweep: the change that its rows are to be newer than
+    number INTEGER NOT NULL DEFAULT 0,                -- of a sweep: the change that its rows are to be newer than,
+                                                      -- of a build: since which it judges rows
     again INTEGER NOT NULL DEFAULT 0,                 -- of a sweep: it goes round once more, as another has joined it
     path TEXT NOT NULL DEFAULT '',                    -- of a sweep: that of its cause
     PRIMARY KEY (change, trigger, parameters)  -- one change may leave several sweeps of a trigger

@@ -69,22 +69,18 @@ class _Due:
     def is_all_ahead(self) -> bool:
         """Whether the build has not begun, and the version has no outputs from before: as while what these are made of is
         built first. Then nothing that changes there makes any due."""
-        ahead = self._next_of_build()
-        if ahead is None:
+        if not self._ahead():
             return False
-        layout, table = self._layout, outputs_table(self._spec.name)
-        first = self._tx.execute(f"SELECT MIN({layout.row_column}) FROM {layout.base}").fetchone()[
-            0
-        ]
         slots = slot_of(self._version, 0), slot_of(self._version, ALL_ROWS)
-        sql = f"SELECT 1 FROM {table} WHERE slot BETWEEN ? AND ? LIMIT 1"
-        return ahead <= (first or 0) and self._tx.execute(sql, slots).fetchone() is None
+        sql = f"SELECT 1 FROM {outputs_table(self._spec.name)} WHERE slot BETWEEN ? AND ? LIMIT 1"
+        return self._tx.execute(sql, slots).fetchone() is None
 
-    def _next_of_build(self) -> int | None:
-        """Return the row that the build has still to come to, None where there is none."""
-        sql = "SELECT MIN(next) FROM motion_backfills WHERE trigger = ? AND kind = 'build'"
-        found: int | None = self._tx.execute(sql, (self._spec.name,)).fetchone()[0]
-        return found
+    def _ahead(self) -> range:
+        """Return the rows that a build which has not begun will judge. From one that has, some may be chosen already as they
+        were before, and not handed over."""
+        sql = "SELECT next, last FROM motion_backfills WHERE trigger = ? AND kind = 'build' AND number = 0"
+        found = self._tx.execute(sql, (self._spec.name,)).fetchone()
+        return range(0) if found is None else range(found[0], found[1] + 1)
 
     def take_own(self, written: Written) -> None:
         spec, layout = self._spec, self._layout
@@ -145,20 +141,22 @@ class _Due:
             self._are_many |= bool(entities)
 
     def enqueue(self, number: int) -> None:
-        """Enqueue the rows, but those that the build has still to come to, which it judges then."""
+        """Enqueue the rows, but those that are left to the build."""
         if self._are_many:
             _begin_anew(self._tx, self._layout, self._spec, number)
             return
-        ahead = self._next_of_build()
-        rows = [row for row in self._rows if ahead is None or row < ahead]
+        ahead = self._ahead()
+        rows = [row for row in self._rows if row not in ahead]
         beside = Cause(number, 0, priority=BUILD_PRIORITY)
         queue.enqueue(self._tx, self._spec, ranges_of(rows), beside, version=self._version)
 
 
 def _begin_anew(tx: Transaction, layout: Layout, spec: TriggerSpec, number: int) -> None:
-    """Let a trigger's build go over all rows, from the first one on."""
+    """Let a trigger's build go over all rows, from the first one on, as one that has not begun: what was chosen for it before
+    is not handed over."""
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
-    sql = "UPDATE motion_backfills SET next = 0, last = ?, remaining = ? WHERE trigger = ? AND kind = 'build'"
+    anew = "next = 0, last = ?, remaining = ?, number = 0"
+    sql = f"UPDATE motion_backfills SET {anew} WHERE trigger = ? AND kind = 'build'"
     if not tx.execute(sql, (last, last + 1, spec.name)).rowcount:
         tx.execute(
             "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, parameters, is_forced, kind, number, "

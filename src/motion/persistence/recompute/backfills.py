@@ -76,7 +76,8 @@ class Backfill:
         parameters: of the condition, as a list; of a sweep the key by which rows look up, and, if not all of them are
             meant, its value; or what its rows have read by hand (`persistence.changes.following`).
         is_forced: outputs of present code are made again too.
-        number: of a sweep: the change that its rows are to be newer than.
+        number: of a sweep: the change that its rows are to be newer than. Of a build: the change since which it judges rows, so
+            that nothing is left to it any more (`persistence.changes.building`); 0: it has not begun to.
         path: of a sweep: what led to it.
     """
 
@@ -92,6 +93,11 @@ class Backfill:
     kind: Kind = "backfill"
     number: int = 0
     path: str = ""
+
+    @property
+    def is_unbegun(self) -> bool:
+        """Whether it is a build that has judged no row yet."""
+        return self.kind == "build" and not self.number
 
     @property
     def lane(self) -> Lane:
@@ -308,7 +314,10 @@ class Part:
 
 
 def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
-    """Return the next part of a backfill."""
+    """Return the next part of a backfill. The first of a build has no rows: with it is noted that it begins, before any is
+    judged."""
+    if backfill.is_unbegun:
+        return Part((), backfill.next)
     condition, values = _wanted(tx, layout, spec, backfill)
     sql = f"SELECT {layout.row} {condition} ORDER BY {layout.row} LIMIT {ROWS_AT_ONCE}"
     try:
@@ -356,10 +365,14 @@ def hand_over(
     tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
 ) -> None:
     """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
-    candidate, or a newer sweep have taken its place: then nothing is done."""
-    sql = f"SELECT next FROM motion_backfills WHERE {THIS} AND kind = ? AND {UNFINISHED}"
+    candidate, a newer sweep have taken its place, or a build have begun anew: then nothing is done."""
+    sql = f"SELECT next, number FROM motion_backfills WHERE {THIS} AND kind = ? AND {UNFINISHED}"
     found = tx.execute(sql, (*backfill.named, backfill.kind)).fetchone()
-    if found is None or found[0] != backfill.next:
+    if found is None or tuple(found) != (backfill.next, backfill.number):
+        return
+    if backfill.is_unbegun:
+        sql = f"UPDATE motion_backfills SET number = ? WHERE {THIS}"
+        tx.execute(sql, (next_number(tx), *backfill.named))
         return
     _make_tasks(tx, layout, spec, backfill, part)
     for row, error in part.failed.items():
