@@ -702,3 +702,34 @@ def test_a_mean_that_is_looked_up_by_a_list_again_comes_after_it_in_a_build(
     store.model("Chain").rollback().wait(timeout=60)
     store.wait(timeout=60)
     assert [row.seen for row in store.rows(Group)] == [[1, 3, 3], [1, 3, 7]]
+
+
+def with_another_to_go_back_to(open_store: OpenStore) -> motion.Store:
+    """Return a store whose first version is live, and the second one has all its outputs."""
+    store = opened(open_store)
+    store.model("Guesser").promote(2).wait(timeout=60)
+    store.model("Guesser").promote(1).wait(timeout=60)
+    store.wait(timeout=60)
+    return store
+
+
+def sums(store: motion.Store) -> dict[int, int]:
+    return {row.id: row.sum for row in store.rows(User) if row.sum is not None}
+
+
+@pytest.mark.parametrize("at_once", [500, 1])
+def test_p14_a_users_value_that_the_live_version_had_is_told_of_in_the_others(
+    open_store: OpenStore, at_once: int
+) -> None:
+    with many(at_once):
+        store = with_another_to_go_back_to(open_store)
+        store.set("product", id=1, guess=5)  # it is, in the live version
+        store.set("product", id=3, n=None)
+        store.wait(timeout=60)
+        store.set("product", id=3, guess=None)  # nor does this change anything there
+        store.model("Guesser").promote(2).wait(timeout=60)
+        store.wait(timeout=60)
+        assert sums(store) == {1: 10 + 5 + 100, 3: 10}
+        twice = {row.id: row.twice for row in store.rows(User)}
+        assert twice[1] == "10 115 [5, 100]"
+        assert twice[2] == "10 None [100, None, 100]"

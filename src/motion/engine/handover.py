@@ -16,11 +16,11 @@ def hand_over(database: Database) -> bool:
         if backfill is None:
             return False
         spec = database.graph.triggers[backfill.trigger]
-        layout = database.layouts[spec.table]
-        part = backfills.next_part(tx, layout, spec, backfill)
+        layouts = database.layouts
+        part = backfills.next_part(tx, layouts[spec.table], spec, backfill)
     reach("backfill.chosen")
     database.write(
-        lambda tx: backfills.hand_over(tx, layout, spec, backfill, part),
+        lambda tx: backfills.hand_over(tx, layouts, spec, backfill, part),
         is_durable=not part.rows,  # after a power failure it is handed over again; but who waits hears of an end
     )
     return True

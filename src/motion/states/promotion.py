@@ -252,9 +252,9 @@ def hand_over_build(database: Database, component: str) -> bool:
         if build is None or backlog.has_ready_of(tx, build.lane):
             return False
         spec = database.graph.triggers[build.trigger]
-        layout = database.layouts[spec.table]
-        part = backfills.next_part(tx, layout, spec, build)
-    database.write(lambda tx: backfills.hand_over(tx, layout, spec, build, part))
+        layouts = database.layouts
+        part = backfills.next_part(tx, layouts[spec.table], spec, build)
+    database.write(lambda tx: backfills.hand_over(tx, layouts, spec, build, part))
     return True
 
 

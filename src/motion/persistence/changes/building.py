@@ -25,6 +25,7 @@ from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.provenance import make_all_due, make_due, make_entity_due
 from motion.persistence.rows.written import Written
+from motion.persistence.states.versions import version_beside
 from motion.persistence.tasks import queue
 
 NO_PARAMETERS = b"\x90"
@@ -39,12 +40,13 @@ def build_again(
     version: int,
     number: int,
 ) -> None:
-    """Make a candidate's outputs due that are made of others, which have changed.
+    """Make outputs of a version that is not live due that are made of others of it, which have changed.
 
     Args:
         maker: the trigger whose outputs have.
         number: of the change.
     """
+    is_candidate = version_beside(tx, maker.component or "") == version
     for spec in layouts.graph.triggers.values() if written.changed else ():
         if spec.name == maker.name or not is_switched_along(spec, maker):
             continue
@@ -54,7 +56,21 @@ def build_again(
         due.take_own(written)
         due.take_lookups(written)
         due.take_windows(written, {maker.component or "": version})
-        due.enqueue(number)
+        if is_candidate:  # of any other, who goes back to it judges them by what is due
+            due.enqueue(number)
+
+
+def tell_beside(tx: Transaction, layouts: Layouts, written: Written, number: int) -> None:
+    """Make outputs of versions that are not live due where a user's value is another in those than before, and is what the live
+    version had: what has changed there is told of every version."""
+    for (name, version), keys in written.beside.items():
+        left = {
+            key: set(rows).difference(written.changed.get(key, ())) for key, rows in keys.items()
+        }
+        changed = {key: sorted(rows) for key, rows in left.items() if rows}
+        maker = layouts.graph.triggers[name]
+        beside = Written(written.layout, changed=changed, arrived=changed)
+        build_again(tx, layouts, maker, beside, version, number)
 
 
 class _Due:

@@ -13,6 +13,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.values.codecs import Stored
 from motion.errors import RowChanged
 from motion.faults import reach
+from motion.persistence.changes.building import tell_beside
 from motion.persistence.changes.cascade import fire
 from motion.persistence.changes.deleting import delete
 from motion.persistence.inputs.taken import still_true
@@ -266,6 +267,7 @@ def _apply(
     for each in operation.inlined if layouts.graph.seen else ():
         note_seen(tx, layout, each.spec, written.met.get(each.spec.name, ()), {})
     tasks = fire(tx, layouts, written, cause)
+    tell_beside(tx, layouts, written, cause.number)
     reach("set.fired")
     return written.ids, tasks
 

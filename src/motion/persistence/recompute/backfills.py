@@ -31,11 +31,13 @@ from motion.definitions.values.codecs import INT64_MAX, encode_parameter
 from motion.errors import SqlError
 from motion.faults import reach
 from motion.persistence.changes import following, sweeps
+from motion.persistence.changes.building import build_again
 from motion.persistence.changes.cascade import candidates, enqueue_rows
 from motion.persistence.layout import Layout, is_switched_along, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows import outputs, provenance
+from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
 from motion.persistence.tasks import backlog, queue
 
@@ -362,7 +364,7 @@ def _said_of(exc: Exception) -> str:
 
 
 def hand_over(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, backfill: Backfill, part: Part
 ) -> None:
     """Make tasks of a part's rows, and move the backfill past it. Another worker may have been faster, or there be another
     candidate, a newer sweep have taken its place, or a build have begun anew: then nothing is done."""
@@ -374,7 +376,8 @@ def hand_over(
         sql = f"UPDATE motion_backfills SET number = ? WHERE {THIS}"
         tx.execute(sql, (next_number(tx), *backfill.named))
         return
-    _make_tasks(tx, layout, spec, backfill, part)
+    layout = layouts[spec.table]
+    _make_tasks(tx, layouts, spec, backfill, part)
     for row, error in part.failed.items():
         cause = Cause(next_number(tx), backfill.change, priority=BACKFILL_PRIORITY)
         queue.bury(tx, queue.add_alone(tx, spec, row, cause, None), 0, error, "")
@@ -382,14 +385,15 @@ def hand_over(
 
 
 def _make_tasks(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill, part: Part
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, backfill: Backfill, part: Part
 ) -> None:
     if not part.rows:
         return
     number = next_number(tx)
     if backfill.kind == "build":
-        _build(tx, layout, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
+        _build(tx, layouts, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
         return
+    layout = layouts[spec.table]
     if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
         is_elsewhere = backfill.kind == "sweep"
         provenance.make_due(tx, layout, spec, part.rows, in_every_version=is_elsewhere)
@@ -409,14 +413,16 @@ def _on_its_way(
 
 
 def _build(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, rows: Sequence[int], cause: Cause
 ) -> None:
     """Enqueue outputs of the candidate: below live work, and nothing that a change waits for. Users' values it takes
     over."""
+    layout, number = layouts[spec.table], cause.number
     live = versions.live_version(tx, spec.component or "") or 1
     own = set(outputs.users_rows(tx, layout, spec, rows))
     for version in candidates(tx, spec.component or ""):
-        outputs.copy_outputs(tx, layout, spec, sorted(own), live, version)
+        given = outputs.copy_outputs(tx, layout, spec, sorted(own), live, version, number)
+        build_again(tx, layouts, spec, Written(layout, changed=given), version, number)
         # A build that is asked for once more, as by who promotes, begins anew: calls under way are not made again.
         called = queue.claimed_rows(tx, spec.name, version, rows[0], rows[-1])
         left = [row for row in rows if row not in own and row not in called]

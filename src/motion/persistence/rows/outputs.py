@@ -24,6 +24,7 @@ from motion.persistence.layout import (
     slot_of,
 )
 from motion.persistence.ranges import Ranges, parts_of, rows_among
+from motion.persistence.rows.written import Beside
 from motion.persistence.vector_log import log_vectors
 
 
@@ -60,13 +61,20 @@ def write_users(
     return changes
 
 
-def share_users(tx: Transaction, layout: Layout, keys: Container[str], rows: Sequence[int]) -> None:
-    """Copy what users have just given for the live version to the others that are kept."""
+def share_users(
+    tx: Transaction, layout: Layout, keys: Container[str], rows: Sequence[int], number: int
+) -> Beside:
+    """Copy what users have just given for the live version to the others that are kept, and return where it is another there
+    than before: it may be, where it is what the live version had."""
+    found: Beside = {}
     for spec in layout.versioned_specs:
         if any(key in keys for key in spec.sets):
             live, candidate = _live_and_candidate(tx, spec)
-            for version in {*kept_versions(tx, spec), candidate or live} - {live}:
-                copy_outputs(tx, layout, spec, rows, live, version)
+            for version in sorted({*kept_versions(tx, spec), candidate or live} - {live}):
+                changed = copy_outputs(tx, layout, spec, rows, live, version, number)
+                if changed:
+                    found[spec.name, version] = changed
+    return found
 
 
 def copy_outputs(
@@ -76,21 +84,56 @@ def copy_outputs(
     rows: Sequence[int],
     source: int,
     target: int,
+    number: int,
+) -> dict[str, list[int]]:
+    """Let a version have the outputs of rows that another has, and return for each key the rows in which it is another than
+    before in that version: these get the number of this change, as the other version's is older than what has seen them."""
+    changed = {key: _differing(tx, spec, key, rows, source, target) for key in spec.sets}
+    _copy(tx, layout, spec, rows, source, target)
+    for key, others in changed.items():
+        for part in parts_of(others):
+            slots = part.plus(slot_of(target, 0))
+            named = f"UPDATE {outputs_table(spec.name)} SET {changed_column(key)} = ?"
+            tx.execute(f"{named} WHERE {slots.condition('slot')}", (number, *slots.numbers))
+    return {key: others for key, others in changed.items() if others}
+
+
+def _copy(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    source: int,
+    target: int,
 ) -> None:
-    """Let a version have the outputs of rows that another has."""
-    columns = [quoted(":done")]
-    for key in spec.sets:
-        columns += [quoted(key), changed_column(key)]
-    names, sets = ", ".join(columns), ", ".join(f"{name} = excluded.{name}" for name in columns)
+    """Copy outputs of rows; with their numbers, where the version has none for the row."""
+    table, values = outputs_table(spec.name), [quoted(":done"), *map(quoted, spec.sets)]
+    names = ", ".join([*values, *map(changed_column, spec.sets)])
+    sets = ", ".join(f"{name} = excluded.{name}" for name in values)
     for part in parts_of(rows):
         slots = part.plus(slot_of(source, 0))
         tx.execute(
-            f"INSERT INTO {outputs_table(spec.name)} (slot, {names}) "
-            f"SELECT slot + ?, {names} FROM {outputs_table(spec.name)} WHERE {slots.condition('slot')} "
-            f"ON CONFLICT (slot) DO UPDATE SET {sets}",
+            f"INSERT INTO {table} (slot, {names}) SELECT slot + ?, {names} FROM {table} "
+            f"WHERE {slots.condition('slot')} ON CONFLICT (slot) DO UPDATE SET {sets}",
             (slot_of(target, 0) - slot_of(source, 0), *slots.numbers),
         )
     _log(tx, layout, spec, [slot_of(target, row) for row in rows])
+
+
+def _differing(
+    tx: Transaction, spec: TriggerSpec, key: str, rows: Sequence[int], source: int, target: int
+) -> list[int]:
+    """Return those of the rows in which a version has another value of a key than the one whose outputs it is to have."""
+    table, value, found = outputs_table(spec.name), quoted(key), list[int]()
+    for part in parts_of(rows):
+        slots = part.plus(slot_of(source, 0))
+        sql = (
+            f"SELECT s.slot FROM {table} s LEFT JOIN {table} t ON t.slot = s.slot + ? "
+            f"WHERE {slots.condition('s.slot')} AND t.{value} IS DISTINCT FROM s.{value}"
+        )
+        shift = slot_of(target, 0) - slot_of(source, 0)
+        found += [int(slot) & ALL_ROWS for (slot,) in tx.execute(sql, (shift, *slots.numbers))]
+    return sorted(found)
 
 
 def _log(tx: Transaction, layout: Layout, spec: TriggerSpec, slots: Sequence[int]) -> None:
@@ -141,7 +184,8 @@ def move_first(tx: Transaction, layout: Layout, spec: TriggerSpec, version: int)
     """Let the first version that goes live have what users gave before there was one."""
     sql = f'SELECT slot FROM {outputs_table(spec.name)} WHERE slot BETWEEN ? AND ? AND ":done" & {ORIGIN_MASK} = 0'
     found = tx.execute(sql, (slot_of(1, 0), slot_of(1, ALL_ROWS)))
-    copy_outputs(tx, layout, spec, [int(slot) & ALL_ROWS for (slot,) in found], 1, version)
+    rows = [int(slot) & ALL_ROWS for (slot,) in found]
+    _copy(tx, layout, spec, rows, 1, version)
 
 
 def _live_and_candidate(tx: Transaction, spec: TriggerSpec) -> tuple[int, int | None]:

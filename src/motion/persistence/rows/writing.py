@@ -100,7 +100,7 @@ def write_rows(
         )
         written.note(key, [row for row, _ in changes], arrived=False)
         written.arrived.setdefault(key, []).extend(row for row, was in changes if was is None)
-    outputs.share_users(tx, layout, columns, written.rows)
+    written.note_beside(outputs.share_users(tx, layout, columns, written.rows, number))
     if is_user:
         _override_pages(tx, layout, columns, written, number, first)
     return written

@@ -14,6 +14,9 @@ from motion.persistence.layouts import Layouts
 
 Columns = Mapping[str, Sequence[Stored]]
 
+Beside = dict[tuple[str, int], dict[str, list[int]]]
+"""Trigger and state version -> key -> the rows in which its value is another than before in that version, which is not live."""
+
 
 @dataclass
 class Written:
@@ -29,6 +32,7 @@ class Written:
         met_again: trigger -> rows that were there before, where it has met its change, or a user's value did for it:
             what it failed at before is over.
         given: key -> its value in each row, where all rows are new and were written at once; nothing otherwise.
+        beside: what has changed in versions that are not live.
     """
 
     layout: Layout
@@ -40,6 +44,7 @@ class Written:
     met: dict[str, list[int]] = field(default_factory=dict)
     met_again: dict[str, list[int]] = field(default_factory=dict)
     given: Columns = field(default_factory=dict)
+    beside: Beside = field(default_factory=dict)
 
     def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
         if rows:
@@ -56,6 +61,13 @@ class Written:
             self.note(key, rows, arrived=False)
         for key, rows in other.arrived.items():
             self.arrived.setdefault(key, []).extend(rows)
+        self.note_beside(other.beside)
+
+    def note_beside(self, changed: Beside) -> None:
+        for named, keys in changed.items():
+            mine = self.beside.setdefault(named, {})
+            for key, rows in keys.items():
+                mine.setdefault(key, []).extend(rows)
 
 
 class Taken(Protocol):
