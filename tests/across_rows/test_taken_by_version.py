@@ -15,6 +15,8 @@ import pytest
 import motion
 from motion import faults
 from motion.persistence.changes import building, cascade, followers
+from motion.persistence.states import versions
+from motion.states.switches import Switcher
 from motion.testing.stepper import Stepper
 from tests.conftest import OpenStore, until
 
@@ -562,3 +564,78 @@ def test_builds_that_fail_beside_what_they_take_hold_a_promotion(open_store: Ope
     row = store.get(Sale, 1)
     assert row is not None
     assert row.vec == 5
+
+
+@pytest.mark.parametrize("at_once", [500, 1])
+@pytest.mark.parametrize("is_candidate", [True, False])
+def test_p14_a_users_value_that_is_another_only_in_a_version_beside_is_followed_there(
+    open_store: OpenStore, at_once: int, is_candidate: bool
+) -> None:
+    with many(at_once):
+        store = opened(open_store)
+        model = store.model("Guesser")
+        if not is_candidate:
+            model.promote(2).wait(timeout=60)
+            model.promote(1).wait(timeout=60)
+        store.wait(timeout=60)
+        CALLS.clear()
+        store.set("product", id=1, guess=5)  # as it is in the live version
+        store.wait(timeout=60)
+        assert not [each for each in CALLS if each[1:2] != (10,)]
+        model.promote(2).wait(timeout=60)
+        store.wait(timeout=60)
+        rows: list[Any] = [*store.rows(Sale)]
+        assert [row.vec for row in rows] == [15, 110, 15, 110, 15, 110]
+        assert rows[3].before == [10, 15, 110, 15]
+        assert [row.read for row in rows] == [5, 100, 5, 100, 5, 100]
+
+
+def stepped(open_store: OpenStore) -> motion.Store:
+    """Return a store whose first version is live, and the second one has all its outputs; nobody looks after it."""
+    store = opened(open_store)
+    store.model("Guesser").promote(2).wait(timeout=60)
+    store.model("Guesser").promote(1).wait(timeout=60)
+    store.close()
+    schemas, triggers = {"product": Product, "sale": Sale}, [Guesser(), link, tell]
+    return open_store(schemas=schemas, triggers=triggers, run=False)
+
+
+def test_p14_a_sweep_that_a_switch_overtakes_goes_over_what_that_has_numbered(
+    open_store: OpenStore,
+) -> None:
+    """A row leaves the windows of all versions, and another one is live when the sweep comes."""
+    store = stepped(open_store)
+    keeper = Switcher(store._database, "Guesser", threading.Event())
+    with many(1), Stepper(store) as worker:
+        store.delete("sale", 1)
+        store.model("Guesser").promote(2)
+        while keeper.step():
+            pass
+        assert store.status().versions["Guesser"] == 2
+        worker.run_until_idle()
+        before = {row.id: row.before for row in store.rows(Sale)}
+        assert before == {0: [10], 2: [10, 60], 3: [10, 60, 60], 4: [10], 5: [10, 60]}
+
+
+def test_p14_a_switch_that_tells_late_lets_a_sweep_be_for_what_came_since(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row is made after the switch, and before a change that is swept when the switch has put its numbers right."""
+    monkeypatch.setattr(versions, "NUMBERED_AT_ONCE", 1)
+    store = stepped(open_store)
+    keeper = Switcher(store._database, "Guesser", threading.Event())
+    with many(1), Stepper(store) as worker:
+        store.model("Guesser").promote(2)
+        while store.status().versions["Guesser"] != 2:
+            assert keeper.step()
+        store.set("sale", id=6, ts=2, shop=1, product=2)
+        worker.run_until_idle()
+        store.set("product", id=1, n=7)
+        while [row.vec for row in store.rows(Sale) if row.shop == 1].count(80) < 2:
+            assert worker.step()
+        while keeper.step():
+            pass
+        worker.run_until_idle()
+        assert {row.id: row.told for row in store.rows(Sale) if row.shop == 1} == {
+            0: [80], 1: [80, 110], 2: [110, 80], 3: [110, 110], 6: [80, 110],
+        }  # fmt: skip

@@ -63,11 +63,12 @@ def begin_by(
     parameters = msgspec.msgpack.encode(chosen)
     named: tuple[Any, ...] = (spec.name, parameters)
     like = "trigger = ? AND parameters = ?"
-    sql = f"SELECT change, next FROM motion_backfills WHERE kind = 'sweep' AND {like}"
+    sql = f"SELECT next, number FROM motion_backfills WHERE kind = 'sweep' AND {like}"
     under_way = tx.execute(sql, named).fetchone()
     first = 0
     if under_way is not None:
-        first = under_way[1]
+        first = under_way[0]
+        number = max(number, under_way[1])  # a switch tells late, of what it did before
         sql = f"UPDATE motion_backfills SET kind = 'joined' WHERE kind = 'sweep' AND {like}"
         tx.execute(sql, named)
         sql = (

@@ -192,12 +192,16 @@ def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
 
 def to_sweep(layout: Layout, spec: TriggerSpec, number: int) -> str:
     """Return the FROM and WHERE of the rows `r` whose outputs a run has made before a change of what they look up; where
-    that is not followed, of those that have waited for it."""
+    that is not followed, of those that have waited for it.
+
+    Of outputs that are kept by version it is all rows': what the live version has made since, or takes as made with a switch,
+    says nothing of the others, nor of itself, as it is marked as of its row's own keys.
+    """
     mark = layout.mark(spec)
     made = f"{mark} & {ORIGIN_MASK} <> 0"
-    if spec.follow:  # a run that failed has read something, too
+    if spec.follow or spec.is_versioned:  # a run that failed has read something, too
         made = f"NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0)"
-    wanted = f"{mark} >> {ORIGIN_BITS} < {number} AND {made}"
+    wanted = made if spec.is_versioned else f"{mark} >> {ORIGIN_BITS} < {number} AND {made}"
     if spec.awaited_lookups:
         follows = spec.follow or spec.windows or any(each.is_followed for each in spec.lookups)
         wanted = f"({wanted} OR {layout.is_due(spec)})" if follows else layout.is_due(spec)
