@@ -360,6 +360,51 @@ def test_p9_what_changes_while_a_part_of_a_build_is_chosen_is_made_before_the_sw
     assert shown == [[70, 70, 70]]
 
 
+class Reader(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="sale.ts", sets="sale.vec", refresh="before", retries=0)
+    def look(self, state: int, n: Annotated[int, motion.Lookup("product.n", by="product")]) -> int:
+        if FAILING:
+            raise FAILING.pop()
+        return n * state
+
+    @motion.fit(on="product.label", promote=motion.manual)
+    def fit(self, state: int, rows: list[Product]) -> int:
+        return 10
+
+
+@pytest.mark.parametrize("at_once", [500, 1])
+def test_p14_a_sweep_takes_what_is_older_for_the_candidate_than_for_the_live_version(
+    open_store: OpenStore, at_once: int
+) -> None:
+    """A run fails for the live version, and not for the candidate. It is tried again after a change that many look up, and before
+    the sweep comes to its row."""
+    schemas = {"product": Product, "sale": Sale}
+    with many(at_once):
+        store = open_store(schemas=schemas, triggers=[Reader()])
+        store.set("product", id=1, n=5, label=1)
+        store.set_many("sale", [{"id": i, "ts": 1, "product": 1} for i in (1, 2)])
+        store.wait(timeout=60)
+        store.model("Reader").fit().wait(timeout=60)
+        store.close()
+        store = open_store(schemas=schemas, triggers=[Reader()], run=False)
+        with Stepper(store) as worker:
+            store.model("Reader").promote(2)
+            FAILING.append(ValueError("not now"))
+            store.set("sale", id=1, ts=2)
+            worker.run_until_idle()
+            store.retry()
+            store.set("product", id=1, n=7)
+            worker.run_until_idle()
+        store.close()
+        store = open_store(schemas=schemas, triggers=[Reader()])
+        store.wait(timeout=60)
+        assert store.status().versions["Reader"] == 2
+        assert [row.vec for row in store.rows(Sale)] == [70, 70]
+
+
 HAS_BEGUN, MAY_GO_ON = threading.Event(), threading.Event()
 
 
