@@ -1076,3 +1076,40 @@ def test_an_explanation_tells_what_is_followed(open_store: OpenStore) -> None:
     owned = store.explain("chunk", 1, "text")
     assert [str(each) for each in owned.follows] == ["total id='y'"]
     assert store.explain("query", 1, "img_id").follows == ()
+
+
+@dataclass
+class Sheet:
+    id: int
+    make: int
+    page: int
+    mark: int
+
+
+@dataclass
+class Reader:
+    id: int
+    sheet: int
+    seen: int
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_page_0_is_followed_also_where_a_result_makes_further_pages(
+    open_store: OpenStore, pages: int
+) -> None:
+    @motion.trigger(on="sheet.make", sets="sheet.mark", page="page")
+    def cut(make: int) -> list[int]:
+        return [make * 10 + i for i in range(make)]
+
+    @motion.trigger(on="reader.sheet", sets="reader.seen", follow=True)
+    def see(sheet: int, store: motion.View) -> int | None:
+        found = store.get("sheet", sheet, keys=("mark",))
+        return found and found.mark
+
+    store = open_store(schemas={"sheet": Sheet, "reader": Reader}, triggers=[cut, see])
+    store.set("sheet", id=1)
+    store.set("reader", id=1, sheet=1)
+    store.wait(timeout=60)
+    store.set("sheet", id=1, make=pages)
+    store.wait(timeout=60)
+    assert [row.seen for row in store.rows("reader")] == [pages * 10]

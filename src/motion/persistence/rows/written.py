@@ -54,6 +54,7 @@ class Written:
 
     def add(self, other: Written) -> None:
         """Take in what a further write to the same table changed."""
+        self.given = {}  # it is no longer one write of new rows
         self.rows += other.rows
         self.ids += other.ids
         self.made += other.made
