@@ -1103,8 +1103,9 @@ def test_page_0_is_followed_also_where_a_result_makes_further_pages(
 
     @motion.trigger(on="reader.sheet", sets="reader.seen", follow=True)
     def see(sheet: int, store: motion.View) -> int | None:
-        found = store.get("sheet", sheet, keys=("mark",))
-        return found and found.mark
+        found: Any = store.get("sheet", sheet, keys=("mark",))
+        mark: int | None = found and found.mark
+        return mark
 
     store = open_store(schemas={"sheet": Sheet, "reader": Reader}, triggers=[cut, see])
     store.set("sheet", id=1)

@@ -102,7 +102,9 @@ def stories(kinds: Sequence[str]) -> st.SearchStrategy[list[Op]]:
         st.integers(1, USERS),
         st.lists(st.integers(1, 5), min_size=4, max_size=ORDERS),
     )
-    moving = st.tuples(st.just("hook"), st.just("number"), st.lists(move, min_size=1, max_size=2))
+    come = st.tuples(st.just("set"), st.just("order"), ids, asked)
+    meanwhile = st.tuples(st.one_of(move, come), st.one_of(move, step))
+    moving = st.tuples(st.just("hook"), st.just("number"), meanwhile)
     cut = st.tuples(st.just("cut"), workers, st.integers(1, 9))
     rest = st.sampled_from([("settle",), ("settle",), ("reopen",)])
     scene = st.one_of(
