@@ -125,7 +125,9 @@ def windows(
         where = draw(st.sampled_from(narrowed)), draw(st.sampled_from([0, 0, 1, 2, None]))
     agg, also = draw(st.sampled_from(OF_WORD.get(word, AGGREGATIONS))), None
     if agg in ("list", "last") and not kept and (word == "tuple" or draw(st.booleans())):
-        also = draw(st.sampled_from(["prev", "card", *held] if over == "event" else held))
+        also = draw(st.sampled_from(["prev", "prev", "card", *held] if over == "event" else held))
+    if also == key:
+        also = "prev" if over == "event" else None
     return Beside(
         f"{over}.{key}",
         by,
@@ -134,7 +136,7 @@ def windows(
         draw(st.sampled_from([None, None, 1, 2])),
         itself=table == over and draw(st.booleans()),
         is_optional=draw(st.booleans()),
-        also=None if also == key else also,
+        also=also,
         where=where,
         order=order,
     )
