@@ -704,7 +704,7 @@ class World:
         rules = {rule.name: rule for rule in self.plan.rules}
         found = set()
         for letter in self.store.errors():
-            pages = {
+            pages: dict[str, Any] = {
                 name: int(value) for name, value in (key.split("=") for key in letter.row.split())
             }
             id = pages.pop("id")
