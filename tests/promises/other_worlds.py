@@ -66,7 +66,7 @@ class World(Stage):
             for i, each in enumerate(rule.beside):
                 if each.by_hand:
                     named[f"o{i}"] = each.read(named["store"], [named[key] for key in each.names])
-            self.hook(rule.name, rule, values[0])
+            self.hook(rule.name, rule, named.get("id", 0))  # with a memo it is not told of a row
             return rule.result(
                 [named[key] for key in (*rule.on, *(f"o{i}" for i in range(len(rule.beside))))]
             )
