@@ -785,8 +785,9 @@ def test_rows_that_are_made_when_they_are_asked_for_are_those_of_their_call(
 
     store = open_store(schemas={"doc": Doc, "chunk": Chunk}, triggers=[chunks])
     store.set_many("doc", [{"id": 1, "text": "ab"}, {"id": 2, "text": "cd"}]).wait()
-    assert [row.facts["of"] for row in store.rows("chunk")] == ["aba", "abb", "cdc", "cdd"]
-    assert cutter.cut == list("abcd")
+    # Which document comes first is nobody's promise.
+    assert sorted(row.facts["of"] for row in store.rows("chunk")) == ["aba", "abb", "cdc", "cdd"]
+    assert sorted(cutter.cut) == list("abcd")
 
 
 def test_one_key_that_takes_dicts_gets_the_whole_dict(open_store: OpenStore) -> None:
