@@ -51,6 +51,27 @@ class Stage(ABC):
             worker.close()
         self.store.close()
 
+    def end(self) -> None:
+        """End, whatever else was begun."""
+        self.close()
+
+    def play(self, story: Sequence[tuple[Any, ...]], told: str) -> None:
+        """Let a story happen, and hold the store against the model in between and at the end.
+
+        Args:
+            told: what a failure says of it.
+        """
+        try:
+            for op in story:
+                self.do(op)
+            self.settle()
+            self.check()
+        except BaseException as exc:
+            exc.add_note(told)
+            raise
+        finally:
+            self.end()
+
     def do(self, op: tuple[Any, ...]) -> None:
         getattr(self, f"_do_{op[0]}")(*op[1:])
 

@@ -162,14 +162,4 @@ def test_so_it_does_in_thousands_of_stories(world: tuple[list[Actor], list[Op]])
 def play(found: Sequence[Actor], story: Sequence[Op]) -> None:
     """Let a story happen to a store, and hold the store against the model in between and at the end."""
     with tempfile.TemporaryDirectory() as folder:
-        world = World(found, f"sqlite:///{folder}")
-        try:
-            for op in story:
-                world.do(op)
-            world.settle()
-            world.check()
-        except BaseException as exc:
-            exc.add_note(f"play({found},\n    {story})")
-            raise
-        finally:
-            world.close()
+        World(found, f"sqlite:///{folder}").play(story, f"play({found},\n    {story})")

@@ -409,14 +409,6 @@ def test_p13_p14_so_it_is_after_thousands_of_stories(
 def play(plan: Plan, story: list[tuple[Any, ...]], *, mode: str = "itself") -> None:
     """Let a story happen to a store, and hold the store against the model in between and at the end."""
     with tempfile.TemporaryDirectory() as folder:
-        world = World(plan, f"sqlite:///{folder}", mode=mode)
-        try:
-            for op in story:
-                world.do(op)
-            world.settle()
-            world.check()
-        except BaseException as exc:
-            exc.add_note(f"play({plan},\n    {story},\n    mode={mode!r})")
-            raise
-        finally:
-            world.end()
+        World(plan, f"sqlite:///{folder}", mode=mode).play(
+            story, f"play({plan},\n    {story},\n    mode={mode!r})"
+        )

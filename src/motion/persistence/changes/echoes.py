@@ -50,7 +50,7 @@ def told_of(
         return not reached.isdisjoint({(table, key), (table, ANY)})
 
     def is_told(spec: TriggerSpec) -> bool:
-        taken = taken_by(spec)
+        taken = _taken(spec)
         looks_there = spec.uses_store or any(table in tables for table, _ in taken)
         return looks_there or any(is_reached(*key) for key in (*taken, *_own(spec)))
 
@@ -61,7 +61,7 @@ def told_of(
     return found
 
 
-def taken_by(spec: TriggerSpec) -> list[Key]:
+def _taken(spec: TriggerSpec) -> list[Key]:
     """Return what a trigger takes of other rows."""
     taken = [(each.table, key) for each in spec.lookups for key in each.followed_keys]
     taken += [(each.table, key) for each in spec.windows for key in (*each.names, *each.held_keys)]

@@ -16,7 +16,7 @@ from motion.definitions.tasks import Cause, TaskStatus, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.values.decoders import from_json
-from motion.persistence.changes.echoes import ANY, Echoes, taken_by, told_of
+from motion.persistence.changes.echoes import ANY, Echoes, told_of
 from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
@@ -142,8 +142,7 @@ class Erasing:
             due = outputs.rows_due(tx, layouts[spec.table], spec)
             rows.setdefault(spec.table, set()).update(given, due)
         for spec in kept:
-            is_of_versions = any(graph.kept_by_version(*key) for key in taken_by(spec))
-            found = None if is_of_versions else sorted(rows[spec.table])
+            found = None if graph.taken_from(spec) else sorted(rows[spec.table])
             outputs.take_out(tx, layouts[spec.table], spec, found)
 
     def _take_out_of_labels(self, tx: Transaction, fit: FitSpec, echoes: Echoes) -> None:

@@ -239,7 +239,7 @@ def replace_rows(
     fresh = [i for i, name in enumerate(names) if name not in there and first.get(name, i) == i]
     remade = Remade(Written(layout))
     written = remade.written
-    time = _time_of(tx, layouts[spec.table], layout, source.row) if fresh else None
+    time = _time_of(tx, layouts[spec.table], layout, source.row, [items[i] for i in fresh])
     written.add(_make(tx, layout, run, items, fresh, cause, time))
     placed: dict[tuple[Stored, ...], dict[int, Values]] = {name: {} for name in there}
     for item, name in enumerate(names):
@@ -289,10 +289,14 @@ def _given(layout: Layout, item: Mapping[str, Stored]) -> dict[str, Stored]:
     return {key: value for key, value in item.items() if key not in layout.table.primary_key}
 
 
-def _time_of(tx: Transaction, source: Layout, made: Layout, row: int) -> Stored:
-    """Return the `ts` that rows have which are made from a row and say none: that row's; None where it tells none."""
+def _time_of(
+    tx: Transaction, source: Layout, made: Layout, row: int, items: Sequence[Mapping[str, Stored]]
+) -> Stored:
+    """Return the `ts` that items have which are made from a row and say none: that row's; None where it tells none, or all say one."""
     own, others = source.table.timestamp_key, made.table.timestamp_key
     if own is None or others is None or own.codec.expected != others.codec.expected:
+        return None
+    if all(item.get(others.name) is not None for item in items):
         return None
     shown = f"SELECT {source.inherited_value(own.name)} FROM {source.joined([own.name])}"
     found = tx.execute(f"{shown} WHERE {source.row} = ?", (row,)).fetchone()
