@@ -42,6 +42,7 @@ from motion.persistence.stored_graph import (
     read_graph,
     signatures,
 )
+from motion.persistence.table_ddl import TableDdl
 from motion.persistence.tasks import delayed, schedules
 from motion.persistence.tasks.queue import wake_all
 
@@ -224,10 +225,10 @@ def _difference(key: Key | None, stored: str) -> str | None:
 
 
 def open_own_table(tx: Transaction, layout: Layout) -> None:
-    tx.execute(layout.create_events())
+    tx.execute(TableDdl(layout).create_events())
     _add_columns(tx, layout)
     if any(spec.fold for spec in layout.graph.of_table(layout.table.name)):
-        tx.execute(layout.create_entities())
+        tx.execute(TableDdl(layout).create_entities())
 
 
 def _tell_changed_code(before: dict[str, str], graph: Graph) -> None:

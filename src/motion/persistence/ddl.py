@@ -19,6 +19,7 @@ from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
 from motion.persistence.rows.used import keepers
 from motion.persistence.stored_graph import signatures
+from motion.persistence.table_ddl import TableDdl
 
 FORMAT = 6
 """6: lookups may be by a list. Nothing that was stored is another; but code of format 5 takes them for lookups of one row."""
@@ -406,8 +407,10 @@ def _make_anew(tx: Transaction, table: str) -> None:
 def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -> None:
     signature = msgspec.json.encode(layout.table.signature()).decode()
     if stored is None:
-        check_width(layout.table, len(layout.table.keys) + len(layout.hidden_columns()) + 4)
-        for statement in layout.create_base():
+        check_width(
+            layout.table, len(layout.table.keys) + len(TableDdl(layout).hidden_columns()) + 4
+        )
+        for statement in TableDdl(layout).create_base():
             tx.execute(statement)
     _add_columns(tx, layout)
     make_indexes(tx, layout)
@@ -433,7 +436,7 @@ def _open_triggers(tx: Transaction, layout: Layout) -> None:
     kept = shown.keepers(layout)
     if not kept.keys() <= tx.objects("trigger", layout.base.strip('"')).keys():
         shown.fill(tx, layout)
-    wanted = {**layout.leavers(), **keepers(layout), **kept}
+    wanted = {**TableDdl(layout).leavers(), **keepers(layout), **kept}
     outputs = [outputs_table(spec.name) for spec in layout.versioned_specs]
     for table in (layout.base, *outputs):
         on_table = tx.objects("trigger", table.strip('"'))
@@ -447,14 +450,16 @@ def _open_triggers(tx: Transaction, layout: Layout) -> None:
 
 def _open_views(tx: Transaction, layout: Layout) -> None:
     """Make the table readable under its name, unless it is: a changed schema costs every other process a look."""
-    for name, create in layout.create_views().items():
+    for name, create in TableDdl(layout).create_views().items():
         if tx.objects("view", name).get(name) != create:
             tx.make_view(name, create)
 
 
 def _add_columns(tx: Transaction, layout: Layout) -> None:
     present = set(tx.columns(layout.base))
-    hidden = [column for column in layout.hidden_columns() if column.strip('"') not in present]
+    hidden = [
+        column for column in TableDdl(layout).hidden_columns() if column.strip('"') not in present
+    ]
     check_width(layout.table, len({*present, *layout.table.keys}) + len(hidden))
     for key in layout.table.keys.values():
         if key.name not in present:
@@ -462,12 +467,12 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
                 f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}"
             )
     for column in hidden:
-        kind = layout.hidden_kind(column)
+        kind = TableDdl(layout).hidden_kind(column)
         tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
 
 
 def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:
-    tx.execute(layout.create_outputs(spec))
+    tx.execute(TableDdl(layout).create_outputs(spec))
     present = tx.columns(outputs_table(spec.name))
     for key in spec.sets:
         for column, kind in (

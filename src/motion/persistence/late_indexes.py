@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from motion.backends.base import Transaction
 from motion.persistence.layout import Layout, quoted
+from motion.persistence.table_ddl import TableDdl
 
 
 def put_off(tx: Transaction, layout: Layout) -> bool:
     """Drop the indexes by which a change finds the rows that look it up, where the table is empty: until they are made
     again a change finds them too, by looking at all rows. Return whether there are any."""
-    names = layout.late_indexes()
+    names = TableDdl(layout).late_indexes()
     if not names or tx.execute(f"SELECT 1 FROM {layout.base} LIMIT 1").fetchone():
         return False
     for name in sorted(names & _present(tx, layout).keys()):
@@ -19,7 +20,7 @@ def put_off(tx: Transaction, layout: Layout) -> bool:
 
 def make_indexes(tx: Transaction, layout: Layout) -> None:
     """Make the indexes that a table is to have and has not."""
-    for statement in layout.create_indexes(_present(tx, layout)):
+    for statement in TableDdl(layout).create_indexes(_present(tx, layout)):
         tx.execute(statement)
 
 

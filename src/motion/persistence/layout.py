@@ -19,16 +19,15 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from typing import NamedTuple
 
-from motion.backends.base import RowTrigger
 from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
-from motion.definitions.tables.schema import STORED, Key, Table
+from motion.definitions.tables.schema import Key, Table
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
@@ -555,98 +554,10 @@ class Layout:
         ]
         return f"LEFT JOIN {self.base} {alias} ON {' AND '.join([f'{alias}.id = r.id', *pages])}"
 
-    # -- definitions --
-
-    def create_base(self) -> list[str]:
-        """Return the statements that make the table's rows."""
-        keys = [
-            f"{quoted(key.name)} {key.codec.sql_type}{self._constraint(key)}"
-            for key in self.table.keys.values()
-        ]
-        row = [] if self.row_is_id else ['":row" INTEGER PRIMARY KEY']
-        made = ['":made_by" TEXT', '":made_from" INTEGER', '":made_item" INTEGER']
-        statements = [f"CREATE TABLE {self.base} ({', '.join([*row, *keys, *made])})"]
-        if not self.row_is_id:
-            columns = ", ".join(map(quoted, self.table.primary_key))
-            statements.append(
-                f"CREATE UNIQUE INDEX {quoted(self._index_name(':primary'))} ON {self.base} ({columns})"
-            )
-        statements.append(
-            f'CREATE INDEX {quoted(self._index_name(":made"))} ON {self.base} (":made_from", ":made_by") '
-            f'WHERE ":made_by" IS NOT NULL'
-        )
-        return statements
-
-    def create_events(self) -> str:
-        """Return the statement that makes an event table, its keys aside."""
-        return f'CREATE TABLE IF NOT EXISTS {self.base} (":row" INTEGER PRIMARY KEY)'
-
-    def create_entities(self) -> str:
-        """Return the statement that lets a fold's entities be found by their id."""
-        name = quoted(self._index_name(":primary"))
-        return f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {self.base} (id)"
-
-    def create_indexes(self, present: Collection[str]) -> list[str]:
-        """Return the statements that make the indexes asked for with `motion.Index`, and those by which a change finds the
-        rows that look it up.
-
-        Args:
-            present: the names of the indexes that the table has. Older versions called them so that those of two tables
-                could have one name.
-        """
-        statements = [
-            f"CREATE INDEX {quoted(self._index_name(key))} ON {self.base} ({quoted(key)})"
-            for key in (*self._always_indexed, *self._looked_up_by)
-            if self._index_names(key).isdisjoint(present)
-        ]
-        for name, columns in self._placed().items():
-            if name not in present:
-                statements.append(
-                    f"CREATE INDEX {quoted(name)} ON {self.base} ({', '.join(columns)})"
-                )
-        return [*statements, *self._create_waiting(present)]
-
-    def late_indexes(self) -> set[str]:
-        """Return the names of the indexes that only a change of what is looked up needs: a load may make them at its end."""
-        return set().union(*map(self._index_names, self._looked_up_by))
+    # -- windows and folds --
 
     @cached_property
-    def _always_indexed(self) -> list[str]:
-        """The keys with an index that is asked for, or by which rows are found at any time."""
-        own = self.graph.of_table(self.table.name)
-        sought = {spec.on[0] for spec in own if spec.after_ms is not None}
-        all_lookups = [each for spec in self.graph.triggers.values() for each in spec.lookups]
-        sought |= {each.to_key for each in all_lookups if each.table == self.table.name and each.to}
-        return [
-            key.name
-            for key in self.table.keys.values()
-            if (key.is_indexed or key.name in sought or (key.ref and key.ref.delete))
-            and key.name not in self.versioned
-        ]
-
-    @cached_property
-    def _looked_up_by(self) -> list[str]:
-        """The further keys by which rows look others up."""
-        own = self.graph.of_table(self.table.name)
-        keys = dict.fromkeys(lookup.bys[0] for spec in own for lookup in spec.lookups_of_one)
-        return [key for key in keys if key not in {*self._always_indexed, *self.versioned}]
-
-    def _create_waiting(self, present: Container[str]) -> list[str]:
-        """Return the statements that make the indexes by which folds find the rows that are to be applied: few of many."""
-        statements = []
-        for spec, fold in self._applying:
-            name = self._index_name(f"{fold.by} {spec.name}:waiting")
-            if name not in present:
-                # The condition is a column of it, too, so that it is taken rather than the one on the whole entity.
-                by, applied = quoted(fold.by), applied_at(spec.name)
-                statements.append(
-                    f"CREATE INDEX {quoted(name)} ON {self.base} ({by}, ({applied})) "
-                    f"WHERE {by} IS NOT NULL AND {applied} = 0"
-                )
-        return statements
-
-    @cached_property
-    def _applying(self) -> list[tuple[TriggerSpec, Fold]]:
+    def applying(self) -> list[tuple[TriggerSpec, Fold]]:
         """The folds that apply each row of this table once."""
         folds = [(spec, spec.fold) for spec in self.graph.folded.get(self.table.name, ())]
         return [(spec, fold) for spec, fold in folds if fold is not None and not fold.replay]
@@ -669,29 +580,12 @@ class Layout:
         is_users = f"{mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} > r.{LEFT_BEHIND}"
         return f"({is_noted} AND NOT EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = r.id{first} AND {is_users}))"
 
-    def _placed(self) -> Mapping[str, Sequence[str]]:
-        """Return the columns, of entities and order, by which windows and folds find rows of this table, by the name of each
-        index."""
-        held = [window for _, window in self.graph.windowed.get(self.table.name, ())]
-        own = [w for spec in self.graph.of_table(self.table.name) for w in spec.windows]
-        pairs = [(window.other_by, window.other_order) for window in held]
-        pairs += [(window.own_by, window.own_order) for window in own]
-        ties = self.table.primary_key if self.table.page_keys else ()
-        found = {
-            self._index_name(self.way_of(*pair)): [
-                *(self.place(key).removeprefix("r.") for key in pair), *map(quoted, ties)
-            ]
-            for pair in pairs
-        }  # fmt: skip
-        folded = {self._index_name(" ".join(p)): [*map(quoted, p)] for p in self._folded_by()}
-        return found | folded
-
     def way_of(self, by: str, order: str) -> str:
         """Return the name of the way in which windows hold rows of this table."""
         is_shown = not {by, order}.isdisjoint(self.shown_keys)
         return f"{left_by_name(by, order)}{':shown' if is_shown else ''}"
 
-    def _folded_by(self) -> list[tuple[str, str]]:
+    def folded_by(self) -> list[tuple[str, str]]:
         """Return the pairs of keys, of entities and order, by which folds go over rows of this table."""
         folds = [spec.fold for spec in self.graph.folded.get(self.table.name, ())]
         return [(fold.by, fold.order) for fold in folds if fold is not None]
@@ -701,45 +595,17 @@ class Layout:
         """The ways in which windows and folds hold rows of this table, by name. Folds that apply each row once are told apart of
         rows that were applied."""
         found_by = self.graph.found_by.get(self.table.name, ())
-        pairs = [*self._folded_by(), *((lookup.to_key, "id") for _, lookup in found_by)]
+        pairs = [*self.folded_by(), *((lookup.to_key, "id") for _, lookup in found_by)]
         found = {left_by_name(by, order): Way(by, order) for by, order in pairs}
         for _, window in self.graph.windowed.get(self.table.name, ()):
             name = self.way_of(window.other_by, window.other_order)
             is_shown = name != left_by_name(window.other_by, window.other_order)
             found[name] = Way(window.other_by, window.other_order, is_shown=is_shown)
-        for spec, fold in self._applying:
+        for spec, fold in self.applying:
             name = left_by_name(fold.by, fold.order, spec.name)
             was_applied = f"OLD.{applied_column(spec.name)} > 0"
             found[name] = Way(fold.by, fold.order, was_applied)
         return found
-
-    def leavers(self) -> Mapping[str, RowTrigger]:
-        """Return what lets the database note which windows and folds a row leaves, by the names of these triggers."""
-        made: dict[str, RowTrigger] = {}
-        for way, (by, order, was_held, is_shown) in self.left_by.items():
-            table, key = (each.replace("'", "''") for each in (self.table.name, way))
-            old, new = (
-                [
-                    self.place(key, row) if is_shown else f"{row}.{quoted(key)}"
-                    for key in (by, order)
-                ]
-                for row in ("OLD", "NEW")
-            )
-            note = (
-                f"INSERT INTO motion_left (source, key, value, place) "
-                f"VALUES ('{table}', '{key}', {old[0]}, {old[1]})"
-            )
-            pairs = dict.fromkeys(zip(old, new, strict=True))
-            moved = [f"{was} IS DISTINCT FROM {now}" for was, now in pairs]
-            is_set = f"{old[0]} IS NOT NULL AND {old[1]} IS NOT NULL"
-            held = f"{is_set} AND {was_held}" if was_held else is_set
-            for event, condition in (
-                ("UPDATE", f"{held} AND ({' OR '.join(moved)})"),
-                ("DELETE", held),
-            ):
-                name = f"motion_left_{self.table.name}:{way}:{event}"
-                made[name] = RowTrigger(name, self.base, event, condition, f"{note};")
-        return made
 
     def sql_type(self, key: str) -> str:
         return self.table.keys[key].codec.sql_type
@@ -751,65 +617,3 @@ class Layout:
         source = self.graph.tables.get(fold.source).keys
         value = self.graph.tables.get(fold.target).keys[fold.sets].codec.sql_type
         return {"order": source[fold.order].codec.sql_type, "id": source["id"].codec.sql_type, "value": value}  # fmt: skip
-
-    def hidden_kind(self, column: str) -> str:
-        """Return the type of a column that the graph needs beside the keys."""
-        if column == quoted(":made_keys"):
-            return "TEXT"
-        if column in (shown := {shown_column(key): key for key in self.shown_keys}):
-            return self.sql_type(shown[column])
-        kept = PLACES_OF_ENTITIES.get(column)
-        if not kept:
-            return "INTEGER"
-        own = self.graph.of_table(self.table.name)
-        return self.kinds_of_fold(next(spec for spec in own if spec.fold))[kept]
-
-    def hidden_columns(self) -> list[str]:
-        """Return the columns that the graph needs beside the keys."""
-        own = [spec for spec in self.graph.of_table(self.table.name) if not spec.is_versioned]
-        folded_into = self.graph.folded_into.get(self.table.name, ())
-        marks = [done_column(spec.name) for spec in (*own, *folded_into)]
-        marks += [once_column(s.name) for s in self.graph.of_table(self.table.name) if s.once]
-        folds = [spec.fold for spec in own if spec.fold is not None]
-        of_entities = [*PLACES_OF_ENTITIES] if folds else []
-        of_entities += [LEFT_BEHIND for fold in folds if not fold.replay]
-        of_entities += [applied_column(spec.name) for spec, _ in self._applying]
-        numbers = [changed_column(key) for key in self.numbered if key not in self.versioned]
-        made = [quoted(":made_keys"), quoted(":own")] if self.has_makers else []
-        return [*numbers, *marks, *made, *of_entities, *map(shown_column, self.shown_keys)]
-
-    def create_outputs(self, spec: TriggerSpec) -> str:
-        """Return the statement that makes a versioned trigger's outputs. Small columns first: a scan of marks then
-        never touches the vectors' overflow pages."""
-        numbers = [f"{changed_column(key)} INTEGER" for key in spec.sets]
-        values = [f"{quoted(key)} {self.table.keys[key].codec.sql_type}" for key in spec.sets]
-        columns = ", ".join(["slot INTEGER PRIMARY KEY", '":done" INTEGER', *numbers, *values])
-        return f"CREATE TABLE IF NOT EXISTS {outputs_table(spec.name)} ({columns})"
-
-    def create_views(self) -> Mapping[str, str]:
-        """Return the statements that make the table readable under its own name, as its rows show themselves, and under
-        `<table>__stored` as they are stored; by the name of each view."""
-        keys = self.table.keys
-        name = self.table.name
-        return {
-            name: self._create_view(name, self.inherited_value, self.joined(keys)),
-            name + STORED: self._create_view(
-                name + STORED, self.value, self.joined(keys, inherit=False)
-            ),
-        }
-
-    def _create_view(self, name: str, value: Callable[[str], str], source: str) -> str:
-        columns = ", ".join(f"{value(key)} AS {quoted(key)}" for key in self.table.keys)
-        return f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}"
-
-    def _index_name(self, what: str) -> str:
-        return f"motion_index_{self.table.name}:{what}"
-
-    def _index_names(self, key: str) -> set[str]:
-        """Return what the index of one key may be called: older versions called it otherwise."""
-        return {self._index_name(key), f"motion_index_{self.table.name}_{key}"}
-
-    def _constraint(self, key: Key) -> str:
-        if key.name == "id":
-            return " PRIMARY KEY" if self.row_is_id else " NOT NULL"
-        return " NOT NULL DEFAULT 0" if key.is_page else ""
