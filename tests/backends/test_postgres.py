@@ -10,8 +10,9 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import UTC, date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -179,6 +180,50 @@ def test_derived_values_of_every_type_are_derived_from(
     store.set_many("visit", [{"id": i, "text": "c"} for i in range(2, 302)]).wait(timeout=60)
     told = {row.told for row in store.rows(Visit)}
     assert told == {f"{{'of': '{text}'}} 2024 2024-01-01 True" for text in "bc"}
+
+
+class Mood(Enum):
+    GLAD = "glad"
+    CALM = "calm"
+
+
+OF_EVERY_TYPE: list[tuple[Any, Any, Any]] = [
+    (bool, True, False),
+    (int, 2, 3),
+    (float, 0.5, 1.5),
+    (str, "a", "b"),
+    (bytes, b"a", b"b"),
+    (dict[str, Any], {"a": 1}, {"b": [2]}),
+    (list[int], [1, 2], [3]),
+    (datetime, datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)),
+    (date, date(2024, 1, 1), date(2025, 1, 1)),
+    (Mood, Mood.GLAD, Mood.CALM),
+    (np.ndarray, np.ones(2, np.float32), np.zeros(3, np.float32)),
+    (Annotated[np.ndarray, motion.Vector(2)], np.ones(2, np.float32), np.zeros(2, np.float32)),
+]
+
+
+@pytest.mark.parametrize(("kind", "first", "second"), OF_EVERY_TYPE)
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_derived_value_of_every_type_is_derived_from_and_unset_again(
+    open_shop: Callable[..., motion.Store], kind: Any, first: Any, second: Any, inline: bool
+) -> None:
+    fields = [("id", int), ("step", int), ("value", kind), ("told", str)]
+    every = make_dataclass("Every", fields)
+
+    @motion.trigger(on="every.step", sets="every.value", inline=inline)
+    def make(step: int) -> Any:
+        return (first, second, None)[step]
+
+    @motion.trigger(on="every.value", sets="every.told", inline=inline)
+    def tell(value: Any) -> str:
+        return str(value)
+
+    store = open_shop(schemas={"every": every}, triggers=[make, tell])
+    for step, told in ((0, first), (1, second), (2, None), (1, second), (None, None), (0, first)):
+        store.set("every", id=1, step=step).wait(timeout=60)
+        assert store.get("every", 1).told == (None if told is None else str(told))
+        assert not store.errors()
 
 
 def test_dead_letters_of_rows_that_were_read_whole_are_tried_again(

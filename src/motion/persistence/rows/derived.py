@@ -52,7 +52,7 @@ def write_values(
                 kind = layout.sql_type(
                     key
                 )  # told again, as what is compared with says less than what is set
-                compared = f"CAST({given} AS {kind})" if kind.endswith("_TEXT") else given
+                compared = f"CAST({given} AS {kind})" if "_" in kind else given
                 is_same = f"{quoted(key)} IS NOT DISTINCT FROM {compared}"
                 assignments.append(f"{changed} = CASE WHEN {is_same} THEN {changed} ELSE ?2 END")
             _note(written, key, rows, column, old)
