@@ -251,6 +251,7 @@ class WaitTimeout(MotionError, TimeoutError):
 
     def __init__(self, what: str, timeout_s: float, remaining: int) -> None:
         super().__init__(what, timeout_s, remaining)
+        self.args = what, timeout_s, remaining  # an OSError keeps two of them as such
         self.what, self.timeout_s, self.remaining = what, timeout_s, remaining
 
     def __str__(self) -> str:
@@ -266,6 +267,7 @@ class QueueFull(MotionError, TimeoutError):
 
     def __init__(self, store: str, tasks: int, limit: int, waited_s: float) -> None:
         super().__init__(store, tasks, limit, waited_s)
+        self.args = store, tasks, limit, waited_s  # an OSError keeps two of them as such
         self.store, self.tasks, self.limit, self.waited_s = store, tasks, limit, waited_s
 
     def __str__(self) -> str:
@@ -381,6 +383,7 @@ class StoreOutOfReach(MotionError, FileNotFoundError):
 
     def __init__(self, name: str, folder: str, machine: str) -> None:
         super().__init__(name, folder, machine)
+        self.args = name, folder, machine  # an OSError keeps two of them as such
         self.name, self.folder, self.machine = name, folder, machine
 
     def __str__(self) -> str:

@@ -4,6 +4,8 @@ and what is printed is made to be read."""
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -309,3 +311,24 @@ def test_a_fit_that_would_take_its_arguments_for_others_is_refused(
     method.__name__ = name
     with pytest.raises(motion.TriggerError, match=r"is given \(self, state, rows, store\)"):
         open_store(schemas={"doc": Doc}, triggers=[Learner()])
+
+
+WITH_FACTS = [
+    each
+    for each in vars(motion.errors).values()
+    if isinstance(each, type) and issubclass(each, motion.MotionError) and "__init__" in vars(each)
+]
+
+
+@pytest.mark.parametrize("kind", WITH_FACTS, ids=lambda kind: kind.__name__)
+def test_an_error_can_be_made_again_of_its_facts(kind: type[motion.MotionError]) -> None:
+    """As in another process, or at the other end of a connection."""
+    some: dict[str, Any] = {
+        "int": 1, "float": 1.0, "Mapping[str, Any]": {"id": 1}, "Sequence[tuple[str, str]]": (("x", "y"),),
+    }  # fmt: skip
+    taken = list(inspect.signature(kind).parameters.values())
+    facts = [some.get(each.annotation, "x") for each in taken if each.kind != each.KEYWORD_ONLY]
+    error = kind(*facts)
+    again = kind(*error.args)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -22,6 +22,8 @@ import pyarrow as pa
 import pytest
 
 import motion
+from motion.remote import change as link_to_change
+from motion.remote import store as link_to_store
 from motion.remote.store import RemoteStore
 from motion.server import Serving, serve
 from tests.conftest import OpenStore
@@ -257,6 +259,29 @@ def test_what_was_measured_of_a_version_is_a_number_whatever_it_is(open_store: O
     assert found[-1].metrics["loss"] == math.inf
     assert (found[-1].live_metrics or {})["gain"] == -math.inf
     assert str(found) == str(store.model("Odd").versions())
+
+
+def test_a_wait_of_no_time_returns_where_nothing_is_to_be_done(remote: RemoteStore) -> None:
+    change = remote.set("query", query="red dress").wait()
+    assert change.wait(timeout=0) is change
+    remote.wait(timeout=0)
+    remote.wait(timeout=-1)
+
+
+def test_what_is_not_done_in_time_is_told_as_the_store_tells_it(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one request does not last as long: then the next one waits on."""
+    monkeypatch.setattr(link_to_change, "LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(link_to_store, "LONGEST_WAIT_S", 0.05)
+    change = slow.remote.set("note", text="x")
+    for wait in (change.wait, slow.remote.wait):
+        for seconds in (0, 0.2):
+            with pytest.raises(motion.WaitTimeout) as told:
+                wait(timeout=seconds)
+            assert (told.value.timeout_s, told.value.remaining) == (seconds, 1)
+    slow.go.set()
+    assert change.wait(timeout=60).rows()[0].loud == "X"
 
 
 def test_an_event_loop_is_not_blocked(remote: RemoteStore) -> None:

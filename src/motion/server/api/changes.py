@@ -82,7 +82,8 @@ async def wait(request: Request, change: int, wanted: Wait) -> Response:
     on = served(request)
     found = await in_thread(on.store.change, change)
     seconds = min(wanted.timeout, on.limits.wait_seconds)
-    if not await is_first(found.until_done(), on, seconds):
+    is_done = await in_thread(found.is_done)  # however short it would wait
+    if not is_done and not await is_first(found.until_done(), on, seconds):
         left = (await in_thread(lambda: found.progress)).remaining
         raise WaitTimeout(f"change {change}", seconds, left)
     return json(await in_thread(progress_told, found, role(request)))

@@ -187,11 +187,17 @@ class Change:
     def __await__(self) -> Generator[Any, None, Change]:
         return self._awaited().__await__()
 
+    def is_done(self) -> bool:
+        """Whether no work is left, whatever failed."""
+        with self._database.backend.read() as tx:
+            return self._is_over(tx)
+
     async def until_done(self) -> None:
         """Wait without end until no work is left, whatever failed."""
-        await self._database.awaiting.until(
-            lambda tx: not any(each.is_left for each in self._outcomes(tx)), self._keys
-        )
+        await self._database.awaiting.until(self._is_over, self._keys)
+
+    def _is_over(self, tx: Transaction) -> bool:
+        return not any(each.is_left for each in self._outcomes(tx))
 
     async def _awaited(self) -> Change:
         """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
