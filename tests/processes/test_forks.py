@@ -683,3 +683,95 @@ with opened(triggers=[size]) as store:
         tmp_path,
     )
     assert said == ["7"]
+
+
+SERVED = """
+from motion.server import serve
+
+def served(**options):
+    store = opened(**options)
+    on = serve(store, port=0)
+    on.__enter__()
+    return store, on, motion.connect(on.url, schemas={"doc": Doc, "note": Note})
+"""
+
+
+def test_a_client_of_a_server_that_is_used_on_both_sides_of_a_fork_gives_each_its_own_answers(
+    tmp_path: Path,
+) -> None:
+    said = run(
+        SERVED
+        + """
+store, on, remote = served()
+store.set_many("doc", [{"id": i, "size": i} for i in range(200)])
+assert remote.get("doc", 1).size == 1  # from now on there is a connection that could be shared
+
+def asked(who):
+    return [i for n in range(150) if remote.get("doc", i := (who * 40 + n) % 200).id != i]
+
+def children():
+    found = [threading.Thread(target=lambda who=who: told.append(in_child(lambda: asked(who)))) for who in (1, 2, 3)]
+    for each in found:
+        each.start()
+    return found
+
+told = []
+started = children()
+mine = asked(0)
+for each in started:
+    each.join()
+say([mine, *told])
+
+def closed():
+    remote.close()
+    return "closed"
+
+change = remote.set("doc", text="a")
+say([in_child(closed), change.wait(timeout=60).rows()[0].text])
+remote.close()
+on.stop()
+store.close()
+""",
+        tmp_path,
+    )
+    assert said == ["[[], [], [], []]", '["closed", "a"]']
+
+
+def test_a_stream_that_a_child_reads_on_gives_parent_and_child_every_row(tmp_path: Path) -> None:
+    said = run(
+        SERVED
+        + """
+go, (here, there) = threading.Event(), os.pipe()
+
+@motion.trigger(on="doc.text", sets="doc.size", inline=False)
+def measured(text: str) -> int:
+    go.wait(60)
+    return len(text)
+
+store, on, remote = served(triggers=[measured])
+change = remote.set_many("doc", [{"id": 0, "size": 0}, *({"id": i, "text": "ab"} for i in range(1, 10))])
+stream = remote.change(change.key, table="doc", ids=range(10)).stream("size")
+first = next(stream).id
+
+def rest():
+    return sorted([first, *(row.id for row in stream)])
+
+def of_child():
+    os.write(there, b"!")
+    return rest()
+
+told = []
+child = threading.Thread(target=lambda: told.append(in_child(of_child)))
+child.start()
+os.read(here, 1)
+go.set()
+told.append(rest())
+child.join()
+say(told)
+remote.close()
+on.stop()
+store.close()
+""",
+        tmp_path,
+    )
+    assert said == [str([[*range(10)], [*range(10)]])]

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from motion import errors
+from motion.background import forks
 from motion.definitions.tables import wire
 from motion.errors import MotionError, NotAllowed, NotFound, TaskFailed, Unreachable
 
@@ -29,16 +30,36 @@ WAITS_AT_ONCE = 100
 
 
 class Link:
-    """A connection to one server. Thread-safe."""
+    """A connection to one server. Thread-safe; a child made by fork has connections of its own."""
 
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
         self.url = url.rstrip("/")
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._tls, self._timeout = httpx.create_ssl_context(), timeout
-        self._connections, self._connecting = WeakSet[Any](), threading.Lock()
         self._is_closed = False
+        self._begin()
+        forks.watch(self)
+
+    def _begin(self) -> None:
+        """Make what is this process's own: its connections, and the locks about them."""
+        self._connections, self._connecting = WeakSet[Any](), threading.Lock()
         self._waits = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
         self._http = self._client()
+
+    def hold(self, ends_s: float) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing was held."""
+
+    def leave(self, *, is_at_rest: bool) -> None:
+        """Close what a child has of its parent's connections, without a word to the server: whoever asked by one of them
+        could get what another process has asked for."""
+        for each in list(self._connections):
+            own = each.get_extra_info("socket")
+            if isinstance(own, socket.socket):  # an event loop's is nobody's in the child
+                own.close()
+        self._begin()
 
     def _client(self) -> httpx.Client:
         transport = httpx.HTTPTransport(retries=CONNECTED_AGAIN, verify=self._tls)
