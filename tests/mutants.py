@@ -291,6 +291,12 @@ MUTANTS = (
     ),
     Mutant(
         "P14",
+        "a switch lets builds of what a candidate of another component takes begin anew",
+        [("            begin_anew(tx, layout, spec, next_number(tx))", "            pass")],
+        "across_rows/test_taken_by_version.py::test_p14_what_a_candidate_takes_of_another_component_is_of_the_switch_before_its_own",
+    ),
+    Mutant(
+        "P14",
         "what a list names is of the version that the run is for",
         [("has_values=has_values, pins=self.pins", "has_values=has_values")],
         "across_rows/test_lists_of_versions.py::test_p14_what_lists_name_is_of_the_version_that_is_live",

@@ -405,6 +405,63 @@ def test_p14_a_sweep_takes_what_is_older_for_the_candidate_than_for_the_live_ver
         assert [row.vec for row in store.rows(Sale)] == [70, 70]
 
 
+class Taker(motion.Component):
+    """Takes the live outputs of another component."""
+
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="sale.ts", sets="sale.vec", refresh="before", retries=0)
+    def look(
+        self, state: int, guess: Annotated[int, motion.Lookup("product.guess", by="product")]
+    ) -> int:
+        if FAILING:
+            raise FAILING.pop()
+        return guess * state
+
+    @motion.fit(on="product.label", promote=motion.manual)
+    def fit(self, state: int, rows: list[Product]) -> int:
+        return 100
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("at_once", [500, 1])
+def test_p14_what_a_candidate_takes_of_another_component_is_of_the_switch_before_its_own(
+    open_store: OpenStore, at_once: int, is_first: bool
+) -> None:
+    """A run fails for the live version, and not for the candidate. It is tried again after the other's switch, before what
+    follows from this comes to its row; or the candidate could go live before that."""
+    schemas, triggers = {"product": Product, "sale": Sale}, [Fallible(), Taker()]
+    with many(at_once):
+        store = open_store(schemas=schemas, triggers=triggers)
+        store.set("product", id=1, n=5, label=1)
+        store.set_many("sale", [{"id": i, "ts": 1, "product": 1} for i in (1, 2)])
+        store.wait(timeout=60)
+        for component in ("Fallible", "Taker"):
+            store.model(component).fit().wait(timeout=60)
+        store.close()
+        store = open_store(schemas=schemas, triggers=triggers, run=False)
+        taken, taker = (
+            Switcher(store._database, name, threading.Event()) for name in ("Fallible", "Taker")
+        )
+        with Stepper(store) as worker:
+            store.model("Taker").promote(2)
+            FAILING.append(ValueError("not now"))
+            store.set("sale", id=1, ts=2)
+            worker.run_until_idle()
+            store.model("Fallible").promote(2)
+            worker.run_until_idle()
+            store.retry()
+            while taken.step():
+                pass
+            assert store.status().versions == {"Fallible": 2, "Taker": 1}
+            while is_first and taker.step():
+                pass
+            while store.status().versions["Taker"] == 1:
+                assert worker.step() or taker.step()
+            assert [row.vec for row in store.rows(Sale)] == [5000, 5000]
+
+
 HAS_BEGUN, MAY_GO_ON = threading.Event(), threading.Event()
 
 

@@ -14,6 +14,7 @@ from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
 from motion.persistence.changes import following
+from motion.persistence.changes.building import begin_anew
 from motion.persistence.changes.cascade import tell_takers
 from motion.persistence.database import Database
 from motion.persistence.layout import Layout
@@ -295,7 +296,11 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
             versions.begin_numbering(tx, spec, change, before, number)
         following.tell_switched(tx, database.layouts, spec, before or 1, number, change)
     for spec in _concerned(database, component, is_first=before is None):
-        backfills.begin_refresh(tx, database.layouts[spec.table], spec, change)
+        layout = database.layouts[spec.table]
+        backfills.begin_refresh(tx, layout, spec, change)
+        if spec.is_versioned and versions.version_beside(tx, spec.component or "") is not None:
+            # What follows is judged as the live version has it; another component's candidate may be further behind.
+            begin_anew(tx, layout, spec, next_number(tx))
     versions.add_notes(tx, component, number, {"lacking": lacking} if lacking else {})
     reach("switch.made")
     return True

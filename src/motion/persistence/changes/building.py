@@ -159,7 +159,7 @@ class _Due:
     def enqueue(self, number: int) -> None:
         """Enqueue the rows, but those that are left to the build."""
         if self._are_many:
-            _begin_anew(self._tx, self._layout, self._spec, number)
+            begin_anew(self._tx, self._layout, self._spec, number)
             return
         ahead = self._ahead()
         rows = [row for row in self._rows if row not in ahead]
@@ -167,7 +167,7 @@ class _Due:
         queue.enqueue(self._tx, self._spec, ranges_of(rows), beside, version=self._version)
 
 
-def _begin_anew(tx: Transaction, layout: Layout, spec: TriggerSpec, number: int) -> None:
+def begin_anew(tx: Transaction, layout: Layout, spec: TriggerSpec, number: int) -> None:
     """Let a trigger's build go over all rows, from the first one on, as one that has not begun: what was chosen for it before
     is not handed over."""
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
