@@ -296,6 +296,30 @@ MUTANTS = (
         "across_rows/test_taken_by_version.py::test_p14_what_a_candidate_takes_of_another_component_is_of_the_switch_before_its_own",
     ),
     Mutant(
+        "P7",
+        "what a run reads by hand is of one version",
+        [("        return {**self.pins, **self._reads.pinned(index, further)} if further else self.pins", "        return self.pins")],
+        "across_rows/test_read_by_version.py::test_p7_a_run_reads_one_version_by_hand_and_is_called_again_once_another_is_live",
+    ),
+    Mutant(
+        "P7",
+        "what a run has read by hand is of what is live when it commits",
+        [("if not left.reads.pins.items() <= live.items()", "if False")],
+        "across_rows/test_read_by_version.py::test_p7_a_run_reads_one_version_by_hand_and_is_called_again_once_another_is_live",
+    ),
+    Mutant(
+        "P7",
+        "what a run before a write has read by version is left to a task",
+        [("or self._reads.is_any_pinned", "")],
+        "across_rows/test_read_by_version.py::test_p7_what_ran_before_a_write_and_read_by_version_is_left_to_a_task",
+    ),
+    Mutant(
+        "P7",
+        "a generator commits no page once what it has read is live no more",
+        [("    if not versions.are_live(tx, left.reads.pins):\n        return False\n", "")],
+        "across_rows/test_read_by_version.py::test_p7_a_generators_pages_are_of_one_version",
+    ),
+    Mutant(
         "P14",
         "what a list names is of the version that the run is for",
         [("has_values=has_values, pins=self.pins", "has_values=has_values")],

@@ -186,7 +186,8 @@ class Beginner:
             if version is None:
                 return None
             pins[component] = version
-        pins |= self._live_now([name for name in layouts.graph.sees(spec) if name not in pins])
+        further = [name for name in layouts.graph.sees(spec) if name not in pins]
+        pins |= self._database.live_versions(further) if further else {}
         specs = [spec, *self._dispatcher.fuse(claimed, spec)]
         if not all(each.name in code and layouts.graph.still_has(each) for each in specs):
             self._leave_to_others(tasks)
@@ -196,14 +197,6 @@ class Beginner:
         if spec.rate is not None:
             triggers[0] = replace(triggers[0], turns=claimed.turns or Turns(spec.rate, ()))
         return Claim(tasks, triggers, chain, next(iter(pins.values()), 0), pins)
-
-    def _live_now(self, components: Sequence[str]) -> Pins:
-        """Return the live versions of components of which runs read what is kept by version; before there is one, that is where
-        users' values are."""
-        if not components:
-            return {}
-        with self._database.backend.read() as tx:
-            return {name: versions.live_version(tx, name) or 1 for name in components}
 
     def _chain(self, layout: Layout, specs: Sequence[TriggerSpec], pins: Pins) -> Chain:
         """Return a chain, the same one as before where nothing of it has changed: it keeps the texts of its statements."""

@@ -47,6 +47,7 @@ from motion.persistence.inputs.own import Inputs, read_fences
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.reading import rows_by_number
+from motion.persistence.states import versions
 from motion.persistence.states.format import Sent
 from motion.persistence.tasks import leases, memos, traces
 from motion.persistence.tasks.growing_texts import Grows
@@ -394,6 +395,8 @@ def _still_holds(
     """
     if left is None:
         return True
+    if not versions.are_live(tx, left.reads.pins):
+        return False
     check = Check(lambda asked: ask(tx, layouts[asked.table], asked))
     if left.is_isolated(spec.isolated):
         return check.lost_by(left.reads) is None

@@ -141,8 +141,8 @@ class InlineRuns:
             result, absent = self._run(spec, table, values, operation.count, absent, run)
             if taken:
                 result = replace(result, taken=taken)
-            if run.has_writes:
-                self._database.costs.forget(spec.name)  # only a task may write
+            if run.is_a_tasks:
+                self._database.costs.forget(spec.name)
                 break
             inlined.append(result)
             if table.page_keys and any(None in column for column in result.columns):

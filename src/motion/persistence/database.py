@@ -393,6 +393,11 @@ class Database:
         with self.backend.read() as tx:
             return ask(tx, self.layout(question.table), question)
 
+    def live_versions(self, components: Iterable[str]) -> Pins:
+        """Return the live versions of components, for runs to be pinned to."""
+        with self.backend.read() as tx:
+            return versions.live_versions(tx, components)
+
     def rows(
         self,
         table: TableName,

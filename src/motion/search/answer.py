@@ -91,11 +91,16 @@ def search(
     k: Any,
     where: Where,
     params: Sequence[Any],
-    pins: Pins,
+    seen: Callable[[str], Pins],
     table: TableName | None = None,
     read: Sequence[str] | None = None,
 ) -> list[Any]:
-    """See `Reader.search`; `read` are the keys of the hits' rows."""
+    """See `Reader.search`.
+
+    Args:
+        seen: returns the state versions whose outputs are read of a table.
+        read: the keys of the hits' rows.
+    """
     keys = keys_of(database, key, table)
     if vector is not None and not any(each.is_array for _, each in keys):
         hint = " Say what to look for with text=." if isinstance(vector, str) else ""
@@ -124,6 +129,7 @@ def search(
         chosen_keys(keys[0][0], read),
     )
     condition, values = condition_of(database.layout(question.table.name), where, params)
+    pins = seen(question.table.name)
     answers = partial(_answers, database, question, condition, values, pins)
     # Of words, SQL calls functions of ours: what is raised there comes out as an error of its own.
     is_by_vector = not question.text_keys and may_come()

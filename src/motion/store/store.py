@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -374,11 +374,11 @@ class Store(Reader):
             else view._answer(question, is_asked=is_asked)
         )
 
-    def _seen(self) -> Pins:
+    def _seen(self, table: TableName, keys: Iterable[str] | None = None) -> Pins:
         """Return the live versions, or, inside a run, the versions of the run."""
         self._check_open()
-        run = run_on(self._database)
-        return NO_PINS if run is None else run.pins
+        view = self._view()
+        return NO_PINS if view is None else view._seen(table, keys)
 
     # -- work --
 

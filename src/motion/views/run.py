@@ -15,7 +15,7 @@ class Run(Protocol):
 
     @property
     def pins(self) -> Mapping[str, int]:
-        """Component -> the state version that the run sees."""
+        """Component -> the state version that the run is for."""
 
     @property
     def outer(self) -> Run | None:

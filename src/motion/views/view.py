@@ -26,7 +26,7 @@ from motion.persistence.database import (
     set_operation,
 )
 from motion.persistence.inputs.exact import Found, Question, names_needed, order_of, shown
-from motion.persistence.layout import NO_PINS, Pins
+from motion.persistence.layout import NO_PINS, Layout, Pins
 from motion.search.answer import Hit, ManyTexts, ManyVectors, OneVector, search
 from motion.views.ingest import COMMIT_EVERY, chunks_of, match_of, operations_of
 from motion.views.run import CURRENT
@@ -49,8 +49,12 @@ class Reader:
     def _database(self) -> Database:
         return self._opened
 
-    def _seen(self) -> Pins:
-        """Return the state versions whose outputs are read."""
+    def _seen(self, table: TableName, keys: Iterable[str] | None = None) -> Pins:
+        """Return the state versions whose outputs are read where a table is.
+
+        Args:
+            keys: those that are read; None: any of it.
+        """
         return self._pins
 
     @overload
@@ -106,7 +110,7 @@ class Reader:
         """
         table, row_id, named = addressed(self._database.tables, "get", table, id, pages)
         if keys is None and not self._is_exact:
-            return self._database.get(table, row_id, named, self._seen(), inherit)
+            return self._database.get(table, row_id, named, self._seen(table), inherit)
         layout = self._database.layout(table)
         name = page_values(layout.table, named)
         question = self._question(
@@ -142,7 +146,9 @@ class Reader:
 
     def _question(self, table: Table, keys: Sequence[str] | None, **asked: Any) -> Question:
         chosen = None if keys is None else tuple(table.key(key).name for key in keys)
-        return Question(table.name, keys=chosen, pins=tuple(self._seen().items()), **asked)
+        further = (key for key, _ in (*asked.get("equal", ()), *asked.get("order", ())))
+        pins = self._seen(table.name, None if chosen is None else (*chosen, *further))
+        return Question(table.name, keys=chosen, pins=tuple(pins.items()), **asked)
 
     @overload
     def rows(
@@ -241,7 +247,7 @@ class Reader:
     ) -> list[Any]:
         found = self._database.rows(
             table, row_id=id, where=where, params=params, order_by=order_by, limit=limit, inherit=inherit,
-            pins=self._seen(), keys=keys,
+            pins=self._seen(table), keys=keys,
         )  # fmt: skip
         return Shown(found)
 
@@ -404,9 +410,7 @@ class Reader:
             SearchError, DimensionMismatch: a key cannot be searched so, or holds vectors of another length.
             MissingPackage: the key's index is "hnsw" and usearch is not installed.
         """
-        return search(
-            self._database, key, vector, text, k, where, params, self._seen(), table, keys
-        )
+        return search(self._database, key, vector, text, k, where, params, self._seen, table, keys)
 
 
 class Writer(Reader):
@@ -481,6 +485,12 @@ class View(Writer):
     def _is_exact(self) -> bool:
         return self._run is not None
 
+    def _seen(self, table: TableName, keys: Iterable[str] | None = None) -> Pins:
+        if self._run is None:
+            return self._pins
+        layout = self._database.layout(table)
+        return self._run.seen(self._index, layout, keys) if layout.versioned else self._pins
+
     def _answer(self, question: Question, *, is_asked: bool = True) -> list[Found]:
         if self._run is None:
             return super()._answer(question, is_asked=is_asked)
@@ -528,7 +538,7 @@ class TaskRun:
         self._operations: dict[int, list[Operation]] = {}
         self._began_ms: dict[int, int] = {}
         self._spans: dict[int, range] = {}
-        self._reads = ClaimReads(database.ask, database.layout)
+        self._reads = ClaimReads(database.ask, database.layout, database.live_versions)
         self._results: Sequence[Any] = ()
         self._seen = 0
 
@@ -565,6 +575,17 @@ class TaskRun:
             if operations and not any(failed[i - rows.start] for i in span if i in rows):
                 self._reads.finish(operations, index)
 
+    def seen(self, index: int, layout: Layout, keys: Iterable[str] | None) -> Pins:
+        """Return the state versions that a run sees of what it reads by hand: those that it is for, and what is live of
+        others, the same for all that it reads.
+
+        Args:
+            keys: those of the table that it reads; None: any.
+        """
+        read = layout.versioned.keys() if keys is None else layout.versioned.keys() & keys
+        further = {layout.versioned[key].component or "" for key in read} - self.pins.keys()
+        return {**self.pins, **self._reads.pinned(index, further)} if further else self.pins
+
     def answer(
         self, question: Question, index: int, operations: Sequence[Operation], *, is_asked: bool
     ) -> list[Found]:
@@ -585,8 +606,9 @@ class TaskRun:
         self._reads.settle(rows)
 
     @property
-    def has_writes(self) -> bool:
-        return any(self._operations.values())
+    def is_a_tasks(self) -> bool:
+        """Whether rows have done what only a task may: written, or read what is kept by version."""
+        return any(self._operations.values()) or self._reads.is_any_pinned
 
     def left(self, rows: Iterable[int]) -> Iterator[Left]:
         """Give what the calls on some rows left, each with the rows whose run left it."""
@@ -595,7 +617,7 @@ class TaskRun:
             if operations is None:
                 continue
             reads = self._reads.reads(index)
-            if operations or (self._keeps_reads and reads.asked):
+            if operations or reads.pins or (self._keeps_reads and reads.asked):
                 span = self._spans.get(index, range(index, index + 1))
                 began_ms = self._began_ms.get(index, 0)
                 yield Left(span, operations, self._reads.name(index), reads, began_ms)

@@ -131,7 +131,7 @@ class Commit:
             else:
                 queue.release(tx, self.tasks)
             return
-        kept = self._isolated(tx, self._kept(tx))
+        kept = self._isolated(tx, self._pinned(tx, self._kept(tx)))
         reach("task.fenced")
         is_same = last_number(tx) == self.read_at
         number = next_number(tx)
@@ -189,14 +189,26 @@ class Commit:
         return bool(versions.version_beside(tx, component) == self.tasks[0].version)
 
     def _is_version_current(self, tx: Transaction) -> bool:
-        for component, version in self.claim.pins.items():
-            if self.claim.is_candidate and component == self.claim.spec.component:
-                current = versions.version_beside(tx, component)
-            else:
-                current = versions.live_version(tx, component) or 1  # as users' values are there
-            if current != version:
+        pins = dict(self.claim.pins)
+        if self.claim.is_candidate:
+            own = self.claim.spec.component or ""
+            if versions.version_beside(tx, own) != pins.pop(own):
                 return False
-        return True
+        return versions.are_live(tx, pins)
+
+    def _pinned(self, tx: Transaction, kept: Sequence[int]) -> Sequence[int]:
+        """Return those of the rows whose runs have read by hand what is live still; the others run once more."""
+        lefts = [(step, left) for step in self.steps for left in step.writes if left.reads.pins]
+        if not lefts or self.once or last_number(tx) == self.read_at:
+            return kept
+        live = versions.live_versions(tx, {name for _, left in lefts for name in left.reads.pins})
+        moved = {
+            step.called[place]
+            for step, left in lefts
+            if not left.reads.pins.items() <= live.items()
+            for place in left.rows
+        }
+        return [i for i in kept if i not in moved] if moved else kept
 
     def _kept(self, tx: Transaction) -> Sequence[int]:
         """Return the rows that are as they were when they were read; none where other code is to make these outputs. What

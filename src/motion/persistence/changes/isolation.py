@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -23,9 +23,11 @@ from motion.persistence.inputs.exact import (
     keys_of,
     shown_values,
 )
-from motion.persistence.layout import Layout
+from motion.persistence.layout import Layout, Pins
 
 Ask = Callable[[Question], list[Found]]
+
+Look = Callable[[Iterable[str]], Pins]
 
 Entity = tuple[str, Stored]
 """A table, and the id of a row with its pages."""
@@ -61,12 +63,14 @@ class Reads:
         torn: a question that was answered otherwise when it was asked again: no moment shows both answers.
         is_unsafe: whether it saw something of runs before it that only their commit will tell.
         by_id: the questions for rows by their id, as the run has asked them: what it follows, if it does.
+        pins: component -> the version that was live when the run first read what that keeps by version.
     """
 
     asked: dict[Question, Asked] = field(default_factory=dict)
     torn: Question | None = None
     is_unsafe: bool = False
     by_id: set[Question] = field(default_factory=set)
+    pins: dict[str, int] = field(default_factory=dict)
 
     def note(self, question: Question, answer: Asked) -> None:
         if self.asked.setdefault(question, answer).seen != answer.seen:
@@ -200,10 +204,12 @@ class ClaimReads:
     Args:
         ask: asks a question among what is committed.
         layouts: returns the layout of a table.
+        look: returns the live versions of components.
     """
 
-    def __init__(self, ask: Ask, layouts: Callable[[str], Layout]) -> None:
-        self._ask, self._layouts = ask, layouts
+    def __init__(self, ask: Ask, layouts: Callable[[str], Layout], look: Look) -> None:
+        self._ask, self._layouts, self._look = ask, layouts, look
+        self._live: dict[str, int] = {}
         self._token = _tokens.getrandbits(63)
         self._known: dict[Question, tuple[list[Found], bytes]] = {}
         self._finished: dict[int, Sequence[Operation]] = {}
@@ -224,6 +230,21 @@ class ClaimReads:
             found = self._of_run[run] = Reads()
         return found
 
+    def pinned(self, run: int, components: Set[str]) -> Pins:
+        """Return the versions of components that a run sees: those that were live when it, or one of those called together
+        with it, first read what they keep. Its commit asks whether they still are."""
+        with self._lock:
+            pins = self.reads(run).pins
+            if fresh := components - pins.keys():
+                unknown = sorted(fresh - self._live.keys())
+                self._live |= self._look(unknown) if unknown else {}
+                pins |= {name: self._live[name] for name in fresh}
+            return {name: pins[name] for name in sorted(components)}
+
+    @property
+    def is_any_pinned(self) -> bool:
+        return any(reads.pins for reads in self._of_run.values())
+
     def forget(self, run: int) -> None:
         """Forget what a run has read: it begins anew."""
         self._of_run.pop(run, None)
@@ -238,6 +259,7 @@ class ClaimReads:
         """Take in that what runs have written is committed, or dropped: what comes after asks the database."""
         with self._lock:
             self._known.clear()
+            self._live.clear()
             for run in runs:
                 self._finished.pop(run, None)
             self._earlier = Overlay(self._layouts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,17 @@ NUMBERED_AT_ONCE = 2_000
 def live_version(tx: Transaction, component: str) -> int | None:
     found = tx.execute("SELECT live FROM motion_components WHERE name = ?", (component,)).fetchone()
     return None if found is None or found[0] is None else int(found[0])
+
+
+def live_versions(tx: Transaction, components: Iterable[str]) -> dict[str, int]:
+    """Return the live versions of components of which runs read what is kept by version; before there is one, that is where
+    users' values are."""
+    return {name: live_version(tx, name) or 1 for name in components}
+
+
+def are_live(tx: Transaction, pins: Mapping[str, int]) -> bool:
+    """Whether runs still read what they are pinned to."""
+    return live_versions(tx, pins) == pins
 
 
 def candidate_version(tx: Transaction, component: str) -> int | None:
