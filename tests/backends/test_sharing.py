@@ -111,9 +111,9 @@ def test_results_are_patient_where_they_are_of_work_in_bulk(
     backend, patient = store._database.backend, list[bool]()
     write = backend.write
 
-    def noted(work: Any, *, is_durable: bool = True, is_patient: bool = False) -> Any:
+    def noted(work: Any, *, is_patient: bool = False, **how: Any) -> Any:
         patient.append(is_patient)
-        return write(work, is_durable=is_durable, is_patient=is_patient)
+        return write(work, is_patient=is_patient, **how)
 
     monkeypatch.setattr(backend, "write", noted)
     store.set("doc", id=1, text="a").wait()

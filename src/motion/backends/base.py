@@ -18,6 +18,9 @@ Durability = Literal["full", "normal"]
 
 Made = Literal["index", "trigger", "view"]
 
+Asked = tuple[str, Sequence[Any]]
+"""A statement that reads, with its parameters."""
+
 
 @dataclass(frozen=True)
 class RowTrigger:
@@ -82,6 +85,10 @@ class Transaction(Protocol):
 
     def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
         """Run one statement, which takes numbers alone, at the latest with the commit: nothing is read of what it writes."""
+
+    def is_found_last(self, sql: str, /) -> Callable[[], bool]:
+        """Ask, at the latest with the commit, whether a statement without parameters finds anything; return what tells it behind
+        the commit."""
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
         """Run one statement for each set of parameters."""
@@ -251,7 +258,12 @@ class Backend(Protocol):
     that makes no work does not give it: a thread woken for nothing still competes for the interpreter."""
 
     def write(
-        self, work: Callable[[Transaction], T], *, is_durable: bool = True, is_patient: bool = False
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        is_durable: bool = True,
+        is_patient: bool = False,
+        first: Sequence[Asked] = (),
     ) -> T:
         """Run `work` in a write transaction, commit it, and return what it returned.
 
@@ -260,6 +272,9 @@ class Backend(Protocol):
         and done again. `is_durable=False` is for what may be forgotten at a power failure, such as claims: nobody who
         waits for a change is told of it. What is durable may be seen by others before it is kept, but it is before this
         returns, or anybody is told: see `Transaction.settle`.
+
+        Args:
+            first: what `work` reads before it writes anything, in these very words: it may come with the beginning.
         """
 
     def read(self, first: str = "", /) -> AbstractContextManager[Transaction]:

@@ -25,6 +25,7 @@ import psycopg
 
 from motion import clock
 from motion.backends.base import (
+    Asked,
     Durability,
     Sight,
     Signal,
@@ -146,22 +147,29 @@ class PostgresBackend:
     # -- writing --
 
     def write(
-        self, work: Callable[[Transaction], T], *, is_durable: bool = True, is_patient: bool = False
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        is_durable: bool = True,
+        is_patient: bool = False,
+        first: Sequence[Asked] = (),
     ) -> T:
         if self.is_left:
             self.check_open()
         if interrupts.may_come():
-            return self._write_alone(work, is_durable=is_durable)
+            return self._write_alone(work, is_durable=is_durable, first=first)
         if not is_durable:
             with self._writing:
-                return self._commit_one(work, is_durable=False)
-        return self._sharing.write(work, is_patient=is_patient)  # type: ignore[no-any-return]  # it is what `work` returned
+                return self._commit_one(work, is_durable=False, first=first)
+        return self._sharing.write(work, is_patient=is_patient, first=first)  # type: ignore[no-any-return]  # it is what `work` returned
 
-    def _write_alone(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+    def _write_alone(
+        self, work: Callable[[Transaction], T], *, is_durable: bool, first: Sequence[Asked]
+    ) -> T:
         """Write in the thread that signals reach: it shares no commit, so that an interrupt is nobody else's."""
         try:
             self._writing.acquire()
-            return self._commit_one(work, is_durable=is_durable)
+            return self._commit_one(work, is_durable=is_durable, first=first)
         except BaseException as exc:
             if not isinstance(exc, Exception):
                 self.wake()  # it may have been committed, and not told
@@ -169,12 +177,16 @@ class PostgresBackend:
         finally:
             let_go(self._writing)
 
-    def _commit_durably(self, work: Callable[[Transaction], T]) -> T:
-        return self._commit_one(work, is_durable=True)
+    def _commit_durably(self, work: Callable[[Transaction], T], first: Sequence[Asked]) -> T:
+        return self._commit_one(work, is_durable=True, first=first)
 
-    def _commit_one(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+    def _commit_one(
+        self, work: Callable[[Transaction], T], *, is_durable: bool, first: Sequence[Asked]
+    ) -> T:
         with self._errors_named():
-            result = self._write_once_more(lambda: self._committed(work, is_durable=is_durable))
+            result = self._write_once_more(
+                lambda: self._committed(work, is_durable=is_durable, first=first)
+            )
         if is_durable:
             self.committed.give()
         return result
@@ -193,10 +205,12 @@ class PostgresBackend:
                 raise StoreClosed(self.name)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _committed(self, work: Callable[[Transaction], T], *, is_durable: bool) -> T:
+    def _committed(
+        self, work: Callable[[Transaction], T], *, is_durable: bool, first: Sequence[Asked]
+    ) -> T:
         session = self._writing_session()
         try:
-            self._begin_to_write(session, is_durable=is_durable)
+            self._begin_to_write(session, is_durable=is_durable, first=first)
             reach("write.begun")
             result = work(session)
             for last in session.before_commit:
@@ -236,18 +250,21 @@ class PostgresBackend:
                 left.close()
         self._writer = None
 
-    def _begin_to_write(self, session: Session, *, is_durable: bool) -> None:
-        session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=is_durable)
+    def _begin_to_write(
+        self, session: Session, *, is_durable: bool, first: Sequence[Asked] = ()
+    ) -> None:
+        session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=is_durable, first=first)
 
-    def _noted(self, number: int) -> str:
+    def _noted(self, number: int) -> tuple[str, Sequence[Any]]:
         """Return the statement that notes in a transaction that it is this one of this back end's.
 
         The server's own number says nothing: after a crash it gives one that was lost to the next transaction.
         """
-        return (
-            f"INSERT INTO motion_writers VALUES ({literal(self._writes_as)}, {number}, now()) "
+        sql = (
+            "INSERT INTO motion_writers VALUES ($1, $2, now()) "
             "ON CONFLICT (writer) DO UPDATE SET number = EXCLUDED.number, at = EXCLUDED.at"
         )
+        return sql, (self._writes_as, number)
 
     def _has_committed(self, number: int, lost: psycopg.Error) -> bool:
         """Whether a commit has happened under which the connection was lost; waits until the server has ended it, and until it
@@ -419,8 +436,8 @@ class PostgresBackend:
         self.committed.give()
         self._tell(COMMITTED)
 
-    def _told(self, message: str) -> str:
-        return f"NOTIFY {name(self._channel)}, {literal(f'{message} {self._writes_as}')}"
+    def _told(self, message: str) -> tuple[str, Sequence[str]]:
+        return "SELECT pg_notify($1, $2)", (self._channel, f"{message} {self._writes_as}")
 
     def _tell(self, message: str) -> None:
         """Tell other processes; a hint that gets lost costs them a look of theirs."""
@@ -430,7 +447,7 @@ class PostgresBackend:
             try:
                 if self._voice is None or self._voice.is_over:
                     self._voice = self._connect()
-                self._voice.run(self._told(message))
+                self._voice.execute(*self._told(message))
             except BaseException as exc:
                 self._voice = None  # nobody knows what it does
                 if not isinstance(exc, psycopg.Error | StoreUnavailable):

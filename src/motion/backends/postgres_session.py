@@ -21,10 +21,10 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper, NumericBinaryLoader
 
 from motion.backends import postgres_words
-from motion.backends.base import Made, RowTrigger, WordIndex
+from motion.backends.base import Asked, Made, RowTrigger, WordIndex
+from motion.backends.postgres_line import Answer, Answers, Line
 from motion.backends.postgres_sql import (
     COUNTS_SINCE,
-    GIVEN,
     OURS,
     array_kind,
     copied,
@@ -38,17 +38,20 @@ from motion.errors import NotOnPostgres
 
 CONNECT_S = 5
 
-PREPARED = 512
-
-PREPARE_AFTER = 3
-"""Statements that came so often are prepared: they are parsed and planned no more."""
-
-
 SENT_ALONG = 3
 """Statements that come with a beginning at most: they are asked in vain where the transaction is about something else."""
 
 TOGETHER = 8
 """Sets of parameters from which on they are sent as arrays, in one statement."""
+
+SET_PATH = "SELECT set_config('search_path', $1, true)"
+
+LOCK_TIMEOUT = "set_config('lock_timeout', $2, true)"
+
+READS = ("SELECT", "WITH")
+
+LATER = ("INSERT", "UPDATE", "DELETE")
+"""What begins statements that are sent with the next: mostly nobody asks what they give."""
 
 FLUSHES_FROM = 170_000
 """The version of the server from which on it can be asked to bring its log to the disk."""
@@ -102,18 +105,19 @@ class Session:
         self._connection, self._process = connection, os.getpid()
         self.is_pooled, self._has_lost_nothing = is_pooled, False
         self._is_kept, self._flushes = is_kept, connection.info.server_version >= FLUSHES_FROM
-        self._path = f"SET LOCAL search_path TO {name(schema)}, public"
+        self._path = f"{name(schema)}, public"
+        self._line = Line(connection, prepares=not is_pooled)
         self.schema = schema
         self.memo: dict[Any, Any] = {}
         self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
-        # What began the transaction before that wrote, as long as it only reads, is sent along with what begins the next: while
-        # others wait, no round trip is made for it. Who reads says what is to come with the beginning.
+        # What is asked first comes with what begins a transaction: while others wait, no way is made for it. Who does not say what
+        # that is asks first what the one before asked that did not say so either, as long as that took no parameters.
         self._leading: list[str] = []
-        self._is_leading, self._is_writing = False, False
-        self._ahead: dict[str, _Answer] = {}
+        self._is_leading, self._is_learning = False, False
+        self._ahead: list[tuple[str, Sequence[Any], Answer]] = []
         self._is_left = self._has_settings = False
-        self._last: list[str] = []
+        self._last: list[Asked] = []
 
     @classmethod
     def connect(cls, url: str, schema: str, store: str, *, is_kept: bool) -> Session:
@@ -129,7 +133,7 @@ class Session:
             connect_timeout=CONNECT_S,
             application_name=f"motion {store}"[:60],
         )
-        connection.prepared_max = PREPARED
+        connection.prepare_threshold = None  # the line does that
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(bool, _Truth)
         connection.adapters.register_loader("numeric", _Number)
@@ -140,7 +144,6 @@ class Session:
             connection.close()
             raise
         is_pooled = found != (connection.info.backend_pid,)  # a pooler tells a number of its own
-        connection.prepare_threshold = None if is_pooled else PREPARE_AFTER
         return cls(connection, schema, is_pooled=is_pooled, is_kept=is_kept)
 
     @property
@@ -171,36 +174,49 @@ class Session:
 
     # -- a transaction --
 
-    def begin_to_write(self, lock: int, wait_s: int, *, is_durable: bool) -> None:
+    def begin_to_write(
+        self, lock: int, wait_s: int, *, is_durable: bool, first: Sequence[Asked] = ()
+    ) -> None:
         """Begin, and wait until those who wrote before have ended."""
         self._forget()
         self.before_commit.clear()
         self._last.clear()
         self.end()
-        self._is_writing = True
+        self._is_learning = not first
+        asked = [(translated(sql), parameters) for sql, parameters in first]
+        if not first:
+            asked, self._leading = [(text, ()) for text in self._leading], []
         self._begin(
-            f"BEGIN ISOLATION LEVEL READ COMMITTED; {self._path}; SET LOCAL lock_timeout TO '{wait_s}s'; "
-            f"{self._synchronous(is_durable=is_durable)}; SELECT pg_advisory_xact_lock({lock})"
+            asked,
+            ("BEGIN ISOLATION LEVEL READ COMMITTED", ()),
+            (
+                f"{SET_PATH}, {LOCK_TIMEOUT}, {self._synchronous(is_durable=is_durable)}",
+                (self._path, f"{wait_s}s"),
+            ),
+            ("SELECT pg_advisory_xact_lock($1)", (lock,)),
         )
 
     def _synchronous(self, *, is_durable: bool) -> str:
         """Return what says whether the commit waits until it is kept before others see it. It does where it is to be kept and
         `flush` cannot see to that: an older server, or one that waits for others."""
-        if not (is_durable and self._is_kept):
-            return "SET LOCAL synchronous_commit TO off"
-        if not self._flushes:
-            return "SET LOCAL synchronous_commit TO on"
-        return (
-            "SELECT set_config('synchronous_commit', "
-            "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'off' ELSE 'on' END, true)"
-        )
+        how = "'off'"
+        if is_durable and self._is_kept:
+            how = (
+                "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'off' ELSE 'on' END"
+                if self._flushes
+                else "'on'"
+            )
+        return f"set_config('synchronous_commit', {how}, true)"
 
     def begin_to_read(self, first: str = "") -> None:
         self._forget()
         self._take_answer()
-        self._is_writing = False
-        self._leading = [translated(_with_history(first))] if first else []
-        self._begin(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._path}")
+        self._is_learning = False
+        self._begin(
+            [(translated(_with_history(first)), ())] if first else [],
+            ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ()),
+            (SET_PATH, (self._path,)),
+        )
 
     def ask_alone(self, sql: str, parameters: Sequence[Any]) -> tuple[str, list[Sequence[Any]]]:
         """Do what `ask` does, with a snapshot that is the statement's own; of a session that only reads. Through a pooler no setting
@@ -221,36 +237,42 @@ class Session:
             )
             self._has_settings = True
 
-    def _begin(self, sql: str) -> None:
-        leading, self._leading = self._leading, []
+    def _begin(self, asked: Sequence[Asked], *statements: Asked) -> None:
         try:
-            cursor = self._connection.execute("; ".join([sql, *leading]))
+            self._put_all(statements)
+            self._ahead = [(text, given, self._line.put(text, given)) for text, given in asked]
+            self._line.run()
         except psycopg.ProgrammingError:  # of a table that is gone by now, perhaps
             self.end()
-            leading, cursor = [], self._connection.execute(sql)
-        found = [_Answer(cursor)]
-        while cursor.nextset():
-            found.append(_Answer(cursor))
-        self._ahead = dict(zip(leading, found[len(found) - len(leading) :], strict=True))
+            self._ahead = []
+            self._put_all(statements)
+            self._line.run()
         self._is_leading = True
+
+    def _put_all(self, statements: Iterable[Asked]) -> None:
+        for text, parameters in statements:
+            self._line.put(text, parameters)
 
     def _forget(self) -> None:
         self.memo.clear()
         if self.is_pooled:
             self.lasting.clear()  # the server may have crashed since, and this connection not been lost
 
-    def commit(self, *last: str) -> None:
-        """Commit, in one round trip with the last statements before. Others see it, and go on; `flush` waits until it is kept."""
+    def commit(self, *last: Asked) -> None:
+        """Commit, in one way there and back with the last statements before. Others see it, and go on; `flush` waits until it is
+        kept."""
         if self._connection.info.transaction_status == TransactionStatus.INERROR:
             raise psycopg.errors.InFailedSqlTransaction(
                 "a statement failed in this transaction, which cannot be committed"
             )
-        self.run("; ".join((*self._last, *last, "COMMIT")))
+        self._put_all((*self._last, *last, ("COMMIT", ())))
+        self._line.run()
 
     def flush(self) -> None:
         """Return when all is kept that anybody has committed up to now, if anything is to be."""
         if self._is_kept and self._flushes:
-            self.execute(FLUSH)
+            self._line.put(FLUSH)
+            self._line.run()
 
     def settle(self) -> None:
         # On the connection that has read: had the server crashed since, it would be lost.
@@ -259,7 +281,9 @@ class Session:
 
     def end(self) -> None:
         """Undo what is under way, if anything is."""
+        self._line.drop()
         if self._connection.info.transaction_status != TransactionStatus.IDLE:
+            self._line.forget_prepared()
             self.run("ROLLBACK")
 
     def leave(self) -> None:
@@ -279,26 +303,42 @@ class Session:
 
     def run(self, sql: str) -> None:
         """Run statements as they are."""
-        self._is_leading = False
-        self._connection.execute(sql)
+        self._direct().execute(sql)
 
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+    def _direct(self) -> psycopg.Connection[Any]:
+        """Return the connection for a statement that does not go by the line; all before it has been sent then."""
+        self._is_leading = False
+        self._line.run()
+        return self._connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Answer:
         text = translated(sql)
-        self._is_leading = self._is_leading and not parameters and text.startswith("SELECT")
-        if self._is_leading:
-            if self._is_writing and len(self._leading) < SENT_ALONG:
-                self._leading.append(text)
-            if (known := self._ahead.pop(text, None)) is not None:
-                return known
-        # One statement, whatever a user's condition in it says: what is prepared, or answered in binary, cannot be several.
-        is_one = ";" in text
+        self._is_leading = self._is_leading and text.startswith(READS)
+        if self._is_leading and (known := self._asked_first(text, parameters)) is not None:
+            return known
+        answer = self._put(text, parameters)
+        if not text.startswith(LATER):
+            self._line.run()
+        return answer
+
+    def _asked_first(self, text: str, parameters: Sequence[Any]) -> Answer | None:
+        """Return what has come with the beginning: it holds as long as nothing was written."""
+        self._is_learning = self._is_learning and not parameters and len(self._leading) < SENT_ALONG
+        if self._is_learning:
+            self._leading.append(text)
+        for i, (known, given, answer) in enumerate(self._ahead):
+            if known == text and list(given) == list(parameters):
+                del self._ahead[i]
+                return answer
+        return None
+
+    def is_found_last(self, sql: str, /) -> Callable[[], bool]:
+        answer = self._put(translated(sql), ())
+        return lambda: answer.fetchone() is not None
+
+    def _put(self, text: str, parameters: Sequence[Any]) -> Answer:
         try:
-            return self._connection.execute(
-                text,
-                parameters or None,
-                prepare=True if is_one else None,
-                binary=is_one and self.is_pooled,
-            )
+            return self._line.put(text, parameters)
         except psycopg.DataError as exc:
             raise _refused(exc) from exc
 
@@ -306,22 +346,16 @@ class Session:
         """See `Backend.ask`."""
         self._is_leading = False
         text = translated(_with_history(sql))
-        found = self._connection.execute(text, parameters or None, binary=True).fetchall()
+        found = self._line.put(text, parameters, is_binary=True).fetchall()
         return str(found[0][0]), [row[1:] for row in found]
 
     def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
-        self._last.append(
-            GIVEN.sub(lambda found: str(int(numbers[int(found[1]) - 1])), translated(sql))
-        )
+        self._last.append((translated(sql), numbers))
 
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Answers:
         self._is_leading = False
-        cursor = self._connection.cursor()
-        try:
-            cursor.executemany(translated(sql), parameters)
-        except psycopg.DataError as exc:
-            raise _refused(exc) from exc
-        return cursor
+        text = translated(sql)
+        return Answers([self._put(text, each) for each in parameters])
 
     # -- listening --
 
@@ -353,14 +387,11 @@ class Session:
             return
         kinds = tuple(map(array_kind, columns))
         arrays = [list(column) for column, kind in zip(columns, kinds, strict=True) if kind]
-        try:
-            self._connection.execute(for_all(sql, kinds), arrays)
-        except psycopg.DataError as exc:
-            raise _refused(exc) from exc
+        self._put(for_all(sql, kinds), arrays)
+        self._line.run()  # it may be long
 
     def stream(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterator[Sequence[Any]]:
-        self._is_leading = False
-        with self._connection.cursor() as cursor:
+        with self._direct().cursor() as cursor:
             declare = f"DECLARE motion_stream NO SCROLL CURSOR FOR {translated(sql)}"
             cursor.execute(declare, parameters or None)
             while found := cursor.execute(f"FETCH FORWARD {HELD} FROM motion_stream").fetchall():
@@ -368,10 +399,9 @@ class Session:
             cursor.execute("CLOSE motion_stream")
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], /) -> None:
-        self._is_leading = False
         sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
         try:
-            with self._connection.cursor() as cursor, cursor.copy(translated(sql)) as copy:
+            with self._direct().cursor() as cursor, cursor.copy(translated(sql)) as copy:
                 for row in rows:
                     copy.write_row(row)
         except psycopg.DataError as exc:
@@ -416,7 +446,7 @@ class Session:
             return
         sequence, column = numbers
         largest = f"SELECT greatest(COALESCE(max({name(column)}), 0), $2::bigint) FROM {table}"
-        self._connection.execute(
+        self._direct().execute(
             f"SELECT setval($1::regclass, greatest(({largest}), 1), ({largest}) > 0)",
             (sequence, last),
         )
@@ -517,23 +547,6 @@ class Session:
         with suppress(psycopg.Error):
             self._has_settings = False
             self.run("ROLLBACK; SELECT pg_advisory_unlock_all(); RESET ALL")
-
-
-class _Answer:
-    """What a statement has found that came with the beginning."""
-
-    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
-        found = cursor.fetchall() if cursor.description else []
-        self.rowcount, self._rows = len(found), iter(found)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._rows
-
-    def fetchone(self) -> Any:
-        return next(self._rows, None)
-
-    def fetchall(self) -> list[Any]:
-        return list(self._rows)
 
 
 def _with_history(sql: str) -> str:

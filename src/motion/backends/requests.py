@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from motion.backends.base import Transaction
+from motion.backends.base import Asked, Transaction
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.faults import reach
 
@@ -21,10 +21,10 @@ RETURN_S = 0.0003
 class Request:
     """One caller's work, waiting for whoever commits next."""
 
-    __slots__ = ("_latch", "error", "following", "is_done", "value", "work")
+    __slots__ = ("_latch", "error", "first", "following", "is_done", "value", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any]) -> None:
-        self.work = work
+    def __init__(self, work: Callable[[Transaction], Any], first: Sequence[Asked] = ()) -> None:
+        self.work, self.first = work, first
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_done = False
@@ -70,26 +70,27 @@ def apply_apart(tx: Transaction, requests: Sequence[Request]) -> None:
         tx.execute("SAVEPOINT caller")
         try:
             request.value = request.work(tx)
+            tx.execute("RELEASE caller")  # where what it has written and not waited for fails, too
         except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
             request.error = exc
             tx.execute("ROLLBACK TO caller")
+            tx.execute("RELEASE caller")
             tx.memo = known  # what it made is gone
             del tx.before_commit[left:]
-        tx.execute("RELEASE caller")
 
 
 class Sharing:
     """Callers at once share one commit: one of them leads, and commits for all who wait (group commit). Thread-safe.
 
     Args:
-        commit: applies work in one transaction, and commits it.
+        commit: applies work in one transaction, and commits it; told what it reads first.
         writing: held by whoever writes.
         closing: set when nobody is waited for any more.
     """
 
     def __init__(
         self,
-        commit: Callable[[Callable[[Transaction], Any]], Any],
+        commit: Callable[[Callable[[Transaction], Any], Sequence[Asked]], Any],
         writing: threading.RLock,
         closing: threading.Event,
     ) -> None:
@@ -105,13 +106,19 @@ class Sharing:
         self._is_led = False
         self._callers = 0  # who wrote at once, when last seen
 
-    def write(self, work: Callable[[Transaction], Any], *, is_patient: bool = False) -> Any:
+    def write(
+        self,
+        work: Callable[[Transaction], Any],
+        *,
+        is_patient: bool = False,
+        first: Sequence[Asked] = (),
+    ) -> Any:
         """Run `work` in a transaction that may be others' too, each whole or not at all; return what it returned.
 
         Args:
             is_patient: it is long, and nobody waits for it: others go before it, and share no commit with it.
         """
-        request = Request(work)
+        request = Request(work, first)
         with self._queueing:
             (self._patient if is_patient else self._waiting).append(request)
             leads = not self._is_led
@@ -163,7 +170,7 @@ class Sharing:
         """Apply what callers want in one transaction, each whole or not at all: together, as hardly any ever raises;
         where one does, again with a savepoint for each."""
         try:
-            self._commit(lambda tx: apply_all(tx, requests))
+            self._commit(lambda tx: apply_all(tx, requests), requests[0].first)
         except BaseException as exc:  # noqa: BLE001 - its caller gets it raised
             if len(requests) == 1 or isinstance(exc, StoreUnavailable | StoreClosed):
                 for request in requests:
@@ -176,7 +183,7 @@ class Sharing:
 
     def _commit_apart(self, requests: Sequence[Request]) -> None:
         try:
-            self._commit(lambda tx: apply_apart(tx, requests))
+            self._commit(lambda tx: apply_apart(tx, requests), ())
         except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
             for request in requests:
                 request.error = request.error or exc

@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeVar, cast
 from motion import clock
 from motion.backends import sqlite_words
 from motion.backends.base import (
+    Asked,
     Durability,
     Made,
     RowTrigger,
@@ -124,7 +125,7 @@ class SqliteBackend:
         self._writing = threading.RLock()
         self._queueing = threading.Lock()
         self._sharing = Sharing(
-            lambda work: self._commit_one(self._durable, work), self._writing, self._closing
+            lambda work, _: self._commit_one(self._durable, work), self._writing, self._closing
         )
         self._watching: _Connection | None = None
         self._looking = threading.Lock()
@@ -145,7 +146,12 @@ class SqliteBackend:
     # -- writing: one caller at a time leads, and commits for all who wait (group commit) --
 
     def write(
-        self, work: Callable[[Transaction], T], *, is_durable: bool = True, is_patient: bool = False
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        is_durable: bool = True,
+        is_patient: bool = False,
+        first: Sequence[Asked] = (),
     ) -> T:
         if self.is_left:
             self.check_open()
@@ -155,7 +161,7 @@ class SqliteBackend:
         if not is_durable:
             with self._writing:
                 return self._commit_one(connection, work)
-        return self._sharing.write(work, is_patient=is_patient)  # type: ignore[no-any-return]  # it is what `work` returned
+        return self._sharing.write(work, is_patient=is_patient, first=first)  # type: ignore[no-any-return]  # it is what `work` returned
 
     def _write_alone(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         """Write in the thread that signals reach. It shares no commit, so that an interrupt is nobody else's; nobody waits
@@ -603,6 +609,10 @@ class _Connection(sqlite3.Connection):
 
     def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
         self.execute(sql, numbers)
+
+    def is_found_last(self, sql: str, /) -> Callable[[], bool]:
+        is_found = self.execute(sql).fetchone() is not None
+        return lambda: is_found
 
     def on_each(self, sql: str, columns: Sequence[Sequence[Any]], /) -> None:
         self.executemany(sql, zip(*columns, strict=True))

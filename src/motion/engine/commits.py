@@ -166,7 +166,8 @@ class Commits:
         if commit.claim.is_candidate:
             self._write_built(work)
         else:
-            self._database.write(work, is_patient=commit.claim.tasks[0].is_background)
+            is_patient = commit.claim.tasks[0].is_background
+            self._database.write(work, is_patient=is_patient, first=commit.asked_first())
         run.note(commit)
         if commit.lost:
             self._dispatcher.slow_down(run.spec)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from motion import clock, tracing
-from motion.backends.base import Backend, Sight, Transaction
+from motion.backends.base import Asked, Backend, Sight, Transaction
 from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
 from motion.definitions.components import Component, setup_fingerprint
@@ -74,6 +74,9 @@ InFolder = Callable[[str, Path], Backend]
 """Makes the database of a store, by its name, in a folder that is new."""
 
 MISSING = object()
+
+HAS_WORK = f"SELECT 1 FROM ({backlog.READY}) ready UNION ALL {backfills.WAITING} LIMIT 1"
+"""Asks whether anybody is to be called."""
 
 
 class Database:
@@ -261,23 +264,28 @@ class Database:
         is_durable: bool = True,
         is_patient: bool = False,
         calls: bool = True,
+        first: Sequence[Asked] = (),
     ) -> T:
         """Run `work` in a write transaction, under the graph now in force.
 
         Args:
             is_patient: others go before it.
             calls: call who works if there is work.
+            first: what `work` reads before it writes anything: see `Backend.write`.
         """
 
-        def refreshed(tx: Transaction) -> tuple[T, bool]:
+        def refreshed(tx: Transaction) -> tuple[T, Callable[[], bool]]:
             self._refresh(tx, numbers.graph_number(tx))
             result = work(tx)
-            return result, calls and (backlog.has_ready(tx) or backfills.is_any_waiting(tx))
+            return result, tx.is_found_last(HAS_WORK) if calls else lambda: False
 
         result, has_work = self._write_noted(
-            refreshed, is_durable=is_durable, is_patient=is_patient
+            refreshed,
+            is_durable=is_durable,
+            is_patient=is_patient,
+            first=(numbers.FIRST, *first) if first else (),
         )
-        if has_work:
+        if has_work():
             self.backend.call()
         return result
 
@@ -287,7 +295,7 @@ class Database:
         self.backend.write(work, is_durable=False)
         self.backend.call()
 
-    def _write_noted(self, work: Callable[[Transaction], T], **how: bool) -> T:
+    def _write_noted(self, work: Callable[[Transaction], T], **how: Any) -> T:
         """Run `work` in a write transaction. Where it meets triggers on keys that this process is just being told of, as
         the store is opened again in it, that is waited for, and `work` is run once more."""
         while True:
@@ -315,7 +323,7 @@ class Database:
                 seconds = clock.monotonic_s() - since_s
                 logger.warning("store %r can be written again, after %.1f s", self.name, seconds)
 
-    def _write_once(self, work: Callable[[Transaction], T], **how: bool) -> T:
+    def _write_once(self, work: Callable[[Transaction], T], **how: Any) -> T:
         """Run `work` in a write transaction; now and then one that also notes when this is, and what calls have taken."""
         now = clock.now_ms()
         if abs(now - self._noted_ms) < timeline.RESOLUTION_MS:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from motion.backends.base import Transaction
+from motion.backends.base import Asked, Transaction
 
 UNNUMBERED = 1
 """Stands for the change of a value that was written before any trigger ran on its key, so that none was noted; the
 first change of a store has the next number."""
 
+
+FIRST: Asked = ("SELECT number, graph, last_task FROM motion_clock", ())
+"""What every write asks first."""
 
 LEFT_OUT, LEFT_OUT_TASKS = 2**20, 2**32
 """Numbers that are not given where some may be lost that others have seen: each would be taken for what it was before."""
@@ -74,8 +77,7 @@ def last_task(tx: Transaction) -> int:
 def _seen(tx: Transaction) -> _Clock:
     found: _Clock | None = tx.memo.get(_Clock)
     if found is None:
-        sql = "SELECT number, graph, last_task FROM motion_clock"
-        found = tx.memo[_Clock] = _Clock(*tx.execute(sql).fetchone())
+        found = tx.memo[_Clock] = _Clock(*tx.execute(*FIRST).fetchone())
     return found
 
 

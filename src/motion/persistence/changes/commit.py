@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from motion.backends.base import Transaction
+from motion.backends.base import Asked, Transaction
 from motion.definitions.graph import Graph
 from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, Writer, ranges_of
 from motion.definitions.triggers.folds import Folded, Rows
@@ -40,7 +40,7 @@ from motion.persistence.changes.results import (
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.exact import Question, ask
 from motion.persistence.inputs.folded import Reading
-from motion.persistence.inputs.own import Inputs, read_fences
+from motion.persistence.inputs.own import Inputs, fences_asked, read_fences
 from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
@@ -105,6 +105,12 @@ class Commit:
     @property
     def tasks(self) -> Tasks:
         return self.claim.tasks
+
+    def asked_first(self) -> Sequence[Asked]:
+        """Return what is read before anything is written, as far as that is known."""
+        is_fenced = not (self.once or self.left or self.claim.spec.fold)
+        fences = fences_asked(self.claim.chain, self.inputs.rows) if is_fenced else []
+        return leases.held_asked(self.tasks), *(fences if len(fences) == 1 else ())
 
     def apply(self, tx: Transaction) -> None:
         """Write what still holds. What was superseded meanwhile is dropped, and runs again as a task of its own."""

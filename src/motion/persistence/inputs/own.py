@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
-from motion.backends.base import Transaction
+from motion.backends.base import Asked, Transaction
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Tables
 from motion.definitions.tables.windows import Window
@@ -320,17 +320,26 @@ def _grouped(columns: Sequence[Any], widths: Sequence[int]) -> list[list[Any]]:
     return [list(islice(rest, width)) for width in widths]
 
 
+def fences_asked(chain: Chain, rows: Sequence[int]) -> list[Asked]:
+    """Return what asks for the fences of rows, but for what is read apart."""
+    columns = [column for group in _fence_groups(chain) for column in group]
+    sql = f"SELECT {', '.join(columns)} FROM {chain.source()} WHERE "
+    return [(sql + part.condition(chain.layout.row), part.numbers) for part in parts_of(rows)]
+
+
+def _fence_groups(chain: Chain) -> list[list[str]]:
+    return [[chain.layout.row], chain.fence_columns(), chain.places()]
+
+
 def read_fences(tx: Transaction, chain: Chain, rows: Sequence[int]) -> dict[int, Fence]:
     """Read the fences of rows as they are now; rows that are gone are left out."""
-    groups = [[chain.layout.row], chain.fence_columns(), chain.places()]
-    columns = [column for group in groups for column in group]
-    sql = f"SELECT {', '.join(columns)} FROM {chain.source()} WHERE "
+    groups = _fence_groups(chain)
     found: list[tuple[Any, ...]] = []
-    for part in parts_of(rows):
-        found += tx.execute(sql + part.condition(chain.layout.row), part.numbers).fetchall()
+    for asked in fences_asked(chain, rows):
+        found += tx.execute(*asked).fetchall()
     if not found:
         return {}
-    turned = columns_of(found, len(columns))
+    turned = columns_of(found, sum(map(len, groups)))
     (numbers,), fences, placed = _grouped(turned, list(map(len, groups)))
     apart = chain.apart(tx, placed, has_values=False)
     kept = chain.with_apart(list(zip(*fences, strict=True)), apart)

@@ -296,10 +296,8 @@ def of_kind(tx: Transaction, kind: Kind) -> list[Backfill]:
     return [Backfill(*row) for row in tx.execute(sql, (kind,))]
 
 
-def is_any_waiting(tx: Transaction) -> bool:
-    """Whether the next part of a backfill waits for the last one to be taken. A build rests when it is time for it."""
-    sql = f"SELECT 1 FROM motion_backfills WHERE {UNFINISHED} AND kind NOT IN ('build', 'joined') LIMIT 1"
-    return tx.execute(sql).fetchone() is not None
+WAITING = f"SELECT 1 FROM motion_backfills WHERE {UNFINISHED} AND kind NOT IN ('build', 'joined')"
+"""Asks whether the next part of a backfill waits for the last one to be taken. A build rests when it is time for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,13 +234,17 @@ def row_expression(base: str, row_column: str, primary_key: Sequence[str]) -> st
 def any_ready(tx: Transaction, lanes: Iterable[Lane]) -> bool:
     """Whether a task of these triggers is ready: a look that takes no lock."""
     lanes = list(lanes)
-    return has_ready(tx) and (bool(heads_of(tx, lanes)) or suspect_of(tx, lanes) is not None)
+    if not (lanes and has_ready(tx)):
+        return False
+    return bool(heads_of(tx, lanes)) or suspect_of(tx, lanes) is not None
 
 
 def has_ready(tx: Transaction) -> bool:
     """Whether any task is ready, of whichever trigger. One index look-up."""
-    sql = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 1"
-    return tx.execute(sql).fetchone() is not None
+    return tx.execute(READY).fetchone() is not None
+
+
+READY = f"SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.READY:d} LIMIT 1"
 
 
 def has_ready_of(tx: Transaction, lane: Lane) -> bool:

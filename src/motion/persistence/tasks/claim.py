@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import takewhile
 
 from motion import clock
-from motion.backends.base import Transaction
+from motion.backends.base import Asked, Transaction
 from motion.definitions.tasks import (
     ALONE_AFTER,
     BUILD_PRIORITY,
@@ -154,23 +154,33 @@ class Signs:
 
 def signs(tx: Transaction) -> Signs:
     """Look for all three at once: three look-ups in indexes that are mostly empty."""
-    sql = (
-        f"SELECT EXISTS (SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d}), "
-        f"EXISTS (SELECT 1 FROM motion_tasks WHERE among > 0), "
-        f"EXISTS (SELECT 1 FROM motion_tasks WHERE conflicts >= {ALONE_AFTER} AND status = {TaskStatus.CLAIMED:d})"
-    )
-    return Signs(*map(bool, tx.execute(sql).fetchone()))
+    return Signs(*map(bool, tx.execute(SIGNS).fetchone()))
+
+
+SIGNS = (
+    f"SELECT EXISTS (SELECT 1 FROM motion_tasks WHERE status = {TaskStatus.POSTPONED:d}), "
+    f"EXISTS (SELECT 1 FROM motion_tasks WHERE among > 0), "
+    f"EXISTS (SELECT 1 FROM motion_tasks WHERE conflicts >= {ALONE_AFTER} AND status = {TaskStatus.CLAIMED:d})"
+)
 
 
 def triggers_with(tx: Transaction, status: TaskStatus) -> list[str]:
     """Return the triggers that have tasks in a status: one index look-up for each, however long their queues."""
+    return [str(name) for (name,) in tx.execute(_triggers_text(status))]
+
+
+@cache
+def _triggers_text(status: TaskStatus) -> str:
     at = f"FROM motion_tasks WHERE status = {status:d}"
-    sql = (
+    return (
         f"WITH RECURSIVE found(name) AS (SELECT MIN(trigger) {at} UNION ALL "
         f"SELECT (SELECT MIN(trigger) {at} AND trigger > name) FROM found WHERE name IS NOT NULL) "
         "SELECT name FROM found WHERE name IS NOT NULL"
     )
-    return [str(name) for (name,) in tx.execute(sql)]
+
+
+FIRST: Sequence[Asked] = ((SIGNS, ()), (_triggers_text(TaskStatus.READY), ()))
+"""What is asked before any claim."""
 
 
 def ripen(tx: Transaction, triggers: Sequence[str]) -> None:

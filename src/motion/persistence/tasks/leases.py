@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from motion.backends.base import Transaction
+from motion.backends.base import Asked, Transaction
 from motion.definitions.tasks import LOSSES_ALLOWED, LOSSES_SHARED, Task, TaskStatus
 from motion.persistence.ranges import filled_up, places
 from motion.persistence.tasks.queue import COLUMNS, release, wake_all
@@ -15,13 +15,18 @@ from motion.persistence.tasks.queue import COLUMNS, release, wake_all
 
 def held(tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
     """Return those of the tasks that are held under the claim they were read with."""
+    found = {(task, claim) for task, claim in tx.execute(*held_asked(tasks))}
+    return [each for each in tasks if (each.task, each.claim) in found]
+
+
+def held_asked(tasks: Sequence[Task]) -> Asked:
+    """Return what asks for the claims that some tasks are held under."""
     numbers = filled_up([each.task for each in tasks])
     sql = (
         f"SELECT task, claim FROM motion_tasks WHERE status = {TaskStatus.CLAIMED:d} "
         f"AND task IN ({places(numbers)})"
     )
-    found = {(task, claim) for task, claim in tx.execute(sql, numbers)}
-    return [each for each in tasks if (each.task, each.claim) in found]
+    return sql, numbers
 
 
 def is_held(tx: Transaction, task: int, claim: int) -> bool:
