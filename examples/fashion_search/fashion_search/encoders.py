@@ -49,7 +49,7 @@ LATER = Recipe(epochs=3, keep=0.5, words=256, anew=False)
 forgotten, and half way; words that have become common become tags."""
 
 FIT_PAIRS, GATE_PAIRS = 24_000, 1_000
-LIKED_COUNTS, NEW_COUNTS = 4.0, 16
+LIKED_COUNTS, NEW_COUNTS = 4.0, 32
 """As how many pairs of the catalog something counts that a person said, and at most a product that came after the last fit."""
 
 
