@@ -68,7 +68,7 @@ test-postgres: setup ## the tests once more, with their stores in PostgreSQL (PY
 
 test-ray: setup ## the tests of what runs on Ray, which is installed the first time (245 MB more on disk)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt --no-build-isolation --editable '.[ray]'
-	@RAY_USAGE_STATS_ENABLED=0 $(BIN)/python -m pytest -q tests/executors/test_ray.py tests/executors/test_ray_nodes.py \
+	@RAY_USAGE_STATS_ENABLED=0 $(BIN)/python -m pytest -q tests/executors/test_ray.py tests/executors/test_ray_fits.py tests/executors/test_ray_nodes.py \
 		examples/fashion_search/tests/test_database.py $(PYTEST_ARGS)
 	@RAY_USAGE_STATS_ENABLED=0 $(BIN)/python -m pytest -q tests/docs/test_docs.py -k guides/ray.md
 

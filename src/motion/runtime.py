@@ -633,9 +633,8 @@ class _Running:
             parts = self._parts
             parts.owner.tell(self.database.has)
             if self._lacks_fitter(parts):
-                new_process = partial(ProcessExecutor, self.name)
                 reader = partial(reader_of, self.database)
-                parts.fitter = Fitter(self.database, parts.owner, new_process, reader)
+                parts.fitter = Fitter(self.database, parts.owner, parts.executors, reader)
                 parts.fitter.start()
 
     def _lacks_fitter(self, parts: _Parts) -> bool:

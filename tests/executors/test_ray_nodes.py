@@ -65,23 +65,25 @@ def silenced(cluster: Any, node: Any) -> None:
 
 
 @pytest.fixture(params=[killed, silenced])
-def ended(cluster: Any, request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
+def ended(cluster: Any, request: pytest.FixtureRequest) -> Iterator[Callable[[Any], None]]:
     """A function that ends a node."""
-    node = cluster.others[0]
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    processes: list[psutil.Process] = []
 
-    def end() -> None:
+    def end(node: Any) -> None:
+        raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+        processes.extend([raylet, *raylet.children(recursive=True)])
         request.param(cluster, node)
 
     yield end
-    for each in [raylet, *raylet.children(recursive=True)] if raylet.is_running() else ():
-        each.kill()
+    for each in processes:
+        if each.is_running():
+            each.kill()
 
 
 @pytest.mark.slow
 def test_a_node_that_ends_costs_seconds_and_no_result(
     cluster: Any,
-    ended: Callable[[], None],
+    ended: Callable[[Any], None],
     open_store: OpenStore,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -112,7 +114,7 @@ def test_a_node_that_ends_costs_seconds_and_no_result(
 
     victim = cluster.others[0]
     until(store, lambda: len(done()) >= ROWS // 2 and bool(under_way(victim.node_id)))
-    ended()
+    ended(victim)
     began_s, lost = time.monotonic(), under_way(victim.node_id)
     until(store, lambda: lost <= done())
     lost_s = time.monotonic() - began_s
@@ -122,3 +124,56 @@ def test_a_node_that_ends_costs_seconds_and_no_result(
     assert store.errors() == []
     with capsys.disabled():
         sys.stdout.write(f"\n{len(lost)} row(s) under way there were done {lost_s:.1f} s later\n")
+
+
+class Learns(motion.Component):
+    """Its first fit waits on the node that runs it, which is said in a file."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    @motion.infer(on="job.text", sets="job.times", executor="ray")
+    def count(self, state: list[int], text: str) -> int:
+        return len(state)
+
+    @motion.fit(on="job.loud")
+    def learn(self, state: list[int] | None, rows: list[Job]) -> list[int]:
+        import ray
+
+        begun = Path(self.folder) / "begun"
+        if not begun.exists():
+            begun.write_text(ray.get_runtime_context().get_node_id())
+            time.sleep(1000)
+        return [*(state or []), *(row.id for row in rows)]
+
+
+@pytest.mark.slow
+def test_a_node_that_ends_under_a_fit_costs_another_call_and_no_label(
+    cluster: Any,
+    ended: Callable[[Any], None],
+    open_store: OpenStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import ray
+
+    head = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        cluster.head_node.node_id, soft=False
+    )
+    taken = ray.remote(Job).options(num_cpus=1, scheduling_strategy=head).remote(0, "", "")
+    store = open_store(schemas={"job": Job}, triggers=[Learns(str(tmp_path))])
+    store.set_many("job", [{"id": i, "loud": "yes"} for i in range(5)])
+    asked = store.model("Learns").fit()
+    until(store, lambda: bool((tmp_path / "begun").exists() and (tmp_path / "begun").read_text()))
+    there = (tmp_path / "begun").read_text()
+    ended(next(node for node in cluster.others if node.node_id == there))
+    began_s = time.monotonic()
+    asked.wait(timeout=200)
+    took_s = time.monotonic() - began_s
+    store.wait(timeout=100)
+    (made,) = store.model("Learns").versions()
+    with store.model("Learns").live() as (state, _):
+        assert (made.number, made.status, made.rows, state) == (1, "live", 5, [0, 1, 2, 3, 4])
+    ray.kill(taken)
+    with capsys.disabled():
+        sys.stdout.write(f"\nthe fit that was under way there was live {took_s:.1f} s later\n")

@@ -213,13 +213,14 @@ def evaluates(component: Component) -> bool:
     return hasattr(type(component), "evaluate") or "evaluate" in vars(component)
 
 
-def _has_setup(component: Component) -> bool:
+def has_setup(component: Component) -> bool:
+    """Whether a component may have a state before its first fit."""
     return type(component).setup is not Component.setup or "setup" in vars(component)
 
 
 def _check_has_state(component: Component, triggers: Sequence[Trigger]) -> None:
     """Refuse a component whose methods would wait for ever for a state."""
-    if triggers and not _has_setup(component) and not declared_methods(component, FIT_DECLARATION):
+    if triggers and not has_setup(component) and not declared_methods(component, FIT_DECLARATION):
         raise TriggerError(
             f"{triggers[0].spec.name} would never run: component {component.name} has neither a setup(self) that makes its "
             f"first state nor a method marked with @motion.fit. One without a state returns () from setup."
@@ -319,7 +320,7 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
             timeout_s=declaration.timeout_s,
             gate_on=declaration.gate_on,
             seen_by=_seen_by(declaration, f"{component.name}.{method.__name__}", tables),
-            has_setup=_has_setup(component),
+            has_setup=has_setup(component),
             uses_store=_takes_store(method, component),
         )
         found.append(Fit(spec, method))

@@ -29,6 +29,7 @@ from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number, next_tasks
 from motion.persistence.states import versions
 from motion.persistence.tasks import leases, once, queue
+from motion.states.gate import why_of
 from motion.states.lifecycle import ensure_live
 from motion.tracebacks import text_of
 
@@ -215,11 +216,11 @@ class Beginner:
     def _live(self, tasks: Tasks, component: str) -> int | None:
         """Return the live version, made now if there is none. A `setup` that raises fails the tasks."""
         try:
-            version = ensure_live(self._database, component)
+            version = ensure_live(self._database, component, partial(self._runs.jobs_of, component))
         except (StoreClosed, StoreUnavailable, SchemaMismatch):
             raise
         except BaseException as exc:  # noqa: BLE001 - what comes out of the user's setup, of whatever class
-            self._fail_all(tasks, text_of(exc))
+            self._fail_all(tasks, why_of(exc)["traceback"])
             return None
         if version is None:
             self._database.write(lambda tx: self._leave_to_first_fit(tx, tasks, component))

@@ -5,7 +5,6 @@ Owns what is derived from what, in which order and where; what a function's resu
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from motion.engine.calls import (
 from motion.engine.derive import Made, OnItem
 from motion.engine.memo import Recall, SharedCalls
 from motion.engine.traced import Traced, run_span
-from motion.executors.base import Constant, Executors, KeptConstant
+from motion.executors.base import Constant, Executors
 from motion.faults import reach
 from motion.persistence.changes.cascade import fire
 from motion.persistence.changes.claims import Claim, Step, rows_with_inputs
@@ -48,9 +47,9 @@ from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.reading import rows_by_number
 from motion.persistence.states import versions
-from motion.persistence.states.format import Sent
 from motion.persistence.tasks import leases, memos, traces
 from motion.persistence.tasks.growing_texts import Grows
+from motion.states.process import Jobs, state_sent
 from motion.tracebacks import text_of
 from motion.views.run import CURRENT
 from motion.views.view import TaskRun
@@ -83,6 +82,7 @@ class Runs:
         self._code: dict[str, tuple[Callable[..., Any], Constant]] = {}
         self._classes: dict[tuple[tuple[Component, int], ...], Constant] = {}
         self._states: dict[tuple[str, int], Constant] = {}
+        self._jobs: dict[str, Jobs] = {}
         self.shared = SharedCalls()
 
     def room(self, spec: TriggerSpec) -> float:
@@ -95,6 +95,12 @@ class Runs:
 
     def is_on_cluster(self, spec: TriggerSpec) -> bool:
         return self._executors.place_of(spec) == "ray"
+
+    def jobs_of(self, component: str) -> Jobs:
+        """Return what runs a component's `setup` before there is a state of it."""
+        if component not in self._jobs:
+            self._jobs[component] = Jobs(self._database, component, self._executors, self._reader)
+        return self._jobs[component]
 
     def asked(
         self,
@@ -275,15 +281,9 @@ class Runs:
 
     def _state_there(self, component: str, version: int) -> Constant:
         if (component, version) not in self._states:
-            manifest, folder = (
-                self._database.manifest(component, version),
-                self._database.backend.folder,
-            )
-            read = partial(Sent.of, folder, component, version, manifest)
-            named = hashlib.sha256(f"{version} {manifest}".encode()).hexdigest()
             self._states = {
                 **dict(list(self._states.items())[-CLASSES_KNOWN:]),
-                (component, version): KeptConstant(f"the state of {component}", named, read),
+                (component, version): state_sent(self._database, component, version),
             }
         return self._states[component, version]
 

@@ -124,7 +124,14 @@ def pickled(value: Any, what: str) -> bytes:
         raise Unpicklable(what, f"{type(exc).__name__}: {exc}") from exc
 
 
-class Cluster(Executor, Protocol):
+class Elsewhere(Executor, Protocol):
+    """An executor whose calls are made in other processes."""
+
+    def beside(self) -> Executor:
+        """Return one of the same kind for few and long calls, which is closed by itself."""
+
+
+class Cluster(Elsewhere, Protocol):
     """An executor with machines of its own."""
 
     @property
@@ -138,7 +145,7 @@ class Executors:
 
     inline: Executor
     threads: Executor
-    processes: Executor
+    processes: Elsewhere
     ray: Cluster
     default: Place | None = None
     """Where those triggers run that do not say so, and can run anywhere."""
@@ -162,6 +169,15 @@ class Executors:
         """Return what one call of a trigger takes where it runs."""
         is_plain = spec.resources == NOTHING and spec.executor is None
         return Resources() if is_plain and self.place_of(spec) in AWAY else spec.resources
+
+    def jobs_take(self, infers: Iterable[TriggerSpec]) -> Resources | None:
+        """Return what a job of a component takes of the cluster: as much as a call of its infers there. None: its jobs run on
+        this machine, as its infers do."""
+        infers = list(infers)
+        there = [self.takes(each) for each in infers if self.place_of(each) == "ray"]
+        if there:
+            return Resources(max(each.cpus for each in there), max(each.gpus for each in there))
+        return Resources() if self.default == "ray" and not infers else None
 
     def close(self) -> None:
         for executor in (self.inline, self.threads, self.processes, self.ray):

@@ -55,6 +55,9 @@ class ProcessExecutor:
         self._all: set[_Process] = set()
         self._is_closed = False
 
+    def beside(self) -> ProcessExecutor:
+        return ProcessExecutor(self._name)
+
     def run(
         self,
         prepare: Prepare,

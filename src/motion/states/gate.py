@@ -11,11 +11,11 @@ from typing import Any
 from motion.backends.base import Transaction
 from motion.definitions.components import evaluates
 from motion.definitions.fits import Fit, FitSpec, Promotion, manual
-from motion.errors import FitFailed
+from motion.errors import ClusterUnavailable, FitFailed
 from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.states import labels, versions
-from motion.states.process import JobProcess, run_evaluate
+from motion.states.process import Jobs
 from motion.states.promotion import Candidate, build_the_rest, drop, forget_old, make_indexes_ready
 from motion.tracebacks import reason_of, text_of
 
@@ -38,7 +38,7 @@ class Gate:
     """Brings the candidates of one component to a decision."""
 
     def __init__(
-        self, database: Database, component: str, jobs: JobProcess, stop: threading.Event
+        self, database: Database, component: str, jobs: Jobs, stop: threading.Event
     ) -> None:
         self._database, self._name, self._jobs, self._stop = database, component, jobs, stop
 
@@ -112,8 +112,8 @@ class Gate:
             new = self._evaluated(candidate, candidate.number, like)
             old = None if live is None else self._evaluated(candidate, live, like)
         except BaseException as exc:
-            if self._stop.is_set():
-                raise
+            if self._stop.is_set() or isinstance(exc, ClusterUnavailable):
+                raise  # another time
             why = why_of(exc)
             if promote.kind != "always":
                 self._refuse(candidate, why["reason"], notes=why)
@@ -178,7 +178,7 @@ class Gate:
             layout = self._database.layouts[fit.table] if fit else None
             held = labels.held_out_rows(tx, layout, fit.name) if fit and layout else []
         timeout_s = fit.timeout_s if fit else None
-        return self._jobs.run(run_evaluate, "evaluate", version, held, timeout_s, like=like)
+        return self._jobs.evaluate(version, held, timeout_s, like)
 
 
 def could_not_be_built(candidate: Candidate) -> str:

@@ -18,10 +18,10 @@ from motion.backends.base import Transaction
 from motion.background import forks
 from motion.background.loops import Rounds, going_on
 from motion.background.owners import Owner
-from motion.definitions.components import setup_fingerprint
+from motion.definitions.components import has_setup, setup_fingerprint
 from motion.definitions.fits import Fit, FitSpec
-from motion.errors import StateError
-from motion.executors.base import Executor
+from motion.errors import ClusterUnavailable, StateError
+from motion.executors.base import Executors
 from motion.faults import reach
 from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
@@ -30,7 +30,7 @@ from motion.persistence.states import asked, files, fit_requests, format, labels
 from motion.persistence.states.fit_requests import Request
 from motion.persistence.tasks import schedules
 from motion.states.gate import Gate, why_of
-from motion.states.process import JobProcess, run_fit, run_setup
+from motion.states.process import Jobs, Made
 from motion.states.promotion import candidate_of, offer, sample_of, sweep, take_next
 from motion.states.switches import Switcher
 
@@ -55,8 +55,14 @@ def _renew_lock() -> None:
 forks.renew_in_child(_renew_lock)
 
 
-def ensure_live(database: Database, component: str) -> int | None:
-    """Return a component's live version, made by its `setup` if there was none; None while it waits for a fit."""
+def ensure_live(
+    database: Database, component: str, jobs: Callable[[], Jobs] | None = None
+) -> int | None:
+    """Return a component's live version, made by its `setup` if there was none; None while it waits for a fit.
+
+    Args:
+        jobs: gives what runs the `setup` where that is on a cluster; else it runs here.
+    """
     with database.backend.read() as tx:
         live = versions.live_version(tx, component)
     if live is not None:
@@ -64,10 +70,27 @@ def ensure_live(database: Database, component: str) -> int | None:
     with _setup_lock:
         with database.backend.read() as tx:
             live = versions.live_version(tx, component)
-        return live if live is not None else _set_up(database, component)
+        if live is not None:
+            return live
+        there = jobs() if jobs is not None else None
+        if there is not None and there.takes is not None:
+            return _set_up_there(database, component, there)
+        return _set_up_here(database, component)
 
 
-def _set_up(database: Database, name: str) -> int | None:
+def _set_up_there(database: Database, name: str, jobs: Jobs) -> int | None:
+    component = database.code.components[name]
+    if not has_setup(component):
+        return None
+    with files.held(database.backend.folder):
+        made = jobs.set_up()
+        if made is None:
+            return None
+        format.check_classes(made.manifest, component)
+        return _first_version(database, name, made, setup_fingerprint(component))
+
+
+def _set_up_here(database: Database, name: str) -> int | None:
     component = database.code.components[name]
     fingerprint = setup_fingerprint(component)
     started = clock.monotonic_s()
@@ -78,21 +101,26 @@ def _set_up(database: Database, name: str) -> int | None:
     with files.held(database.backend.folder):
         manifest = format.save_state(database.backend.folder, component, state)
         reach("state.saved")
-        seconds = clock.monotonic_s() - started
-
-        def work(tx: Transaction) -> int:
-            live = versions.live_version(tx, name)
-            if live is None:  # otherwise another process was first, and its state is as good
-                live = versions.add_version(
-                    tx, name, "live", manifest=manifest, duration_s=seconds, fingerprint=fingerprint
-                )
-                versions.set_live(tx, name, live, last_number(tx))
-                versions.note_setup(tx, name, fingerprint)
-            return live
-
-        version = database.write(work)
+        made = Made(manifest, clock.monotonic_s() - started)
+        version = _first_version(database, name, made, fingerprint)
     database.state(name, version)
     return version
+
+
+def _first_version(database: Database, name: str, made: Made, fingerprint: str) -> int:
+    """Make a state the live version, unless another process was first: its state is as good."""
+
+    def work(tx: Transaction) -> int:
+        live = versions.live_version(tx, name)
+        if live is None:
+            live = versions.add_version(
+                tx, name, "live", manifest=made.manifest, duration_s=made.seconds, fingerprint=fingerprint
+            )  # fmt: skip
+            versions.set_live(tx, name, live, last_number(tx))
+            versions.note_setup(tx, name, fingerprint)
+        return live
+
+    return database.write(work)
 
 
 class Fitter:
@@ -103,11 +131,11 @@ class Fitter:
         self,
         database: Database,
         owner: Owner,
-        new_process: Callable[[], Executor],
+        executors: Executors,
         reader: Reader,
     ) -> None:
         self._database, self._owner = database, owner
-        self._new_process, self._reader = new_process, reader
+        self._executors, self._reader = executors, reader
         self._keepers: dict[str, _Keeper] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="motion-fitter", daemon=True)
@@ -154,7 +182,8 @@ class Fitter:
 
     def _keeper(self, component: str) -> _Keeper:
         if component not in self._keepers:
-            new = _Keeper(self._database, self._owner, self._new_process(), self._reader, component)
+            jobs = Jobs(self._database, component, self._executors, self._reader)
+            new = _Keeper(self._database, self._owner, jobs, component)
             self._keepers[component] = new
             new.start()
         return self._keepers[component]
@@ -164,13 +193,10 @@ class _Keeper:
     """Brings the fits of one component on, one after the other, and measures what they offer; beside it, what was asked for
     goes live."""
 
-    def __init__(
-        self, database: Database, owner: Owner, process: Executor, reader: Reader, component: str
-    ) -> None:
+    def __init__(self, database: Database, owner: Owner, jobs: Jobs, component: str) -> None:
         self._database, self._owner, self._name = database, owner, component
-        self._stop = threading.Event()
-        self._jobs = JobProcess(database, component, process, reader)
-        self._gate = Gate(database, component, self._jobs, self._stop)
+        self._stop, self._jobs = threading.Event(), jobs
+        self._gate = Gate(database, component, jobs, self._stop)
         switcher = Switcher(database, component, self._stop)
         name, who = f"motion-fitter-{component}", f"the fitter of {component}"
         self._rounds = [
@@ -274,7 +300,7 @@ class _Keeper:
         spec = fit.spec
         parent, seen = None, 0
         try:
-            live = ensure_live(self._database, self._name)
+            live = ensure_live(self._database, self._name, lambda: self._jobs)
             with self._database.backend.read() as tx:
                 seen = fit_requests.seen_by(tx, spec.name) or 0
                 parent = versions.base_of_fit(tx, self._name, live)
@@ -291,22 +317,23 @@ class _Keeper:
                 self._database.write(partial(self._leave, spec, seen))
                 return
             with files.held(self._database.backend.folder):
-                manifest, seconds = self._jobs.run(
-                    run_fit, fit.function.__name__, parent, rows, spec.timeout_s, spec.name
-                )
-                format.check_classes(manifest, self._database.code.components[self._name])
+                method = fit.function.__name__
+                made = self._jobs.fit(spec.name, method, parent, rows, spec.timeout_s)
+                format.check_classes(made.manifest, self._database.code.components[self._name])
                 reach("fit.learned")
                 is_taken = self._database.write(
-                    partial(self._take_up, spec, parent, seen, numbers, manifest, seconds)
+                    partial(self._take_up, spec, parent, seen, numbers, made)
                 )
             if not is_taken:  # it was taken back, as what it learned from was forgotten
                 sweep(self._database)
                 return
+        except ClusterUnavailable:
+            raise  # it is still claimed here, and begins anew with the next step
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
                 self._database.write(partial(self._fail, spec, parent, seen, exc))
             return
-        logger.info("fit %s learned from %d labels in %.1f s", spec.name, len(rows), seconds)
+        logger.info("fit %s learned from %d labels in %.1f s", spec.name, len(rows), made.seconds)
 
     def _take_up(
         self,
@@ -314,15 +341,14 @@ class _Keeper:
         parent: int | None,
         seen: int,
         numbers: Sequence[int],
-        manifest: str,
-        seconds: float,
+        made: Made,
         tx: Transaction,
     ) -> bool:
         if not self._end(tx, fit, seen):
             return False
         number = versions.add_version(
-            tx, self._name, "candidate", parent=parent, manifest=manifest, labels=len(numbers),
-            duration_s=seconds, fit=fit.name, fingerprint=fit.fingerprint,
+            tx, self._name, "candidate", parent=parent, manifest=made.manifest, labels=len(numbers),
+            duration_s=made.seconds, fit=fit.name, fingerprint=fit.fingerprint,
         )  # fmt: skip
         labels.note_lessons(tx, numbers, self._name, number)
         labels.forget_replaced(tx, fit.name)
@@ -361,24 +387,26 @@ class _Keeper:
         fingerprint = setup_fingerprint(self._database.code.components[self._name])
         try:
             with files.held(self._database.backend.folder):
-                made = self._jobs.run(run_setup, "setup", None)
+                made = self._jobs.set_up()
                 if made is not None:
-                    format.check_classes(made[0], self._database.code.components[self._name])
+                    format.check_classes(made.manifest, self._database.code.components[self._name])
                 self._database.write(partial(self._offer, request, fingerprint, made))
+        except ClusterUnavailable:
+            raise
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process
             if not self._stop.is_set():
                 self._database.write(partial(self._fail_setup, request, fingerprint, exc))
 
     def _offer(
-        self, request: Request, fingerprint: str, made: tuple[str, float] | None, tx: Transaction
+        self, request: Request, fingerprint: str, made: Made | None, tx: Transaction
     ) -> None:
         if not fit_requests.end(tx, request, self._owner.name):
             return
         versions.note_setup(tx, self._name, fingerprint)
-        if made is None or versions.is_known(tx, self._name, made[0]):
+        if made is None or versions.is_known(tx, self._name, made.manifest):
             return
         number = versions.add_version(
-            tx, self._name, "candidate", manifest=made[0], duration_s=made[1], fingerprint=fingerprint
+            tx, self._name, "candidate", manifest=made.manifest, duration_s=made.seconds, fingerprint=fingerprint
         )  # fmt: skip
         logger.info("setup of %s has changed; what it gives is version %d", self._name, number)
         offer(tx, self._database, self._name, number)

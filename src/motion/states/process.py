@@ -1,31 +1,39 @@
-"""Jobs: what of a component's code runs in a process of its own: setups, fits and evaluations.
+"""Jobs: what of a component's code runs in a process of its own, here or on a cluster: setups, fits and evaluations.
 
 A job is sent there with all that it needs, and gives back plain values: nothing of the store's process is shared.
 """
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from motion import clock
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import TableName
+from motion.definitions.triggers.options import Resources
 from motion.definitions.versions import Progress
-from motion.errors import FitFailed, MotionError, shortened
-from motion.executors.base import Executor
+from motion.errors import FitFailed, MotionError, ProcessLost, StoreOutOfReach, shortened
+from motion.executors.base import Executors, KeptConstant
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.layout import Pins
 from motion.persistence.states import fit_requests, format, versions
+from motion.persistence.states.files import Source
+from motion.persistence.states.format import Sent
 from motion.search.answer import keys_of
 from motion.tracebacks import reason_of, text_of
 from motion.views.view import View
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -33,33 +41,57 @@ TOLD_S = 0.5
 """How often progress is written down at most: each time is a commit."""
 
 
+LOSSES = 3
+"""How many processes of the cluster a job may lose: one or two may be lost with their nodes, the third by the job itself."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a job needs: no connection, no lock, no thread of the store's process.
 
     Attributes:
-        fit: the name of the fit, for its progress; None for an evaluation.
         method: of the component.
+        folder: the store's; None where that may be out of reach, and states come along and go back whole.
         manifest: the state to begin with, None where there is none.
+        source: where its files are.
         classes: those that the manifest names and the job's process cannot find.
         version: of the component that its view sees.
+        fit: the name of the fit, for its progress; None for an evaluation.
         like: a version whose rows alone its searches are among: those of a sample.
     """
 
     open_database: Callable[[], Database]
     component: Component
-    fit: str | None
     method: str
-    folder: Path
+    folder: Path | None
     manifest: str | None = None
+    source: Source | None = None
     classes: Mapping[str, type] | None = None
     version: int | None = None
+    fit: str | None = None
     like: int | None = None
     rows: Sequence[Any] = ()
 
+    @property
+    def name(self) -> str:
+        return f"{self.component.name}.{self.method}"
 
-class JobProcess:
-    """Where a component's jobs run: a process of its own, and another beside it where one is under way.
+
+@dataclass(frozen=True)
+class Made:
+    """A state that a job has made.
+
+    Attributes:
+        sent: its files, where the job could not write them to the store's folder.
+    """
+
+    manifest: str
+    seconds: float
+    sent: Sent | None = None
+
+
+class Jobs:
+    """Runs a component's jobs where its infers run: on the cluster, or else in a process of its own on this machine.
 
     Args:
         reader: returns what opens the store, as its schemas are now, in another process.
@@ -69,27 +101,68 @@ class JobProcess:
         self,
         database: Database,
         component: str,
-        process: Executor,
+        executors: Executors,
         reader: Callable[[], Callable[[], Database]],
     ) -> None:
         self._database, self._name = database, component
-        self._process, self._reader = process, reader
+        self._executors, self._reader = executors, reader
+        self._process, self._cluster = executors.processes.beside(), executors.ray.beside()
 
-    def run(
+    @property
+    def takes(self) -> Resources | None:
+        """What a job takes of the cluster; None: jobs run on this machine."""
+        specs = (each.spec for each in self._database.code.triggers.values())
+        return self._executors.jobs_take(each for each in specs if each.component == self._name)
+
+    def set_up(self) -> Made | None:
+        """Call `setup`, and return the state it gives, its files written; None where it gives none. Hold the folder."""
+        made: Made | None = self._run(_set_up, "setup", None)
+        return self._kept(made)
+
+    def fit(
         self,
-        function: Callable[[Job], T],
+        name: str,
+        method: str,
+        parent: int | None,
+        rows: Sequence[Any],
+        timeout_s: float | None,
+    ) -> Made:
+        """Call a fit on a state version, and return the state it gives, its files written. Hold the folder."""
+        made: Made = self._run(_fit, method, parent, timeout_s, fit=name, rows=rows)
+        return self._kept(made)
+
+    def evaluate(
+        self, version: int, rows: Sequence[Any], timeout_s: float | None, like: int | None
+    ) -> dict[str, float]:
+        """Call `evaluate` on a state version, and return its metrics."""
+        found: dict[str, float] = self._run(
+            _evaluate, "evaluate", version, timeout_s, rows=rows, like=like
+        )
+        return found
+
+    def close(self) -> None:
+        self._process.close()
+        self._cluster.close()
+
+    def _kept(self, made: T) -> T:
+        if isinstance(made, Made) and made.sent is not None:
+            made.sent.keep(self._database.backend.folder)
+        return made
+
+    def _run(
+        self,
+        function: Callable[[Job], Any],
         method: str,
         version: int | None,
-        rows: Sequence[Any] = (),
         timeout_s: float | None = None,
-        fit: str | None = None,
-        like: int | None = None,
-    ) -> T:
+        **more: Any,
+    ) -> Any:
         """Run a job on a state version, and return what it gives.
 
         Raises:
             FitFailed: the component's code raised, or took longer than it may.
             ProcessLost: the process has ended.
+            ClusterUnavailable: it was not begun; another time.
         """
         code = self._database.code.components[self._name]
         manifest = None
@@ -98,50 +171,91 @@ class JobProcess:
                 manifest = versions.manifest_of(tx, self._name, version)
         classes = None if manifest is None else format.classes_of(manifest, code)
         folder = self._database.backend.folder
-        job = Job(self._reader(), code, fit, method, folder, manifest, classes, version, like, rows)
+        job = Job(
+            self._reader(), code, method, folder, manifest, folder, classes, version, **more
+        )  # fmt: skip
+        takes = self.takes
         try:
-            made: T = self._process.run(partial, function, job, timeout_s=timeout_s)
-            return made
+            if takes is None:
+                return self._process.run(partial, function, job, timeout_s=timeout_s)
+            return self._run_there(function, job, timeout_s, takes)
         except TimeoutError as exc:
             reason = f"it took longer than its timeout of {timeout_s:g} s, and was ended"
-            raise FitFailed(f"{self._name}.{method}", reason, "") from exc
+            raise FitFailed(job.name, reason, "") from exc
 
-    def close(self) -> None:
-        self._process.close()
+    def _run_there(
+        self,
+        function: Callable[[Job], Any],
+        job: Job,
+        timeout_s: float | None,
+        takes: Resources,
+    ) -> Any:
+        """Run a job on the cluster; again where what ran it was lost, as nothing of the job may be to blame."""
+        state = [] if job.version is None else [state_sent(self._database, self._name, job.version)]
+        job = replace(job, folder=None, source=None)
+        for losses in range(1, LOSSES + 1):
+            try:
+                return self._cluster.run(
+                    _with_state, function, job, constants=state, timeout_s=timeout_s, takes=takes
+                )
+            except ProcessLost as exc:
+                if losses == LOSSES:
+                    raise
+                logger.warning("%s is called again: %s", job.name, exc)
+        raise AssertionError("it is returned or raised above")
 
 
-def run_setup(job: Job) -> tuple[str, float] | None:
-    """Call `setup`, and return the manifest of the state it gives and the seconds it took; None where it gives none."""
+def state_sent(database: Database, component: str, version: int) -> KeptConstant:
+    """Return a state version for processes that may not see the store's folder. It is read when it is sent."""
+    manifest = database.manifest(component, version)
+    read = partial(Sent.of, database.backend.folder, component, version, manifest)
+    named = hashlib.sha256(f"{version} {manifest}".encode()).hexdigest()
+    return KeptConstant(f"the state of {component}", named, read)
+
+
+# -- in the other process --
+
+
+def _with_state(*given: Any) -> Callable[[], Any]:
+    """Return the call of a job, with the state that was sent along."""
+    *sent, function, job = given
+    return partial(function, replace(job, source=sent[0].contents) if sent else job)
+
+
+def _set_up(job: Job) -> Made | None:
     started = clock.monotonic_s()
     with _errors_told(job):
         state = job.component.setup()
-        if state is None:
-            return None
-        manifest = format.save_state(job.folder, job.component, state)
-    return manifest, clock.monotonic_s() - started
+        return None if state is None else _made(job, state, started)
 
 
-def run_fit(job: Job) -> tuple[str, float]:
-    """Call a fit, and return the manifest of the state it gives and the seconds it took."""
+def _fit(job: Job) -> Made:
     started = clock.monotonic_s()
     state = _call(job)
     if state is None:
-        raise MotionError(
-            f"fit {job.component.name}.{job.method} returned None; it returns the next state."
-        )
+        raise MotionError(f"fit {job.name} returned None; it returns the next state.")
     with _errors_told(job):
+        return _made(job, state, started)
+
+
+def _made(job: Job, state: Any, started_s: float) -> Made:
+    """Write a state's files to the store's folder, or have them go back."""
+    if job.folder is not None:
         manifest = format.save_state(job.folder, job.component, state)
-    return manifest, clock.monotonic_s() - started
+        return Made(manifest, clock.monotonic_s() - started_s)
+    with TemporaryDirectory(prefix="motion-") as place:
+        manifest = format.save_state(Path(place), job.component, state)
+        sent = Sent.of(Path(place), job.component.name, 0, manifest)
+    return Made(manifest, clock.monotonic_s() - started_s, sent)
 
 
-def run_evaluate(job: Job) -> dict[str, float]:
+def _evaluate(job: Job) -> dict[str, float]:
     """Call `evaluate` and return its metrics as plain numbers."""
     found = _call(job)
     with _errors_told(job):
         if not isinstance(found, Mapping):
-            name = f"{job.component.name}.{job.method}"
             raise MotionError(
-                f"{name} returns a dict of metrics and their values, not {shortened(found)}."
+                f"{job.name} returns a dict of metrics and their values, not {shortened(found)}."
             )
         figures = {_readable(name): _number(job, name, value) for name, value in found.items()}
         return {name: value for name, value in figures.items() if value is not None}
@@ -163,32 +277,46 @@ def _number(job: Job, metric: Any, given: Any) -> float | None:
     except Exception:  # noqa: BLE001 - it may be anything: what it is, is said below
         pass
     raise MotionError(
-        f"{job.component.name}.{job.method} gave {shortened(given)} ({type(given).__name__}) for {metric!r}; metrics are "
+        f"{job.name} gave {shortened(given)} ({type(given).__name__}) for {metric!r}; metrics are "
         f"numbers, and what was not measured is left out."
     )
 
 
 def _call(job: Job) -> Any:
     global _told
-    name = job.component.name
     state = None
     if job.manifest is not None:
+        assert job.source is not None
         with _errors_told(job):
-            state = format.load_state(job.folder, job.component, job.manifest, job.classes)
-    database = job.open_database()
+            state = format.load_state(job.source, job.component, job.manifest, job.classes)
+    method = getattr(job.component, job.method)
+    takes = len(inspect.signature(method).parameters)
+    database = _database_of(job, is_needed=takes > 2)
     try:
-        _told = _Told(database, job.fit) if job.fit else None
-        pins = {} if job.version is None else {name: job.version}
-        view = (
-            View(database, [], pins) if job.like is None else SampleView(database, pins, job.like)
-        )
+        _told = _Told(database, job.fit) if job.fit and database is not None else None
         with _errors_told(job):
-            method = getattr(job.component, job.method)
-            arguments = (state, list(job.rows), view)
-            return method(*arguments[: len(inspect.signature(method).parameters)])
+            return method(*(state, list(job.rows), _view_of(job, database))[:takes])
     finally:
         _told = None
-        database.close()
+        if database is not None:
+            database.close()
+
+
+def _database_of(job: Job, *, is_needed: bool) -> Database | None:
+    """Return the store, or None where it is out of reach and only progress is not told for it."""
+    try:
+        return job.open_database()
+    except StoreOutOfReach:
+        if is_needed:
+            raise
+        return None
+
+
+def _view_of(job: Job, database: Database | None) -> View | None:
+    pins = {} if job.version is None else {job.component.name: job.version}
+    if database is None:
+        return None
+    return View(database, [], pins) if job.like is None else SampleView(database, pins, job.like)
 
 
 @contextmanager
@@ -197,8 +325,7 @@ def _errors_told(job: Job) -> Iterator[None]:
     try:
         yield
     except BaseException as exc:  # noqa: BLE001 - user code: anything may come out
-        name = f"{job.component.name}.{job.method}"
-        raise FitFailed(name, reason_of(exc), text_of(exc)) from None
+        raise FitFailed(job.name, reason_of(exc), text_of(exc)) from None
 
 
 class SampleView(View):

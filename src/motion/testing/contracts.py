@@ -13,7 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ import pytest
 from motion.backends.base import Backend, Transaction
 from motion.definitions.tables.schema import Metric
 from motion.errors import CallTimeout, SqlError, SqlTimeout, StoreClosed, Unpicklable
-from motion.executors.base import Constant, Executor
+from motion.executors.base import Constant, Elsewhere, Executor
 from motion.vectors.base import FloatArray, VectorIndex
 
 DIM = 16
@@ -309,6 +309,16 @@ class ExecutorContract(ABC):
             pytest.skip("its calls are in this process")
         with pytest.raises(Unpicklable):
             executor.run(_adding, threading.Lock(), 1)
+
+    def test_one_beside_it_makes_calls_and_is_closed_by_itself(self, executor: Executor) -> None:
+        if not self.is_elsewhere:
+            pytest.skip("its calls are in this process")
+        beside = cast(Elsewhere, executor).beside()
+        assert beside.run(_adding, 1, 1) == 2
+        beside.close()
+        with pytest.raises(StoreClosed):
+            beside.run(_adding, 1, 1)
+        assert executor.run(_adding, 1, 1) == 2
 
     def test_closing_ends_the_wait_for_a_call(self, executor: Executor) -> None:
         if not self.stops_waiting:

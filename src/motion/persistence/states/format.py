@@ -38,9 +38,10 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Sent:
-    """A state version as it is kept, to be loaded where its store's folder is not.
+    """A state as it is kept, on its way to or from where its store's folder is not.
 
     Attributes:
+        version: 0 for one that has no number yet.
         contents: the files that its manifest names, each as an array of bytes.
     """
 
@@ -56,6 +57,11 @@ class Sent:
             for name in sorted(files_of(manifest))
         }
         return cls(component, version, manifest, contents)
+
+    def keep(self, folder: Path) -> None:
+        """Write its files to a store's folder, which is held until its manifest is committed."""
+        for name, content in self.contents.items():
+            files.write(folder, bytes(content), name.partition(".")[2])
 
 
 def save_state(folder: Path, component: Component, state: Any) -> str:
