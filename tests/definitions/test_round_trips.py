@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, make_dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum, IntEnum
@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.extra import numpy as hnp
 
 import motion
+from motion.server import serve
 from tests.conftest import OpenStore
 from tests.postgres import is_postgres_wanted
 
@@ -159,6 +160,9 @@ examples = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+few = settings(examples, max_examples=4)
+"""Where each question is a request."""
+
 _ids = iter(range(1, 10**9))
 
 
@@ -257,30 +261,37 @@ def check_reading(store: motion.Store, rows: Sequence[dict[str, Any]]) -> None:
         assert shown == [row.get(key) for row in sorted(rows, key=lambda row: row["id"])]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_is_written_is_read(open_store: OpenStore, way: str) -> None:
+@pytest.fixture(params=["embedded", "served"])
+def things(request: pytest.FixtureRequest, open_store: OpenStore) -> Iterator[Any]:
+    """A store of things, in this process or served from it."""
     store = open_store(schemas={"thing": Thing})
+    if request.param == "embedded":
+        yield store
+        return
+    with serve(store, port=0) as on, motion.connect(on.url, schemas={"thing": Thing}) as remote:
+        yield remote
 
-    @examples
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_written_is_read(things: Any, way: str) -> None:
+    @(examples if isinstance(things, motion.Store) else few)
     @given(rows_of_values)
     def check(drawn: list[dict[str, Any]]) -> None:
         rows = numbered(drawn)
-        WAYS[way](store, "thing", rows)
-        check_reading(store, rows)
+        WAYS[way](things, "thing", rows)
+        check_reading(things, rows)
 
     check()
 
 
 @pytest.mark.parametrize("frame", FRAMES)
-def test_what_a_frame_holds_is_read(open_store: OpenStore, frame: str) -> None:
-    store = open_store(schemas={"thing": Thing})
-
-    @examples
+def test_what_a_frame_holds_is_read(things: Any, frame: str) -> None:
+    @(examples if isinstance(things, motion.Store) else few)
     @given(rows_of_values)
     def check(drawn: list[dict[str, Any]]) -> None:
         rows = [{key: row[key] for key in ("id", *ARROW) if key in row} for row in numbered(drawn)]
-        store.set_many("thing", FRAMES[frame](arrow(rows)))
-        check_reading(store, rows)
+        things.set_many("thing", FRAMES[frame](arrow(rows)))
+        check_reading(things, rows)
 
     check()
 

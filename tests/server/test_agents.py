@@ -114,7 +114,7 @@ def test_an_agent_reads_a_store_by_its_folder_and_cannot_write(shop: Path) -> No
         near = await told(client, "search", key="garment.vector", like=1, k=2, keys=["name"])
         assert near["hits"][0]["row"]["name"] == "linen dress"
         found = await told(client, "sql", query="select count(*) n from garment where price < ?", params=[40])  # fmt: skip
-        assert found == {"columns": ["n"], "rows": [[2]]}
+        assert found == {"columns": ["n"], "rows": [[2]], "more": False}
         assert "SqlError" in await refused(client, "sql", query="delete from garment")
         assert "UnknownKey" in await refused(client, "explain", table="garment", id=1, key="lable")
         origin = await told(client, "explain", table="garment", id=1, key="label")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +21,7 @@ from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.tasks import Cause
 from motion.definitions.triggers.kept_keys import keepers
 from motion.definitions.triggers.specs import TriggerSpec
-from motion.definitions.values.codecs import Stored, encode_parameter
+from motion.definitions.values.codecs import INT64_MAX, Stored, encode_parameter
 from motion.errors import (
     InvalidArgument,
     InvalidValue,
@@ -426,7 +426,7 @@ class Database:
             named |= dict(where) if isinstance(where, Mapping) else {}
             wanted = {name: known.key(name).encode(value) for name, value in named.items()}
             sql = where if isinstance(where, str) else None
-            _check_params(params)
+            check_condition(where, params)
             with self.backend.read() as tx:
                 return noted.read(
                     tx, known, wanted, sql, params, order_by, limit, inherit=inherit, keys=chosen_keys(known, keys)
@@ -455,17 +455,11 @@ class Database:
         limit: int | None,
         sees: str = "all",
     ) -> pa.Table:
-        if not isinstance(query, str):
-            raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
-        if timeout is not None and not (_is_number(timeout) and timeout > 0):
-            raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
-        check_limit("sql(limit=)", limit)
+        check_query(query, params, timeout, limit)
         sights = [each.value for each in Sight]
         if sees not in sights:
             raise InvalidArgument("sql(sees=)", shortened(sees), f"one of {listed(sights)}")
-        _check_params(params)
-        enums = frozenset().union(*(table.enums for table in self.tables))
-        given = [encode_parameter(value, enums) for value in params]
+        given = [encode_parameter(value, self.tables.enums) for value in params]
         names, found = self.backend.query(
             query, given, timeout_s=timeout, limit=limit, sight=Sight(sees)
         )
@@ -598,15 +592,9 @@ def condition_of(
     layout: Layout, where: Where, params: Sequence[Any]
 ) -> tuple[str | None, Sequence[Any]]:
     """Return `where` as SQL with its parameters; a dict is a conjunction of equalities of what rows show."""
-    _check_params(params)
+    check_condition(where, params)
     if where is None or isinstance(where, str):
         return where, params
-    if not isinstance(where, Mapping):
-        expected = "SQL with ? for values, or a dict of equalities"
-        raise InvalidArgument("where=", shortened(where), expected)
-    if params:
-        expected = "values for the ? of SQL; where= is a dict, which has its values itself"
-        raise InvalidArgument("params=", shortened(params), expected)
     parts: list[str] = ["1 = 1"]
     values: list[Stored] = []
     for name, value in where.items():
@@ -619,15 +607,58 @@ def condition_of(
     return " AND ".join(parts), values
 
 
-def _check_params(params: Any) -> None:
+def check_condition(where: Any, params: Any) -> None:
+    """Refuse what is no condition with its parameters.
+
+    Raises:
+        InvalidArgument: naming which.
+    """
+    check_params(params)
+    if where is not None and not isinstance(where, str | Mapping):
+        expected = "SQL with ? for values, or a dict of equalities"
+        raise InvalidArgument("where=", shortened(where), expected)
+    is_any = not isinstance(params, Sized) or len(params) > 0
+    if is_any and isinstance(where, Mapping):
+        expected = "values for the ? of SQL; where= is a dict, which has its values itself"
+        raise InvalidArgument("params=", shortened(params), expected)
+    if is_any and not where:
+        raise InvalidArgument(
+            "params=", shortened(params), "values for the ? of where=, and there is none"
+        )
+
+
+def check_query(query: Any, params: Any, timeout: Any, limit: Any) -> None:
+    """Refuse what is no question in SQL.
+
+    Raises:
+        InvalidArgument: naming what.
+    """
+    if not isinstance(query, str):
+        raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
+    if timeout is not None and not (_is_number(timeout) and timeout > 0):
+        raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
+    check_limit("sql(limit=)", limit)
+    check_params(params)
+
+
+def check_params(params: Any) -> None:
     """Refuse what is no list of values: of a dict SQL would get the keys, and of a text its letters."""
-    if isinstance(params, str | bytes | Mapping | Set) or not isinstance(params, Iterable):
+    if isinstance(params, str | bytes | Mapping | Set) or not _can_be_read(params):
         given = f"{shortened(params)} ({type(params).__name__})"
         raise InvalidArgument("params=", given, "a list with a value for each ?")
 
 
+def _can_be_read(given: Any) -> bool:
+    try:
+        iter(given)
+    except TypeError:
+        return False
+    return True
+
+
 def check_limit(argument: str, limit: Any) -> None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+    is_number = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and 0 <= limit <= INT64_MAX):
         raise InvalidArgument(argument, shortened(limit), "an int of at least 0, or None")
 
 

@@ -18,7 +18,8 @@ from motion.definitions.tasks import DeadLetter
 from motion.errors import MotionError, TaskFailed, Unreachable, WaitTimeout
 from motion.persistence.tasks.growing_texts import Part
 from motion.remote.link import Link, check, error_of
-from motion.store.changes.change import DEFAULT_TIMEOUT_S, Progress
+from motion.remote.reads import rows_of
+from motion.store.changes.change import DEFAULT_TIMEOUT_S, Progress, RejectedRow
 
 LONGEST_WAIT_S = 20.0
 """How long one request waits: less than what proxies allow."""
@@ -38,7 +39,7 @@ class RemoteChange:
         id: the row's id, where it is one.
         key: names the change for good: `store.change(key)`.
         count: how many rows were written.
-        rejected: of `set_many(errors="collect")`: the position and the error of each row that was not written.
+        rejected: rows that `set_many(errors="collect")` did not write.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class RemoteChange:
         table: Table | None,
         ids: list[Any] | None,
         count: int,
-        rejected: Sequence[Mapping[str, Any]] = (),
+        rejected: Sequence[RejectedRow] = (),
     ) -> None:
         self._link, self._keys, self._table, self._ids = link, keys, table, ids
         self.key, self.count, self.rejected = keys[-1], count, list(rejected)
@@ -117,11 +118,9 @@ class RemoteChange:
 
     def rows(self) -> list[Any]:
         """`Change.rows`."""
-        table, found = self._known_table(), []
-        for each in self._known_ids():
-            told = self._link.get(f"/v1/tables/{table.name}/rows", id=each, limit=1_000)
-            found += [wire.row_of(table, row) for row in told["rows"]]
-        return found
+        table, key = self._known_table(), self._known_table().keys["id"]
+        parts = [rows_of(self._link, table, {"id": key.encode(each)}) for each in self._known_ids()]
+        return [row for rows in parts for row in rows]
 
     def stream(
         self,

@@ -16,7 +16,7 @@ import msgspec
 from motion import errors
 from motion.background import forks
 from motion.definitions.tables import wire
-from motion.errors import MotionError, NotAllowed, NotFound, TaskFailed, Unreachable
+from motion.errors import MotionError, NotAllowed, NotFound, TaskFailed, Unreachable, shortened
 
 JSON = "application/json"
 CONNECTED_AGAIN = 2
@@ -30,14 +30,20 @@ WAITS_AT_ONCE = 100
 
 
 class Link:
-    """A connection to one server. Thread-safe; a child made by fork has connections of its own."""
+    """A connection to one server. Thread-safe; a child made by fork has connections of its own.
+
+    Attributes:
+        limits: what the server says that a request may ask for.
+    """
 
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
         self.url = url.rstrip("/")
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._tls, self._timeout = httpx.create_ssl_context(), timeout
         self._is_closed = False
-        self._begin()
+        self.limits: Mapping[str, Any] = {}
+        with self.reached():
+            self._begin()
         forks.watch(self)
 
     def _begin(self) -> None:
@@ -135,16 +141,21 @@ class Link:
         """`post`, of a client that `awaiting` gave."""
         headers = {"accept": JSON, "content-type": JSON}
         with self.reached():
-            answer = await client.post(path, content=wire.encoded(body), headers=headers)
-        check(answer, self.url)
-        return msgspec.json.decode(answer.content)
+            answer = await client.post(path, content=encoded(body), headers=headers)
+        return self._decoded(answer)
 
     def request(
         self, method: str, path: str, *, body: Any = None, params: Mapping[str, Any] | None = None
     ) -> Any:
-        content = None if body is None else wire.encoded(body)
-        answer = self.send(method, path, content, JSON, params=params)
-        return msgspec.json.decode(answer.content)
+        content = None if body is None else encoded(body)
+        return self._decoded(self.send(method, path, content, JSON, params=params))
+
+    def _decoded(self, answer: httpx.Response) -> Any:
+        check(answer, self.url)
+        try:
+            return msgspec.json.decode(answer.content)
+        except msgspec.DecodeError as exc:
+            raise Unreachable(self.url, "what answers there is no store") from exc
 
     def send(
         self,
@@ -159,10 +170,13 @@ class Link:
         """Send a request, and return its answer, or raise what it tells."""
         headers = {"accept": accept} | ({} if content is None else {"content-type": kind})
         given = {name: value for name, value in (params or {}).items() if value is not None}
+        try:
+            url = httpx.URL(path, params=given)
+        except httpx.InvalidURL as exc:
+            expected = f"ids that fit into a URL ({exc})"
+            raise errors.InvalidArgument("a request", shortened(given), expected) from exc
         with self.reached():
-            answer = self._http.request(
-                method, path, content=content, params=given, headers=headers
-            )
+            answer = self._http.request(method, url, content=content, headers=headers)
         check(answer, self.url)
         return answer
 
@@ -171,6 +185,9 @@ class Link:
         """Raise what keeps a server from being reached as an error of ours."""
         try:
             yield
+        except UnicodeEncodeError as exc:
+            expected = "Unicode text; this has half a surrogate pair, or is beyond ASCII in a token"
+            raise errors.InvalidArgument("a request", shortened(exc.object), expected) from exc
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             self.check_open()
             raise Unreachable(self.url, str(exc) or type(exc).__name__) from exc
@@ -178,6 +195,19 @@ class Link:
             if not self._is_closed:
                 raise
             raise errors.StoreClosed(self.url) from exc
+
+
+def encoded(body: Any) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        InvalidArgument: something in it has no form in JSON.
+    """
+    try:
+        return wire.encoded(body)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
+        expected = f"what JSON can hold ({exc})"
+        raise errors.InvalidArgument("a request", shortened(body), expected) from exc
 
 
 def _shut(connection: Any) -> None:

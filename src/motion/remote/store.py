@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, overload
+from urllib.parse import quote
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from motion import clock
 from motion.definitions.tables import wire
-from motion.definitions.tables.addresses import Instance, addressed, addressed_key, named_row
+from motion.definitions.tables.addresses import Instance, addressed, addressed_key
 from motion.definitions.tables.schema import Table, Tables, table_of
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.values.plain import INFINITIES
 from motion.definitions.versions import StateVersion
-from motion.errors import (
-    InvalidArgument,
-    NotFound,
-    WaitTimeout,
-    shortened,
+from motion.errors import NotFound, SqlError, WaitTimeout
+from motion.persistence.database import (
+    Where,
+    check_condition,
+    check_limit,
+    check_query,
+    id_of,
+    page_values,
 )
 from motion.persistence.rows.noted import Declared, table_of_signature
 from motion.remote.change import LONGEST_WAIT_S, RemoteChange
-from motion.remote.link import Link
+from motion.remote.link import JSON, Link, encoded
+from motion.remote.load import ARROW, RemoteLoad
+from motion.remote.reads import condition_told, keys_told, parameters_told, rows_of
+from motion.remote.writes import RemoteWriter, set_told
 from motion.search.answer import Hit
+from motion.search.question import path_of, question_of
 from motion.store.aio import AsyncStore
 from motion.store.backfill import Plan
-from motion.store.forget import Forgotten, Models
+from motion.store.forget import Forgotten, Models, ids_of
 from motion.store.reports.explain import Explanation
 from motion.store.reports.status import Status
+from motion.views.ingest import COMMIT_EVERY
+from motion.views.view import one_set
 
 Row = TypeVar("Row")
 Read = TypeVar("Read", bound=Instance)
-Where = str | Mapping[str, Any] | None
-
-ROWS_AT_ONCE = 10_000
-"""Rows of one request: the server writes them in one transaction."""
-
-MOST_ROWS = 1_000
-"""Rows that are asked for at once."""
-
-ARROW = "application/vnd.apache.arrow.stream"
 
 
 class RemoteStore:
@@ -60,7 +58,8 @@ class RemoteStore:
         self, url: str, *, token: str | None, schemas: Mapping[str, type], timeout: float
     ) -> None:
         self._link = Link(url, token, timeout)
-        self.name = str(self._link.get("/v1")["store"])
+        about = self._link.get("/v1")
+        self.name, self._link.limits = str(about["store"]), about["limits"]
         told = self._link.get("/v1/tables")["tables"]
         given = [table_of(name, cls) for name, cls in schemas.items()]
         others = [
@@ -94,17 +93,9 @@ class RemoteStore:
         **values: Any,
     ) -> RemoteChange:
         """`Store.set`."""
-        named, key = named_row(self._tables, table)
-        if if_unchanged and not key:
-            raise InvalidArgument(
-                "set(if_unchanged=)", "True", "a row that was read as the first argument"
-            )
-        body = _plain_values({**key, **values})
-        options: dict[str, Any] = (
-            {"if_unchanged": wire.plain_row(named, table)} if if_unchanged else {}
-        )
-        options |= {"force": True} if force else {}
-        told = self._link.post(f"/v1/tables/{named.name}/row", {**body, **options})
+        write = one_set(self._tables, table, values, force, if_unchanged)
+        named = self._tables.get(write.table)
+        told = self._link.post(f"/v1/tables/{named.name}/row", set_told(named, write))
         return self._change(told, named, [told["id"]])
 
     def set_many(
@@ -112,33 +103,26 @@ class RemoteStore:
         table: str | type,
         rows: Any,
         *,
+        commit_every: int = COMMIT_EVERY,
+        errors: Literal["raise", "collect"] = "raise",
         by: str | None = None,
         prune: str | None = None,
-        errors: Literal["raise", "collect"] = "raise",
     ) -> RemoteChange:
-        """`Store.set_many`. With `prune`, all rows go in one request; else in as many as they need, each one transaction."""
+        """`Store.set_many`. With `prune`, all rows go in one request; else in as many as they need, each one transaction of
+        `commit_every` rows at most."""
         named = self._tables.get(table)
-        at_once = None if prune is not None else ROWS_AT_ONCE
-        path, options = (
-            f"/v1/tables/{named.name}/rows",
-            {"by": by, "prune": prune, "errors": errors},
+        load = RemoteLoad(
+            self._link, named, commit_every, errors, by, prune, self._link.limits["body_bytes"]
         )
-        told = [
-            msgspec.json.decode(
-                self._link.send("POST", path, content, kind, params=options).content
-            )
-            for content, kind in _in_parts(named, rows, at_once)
-        ]
-        if not told:
-            told = [self._link.post(path, [], **options)]
-        whole = {**told[-1], "count": sum(each["count"] for each in told)}
-        return self._change(whole, named, None, [each["change"] for each in told])
+        load.run(rows)
+        return RemoteChange(self._link, load.changes, named, load.ids, load.written, load.rejected)
 
     def delete(self, table: str | type | Any, id: Any = None, /) -> RemoteChange:
         """`Store.delete`."""
         table, id, _ = addressed(self._tables, "delete", table, id, {})
         named = self._tables.get(table)
-        told = self._link.request("DELETE", f"/v1/tables/{named.name}/row", params={"id": id})
+        path, name = f"/v1/tables/{named.name}/row", {"id": id_of(named, id)}
+        told = self._link.request("DELETE", path, params=name)
         return self._change(told, named, None)
 
     def forget(
@@ -147,18 +131,17 @@ class RemoteStore:
         """`Store.forget`."""
         table, id, _ = addressed(self._tables, "forget", table, id, {})
         named = self._tables.get(table)
-        ids = list(id) if isinstance(id, list | tuple | set | frozenset) else [id]
-        params = {"id": ids, **({"models": models} if models else {})}
+        params = {"id": ids_of(named, id), **({"models": models} if models else {})}
         told = self._link.request("POST", f"/v1/tables/{named.name}/forget", params=params)
         return msgspec.convert(told, Forgotten)
 
     @contextmanager
     def transaction(self) -> Iterator[RemoteWriter]:
         """`Store.transaction`: what is written through it is sent at the end of the block, as one request."""
-        writer = RemoteWriter(self)
+        writer = RemoteWriter(self._tables)
         yield writer
         if writer.writes:
-            self._link.post("/v1/transaction", {"writes": writer.writes})
+            self._link.post("/v1/transaction", {"writes": writer.told()})
 
     # -- reading --
 
@@ -186,7 +169,11 @@ class RemoteStore:
         """`Store.get`."""
         table, id, name = addressed(self._tables, "get", table, id, pages)
         named = self._tables.get(table)
-        params = {"id": id, "keys": _listed(keys), "inherit": _flag(inherit), **name}
+        name = _name_of(named, id, name)
+        wanted = keys_told(named, keys)
+        params = {
+            **name, "inherit": _flag(inherit), "keys": None if wanted is None else ",".join(wanted),
+        }  # fmt: skip
         try:
             return wire.row_of(named, self._link.get(f"/v1/tables/{named.name}/row", **params))
         except NotFound:
@@ -219,23 +206,19 @@ class RemoteStore:
         keys: Sequence[str] | None = None,
         inherit: bool = True,
     ) -> list[Any]:
-        """`Store.rows`; those in an order of their own come in one request, within the server's limit."""
+        """`Store.rows`; in an order of their own as many as the server gives at once, or an error.
+
+        Raises:
+            InvalidArgument: there are more in this order, and no `limit=` that is small enough.
+        """
+        check_limit("rows(limit=)", limit)
         table, id, _ = addressed(self._tables, "rows", table, id, {})
         named = self._tables.get(table)
         asked = {
-            "id": id, "where": _condition(where), "order_by": order_by, "keys": _listed(keys), "inherit": _flag(inherit),
-            "values": _parameters(params),
+            "id": named.keys["id"].encode(id), **condition_told(named, where, params), "order_by": order_by,
+            "keys": keys_told(named, keys), "inherit": inherit,
         }  # fmt: skip
-        found: list[Any] = []
-        after: str | None = None
-        while limit is None or len(found) < limit:
-            left = MOST_ROWS if limit is None else min(limit - len(found), MOST_ROWS)
-            told = self._link.get(f"/v1/tables/{named.name}/rows", limit=left, after=after, **asked)
-            found += [wire.row_of(named, each) for each in told["rows"]]
-            after = told["next"]
-            if after is None:
-                break
-        return found
+        return rows_of(self._link, named, asked, limit)
 
     def sql(
         self,
@@ -245,16 +228,21 @@ class RemoteStore:
         timeout: float | None = None,
         limit: int | None = None,
     ) -> pa.Table:
-        """`Store.sql`, within the server's limits."""
-        body = {
-            "query": query,
-            "params": wire.plain(list(params)),
-            "timeout": timeout,
-            "limit": limit,
-        }
-        answer = self._link.send(
-            "POST", "/v1/sql", wire.encoded(body), "application/json", accept=ARROW
-        )
+        """`Store.sql`, within the server's limits.
+
+        Raises:
+            SqlError: as of the store, and where the result has more rows than the server gives at once.
+        """
+        check_query(query, params, timeout, limit)
+        given = parameters_told(params, self._tables.enums)
+        body = {"query": query, "params": given, "timeout": timeout, "limit": limit}
+        content = encoded(body)
+        answer = self._link.send("POST", "/v1/sql", content, JSON, accept=ARROW)
+        if wire.MORE in answer.headers:
+            raise SqlError(
+                query, f"it gives more than {self._link.limits['rows']} rows, which is what the server gives at once; "
+                "say limit=, or narrow it",
+            )  # fmt: skip
         return pa.ipc.open_stream(answer.content).read_all()
 
     def search(
@@ -262,25 +250,33 @@ class RemoteStore:
         key: str | Sequence[str],
         vector: Any = None,
         *,
-        text: str | None = None,
+        text: Any = None,
         k: int = 10,
         where: Where = None,
         params: Sequence[Any] = (),
         keys: Sequence[str] | None = None,
-    ) -> list[Hit[Any]]:
-        """`Store.search`, of one vector or text."""
-        first = key if isinstance(key, str) else next(iter(key), "")
-        named = self._tables.get(first.partition(".")[0])
-        body = {
-            "key": key if isinstance(key, str) else list(key), "text": text, "k": k,
-            "vector": None if vector is None else np.asarray(vector).tolist(),
-            "where": where if isinstance(where, str | None) else _plain_values(where),
-            "params": wire.plain(list(params)), "keys": None if keys is None else list(keys),
+    ) -> list[Any]:
+        """`Store.search`; each of a batch is a request of its own."""
+        question = question_of(self._tables, key, vector, text, k, None, keys)
+        asked = {
+            "key": [path_of(each) for each in (*question.vector_keys, *question.text_keys)], "k": question.k,
+            **condition_told(question.table, where, params), "keys": keys_told(question.table, keys),
         }  # fmt: skip
-        hits = self._link.post("/v1/search", body)["hits"]
+        nothing: list[Any] = [None] * question.count
+        vectors = [each.tolist() for each in question.queries] or nothing
+        # Halves of surrogate pairs are passed over, as by the store itself.
+        words = [each.encode(errors="ignore").decode() for each in question.texts]
+        texts: list[Any] = words or nothing
+        found = [
+            self._hits(question.table, {**asked, "vector": vector, "text": text})
+            for vector, text in zip(vectors, texts, strict=True)
+        ]
+        return found if question.is_batch else found[0]
+
+    def _hits(self, table: Table, asked: Mapping[str, Any]) -> list[Hit[Any]]:
         return [
-            Hit(each["id"], each["pages"], each["score"], wire.row_of(named, each["row"]))
-            for each in hits
+            Hit(each["id"], each["pages"], each["score"], wire.row_of(table, each["row"]))
+            for each in self._link.post("/v1/search", asked)["hits"]
         ]
 
     # -- work --
@@ -318,6 +314,7 @@ class RemoteStore:
         after: DeadLetter | None = None,
     ) -> list[DeadLetter]:
         """`Store.errors`; inputs and whole tracebacks are there for admins."""
+        check_limit("errors(limit=)", limit)
         at_once = 1_000
         found: list[DeadLetter] = []
         last = None if after is None else after.task
@@ -351,8 +348,10 @@ class RemoteStore:
     def explain(self, table: str | type | Any, /, *named: Any, **pages: int) -> Explanation:
         """`Store.explain`; of labels only the rows' names are there."""
         name = addressed_key(self._tables, "explain", table, named, pages)
-        path = f"/v1/tables/{self._tables.get(name.table).name}/explain"
-        told = self._link.get(path, id=name.id, key=name.key, **name.pages)
+        table = self._tables.get(name.table)
+        row = _name_of(table, name.id, name.pages)
+        path = f"/v1/tables/{table.name}/explain"
+        told = self._link.get(path, key=table.key(name.key).name, **row)
         return self._explanation(told)
 
     def _explanation(self, told: Mapping[str, Any]) -> Explanation:
@@ -377,12 +376,9 @@ class RemoteStore:
         force: bool = False,
     ) -> RemoteChange:
         """`Store.backfill`."""
-        body = {
-            "trigger": trigger,
-            "where": where,
-            "params": wire.plain(list(params)),
-            "force": force,
-        }
+        check_condition(where, params)
+        given = parameters_told(params, self._tables.enums)
+        body = {"trigger": trigger, "where": where or None, "params": given, "force": force}
         return self._change(self._link.post("/v1/backfill", body), None, None)
 
     def model(self, component: str) -> RemoteModel:
@@ -392,46 +388,16 @@ class RemoteStore:
     # -- names --
 
     def _change(
-        self,
-        told: Mapping[str, Any],
-        table: Table | None,
-        ids: list[Any] | None,
-        keys: list[int] | None = None,
+        self, told: Mapping[str, Any], table: Table | None, ids: list[Any] | None
     ) -> RemoteChange:
-        return RemoteChange(
-            self._link, keys or [told["change"]], table, ids, told["count"], told.get("rejected", ())
-        )  # fmt: skip
-
-
-class RemoteWriter:
-    """What a transaction writes."""
-
-    def __init__(self, store: RemoteStore) -> None:
-        self._store = store
-        self.writes: list[dict[str, Any]] = []
-
-    def set(self, table: str | type | Any, /, **values: Any) -> None:
-        """Write keys of one row when the transaction ends."""
-        named, key = named_row(self._store._tables, table)
-        self.writes.append({"set": named.name, "values": _plain_values({**key, **values})})
-
-    def set_many(self, table: str | type, rows: Iterable[Any]) -> None:
-        """Write many rows when the transaction ends."""
-        for row in rows:
-            self.set(table, **_values_of(row))
-
-    def delete(self, table: str | type | Any, id: Any = None, /) -> None:
-        """Delete a row with its pages when the transaction ends."""
-        table, id, _ = addressed(self._store._tables, "delete", table, id, {})
-        named = self._store._tables.get(table)
-        self.writes.append({"delete": named.name, "id": wire.plain(id)})
+        return RemoteChange(self._link, [told["change"]], table, ids, told["count"])
 
 
 class RemoteModel:
     """The state versions of one component of a store that is served elsewhere."""
 
     def __init__(self, store: RemoteStore, component: str) -> None:
-        self._store, self._path = store, f"/v1/models/{component}"
+        self._store, self._path = store, f"/v1/models/{quote(component, safe='')}"
 
     def versions(self) -> list[StateVersion]:
         """`Model.versions`."""
@@ -487,58 +453,11 @@ def _table_told(name: str, keys: Sequence[Mapping[str, Any]]) -> Table | None:
     return table_of_signature(name, signature, said)
 
 
-def _in_parts(table: Table, rows: Any, at_once: int | None) -> Iterator[tuple[bytes, str]]:
-    """Give rows as bodies of requests, each with its type."""
-    if hasattr(rows, "__arrow_c_stream__"):
-        for part in _tables_of(rows, at_once):
-            sink = io.BytesIO()
-            with pa.ipc.new_stream(sink, part.schema) as writer:
-                writer.write_table(part)
-            yield sink.getvalue(), ARROW
-        return
-    given = iter(rows)
-    while part := list(islice(given, at_once)):
-        lines = [wire.encoded(_plain_values(_values_of(row))) for row in part]
-        yield b"\n".join(lines), "application/x-ndjson"
-
-
-def _tables_of(rows: Any, at_once: int | None) -> Iterator[pa.Table]:
-    reader = pa.RecordBatchReader.from_stream(rows)
-    if at_once is None:
-        yield reader.read_all()
-        return
-    for batch in reader:
-        for start in range(0, len(batch), at_once):
-            yield pa.Table.from_batches([batch.slice(start, at_once)])
-
-
-def _values_of(row: Any) -> dict[str, Any]:
-    """Return the keys of a dict or a dataclass; None of a row of many means left out."""
-    if isinstance(row, Mapping):
-        return {name: value for name, value in row.items() if value is not None}
-    if is_dataclass(row) and not isinstance(row, type):
-        named = {each.name: getattr(row, each.name) for each in fields(row)}
-        return {name: value for name, value in named.items() if value is not None}
-    raise InvalidArgument("row", shortened(row), "a dict or a dataclass")
-
-
-def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: wire.plain(value) for name, value in values.items()}
-
-
-def _listed(keys: Sequence[str] | None) -> str | None:
-    return None if keys is None else ",".join(keys)
+def _name_of(table: Table, id: Any, pages: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what names a row, as parameters of a path."""
+    values = page_values(table, pages)
+    return {"id": id_of(table, id), **dict(zip(table.page_keys, values, strict=True))}
 
 
 def _flag(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _condition(where: Where) -> str | None:
-    if where is None or isinstance(where, str):
-        return where
-    return wire.encoded(_plain_values(where)).decode()
-
-
-def _parameters(params: Sequence[Any]) -> str | None:
-    return wire.encoded(wire.plain(list(params))).decode() if params else None

@@ -15,10 +15,9 @@ from motion.backends.base import Transaction
 from motion.background.interrupts import may_come, uninterrupted
 from motion.background.locks import Hold
 from motion.definitions.tables.schema import Key, Table, TableName
-from motion.definitions.values.codecs import StrCodec
-from motion.errors import DimensionMismatch, SearchError, listed
+from motion.errors import DimensionMismatch
 from motion.notebook import Shown, cells_of, table_of
-from motion.persistence.database import Database, Where, chosen_keys, condition_of
+from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.ranges import NAMED_AT_ONCE
 from motion.persistence.rows import reading
@@ -26,15 +25,7 @@ from motion.persistence.search import fulltext, spaces
 from motion.persistence.search.filters import Filter
 from motion.persistence.search.indexes import LAST_ENTRY, Follower, NotAtOnce
 from motion.persistence.states import versions as states
-from motion.search.question import (
-    Question,
-    checked_k,
-    checked_texts,
-    checked_vectors,
-    counted,
-    path_of,
-    searchable,
-)
+from motion.search.question import Question, question_of
 from motion.vectors.base import FloatArray
 
 RANK_OFFSET = 60
@@ -101,33 +92,7 @@ def search(
         seen: returns the state versions whose outputs are read of a table.
         read: the keys of the hits' rows.
     """
-    keys = keys_of(database, key, table)
-    if vector is not None and not any(each.is_array for _, each in keys):
-        hint = " Say what to look for with text=." if isinstance(vector, str) else ""
-        raise SearchError(
-            f"{path_of(keys[0][1])} holds text, not vectors; searchable are {searchable(database)}.{hint}"
-        )
-    queries, is_batch = checked_vectors(keys, vector)
-    texts, is_text_batch = checked_texts(keys, text)
-    if (
-        vector is not None
-        and text is not None
-        and (is_batch, len(queries)) != (is_text_batch, len(texts))
-    ):
-        raise SearchError(
-            f"a search by vector and text takes one of each, or as many texts as vectors; "
-            f"it was given {counted(queries, is_batch)} and {counted(texts, is_text_batch)}."
-        )
-    question = Question(
-        keys[0][0],
-        tuple(each for _, each in keys if each.is_array),
-        tuple(each for _, each in keys if not each.is_array),
-        queries,
-        texts,
-        max(len(queries), len(texts)),
-        checked_k(k),
-        chosen_keys(keys[0][0], read),
-    )
+    question = question_of(database.tables, key, vector, text, k, table, read)
     condition, values = condition_of(database.layout(question.table.name), where, params)
     pins = seen(question.table.name)
     answers = partial(_answers, database, question, condition, values, pins)
@@ -135,36 +100,7 @@ def search(
     is_by_vector = not question.text_keys and may_come()
     hits = _interruptible(answers) if is_by_vector else uninterrupted(partial(answers, None, True))
     found = [Shown(each) for each in hits]
-    return found if is_batch or is_text_batch else found[0]
-
-
-# -- what is asked, checked --
-
-
-def keys_of(
-    database: Database, given: str | Sequence[str], of: TableName | None
-) -> list[tuple[Table, Key]]:
-    paths = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
-    tables = database.tables
-    named = None if of is None else tables.get(of)
-    keys = [
-        named.key(path)
-        if named is not None and isinstance(path, str) and "." not in path
-        else tables.key(path)
-        for path in paths
-    ]
-    concerned = sorted({key.table for key in keys} | ({named.name} if named is not None else set()))
-    if not keys or len(concerned) > 1:
-        raise SearchError(
-            f"one search is about one table, but was given keys of {listed(concerned)}."
-        )
-    table = tables.get(keys[0].table)
-    for key in keys:
-        if not key.is_array and not isinstance(key.codec, StrCodec):
-            raise SearchError(
-                f"{path_of(key)} holds {key.codec.expected}; searchable are {searchable(database)}."
-            )
-    return [(table, key) for key in (keys if len(keys) == 1 else dict.fromkeys(keys))]
+    return found if question.is_batch else found[0]
 
 
 # -- answering --

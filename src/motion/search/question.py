@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from motion.definitions.tables.schema import Key, Table
+from motion.definitions.tables.schema import Key, Table, TableName, Tables
 from motion.definitions.values.codecs import StrCodec
 from motion.errors import SearchError, listed, shortened
-from motion.persistence.database import Database
+from motion.persistence.database import chosen_keys
 from motion.vectors.base import FloatArray
 
 RANKED_AT_LEAST = 60
@@ -31,6 +31,8 @@ class Question:
     k: int
     read: frozenset[str] | None = None
     """The keys of the hits' rows that are read; None: all."""
+    is_batch: bool = False
+    """Several are asked at once, and each is answered by a list of its own."""
 
     @property
     def is_fused(self) -> bool:
@@ -42,9 +44,79 @@ class Question:
         return max(4 * self.k, RANKED_AT_LEAST) if self.is_fused else self.k
 
 
-def searchable(database: Database) -> str:
+def question_of(
+    tables: Tables,
+    key: str | Sequence[str],
+    vector: Any,
+    text: Any,
+    k: Any,
+    table: TableName | None,
+    read: Sequence[str] | None,
+) -> Question:
+    """Check what `search` was given.
+
+    Args:
+        table: of the keys that do not say it.
+        read: the keys of the hits' rows; None: all.
+    """
+    keys = keys_of(tables, key, table)
+    if vector is not None and not any(each.is_array for _, each in keys):
+        hint = " Say what to look for with text=." if isinstance(vector, str) else ""
+        raise SearchError(
+            f"{path_of(keys[0][1])} holds text, not vectors; searchable are {searchable(tables)}.{hint}"
+        )
+    queries, is_batch = checked_vectors(keys, vector)
+    texts, is_text_batch = checked_texts(keys, text)
+    if (
+        vector is not None
+        and text is not None
+        and (is_batch, len(queries)) != (is_text_batch, len(texts))
+    ):
+        raise SearchError(
+            f"a search by vector and text takes one of each, or as many texts as vectors; "
+            f"it was given {counted(queries, is_batch)} and {counted(texts, is_text_batch)}."
+        )
+    return Question(
+        keys[0][0],
+        tuple(each for _, each in keys if each.is_array),
+        tuple(each for _, each in keys if not each.is_array),
+        queries,
+        texts,
+        max(len(queries), len(texts)),
+        checked_k(k),
+        chosen_keys(keys[0][0], read),
+        is_batch or is_text_batch,
+    )
+
+
+def keys_of(
+    tables: Tables, given: str | Sequence[str], of: TableName | None
+) -> list[tuple[Table, Key]]:
+    paths = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
+    named = None if of is None else tables.get(of)
+    keys = [
+        named.key(path)
+        if named is not None and isinstance(path, str) and "." not in path
+        else tables.key(path)
+        for path in paths
+    ]
+    concerned = sorted({key.table for key in keys} | ({named.name} if named is not None else set()))
+    if not keys or len(concerned) > 1:
+        raise SearchError(
+            f"one search is about one table, but was given keys of {listed(concerned)}."
+        )
+    table = tables.get(keys[0].table)
+    for key in keys:
+        if not key.is_array and not isinstance(key.codec, StrCodec):
+            raise SearchError(
+                f"{path_of(key)} holds {key.codec.expected}; searchable are {searchable(tables)}."
+            )
+    return [(table, key) for key in (keys if len(keys) == 1 else dict.fromkeys(keys))]
+
+
+def searchable(tables: Tables) -> str:
     """Return the keys that can be searched, for an error."""
-    every = [key for table in database.tables for key in table.keys.values()]
+    every = [key for table in tables for key in table.keys.values()]
     vectors = [path_of(key) for key in every if key.is_array]
     texts = [path_of(key) for key in every if isinstance(key.codec, StrCodec)]
     return f"by vector {listed(vectors)}; by text= {listed(texts)}"

@@ -29,7 +29,7 @@ from motion.persistence.layout import Pins
 from motion.persistence.states import fit_requests, format, versions
 from motion.persistence.states.files import Source
 from motion.persistence.states.format import Sent
-from motion.search.answer import keys_of
+from motion.search.question import keys_of
 from motion.tracebacks import reason_of, text_of
 from motion.views.view import View
 
@@ -347,7 +347,7 @@ class SampleView(View):
         params: Sequence[Any] = (),
         keys: Sequence[str] | None = None,
     ) -> list[Any]:
-        found = keys_of(self._database, key, table)
+        found = keys_of(self._database.tables, key, table)
         layout = self._database.layout(found[0][0].name)
         specs = {
             layout.versioned[name]

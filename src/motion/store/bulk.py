@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Table
 from motion.definitions.values.codecs import Stored
 from motion.engine.inline import InlineRuns
-from motion.errors import BadRows, InvalidValue, SchemaError
+from motion.errors import BadRows, InvalidArgument, InvalidValue, SchemaError
 from motion.faults import reach
 from motion.persistence.changes.operations import (
     Applied,
@@ -48,6 +48,18 @@ one of its parts takes."""
 
 Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
 """Does what a function gives from what it sees in the transaction."""
+
+
+def check_options(commit_every: Any, errors: Any) -> None:
+    """Refuse what `set_many` does not take beside rows.
+
+    Raises:
+        InvalidArgument: naming it.
+    """
+    if not isinstance(errors, str) or errors not in ("raise", "collect"):
+        raise InvalidArgument("set_many(errors=)", repr(errors), "'raise' or 'collect'")
+    if not isinstance(commit_every, int) or commit_every < 1:
+        raise InvalidArgument("set_many(commit_every=)", repr(commit_every), "an int of at least 1")
 
 
 class Load:

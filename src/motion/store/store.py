@@ -38,7 +38,7 @@ from motion.store import backfill as recompute
 from motion.store.aio import AsyncStore
 from motion.store.backfill import Plan
 from motion.store.backpressure import QueueLimit
-from motion.store.bulk import Load
+from motion.store.bulk import Load, check_options
 from motion.store.changes.change import Change, dead_letters, wait_until
 from motion.store.changes.progress import has_work, shown_progress, work_left
 from motion.store.changes.recent import Recent, note_load, note_write, recent
@@ -186,7 +186,7 @@ class Store(Reader):
         if view is not None:
             view.set(table, force=force, if_unchanged=if_unchanged, **values)
             return self._pending(1)
-        operation = one_set(self._database, table, values, force, if_unchanged)
+        operation = one_set(self._database.tables, table, values, force, if_unchanged)
         return self._apply([operation], self._database.tables.get(operation.table), 1)
 
     def set_many(
@@ -219,12 +219,7 @@ class Store(Reader):
         if view is not None:
             view.set_many(table, rows, by=by, prune=prune)
             return self._pending(0)
-        if errors not in ("raise", "collect"):
-            raise InvalidArgument("set_many(errors=)", repr(errors), "'raise' or 'collect'")
-        if not isinstance(commit_every, int) or commit_every < 1:
-            raise InvalidArgument(
-                "set_many(commit_every=)", repr(commit_every), "an int of at least 1"
-            )
+        check_options(commit_every, errors)
         load = Load(
             self._database,
             named,

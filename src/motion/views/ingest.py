@@ -118,16 +118,32 @@ def _of_pandas(values: list[Any], *, is_array: bool) -> list[Any]:
     )
 
 
-def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
+def is_arrow(rows: Any) -> bool:
+    """Whether a source of rows is one that Arrow hands over with all its values as they are."""
+    kind = type(rows)
+    has_stream = hasattr(kind, "__arrow_c_stream__") and not _is_pandas(kind)
+    return has_stream and not _objects_of_polars(rows)
+
+
+def arrow_reader(source: Any) -> pa.RecordBatchReader:
+    """Return what reads a source of rows by way of Arrow.
+
+    Raises:
+        InvalidArgument: it cannot be read so.
+    """
     import pyarrow as pa
 
     try:
-        reader = pa.RecordBatchReader.from_stream(source)
+        return pa.RecordBatchReader.from_stream(source)
     except Exception as exc:
         if is_of_handler(exc):
             raise
         given = f"{type(source).__name__} that is none ({exc})"
         raise InvalidArgument("set_many(rows)", given, "a table that Arrow can read") from exc
+
+
+def _arrow_chunks(table: Table, source: Any, size: int) -> Iterator[Chunk]:
+    reader = arrow_reader(source)
     names = [name for name in reader.schema.names if not PANDAS_INDEX.fullmatch(name)]
     _check_names(names)
     objects, at = _objects_of_polars(source), 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from motion import clock
 from motion.definitions.tables.addresses import Instance, addressed, named_row
-from motion.definitions.tables.schema import Table, TableName
+from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.triggers.specs import Failed
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
 from motion.notebook import Shown
@@ -433,7 +433,7 @@ class Writer(Reader):
     ) -> None:
         """Write keys of one row when the run or transaction ends. A wrong value is an error now; with `if_unchanged`, a row
         that is not as it was read is one at the end, and nothing of the transaction is written."""
-        self._add([one_set(self._database, table, values, force, if_unchanged)])
+        self._add([one_set(self._database.tables, table, values, force, if_unchanged)])
 
     def set_many(
         self, table: TableName, rows: Any, *, by: str | None = None, prune: str | None = None
@@ -631,14 +631,14 @@ class TaskRun:
 
 
 def one_set(
-    database: Database,
+    tables: Tables,
     given: TableName | Any,
     values: Mapping[str, Any],
     force: bool,
     if_unchanged: bool,
 ) -> SetOperation:
     """Return the write of one row, named by its table and id or by the row as it was read."""
-    table, key = named_row(database.tables, given)
+    table, key = named_row(tables, given)
     for option, value in (("force", force), ("if_unchanged", if_unchanged)):
         if not isinstance(value, bool):  # it was meant as a key's, and no key is called so
             raise InvalidArgument(f"set({option}=)", shortened(value), "True or False")

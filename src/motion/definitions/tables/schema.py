@@ -395,6 +395,11 @@ class Tables:
     def names(self) -> tuple[str, ...]:
         return tuple(self._by_name)
 
+    @property
+    def enums(self) -> frozenset[type]:
+        """The Enums that are types of keys."""
+        return frozenset[type]().union(*(table.enums for table in self))
+
     def joined(self, others: Iterable[Table]) -> Tables:
         """Return these tables together with others."""
         found = Tables({})

@@ -3,12 +3,16 @@
 bool, int, float, str, list and dict are what they are · an infinite float is "Infinity" or "-Infinity" · bytes are base64
 · datetime and date ISO 8601 · an Enum its member's name · a vector a list of numbers · any other array
 `{"dtype": "<f4", "shape": [2, 3], "data": base64}`, for which nested lists of numbers are taken too.
+
+A parameter of SQL has no key that says what it is: there bytes are `{"bytes": base64}`, and an infinite float
+`{"float": "Infinity"}`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -18,7 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from motion.definitions.tables.schema import Key, Table
+from motion.definitions.tables.schema import Key, Table, Unreadable
 from motion.definitions.values.codecs import (
     ArrayCodec,
     BoolCodec,
@@ -32,13 +36,17 @@ from motion.definitions.values.codecs import (
     JsonCodec,
     LiteralCodec,
     PageCodec,
+    Stored,
     StrCodec,
     VectorCodec,
 )
 from motion.definitions.values.plain import INFINITIES, plain_float
-from motion.errors import InvalidValue, UnreadableValue, shortened
+from motion.errors import InvalidArgument, InvalidValue, UnreadableValue, shortened
 
-DTYPE = re.compile(r"[<>|=]?(?:[biufcSUmM]\d{1,3}|\?)")
+MORE = "motion-more"
+"""The header that says of an Arrow stream that there are more rows than it holds."""
+
+DTYPE = re.compile(r"[<>|=]?(?:[biufc]\d{1,3}|[SUV]\d{1,9}|[mM]8(?:\[\d{0,9}[A-Za-z]{1,7}\])?|\?)")
 
 
 def encoded(value: Any) -> bytes:
@@ -51,7 +59,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, np.ndarray):
-        return _plain_array(value)
+        is_list = value.dtype == np.float32 and value.ndim == 1 and np.isfinite(value).all()
+        return value.tolist() if is_list else _plain_array(value)
     if isinstance(value, float):
         return plain_float(value)
     if isinstance(value, np.generic):
@@ -61,9 +70,50 @@ def plain(value: Any) -> Any:
     return value
 
 
+def told(key: Key, value: Any) -> Any:
+    """Return a value that a key has as `encoded` takes it; `value_of` makes it again, the same."""
+    if isinstance(key.codec, JsonCodec):
+        return value  # as it is kept
+    if isinstance(key.codec, ArrayCodec) and isinstance(value, np.ndarray):
+        return _plain_array(value)  # a list of numbers would be one of 64 bits
+    return plain(value)
+
+
+def stored_told(key: Key, stored: Stored) -> Any:
+    """Return what `told` gives for a value, of its stored form."""
+    if isinstance(key.codec, JsonCodec) and isinstance(stored, str):
+        return msgspec.Raw(stored.encode())
+    return told(key, key.decode(stored))
+
+
+def parameter_told(value: Stored) -> Any:
+    """Return a parameter of SQL, as a database takes it, as `encoded` takes it."""
+    if isinstance(value, bytes):
+        return {"bytes": value}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": plain_float(value)}
+    return value
+
+
+def parameter_of(given: Any) -> Any:
+    """Return the parameter of SQL that JSON gives.
+
+    Raises:
+        InvalidArgument: it is written as none can be.
+    """
+    if not isinstance(given, dict):
+        return given
+    try:
+        [(kind, written)] = given.items()
+        return {"bytes": _bytes_of, "float": INFINITIES.__getitem__}[kind](written)
+    except (ValueError, TypeError, KeyError, binascii.Error) as exc:
+        forms = (
+            """null, true, false, a number, a text, {"bytes": base64} or {"float": "Infinity"}"""
+        )
+        raise InvalidArgument("params=", shortened(given), forms) from exc
+
+
 def _plain_array(array: np.ndarray[Any, Any]) -> Any:
-    if array.dtype == np.float32 and array.ndim == 1 and np.isfinite(array).all():
-        return array.tolist()
     fixed = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     data = base64.b64encode(fixed.tobytes()).decode()
     return {"dtype": fixed.dtype.str, "shape": list(array.shape), "data": data}
@@ -78,8 +128,8 @@ def plain_row(
         hidden: tells which keys to give as null.
     """
     return {
-        name: None if hidden is not None and hidden(name) else plain(getattr(row, name))
-        for name in table.keys
+        name: None if hidden is not None and hidden(name) else told(key, getattr(row, name))
+        for name, key in table.keys.items()
     }
 
 
@@ -107,6 +157,22 @@ def values_of(table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
         UnknownKey, InvalidValue: it is none of the table's.
     """
     return {name: value_of(table.key(name), value) for name, value in given.items()}
+
+
+def given_of(table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that a JSON object gives, of one row of many: what does not fit the table is left to who takes the
+    rows, and says which of them it was."""
+    return {
+        name: _readable(table.keys[name], value) if name in table.keys else value
+        for name, value in given.items()
+    }
+
+
+def _readable(key: Key, given: Any) -> Any:
+    try:
+        return value_of(key, given)
+    except InvalidValue as exc:
+        return Unreadable(f"{exc.given}, which stands in JSON for none")
 
 
 def row_of(table: Table, given: Mapping[str, Any]) -> Any:

@@ -594,5 +594,5 @@ def _no_parameter(value: Any, expected: str) -> InvalidArgument:
 
 
 _PARAMETERS: tuple[tuple[Any, Codec], ...] = (
-    (bool, BoolCodec()), (datetime, DatetimeCodec()), (date, DateCodec()), (np.ndarray, ArrayCodec()),
+    (bool, BoolCodec()), (str, StrCodec()), (datetime, DatetimeCodec()), (date, DateCodec()), (np.ndarray, ArrayCodec()),
 )  # fmt: skip

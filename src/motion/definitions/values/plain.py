@@ -18,7 +18,7 @@ INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 def plain_float(value: float) -> float | str | None:
     """Return a float as JSON has it, which has neither infinities nor what is no number."""
     if math.isfinite(value):
-        return value
+        return float(value)  # NumPy's are floats too, and JSON has none of them
     return next((name for name, each in INFINITIES.items() if each == value), None)
 
 

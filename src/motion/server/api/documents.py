@@ -38,12 +38,15 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 ROW = {"type": "object", "additionalProperties": True, "description": "A row's keys."}
 
+MORE = {"type": "boolean", "description": "There are more rows than these."}
+
 ROWS = {
     "type": "object",
-    "required": ["rows", "next"],
+    "required": ["rows", "next", "more"],
     "properties": {
         "rows": {"type": "array", "items": ROW},
         "next": {"type": ["string", "null"], "description": "Give it as after= for those that follow."},
+        "more": MORE,
     },
 }  # fmt: skip
 
@@ -91,10 +94,11 @@ HITS = {
 
 TABLE = {
     "type": "object",
-    "required": ["columns", "rows"],
+    "required": ["columns", "rows", "more"],
     "properties": {
         "columns": {"type": "array", "items": {"type": "string"}},
         "rows": {"type": "array", "items": {"type": "array", "items": {}}},
+        "more": MORE,
     },
 }
 

@@ -86,7 +86,8 @@ def _hits(on: Served, of: Table, wanted: Search, names: list[str] | None, sees: 
     where: Any = wanted.where
     params: list[Any] = wanted.params
     if where is not None:
-        rows = Wanted(of, None, where, params, None, MOST_FILTERED + 1, True).names(on, sees)
+        asked = Wanted(of, None, where, params, None, MOST_FILTERED, True)
+        rows = asked.names(on, sees, MOST_FILTERED + 1)
         if len(rows) > MOST_FILTERED:
             raise SqlError(str(where), f"it holds for more than {MOST_FILTERED} rows; narrow it")
         where, params = asking.among(of, rows)
@@ -98,19 +99,24 @@ def _hits(on: Served, of: Table, wanted: Search, names: list[str] | None, sees: 
     "/sql", dependencies=[needs(Role.READ)], responses=docs.answers(docs.TABLE, arrow=True)
 )
 async def sql(request: Request, wanted: Sql) -> Response:
-    """Answer SQL that reads, in time, as JSON or as an Arrow stream (Accept: application/vnd.apache.arrow.stream)."""
+    """Answer SQL that reads, in time, as JSON or as an Arrow stream (Accept: application/vnd.apache.arrow.stream). Where the
+    result has more rows than the server gives, `more` is true, and so is the header `motion-more`."""
     on = served(request)
     limits = on.limits
+    params = [wire.parameter_of(each) for each in wanted.params]
+    is_ours = wanted.limit is None or wanted.limit > limits.rows
     found = await in_thread(
-        on.store.sql, wanted.query, wanted.params, sees=sight(request),
+        on.store.sql, wanted.query, params, sees=sight(request),
         timeout=min(wanted.timeout or limits.sql_seconds, limits.sql_seconds),
-        limit=min(limits.rows if wanted.limit is None else wanted.limit, limits.rows),
+        limit=limits.rows + 1 if is_ours else wanted.limit,
     )  # fmt: skip
+    more = is_ours and len(found) > limits.rows
+    found = found.slice(0, limits.rows)
     if wants_arrow(request):
-        return arrow(found)
+        return arrow(found, {wire.MORE: "true"} if more else {})
     columns = [wire.plain(column.to_pylist()) for column in found.columns]
     rows = list(zip(*columns, strict=True)) if columns else []
-    return json({"columns": found.column_names, "rows": rows})
+    return json({"columns": found.column_names, "rows": rows, "more": more})
 
 
 @router.get(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from motion import clock
+from motion.definitions.tables import wire
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.values.codecs import INT64_MAX
 from motion.errors import MotionError, WaitTimeout
@@ -224,7 +225,7 @@ async def backfill(request: Request, wanted: Backfill) -> Response:
         served(request).store.backfill,
         wanted.trigger,
         where=wanted.where,
-        params=wanted.params,
+        params=[wire.parameter_of(each) for each in wanted.params],
         force=wanted.force,
     )
     return json(change_told(change))

@@ -9,13 +9,17 @@ from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from motion.definitions.tables import wire
 from motion.definitions.tables.hidden import is_secret
 from motion.definitions.tables.schema import Key, Table
+from motion.definitions.values.codecs import INT64_MAX
 from motion.errors import InvalidArgument, NotAllowed, NotFound, shortened
+from motion.persistence.database import check_condition
 from motion.persistence.inputs.exact import order_of
 from motion.persistence.rows import asking
+from motion.server.access.problems import told
 from motion.server.access.roles import Role
 from motion.server.api import documents as docs
 from motion.server.api.media import media_of
@@ -35,6 +39,7 @@ from motion.server.api.serving import (
     served,
     wants_arrow,
 )
+from motion.views.ingest import COMMIT_EVERY
 
 NDJSON = "application/x-ndjson"
 
@@ -122,21 +127,22 @@ async def set_row(request: Request, table: str) -> Response:
     given = await body_of(request)
     if not isinstance(given, dict):
         raise InvalidArgument("body", shortened(given), "a JSON object of keys")
-    change = await in_thread(set_given, on, of, given)
+    change = await in_thread(set_given, on.store, of, given)
     return json(change_told(change))
 
 
-def set_given(on: Served, table: Table, given: dict[str, Any]) -> Any:
+def set_given(to: Any, table: Table, given: dict[str, Any]) -> Any:
+    """Set keys of one row in a store, or in a transaction."""
     options = {each: given.pop(each) for each in ("force", "if_unchanged") if each in given}
     read, values = options.get("if_unchanged"), wire.values_of(table, given)
     if read is None or read is False:
-        return on.store.set(table.name, force=options.get("force", False), **values)
+        return to.set(table.name, force=options.get("force", False), **values)
     if not isinstance(read, dict) or set(read) != set(table.keys):
         raise InvalidArgument(
             "if_unchanged", shortened(read), "the row as it was read, all its keys"
         )
     row = wire.row_of(table, read)
-    return on.store.set(row, force=options.get("force", False), if_unchanged=True, **values)
+    return to.set(row, force=options.get("force", False), if_unchanged=True, **values)
 
 
 @router.delete(
@@ -218,19 +224,60 @@ async def get_rows(
 ) -> Response:
     """Give rows, with the keys that they inherit; by id and page keys where no order is given."""
     on = served(request)
-    of, limits = on.table(table), on.limits
-    count = limits.default_rows if limit is None else limit
-    if count > limits.rows:
-        raise InvalidArgument("limit", str(count), f"at most {limits.rows} rows at once")
+    of = on.table(table)
     wanted = Wanted(
-        of, None if id is None else id_of(of, id), *condition(where, params if values is None else values), order_by, count, inherit, after
+        of, None if id is None else id_of(of, id), *condition(where, params if values is None else values),
+        order_by, count_of(on, limit), inherit, after,
     )  # fmt: skip
     names = names_in(of, keys)
-    rows, following = await in_thread(wanted.rows, on, sight(request), names)
-    found = [shown(request, of, each, names) for each in rows]
+    answer = await in_thread(wanted.rows, on, sight(request), names)
+    found = [shown(request, of, each, names) for each in answer.rows]
     if wants_arrow(request):
         return arrow(await in_thread(pa.Table.from_pylist, found))
-    return json({"rows": found, "next": following})
+    return json({"rows": found, "next": answer.following, "more": answer.more})
+
+
+class Asked(BaseModel):
+    """Which rows are asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    table: str = Field(examples=["query"])
+    id: int | str | None = Field(None, description="only the pages of this id")
+    where: str | dict[str, Any] | None = None
+    params: list[Any] = Field([], description="one for each ? of where")
+    order_by: str | None = Field(None, description="keys, each with DESC or not")
+    limit: int | None = Field(None, ge=0)
+    keys: list[str] | None = Field(None, description="of the rows to give; all where left out")
+    inherit: bool = True
+    after: str | None = Field(None, description="what the answer before gave as next")
+
+
+@router.post("/rows", dependencies=[needs(Role.READ)], responses=docs.answers(docs.ROWS))
+async def find_rows(request: Request, asked: Asked) -> Response:
+    """Give rows, as `GET /v1/tables/{table}/rows` does, for questions of any length."""
+    on = served(request)
+    of = on.table(asked.table)
+    wanted = Wanted(
+        of, of.keys["id"].encode(asked.id), asked.where, asked.params, asked.order_by, count_of(on, asked.limit),
+        asked.inherit, asked.after,
+    )  # fmt: skip
+    names = None if asked.keys is None else [of.key(each).name for each in asked.keys]
+    answer = await in_thread(wanted.rows, on, sight(request), names)
+    rows = [shown(request, of, each, names) for each in answer.rows]
+    return json({"rows": rows, "next": answer.following, "more": answer.more})
+
+
+def count_of(on: Served, limit: int | None) -> int:
+    """Return how many rows an answer holds at most.
+
+    Raises:
+        InvalidArgument: more are asked for than the server gives.
+    """
+    count = on.limits.default_rows if limit is None else limit
+    if count > on.limits.rows:
+        raise InvalidArgument("limit", str(count), f"at most {on.limits.rows} rows at once")
+    return count
 
 
 def condition(where: str | None, given: str | None) -> tuple[Any, Sequence[Any]]:
@@ -249,6 +296,20 @@ def sight(request: Request) -> Literal["all", "rows", "shown"]:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Rows that were asked for.
+
+    Attributes:
+        following: where those after them begin; None where none are, or an order of the asker's own does not tell it.
+        more: whether there are any after them.
+    """
+
+    rows: list[Any]
+    following: str | None
+    more: bool
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Which rows are asked for."""
 
@@ -261,12 +322,13 @@ class Wanted:
     inherit: bool
     after: str | None = None
 
-    def rows(self, on: Served, sees: Any, keys: list[str] | None) -> tuple[list[Any], str | None]:
-        """Return the rows, and where those after them begin, None where that is not known.
+    def rows(self, on: Served, sees: Any, keys: list[str] | None) -> Answer:
+        """Return the rows.
 
         Which ones these are is asked by a query of the asker's own, within limits; then each is read by its name.
         """
-        names = self.names(on, sees)
+        names = self.names(on, sees, self.limit + 1)
+        more, names = len(names) > self.limit, names[: self.limit]
         pages = self.table.page_keys
         rows = []
         with on.store._database.backend.read():
@@ -275,16 +337,16 @@ class Wanted:
                 row = on.store.get(self.table.name, row_id, keys=keys, inherit=self.inherit, **name)
                 if row is not None:
                     rows.append(row)
-        is_full = len(names) == self.limit > 0 and self.order_by is None
-        return rows, wire.encoded(names[-1]).decode() if is_full else None
+        goes_on = more and names and self.order_by is None
+        return Answer(rows, wire.encoded(names[-1]).decode() if goes_on else None, more)
 
-    def names(self, on: Served, sees: Any, limit: int | None = None) -> list[list[Any]]:
+    def names(self, on: Served, sees: Any, limit: int) -> list[list[Any]]:
         """Return the ids and page keys of the rows."""
         query, values = asking.names_of_rows(
             self.table, self._conditions(), order_by=self.order_by, inherit=self.inherit
         )
         found = on.store.sql(
-            query, values, timeout=on.limits.sql_seconds, limit=self.limit if limit is None else limit,
+            query, values, timeout=on.limits.sql_seconds, limit=limit,
             sees="all" if self._is_ours else sees,
         )  # fmt: skip
         return [list(each) for each in zip(*(c.to_pylist() for c in found.columns), strict=True)]
@@ -301,14 +363,14 @@ class Wanted:
 
     def _conditions(self) -> list[asking.Condition]:
         conditions = []
+        check_condition(self.where, self.params)
         if isinstance(self.where, dict):
-            if self.params:
-                raise InvalidArgument("values", shortened(self.params), "none beside a JSON object")
             for name, given in self.where.items():
                 key = self.table.key(name)
                 conditions.append(asking.equals(key, wire.value_of(key, given)))
         elif self.where is not None:
-            conditions.append(asking.Condition(self.where, self.params))
+            params = [wire.parameter_of(each) for each in self.params]
+            conditions.append(asking.Condition(self.where, params))
         if self.id is not None:
             conditions.append(asking.equals(self.table.keys["id"], self.id))
         if self.after is not None:
@@ -342,12 +404,16 @@ async def set_rows(
         Query(description="among the given values of this key, remove rows not given"),
     ] = None,
     errors: Literal["raise", "collect"] = "raise",
+    commit_every: Annotated[
+        int, Query(ge=1, le=INT64_MAX, description="rows in one transaction")
+    ] = COMMIT_EVERY,
 ) -> Response:
     """Set many rows, in atomic chunks: a JSON list of objects, lines of JSON, or an Arrow stream."""
     on = served(request)
     of = on.table(table)
     rows = _rows_of(of, content_type(request), await request.body())
-    change = await in_thread(on.store.set_many, of.name, rows, by=by, prune=prune, errors=errors)
+    options = {"by": by, "prune": prune, "errors": errors, "commit_every": commit_every}
+    change = await in_thread(on.store.set_many, of.name, rows, **options)
     return json(change_told(change))
 
 
@@ -370,7 +436,7 @@ def _rows_of(table: Table, kind: str, body: bytes) -> Any:
 
 def _each(table: Table, given: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in given:
-        yield wire.values_of(table, row)
+        yield wire.given_of(table, row)
 
 
 @router.post(
@@ -398,7 +464,7 @@ def _write_all(on: Served, writes: Sequence[Any]) -> None:
                     raise InvalidArgument(
                         "values", shortened(each["values"]), "a JSON object of keys"
                     )
-                tx.set(of.name, **wire.values_of(of, each["values"]))
+                set_given(tx, of, dict(each["values"]))
             elif isinstance(each, dict) and set(each) == {"delete", "id"}:
                 of = on.table(each["delete"])
                 tx.delete(of.name, each["id"])
@@ -451,6 +517,9 @@ def shown(request: Request, table: Table, row: Any, names: list[str] | None) -> 
 
 
 def change_told(change: Any) -> dict[str, Any]:
-    told = {"change": change.key, "id": wire.plain(change.id), "count": change.count}
-    rejected = [{"position": each.position, "error": str(each.error)} for each in change.rejected]
-    return {**told, "rejected": rejected} if rejected else told
+    found = {"change": change.key, "id": wire.plain(change.id), "count": change.count}
+    rejected = [
+        {**told(each.error), "position": each.position, "error": str(each.error)}
+        for each in change.rejected
+    ]
+    return {**found, "rejected": rejected} if rejected else found

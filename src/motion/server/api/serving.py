@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -111,11 +111,11 @@ def event_stream(events: AsyncIterator[ServerSentEvent]) -> Response:
     return EventSourceResponse(events, ping=PING_S, shutdown_grace_period=ENDING_S)
 
 
-def arrow(table: pa.Table) -> Response:
+def arrow(table: pa.Table, headers: Mapping[str, str] | None = None) -> Response:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return Response(sink.getvalue().to_pybytes(), media_type=ARROW)
+    return Response(sink.getvalue().to_pybytes(), headers=headers, media_type=ARROW)
 
 
 def wants_arrow(request: Request) -> bool:
