@@ -571,6 +571,33 @@ def test_times_at_the_ends_of_the_calendar_have_windows_too(open_store: OpenStor
     assert {row.id: row.before for row in store.rows(Page)} == {1: [], 2: [5], 3: [1]}
 
 
+@pytest.mark.parametrize("end", [1 - 2**63, 2**63 - HOUR_MS - 3])
+def test_numbers_at_the_ends_of_what_is_kept_have_windows_too(
+    payments: motion.Store, end: int
+) -> None:
+    places = {5: end, 6: end + 1, 7: end + HOUR_MS, 8: end + HOUR_MS + 1, 9: end + HOUR_MS + 2}
+    for late in (
+        5,
+        9,
+        6,
+        8,
+        7,
+        3,
+        4,
+    ):  # 3 and 4 are of the time of others, and before these by their ids
+        places |= {3: places[5], 4: places[9]}
+        pay(payments, late, places[late], float(2**late))
+        found = hours(payments)
+        for row in found:
+            held = [
+                other
+                for other in found
+                if places[row] - HOUR_MS < places[other]
+                and (places[other], other) < (places[row], row)
+            ]
+            assert found[row] == sum(2**other for other in held), (row, held)
+
+
 def test_several_keys_are_held_as_tuples(open_store: OpenStore) -> None:
     @motion.trigger(on="booking.account", sets="booking.note")
     def tell(

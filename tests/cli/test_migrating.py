@@ -613,6 +613,61 @@ def test_a_value_that_cannot_be_converted_leaves_all_as_it_was(
     assert sorted(contents(judged)) == sorted(before)
 
 
+@dataclass
+class Entry:
+    id: int
+    account: int
+    amount: int
+    total: int
+
+
+@dataclass
+class NamedEntry:
+    id: int
+    account: str
+    amount: int
+    total: int
+
+
+@motion.fold(on="entry.amount", by="entry.account", sets="entry.total")
+def total(total: int | None, amount: int) -> int:
+    return (total or 0) + amount
+
+
+def text_of(number: int) -> str:
+    return str(number)
+
+
+BY_NAME = "entry.account=tests.cli.test_migrating:text_of"
+
+
+def test_rows_with_ids_of_zero_and_below_keep_their_values(tmp_path: Path) -> None:
+    ids = (-(2**63) + 1, -5, 0, 1)
+    with opened(tmp_path / "store", entry=Entry) as store:
+        store.set_many("entry", [{"id": each, "account": each} for each in ids])
+    migrated(tmp_path / "store", "--convert", BY_NAME)
+    with opened(tmp_path / "store", entry=NamedEntry) as store:
+        assert {row.id: row.account for row in store.rows(NamedEntry)} == {i: str(i) for i in ids}
+
+
+def test_what_a_fold_with_waiting_work_goes_by_is_not_converted(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    with opened(folder, total, entry=Entry) as store:
+        store.set("entry", id=1, account=7, amount=1).wait()
+    url = f"sqlite:///{folder}"
+    with motion.create_store("photos", url=url, schemas={"entry": Entry}, run=False) as store:
+        store.set("entry", id=2, account=7, amount=10)
+    for words in ([], ["--yes"]):
+        told = complaint(folder, "--convert", BY_NAME, *words)
+        assert "fold 'total' goes by it, and 1 task(s) of it wait" in told
+    with opened(folder, total, entry=Entry) as store:
+        store.wait()
+    migrated(folder, "--convert", BY_NAME)
+    with opened(folder, total, entry=NamedEntry) as store:
+        store.set("entry", id=3, account="7", amount=100).wait()
+        assert [row.total for row in store.rows(NamedEntry, order_by="id")] == [1, 11, 111]
+
+
 @pytest.mark.parametrize(
     ("given", "status", "message"),
     [
@@ -627,6 +682,11 @@ def test_a_conversion_that_cannot_be_is_told_in_a_line(
     judged: Path, given: str, status: int, message: str
 ) -> None:
     assert message in complaint(judged, "--convert", given, status=status)
+
+
+def test_two_conversions_at_once_are_refused(judged: Path) -> None:
+    given = ["--convert", "note.mood=moods:mood_of", "--convert", "note.text=moods:mood_of"]
+    assert "one key at a time" in complaint(judged, *given, "--yes", status=2)
 
 
 # -- how it is done --

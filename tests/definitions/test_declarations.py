@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 import numpy as np
@@ -292,3 +293,28 @@ def test_each_option_can_be_said_in_a_decorator() -> None:
 def test_retries_are_a_number_where_they_are_given() -> None:
     with pytest.raises(motion.TriggerError, match="retries is an int, not None"):
         motion.trigger(on="note.text", sets="note.out", retries=None)  # type: ignore[arg-type]
+
+
+def test_many_ways_through_the_triggers_are_looked_through_once(tmp_path: Path) -> None:
+    """Layers of three keys, each made of all three of the layer before, which it only reads but for one: 3 ** 30 ways."""
+    layers, width = 30, 3
+    names = [f"k{layer}_{place}" for layer in range(layers) for place in range(width)]
+    wide = make_dataclass("Wide", [("id", int), *((name, int) for name in names)])
+    triggers = []
+    for name in names[width:]:
+        layer = int(name[1 : name.index("_")])
+        given = [f"k{layer - 1}_{place}" for place in range(width)]
+
+        def add(**values: int) -> int:
+            return sum(values.values())
+
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter(each, kind, annotation=int) for each in given]
+        add.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        on = f"wide.{given[0]}"
+        triggers.append(motion.trigger(on=on, sets=f"wide.{name}", name=name, version="1")(add))
+    url = f"sqlite:///{tmp_path}"
+    with motion.create_store(
+        "wide", schemas={"wide": wide}, triggers=triggers, url=url, run=False
+    ) as store:
+        assert len(store.status().triggers) == len(triggers)

@@ -51,7 +51,7 @@ def migrate(
     drop_key: Annotated[Names, typer.Option(metavar="TABLE.KEY", help="with its values")] = None,
     drop_table: Annotated[Names, typer.Option(metavar="TABLE", help="with its rows")] = None,
     convert: Annotated[
-        str | None,
+        Names,
         typer.Option(
             metavar="TABLE.KEY=MODULE:FUNCTION",
             help="give it another type: what the function returns",
@@ -71,11 +71,14 @@ def migrate(
         *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key), *_renames("table", rename_table),
         *_drops("trigger", drop_trigger), *_drops("key", drop_key), *_drops("table", drop_table),
     ]  # fmt: skip
-    if convert and not steps:
-        _convert(store, convert, yes=yes, as_json=as_json)
-        return
+    if convert and (steps or len(convert) > 1):
+        stop(
+            "--convert is done by itself, one key at a time; rename, drop and convert others before it, or after.",
+            2,
+        )
     if convert:
-        stop("--convert is done by itself; rename and drop before it, or after.", 2)
+        _convert(store, convert[0], yes=yes, as_json=as_json)
+        return
     if not steps:
         stop("say what to rename or to drop; 'motion migrate --help' has what there is.", 2)
     with looked_at(store) as opened:

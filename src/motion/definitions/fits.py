@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from motion.definitions.triggers.declarations import Function
-from motion.definitions.triggers.options import in_brackets
+from motion.definitions.triggers.options import LONGEST_S, MOST, in_brackets, paths
 from motion.definitions.triggers.schedules import Schedule
 from motion.errors import TriggerError
 
@@ -153,18 +153,21 @@ def fit(
         raise TriggerError(
             f"promote= takes motion.always, motion.manual or motion.if_better(metric), not {promote!r}."
         )
-    if not 0 <= holdout < 1:
+    if not _is_number(holdout) or not 0 <= holdout < 1:
         raise TriggerError(
             f"a fit's holdout is a share from 0 up to, not including, 1, not {holdout!r}."
         )
-    if timeout is not None and not timeout > 0:
-        raise TriggerError(f"a fit's timeout is a number of seconds above 0, not {timeout!r}.")
-    if gate_on is not None and gate_on < 1:
+    if timeout is not None and not (_is_number(timeout) and 0 < timeout <= LONGEST_S):
+        raise TriggerError(
+            f"a fit's timeout is a number of seconds above 0 and at most {LONGEST_S}, not {timeout!r}."
+        )
+    if gate_on is not None and not (type(gate_on) is int and 1 <= gate_on <= MOST):
         raise TriggerError(f"a fit's gate_on is a number of rows, at least 1, not {gate_on!r}.")
+    if not isinstance(seen_by, str | None):
+        raise TriggerError(f"a fit's seen_by takes a key that a trigger sets, not {seen_by!r}.")
     count, schedule = _every(every)
-    keys = (on,) if isinstance(on, str) else tuple(on)
     declaration = FitDeclaration(
-        keys, count, schedule, holdout, promote, _rows(rows), timeout, gate_on, seen_by
+        paths("on", on), count, schedule, holdout, promote, _rows(rows), timeout, gate_on, seen_by
     )
 
     def mark(function: Function) -> Function:
@@ -172,6 +175,10 @@ def fit(
         return function
 
     return mark
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _every(given: Every | tuple[Every, ...] | None) -> tuple[int | None, Schedule | None]:
@@ -192,6 +199,6 @@ def _every(given: Every | tuple[Every, ...] | None) -> tuple[int | None, Schedul
 def _rows(given: str | timedelta) -> Rows:
     if isinstance(given, timedelta) and given > timedelta(0):
         return int(given / timedelta(milliseconds=1))
-    if given == "new" or given == "all":
+    if isinstance(given, str) and given in ("new", "all"):
         return "new" if given == "new" else "all"
     raise TriggerError(f"a fit's rows= takes 'new', 'all' or a timedelta above 0, not {given!r}.")

@@ -490,9 +490,7 @@ class Graph:
         """Sort the triggers so that each comes after those that feed it, and, where no loop forbids it, after those
         that set what it only reads."""
         specs = self.triggers.values()
-        fed_by = {
-            other.name: {spec.name for spec in specs if _feeds(spec, other)} for other in specs
-        }
+        fed_by = {spec.name: self._fed_by(spec) for spec in specs}
         try:
             order = tuple(graphlib.TopologicalSorter(fed_by).static_order())
         except graphlib.CycleError as exc:
@@ -502,6 +500,13 @@ class Graph:
                 if name and name != other.name and not _comes_from(fed_by, name, other.name):
                     fed_by[other.name].add(name)
         return tuple(graphlib.TopologicalSorter(fed_by).static_order()) if order else ()
+
+    def _fed_by(self, spec: TriggerSpec) -> set[str]:
+        """Return the triggers that set what a trigger runs on, or make the rows."""
+        keys = runs_on(spec)
+        tables = {table for table, _ in keys}
+        setters = {self.producers[key] for key in keys if key in self.producers}
+        return setters | {s.name for s in self.triggers.values() if s.sets_table in tables}
 
     def _loop(self, names: Sequence[str]) -> list[str]:
         """Show a loop of triggers with the keys they set: a -> query.x -> b -> ..."""
@@ -695,16 +700,14 @@ def runs_on(spec: TriggerSpec) -> set[tuple[str, str]]:
     return found
 
 
-def _feeds(spec: TriggerSpec, other: TriggerSpec) -> bool:
-    keys = runs_on(other)
-    if spec.sets_table is not None:
-        return spec.sets_table in {table for table, _ in keys}
-    return not keys.isdisjoint(outputs_of(spec))
-
-
 def _comes_from(fed_by: Mapping[str, set[str]], name: str, source: str) -> bool:
     """Whether a trigger is fed by another, directly or by way of others."""
-    return name == source or any(_comes_from(fed_by, each, source) for each in fed_by[name])
+    seen, following = {name}, [name]
+    while following and source not in seen:
+        new = fed_by[following.pop()] - seen
+        seen |= new
+        following += new
+    return source in seen
 
 
 def _is_after(table: Table, page: str, others: Iterable[str]) -> bool:

@@ -10,8 +10,6 @@ import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
@@ -41,6 +39,7 @@ from motion.persistence.stored_graph import (
     overlooking,
     read_graph,
     signatures,
+    text_of,
 )
 from motion.persistence.table_ddl import TableDdl
 from motion.persistence.tasks import delayed, schedules
@@ -321,7 +320,7 @@ def _keep_specs(
         tx.execute(
             f"INSERT INTO {table} (name, spec, is_active) VALUES (?, ?, 1) "
             f"ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, is_active = 1",
-            (spec.name, msgspec.json.encode(spec).decode()),
+            (spec.name, text_of(spec)),
         )
 
 

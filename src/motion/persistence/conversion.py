@@ -16,15 +16,19 @@ import msgspec
 from motion.backends.base import RowTrigger, Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.tables.schema import Key, Table
+from motion.definitions.tasks import TaskStatus
 from motion.definitions.values.codecs import Stored
 from motion.errors import MotionError, shortened
 from motion.persistence import migration
 from motion.persistence.layout import quoted, rows_table
 from motion.persistence.rows.noted import declared_of
-from motion.persistence.stored_graph import decoded_specs
+from motion.persistence.stored_graph import decoded_specs, known_triggers
 
 AT_ONCE = 2_000
 """Rows converted in one transaction: writes wait no longer than for these."""
+
+BEFORE_ALL = -(2**63)
+"""A number before those of all rows, which are their ids where these are ints."""
 
 TRIED = 100
 """Values that are converted for a plan."""
@@ -143,9 +147,28 @@ def keep(tx: Transaction, one: Conversion, made: Sequence[tuple[int, Stored, Sto
     )
 
 
+def check_folds(tx: Transaction, table: str, key: str) -> None:
+    """Refuse a key that a fold goes by whose work waits: which rows that is about is noted by the key's values."""
+    for spec in known_triggers(tx).values():
+        fold = spec.fold
+        if fold is None or fold.source != table or key not in (fold.by, fold.order):
+            continue
+        sql = (
+            "SELECT (SELECT COUNT(*) FROM motion_tasks WHERE trigger = ?1 AND status != ?2) + "
+            "(SELECT COUNT(*) FROM motion_backfills WHERE trigger = ?1 AND next <= last)"
+        )
+        waiting = int(tx.execute(sql, (spec.name, int(TaskStatus.DEAD))).fetchone()[0])
+        if waiting:
+            raise MotionError(
+                f"{table}.{key} cannot be converted now: fold {spec.name!r} goes by it, and {waiting:,} task(s) of it wait. Let "
+                f"the code of now run until no work is left ('motion run', 'motion status'), and convert then. Nothing was changed."
+            )
+
+
 def switch(tx: Transaction, one: Conversion) -> None:
     """Convert what is left, put the new values in the place of the old, and note the new type."""
-    after = 0
+    check_folds(tx, one.table.name, one.before.name)
+    after = BEFORE_ALL
     while found := some(tx, one, after):
         keep(tx, one, [(row, old, one.of(old, name)) for row, old, name in found])
         after = found[-1][0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
@@ -12,7 +14,7 @@ from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
-from motion.errors import SchemaMismatch, UnknownTable
+from motion.errors import SchemaMismatch, TriggerError, UnknownTable
 from motion.persistence.layout import ORIGIN_MASK
 from motion.persistence.numbers import graph_number, last_number
 
@@ -286,6 +288,25 @@ def _word(kind: str) -> str:
     if word in ("enum", "literal"):  # one is noted as the other where its class is not known
         return "one of some"
     return word if word in PLAIN_KINDS else "JSON"  # older versions noted the type's name
+
+
+def text_of(spec: TriggerSpec | FitSpec) -> str:
+    """Return what is kept of a spec, from which `decoded_specs` reads the same.
+
+    Raises:
+        TriggerError: it would read another, or none: whoever opens the store later could not.
+    """
+    try:
+        text = msgspec.json.encode(spec).decode()
+        if from_json(text, type(spec)) == spec:
+            return text
+        why = "it would be read again as another"
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as exc:
+        why = str(exc)
+    raise TriggerError(
+        f"{spec.name!r} cannot be kept in the store: {why}. Give its options values of the types that their declaration names, "
+        f"and no subclasses of these; and its windows and lookups, too."
+    )
 
 
 def decoded_specs(tx: Transaction, sql: str, kind: type[T]) -> Sequence[T]:

@@ -39,7 +39,9 @@ class TableDdl:
         ]
         row = [] if self.layout.row_is_id else ['":row" INTEGER PRIMARY KEY']
         made = ['":made_by" TEXT', '":made_from" INTEGER', '":made_item" INTEGER']
-        statements = [f"CREATE TABLE {self.layout.base} ({', '.join([*row, *keys, *made])})"]
+        hidden = [f"{each} {self.hidden_kind(each)}" for each in self.hidden_columns()]
+        columns = ", ".join([*row, *keys, *made, *hidden])
+        statements = [f"CREATE TABLE {self.layout.base} ({columns})"]
         if not self.layout.row_is_id:
             columns = ", ".join(map(quoted, self.layout.table.primary_key))
             statements.append(

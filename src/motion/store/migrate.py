@@ -59,6 +59,7 @@ def conversion_of(database: Database, path: str, convert: Callable[[Any], Any]) 
     with database.backend.read() as tx:
         table, key, kind = migration.key_kept(tx, path)
         migration.check_movable(tx, table, key, kind)
+        conversion.check_folds(tx, table, key)
     noted = database.tables.get(table)
     row = database.layouts[table].row_column
     return Conversion(noted, noted.key(key), _key_of(table, key, convert), convert, row)
@@ -94,7 +95,7 @@ def convert(database: Database, one: Conversion, show: Callable[[int], None] | N
         left = conversion.count(tx, one)
     database.backend.write(lambda tx: conversion.begin(tx, one))
     try:
-        after = 0
+        after = conversion.BEFORE_ALL
         while True:
             with database.backend.read() as tx:
                 found = conversion.some(tx, one, after)

@@ -17,6 +17,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     "list", "count", "sum", "mean", "min", "max", "std", "last", "distinct",
 )  # fmt: skip
 
+MOST_ROWS = 2**53
+
 OF_SEVERAL_KEYS: tuple[Aggregate, ...] = ("list", "last")
 
 
@@ -84,10 +86,14 @@ class Window(OfOtherRows):
         ):
             refuse(f"within= takes a timedelta above 0, not {self.within!r}.")
         if self.rows is not None and (
-            isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1
+            isinstance(self.rows, bool)
+            or not isinstance(self.rows, int)
+            or not 1 <= self.rows <= MOST_ROWS
         ):
-            refuse(f"rows= takes an int of at least 1, not {self.rows!r}.")
-        if self.agg not in AGGREGATES:
+            refuse(f"rows= takes an int from 1 to {MOST_ROWS}, not {self.rows!r}.")
+        if not isinstance(self.itself, bool):
+            refuse(f"itself= takes True or False, not {self.itself!r}.")
+        if not isinstance(self.agg, str) or self.agg not in AGGREGATES:
             refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {self.agg!r}.")
         if len(self.keys) > 1 and self.agg not in OF_SEVERAL_KEYS:
             refuse(
@@ -98,7 +104,7 @@ class Window(OfOtherRows):
             if not all(isinstance(key, str) for key in self.where) or not all(map(_is_one, values)):
                 refuse(f"where= takes keys with the value that they must have, not {self.where!r}.")
             object.__setattr__(self, "where", tuple(sorted(self.where.items())))
-        elif not isinstance(self.where, tuple):
+        elif not (isinstance(self.where, tuple) and all(map(_is_narrowing, self.where))):
             refuse(f"where= takes a dict such as {{'kind': 'sale'}}, not {self.where!r}.")
 
     def __repr__(self) -> str:
@@ -175,6 +181,11 @@ SHOWN = ("key", "by", "within", "rows", "agg", "itself", "order")
 def _is_pair(keys: Any) -> bool:
     """Whether it is a key of the row's own and one of the other table."""
     return isinstance(keys, tuple) and len(keys) == 2 and all(isinstance(key, str) for key in keys)
+
+
+def _is_narrowing(pair: Any) -> bool:
+    """Whether it is a key with its value, as `where=` is kept."""
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 def _own(keys: str | tuple[str, str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from motion.definitions.tables.schema import Key, Tables
+from motion.definitions.triggers.options import LONGEST_S
 from motion.errors import SchemaError, TriggerError
 
 
@@ -39,8 +40,10 @@ def after(
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TriggerError(f"after({unit}=) takes a number, not {value!r}.")
     total = seconds + 60 * minutes + 3600 * hours + 86400 * days
-    if not 0 <= total < float("inf"):
-        raise TriggerError(f"after({key!r}) is to run {total:g} s later; it takes 0 s or more.")
+    if not 0 <= total <= LONGEST_S:
+        raise TriggerError(
+            f"after({key!r}) is to run {total:g} s later; it takes 0 s or more, and at most {LONGEST_S} s."
+        )
     return After(key, round(1000 * total))
 
 

@@ -23,6 +23,9 @@ R = TypeVar("R")
 
 LONGEST_S = 10 * 365 * 86_400
 
+MOST = 2**53
+"""The largest count: what is kept in JSON is read again as it was."""
+
 LONGEST_WORD = 100
 
 WORD = re.compile(rf"[^\s,]{{1,{LONGEST_WORD}}}")
@@ -131,7 +134,7 @@ def of_kind(expected: str, is_right: Callable[[Any], bool]) -> Value:
             raise TriggerError(
                 f"{field}= takes {expected.format(value=value)}, but was given {value!r}."
             )
-        return value
+        return plain_str(value) if isinstance(value, str) else value
 
     return Value(read)
 
@@ -150,7 +153,7 @@ def number(*, least: int, is_above: bool = False) -> Value:
             raise TriggerError(
                 f"a trigger's {name} must be above {least} s, not {value!r}; None is without end."
             )
-        return value
+        return float(value) if isinstance(value, float) else int(value)  # and no subclass of these
 
     return Value(read)
 
@@ -165,10 +168,25 @@ def check_number(field: str, value: Any, least: int) -> None:
         )
     if not value >= least:  # NaN is not
         raise TriggerError(f"a trigger's {name} must be at least {least}, not {value!r}.")
-    if is_time and value > LONGEST_S:
+    if value > (LONGEST_S if is_time else MOST):
+        most = f"{LONGEST_S} s" if is_time else MOST
         raise TriggerError(
-            f"a trigger's {name} is at most {LONGEST_S} s, not {value!r}; leave it out for no limit."
+            f"a trigger's {name} is at most {most}, not {value!r}; leave it out for no limit."
         )
+
+
+def plain_str(value: str) -> str:
+    """Return a str itself where a subclass was given, as NumPy and enums have one: what is kept of it is read again as a str."""
+    return str.__str__(value)
+
+
+def is_one_of(*allowed: object) -> Callable[[Any], bool]:
+    """Return the question whether something is one of the values, and not only equal to it, as 1 is to True."""
+    return lambda given: any(given is each for each in allowed)
+
+
+def is_word_of(*allowed: str) -> Callable[[Any], bool]:
+    return lambda given: isinstance(given, str) and given in allowed
 
 
 def is_priority(given: Any) -> bool:
@@ -177,11 +195,11 @@ def is_priority(given: Any) -> bool:
 
 def one_place(field: str, value: Any) -> Any:
     """Check the name of a place where code may run."""
-    if value not in PLACES:
+    if not is_word_of(*PLACES)(value):
         raise TriggerError(f"{field}={value!r} is unknown; allowed are {', '.join(PLACES)}.")
     if value == "ray":
         check_ray(f"{field}='ray'")
-    return value
+    return plain_str(value)
 
 
 def check_ray(what: str) -> None:
@@ -205,7 +223,7 @@ def words_needed(field: str, value: Any) -> tuple[str, ...]:
             f"{field}= takes a word such as 'gpu' or 'region:eu', without spaces and commas and at most {LONGEST_WORD} letters "
             f"long, or a list of them; not {shortened(value)}."
         )
-    return tuple(sorted(set(given)))
+    return tuple(sorted({plain_str(word) for word in given}))
 
 
 def is_word(value: object) -> bool:
@@ -254,4 +272,4 @@ def paths(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
         raise TriggerError(
             f"{option}= takes a key, such as 'query.query', or several in a tuple{also}, but was given {given!r}."
         )
-    return tuple(found)
+    return tuple(map(plain_str, found))

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from motion.definitions.triggers.options import LONGEST_S
 from motion.errors import TriggerError
 
 SHORTEST_MS = 100
@@ -111,9 +112,9 @@ def every(*, seconds: float = 0, minutes: float = 0, hours: float = 0, days: flo
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TriggerError(f"every({unit}=) takes a number, not {value!r}.")
     total = seconds + 60 * minutes + 3600 * hours + 86400 * days
-    if not SHORTEST_MS / 1000 <= total < float("inf"):
+    if not SHORTEST_MS / 1000 <= total <= LONGEST_S:
         shown = ", ".join(f"{unit}={value!r}" for unit, value in given.items() if value)
         raise TriggerError(
-            f"every({shown}) is {total:g} s; the shortest interval is {SHORTEST_MS / 1000:g} s."
+            f"every({shown}) is {total:g} s; the shortest interval is {SHORTEST_MS / 1000:g} s, and the longest {LONGEST_S} s."
         )
     return Schedule(interval_ms=round(1000 * total))

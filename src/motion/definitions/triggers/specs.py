@@ -22,7 +22,9 @@ from motion.definitions.triggers.options import (
     Refusal,
     Resources,
     Value,
+    is_one_of,
     is_priority,
+    is_word_of,
     number,
     of_kind,
     one_place,
@@ -96,10 +98,7 @@ class Options:
     refresh: Refresh | None = field(
         default=None,
         metadata=option(
-            refused(
-                lambda spec: spec.refresh not in REFRESHES,
-                lambda spec: f"refresh={spec.refresh!r} is none of {', '.join(REFRESHES)}.",
-            ),
+            of_kind(f"one of {', '.join(REFRESHES)}", is_word_of(*REFRESHES)),
             refused(
                 lambda spec: spec.event and spec.refresh != "never",
                 "it runs on an event, which is over: refresh= has nothing to refresh.",
@@ -127,7 +126,7 @@ class Options:
     inline: bool | None = field(
         default=None,
         metadata=option(
-            of_kind("True, False or None", lambda given: given in (True, False, None)),
+            of_kind("True, False or None", is_one_of(True, False)),
             refused(
                 lambda spec: not spec.may_be_inline,
                 "inline=True needs a plain function of keys, lookups and windows that sets keys of its own row: no store, row, when=, "
@@ -138,10 +137,7 @@ class Options:
     on_change: OnChange | None = field(
         default=None,
         metadata=option(
-            refused(
-                lambda spec: spec.on_change != "backfill",
-                lambda spec: f"on_change={spec.on_change!r} is neither 'backfill' nor None.",
-            ),
+            of_kind("'backfill' or None", is_word_of("backfill")),
             refused(
                 lambda spec: spec.event,
                 "on_change= goes with keys: what ran on a schedule or a deletion is not run again.",
@@ -164,7 +160,7 @@ class Options:
     memo: bool = field(
         default=False,
         metadata=option(
-            of_kind("True or False", lambda given: given in (True, False)),
+            of_kind("True or False", is_one_of(True)),
             refused(
                 lambda spec: not (spec.sets or spec.sets_table),
                 "memo=True keeps results, so sets= must say where they go.",
@@ -181,16 +177,12 @@ class Options:
     )
     isolated: bool | None = field(
         default=None,
-        metadata=option(
-            of_kind(
-                "True, False or None", lambda given: any(given is each for each in (True, False))
-            )
-        ),
+        metadata=option(of_kind("True, False or None", is_one_of(True, False))),
     )
     follow: bool = field(
         default=False,
         metadata=option(
-            of_kind("True or False", lambda given: any(given is each for each in (True, False))),
+            of_kind("True or False", is_one_of(True)),
             refused(
                 lambda spec: spec.event,
                 "it runs on an event, which is over: there is no row that could be due again, so follow= does not go with it.",
@@ -216,7 +208,7 @@ class Options:
         metadata=option(
             of_kind(
                 "True, False or 'at_most'",
-                lambda given: given is True or given == "at_most",
+                lambda given: given is True or is_word_of("at_most")(given),
             ),
             refused(
                 lambda spec: spec.sets or spec.sets_table,

@@ -15,7 +15,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.changes import sweeps
-from motion.persistence.inputs.frames import are_wanted, frame_of, later, may_hold, narrowing
+from motion.persistence.inputs.frames import are_wanted, frame_of, last_holding, may_hold, narrowing
 from motion.persistence.layout import (
     NO_PINS,
     Layout,
@@ -416,8 +416,8 @@ def _holding(
     named: list[Sequence[Any]] = [entities, firsts]
     further = ""
     if frame.within_ms is not None:
-        further += f" AND {at} < {{{len(named)}}}"
-        named.append([later(frame, last) for last in lasts])
+        further += f" AND {at} <= {{{len(named)}}}"
+        named.append([last_holding(frame, last) for last in lasts])
     if is_ended:
         further += f" AND {at} <= {{{len(named)}}}"
         named.append(ends)

@@ -60,22 +60,23 @@ def are_wanted(
     return found
 
 
-def earlier(window: Window, order: Any) -> Any:
-    """Return the place in the order, in stored form, from which on a window holds nothing."""
+def first_held(window: Window, order: Any) -> Any:
+    """Return the first place in the order, in stored form, that a window may hold. It is in it, as the place before it may be
+    no number of 64 bits."""
     if isinstance(order, str):
-        return _moved(order, -_within(window))
+        return _moved(order, MICROSECOND - _within(window))
     if isinstance(order, float):
-        return order - _milliseconds(window)
-    return max(order - window.within_ms, -LARGEST)
+        return math.nextafter(order - _milliseconds(window), math.inf)
+    return min(max(order - window.within_ms + 1, LEAST), LARGEST)
 
 
-def later(window: Window, order: Any) -> Any:
-    """Return the place from which on no window holds a row."""
+def last_holding(window: Window, order: Any) -> Any:
+    """Return the last place whose window may hold a row."""
     if isinstance(order, str):
-        return _moved(order, _within(window))
+        return _moved(order, _within(window) - MICROSECOND)
     if isinstance(order, float):  # a little later than it may be, as it is rounded
         return math.nextafter(order + _milliseconds(window), math.inf)
-    return min(order + window.within_ms, LARGEST)
+    return min(order + window.within_ms - 1, LARGEST)
 
 
 def along(window: Window, orders: Sequence[Any]) -> tuple[Sequence[float], float]:
@@ -94,7 +95,7 @@ def own_place(tx: Transaction, layout: Layout, window: Window, row: int) -> tupl
     return entity, order, named[0] if len(named) == 1 else tuple(named)
 
 
-LARGEST = 2**63 - 1
+LEAST, LARGEST = -(2**63), 2**63 - 1
 
 MICROSECOND = timedelta(microseconds=1)
 

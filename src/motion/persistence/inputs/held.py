@@ -21,13 +21,11 @@ from numpy.typing import NDArray
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
 from motion.definitions.values.codecs import Stored
-from motion.persistence.inputs.frames import along, earlier, may_hold
+from motion.persistence.inputs.frames import LARGEST, LEAST, along, first_held, may_hold
 from motion.persistence.layout import NO_PINS, Layout, Pins
 from motion.persistence.many import select_for_each
 
 Numbers = NDArray[np.int64]
-
-LEAST = np.iinfo(np.int64).min
 
 SUMMED_AT_ONCE = 32
 """Floats that are summed for each row anew, where a window holds no more."""
@@ -149,8 +147,8 @@ class Held:
         entities, rows_entities = _array(self.asked.entities), _array(self.rows.entities)
         begins: Sequence[Any] = ()
         if (within := self.window.within_ms) is not None and not self._is_of_ints:
-            begins = [earlier(self.window, each) for each in self.asked.orders]
-        orders, rows_orders, after = _numbered(self.asked.orders, self.rows.orders, begins)
+            begins = [first_held(self.window, each) for each in self.asked.orders]
+        orders, rows_orders, firsts = _numbered(self.asked.orders, self.rows.orders, begins)
         ids, rows_ids = _numbered(self.asked.ids if self.is_own else (), self.rows.ids)
         places = np.lexsort((rows_ids, rows_orders, rows_entities))
         in_order = _InOrder(rows_entities[places], rows_orders[places], rows_ids[places])
@@ -161,8 +159,9 @@ class Held:
         starts = np.searchsorted(in_order.entities, entities)
         if within is not None:
             if not begins:
-                after = np.maximum(orders, LEAST + within) - within
-            starts = in_order.until(entities, after, are_in=True)
+                back = within - 1
+                firsts = np.clip(orders, LEAST + max(back, 0), LARGEST + min(back, 0)) - back
+            starts = in_order.until(entities, firsts, are_in=False)
         if self.window.rows is not None:
             starts = np.maximum(starts, ends - self.window.rows)
         return _Frames(self, starts.tolist(), ends.tolist(), places.tolist())
@@ -536,8 +535,8 @@ class _Reading:
         frame, self._numbers = self._frame, numbers
         until = f"{self._by} = {{0}}{self._may_hold} AND {self._at} <= {{1}}"
         if frame.within_ms is not None:
-            starts = [earlier(frame, first) for first in firsts]
-            rows = self._rows(f"{until} AND {self._at} > {{2}}", (entities, lasts, starts))
+            starts = [first_held(frame, first) for first in firsts]
+            rows = self._rows(f"{until} AND {self._at} >= {{2}}", (entities, lasts, starts))
         elif frame.rows is None and frame.agg == "list":
             rows = self._rows(until, (entities, lasts))
         else:

@@ -14,7 +14,7 @@ from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import InvalidValue
-from motion.persistence.inputs.frames import earlier, may_hold
+from motion.persistence.inputs.frames import first_held, may_hold
 from motion.persistence.inputs.own import Chain, Inputs, read_inputs
 from motion.persistence.layout import Layout, mark_of, quoted
 from motion.persistence.many import columns_of, select_for_each
@@ -113,8 +113,8 @@ def _holds_many(tx: Transaction, layout: Layout, window: Window, rows: Sequence[
     named, at = columns_of(places, 2), other.place(window.other_order, "w")
     held, fixed = may_hold(other, window, "w")
     if window.within is not None:
-        named.append([earlier(window, order) for order in named[1]])
-        held += f" AND {at} > {{2}}"
+        named.append([first_held(window, order) for order in named[1]])
+        held += f" AND {at} >= {{2}}"
     condition = f"{other.place(window.other_by, 'w')} = {{0}} AND {at} <= {{1}}{held} LIMIT {HELD_AT_ONCE + 1}"
     kinds = [layout.sql_type(window.own_by), *[layout.sql_type(window.own_order)] * 2]
     source = other.source(window.names, "w")

@@ -1,0 +1,199 @@
+"""Options of odd types: refused where they are declared, or kept so that whoever opens the store later reads them again.
+
+Values that are equal to what is meant and of another type are the ones that pass unseen: 1 for True, a share of NumPy's, an
+enum that is a str."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+
+import motion
+
+
+class Text(str):
+    pass
+
+
+class Named(enum.StrEnum):
+    WORD = "word"
+
+
+class Numbered(enum.IntEnum):
+    THREE = 3
+
+
+class Delta(timedelta):
+    pass
+
+
+ODD: list[Any] = [
+    True, False, 0, 1, 3, 1.0, 2.5, 2**53, 2**64, 2**70, -1, float("nan"), float("inf"),
+    np.int64(2), np.float64(1.5), np.float32(1), np.bool_(True), np.str_("word"), Numbered.THREE, Text("word"), Named.WORD,
+    "word", b"word", (), ("word",), ["word"], {"word": 1}, np.array([1, 2]), timedelta(seconds=3), Delta(seconds=3), timedelta.max, None,
+]  # fmt: skip
+
+
+@dataclass
+class Order:
+    id: int
+    ts: int
+    text: str
+    shown: str
+    label: int
+
+
+@dataclass
+class Person:
+    id: int
+    total: int
+
+
+def trigger(**options: Any) -> Any:
+    if "once" in options:
+
+        def act(text: str) -> None: ...
+
+        return motion.trigger(**{"on": "order.text"} | options)(act)
+
+    if "batch" in options:
+
+        def each(text: list[str]) -> list[str]:
+            return text
+
+        return motion.trigger(**{"on": "order.text", "sets": "order.shown"} | options)(each)
+
+    def show(text: str) -> str:
+        return text
+
+    return motion.trigger(**{"on": "order.text", "sets": "order.shown"} | options)(show)
+
+
+def on_event(event: Callable[..., Any], **options: Any) -> Any:
+    def act(store: motion.View) -> None: ...
+
+    return motion.trigger(on=event(**options))(act)
+
+
+def after(**options: Any) -> Any:
+    def act(id: int) -> None: ...
+
+    return motion.trigger(on=motion.after("order.ts", **options))(act)
+
+
+def fold(**options: Any) -> Any:
+    def total(total: int | None, label: int) -> int:
+        return label
+
+    given = {"on": "order.label", "by": "order.id", "sets": "person.total"}
+    return motion.fold(**given | options)(total)
+
+
+def fit(**options: Any) -> Any:
+    class Scorer(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.infer(on="order.text", sets="order.shown")
+        def show(self, state: int, text: str) -> str:
+            return text
+
+        @motion.fit(**{"on": "order.label"} | options)
+        def learn(self, state: int, rows: list[Any]) -> int:
+            return 2
+
+        def evaluate(self, state: int, rows: list[Any]) -> dict[str, float]:
+            return {}
+
+    return Scorer()
+
+
+def infer(**options: Any) -> Any:
+    class Shower(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.infer(**{"on": "order.text", "sets": "order.shown"} | options)
+        def show(self, state: int, text: str) -> str:
+            return text
+
+    return Shower()
+
+
+def window(**options: Any) -> Any:
+    held = motion.Window(**{"key": "order.label", "by": "label"} | options)
+
+    def show(text: str, held: Any) -> str:
+        return text
+
+    show.__annotations__["held"] = Annotated[list[int], held]
+    return motion.trigger(on="order.text", sets="order.shown")(show)
+
+
+def lookup(**options: Any) -> Any:
+    def show(text: str, held: Any) -> str:
+        return text
+
+    found = motion.Lookup(**{"key": "person.total", "by": "label"} | options)
+    show.__annotations__["held"] = Annotated[int | None, found]
+    return motion.trigger(on="order.text", sets="order.shown")(show)
+
+
+def taking(**options: Any) -> Any:
+    return trigger(resources=motion.Resources(**options), executor="process")
+
+
+OPTIONS: dict[Callable[..., Any], str] = {
+    trigger: "on sets page name batch retries discard_after discard_beyond timeout concurrency priority version inline on_change "
+    "rate batch_wait memo isolated follow once serial_by executor resources needs",
+    infer: "refresh memo on_change",
+    fold: "on by sets order gather replay name retries timeout concurrency priority version on_change rate executor needs",
+    fit: "on every rows holdout promote gate_on timeout seen_by",
+    window: "key by within rows agg itself order where",
+    lookup: "key by follow to",
+    taking: "cpus gpus",
+    after: "seconds minutes hours days",
+}
+
+
+@pytest.mark.parametrize(
+    ("made", "option"), [(made, each) for made, names in OPTIONS.items() for each in names.split()]
+)
+def test_an_option_of_an_odd_type_is_refused_or_kept_as_it_is(
+    tmp_path: Path, made: Callable[..., Any], option: str
+) -> None:
+    for place, value in enumerate(ODD):
+        check(tmp_path / str(place), partial(made, **{option: value}))
+
+
+@pytest.mark.parametrize("unit", ["seconds", "minutes", "hours", "days"])
+def test_a_schedule_of_an_odd_number_is_refused_or_kept_as_it_is(tmp_path: Path, unit: str) -> None:
+    for place, value in enumerate(ODD):
+        check(tmp_path / str(place), partial(on_event, motion.every, **{unit: value}))
+
+
+def check(folder: Path, declared: Callable[[], Any]) -> None:
+    """Open a store with a trigger, unless it is refused, and again with code as it should be, and without any."""
+    try:
+        opened(folder, [declared()])
+    except motion.MotionError:
+        return
+    opened(folder, [declared()])
+    opened(folder, None)
+
+
+def opened(folder: Path, triggers: list[Any] | None) -> None:
+    schemas = {"order": Order, "person": Person}
+    url = f"sqlite:///{folder}"
+    with motion.create_store(
+        "odd", schemas=schemas, triggers=triggers, url=url, run=False
+    ) as store:
+        store.status()
