@@ -21,6 +21,9 @@ Made = Literal["index", "trigger", "view"]
 Asked = tuple[str, Sequence[Any]]
 """A statement that reads, with its parameters."""
 
+First = Callable[[], Sequence[Asked]]
+"""Returns what is read before anything is written; it is called only where that is of use."""
+
 
 @dataclass(frozen=True)
 class RowTrigger:
@@ -263,7 +266,7 @@ class Backend(Protocol):
         *,
         is_durable: bool = True,
         is_patient: bool = False,
-        first: Sequence[Asked] = (),
+        first: First | None = None,
     ) -> T:
         """Run `work` in a write transaction, commit it, and return what it returned.
 
@@ -274,7 +277,7 @@ class Backend(Protocol):
         returns, or anybody is told: see `Transaction.settle`.
 
         Args:
-            first: what `work` reads before it writes anything, in these very words: it may come with the beginning.
+            first: returns what `work` reads before it writes anything, in these very words: it may come with the beginning.
         """
 
     def read(self, first: str = "", /) -> AbstractContextManager[Transaction]:

@@ -25,8 +25,8 @@ import psycopg
 
 from motion import clock
 from motion.backends.base import (
-    Asked,
     Durability,
+    First,
     Sight,
     Signal,
     Transaction,
@@ -152,7 +152,7 @@ class PostgresBackend:
         *,
         is_durable: bool = True,
         is_patient: bool = False,
-        first: Sequence[Asked] = (),
+        first: First | None = None,
     ) -> T:
         if self.is_left:
             self.check_open()
@@ -164,7 +164,7 @@ class PostgresBackend:
         return self._sharing.write(work, is_patient=is_patient, first=first)  # type: ignore[no-any-return]  # it is what `work` returned
 
     def _write_alone(
-        self, work: Callable[[Transaction], T], *, is_durable: bool, first: Sequence[Asked]
+        self, work: Callable[[Transaction], T], *, is_durable: bool, first: First | None
     ) -> T:
         """Write in the thread that signals reach: it shares no commit, so that an interrupt is nobody else's."""
         try:
@@ -177,11 +177,11 @@ class PostgresBackend:
         finally:
             let_go(self._writing)
 
-    def _commit_durably(self, work: Callable[[Transaction], T], first: Sequence[Asked]) -> T:
+    def _commit_durably(self, work: Callable[[Transaction], T], first: First | None) -> T:
         return self._commit_one(work, is_durable=True, first=first)
 
     def _commit_one(
-        self, work: Callable[[Transaction], T], *, is_durable: bool, first: Sequence[Asked]
+        self, work: Callable[[Transaction], T], *, is_durable: bool, first: First | None
     ) -> T:
         with self._errors_named():
             result = self._write_once_more(
@@ -206,7 +206,7 @@ class PostgresBackend:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _committed(
-        self, work: Callable[[Transaction], T], *, is_durable: bool, first: Sequence[Asked]
+        self, work: Callable[[Transaction], T], *, is_durable: bool, first: First | None
     ) -> T:
         session = self._writing_session()
         try:
@@ -251,9 +251,10 @@ class PostgresBackend:
         self._writer = None
 
     def _begin_to_write(
-        self, session: Session, *, is_durable: bool, first: Sequence[Asked] = ()
+        self, session: Session, *, is_durable: bool, first: First | None = None
     ) -> None:
-        session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=is_durable, first=first)
+        asked = first() if first else ()
+        session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=is_durable, first=asked)
 
     def _noted(self, number: int) -> tuple[str, Sequence[Any]]:
         """Return the statement that notes in a transaction that it is this one of this back end's.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from motion.backends.base import Asked, Transaction
+from motion.backends.base import First, Transaction
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.faults import reach
 
@@ -23,7 +23,7 @@ class Request:
 
     __slots__ = ("_latch", "error", "first", "following", "is_done", "value", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], first: Sequence[Asked] = ()) -> None:
+    def __init__(self, work: Callable[[Transaction], Any], first: First | None = None) -> None:
         self.work, self.first = work, first
         self.value: Any = None
         self.error: BaseException | None = None
@@ -90,7 +90,7 @@ class Sharing:
 
     def __init__(
         self,
-        commit: Callable[[Callable[[Transaction], Any], Sequence[Asked]], Any],
+        commit: Callable[[Callable[[Transaction], Any], First | None], Any],
         writing: threading.RLock,
         closing: threading.Event,
     ) -> None:
@@ -111,7 +111,7 @@ class Sharing:
         work: Callable[[Transaction], Any],
         *,
         is_patient: bool = False,
-        first: Sequence[Asked] = (),
+        first: First | None = None,
     ) -> Any:
         """Run `work` in a transaction that may be others' too, each whole or not at all; return what it returned.
 
@@ -183,7 +183,7 @@ class Sharing:
 
     def _commit_apart(self, requests: Sequence[Request]) -> None:
         try:
-            self._commit(lambda tx: apply_apart(tx, requests), ())
+            self._commit(lambda tx: apply_apart(tx, requests), None)
         except BaseException as exc:  # noqa: BLE001 - each caller gets it raised
             for request in requests:
                 request.error = request.error or exc

@@ -23,8 +23,8 @@ from typing import Any, NoReturn, TypeVar, cast
 from motion import clock
 from motion.backends import sqlite_words
 from motion.backends.base import (
-    Asked,
     Durability,
+    First,
     Made,
     RowTrigger,
     Sight,
@@ -151,7 +151,7 @@ class SqliteBackend:
         *,
         is_durable: bool = True,
         is_patient: bool = False,
-        first: Sequence[Asked] = (),
+        first: First | None = None,
     ) -> T:
         if self.is_left:
             self.check_open()

@@ -167,7 +167,7 @@ class Commits:
             self._write_built(work)
         else:
             is_patient = commit.claim.tasks[0].is_background
-            self._database.write(work, is_patient=is_patient, first=commit.asked_first())
+            self._database.write(work, is_patient=is_patient, first=commit.asked_first)
         run.note(commit)
         if commit.lost:
             self._dispatcher.slow_down(run.spec)

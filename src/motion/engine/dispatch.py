@@ -124,7 +124,7 @@ class Dispatcher:
             if not (is_called and self._was_called_well) and not self._has_work():
                 return None
             claimed, calls, has_dropped, is_more = self._database.write(
-                self._taken, is_durable=False, calls=False, first=claim.FIRST
+                self._taken, is_durable=False, calls=False, first=lambda: claim.FIRST
             )
             self._was_called_well = claimed is not None
             if has_dropped:  # those who wait for a change are not told of what is not durable

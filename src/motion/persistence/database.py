@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from motion import clock, tracing
-from motion.backends.base import Asked, Backend, Sight, Transaction
+from motion.backends.base import Backend, First, Sight, Transaction
 from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
 from motion.definitions.components import Component, setup_fingerprint
@@ -264,14 +264,14 @@ class Database:
         is_durable: bool = True,
         is_patient: bool = False,
         calls: bool = True,
-        first: Sequence[Asked] = (),
+        first: First | None = None,
     ) -> T:
         """Run `work` in a write transaction, under the graph now in force.
 
         Args:
             is_patient: others go before it.
             calls: call who works if there is work.
-            first: what `work` reads before it writes anything: see `Backend.write`.
+            first: returns what `work` reads before it writes anything: see `Backend.write`.
         """
 
         def refreshed(tx: Transaction) -> tuple[T, Callable[[], bool]]:
@@ -283,7 +283,7 @@ class Database:
             refreshed,
             is_durable=is_durable,
             is_patient=is_patient,
-            first=(numbers.FIRST, *first) if first else (),
+            first=None if first is None else lambda: (numbers.FIRST, *first()),
         )
         if has_work():
             self.backend.call()
