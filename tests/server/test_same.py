@@ -252,6 +252,10 @@ def test_any_condition_finds_the_same_rows_or_is_refused_alike(both: Both) -> No
     check()
 
 
+def put_leaf(store: Any, page: int) -> None:
+    store.set("leaf", id="a", page=page, note="x")
+
+
 def put(store: Any, row: dict[str, Any]) -> None:
     store.set("thing", **row)
 
@@ -289,9 +293,13 @@ ARGUMENTS: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_any_argument_is_taken_or_refused_alike(both: Both, argument: str) -> None:
     call = ARGUMENTS[argument]
-    both.check(lambda store: store.set("leaf", id="a", page=1, note="x") and None)
+    both.check(functools.partial(put_leaf, page=1))
 
     @examples
+    @example("\ud800")
+    @example(np.str_("z"))
+    @example(np.float64(0.5))
+    @example(math.inf)
     @given(anything)
     def check(value: Any) -> None:
         both.check(lambda store: call(store, value))

@@ -64,6 +64,9 @@ IS_FLUSHED = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
 HELD = 2_000
 """Rows of a result that is read as a stream which are held at a time."""
 
+LARGEST = 2**31 - 1
+"""The server takes no larger number for milliseconds, or for rows to be fetched."""
+
 
 class _Truth(Dumper):
     oid = Int8Dumper.oid
@@ -529,7 +532,8 @@ class Session:
     ) -> tuple[list[Any], list[Sequence[Any]]]:
         """Run a user's statement in the snapshot that is under way; return its columns and first rows."""
         if timeout_s is not None:
-            self.run(f"SET LOCAL statement_timeout TO {max(round(1000 * timeout_s), 1)}")
+            most_ms = min(1000 * timeout_s, LARGEST)
+            self.run(f"SET LOCAL statement_timeout TO {max(round(most_ms), 1)}")
         with self._connection.cursor(
             binary=True
         ) as cursor:  # a single statement, as it is parsed by itself
@@ -537,7 +541,8 @@ class Session:
             declare = f"DECLARE motion_query NO SCROLL CURSOR FOR {translated(sql)}"
             cursor.execute(declare, values or None)
         with self._connection.cursor() as cursor:
-            cursor.execute(f"FETCH FORWARD {'ALL' if limit is None else limit} FROM motion_query")
+            is_all = limit is None or limit > LARGEST
+            cursor.execute(f"FETCH FORWARD {'ALL' if is_all else limit} FROM motion_query")
             return [
                 _Column(cursor, n) for n in range(len(cursor.description or ()))
             ], cursor.fetchall()

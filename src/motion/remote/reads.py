@@ -8,8 +8,8 @@ from typing import Any
 
 from motion.definitions.tables import wire
 from motion.definitions.tables.schema import Table
-from motion.definitions.values.codecs import encode_parameter
-from motion.errors import InvalidArgument
+from motion.definitions.values.codecs import Refused, StrCodec, encode_parameter
+from motion.errors import InvalidArgument, SqlError, shortened
 from motion.persistence.database import Where, check_condition, chosen_keys
 from motion.remote.link import Link
 
@@ -27,7 +27,19 @@ def condition_told(table: Table, where: Where, params: Sequence[Any]) -> dict[st
                 name: wire.stored_told(table.key(name), each) for name, each in stored.items()
             }
         }
-    return {"where": where or None, "params": parameters_told(params, table.enums)}
+    return {"where": sql_told(where or None), "params": parameters_told(params, table.enums)}
+
+
+def sql_told(text: str | None) -> str | None:
+    """Return SQL of the asker's own.
+
+    Raises:
+        SqlError: no database takes it as text.
+    """
+    try:
+        return None if text is None else StrCodec().encode(text)
+    except Refused as exc:
+        raise SqlError(shortened(text), f"it is no {str(exc) or 'str'}") from exc
 
 
 def parameters_told(params: Sequence[Any], enums: frozenset[type]) -> list[Any]:

@@ -32,7 +32,7 @@ from motion.persistence.rows.noted import Declared, table_of_signature
 from motion.remote.change import LONGEST_WAIT_S, RemoteChange
 from motion.remote.link import JSON, Link, encoded
 from motion.remote.load import ARROW, RemoteLoad
-from motion.remote.reads import condition_told, keys_told, parameters_told, rows_of
+from motion.remote.reads import condition_told, keys_told, parameters_told, rows_of, sql_told
 from motion.remote.writes import RemoteWriter, set_told
 from motion.search.answer import Hit
 from motion.search.question import path_of, question_of
@@ -215,7 +215,7 @@ class RemoteStore:
         table, id, _ = addressed(self._tables, "rows", table, id, {})
         named = self._tables.get(table)
         asked = {
-            "id": named.keys["id"].encode(id), **condition_told(named, where, params), "order_by": order_by,
+            "id": named.keys["id"].encode(id), **condition_told(named, where, params), "order_by": sql_told(order_by),
             "keys": keys_told(named, keys), "inherit": inherit,
         }  # fmt: skip
         return rows_of(self._link, named, asked, limit)
@@ -235,7 +235,8 @@ class RemoteStore:
         """
         check_query(query, params, timeout, limit)
         given = parameters_told(params, self._tables.enums)
-        body = {"query": query, "params": given, "timeout": timeout, "limit": limit}
+        seconds = None if timeout is None or math.isinf(timeout) else float(timeout)
+        body = {"query": sql_told(query), "params": given, "timeout": seconds, "limit": limit}
         content = encoded(body)
         answer = self._link.send("POST", "/v1/sql", content, JSON, accept=ARROW)
         if wire.MORE in answer.headers:
@@ -378,7 +379,12 @@ class RemoteStore:
         """`Store.backfill`."""
         check_condition(where, params)
         given = parameters_told(params, self._tables.enums)
-        body = {"trigger": trigger, "where": where or None, "params": given, "force": force}
+        body = {
+            "trigger": trigger,
+            "where": sql_told(where or None),
+            "params": given,
+            "force": force,
+        }
         return self._change(self._link.post("/v1/backfill", body), None, None)
 
     def model(self, component: str) -> RemoteModel:
