@@ -253,7 +253,10 @@ class World(Stage):
         at = actor.kind, row["life"]
         if actor.is_flaky and at not in self._raised:
             self._raised.add(at)
-            if actor.kind == "number" and row["id"] in self.model.given["order"]:
+            own = self.model.given["order"].get(row["id"], {})
+            if (
+                actor.kind == "number" and own.get("amount") is not None
+            ):  # else it is not tried again
                 self.model.waiting.add(row["id"])
             raise ConnectionError(f"not yet: {at}")
 
