@@ -458,7 +458,7 @@ def test_p14_what_a_candidate_takes_of_another_component_is_of_the_switch_before
             while is_first and taker.step():
                 pass
             while store.status().versions["Taker"] == 1:
-                assert worker.step() or taker.step()
+                worker.step() or taker.step()  # neither has to have something to do at each moment
             assert [row.vec for row in store.rows(Sale)] == [5000, 5000]
 
 

@@ -614,3 +614,24 @@ def test_an_sqlite_that_is_too_old_is_named(
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 37, 2))
     with pytest.raises(motion.StoreUnavailable, match=r"takes 3\.39 or newer"):
         motion.create_store("docs", schemas={"garment": Garment}, url=f"sqlite:///{tmp_path}/docs")
+
+
+def test_a_trigger_with_quotes_in_its_name_is_opened_again(tmp_path: Path) -> None:
+    @motion.trigger(on="garment.name", sets="garment.shop", name="say \"[hi]\" & 'bye':done")
+    def shout(name: str) -> str:
+        return name.upper()
+
+    url = f"sqlite:///{tmp_path}/docs"
+    for name in ("coat", "hat"):
+        with motion.create_store(
+            "docs", schemas={"garment": Garment}, triggers=[shout], url=url
+        ) as store:
+            store.set("garment", id=1, name=name).wait(timeout=60)
+            assert store.get("garment", 1).shop == name.upper()
+    with motion.create_store("docs", schemas={"garment": Garment}, triggers=[], url=url) as store:
+        store.set("garment", id=1, shop="mine")
+    with motion.create_store(
+        "docs", schemas={"garment": Garment}, triggers=[shout], url=url
+    ) as store:
+        store.backfill("say \"[hi]\" & 'bye':done").wait(timeout=60)
+        assert store.get("garment", 1).shop == "mine"

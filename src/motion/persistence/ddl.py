@@ -457,9 +457,8 @@ def _open_views(tx: Transaction, layout: Layout) -> None:
 
 def _add_columns(tx: Transaction, layout: Layout) -> None:
     present = set(tx.columns(layout.base))
-    hidden = [
-        column for column in TableDdl(layout).hidden_columns() if column.strip('"') not in present
-    ]
+    there = set(map(quoted, present))
+    hidden = [column for column in TableDdl(layout).hidden_columns() if column not in there]
     check_width(layout.table, len({*present, *layout.table.keys}) + len(hidden))
     for key in layout.table.keys.values():
         if key.name not in present:

@@ -90,7 +90,7 @@ class Window(OfOtherRows):
             or not isinstance(self.rows, int)
             or not 1 <= self.rows <= MOST_ROWS
         ):
-            refuse(f"rows= takes an int from 1 to {MOST_ROWS}, not {self.rows!r}.")
+            refuse(f"rows= takes an int of at least 1 and at most {MOST_ROWS}, not {self.rows!r}.")
         if not isinstance(self.itself, bool):
             refuse(f"itself= takes True or False, not {self.itself!r}.")
         if not isinstance(self.agg, str) or self.agg not in AGGREGATES:

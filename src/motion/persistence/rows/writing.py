@@ -429,12 +429,12 @@ def _overridden_of_former(tx: Transaction, layout: Layout, columns: Iterable[str
     name = ("former outputs", layout.table.name, graph_number(tx))
     former: dict[str, str] | None = tx.lasting.get(name)
     if former is None:
-        there = tx.columns(layout.base)
+        there = set(map(quoted, tx.columns(layout.base)))
         former = tx.lasting[name] = {
             key: spec.name
             for spec in former_triggers(tx, layout.table.name)
             if spec.is_columnar and not spec.is_versioned
-            if done_column(spec.name).strip('"') in there
+            if done_column(spec.name) in there
             for key in spec.sets
         }
     return sorted({former[key] for key in columns if key in former}) if former else []
