@@ -8,7 +8,7 @@ WORKERS ?= 2
 MUTANTS ?=
 
 # What 'make test' runs once more with its stores in PostgreSQL; 'make test-postgres' runs all.
-ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/across_rows/test_serial.py tests/search/test_text_search.py
+ON_POSTGRES := tests/across_rows/test_windows.py tests/across_rows/test_folds.py tests/across_rows/test_serial.py tests/search/test_text_search.py tests/states/test_components.py
 
 # The long runs that kill processes or the server. Others of 'make crash' interrupt every instruction, or build a wheel.
 CRASH_ON_POSTGRES := tests/promises tests/across_rows/test_fold_failures.py tests/states/test_promotion.py tests/backends/test_postgres_killed.py

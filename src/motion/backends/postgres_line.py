@@ -149,8 +149,9 @@ class Line:
             return
         pgconn = self._connection.pgconn
         if self._are_stale and pgconn.transaction_status == pq.TransactionStatus.IDLE:
-            self._are_stale = False
             self._connection.execute("DEALLOCATE ALL")
+            self.forget_prepared()  # also what was prepared since, in the transaction that is over
+            self._are_stale = False
         fresh: dict[Key, bytes] = {}
         pgconn.enter_pipeline_mode()
         found = self._connection.wait(self._exchanged([self._send(each, fresh) for each in sent]))
