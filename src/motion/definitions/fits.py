@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from motion.definitions.triggers.declarations import Function
-from motion.definitions.triggers.options import LONGEST_S, MOST, in_brackets, paths
+from motion.definitions.triggers.options import LONGEST_S, in_brackets, paths
 from motion.definitions.triggers.schedules import Schedule
+from motion.definitions.values.plain import LARGEST_COUNT, is_number
 from motion.errors import TriggerError
 
 FIT_DECLARATION = "__motion_fit__"
@@ -153,15 +154,15 @@ def fit(
         raise TriggerError(
             f"promote= takes motion.always, motion.manual or motion.if_better(metric), not {promote!r}."
         )
-    if not _is_number(holdout) or not 0 <= holdout < 1:
+    if not is_number(holdout) or not 0 <= holdout < 1:
         raise TriggerError(
             f"a fit's holdout is a share from 0 up to, not including, 1, not {holdout!r}."
         )
-    if timeout is not None and not (_is_number(timeout) and 0 < timeout <= LONGEST_S):
+    if timeout is not None and not (is_number(timeout) and 0 < timeout <= LONGEST_S):
         raise TriggerError(
             f"a fit's timeout is a number of seconds above 0 and at most {LONGEST_S}, not {timeout!r}."
         )
-    if gate_on is not None and not (type(gate_on) is int and 1 <= gate_on <= MOST):
+    if gate_on is not None and not (type(gate_on) is int and 1 <= gate_on <= LARGEST_COUNT):
         raise TriggerError(f"a fit's gate_on is a number of rows, at least 1, not {gate_on!r}.")
     if not isinstance(seen_by, str | None):
         raise TriggerError(f"a fit's seen_by takes a key that a trigger sets, not {seen_by!r}.")
@@ -175,10 +176,6 @@ def fit(
         return function
 
     return mark
-
-
-def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _every(given: Every | tuple[Every, ...] | None) -> tuple[int | None, Schedule | None]:

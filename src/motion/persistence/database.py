@@ -22,6 +22,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.kept_keys import keepers
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import INT64_MAX, Stored, encode_parameter
+from motion.definitions.values.plain import is_number
 from motion.errors import (
     InvalidArgument,
     InvalidValue,
@@ -635,7 +636,7 @@ def check_query(query: Any, params: Any, timeout: Any, limit: Any) -> None:
     """
     if not isinstance(query, str):
         raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
-    if timeout is not None and not (_is_number(timeout) and timeout > 0):
+    if timeout is not None and not (is_number(timeout) and timeout > 0):
         raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
     check_limit("sql(limit=)", limit)
     check_params(params)
@@ -660,10 +661,6 @@ def check_limit(argument: str, limit: Any) -> None:
     is_number = isinstance(limit, int) and not isinstance(limit, bool)
     if limit is not None and not (is_number and 0 <= limit <= INT64_MAX):
         raise InvalidArgument(argument, shortened(limit), "an int of at least 0, or None")
-
-
-def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -407,10 +407,9 @@ def _make_anew(tx: Transaction, table: str) -> None:
 def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -> None:
     signature = msgspec.json.encode(layout.table.signature()).decode()
     if stored is None:
-        check_width(
-            layout.table, len(layout.table.keys) + len(TableDdl(layout).hidden_columns()) + 4
-        )
-        for statement in TableDdl(layout).create_base():
+        ddl = TableDdl(layout)
+        check_width(layout.table, len(layout.table.keys) + len(ddl.hidden_columns()) + 4)
+        for statement in ddl.create_base():
             tx.execute(statement)
     _add_columns(tx, layout)
     make_indexes(tx, layout)
@@ -456,9 +455,9 @@ def _open_views(tx: Transaction, layout: Layout) -> None:
 
 
 def _add_columns(tx: Transaction, layout: Layout) -> None:
-    present = set(tx.columns(layout.base))
+    ddl, present = TableDdl(layout), set(tx.columns(layout.base))
     there = set(map(quoted, present))
-    hidden = [column for column in TableDdl(layout).hidden_columns() if column not in there]
+    hidden = [column for column in ddl.hidden_columns() if column not in there]
     check_width(layout.table, len({*present, *layout.table.keys}) + len(hidden))
     for key in layout.table.keys.values():
         if key.name not in present:
@@ -466,8 +465,7 @@ def _add_columns(tx: Transaction, layout: Layout) -> None:
                 f"ALTER TABLE {layout.base} ADD COLUMN {quoted(key.name)} {key.codec.sql_type}"
             )
     for column in hidden:
-        kind = TableDdl(layout).hidden_kind(column)
-        tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {kind}")
+        tx.execute(f"ALTER TABLE {layout.base} ADD COLUMN {column} {ddl.hidden_kind(column)}")
 
 
 def _open_outputs(tx: Transaction, layout: Layout, spec: TriggerSpec) -> None:

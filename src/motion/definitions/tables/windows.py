@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from motion.definitions.tables.lookups import OfOtherRows
+from motion.definitions.values.plain import LARGEST_COUNT
 from motion.errors import TriggerError
 
 Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "std", "last", "distinct"]
@@ -16,8 +17,6 @@ Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "std", "last",
 AGGREGATES: tuple[Aggregate, ...] = (
     "list", "count", "sum", "mean", "min", "max", "std", "last", "distinct",
 )  # fmt: skip
-
-MOST_ROWS = 2**53
 
 OF_SEVERAL_KEYS: tuple[Aggregate, ...] = ("list", "last")
 
@@ -88,9 +87,11 @@ class Window(OfOtherRows):
         if self.rows is not None and (
             isinstance(self.rows, bool)
             or not isinstance(self.rows, int)
-            or not 1 <= self.rows <= MOST_ROWS
+            or not 1 <= self.rows <= LARGEST_COUNT
         ):
-            refuse(f"rows= takes an int of at least 1 and at most {MOST_ROWS}, not {self.rows!r}.")
+            refuse(
+                f"rows= takes an int of at least 1 and at most {LARGEST_COUNT}, not {self.rows!r}."
+            )
         if not isinstance(self.itself, bool):
             refuse(f"itself= takes True or False, not {self.itself!r}.")
         if not isinstance(self.agg, str) or self.agg not in AGGREGATES:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from motion.definitions.tables.schema import Key, Tables
 from motion.definitions.triggers.options import LONGEST_S
+from motion.definitions.triggers.schedules import seconds_of
 from motion.errors import SchemaError, TriggerError
 
 
@@ -36,10 +37,7 @@ def after(
     if not isinstance(key, str):
         raise TriggerError(f"after takes a key, such as 'impression.ts', not {key!r}.")
     given = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days}
-    for unit, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TriggerError(f"after({unit}=) takes a number, not {value!r}.")
-    total = seconds + 60 * minutes + 3600 * hours + 86400 * days
+    total = seconds_of("after", given)
     if not 0 <= total <= LONGEST_S:
         raise TriggerError(
             f"after({key!r}) is to run {total:g} s later; it takes 0 s or more, and at most {LONGEST_S} s."

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from motion.definitions.values.plain import LARGEST_COUNT, is_number
 from motion.errors import MissingPackage, TriggerError, shortened
 
 P = ParamSpec("P")
@@ -22,9 +23,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LONGEST_S = 10 * 365 * 86_400
-
-MOST = 2**53
-"""The largest count: what is kept in JSON is read again as it was."""
 
 LONGEST_WORD = 100
 
@@ -60,7 +58,7 @@ class Resources:
 
     def __post_init__(self) -> None:
         for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            if not (is_number(value) and value >= 0):
                 raise TriggerError(
                     f"motion.Resources takes {name}= as a number of at least 0, not {value!r}."
                 )
@@ -168,8 +166,8 @@ def check_number(field: str, value: Any, least: int) -> None:
         )
     if not value >= least:  # NaN is not
         raise TriggerError(f"a trigger's {name} must be at least {least}, not {value!r}.")
-    if value > (LONGEST_S if is_time else MOST):
-        most = f"{LONGEST_S} s" if is_time else MOST
+    if value > (LONGEST_S if is_time else LARGEST_COUNT):
+        most = f"{LONGEST_S} s" if is_time else LARGEST_COUNT
         raise TriggerError(
             f"a trigger's {name} is at most {most}, not {value!r}; leave it out for no limit."
         )

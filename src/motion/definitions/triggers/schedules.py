@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,11 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from motion.definitions.triggers.options import LONGEST_S
+from motion.definitions.values.plain import is_number
 from motion.errors import TriggerError
 
 SHORTEST_MS = 100
 """A schedule more frequent than this is a loop: it belongs into a program, not into a table of a database."""
 
+
+UNITS_S = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 
 CORRECTED_MS = 60_000
 """How far a clock is put back in the course of keeping time, at most."""
@@ -101,6 +105,14 @@ def cron(expression: str, *, tz: str = "UTC") -> Schedule:
     return schedule
 
 
+def seconds_of(function: str, given: Mapping[str, float]) -> float:
+    """Return the time that units of it make together, or raise `TriggerError` in the words of the function that takes them."""
+    for unit, value in given.items():
+        if not is_number(value):
+            raise TriggerError(f"{function}({unit}=) takes a number, not {value!r}.")
+    return sum(UNITS_S[unit] * value for unit, value in given.items())
+
+
 def every(*, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> Schedule:
     """Return the schedule of an interval, such as `every(minutes=10)`. It is counted from when the store first sees it.
 
@@ -108,10 +120,7 @@ def every(*, seconds: float = 0, minutes: float = 0, hours: float = 0, days: flo
         TriggerError: it is no number, or shorter than 0.1 s in all.
     """
     given = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days}
-    for unit, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TriggerError(f"every({unit}=) takes a number, not {value!r}.")
-    total = seconds + 60 * minutes + 3600 * hours + 86400 * days
+    total = seconds_of("every", given)
     if not SHORTEST_MS / 1000 <= total <= LONGEST_S:
         shown = ", ".join(f"{unit}={value!r}" for unit, value in given.items() if value)
         raise TriggerError(

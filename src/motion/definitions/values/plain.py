@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
+LARGEST_COUNT = 2**53
+"""The largest whole number that every reader of JSON reads as it was written."""
+
 INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def is_number(value: Any) -> bool:
+    """Whether something is an int or a float; True is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def plain_float(value: float) -> float | str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.tables.windows import Window
-from motion.definitions.values.codecs import Stored
+from motion.definitions.values.codecs import INT64_MAX, Stored
 from motion.persistence.layout import Layout
 
 EACH = ("list", "distinct", "std")
@@ -95,7 +95,7 @@ def own_place(tx: Transaction, layout: Layout, window: Window, row: int) -> tupl
     return entity, order, named[0] if len(named) == 1 else tuple(named)
 
 
-LEAST, LARGEST = -(2**63), 2**63 - 1
+LEAST, LARGEST = -INT64_MAX - 1, INT64_MAX
 
 MICROSECOND = timedelta(microseconds=1)
 

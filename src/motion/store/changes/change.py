@@ -11,6 +11,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tasks import DeadLetter
+from motion.definitions.values.plain import is_number
 from motion.errors import (
     FitFailed,
     InvalidArgument,
@@ -346,7 +347,7 @@ def wait_until(
     """
     if run_on(database) is not None:
         raise WaitInsideRun
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
+    if not is_number(timeout_s):
         raise InvalidArgument("wait(timeout=)", shortened(timeout_s), "a number of seconds")
     deadline = clock.monotonic_s() + timeout_s
     while True:
