@@ -1,6 +1,6 @@
 """Fault points: the places between a write and its end at which a test stops the process, to see what is left.
 
-Each is a name in `POINTS` or `POSTGRES_POINTS`, passed by `reach` where it lies in the code. Nothing happens there until a test arms one.
+Each is a name in `POINTS`, passed by `reach` where it lies in the code. Nothing happens there until a test arms one.
 """
 
 from __future__ import annotations
@@ -55,11 +55,6 @@ POINTS: Mapping[str, str] = {
     "switch.committed": "the switch is committed, and it is not known which outputs it has changed",
     "switch.numbered": "a part of the outputs that differ is numbered, and not committed",
 }
-
-POSTGRES_POINTS: Mapping[str, str] = {
-    "write.seen": "others see the commit, and it is not kept yet",
-}
-"""Those that only a store in PostgreSQL passes."""
 
 _action: Callable[[str], None] | None = None
 

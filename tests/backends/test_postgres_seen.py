@@ -13,19 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import motion
-from motion import clock, faults
+from motion import clock
 from motion.backends import postgres_listening
 from motion.backends.base import Transaction
+from motion.backends.postgres_line import Answer, Line
+from motion.backends.postgres_session import FLUSH
 from tests.backends.test_postgres import kill_and_start, writing_its_log_late
 from tests.conftest import pause, until
 from tests.postgres import Server
 
 LONG_S = 600
 
-SEEN = "write.seen"
+HELD = 7_066
+"""The lock that a commit waits for where others see it."""
 
 
 @dataclass
@@ -62,20 +66,52 @@ def open_shop(
 
 
 @contextmanager
-def at_seen(action: Callable[[], None]) -> Iterator[list[int]]:
-    """Do something where this thread's next commit is seen and not kept; give how often it still is to be done."""
-    left, mine = [1], threading.get_ident()
+def held_when_seen() -> Iterator[None]:
+    """Let the server hold this thread's next commit where others see it and it is not kept, while `HOLDING` is held."""
+    left, mine, put = [1], threading.get_ident(), Line.put
 
-    def reached(point: str) -> None:
-        if point == SEEN and left and threading.get_ident() == mine:
+    def put_held(self: Line, text: str, *args: Any, **options: Any) -> Answer:
+        if text == FLUSH and left and threading.get_ident() == mine:
+            left.pop()
+            text = FLUSH.replace("SELECT ", f"SELECT pg_advisory_xact_lock_shared({HELD}), ")
+        return put(self, text, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Line, "put", put_held)
+        yield
+
+
+@contextmanager
+def holding(server: Server) -> Iterator[Callable[[], None]]:
+    """Hold who is to be held when its commit is seen; give what waits until one is."""
+
+    def wait_for_it() -> None:
+        while not server.execute(f"SELECT 1 FROM pg_locks WHERE objid = {HELD} AND NOT granted"):
+            pause()
+
+    with suppress(psycopg.OperationalError), psycopg.connect(server.url, autocommit=True) as holder:
+        holder.execute(f"SELECT pg_advisory_lock({HELD})")
+        yield wait_for_it
+
+
+@contextmanager
+def at_seen(server: Server, action: Callable[[], None]) -> Iterator[list[int]]:
+    """Do something where this thread's next commit is seen and not kept; give how often it still is to be done."""
+    left = [1]
+
+    def act() -> None:
+        with holding(server) as wait_for_it:
+            is_holding.set()
+            wait_for_it()
             left.pop()
             action()
 
-    faults.arm(reached)
-    try:
+    is_holding, acting = threading.Event(), threading.Thread(target=act)
+    acting.start()
+    assert is_holding.wait(LONG_S)
+    with held_when_seen():
         yield left
-    finally:
-        faults.arm(None)
+    acting.join(LONG_S)
 
 
 def prices(store: motion.Store) -> list[float | None]:
@@ -107,7 +143,7 @@ def test_a_commit_that_a_crash_takes_before_it_is_kept_is_made_again(
 
     with writing_its_log_late(postgres_server, store):
         store.set("garment", id=1, price=1.0)
-        with at_seen(crash) as left:
+        with at_seen(postgres_server, crash) as left:
             change = store.set("garment", price=2.0)
         kill_and_start(postgres_server)
     assert not left
@@ -126,7 +162,7 @@ def test_a_commit_whose_connection_is_lost_before_it_is_kept_is_asked_for_and_ke
         assert postgres_server.execute(lost)
 
     with writing_its_log_late(postgres_server, store):
-        with at_seen(lose) as left:
+        with at_seen(postgres_server, lose) as left:
             store.set("garment", price=1.0)
         kill_and_start(postgres_server)
     assert not left
@@ -163,7 +199,7 @@ def test_who_waits_elsewhere_is_told_of_nothing_that_a_crash_takes(
         goes_on.wait(LONG_S)
 
     def set_it() -> None:
-        with at_seen(stand_still):
+        with at_seen(postgres_server, stand_still):
             store.set("garment", id=1, price=1.0)
 
     setting = threading.Thread(target=set_it)
@@ -184,18 +220,12 @@ def test_who_waits_elsewhere_is_told_of_nothing_that_a_crash_takes(
 
 SETS_AND_STANDS_STILL = """
 import sys, motion
-from motion import faults
-from tests.backends.test_postgres_seen import Garment
-
-def stand_still(point):
-    if point == "write.seen":
-        print(point, flush=True)
-        sys.stdin.read()
+from tests.backends.test_postgres_seen import Garment, held_when_seen
 
 schemas = {"garment": Garment}
 with motion.create_store("shop", schemas=schemas, url=sys.argv[1], run=False, durability="full") as store:
-    faults.arm(stand_still)
-    store.set("garment", id=1, price=1.0)
+    with held_when_seen():
+        store.set("garment", id=1, price=1.0)
 """
 
 
@@ -211,17 +241,19 @@ def test_a_call_that_acts_once_is_made_for_no_row_that_a_crash_takes(
             found.append(postgres_server.execute(f'SELECT id FROM "{schema}".motion_rows_garment'))
 
     store = open_shop(triggers=[pay], run=True)
-    with writing_its_log_late(postgres_server, store):
+    with (
+        writing_its_log_late(postgres_server, store),
+        holding(postgres_server) as wait_for_it,
+    ):
         setting = subprocess.Popen(
             [sys.executable, "-c", SETS_AND_STANDS_STILL, store._database.backend.url],
-            cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            cwd=Path(__file__).parents[2],
+        )
         try:
-            assert setting.stdout is not None
-            assert setting.stdout.readline() == b"write.seen\n"
+            wait_for_it()
             until(store, lambda: bool(found))
         finally:
-            setting.communicate(timeout=LONG_S)
+            setting.wait(LONG_S)
     assert found == [[(1,)]]
     assert setting.returncode == 0
     while True:

@@ -23,7 +23,6 @@ import pytest
 
 import motion
 from motion import faults
-from tests.postgres import is_postgres_wanted
 
 # -- the data story --
 
@@ -413,7 +412,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Undisturb
     return found
 
 
-POINTS = [*faults.POINTS, *(faults.POSTGRES_POINTS if is_postgres_wanted() else ())]
+POINTS = list(faults.POINTS)
 
 MODEL_POINTS = {
     p for p in faults.POINTS if p.partition(".")[0] in ("state", "fit", "candidate", "switch")
@@ -447,7 +446,7 @@ def test_every_point_in_the_code_is_listed_and_every_listed_one_is_in_the_code()
     places = Counter(point for path in code if path != own for point in points_in(code[path]))
     assert places == dict.fromkeys(faults.POINTS, 1)
     of_each = {"write.begun", "write.applied", "write.committed", "forget.rewritten"}
-    assert set(points_in(code[own])) == of_each | faults.POSTGRES_POINTS.keys()
+    assert set(points_in(code[own])) == of_each
 
 
 def points_in(code: str) -> list[str]:

@@ -226,17 +226,11 @@ class PostgresBackend:
     def _commit(self, session: Session, *, is_durable: bool) -> None:
         """Commit, which lets the next one write, and wait then until it is kept: so writers share the server's disk."""
         self._commits += 1  # before it is sent: what nobody waited for may be committed, under a number of its own
-        number, is_seen = self._commits, False
-        # Others hear of it before it is kept, and look: who waits sees to it himself that what he tells is (`settle`).
-        told = (self._told(COMMITTED),) if is_durable else ()
+        number = self._commits
         try:
-            session.commit(self._noted(number), *told)
-            is_seen = True
-            reach("write.seen")
-            if is_durable:
-                session.flush()
+            session.commit(self._noted(number, is_told=is_durable), is_durable=is_durable)
         except psycopg.Error as exc:
-            if not (is_seen or is_lost(exc)) or not self._has_committed(number, exc):
+            if not (session.is_seen or is_lost(exc)) or not self._has_committed(number, exc):
                 raise
 
     def _end_writing(self, session: Session, exc: BaseException) -> None:
@@ -256,16 +250,20 @@ class PostgresBackend:
         asked = first() if first else ()
         session.begin_to_write(self._lock_number, LOCK_WAIT_S, is_durable=is_durable, first=asked)
 
-    def _noted(self, number: int) -> tuple[str, Sequence[Any]]:
-        """Return the statement that notes in a transaction that it is this one of this back end's.
+    def _noted(self, number: int, *, is_told: bool) -> tuple[str, Sequence[Any]]:
+        """Return the statement that notes in a transaction that it is this one of this back end's, and tells others of it.
 
-        The server's own number says nothing: after a crash it gives one that was lost to the next transaction.
+        The server's own number says nothing: after a crash it gives one that was lost to the next transaction. Others hear of it
+        before it is kept, and look: who waits sees to it himself that what he tells is (`settle`).
         """
         sql = (
             "INSERT INTO motion_writers VALUES ($1, $2, now()) "
             "ON CONFLICT (writer) DO UPDATE SET number = EXCLUDED.number, at = EXCLUDED.at"
         )
-        return sql, (self._writes_as, number)
+        noted = (self._writes_as, number)
+        if not is_told:
+            return sql, noted
+        return f"{sql} RETURNING pg_notify($3, $4)", (*noted, *self._message(COMMITTED))
 
     def _has_committed(self, number: int, lost: psycopg.Error) -> bool:
         """Whether a commit has happened under which the connection was lost; waits until the server has ended it, and until it
@@ -437,8 +435,8 @@ class PostgresBackend:
         self.committed.give()
         self._tell(COMMITTED)
 
-    def _told(self, message: str) -> tuple[str, Sequence[str]]:
-        return "SELECT pg_notify($1, $2)", (self._channel, f"{message} {self._writes_as}")
+    def _message(self, word: str) -> Sequence[str]:
+        return self._channel, f"{word} {self._writes_as}"
 
     def _tell(self, message: str) -> None:
         """Tell other processes; a hint that gets lost costs them a look of theirs."""
@@ -448,7 +446,7 @@ class PostgresBackend:
             try:
                 if self._voice is None or self._voice.is_over:
                     self._voice = self._connect()
-                self._voice.execute(*self._told(message))
+                self._voice.execute("SELECT pg_notify($1, $2)", self._message(message))
             except BaseException as exc:
                 self._voice = None  # nobody knows what it does
                 if not isinstance(exc, psycopg.Error | StoreUnavailable):
@@ -554,8 +552,7 @@ class PostgresBackend:
             if found is None or found[0] != VOCABULARY:
                 self._make_vocabulary(session)
             session.run(f"DELETE FROM motion_writers WHERE at < now() - interval '{GONE_AFTER}'")
-            session.commit()
-            session.flush()
+            session.commit(is_durable=True)
         except BaseException as exc:
             self._end_writing(session, exc)
             raise

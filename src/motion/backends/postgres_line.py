@@ -59,6 +59,11 @@ class Answer:
     def take(self, rows: Iterator[Any], count: int) -> None:
         self._line, self._rows, self._count = None, rows, count
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it has been given, and without an error."""
+        return self._line is None
+
     def _asked(self) -> Iterator[Any]:
         if self._line is not None:
             self._line.run()

@@ -48,6 +48,9 @@ SET_PATH = "SELECT set_config('search_path', $1, true)"
 
 LOCK_TIMEOUT = "set_config('lock_timeout', $2, true)"
 
+LOCK = "pg_advisory_xact_lock($3)"
+"""Of the statement that sets a transaction it is the last word: what is asked behind it sees all that was committed before."""
+
 READS = ("SELECT", "WITH")
 
 LATER = ("INSERT", "UPDATE", "DELETE")
@@ -121,6 +124,7 @@ class Session:
         self._ahead: list[tuple[str, Sequence[Any], Answer]] = []
         self._is_left = self._has_settings = False
         self._last: list[Asked] = []
+        self._committed: Answer | None = None
 
     @classmethod
     def connect(cls, url: str, schema: str, store: str, *, is_kept: bool) -> Session:
@@ -184,6 +188,7 @@ class Session:
         self._forget()
         self.before_commit.clear()
         self._last.clear()
+        self._committed = None
         self.end()
         self._is_learning = not first
         asked = [(translated(sql), parameters) for sql, parameters in first]
@@ -193,10 +198,9 @@ class Session:
             asked,
             ("BEGIN ISOLATION LEVEL READ COMMITTED", ()),
             (
-                f"{SET_PATH}, {LOCK_TIMEOUT}, {self._synchronous(is_durable=is_durable)}",
-                (self._path, f"{wait_s}s"),
+                f"{SET_PATH}, {LOCK_TIMEOUT}, {self._synchronous(is_durable=is_durable)}, {LOCK}",
+                (self._path, f"{wait_s}s", lock),
             ),
-            ("SELECT pg_advisory_xact_lock($1)", (lock,)),
         )
 
     def _synchronous(self, *, is_durable: bool) -> str:
@@ -261,21 +265,30 @@ class Session:
         if self.is_pooled:
             self.lasting.clear()  # the server may have crashed since, and this connection not been lost
 
-    def commit(self, *last: Asked) -> None:
-        """Commit, in one way there and back with the last statements before. Others see it, and go on; `flush` waits until it is
-        kept."""
+    def commit(self, *last: Asked, is_durable: bool) -> None:
+        """Commit, in one way there and back with the last statements before. Others see it, and go on; what is durable is kept when
+        this returns."""
         if self._connection.info.transaction_status == TransactionStatus.INERROR:
             raise psycopg.errors.InFailedSqlTransaction(
                 "a statement failed in this transaction, which cannot be committed"
             )
-        self._put_all((*self._last, *last, ("COMMIT", ())))
-        self._line.run()
+        self._put_all((*self._last, *last))
+        self._committed = self._line.put("COMMIT")
+        if is_durable:
+            self.flush()
+        else:
+            self._line.run()
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether others are known to see what was last sent to be committed."""
+        return self._committed is not None and self._committed.is_here
 
     def flush(self) -> None:
-        """Return when all is kept that anybody has committed up to now, if anything is to be."""
+        """Return when all is kept that anybody has committed up to now, if anything is to be; what waits is sent before."""
         if self._is_kept and self._flushes:
             self._line.put(FLUSH)
-            self._line.run()
+        self._line.run()
 
     def settle(self) -> None:
         # On the connection that has read: had the server crashed since, it would be lost.
