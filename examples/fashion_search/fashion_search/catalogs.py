@@ -39,7 +39,7 @@ from rich.text import Text
 
 from fashion_search import garments
 from fashion_search.cells import delimited, opened, parquet
-from fashion_search.feeds import feed_products, read_within
+from fashion_search.feeds import feed_products, kind_of, read_within
 from fashion_search.products import RETAILERS as RETAILERS
 from fashion_search.products import BadRow as BadRow
 from fashion_search.products import CatalogError as CatalogError
@@ -76,7 +76,7 @@ def read_catalog(path: Path | str, retailer: str | None = None) -> Iterator[Prod
     if retailer is not None and retailer not in RETAILERS:
         raise CatalogError(path, f"unknown retailer {retailer!r}; {one_of(retailer, RETAILERS)}")
     kind = _suffix(table)
-    if kind in _FEED_SUFFIXES:
+    if kind in _FEED_SUFFIXES or (kind != ".parquet" and _is_feed(table)):
         owner = retailer or _retailer_named_by(table)
         content = read_within(table, lambda: opened(table), "; give it as CSV or Parquet")
         return feed_products(table, content, owner)
@@ -84,6 +84,16 @@ def read_catalog(path: Path | str, retailer: str | None = None) -> Iterator[Prod
     has_owner = any(name.strip().lower() in ("retailer", "shop") for name in cells.columns)
     owner = retailer or ("" if has_owner else _retailer_named_by(table))
     return products_of(table, cells, owner, folder=table.parent)
+
+
+def _is_feed(path: Path) -> bool:
+    """Whether a file that is called a table is none: whatever a shop calls it, how it begins tells."""
+    with path.open("rb") as file:
+        head = file.read(4_096)
+    is_packed = head.startswith(b"\x1f\x8b")
+    return is_packed != (path.suffix.lower() == ".gz") or (
+        not is_packed and kind_of(head) != "table"
+    )
 
 
 def _suffix(path: Path) -> str:

@@ -1,43 +1,34 @@
-"""From files to rows of cells: Parquet, delimited text in any dialect and encoding, and the items of an XML feed.
+"""From files to rows of cells: Parquet, and delimited text in any dialect.
 
-Owns how bytes become texts under names. What the names mean, `rows` knows.
+Owns how bytes become texts under names; `xml_feeds` does so for XML. What the names mean, `rows` knows.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
-import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TextIO, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from charset_normalizer import from_bytes
-from lxml import etree
 
+from fashion_search.encodings import SAMPLE_BYTES, encoding_of, errors_of
 from fashion_search.products import CatalogError
 
-SAMPLE_BYTES = 256 * 1024
-MAX_XML_BYTES = 256 * 1024 * 1024
 _ROWS_AT_A_TIME = 64  # pictures of some MB each must fit
 _MAX_CSV_FIELD_BYTES = 64 * 1024 * 1024  # a picture in base64
 _DELIMITERS = ("\t", ";", ",", "|")
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# What Windows writes by itself: where nothing tells the encodings of western Europe apart, it is this one.
-_WESTERN = frozenset({"cp1252", "latin_1", "iso8859_15", "cp1250", "mac_roman", "cp437", "cp850", "hp_roman8", "cp1254",
-                      "cp858", "mac_iceland", "iso8859_9", "mac_latin2", "cp775", "cp500", "cp037", "cp1140", "cp1257"})  # fmt: skip
-_ITEMS = frozenset({"item", "entry", "product", "offer"})
+_MAX_LINE_CHARS = 2 * _MAX_CSV_FIELD_BYTES
+# A description may have line breaks; a quotation mark that nobody closed takes all that comes after it.
+_MAX_LINES_OF_A_ROW = 500
+_MAX_LINES_BEFORE_HEADER = 10
 
 # A row's number, and its cells by column name, or why there are none.
 Row: TypeAlias = "tuple[int, Mapping[str, object] | str]"
@@ -99,153 +90,143 @@ def delimited(
         known: whether a name is one of a column that we know: the delimiter is the one that makes most of these.
 
     Raises:
-        CatalogError: it is empty; while reading, where it is no CSV.
+        CatalogError: it is empty or damaged; while reading, where it is no CSV.
     """
-    with file() as opened_file:
-        sample = opened_file.read(SAMPLE_BYTES)
+    sample = _sample_of(name, file)
     encoding = encoding_of(sample)
-    delimiter = _delimiter_of(_decoded(sample, encoding), known)
+    text = sample.decode(encoding, errors_of(encoding)).removesuffix("\ufffd")
+    dialect = _dialect_of(text, known)
 
-    def lines() -> Generator[list[str], None, None]:
-        csv.field_size_limit(_MAX_CSV_FIELD_BYTES)
-        with file() as raw, io.TextIOWrapper(raw, encoding, "replace", newline="") as text:
-            found = csv.reader((line.replace("\0", "") for line in text), delimiter=delimiter)
-            try:
-                yield from found
-            except csv.Error as exc:
-                raise CatalogError(name, f"no valid CSV at line {found.line_num}: {exc}") from exc
-            except (OSError, EOFError, UnicodeError) as exc:
-                raise CatalogError(name, f"damaged after line {found.line_num}: {exc}") from exc
+    def rows() -> Iterator[Row]:
+        with (
+            file() as raw,
+            io.TextIOWrapper(raw, encoding, errors_of(encoding), newline="") as text,
+        ):
+            lines = _Lines(name, text)
+            for _ in islice(lines, dialect.first_line):
+                pass
+            yield from _rows_of(name, lines, dialect)
 
-    first = lines()
-    header = tuple(column.strip() for column in next(first, []))
-    first.close()
-    if not any(header):
+    if not dialect.header:
         raise CatalogError(name, "empty; its first line names the columns")
-    return Cells(header, lambda: _rows_of(header, lines()))
+    return Cells(dialect.header, rows)
 
 
-def _rows_of(header: Sequence[str], lines: Iterable[list[str]]) -> Iterator[Row]:
-    full = (cells for cells in lines if cells)
-    for number, cells in enumerate(islice(full, 1, None), start=1):
-        if len(cells) == len(header):
-            yield number, dict(zip(header, cells, strict=True))
-        else:
-            yield number, f"it has {len(cells)} fields where the header has {len(header)}"
-
-
-def encoding_of(sample: bytes, named: str = "") -> str:
-    """Return the encoding of a text from its beginning: its byte order mark, UTF-8 where it is that, the `named` one, else
-    the likeliest."""
-    for mark, encoding in _MARKS:
-        if sample.startswith(mark):
-            return encoding
-    if sample[1:200:2].count(0) > len(sample[:200]) // 4:
-        return "utf-16-le"
-    if sample[0:200:2].count(0) > len(sample[:200]) // 4:
-        return "utf-16-be"
+def _sample_of(name: Path | str, file: Callable[[], BinaryIO]) -> bytes:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample, final=len(sample) < SAMPLE_BYTES)
-    except UnicodeDecodeError:
-        return _known_encoding(named) or _likeliest(sample)
-    return "utf-8"
+        with file() as opened_file:
+            return opened_file.read(SAMPLE_BYTES)
+    except (OSError, EOFError, zlib.error) as exc:
+        raise CatalogError(name, f"damaged: {exc}") from exc
 
 
-def _known_encoding(named: str) -> str:
+@dataclass(frozen=True)
+class _Dialect:
+    """How a table is written: its delimiter, and the columns that the line after so many names."""
+
+    delimiter: str = ","
+    first_line: int = 0
+    header: tuple[str, ...] = ()
+
+
+def _dialect_of(sample: str, known: Callable[[str], bool]) -> _Dialect:
+    """Return the dialect whose header names most of the columns we know: what stands before it, such as "sep=;", a title
+    or a comment, is passed over."""
+
+    def candidates() -> Iterator[_Dialect]:
+        lines = enumerate(io.StringIO(sample, newline=""))
+        full = ((number, line) for number, line in lines if line.strip(" \t\r\n\0\ufeff"))
+        for number, line in islice(full, _MAX_LINES_BEFORE_HEADER):
+            for delimiter in _DELIMITERS:
+                yield _Dialect(delimiter, number, _header_of(line, delimiter))
+
+    def fit(dialect: _Dialect) -> tuple[int, int, int]:
+        return sum(map(known, dialect.header)), -dialect.first_line, len(dialect.header)
+
+    return max(candidates(), key=fit, default=_Dialect())
+
+
+def _header_of(line: str, delimiter: str) -> tuple[str, ...]:
     try:
-        return codecs.lookup(named).name if named else ""
-    except LookupError:
-        return ""
+        cells = next(csv.reader([line.replace("\0", "").lstrip("\ufeff")], delimiter=delimiter), [])
+    except csv.Error:
+        return ()
+    columns = [cell.strip() for cell in cells]
+    while columns and not columns[-1]:
+        columns.pop()
+    return tuple(columns)
 
 
-def _likeliest(sample: bytes) -> str:
-    best = from_bytes(sample[:65_536]).best()
-    return "cp1252" if best is None or best.encoding in _WESTERN else best.encoding
+class _Lines:
+    """The lines of a text, none of them longer than a row may be; those that were read may be put back."""
 
+    def __init__(self, name: Path | str, text: TextIO) -> None:
+        self._name, self._text = name, text
+        self._back: deque[str] = deque()
+        self.number = 0
 
-def _decoded(sample: bytes, encoding: str) -> str:
-    return codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+    def __iter__(self) -> Iterator[str]:
+        return self
 
+    def __next__(self) -> str:
+        line = self._back.popleft() if self._back else self._next_line()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        return line
 
-def _delimiter_of(sample: str, known: Callable[[str], bool]) -> str:
-    first = next((line for line in io.StringIO(sample, newline="") if line.strip()), "")
+    def put_back(self, lines: Sequence[str]) -> None:
+        self._back.extendleft(reversed(lines))
+        self.number -= len(lines)
 
-    def columns(delimiter: str) -> list[str]:
+    def _next_line(self) -> str:
         try:
-            return next(csv.reader([first], delimiter=delimiter), [])
-        except csv.Error:
-            return []
-
-    def fit(delimiter: str) -> tuple[int, int]:
-        found = columns(delimiter)
-        return sum(map(known, found)), len(found)
-
-    return max(_DELIMITERS, key=fit)
+            line = self._text.readline(_MAX_LINE_CHARS + 1)
+        except (OSError, EOFError, UnicodeError, zlib.error) as exc:
+            raise CatalogError(self._name, f"damaged after line {self.number}: {exc}") from exc
+        if len(line) > _MAX_LINE_CHARS:
+            raise CatalogError(self._name, f"line {self.number + 1} is longer than {_MAX_LINE_CHARS:,} characters")  # fmt: skip
+        # A line of NUL alone is a line, and not the end.
+        return line.replace("\0", "") or ("\n" if line else "")
 
 
-# --- XML ------------------------------------------------------------------------------------------
+def _rows_of(name: Path | str, lines: _Lines, dialect: _Dialect) -> Iterator[Row]:
+    next(lines, None)  # the header, a line of its own
+    number = 0
+    while taken := list(islice(lines, 1)):
+        cells = _one_row(name, lines, taken, dialect)
+        number += bool(cells)
+        if any(cell.strip() for cell in cells):  # spreadsheets write lines of nothing
+            yield number, _named(cells, dialect.header)
 
 
-def xml_items(name: Path | str, file: BinaryIO) -> Iterator[Row]:
-    """Yield the items of an RSS or Atom feed, each as its elements' texts by name; a name that repeats holds a list.
+def _one_row(name: Path | str, lines: _Lines, taken: list[str], dialect: _Dialect) -> list[str]:
+    """Return the cells of the row that begins with the line `taken`, and of the lines after it that its quotation marks take.
 
-    Entities that a feed declares are not expanded, nothing is loaded from elsewhere, and mistakes such as a bare `&` are
-    passed over.
-
-    Raises:
-        CatalogError: it is no XML, or ends before its end.
+    Where that is no row, its first line alone is one, as it stands: a mark that nobody closed takes no others along.
     """
-    number, size, root, tail = 0, 0, "", b""
-    parser = etree.XMLPullParser(
-        events=("start", "end"), recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-    )  # fmt: skip
 
-    def found() -> Iterator[dict[str, object]]:
-        nonlocal root
-        for event, element in parser.read_events():
-            root = root or _local(element)
-            if event == "end" and _local(element) in _ITEMS:
-                yield _cells_of(element)
-                _forget(element)
+    def its_lines() -> Iterator[str]:
+        yield taken[0]
+        for line in islice(lines, _MAX_LINES_OF_A_ROW - 1):
+            taken.append(line)
+            yield line
 
-    while chunk := file.read(65_536):
-        size, tail = size + len(chunk), (tail + chunk)[-4_096:]
-        if size > MAX_XML_BYTES:
-            raise CatalogError(name, f"larger than {MAX_XML_BYTES:,} bytes")
-        parser.feed(chunk)
-        for number, cells in enumerate(found(), start=number + 1):  # noqa: B020, it goes on counting
-            yield number, cells
-    # The parser mends what is open at the end, so that a feed cut short would be a shorter feed: its last tag tells.
-    if not re.search(rf"</(?:\w+:)?{root or '?'}\s*>".encode(), tail.replace(b"\0", b""), re.IGNORECASE):  # fmt: skip
-        raise CatalogError(name, f"no whole XML: it ends after item {number}, before its end")
+    csv.field_size_limit(_MAX_CSV_FIELD_BYTES)
     try:
-        parser.close()
-    except etree.XMLSyntaxError as exc:
-        raise CatalogError(name, f"no whole XML after item {number}: {exc}") from exc
-    for number, cells in enumerate(found(), start=number + 1):  # noqa: B020
-        yield number, cells
-
-
-def _local(element: Any) -> str:
-    return (
-        element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
-    )  # a comment
-
-
-def _cells_of(item: Any) -> dict[str, object]:
-    cells: dict[str, object] = {}
-    for child in item:
-        name = _local(child)
-        text = " ".join("".join(child.itertext()).split()) or child.get("href", "")
-        if not name or not text:
-            continue
-        before = cells.get(name)
-        cells[name] = text if before is None else [*(before if isinstance(before, list) else [before]), text]  # fmt: skip
+        cells = next(csv.reader(its_lines(), delimiter=dialect.delimiter), [])
+    except csv.Error as exc:
+        raise CatalogError(name, f"no valid CSV at line {lines.number}: {exc}") from exc
+    if len(taken) > 1 and isinstance(_named(cells, dialect.header), str):
+        lines.put_back(taken[1:])
+        alone = csv.reader(taken[:1], delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE)
+        return next(alone, [])
     return cells
 
 
-def _forget(element: Any) -> None:
-    """Give the memory of an item back; what stands before it too."""
-    element.clear()
-    while element.getprevious() is not None:
-        del element.getparent()[0]
+def _named(cells: list[str], header: Sequence[str]) -> Mapping[str, object] | str:
+    while len(cells) > len(header) and not cells[-1].strip():
+        cells = cells[:-1]  # a delimiter at the end of each line
+    if len(cells) == len(header):
+        return dict(zip(header, cells, strict=True))
+    return f"it has {len(cells)} fields where the header has {len(header)}"

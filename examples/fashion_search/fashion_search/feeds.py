@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, Literal
 
 from lxml import etree
 
-from fashion_search.cells import Cells, Row, delimited, encoding_of, xml_items
+from fashion_search.cells import Cells, Row, delimited
+from fashion_search.encodings import decoded
 from fashion_search.products import (
     BadRow,
     CatalogError,
@@ -29,6 +30,7 @@ from fashion_search.products import (
 from fashion_search.rows import is_known, products_of
 from fashion_search.shop_json import drafts_in
 from fashion_search.shop_pages import read_shop_page
+from fashion_search.xml_feeds import xml_items
 
 MAX_FEED_BYTES = 128 * 1024 * 1024
 MAX_SITEMAP_LINKS = 50_000
@@ -131,7 +133,7 @@ def _made(
 def _xml_products(
     content: bytes, address: str, retailer: str, base: str
 ) -> Iterator[Product | BadRow]:
-    rows: list[Row] = list(xml_items(address, io.BytesIO(content)))
+    rows: list[Row] = list(xml_items(address, content))
     columns = dict.fromkeys(name for _, cells in rows if not isinstance(cells, str) for name in cells)  # fmt: skip
     if rows:
         yield from products_of(
@@ -169,8 +171,7 @@ def _text(content: bytes, content_type: str = "") -> str:
         rb"<meta[^>]+charset=[\"']?([\w.:-]+)", content[:4_096], re.IGNORECASE
     )
     told = named[1] if named else ""
-    encoding = encoding_of(content, told if isinstance(told, str) else told.decode("ascii"))
-    return content.decode(encoding, "replace")
+    return decoded(content, told if isinstance(told, str) else told.decode("ascii"))
 
 
 def _unpacked(content: bytes, address: str) -> bytes:

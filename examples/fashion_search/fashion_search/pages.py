@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup
 from bs4.element import Tag
+from lxml import etree
 
 from fashion_search.prices import price_of
 
@@ -26,6 +27,8 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 MAX_SUMMARY_CHARS = 200
 MAX_PAGE_CHARS = 2_000_000  # the pages of shops have a tenth of it
+MAX_TAGS = 50_000  # of a page: a parser takes seconds for as many that lie in one another
+MAX_TEXT_CHARS = 200_000  # of a title or a description, with its tags
 MAX_STEPS = 200_000  # elements looked at for the properties of all items of a page
 MAX_PROPERTIES = 1_000  # of one item
 MAX_STRINGS = 500  # in the text of one property
@@ -34,7 +37,9 @@ MAX_REFERENCES = 50  # places elsewhere on the page that one item names; each is
 PRODUCT_TYPES = frozenset(
     {"product", "productgroup", "productmodel", "individualproduct", "someproducts", "vehicle"}
 )
-_BLOCKS = ("p", "li", "br", "div", "ul", "ol", "tr", "dt", "dd", "h1", "h2", "h3", "h4")
+_BLOCKS = frozenset({"p", "li", "br", "div", "ul", "ol", "tr", "dt", "dd", "h1", "h2", "h3", "h4"})
+_SILENT = frozenset({"script", "style", "template"})
+_CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # A string or a comment that does not end goes to the end of the text: looked at once, and not again from each quote in it.
 _STRING = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
 _STRINGS_AND_COMMENTS = re.compile(_STRING + r"|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -74,8 +79,10 @@ def read_page(html: str) -> Page:
 
 
 def soup_of(html: str) -> BeautifulSoup | None:
-    """Return a page parsed, its first 2 million characters; None where it is empty."""
-    html = _whole_characters(html[:MAX_PAGE_CHARS])
+    """Return a page parsed, its first 2 million characters and 50,000 tags; None where it is empty."""
+    html = whole_text(html[:MAX_PAGE_CHARS])
+    if html.count("<") > MAX_TAGS:
+        html = "<".join(html.split("<", MAX_TAGS)[:-1])
     if not html.strip():
         return None
     # Without a tag, Beautiful Soup may take it for the name of a file, and warn of that.
@@ -122,24 +129,49 @@ def product_text(title: str | None, description: str | None) -> str:
 
 def plain_text(html: str) -> str:
     """Return a text on one line without tags and entities; paragraphs and list items become sentences."""
-    html = _whole_characters(html)
+    html = whole_text(html[:MAX_TEXT_CHARS])
     if "<" not in html and "&" not in html:
         return " ".join(html.split())
-    # Within one element, so that the parser never takes the text for a file name or a whole page.
-    soup = BeautifulSoup(f"<div>{html}</div>", "lxml")
-    for block in soup.find_all(_BLOCKS):
-        block.append("\n")
-        block.insert(0, "\n")
-    lines = [" ".join(line.split()) for line in soup.get_text().split("\n")]
+    # No tree is made: what nests a hundred thousand times would take minutes.
+    parser = etree.HTMLParser(target=_Lines(), encoding="utf-8", no_network=True)
+    text = str(etree.fromstring(f"<div>{html}</div>".encode(), parser))
+    lines = [" ".join(line.split()) for line in text.split("\n")]
     return " ".join(_as_sentences([line for line in lines if line]))
 
 
-def _whole_characters(text: str) -> str:
-    """Return a text whose halves of surrogate pairs are joined, or, where the other half is missing, a question mark of
-    Unicode's: JSON may name them one by one, and no text with one alone can be kept."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+class _Lines:
+    """What a parser says of a text: its words, each block of them on a line of its own."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._silent = 0
+
+    def start(self, tag: str, attributes: object) -> None:
+        self._silent += tag in _SILENT
+        self._break(tag)
+
+    def end(self, tag: str) -> None:
+        self._silent -= tag in _SILENT
+        self._break(tag)
+
+    def _break(self, tag: str) -> None:
+        if tag in _BLOCKS:
+            self._parts.append("\n")
+
+    def data(self, text: str) -> None:
+        if self._silent <= 0:
+            self._parts.append(text)
+
+    def close(self) -> str:
+        return "".join(self._parts)
+
+
+def whole_text(text: str) -> str:
+    """Return a text that can be kept: halves of surrogate pairs are joined, or, where the other half is missing, are a question
+    mark of Unicode's, as JSON may name them one by one; control characters, NUL among them, are spaces."""
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _CONTROLS.sub(" ", text)
 
 
 def _as_sentences(lines: list[str]) -> list[str]:
@@ -257,7 +289,7 @@ def _text(value: Json) -> str:
             ),
             "",
         )
-    return "" if value is None or isinstance(value, bool) else _whole_characters(str(value).strip())
+    return "" if value is None or isinstance(value, bool) else whole_text(str(value).strip())
 
 
 def _first_dict(value: Json) -> Mapping[str, Json]:

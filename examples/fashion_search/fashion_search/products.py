@@ -13,13 +13,18 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urljoin, urlsplit
 
 from w3lib.url import canonicalize_url, url_query_cleaner
 
-from fashion_search.pages import plain_text
+from fashion_search.pages import plain_text, whole_text
 from fashion_search.places import is_web as is_web
 from fashion_search.tables import Variant
 
 MAX_IMAGES = 40  # of one product; what comes after is left out
 MAX_VARIANTS = 500
 MAX_LINK_CHARS = 2_000
+MAX_ID_CHARS = 200
+# What is longer is cut: it is shown, searched and embedded, and shops' own limits are below (Google's: 150 and 5,000).
+MAX_TITLE_CHARS = 500
+MAX_DESCRIPTION_CHARS = 20_000
+MAX_LABEL_CHARS = 2_000
 
 # What says who sent a visitor, and nothing about which product it is.
 _TRACKING = (
@@ -147,6 +152,9 @@ class Draft:
     html: str = ""
     image: bytes = b""
 
+    def __post_init__(self) -> None:
+        self.source_id = plain_id(self.source_id)
+
     def product(self, retailer: str, address: str = "") -> Product:
         """Return it as a product.
 
@@ -158,11 +166,16 @@ class Draft:
         """
         if not self.source_id:
             raise Unusable("no id")
+        if len(self.source_id) > MAX_ID_CHARS:
+            raise Unusable(
+                f"the id has {len(self.source_id):,} characters; at most {MAX_ID_CHARS} are kept"
+            )
         images = _once(web_address(each, address) for each in self.images)[:MAX_IMAGES]
         if not images and not self.image:
             raise Unusable("no image: neither a picture nor a web address of one")
         link = without_affiliate(web_address(self.link, address))
-        title, description = plain_text(self.title), plain_text(self.description)
+        title = plain_text(self.title)[:MAX_TITLE_CHARS].rstrip()
+        description = plain_text(self.description)[:MAX_DESCRIPTION_CHARS].rstrip()
         title = title or ("" if description else words_of(link))
         if not title and not description:
             raise Unusable("no title, no description, and no words in its link")
@@ -173,12 +186,12 @@ class Draft:
             title=title,
             description=description,
             link=link,
-            html=self.html,
+            html=whole_text(self.html),
             image=self.image,
-            labels=self.labels,
-            source=self.source,
-            brand=plain_text(self.brand),
-            currency=self.currency,
+            labels={_label(name): _label(text) for name, text in self.labels.items()},
+            source=_label(self.source),
+            brand=_label(plain_text(self.brand)),
+            currency=_label(self.currency),
             variants=tuple(self._variants(address)),
             img_urls=tuple(images),
         )
@@ -187,9 +200,18 @@ class Draft:
         for each in self.variants[:MAX_VARIANTS]:
             shown = web_address(each.img_url or "", address)
             yield Variant(
-                plain_text(each.colour or "") or None, plain_text(each.size or "") or None,
+                _label(plain_text(each.colour or "")) or None, _label(plain_text(each.size or "")) or None,
                 each.price, each.in_stock, shown or None,
             )  # fmt: skip
+
+
+def plain_id(written: str) -> str:
+    """Return a shop's id as it is kept: without what no table can hold, and without spaces around it."""
+    return whole_text(written).strip()
+
+
+def _label(text: str) -> str:
+    return whole_text(text)[:MAX_LABEL_CHARS]
 
 
 def _once(texts: Iterable[str | None]) -> list[str]:

@@ -25,6 +25,7 @@ from fashion_search.products import (
     Product,
     Unusable,
     is_web,
+    plain_id,
     shown,
     without_affiliate,
 )
@@ -216,7 +217,7 @@ class Reader:
         ):  # what a table library makes of ids with a gap
             value = int(value)
         is_name = isinstance(value, str | int) and not isinstance(value, bool)
-        return str(value).strip() if is_name else ""
+        return plain_id(str(value)) if is_name else ""
 
     def _cell(self, cells: Mapping[str, object], ours: str) -> object:
         return cells.get(self.columns[ours]) if ours in self.columns else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -350,6 +351,46 @@ def test_a_tsv_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
     assert the_only_product(read_catalog(tmp_path / "revolve.tsv")).title == "Red, or nearly"
 
 
+def test_what_a_file_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) -> None:
+    feed = "<rss><item><id>1</id><title>Cap</title><image_link>https://img.example/1.jpg</image_link></item></rss>"
+    table = "id,title,image_link\n1,Cap,https://img.example/1.jpg\n"
+    for name, content in {
+        "a.csv": feed.encode(),
+        "b.txt": gzip.compress(feed.encode()),
+        "c.csv": gzip.compress(table.encode()),
+        "d.xml": table.encode(),
+        "e.tsv": b'[{"id": 1, "title": "Cap", "variants": [], "images": [{"src": "https://img.example/1.jpg"}]}]',
+    }.items():
+        file = tmp_path / f"revolve_{name}"
+        file.write_bytes(content)
+        [product] = read_catalog(file)
+        assert isinstance(product, Product)
+        assert (product.source_id, product.title) == ("1", "Cap")
+
+
+@pytest.mark.parametrize("name", ["revolve.csv.gz", "revolve.tsv.gz", "revolve.xml.gz"])
+def test_a_packed_file_that_is_damaged_is_an_error(name: str, tmp_path: Path) -> None:
+    table = "id,title,image_link\n" + "".join(
+        f"{n},Cap {n * n},https://img.example/{n}.jpg\n" for n in range(50_000)
+    )
+    packed = gzip.compress(table.encode())
+    file = tmp_path / name
+    for content in (table.encode(), packed[:-9], packed[: len(packed) // 2], packed + b"junk"):
+        file.write_bytes(content)
+        with pytest.raises(CatalogError, match="damaged"):
+            list(read_catalog(file))
+
+
+def test_a_packed_line_of_no_end_is_refused_and_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fashion_search.cells._MAX_LINE_CHARS", 10_000)
+    file = tmp_path / "revolve.csv.gz"
+    file.write_bytes(gzip.compress(b"id,title,image_link\n" + b"x" * 5_000_000))
+    with pytest.raises(CatalogError, match="line 2 is longer than 10,000 characters"):
+        list(read_catalog(file))
+
+
 def test_a_folder_of_pictures_is_read_through_its_table(tmp_path: Path) -> None:
     folder = tmp_path / "bloomingdales"
     (folder / "images").mkdir(parents=True)
@@ -405,9 +446,8 @@ def test_every_row_of_any_csv_is_answered_for(
     ]
     path = a_csv(tmp_path, ("id", "title", "link", "image"), *kept)
     found = list(read_catalog(path))
-    assert [row.row_number for row in found if isinstance(row, BadRow)] == list(
-        range(1, len(kept) + 1)
-    )
+    told = [number for number, row in enumerate(kept, start=1) if any(map(str.strip, row))]
+    assert [row.row_number for row in found if isinstance(row, BadRow)] == told
 
 
 def test_rows_are_read_as_they_are_asked_for(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
@@ -81,7 +84,7 @@ def test_a_relative_link_of_a_feed_is_completed_with_its_address() -> None:
 
 def test_mistakes_of_a_feed_are_passed_over() -> None:
     dirty = FEED.replace("Red &amp; blue", "Red & blue").replace("Acme", "Acme\x0b")
-    assert [each.title for each in products(read(dirty))] == ["Red blue dress", "Cap"]
+    assert [each.title for each in products(read(dirty))] == ["Red & blue dress", "Cap"]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
@@ -97,6 +100,64 @@ def test_what_a_feed_declares_as_entities_is_not_expanded(declared: str, tmp_pat
     doctype = f"<!DOCTYPE rss [<!ENTITY x {declared.format(secret=secret)}>]>"
     feed = FEED.replace("<rss", f"{doctype}<rss", 1).replace("Cap", "Cap &x;")
     assert [each.title for each in products(read(feed))] == ["Red & blue dress", "Cap &x;"]
+
+
+DIRT = {
+    "a bare <": "Jeans < 50",
+    "a bare &": "Dolce & Gabbana",
+    "another language's letter": "Caf&eacute;",
+    "half a character": "a&#xD800;b",
+    "no character": "a&#0;b",
+    "a control character": "a\x0bb",
+    "a tag without end": "<b>Red",
+    "a text of 11 MB": "x " * 5_500_000,
+    "tags in tags": "<i>" * 400 + "Red" + "</i>" * 400,
+    "CDATA": "<![CDATA[Red <item> & </item> <b>dress</b>]]>",
+    "a comment": "Red <!-- </item> --> dress",
+}
+
+
+def item(number: object, title: str = "Cap") -> str:
+    return (
+        f"<item><id>{number}</id><image_link>https://img.example/{number}.jpg</image_link>"
+        f"<title>{title}</title></item>"
+    )
+
+
+def feed_of(*items: str) -> str:
+    return f'<?xml version="1.0"?><rss><channel>{"".join(items)}</channel></rss>'
+
+
+@pytest.mark.parametrize("title", DIRT.values(), ids=DIRT)
+def test_the_dirt_of_one_item_takes_no_other_along(title: str) -> None:
+    found = products(read(feed_of(item(1), item(2, title), item(3), item(4))))
+    assert [each.source_id for each in found] == ["1", "2", "3", "4"]
+    assert all(each.title for each in found)
+
+
+def test_letters_that_xml_does_not_know_are_those_of_pages() -> None:
+    found = products(read(feed_of(item(1, "Caf&eacute; &amp; b&auml;r &lt; 5 & 6"))))
+    assert [each.title for each in found] == ["Café & bär < 5 & 6"]
+
+
+def test_an_item_without_end_is_told_and_the_next_is_read() -> None:
+    found = read(feed_of(item(1), item(2)[:-7], item(3)))
+    assert [each.source_id for each in found if isinstance(each, Product)] == ["1", "3"]
+    assert [each.reason for each in found if isinstance(each, BadRow)] == ["it has no end"]
+
+
+def test_entities_that_nest_are_never_expanded() -> None:
+    entities = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    feed = feed_of(item(1), item(2, "&l9;"), item(3))
+    laughs = feed.replace("<rss>", f'<!DOCTYPE rss [<!ENTITY l0 "ha">{entities}]><rss>')
+    assert [each.title for each in products(read(laughs))] == ["Cap", "&l9;", "Cap"]
+
+
+@pytest.mark.parametrize("told", ["utf-8", "utf-16", "iso-8859-1", "windows-1252", "klingon"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_feed_is_read_whatever_it_says_of_its_encoding(told: str, encoding: str) -> None:
+    feed = feed_of(item(1, "Levi’s café")).replace('"1.0"', f'"1.0" encoding="{told}"')
+    assert [each.title for each in products(read(feed.encode(encoding)))] == ["Levi’s café"]
 
 
 # --- delimited text -------------------------------------------------------------------------------
@@ -121,6 +182,48 @@ def test_delimited_text_is_read_in_any_dialect_and_encoding(delimiter: str, enco
         ("Robe d’été, très légère", "Zoé & Cie", 1299.0, "EUR"),
         ("Größe „XL“; weiß", "Süß", 49.95, "EUR"),
     ]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "sep=;\r\n",
+        "\ufeff",
+        "\ufeff\ufeff",
+        "\r\n \r\n",
+        "# exported by shop 4.2\r\n",
+        "Catalog, 2026\r\n\r\n",
+    ],
+)
+def test_what_stands_before_the_header_is_passed_over(before: str) -> None:
+    found = products(read((before + text_of(";")).encode("utf-8-sig")))
+    assert [(each.source_id, each.price) for each in found] == [("7", 1299.0), ("8", 49.95)]
+
+
+def test_a_delimiter_at_the_end_of_lines_and_lines_of_nothing_are_passed_over() -> None:
+    for ends in ((",\n", "\n"), ("\n", ",\n"), (",,\n", ",\n")):
+        table = f"id,title,image_link{ends[0]}1,Cap,https://img.example/1.jpg{ends[1]},,\n\n,,,,\n"
+        assert [each.source_id for each in products(read(table))] == ["1"]
+
+
+def test_a_quotation_mark_that_nobody_closes_takes_no_other_row_along() -> None:
+    rows = [f"{n},Cap {n},https://img.example/{n}.jpg" for n in range(1, 2_000)]
+    rows[9] = '10,"Cap 10,https://img.example/10.jpg'
+    rows[19] = '20,"Cap\n20",https://img.example/20.jpg'
+    found = products(read("id,title,image_link\n" + "\n".join(rows) + "\n"))
+    assert [each.source_id for each in found] == [str(n) for n in range(1, 2_000)]
+    assert (found[9].title, found[19].title) == ('"Cap 10', "Cap 20")
+
+
+@pytest.mark.parametrize("size", [10, 8_000])
+def test_feeds_of_two_sources_that_were_joined_are_read_letter_by_letter(size: int) -> None:
+    """Also where the first letter that is not UTF-8 comes long after what the encoding was told from."""
+    head = "id,title,image_link\n" + "".join(
+        f"{n},Robe d’été,https://img.example/{n}.jpg\n" for n in range(size)
+    )
+    last = "x,Größe ’n,https://img.example/x.jpg\n"
+    found = products(read(head.encode() + last.encode("cp1252")))
+    assert [found[0].title, found[-1].title] == ["Robe d’été", "Größe ’n"]
 
 
 def test_a_file_of_any_dialect_may_be_packed(tmp_path: Path) -> None:
@@ -190,6 +293,54 @@ def test_no_json_breaks_the_reader(value: object) -> None:
 def test_json_that_nests_without_end_is_an_error() -> None:
     with pytest.raises(CatalogError, match="no JSON"):
         read("[" * 100_000)
+
+
+NAMED = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp"), exclude_characters="<>&\ufeff"),
+    min_size=1, max_size=20,
+).map(str.strip).filter(lambda text: text and text[0] not in "#+")  # fmt: skip
+CATALOG = st.lists(st.tuples(NAMED, st.integers(1, 10**8)), min_size=1, max_size=6)
+
+
+def as_table(rows: list[tuple[str, int]], delimiter: str) -> str:
+    text = io.StringIO()
+    lines = csv.writer(text, delimiter=delimiter)
+    lines.writerow(["id", "title", "price", "image_link"])
+    lines.writerows([n, title, f"{cents / 100:.2f}", f"https://img.example/{n}.jpg"] for n, (title, cents) in enumerate(rows))  # fmt: skip
+    return text.getvalue()
+
+
+def as_feed(rows: list[tuple[str, int]]) -> str:
+    return feed_of(*(
+        item(n, escape(title)).replace("</item>", f"<price>{cents / 100:.2f} USD</price></item>")
+        for n, (title, cents) in enumerate(rows)
+    ))  # fmt: skip
+
+
+def as_json(rows: list[tuple[str, int]], *, is_ascii: bool) -> str:
+    products = [
+        {"id": n, "title": title, "variants": [{"price": f"{cents / 100:.2f}"}], "images": [{"src": f"https://img.example/{n}.jpg"}]}
+        for n, (title, cents) in enumerate(rows)
+    ]  # fmt: skip
+    return json.dumps({"products": products}, ensure_ascii=is_ascii)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=CATALOG,
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    packed=st.booleans(),
+)
+def test_a_catalog_is_the_same_in_whatever_format_it_comes(
+    rows: list[tuple[str, int]], encoding: str, packed: bool
+) -> None:
+    told = [(str(n), " ".join(title.split()), cents / 100) for n, (title, cents) in enumerate(rows)]
+    texts = [as_table(rows, each) for each in ",;|\t"]
+    texts += [as_feed(rows), as_json(rows, is_ascii=True), as_json(rows, is_ascii=False)]
+    for text in texts:
+        raw = text.encode(encoding)
+        found = products(read(gzip.compress(raw) if packed else raw))
+        assert [(each.source_id, each.title, each.price) for each in found] == told
 
 
 # --- shops' JSON ----------------------------------------------------------------------------------
@@ -298,6 +449,42 @@ def test_a_product_in_the_shape_of_revolve_is_read() -> None:
     )  # fmt: skip
     assert (product.source_id, product.price, product.colours) == ("WWQS-WZ560", 49.0, ["Pink"])
     assert product.description == "100% cotton. Zip closure"
+
+
+# --- what no table can hold -----------------------------------------------------------------------
+
+
+def test_what_no_table_can_hold_is_left_out_of_all_that_is_told() -> None:
+    odd = "a\0b\ud83d\x1b[31mc"
+    told = {
+        "id": odd, "title": odd, "body_html": odd, "vendor": odd, "product_type": odd, "tags": odd,
+        "options": ["color"], "variants": [{"option1": odd, "price": "1"}], "images": [{"src": "https://img.example/1.jpg"}],
+    }  # fmt: skip
+    product = the_product(json.dumps([told]))
+    texts = [
+        product.source_id,
+        product.title,
+        product.description,
+        product.brand,
+        *product.labels.values(),
+        *product.colours,
+    ]
+    assert set(texts) == {"a b\ufffd [31mc"}
+    twice = read(json.dumps([told, {**told, "id": "a b\ufffd [31mc"}]))
+    assert isinstance(twice[1], BadRow)
+
+
+def test_what_is_too_long_is_cut_and_an_id_refused() -> None:
+    told = {"id": 1, "title": "red " * 500_000, "body_html": "<div>" * 300_000 + "linen " * 100_000,
+            "variants": [], "images": [{"src": "https://img.example/1.jpg"}]}  # fmt: skip
+    product = the_product(json.dumps([told]))
+    assert (len(product.title) <= 500, product.title[:7]) == (True, "red red")
+    told["body_html"] = "<div>" * 30_000 + "linen " * 100_000
+    assert the_product(json.dumps([told])).description.startswith("linen linen")
+    assert len(the_product(json.dumps([told])).description) <= 20_000
+    [bad] = read(json.dumps([{**told, "id": "7" * 3_000}]))
+    assert isinstance(bad, BadRow)
+    assert "3,000 characters" in bad.reason
 
 
 # --- prices and stock -----------------------------------------------------------------------------

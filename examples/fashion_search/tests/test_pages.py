@@ -243,7 +243,9 @@ def test_tags_and_entities_become_text() -> None:
 
 @given(
     st.text(
-        alphabet=st.characters(exclude_characters="<&", exclude_categories=["Cs"]), max_size=200
+        alphabet=st.characters(exclude_characters="<&", exclude_categories=["Cs", "Cc"])
+        | st.sampled_from("\n\r\t"),
+        max_size=200,
     )
 )
 def test_plain_text_stays_as_it_is_but_for_blanks(text: str) -> None:
@@ -298,3 +300,9 @@ def test_title_and_description_do_not_say_the_same_twice(
     title: str | None, description: str | None, text: str
 ) -> None:
     assert product_text(title, description) == text
+
+
+def test_a_page_of_tags_in_tags_is_read_as_far_as_pages_go() -> None:
+    nested = "<div>" * 300_000 + "<meta property='og:title' content='Cap'>"
+    assert read_page(f"<title>Hat</title>{nested}").title == "Hat"
+    assert plain_text("<div>" * 30_000 + "Hat") == "Hat"
