@@ -152,13 +152,14 @@ def test_a_commit_that_a_crash_takes_before_it_is_kept_is_made_again(
     assert store.get("garment", change.id).price == 2.0
 
 
-def test_a_commit_whose_connection_is_lost_before_it_is_kept_is_asked_for_and_kept(
-    postgres_server: Server, open_shop: Callable[..., motion.Store]
+@pytest.mark.parametrize("ended", ["pg_terminate_backend(pid, 60000)", "pg_cancel_backend(pid)"])
+def test_a_commit_that_is_ended_before_it_is_kept_is_asked_for_and_kept(
+    postgres_server: Server, open_shop: Callable[..., motion.Store], ended: str
 ) -> None:
     store = open_shop()
 
     def lose() -> None:
-        lost = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'motion shop'"
+        lost = f"SELECT {ended} FROM pg_stat_activity WHERE application_name = 'motion shop'"
         assert postgres_server.execute(lost)
 
     with writing_its_log_late(postgres_server, store):
