@@ -4,7 +4,8 @@ address:   asked ──fetch (HTTP)──> content ──read──> products (r
 retailer:  img_url ──fetch_picture (HTTP)──> image ──> (the pipeline embeds it)
 
 A round asks each known address of a source whether it has changed. What has not, is neither read nor written: nothing comes
-after it. A product whose page is gone, or that a feed no longer tells of, is removed with all that was made of it.
+after it. A product whose page is gone, or that a feed no longer tells of, is removed with all that was made of it. A feed that
+lost many products at once may have been cut short: they go when the next round does not find them either.
 
 What fetches and reads pages is imported by the trigger that does: a process that only searches has these triggers too, and
 does not wait for parsers.
@@ -25,10 +26,13 @@ from fashion_search.tables import AddressSchema, Retailer, RetailerSchema, Role
 
 if TYPE_CHECKING:
     from fashion_search.fetching import Fetcher
-    from fashion_search.products import Product
+    from fashion_search.products import BadRow, Product
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 MAX_PICTURE_BYTES = 20 * 1024 * 1024
+DOUBTED_SHARE = (
+    0.1  # of its products that a feed loses at once: by more, it may have been cut short
+)
 HOPS_IN_ONE_GO = 15  # lists that follow one another, of one cascade; the next ones begin another
 
 
@@ -54,7 +58,9 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
         from fashion_search.fetching import NotFetched
 
         fetcher = fetcher_of_all()
-        known = store.get(AddressSchema, id, keys=("etag", "modified", "content"))
+        known = store.get(
+            AddressSchema, id, keys=("etag", "modified", "content", "doubted", "gone")
+        )
         content = known.content if known else None
         etag, modified = (known.etag or "", known.modified or "") if known and content else ("", "")
         limit = MAX_PAGE_BYTES if role is Role.PRODUCT else MAX_FEED_BYTES
@@ -66,16 +72,20 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
             store.set("address", id=id, checked=_now_ms(), status=0, problem=str(exc))
             return
         if answer.is_same or (answer.status == 200 and answer.content == content):
-            store.set("address", id=id, checked=_now_ms(), status=200)
+            store.set("address", id=id, checked=_now_ms(), status=200, gone=0)
+            if known and known.doubted:
+                _believe(store, id)
         elif answer.status == 200:
             store.set(
-                "address", id=id, checked=_now_ms(), changed=_now_ms(), status=200, problem="", content=answer.content or None,
+                "address", id=id, checked=_now_ms(), changed=_now_ms(), status=200, gone=0, problem="", content=answer.content or None,
                 content_type=answer.content_type, etag=answer.etag, modified=answer.modified,
                 moved_to=answer.address if answer.address != id else "",
             )  # fmt: skip
         else:
             told = f"the server answers {answer.status}"
             store.set("address", id=id, checked=_now_ms(), status=answer.status, problem=told)
+            if answer.is_gone:
+                store.set("address", id=id, gone=(known and known.gone) or _now_ms())
             if answer.is_gone and role is Role.PRODUCT:
                 # Unset, so that the same page is read again if it comes back.
                 store.set("address", id=id, content=None, etag="", modified="")
@@ -127,13 +137,15 @@ def read(
         return
     products = [each for each in told if isinstance(each, Product)]
     bad = [each for each in told if isinstance(each, BadRow)]
-    if found.is_whole:
-        _replace_all(store, id, products)
-    elif products or role is Role.PRODUCT:
-        _replace_one(store, id, products, asked, is_elsewhere=bool(moved_to))
+    if not told and not found.links and not found.further:
+        store.set("address", id=id, problem="it tells of no product, and leads to none")
     if bad:
         shown = f"{len(bad):,} of {len(told):,} are no products; the first, {bad[0].source_id!r}: {bad[0].reason}"
         store.set("address", id=id, problem=shown)
+    if found.is_whole:
+        _replace_all(store, id, products, bad, retailer)
+    elif products or role is Role.PRODUCT:
+        _replace_one(store, id, products, asked, is_elsewhere=bool(moved_to))
     if role is Role.LIST:
         further = [each for each in found.further if each != id]
         _follow(store, found.links, Role.PRODUCT, retailer, source, hops, asked)
@@ -149,11 +161,40 @@ def _follow(
     store.set_many("address", [{"id": each, **shared} for each in addresses if each != source])
 
 
-def _replace_all(store: motion.View, address: str, products: Sequence[Product]) -> None:
-    """Write what a feed tells of; what it told of and does no longer is removed. A feed of nothing is a fault of the shop's."""
+def _replace_all(
+    store: motion.View, address: str, products: Sequence[Product], bad: Sequence[BadRow], retailer: Retailer
+) -> None:  # fmt: skip
+    """Write what a feed tells of; what it told of and does no longer is removed. A feed of nothing is a fault of the shop's.
+
+    A row that is no product today still tells that its product is there; while one cannot be read at all, nothing is removed.
+    """
     rows = _rows_of(address, products)
-    if rows:
-        store.set_many("retailer", rows, by="sku", prune="found_on")
+    if not rows:
+        return
+    store.set_many("retailer", [row | {"missed": False} for row in rows], by="sku")
+    told = {row["sku"] for row in rows} | {f"{retailer.name.lower()}/{each.source_id}" for each in bad}  # fmt: skip
+    held = store.rows(RetailerSchema, where={"found_on": address}, keys=("sku", "missed"))
+    missing = [row for row in held if row.sku not in told]
+    is_doubted = len(missing) > max(2, DOUBTED_SHARE * len(held))
+    store.set("address", id=address, doubted=is_doubted)
+    if not missing or any(each.is_damaged for each in bad):
+        return
+    for row in missing:
+        if row.missed or not is_doubted:
+            store.delete("retailer", row.id)
+        else:
+            store.set("retailer", id=row.id, missed=True)
+    if is_doubted:
+        said = f"it tells of {len(missing):,} products less than the {len(held):,} before; they go when the next round finds the same"
+        store.set("address", id=address, problem=said)
+
+
+def _believe(store: motion.View, address: str) -> None:
+    """Remove what a feed does not tell of for the second time."""
+    for row in store.rows(RetailerSchema, where={"found_on": address}, keys=("missed",)):
+        if row.missed:
+            store.delete("retailer", row.id)
+    store.set("address", id=address, doubted=False, problem="")
 
 
 def _rows_of(address: str, products: Sequence[Product]) -> list[dict[str, Any]]:
@@ -274,10 +315,12 @@ def crawl(store: motion.Store, sources: Mapping[str, str], every_s: float | None
 
 
 def _to_ask(store: motion.Store | motion.View, source: str) -> list[str]:
-    query = (
-        "SELECT id FROM address WHERE source = ? AND (status IS NULL OR status NOT IN (404, 410))"
-    )
-    return list(map(str, store.sql(query, [source])["id"].to_pylist()))
+    """Return the addresses of a source that are due. One that is gone is asked as long after the last time as it had been
+    gone by then: it may come back, and is forgotten more and more."""
+    query = """
+        SELECT id FROM address WHERE source = ?
+        AND (id = source OR gone IS NULL OR gone = 0 OR ? - checked >= checked - gone)"""
+    return list(map(str, store.sql(query, [source, _now_ms()])["id"].to_pylist()))
 
 
 def _left_to_ask(store: motion.Store | motion.View) -> list[str]:

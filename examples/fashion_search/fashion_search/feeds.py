@@ -98,7 +98,7 @@ def read_contents(
         content = _unpacked(content, address)
     kind = kind_of(content, content_type)
     if kind == "json":
-        return Contents(True, _made(address, drafts_in(_json(content, address)), retailer, base))
+        return Contents(True, _made(address, _drafts(content, address), retailer, base))
     if kind == "sitemap":
         return _sitemap(content, address)
     if kind == "xml":
@@ -128,6 +128,13 @@ def _made(
         else:
             seen.add(draft.source_id)
             yield product
+
+
+def _drafts(content: bytes, address: str) -> Iterator[Draft]:
+    try:
+        yield from drafts_in(_json(content, address))
+    except OverflowError as exc:
+        raise CatalogError(address, str(exc)) from exc
 
 
 def _xml_products(

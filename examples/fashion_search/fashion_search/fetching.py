@@ -26,13 +26,15 @@ from urllib.parse import urljoin, urlsplit
 import httpx2 as httpx
 from protego import Protego
 
+from fashion_search.encodings import decoded
 from fashion_search.products import is_web
 
 AGENT = "fashion-search-example"
 MAX_REDIRECTS = 5
 MAX_ROBOTS_BYTES = 500_000
 ROBOTS_FOR_S = 3_600.0
-MAX_PAUSE_S = 60.0  # what a server may ask for by Retry-After or Crawl-delay, at most
+MAX_PAUSE_S = 60.0  # that is waited for. Crawl-delay counts up to it; who asks for more by Retry-After is left alone
+MAX_REST_S = 86_400.0  # that a host is left alone for, whatever it asked for
 _KEPT_HOSTS = 64
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -142,7 +144,7 @@ class Fetcher:
             TryLater: the server is not there, is too slow or breaks off, or says so itself.
         """
         conditions = {"If-None-Match": etag, "If-Modified-Since": modified}
-        headers = {name: value for name, value in conditions.items() if value}
+        headers = {name: value for name, value in conditions.items() if value and _is_header(value)}
         return self._followed(address, headers, limit, is_bound=True)
 
     def sitemaps(self, address: str) -> list[str]:
@@ -151,31 +153,39 @@ class Fetcher:
         return [each for each in (rules.sitemaps if rules else ()) if is_web(each)]
 
     def _followed(
-        self, address: str, headers: Mapping[str, str], limit: int, *, is_bound: bool
-    ) -> Answer:
+        self, address: str, headers: Mapping[str, str], limit: int, *, is_bound: bool, is_cut: bool = False
+    ) -> Answer:  # fmt: skip
         for _ in range(MAX_REDIRECTS + 1):
             if not is_web(address):
                 raise NotFetched(address, "only http and https are fetched")
             if is_bound:
                 self._check_robots(address)
-            found = self._once(address, headers, limit)
+            found = self._once(address, headers, limit, is_cut=is_cut)
             if isinstance(found, Answer):
                 return found
             address = found
         raise NotFetched(address, f"over {MAX_REDIRECTS} redirects")
 
-    def _once(self, address: str, headers: Mapping[str, str], limit: int) -> Answer | str:
-        """Return an answer, or the address that it points to."""
+    def _once(
+        self, address: str, headers: Mapping[str, str], limit: int, *, is_cut: bool
+    ) -> Answer | str:
+        """Return an answer, or the address that it points to. `is_cut`: what is over the limit is left out."""
         host = urlsplit(address).netloc
-        self._turns.take(host, self.manners.pause_s)
         try:
+            self._turns.take(host, self.manners.pause_s)
             with self._client.stream("GET", address, headers=headers) as response:
                 if response.is_redirect and "location" in response.headers:
-                    return urljoin(address, response.headers["location"])
+                    return _completed(address, response.headers["location"])
                 if response.status_code in _LATER:
-                    self._turns.put_off(host, _asked_pause_s(response))
+                    asked_s = _asked_pause_s(response)
+                    self._turns.put_off(host, asked_s)
+                    if asked_s > MAX_PAUSE_S:
+                        raise NotFetched(
+                            address,
+                            f"it answers {response.status_code}, and asks to be left alone for {asked_s:,.0f} s",
+                        )
                     raise TryLater(address, f"it answers {response.status_code}")
-                return self._answer(address, response, limit)
+                return self._answer(address, response, limit, is_cut)
         except (NotFetched, TryLater):
             raise
         except httpx.InvalidURL as exc:
@@ -185,20 +195,23 @@ class Fetcher:
         except (httpx.HTTPError, OSError) as exc:
             raise TryLater(address, f"{type(exc).__name__}: {exc}") from exc
 
-    def _answer(self, address: str, response: httpx.Response, limit: int) -> Answer:
+    def _answer(self, address: str, response: httpx.Response, limit: int, is_cut: bool) -> Answer:
         content = b""
         if response.status_code == HTTPStatus.OK:
-            content = b"".join(self._parts(address, response, limit))
+            content = b"".join(self._parts(address, response, limit, is_cut))
         told = response.headers
         return Answer(
             response.status_code, address, content,
             told.get("content-type", ""), told.get("etag", ""), told.get("last-modified", ""),
         )  # fmt: skip
 
-    def _parts(self, address: str, response: httpx.Response, limit: int) -> Iterator[bytes]:
+    def _parts(self, address: str, response: httpx.Response, limit: int, is_cut: bool) -> Iterator[bytes]:  # fmt: skip
         until, size = time.monotonic() + self.manners.answer_s, 0
         for part in response.iter_bytes():  # as they come: a drop a second is looked at, too
             size += len(part)
+            if size > limit and is_cut:
+                yield part[: len(part) - (size - limit)]
+                return
             if size > limit:
                 raise NotFetched(address, f"larger than {limit:,} bytes")
             if time.monotonic() > until:
@@ -229,9 +242,9 @@ class Fetcher:
 
     def _read_robots(self, address: str) -> Protego | None:
         """Return a host's rules; None where it has none. While it cannot tell, it is not asked for anything else."""
-        found = self._followed(address, {}, MAX_ROBOTS_BYTES, is_bound=False)
+        found = self._followed(address, {}, MAX_ROBOTS_BYTES, is_bound=False, is_cut=True)
         is_there = found.status == HTTPStatus.OK
-        return Protego.parse(found.content.decode("utf-8", "replace")) if is_there else None
+        return Protego.parse(decoded(found.content).replace("\0", "")) if is_there else None
 
 
 def _origin(address: str) -> str:
@@ -239,16 +252,30 @@ def _origin(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _completed(address: str, location: str) -> str:
+    try:
+        return urljoin(address, location)
+    except ValueError as exc:
+        raise NotFetched(address, f"it leads to {location[:200]!r}, which is no address") from exc
+
+
+def _is_header(value: str) -> bool:
+    """Whether a server's own words may be sent back to it: what is more than ASCII, no header may hold."""
+    return value.isascii() and value.isprintable()
+
+
 def _asked_pause_s(response: httpx.Response) -> float:
     """Return how long a server asks to be left alone."""
     written = response.headers.get("retry-after", "")
     if written.isdecimal():
-        return min(float(written[:6]), MAX_PAUSE_S)
+        return float(written[:9])
     try:
         until = parsedate_to_datetime(written)
-    except (TypeError, ValueError):
+        # A date without a zone is one of UTC, as all dates of HTTP are.
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return max((until - datetime.now(UTC)).total_seconds(), 0.0)
+    except (TypeError, ValueError, OverflowError):
         return 0.0
-    return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), MAX_PAUSE_S)
 
 
 class _Turns:
@@ -258,11 +285,19 @@ class _Turns:
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
+        self._rests: dict[str, float] = {}
 
     def take(self, host: str, pause_s: float) -> None:
-        """Wait for a host's turn."""
+        """Wait for a host's turn.
+
+        Raises:
+            NotFetched: it asked to be left alone for longer than anybody waits.
+        """
         with self._lock:
             now = time.monotonic()
+            rest_s = self._rests.get(host, now) - now
+            if rest_s > 0:
+                raise NotFetched(host, f"it asked to be left alone for {rest_s:,.0f} s more")
             at = max(now, self._next.get(host, now))
             self._next[host] = at + max(pause_s, self._pauses.get(host, 0.0))
         time.sleep(at - now)
@@ -273,8 +308,11 @@ class _Turns:
             self._pauses[host] = pause_s
 
     def put_off(self, host: str, pause_s: float) -> None:
-        """Give a host no turn for so long."""
+        """Give a host no turn for so long; nobody waits for one that asks for more than `MAX_PAUSE_S`."""
         with self._lock:
+            if pause_s > MAX_PAUSE_S:
+                self._rests[host] = time.monotonic() + min(pause_s, MAX_REST_S)
+                return
             self._next[host] = max(self._next.get(host, 0.0), time.monotonic() + pause_s)
 
 

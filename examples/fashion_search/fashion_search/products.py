@@ -61,12 +61,17 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is no product, and why. Rows count from 1, a CSV's header not counted."""
+    """A row that is no product, and why. Rows count from 1, a CSV's header not counted.
+
+    Attributes:
+        is_damaged: it could not be read at all, so it may be of any product, or of several.
+    """
 
     catalog: str
     row_number: int
     source_id: str
     reason: str
+    is_damaged: bool = field(default=False, compare=False)
 
 
 def shown(value: object) -> str:

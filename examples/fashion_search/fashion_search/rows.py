@@ -161,7 +161,7 @@ class Reader:
             usable = [cells for cells in rows if not isinstance(cells, str)]
             for cells in rows:
                 if isinstance(cells, str):
-                    yield BadRow(self.name, number, "", cells)
+                    yield BadRow(self.name, number, "", cells, is_damaged=True)
             if usable:
                 yield self._answer(number, usable)
 

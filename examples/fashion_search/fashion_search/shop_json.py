@@ -20,7 +20,11 @@ _COLOURS, _SIZES = ("color", "colour"), ("size",)
 
 
 def drafts_in(value: Json) -> Iterator[Draft]:
-    """Yield the products in a parsed JSON document, wherever it holds them, in its order."""
+    """Yield the products in a parsed JSON document, wherever it holds them, in its order.
+
+    Raises:
+        OverflowError: it holds more than is looked at, so that products may be missing.
+    """
     left, looked_at = [value], 0
     while left and looked_at < MAX_NODES:
         node, looked_at = left.pop(), looked_at + 1
@@ -32,6 +36,8 @@ def drafts_in(value: Json) -> Iterator[Draft]:
                 left.extend(reversed(node.values()))
             else:
                 yield reader(node)
+    if left:
+        raise OverflowError(f"over {MAX_NODES:,} values that are no products; divide it")
 
 
 def _reader_of(node: dict[str, Json]) -> Callable[[dict[str, Json]], Draft] | None:

@@ -58,6 +58,7 @@ class RetailerSchema:
     found_on: Annotated[
         str, motion.Index
     ]  # the address or file that tells of it: what a whole feed replaces
+    missed: bool  # its feed does not tell of it, and may be only half of one: see `crawl`
     worn_by: str  # whose it is, where its title says so: see `wishes.PERSONS`
     kind: str  # what filters call it, as its title tells: see `facets.KINDS`
     colour: str  # the colour that filters know, as its title tells
@@ -140,6 +141,8 @@ class AddressSchema:
     checked: int  # when it was fetched last, in ms since the epoch
     changed: int  # when it last gave something else than before
     status: int  # what the server answered; 0: it was not asked
+    gone: int  # since when it is gone (404, 410), in ms since the epoch; 0: it is there
+    doubted: bool  # of a feed: it tells of so few products that it may be only half of it
     problem: str
     same_as: Annotated[str, motion.Index]  # the address that tells of the same product
     etag: str

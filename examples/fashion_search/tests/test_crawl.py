@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -335,6 +336,142 @@ def test_a_feed_that_breaks_removes_nothing(store: motion.Store, shops: dict[str
     shop.odd["/feed.xml"] = lambda handler: answer(handler, 404, b"")
     crawl(store, entries(shops, "bloomingdales"))
     assert len(rows_of(store, "bloomingdales")) == ARTICLES
+
+
+def problem_of(store: motion.Store, shop: Shop) -> str:
+    source = store.get(AddressSchema, shop.entry)
+    return (source and source.problem) or ""
+
+
+def a_table(numbers: Iterable[int], title: str = "Cap") -> bytes:
+    rows = (f"{each},{title} {each},https://img.invalid/{each}.jpg\n" for each in numbers)
+    return ("id,title,image_link\n" + "".join(rows)).encode()
+
+
+def published(shop: Shop, content: bytes) -> None:
+    """Have the shop's feed hold this; it answers conditional requests."""
+
+    def feed(handler: BaseHTTPRequestHandler) -> None:
+        tag = f'"{zlib.crc32(content)}"'
+        is_same = handler.headers.get("If-None-Match") == tag
+        answer(handler, 304 if is_same else 200, b"" if is_same else content, ETag=tag)
+
+    shop.odd["/feed.xml"] = feed
+
+
+def test_a_feed_that_lost_many_products_removes_what_the_next_round_misses_too(
+    store: motion.Store, shops: dict[str, Shop]
+) -> None:
+    shop = shops["bloomingdales"]
+
+    def found_after(content: bytes) -> int:
+        published(shop, content)
+        crawl(store, entries(shops, "bloomingdales"))
+        return len(rows_of(store, "bloomingdales"))
+
+    whole, half = a_table(range(20)), a_table(range(8))
+    assert found_after(whole) == 20
+    assert found_after(half) == 20
+    assert "12 products less" in problem_of(store, shop)
+    assert found_after(whole) == 20  # it was half of a feed
+    assert found_after(half) == 20
+    assert (
+        found_after(half) == 8
+    )  # it is what the shop has, and the server says that nothing changed
+    assert not problem_of(store, shop)
+    assert found_after(whole) == 20
+    assert found_after(half) == 20
+    assert found_after(a_table(range(8), "New cap")) == 8
+    assert found_after(a_table(range(6))) == 6  # few at a time go at once
+
+
+def test_a_row_that_cannot_be_read_removes_nothing(
+    store: motion.Store, shops: dict[str, Shop]
+) -> None:
+    shop = shops["bloomingdales"]
+    whole = a_table(range(10))
+    for content in (
+        whole,
+        whole[: whole.rindex(b",https") - 1],
+        whole.replace(b"Cap 7,", b""),
+        whole.replace(b"Cap 7,https://img.invalid/7.jpg", b","),
+    ):
+        published(shop, content)
+        for _ in range(2):
+            crawl(store, entries(shops, "bloomingdales"))
+            assert len(rows_of(store, "bloomingdales")) == 10
+    assert "1 of 10 are no products; the first, '7'" in problem_of(store, shop)
+
+
+def test_a_list_that_leads_nowhere_says_so(store: motion.Store, shops: dict[str, Shop]) -> None:
+    shop = shops["bloomingdales"]
+    for content in (
+        b"<rss></rss>",
+        b'{"error": "not yet"}',
+        b"<html>soon</html>",
+        b"id,title,image_link\n",
+    ):
+        published(shop, content)
+        crawl(store, entries(shops, "bloomingdales"))
+        assert "tells of no product" in problem_of(store, shop)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_page_that_comes_back_is_found_though_no_list_changed(
+    store: motion.Store, shops: dict[str, Shop], status: int
+) -> None:
+    shop = shops["nordstrom"]
+    path = shop.path_of(shop.articles[1001])
+    crawl(store, entries(shops, "nordstrom"))
+    shop.odd[path] = lambda handler: answer(handler, status, b"")
+    crawl(store, entries(shops, "nordstrom"))
+    assert "1001" not in rows_of(store, "nordstrom")
+    del shop.odd[path]
+    crawl(store, entries(shops, "nordstrom"))
+    assert rows_of(store, "nordstrom")["1001"].image is not None
+    assert shop.sent["/sitemap.xml"] == 1
+
+
+def test_a_page_that_stays_away_is_asked_for_less_and_less(
+    store: motion.Store, shops: dict[str, Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = shops["nordstrom"]
+    path = shop.path_of(shop.articles[1001])
+    asked = []
+    for minute in range(20):
+        monkeypatch.setattr("fashion_search.crawl._now_ms", lambda now=60_000 * (1 + minute): now)
+        before = shop.asked[path]
+        crawl(store, entries(shops, "nordstrom"))
+        if (
+            shop.asked[path] > before
+        ):  # twice where a run was made again, as a row beside it had changed
+            asked.append(minute)
+        shop.odd[path] = lambda handler: answer(handler, 404, b"")
+    assert asked == [0, 1, 2, 3, 5, 9, 17]
+
+
+def test_a_source_that_was_not_there_once_is_looked_at_by_the_clock_again(
+    store: motion.Store, shops: dict[str, Shop]
+) -> None:
+    shop = shops["bloomingdales"]
+    shop.odd["/feed.xml"] = lambda handler: answer(handler, 404, b"")
+    crawl(store, entries(shops, "bloomingdales"), every_s=0.001)
+    assert rows_of(store, "bloomingdales") == {}
+    del shop.odd["/feed.xml"]
+    look_again(store)
+    store.wait()
+    assert len(rows_of(store, "bloomingdales")) == ARTICLES
+
+
+def test_an_etag_of_any_letters_breaks_no_round(
+    store: motion.Store, shops: dict[str, Shop]
+) -> None:
+    shop = shops["bloomingdales"]
+    shop.odd["/feed.xml"] = lambda handler: answer(handler, 200, a_table(range(5)), ETag='"é"')
+    for _ in range(2):
+        crawl(store, entries(shops, "bloomingdales"))
+        assert store.errors(trigger="fetch") == []
+    assert shop.asked["/feed.xml"] == 2
 
 
 def test_a_page_of_no_end_is_given_up_and_the_others_are_not(

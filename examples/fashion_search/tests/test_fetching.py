@@ -130,6 +130,59 @@ def test_one_host_is_asked_at_its_pace_by_all_threads_together(shop: Shop, robot
         assert time.monotonic() - started > 0.55
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "User-agent: *\nDisallow: /sitemap\n".encode("utf-8-sig"),
+        "User-agent: *\nDisallow: /sitemap\n".encode("utf-16"),
+        b"User-agent: *\0\nDisallow: /sitemap\n",
+        b"User-agent: *\rDisallow: /sitemap\r",
+        b"User-agent: *\nDisallow: /sitemap\n" + b"# rules\n" * 100_000,
+        b"USER-AGENT: FASHION-SEARCH-EXAMPLE\nDISALLOW: /sitemap\n",
+        b"User-agent: *\nCrawl-delay: nan\nCrawl-delay: -1\nDisallow: /*.xml$\n",
+    ],
+    ids=["mark", "utf-16", "nul", "old line breaks", "long", "capitals", "odd pauses"],
+)
+def test_robots_txt_counts_however_it_is_written(shop: Shop, content: bytes) -> None:
+    shop.odd["/robots.txt"] = lambda handler: answer(handler, 200, content)
+    with fetcher(shop) as fetching, pytest.raises(NotFetched, match=r"robots\.txt of its host"):
+        fetching.get(shop.entry, limit=LIMIT)
+
+
+def test_a_server_that_asks_for_long_is_left_alone_and_nobody_waits(shop: Shop) -> None:
+    shop.odd["/busy"] = lambda handler: answer(handler, 429, b"", **{"Retry-After": "7200"})
+    with fetcher(shop) as fetching:
+        with pytest.raises(NotFetched, match="left alone for 7,200 s"):
+            fetching.get(f"{shop.url}/busy", limit=LIMIT)
+        with pytest.raises(NotFetched, match="left alone for 7,"):
+            fetching.get(shop.entry, limit=LIMIT)
+    assert shop.asked["/sitemap.xml"] == 0
+
+
+@pytest.mark.parametrize(
+    "written", ["Wed, 21 Oct 2020 07:28:00", "Wed, 21 Oct 2020 07:28:00 -0000", "soon", "-5", "Mon, 01 Jan 0001 00:00:00 +2359"],
+)  # fmt: skip
+def test_a_time_to_try_again_that_is_none_or_over_is_now(shop: Shop, written: str) -> None:
+    shop.odd["/busy"] = lambda handler: answer(handler, 503, b"", **{"Retry-After": written})
+    with fetcher(shop) as fetching:
+        with pytest.raises(TryLater, match="503"):
+            fetching.get(f"{shop.url}/busy", limit=LIMIT)
+        assert fetching.get(shop.entry, limit=LIMIT).status == 200
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://[::1", "//[x]/"])
+def test_a_redirect_to_what_is_no_address_says_so(shop: Shop, location: str) -> None:
+    shop.odd["/odd"] = lambda handler: answer(handler, 302, b"", Location=location)
+    with fetcher(shop) as fetching, pytest.raises(NotFetched, match="no address"):
+        fetching.get(f"{shop.url}/odd", limit=LIMIT)
+
+
+@pytest.mark.parametrize("tag", ['"é"', '"\udce9"', '"a\nb"'])
+def test_a_tag_that_no_header_may_hold_is_not_sent_back(shop: Shop, tag: str) -> None:
+    with fetcher(shop) as fetching:
+        assert fetching.get(shop.entry, limit=LIMIT, etag=tag, modified=tag).status == 200
+
+
 def test_what_has_not_changed_is_told_and_not_sent(shop: Shop) -> None:
     with fetcher(shop) as fetching:
         first = fetching.get(shop.entry, limit=LIMIT)
