@@ -237,9 +237,7 @@ class Layout:
 
     def value(self, key: str, alias: str = "r") -> str:
         """Return the expression of a key's own stored value."""
-        if key in self.versioned:
-            return f"{self._output_alias(self.versioned[key], alias)}.{quoted(key)}"
-        return f"{alias}.{quoted(key)}"
+        return f"{self._place_of_own(key, alias)}.{quoted(key)}"
 
     def inherited_value(self, key: str) -> str:
         """Return the expression of a key's value, taken from page 0 of the page keys that do not tell it apart."""
@@ -247,7 +245,7 @@ class Layout:
         return (
             self.value(key)
             if alias is None
-            else f"COALESCE({self.value(key)}, {alias}.{quoted(key)})"
+            else f"COALESCE({self.value(key)}, {self.value(key, alias)})"
         )
 
     def shows(self, key: str, value: str, row_id: str, *, is_set: bool) -> tuple[str, int]:
@@ -260,20 +258,23 @@ class Layout:
         """
         if not is_set:
             return f"{value} IS NULL", 0
-        if self._page_zero_alias(key) is None:
+        if self._page_zero_alias(key) is None or key in self.versioned:
             return f"{value} = ?", 1  # for IS NOT DISTINCT FROM, PostgreSQL looks at no index
         ids = f"SELECT id FROM {self.base} WHERE {quoted(key)} = ?"
         return f"{value} = ? AND {row_id} IN ({ids})", 2
 
     def own_number(self, key: str, alias: str = "r") -> str:
         """Return the expression of the number at which a key's own stored value last changed."""
-        place = self._output_alias(self.versioned[key], alias) if key in self.versioned else alias
-        return f"COALESCE({place}.{changed_column(key)}, 0)"
+        return f"COALESCE({self._place_of_own(key, alias)}.{changed_column(key)}, 0)"
+
+    def _place_of_own(self, key: str, alias: str = "r") -> str:
+        """Return the alias of where a row keeps its own value of a key, and the number of it."""
+        return self._output_alias(self.versioned[key], alias) if key in self.versioned else alias
 
     def changed(self, key: str) -> str:
         """Return the expression of the number at which a key, inherited or own, last changed."""
         own, alias = self.own_number(key), self._page_zero_alias(key)
-        return own if alias is None else f"MAX({own}, COALESCE({alias}.{changed_column(key)}, 0))"
+        return own if alias is None else f"MAX({own}, {self.own_number(key, alias)})"
 
     def followed(self, spec: TriggerSpec) -> tuple[str, ...]:
         """Return the keys of a versioned trigger that others derive from, but for those whose outputs are switched along
@@ -391,8 +392,6 @@ class Layout:
 
     def _is_own(self, lookup: Lookup) -> bool:
         """Whether no row that a lookup may name inherits the value."""
-        if self.graph.kept_by_version(lookup.table, lookup.name) is not None:
-            return True
         pages = self.graph.tables.get(lookup.table).page_keys[: len(lookup.bys) - 1]
         return self.graph.levels[lookup.table][lookup.name].issuperset(pages)
 
@@ -401,7 +400,8 @@ class Layout:
         maker = target.versioned.get(lookup.name)
         if maker is None:
             return join
-        return f"{join} {target._join_outputs(maker, pins, self._lookup_alias(spec, lookup))}"
+        aliases = self._lookup_aliases(spec, lookup)
+        return " ".join([join, *(target._join_outputs(maker, pins, each) for each in aliases)])
 
     def _join_looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
         alias, target = self._lookup_alias(spec, lookup), self._target(lookup)
@@ -469,9 +469,7 @@ class Layout:
         pages = [f"r.{quoted(page)} = 0" for page in self.table.page_keys if page not in level]
         if not pages:
             return "1 = 1"
-        own = [
-            f"r.{changed_column(key)} IS NOT NULL" for key in spec.on if key not in self.versioned
-        ]
+        own = [f"{self._place_of_own(key)}.{changed_column(key)} IS NOT NULL" for key in spec.on]
         return f"({' OR '.join([' AND '.join(pages), *own])})"
 
     def joined(
@@ -493,6 +491,7 @@ class Layout:
         levels = {own[key] for key in keys if inherit and self._page_zero_alias(key)}
         joins = [self._join_outputs(spec, pins) for spec in outputs.values()]
         joins += [self._join_page_zero(level) for level in levels]
+        joins += self._join_inherited_outputs(keys, pins) if inherit else []
         joins += [
             self._join_lookup(spec, each, pins) for spec in specs for each in spec.lookups_of_one
         ]
@@ -542,9 +541,19 @@ class Layout:
         """Return the alias of the row that a key is inherited from, None where every page key tells it apart."""
         level = self.graph.levels[self.table.name][key]
         pages = self.table.page_keys
-        if key in self.table.primary_key or key in self.versioned or level.issuperset(pages):
+        if key in self.table.primary_key or level.issuperset(pages):
             return None
         return "p" + "".join("1" if page in level else "0" for page in pages)
+
+    def _join_inherited_outputs(self, keys: Iterable[str], pins: Pins) -> list[str]:
+        """Return what joins the outputs, of the same state version, that rows inherit of keys kept by version."""
+        pairs = (
+            (self.versioned[key], self._page_zero_alias(key))
+            for key in keys
+            if key in self.versioned
+        )
+        inherited = {(spec.name, alias): spec for spec, alias in pairs if alias is not None}
+        return [self._join_outputs(spec, pins, alias) for (_, alias), spec in inherited.items()]
 
     def _join_page_zero(self, level: frozenset[str]) -> str:
         alias = "p" + "".join("1" if page in level else "0" for page in self.table.page_keys)

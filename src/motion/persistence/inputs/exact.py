@@ -159,7 +159,7 @@ def shown_values(
     values = dict(row.values)
     named = list(zip(layout.table.page_keys, pages, strict=True))
     for key, value in row.values.items():
-        if value is None and key not in layout.versioned:
+        if value is None:
             level = layout.graph.levels[layout.table.name][key]
             above = by_pages.get(tuple(page if name in level else 0 for name, page in named))
             values[key] = above.values[key] if above else None
