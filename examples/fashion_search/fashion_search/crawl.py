@@ -13,10 +13,10 @@ does not wait for parsers.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,14 +40,27 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class _Asked:
+    """Shops, asked through the fetcher that was given, or through one that is made when it is needed.
+
+    An object of its own, so that triggers have the same code whichever it is: a command that only searches gives none.
+    """
+
+    def __init__(self, fetcher: Fetcher | None) -> None:
+        self._fetcher, self._lock = fetcher, threading.Lock()
+
+    def fetcher(self) -> Fetcher:
+        from fashion_search.fetching import Fetcher
+
+        with self._lock:
+            self._fetcher = self._fetcher or Fetcher()
+            return self._fetcher
+
+
 def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
     """Return the triggers that crawl, through a fetcher; left out, through one that asks no private address."""
 
-    @cache
-    def fetcher_of_all() -> Fetcher:
-        from fashion_search.fetching import Fetcher
-
-        return fetcher or Fetcher()
+    shops = _Asked(fetcher)
 
     @motion.trigger(on="address.asked", retries=4, concurrency=8)
     def fetch(
@@ -57,7 +70,6 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
         from fashion_search.feeds import MAX_FEED_BYTES
         from fashion_search.fetching import NotFetched
 
-        fetcher = fetcher_of_all()
         known = store.get(
             AddressSchema, id, keys=("etag", "modified", "content", "doubted", "gone")
         )
@@ -66,8 +78,16 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
         limit = MAX_PAGE_BYTES if role is Role.PRODUCT else MAX_FEED_BYTES
         try:
             if id == source and urlsplit(id).path in ("", "/"):
-                _follow(store, fetcher.sitemaps(id), Role.LIST, retailer, source, hops + 1, asked)
-            answer = fetcher.get(id, limit=limit, etag=etag, modified=modified)
+                _follow(
+                    store,
+                    shops.fetcher().sitemaps(id),
+                    Role.LIST,
+                    retailer,
+                    source,
+                    hops + 1,
+                    asked,
+                )
+            answer = shops.fetcher().get(id, limit=limit, etag=etag, modified=modified)
         except NotFetched as exc:
             store.set("address", id=id, checked=_now_ms(), status=0, problem=str(exc))
             return
@@ -105,7 +125,7 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
         from fashion_search.products import Unusable
 
         try:
-            answer = fetcher_of_all().get(img_url, limit=MAX_PICTURE_BYTES)
+            answer = shops.fetcher().get(img_url, limit=MAX_PICTURE_BYTES)
             if answer.status != 200:
                 raise NotFetched(img_url, f"the server answers {answer.status}")
             check_picture(answer.content)

@@ -101,5 +101,9 @@ def _tell_problems(console: Console, store: motion.Store) -> None:
     told = store.rows(AddressSchema, where="problem <> ''", order_by="checked DESC", limit=TOLD_PROBLEMS)  # fmt: skip
     for each in told:
         console.print(as_it_is(f"{each.id}: {each.problem}"), soft_wrap=True, style="dim")
-    if letters := store.errors():
-        console.print(f"{len(letters):,} could not be done; the first is {letters[0].row}", markup=False)  # fmt: skip
+    letters = store.errors()
+    for letter in letters[:TOLD_PROBLEMS]:
+        reason = (letter.error.strip().splitlines() or ["no message"])[-1]
+        console.print(as_it_is(f"{letter.trigger} gave up on {letter.row}: {reason}"), soft_wrap=True, style="dim")  # fmt: skip
+    if len(letters) > TOLD_PROBLEMS:
+        console.print(f"and {len(letters) - TOLD_PROBLEMS:,} more that could not be done")

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -25,6 +26,7 @@ from fashion_search.products import (
     Product,
     Unusable,
     plain_address,
+    shown,
     web_address,
 )
 from fashion_search.rows import is_known, products_of
@@ -74,12 +76,17 @@ def feed_products(name: Path | str, content: bytes, retailer: str) -> Iterator[P
     """Return the products of a file's content: a feed, JSON, or one product's page.
 
     Raises:
-        CatalogError: at once or while reading, where it is damaged.
+        CatalogError: at once, where it is damaged or tells of nothing; while reading, where it is damaged in part.
     """
     if kind_of(content) == "html":
         draft = read_shop_page(_text(content), "").product
-        return _made(name, [draft] if draft else [], retailer, "")
-    return iter(read_contents(content, retailer, str(name), base="").products)
+        found = _made(name, [draft] if draft else [], retailer, "")
+    else:
+        found = iter(read_contents(content, retailer, str(name), base="").products)
+    first = next(found, None)
+    if first is None:
+        raise CatalogError(name, f"no product is in it; it begins {shown(content[:200].strip())}")
+    return chain([first], found)
 
 
 def read_contents(
@@ -98,7 +105,9 @@ def read_contents(
         content = _unpacked(content, address)
     kind = kind_of(content, content_type)
     if kind == "json":
-        return Contents(True, _made(address, _drafts(content, address), retailer, base))
+        return Contents(
+            True, _made(address, _drafts(_json(content, address), address), retailer, base)
+        )
     if kind == "sitemap":
         return _sitemap(content, address)
     if kind == "xml":
@@ -130,9 +139,9 @@ def _made(
             yield product
 
 
-def _drafts(content: bytes, address: str) -> Iterator[Draft]:
+def _drafts(value: Any, address: str) -> Iterator[Draft]:
     try:
-        yield from drafts_in(_json(content, address))
+        yield from drafts_in(value)
     except OverflowError as exc:
         raise CatalogError(address, str(exc)) from exc
 

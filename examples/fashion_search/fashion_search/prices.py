@@ -18,6 +18,11 @@ _CURRENCY_SIGNS = {
     "₹": "INR",
     "Rs": "INR",
 }
+# Money that is divided into a thousand parts: "12.500 KWD" is twelve and a half.
+_IN_THOUSANDTHS = re.compile(r"\b(?:BHD|IQD|JOD|KWD|LYD|OMR|TND)\b")
+_THREE_PLACES = re.compile(r"(?<![\d.,])\d{1,6}(?:[.,]\d{3})+(?![\d.,])")
+# An amount with a sign or a code at it, of a text with other numbers before: "2 for $30", "3-pack $19".
+_SIGNED = re.compile(r"(?:[$€£¥₹₽₺]|\b[A-Z]{3})\s?\d[\d.,' \u00a0\u202f]*")
 _APOSTROPHES = str.maketrans("’‘´`", "''''")
 _CAN_BE_BOUGHT = frozenset(
     "instock available yes true 1 limitedavailability onlineonly instoreonly preorder presale backorder madetoorder".split()
@@ -40,6 +45,11 @@ def price_of(written: object) -> float | None:
         text = str(written)[:200].translate(_APOSTROPHES).strip()
         if not any(map(str.isdigit, text)):
             return None  # "free", "on request"
+        if _IN_THOUSANDTHS.search(text) and (exact := _THREE_PLACES.search(text)):
+            return int(re.sub("[.,]", "", exact[0])) / 1_000
+        signed = _SIGNED.search(text)
+        if signed and re.match(r"\d+[\s-]", text):
+            text = signed[0].strip()
         # "1.299" may be either; what a shop writes with three places is more often a thousand than a fraction.
         found = (
             float(text) if _PLAIN_NUMBER.fullmatch(text) else Price.fromstring(text).amount_float

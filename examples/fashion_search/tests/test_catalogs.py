@@ -368,6 +368,23 @@ def test_what_a_file_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) 
         assert (product.source_id, product.title) == ("1", "Cap")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("revolve.json", b'{"errors": "Not found"}'),
+        ("revolve.json", b"[]"),
+        ("revolve.xml", b"<?xml version='1.0'?><shop><thing/></shop>"),
+        ("revolve.html", b"<!doctype html><title>We are back soon</title>"),
+    ],
+)
+def test_a_feed_that_tells_of_nothing_says_so_at_once(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CatalogError, match="no product is in it; it begins b"):
+        read_catalog(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["revolve.csv.gz", "revolve.tsv.gz", "revolve.xml.gz"])
 def test_a_packed_file_that_is_damaged_is_an_error(name: str, tmp_path: Path) -> None:
     table = "id,title,image_link\n" + "".join(

@@ -542,6 +542,28 @@ def test_a_page_may_not_make_the_crawler_ask_elsewhere(
     assert [row.id for row in store.rows(AddressSchema)] == [shop.entry]
 
 
+def test_the_code_of_the_triggers_is_the_same_whoever_asks(
+    tmp_path: Path, shops: dict[str, Shop], embedded: Embedded
+) -> None:
+    """A command that crawls gives a fetcher, one that only searches gives none: neither finds the other's work stale."""
+    opened, fetcher = open_crawled(tmp_path, shops, embedded)
+    with fetcher, opened:
+        crawl(opened, entries(shops, "bloomingdales"))
+    with motion.create_store(
+        "crawled",
+        schemas={"retailer": RetailerSchema, "address": AddressSchema},
+        triggers=crawl_triggers(),
+        url=f"sqlite:///{tmp_path}",
+        run=False,
+    ) as searched:
+        stale = {
+            name: each.stale
+            for name, each in searched.status().triggers.items()
+            if name in ("fetch", "fetch_picture")
+        }
+        assert stale == {"fetch": 0, "fetch_picture": 0}
+
+
 # --- stops and schedules --------------------------------------------------------------------------
 
 
