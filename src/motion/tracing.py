@@ -101,12 +101,13 @@ def fail(made: Any, error: BaseException | str) -> None:
     made.set_status(Status(StatusCode.ERROR, last_line(error)))
 
 
-@contextmanager
-def below(line: str | None) -> Iterator[None]:
+def below(line: str | None) -> AbstractContextManager[None]:
     """Let spans that are made within the block, by whoever, be below the span of a line: in another thread or process."""
-    if line is None:
-        yield
-        return
+    return nullcontext() if line is None else _below(line)
+
+
+@contextmanager
+def _below(line: str) -> Iterator[None]:
     from opentelemetry import context
 
     token = context.attach(_context(line))

@@ -153,3 +153,34 @@ def test_nothing_is_offered_beside_as_many_calls_as_there_may_be(open_store: Ope
     end.set()
     store.wait()
     assert calls == ["first", "second"]
+
+
+def test_a_call_that_was_brief_so_far_and_lasts_now_holds_up_nothing(open_store: OpenStore) -> None:
+    """Who claims a call that has been brief makes it before it looks for more; where that lasts, another thread looks."""
+    begun, end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", inline=False)
+    def shout(text: str) -> str:
+        if text == "long":
+            begun.set()
+            assert end.wait(60)
+        return text.upper()
+
+    @motion.trigger(on="doc.more", sets="doc.most", inline=False)
+    def follow(more: str) -> str:
+        return more
+
+    store = open_store(schemas={"doc": Doc}, triggers=[shout, follow])
+    for i in range(10):
+        await_idle(store)
+        store.set("doc", text=f"{i}").wait()
+    for _ in range(3):  # another thread has the lead each time
+        await_idle(store)
+        begun.clear()
+        end.clear()
+        store.set("doc", text="long")
+        assert begun.wait(60)
+        store.set("doc", more="beside").wait(timeout=30)
+        end.set()
+        store.wait()
+    assert {row.loud for row in store.rows("doc")} == {*map(str, range(10)), "LONG", None}

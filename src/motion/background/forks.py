@@ -15,8 +15,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 from weakref import WeakSet
 
@@ -90,18 +89,15 @@ def renew_in_child(renew: Callable[[], None]) -> None:
     os.register_at_fork(after_in_child=renew)
 
 
-@contextmanager
-def user_code() -> Iterator[None]:
+class user_code:  # noqa: N801 - used as a function, as `contextlib.suppress` is
     """Run code of a user, which may fork: the child ends where the code ends there. What follows is the parent's."""
-    process = os.getpid()
-    try:
-        yield
-    except BaseException as exc:
-        if os.getpid() != process:
+
+    def __enter__(self) -> None:
+        self._process = os.getpid()
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if os.getpid() != self._process:
             _end(exc)
-        raise
-    if os.getpid() != process:
-        _end(None)
 
 
 def is_child_of(process: int) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from motion import clock
 from motion.errors import StoreClosed, StoreDeleted, StoreUnavailable
@@ -24,25 +23,33 @@ _told_s: dict[tuple[str, str], float] = {}
 _telling = threading.Lock()
 
 
-@contextmanager
-def going_on(stop: threading.Event, who: str) -> Iterator[None]:
+class going_on:  # noqa: N801 - used as a function, as `contextlib.suppress` is
     """Let a round of a loop raise without ending the loop; a store that was closed ends it, by `stop`, or deleted."""
-    try:
-        yield
-    except StoreClosed:
+
+    def __init__(self, stop: threading.Event, who: str) -> None:
+        self._stop, self._who = stop, who
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> bool:
+        if exc is not None:
+            _take_in(exc, self._stop, self._who)
+        return True
+
+
+def _take_in(exc: BaseException, stop: threading.Event, who: str) -> None:
+    was_told = stop.is_set()
+    if isinstance(exc, StoreClosed | StoreDeleted):
         stop.set()
-    except StoreDeleted as exc:
-        was_told = stop.is_set()
-        stop.set()
-        if not was_told:
+        if isinstance(exc, StoreDeleted) and not was_told:
             logger.error("%s ends: %s", who, exc)
-    except BaseException as exc:  # also `SystemExit`, which would end the thread without a word
-        if not stop.is_set():
-            if is_new(who, reason_of(exc)):
-                # The disk's trouble is no fault of the code: where it was met says nothing.
-                trace = None if isinstance(exc, StoreUnavailable) else exc
-                logger.error("%s met an error and goes on: %s", who, reason_of(exc), exc_info=trace)
-            stop.wait(PAUSE_S)
+    elif not was_told:  # also `SystemExit`, which would end the thread without a word
+        if is_new(who, reason_of(exc)):
+            # The disk's trouble is no fault of the code: where it was met says nothing.
+            trace = None if isinstance(exc, StoreUnavailable) else exc
+            logger.error("%s met an error and goes on: %s", who, reason_of(exc), exc_info=trace)
+        stop.wait(PAUSE_S)
 
 
 def is_new(who: str, reason: str) -> bool:

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 GATHER_S = 0.02
 """What calls give is gathered for so long, and committed together."""
 
+LINGER_S = 1.0
+"""Who commits in the background looks on for so long after the last claim, so that the next needs not wake it."""
+
 
 class Commits:
     """Commits the parts of one worker's claims under way. Thread-safe."""
@@ -69,11 +72,16 @@ class Commits:
         self._is_hurried.set()
 
     def _loop(self) -> None:
+        seen_s = 0.0
         while not self._stop.is_set():
-            if not self._crew.runs:
+            now_s = clock.monotonic_s()
+            if self._has_work():
+                seen_s = now_s
+            elif now_s - seen_s >= LINGER_S:
                 self._is_wanted.clear()
-                if not self._crew.runs and not self._stop.is_set():  # who stops says so first
+                if not self._has_work() and not self._stop.is_set():  # who stops says so first
                     self._is_wanted.wait()
+                    seen_s = clock.monotonic_s()
             self._is_hurried.wait(GATHER_S)
             self._is_hurried.clear()
             for run in self._crew.runs:
@@ -82,6 +90,10 @@ class Commits:
                         self._look_at(run)
                     except StoreUnavailable:  # as who claims says, too
                         self._stop.wait(PAUSE_S)
+
+    def _has_work(self) -> bool:
+        """Whether there are claims to look at, or somebody to relieve; who has been busy for long is relieved."""
+        return self._crew.relieve(GATHER_S) or bool(self._crew.runs)
 
     def _look_at(self, run: UnderWay) -> None:
         is_old = clock.monotonic_s() - run.since_s >= GATHER_S

@@ -30,6 +30,7 @@ class Crew:
         self._threads: set[threading.Thread] = set()
         self._free = 0
         self._is_led = self._is_ended = False
+        self._busy_since_s: float | None = None  # who leads makes calls meanwhile
         self._runs: dict[UnderWay, None] = {}
         # Those of which nobody has begun all calls yet, as far as was seen.
         self._open: dict[UnderWay, None] = {}
@@ -143,16 +144,42 @@ class Crew:
             is_busy: this one begins something that may last, and comes back later.
         """
         with self._changed:
-            self._is_led = False
             if is_busy:
-                self._free -= 1
-                self._make_free(1)
-                self._changed.notify()
+                self._hand_on()
+            else:
+                self._is_led = False
 
     def come_back(self) -> None:
         """Take in that a thread has ended what it began."""
         with self._changed:
             self._free += 1
+
+    def keep_lead(self) -> None:
+        """Take in that the thread that leads begins something brief. Nobody leads meanwhile, so nobody is woken for it; who
+        watches lets another one lead where it lasts."""
+        with self._changed:
+            self._busy_since_s = clock.monotonic_s()
+
+    def relieve(self, after_s: float) -> bool:
+        """Let another thread lead where the one that leads has been busy for so long; return whether it still is busy, and
+        leads."""
+        if self._busy_since_s is None:
+            return False
+        with self._changed:
+            since_s = self._busy_since_s
+            if since_s is None or clock.monotonic_s() - since_s < after_s:
+                return since_s is not None
+            self._busy_since_s = None
+            self._hand_on()
+            return False
+
+    def leads_on(self) -> bool:
+        """Return whether the thread that kept the lead has it still, and go on with it then; if not, it comes back."""
+        with self._changed:
+            has_lead = self._busy_since_s is not None
+            self._busy_since_s = None
+            self._free += not has_lead
+            return has_lead
 
     def end(self, timeout_s: float) -> bool:
         """Dismiss all threads, and return whether they have ended in time."""
@@ -170,6 +197,12 @@ class Crew:
             return not any(self._callers.values()) and not any(
                 thread.is_alive() for thread in threads
             )
+
+    def _hand_on(self) -> None:
+        self._is_led = False
+        self._free -= 1
+        self._make_free(1)
+        self._changed.notify()
 
     def _is_surplus(self, idle_since_s: float) -> bool:
         return self._free > 2 and clock.monotonic_s() - idle_since_s >= IDLE_S

@@ -159,7 +159,10 @@ class Dispatcher:
             self._give_back(task)
             return None
         spec = self._database.graph.triggers[task.trigger]
-        claimed = Claimed([task], self._room_of(spec, 1).is_quick, self._at_once(spec))
+        each_s = self._database.costs.seconds_each(spec.name)
+        is_brief = not is_more and each_s is not None and each_s < FUSED_S
+        is_quick = self._room_of(spec, 1).is_quick
+        claimed = Claimed([task], is_quick, self._at_once(spec), is_brief=is_brief and is_quick)
         self.offers.end()
         self._take_up(claimed, 1)
         if is_more:

@@ -11,7 +11,7 @@ import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from motion import clock
@@ -23,7 +23,7 @@ from motion.engine.chain import Asked
 from motion.engine.derive import Made, calls_of
 from motion.engine.memo import SharedCalls
 from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
-from motion.persistence.changes.claims import Claim, Step, Tasks
+from motion.persistence.changes.claims import Claim, Step
 from motion.persistence.changes.commit import Commit
 from motion.persistence.database import Database
 from motion.persistence.inputs.own import Inputs
@@ -36,6 +36,7 @@ class Claimed:
 
     Attributes:
         is_quick: its calls are so quick that one thread makes them all.
+        is_brief: it is one call, and beside it nothing waits: who claimed it makes it before it looks for more.
         at_once: how many calls of its trigger may be under way at once.
         turns: of its calls, where something limits their rate.
         calls: how many of its trigger's calls at once it takes up now; kept by the dispatcher.
@@ -48,11 +49,11 @@ class Claimed:
     turns: Turns | None = None
     calls: int = 0
     fused: Sequence[TriggerSpec] = ()
+    is_brief: bool = False
     began_s: float = field(default_factory=clock.monotonic_s)
 
-    @property
-    def lane(self) -> Lane:
-        return self.tasks[0].lane
+    def __post_init__(self) -> None:
+        self.lane: Lane = self.tasks[0].lane
 
     @property
     def rows(self) -> int:
@@ -233,7 +234,7 @@ class UnderWay:
         """Return the commit of what a chain, or its beginning, gave for some rows."""
         inputs = steps[0].inputs
         tasks, left = self._split_by(inputs.rows)
-        claim = replace(self.claim, tasks=Tasks(tasks))
+        claim = self.claim.of(tasks)
         superseded = {row: on for row, on in self._superseded.items() if _is_in(row, tasks)}
         return Commit(
             self._database, claim, inputs, self._read_at, superseded, steps, left, once=self.once
@@ -309,7 +310,7 @@ class UnderWay:
         self.since_s, self._left = clock.monotonic_s(), list(left)
         gone = {task.task for task in tasks}
         others = [task for task in self.claim.tasks if task.task not in gone]
-        self.claim = replace(self.claim, tasks=Tasks([*others, *(rest or ())]))
+        self.claim = self.claim.of([*others, *(rest or ())])
         self._shared.end(self.claimed, but_for=self.asked.digests_of(set(self._left)))
         if rest is None:  # whatever its other calls give goes nowhere
             self.drop_waiting()

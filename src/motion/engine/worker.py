@@ -79,14 +79,18 @@ class Worker:
 
     def _serve(self) -> None:
         """What each thread of the crew does, until it is dismissed."""
+        leads = False
         while True:
-            run = self._crew.take()
-            if run is None:
-                claimed = self._lead()
-                if claimed is not None:
-                    self._busy(partial(self._begin, claimed))
-            else:
+            run = None if leads else self._crew.take()
+            leads = False
+            if run is not None:
                 self._busy(partial(self._call, run))
+                continue
+            claimed = self._lead()
+            if claimed is not None and claimed.is_brief:
+                leads = self._begin_leading(claimed)
+            elif claimed is not None:
+                self._busy(partial(self._begin, claimed))
 
     def _busy(self, work: Callable[[], None]) -> None:
         """Do what may last. Nothing is lost by an error: a claim that cannot be begun is given back, and so is the row of
@@ -97,11 +101,23 @@ class Worker:
         finally:
             self._crew.come_back()
 
+    def _begin_leading(self, claimed: Claimed) -> bool:
+        """Begin a claim that is brief in the thread that leads; return whether that leads on, and not another meanwhile."""
+        self._crew.keep_lead()
+        self._commits.watch()
+        try:
+            with self._guarded():
+                self._begin(claimed)
+        finally:
+            leads = self._crew.leads_on()
+        return leads
+
     def _guarded(self) -> AbstractContextManager[None]:
         return going_on(self._stop, f"the worker of store {self._database.name!r}")
 
     def _lead(self) -> Claimed | None:
-        """Look for work until there is some, and return it, for which another thread leads; None: the worker stops."""
+        """Look for work until there is some, and return it, for which another thread leads unless it is brief; None: the
+        worker stops."""
         claimed: Claimed | None = None
         try:
             while claimed is None and not self._stop.is_set():
@@ -112,7 +128,8 @@ class Worker:
                         self._is_called = self._await_work()
                         self._may_be_more = True
         finally:
-            self._crew.step_down(is_busy=claimed is not None)
+            if claimed is None or not claimed.is_brief:
+                self._crew.step_down(is_busy=claimed is not None)
         return claimed
 
     def _look(self) -> Claimed | None:

@@ -167,8 +167,9 @@ class Executors:
 
     def takes(self, spec: TriggerSpec) -> Resources:
         """Return what one call of a trigger takes where it runs."""
-        is_plain = spec.resources == NOTHING and spec.executor is None
-        return Resources() if is_plain and self.place_of(spec) in AWAY else spec.resources
+        if spec.executor is not None or self.place_of(spec) not in AWAY:
+            return spec.resources
+        return Resources() if spec.resources == NOTHING else spec.resources
 
     def jobs_take(self, infers: Iterable[TriggerSpec]) -> Resources | None:
         """Return what a job of a component takes of the cluster: as much as a call of its infers there. None: its jobs run on

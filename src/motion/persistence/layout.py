@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -66,6 +66,7 @@ def slot_of(version: int, row: int) -> int:
     return version << VERSION_SHIFT | row
 
 
+@lru_cache(maxsize=4096)
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 

@@ -117,13 +117,18 @@ def fire(
         if graph.triggers[name].fold is not None:
             continue  # its tasks are about entities, not about rows of this table
         tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
+    is_fresh = (
+        written.is_fresh and not tasks
+    )  # no task may be about these rows, of this write or before
     for name, chosen in due.items():
         if graph.keeps(graph.triggers[name]):
             kept.setdefault(name, set()).update(chosen)
             continue
-        tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause)
+        is_new = is_fresh and chosen.issubset(written.made)
+        tasks += enqueue_rows(tx, layout, graph.triggers[name], chosen, cause, are_new=is_new)
         if drop_beyond(tx, graph, graph.triggers[name], len(chosen)):
             settle_all(tx, layouts)
+            is_fresh = False
     _log_vectors(tx, layout, written)
     return tasks + keep(tx, layouts, kept, cause)
 
@@ -378,16 +383,26 @@ def _run_of(rows: Sequence[int]) -> range:
 
 
 def enqueue_rows(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], cause: Cause
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Iterable[int],
+    cause: Cause,
+    *,
+    are_new: bool = False,
 ) -> int:
     """Make a trigger due on rows; for a waiting candidate version too, where outputs are kept by version. Return how
-    many tasks that makes."""
+    many tasks that makes.
+
+    Args:
+        are_new: no task is about any of them.
+    """
     tasks = 0
     rows = list(rows)
     for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
         ranges = ranges_of(chosen)
         tasks += len(ranges)
-        ended = queue.enqueue(tx, spec, ranges, cause, priority=priority)
+        ended = queue.enqueue(tx, spec, ranges, cause, priority=priority, are_new=are_new)
         tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
     for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
         # Nobody sees them before the switch: they come after live work, and no change waits for them.

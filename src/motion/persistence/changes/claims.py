@@ -71,10 +71,16 @@ class Claim:
     chain: Chain
     version: int
     pins: Pins
+    spec: TriggerSpec = field(init=False, repr=False, compare=False)
 
-    @property
-    def spec(self) -> TriggerSpec:
-        return self.triggers[0].spec
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spec", self.triggers[0].spec)
+
+    def of(self, tasks: Sequence[Task]) -> Claim:
+        """Return the same of other tasks, which are some of these or what is left of them."""
+        if [*tasks] == [*self.tasks]:
+            return self
+        return Claim(Tasks(tasks), self.triggers, self.chain, self.version, self.pins)
 
     @property
     def is_candidate(self) -> bool:
@@ -126,13 +132,11 @@ class Step:
     fresh: Mapping[bytes, Any] = field(default_factory=dict)
     named: Mapping[int, bytes] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
+    spec: TriggerSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self.spec = self.trigger.spec
         self.errors |= {self.called[place]: error for place, error in self.outcomes.errors.items()}
-
-    @property
-    def spec(self) -> TriggerSpec:
-        return self.trigger.spec
 
     @cached_property
     def groups(self) -> list[list[int]]:

@@ -207,6 +207,8 @@ def _insert(
     written.made += rows
     if len(rows) == len(written.rows):
         written.given = insert.keys
+        is_named = layout.row_is_id and any(each is not None for each in columns.get("id", ()))
+        written.is_fresh = not is_named  # else it may be a row that was deleted, and is made again
     for key, column in insert.keys.items():
         if key not in layout.table.primary_key:
             written.note(key, _rows_with_values(rows, column), arrived=True)

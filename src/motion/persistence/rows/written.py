@@ -32,6 +32,7 @@ class Written:
         met_again: trigger -> rows that were there before, where it has met its change, or a user's value did for it:
             what it failed at before is over.
         given: key -> its value in each row, where all rows are new and were written at once; nothing otherwise.
+        is_fresh: all rows are new, by numbers that the store has given now: nothing knows of them yet.
         beside: what has changed in versions that are not live.
     """
 
@@ -44,6 +45,7 @@ class Written:
     met: dict[str, list[int]] = field(default_factory=dict)
     met_again: dict[str, list[int]] = field(default_factory=dict)
     given: Columns = field(default_factory=dict)
+    is_fresh: bool = False
     beside: Beside = field(default_factory=dict)
 
     def note(self, key: str, rows: Sequence[int], *, arrived: bool) -> None:
@@ -54,7 +56,7 @@ class Written:
 
     def add(self, other: Written) -> None:
         """Take in what a further write to the same table changed."""
-        self.given = {}  # it is no longer one write of new rows
+        self.given, self.is_fresh = {}, False  # it is no longer one write of new rows
         self.rows += other.rows
         self.ids += other.ids
         self.made += other.made

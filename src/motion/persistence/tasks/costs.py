@@ -63,7 +63,10 @@ class Costs:
             sums[0] += calls
             sums[1] += seconds
             self._is_any_new = True
-            self._recent.setdefault(trigger, _Recent()).add(calls)
+            recent = self._recent.get(trigger)
+            if recent is None:
+                recent = self._recent[trigger] = _Recent()
+            recent.add(calls)
             streak = self._streaks.get(trigger, 0)
             streak = max(streak, 0) + calls if each < CHEAP_S else min(streak, 0) - calls
             self._streaks[trigger] = streak

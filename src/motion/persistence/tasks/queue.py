@@ -73,9 +73,13 @@ def enqueue(
     *,
     version: int | None = None,
     priority: int | None = None,
+    are_new: bool = False,
 ) -> list[tuple[int, int]]:
     """Make a trigger due on ranges of rows; a waiting task for exactly these rows is used again (coalescing), and those
     that hold some of them stand for these.
+
+    Args:
+        are_new: no task is about any of these rows.
 
     Returns:
         The rows that it had given up on: newer work supersedes their dead letters.
@@ -86,13 +90,16 @@ def enqueue(
         expires_ms = clock.now_ms() + round(1000 * spec.discard_after_s)
     level = cause.priority if priority is None else priority
     for low, high in ranges:
-        waiting = _meet(tx, spec.name, low, high, version)
-        ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting.task)
-        if waiting is not None:
-            ended += [(low, high)] if waiting.is_dead else []
-            _renew(tx, spec, waiting, cause, level, expires_ms)
-            continue
-        for first, last in _left_by_waiting(tx, spec, low, high, cause, version, level):
+        left = [(low, high)]
+        if not are_new:
+            waiting = _meet(tx, spec.name, low, high, version)
+            ended += _end_dead(tx, spec.name, low, high, version, waiting and waiting.task)
+            if waiting is not None:
+                ended += [(low, high)] if waiting.is_dead else []
+                _renew(tx, spec, waiting, cause, level, expires_ms)
+                continue
+            left = _left_by_waiting(tx, spec, low, high, cause, version, level)
+        for first, last in left:
             task = _insert(tx, spec, first, last, cause, version, level, expires_ms)
             if cause.task is not None:
                 inherit_links(tx, cause.task, task)
