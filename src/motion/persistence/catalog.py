@@ -99,7 +99,7 @@ def open_catalog(
     check_levels(tx, tables, graph)
     _note_refs(tx, tables)
     back = missed_changes(tx, graph, active, last)
-    overlooked = {name: graph.triggers[name].fingerprint for name in overlooking(graph, active)}
+    overlooked = {name: graph.triggers[name].fingerprint for name in overlooking(graph, former)}
     for name, current in (overlooked | dict.fromkeys(back, "")).items():
         fold = graph.triggers[name].fold
         if fold is None or fold.replay:  # one that applies each row once goes on from its values

@@ -17,8 +17,8 @@ import msgspec
 from motion.backends.base import Transaction
 from motion.definitions.code import Code, Fingerprints, as_called
 from motion.definitions.fits import FitSpec
+from motion.definitions.renames import Rename
 from motion.definitions.tables.schema import NAME, Tables, check_name
-from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
 from motion.errors import (
@@ -30,6 +30,7 @@ from motion.errors import (
     nearest,
 )
 from motion.persistence.catalog import open_own_table
+from motion.persistence.changes.following import renamed_choice
 from motion.persistence.ddl import SYSTEM_TABLES, open_table
 from motion.persistence.layout import ALL_ROWS, Layout, outputs_table, quoted, rows_table, slot_of
 from motion.persistence.numbers import note_new_graph
@@ -37,7 +38,14 @@ from motion.persistence.ranges import places
 from motion.persistence.rows.listed import drop_lists
 from motion.persistence.rows.noted import noted_tables
 from motion.persistence.rows.used import drop_keepers
-from motion.persistence.stored_graph import decoded_specs, known_triggers, read_graph, signatures
+from motion.persistence.stored_graph import (
+    active_specs,
+    decoded_specs,
+    known_triggers,
+    note_away,
+    read_graph,
+    signatures,
+)
 from motion.persistence.tasks.queue import wake_all
 from motion.persistence.vector_log import log_vectors
 
@@ -328,11 +336,23 @@ def check_movable(tx: Transaction, table: str, key: str, kind: str) -> None:
         raise SchemaError(
             f"{path} names the rows; it can be neither renamed, converted nor dropped."
         )
+    _check_conditions(tx, path, key)
     for spec in known_triggers(tx).values():
         if spec.is_versioned and spec.table == table and key in spec.sets:
             raise MotionError(
                 f"{path} is kept once for each state version, by {spec.name}; it can be neither renamed, converted nor dropped "
                 f"so far."
+            )
+
+
+def _check_conditions(tx: Transaction, named: str, word: str) -> None:
+    """Refuse a key or a table that the condition of a backfill names which is not over: it would choose other rows, or none."""
+    sql = "SELECT trigger, condition FROM motion_backfills WHERE condition IS NOT NULL AND next <= last"
+    for trigger, condition in tx.execute(sql).fetchall():
+        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", condition):
+            raise MotionError(
+                f"{named} cannot be migrated now: a backfill of {trigger!r} where {condition} waits. Let the code of now run until "
+                f"no work is left ('motion run', 'motion status'), and migrate then. Nothing was changed."
             )
 
 
@@ -388,17 +408,35 @@ def _do_key(tx: Transaction, step: Step) -> None:
         "UPDATE motion_after SET key = ? WHERE name = ? AND key = ?", (step.new or key, table, key)
     )
     _set_aside(tx, lambda spec: _is_mentioned(spec, table, key))
-    _edit_folds(tx, lambda fold: fold.with_key(table, key, step.new or key))
+    if not step.new:
+        tx.execute("DELETE FROM motion_refs WHERE name = ? AND key = ?", (table, key))
+        return
+    tx.execute("UPDATE motion_refs SET key = ? WHERE name = ? AND key = ?", (step.new, table, key))
+    keeper = known_triggers(tx).get(f"{table}.{key}")
+    if keeper is not None and keeper.component is None:  # keeps what the key is declared as
+        _rename_trigger(tx, keeper.name, f"{table}.{step.new}")
+    _edit_declared(tx, Rename(table, key, step.new))
 
 
-def _edit_folds(tx: Transaction, edit: Callable[[Fold], Fold]) -> None:
-    """Let folds go on from their values when they come back under other names."""
-    _edit_specs(
-        tx,
-        "motion_triggers",
-        TriggerSpec,
-        lambda spec: replace(spec, fold=edit(spec.fold)) if spec.fold else spec,
+def _edit_declared(tx: Transaction, rename: Rename) -> None:
+    """Let triggers, fits and sweeps, also those that are set aside, name a table or a key as it is called now: what they have
+    made is found by it, and code that comes back under the new names takes over what there is."""
+    _edit_sweeps(tx, rename)
+    _edit_specs(tx, "motion_triggers", TriggerSpec, rename.of_trigger)
+    _edit_specs(tx, "motion_fits", FitSpec, rename.of_fit)
+
+
+def _edit_sweeps(tx: Transaction, rename: Rename) -> None:
+    known = known_triggers(tx)
+    sql = (
+        "SELECT change, trigger, parameters FROM motion_backfills WHERE kind IN ('sweep', 'joined')"
     )
+    for change, trigger, chosen in tx.execute(sql).fetchall():
+        edited = renamed_choice(rename, known[trigger], msgspec.msgpack.decode(chosen))
+        tx.execute(
+            "UPDATE motion_backfills SET parameters = ? WHERE change = ? AND trigger = ? AND parameters = ?",
+            (msgspec.msgpack.encode(edited), change, trigger, chosen),
+        )
 
 
 def _edit_copies(tx: Transaction, table: str, names: Mapping[str, str]) -> None:
@@ -442,6 +480,7 @@ def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
 def _plan_table(tx: Transaction, step: Step) -> Planned:
     known = signatures(tx)
     _check_known("table", step.name, known)
+    _check_conditions(tx, f"table {step.name!r}", step.name)
     users = sorted(
         {spec.name for spec in known_triggers(tx).values() if step.name in _tables_in(spec)}
     )
@@ -496,6 +535,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
         "motion_after",
         "motion_seen",
         "motion_follows",
+        "motion_refs",
     ):
         tx.execute(f"UPDATE {catalog} SET name = ? WHERE name = ?", (new, old))
     _forget_vectors_of(tx, old)
@@ -505,10 +545,8 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
             text == old or text.startswith(f"{old}.") for text in _texts(msgspec.to_builtins(spec))
         ),
     )
-    _edit_specs(
-        tx, "motion_fits", FitSpec, lambda fit: replace(fit, table=new) if fit.table == old else fit
-    )
-    _edit_folds(tx, lambda fold: fold.with_table(old, new))
+    tx.execute("UPDATE motion_refs SET target = ? WHERE target = ?", (new, old))
+    _edit_declared(tx, Rename(old, None, new))
 
 
 def _drop_table(tx: Transaction, table: str) -> None:
@@ -527,6 +565,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
     tx.execute("DELETE FROM motion_made_before WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_follows WHERE name = ?", (table,))
+    tx.execute("DELETE FROM motion_refs WHERE ? IN (name, target)", (table,))
     _forget_vectors_of(tx, table)
     tx.execute(f"DROP TABLE {rows_table(table)}")
     for catalog in ("motion_tables", "motion_declared"):
@@ -586,11 +625,11 @@ def settle(tx: Transaction) -> None:
 
 def _set_aside(tx: Transaction, is_meant: Callable[[TriggerSpec], bool]) -> None:
     """Take triggers, and fits on their keys, out of force: their tasks wait for the code that names its keys as they are now."""
-    for spec in decoded_specs(
-        tx, "SELECT spec FROM motion_triggers WHERE is_active = 1", TriggerSpec
-    ):
+    before = active_specs(tx)
+    for spec in before.values():
         if is_meant(spec):
             tx.execute("UPDATE motion_triggers SET is_active = 0 WHERE name = ?", (spec.name,))
+    note_away(tx, list(before))
     known = signatures(tx)
     for fit in decoded_specs(tx, "SELECT spec FROM motion_fits WHERE is_active = 1", FitSpec):
         if not set(fit.on) <= known.get(fit.table, {}).keys():

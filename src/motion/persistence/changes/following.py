@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
+from motion.definitions.renames import Rename
 from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -305,3 +306,15 @@ def swept(layout: Layout, spec: TriggerSpec, chosen: Sequence[Any]) -> tuple[str
         differ = [f"before.{quoted(k)} IS DISTINCT FROM now.{quoted(k)}" for k in maker.sets]
         conditions.append(f"({' OR '.join(differ)})")
     return f"EXISTS (SELECT 1 FROM {source} WHERE {' AND '.join(conditions)})", values
+
+
+def renamed_choice(rename: Rename, spec: TriggerSpec, chosen: Sequence[Any]) -> list[Any]:
+    """Return what says which rows a sweep is about, where a table or a key is called otherwise."""
+    first, *others = chosen
+    if first == BY_READS:
+        table, row_id, keys, *switched = others
+        keys = keys and sorted(rename.of_keys(keys, table))
+        return [first, rename.of_table(table), row_id, keys, *switched]
+    if first == sweeps.BY_LISTS:
+        return [first, rename.of_key(others[0], spec.table), *others[1:]]
+    return [rename.of_key(first, spec.table), *others]
