@@ -300,3 +300,23 @@ def test_rows_of_such_a_table_are_chosen_by_values_set_or_not(
         assert [row.id for row in store.rows("product", where={"cost": None})] == [7]
         assert [row.id for row in store.rows("product", where={"cost": 3})] == [3, 8]
         assert [row.id for row in store.rows("product", where={"cost": 3, "shop": None})] == [8]
+
+
+def test_what_is_stale_is_told_whichever_tables_were_opened(tmp_path: Path) -> None:
+    def opened(version: str, **options: Any) -> motion.Store:
+        @motion.trigger(on="product.cost", sets="product.price", version=version)
+        def price(cost: int) -> int:
+            return cost * 2
+
+        place = f"sqlite:///{tmp_path / 'shop.motion'}"
+        given = {"schemas": {"product": Product}, "triggers": [price], **options}
+        return motion.create_store("shop", url=place, **given)
+
+    with opened("1") as store:
+        store.set_many("product", [{"id": number, "cost": number} for number in range(5)])
+        store.wait(timeout=60)
+    with opened("2"):
+        pass
+    for known in ({}, {"product": Product}):
+        with opened("2", schemas=known, triggers=None) as store:
+            assert store.status().triggers["price"].stale == store.plan("price").stale == 5

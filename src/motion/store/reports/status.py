@@ -40,7 +40,7 @@ class TriggerStatus:
     Attributes:
         tasks: status (ready, claimed, blocked, dead) -> how many tasks; a task may hold many rows.
         rows: the rows of those that are not dead.
-        stale: rows whose outputs other code has made; 0 in a process that was opened without the table's schema.
+        stale: rows whose outputs other code has made, whether or not this process has the table's schema.
         calls: how often the present code has been called, in all processes; what another process has done in the last
             half second may be missing.
         seconds: what a call takes on average; None where there was none.
@@ -214,8 +214,8 @@ class StaleCounts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, tx: Transaction, database: Database, spec: TriggerSpec) -> int:
-        if spec.event or spec.source not in database.tables:
-            return 0  # of a table that was opened without its schema nothing is known
+        if spec.event:
+            return 0  # what it ran on is over
         if not provenance.may_be_stale(tx, spec):
             return 0  # no row needs to be looked at
         with self._lock:
