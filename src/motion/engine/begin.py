@@ -61,6 +61,7 @@ class Beginner:
             read_at = last_number(tx)
             inputs = self._read(tx, claim, own)
             begun = self._begun(tx, claim, inputs)
+            unsettled = self._unsettled(tx, claim, own)
             if claim.spec.once:
                 tx.settle()  # else the call might be made for a row that a crash takes back
         reach("task.read")
@@ -81,7 +82,7 @@ class Beginner:
         if left:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])
         bad = {i: BEGUN for i, row in enumerate(inputs.rows) if row in begun}
-        own_claim = replace(claim, tasks=own)
+        own_claim = replace(claim, tasks=own, unsettled=unsettled)
         shared = self._runs.shared
         run = UnderWay(self._database, claimed, own_claim, inputs, read_at, superseded, shared)
         calls = run.ask(self._asked(run, inputs, bad))
@@ -248,6 +249,17 @@ class Beginner:
         ]
         dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
         return blocked, set().union(*dead)
+
+    def _unsettled(self, tx: Transaction, claim: Claim, tasks: Tasks) -> dict[str, set[int]]:
+        """Return where triggers that run in memory behind the first have tasks of their own, or have given up: what runs
+        behind them there must wait, as it would for them."""
+        names = [spec.name for spec in claim.chain.specs[1:]]
+        if not names or not queue.has_any(tx, names):
+            return {}
+        return {
+            name: set().union(*(queue.rows_of(tx, name, task.low, task.high) for task in tasks))
+            for name in names
+        }
 
     def _fail_all(self, tasks: Tasks, error: str) -> None:
         def work(tx: Transaction) -> None:

@@ -165,7 +165,7 @@ class Runs:
             before = steps[-1]
             columns = zip(before.spec.sets, before.columns, strict=True)
             values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
-            due = _due(trigger.spec, steps, len(step.inputs.rows))
+            due, waiting = _due(trigger.spec, steps, claim)
             called, unset = rows_with_inputs(trigger.spec, values, due)
             batch = Rows(len(called), _keys_of(trigger.spec, values, called), (), claim.pins)
             started = clock.monotonic_s()
@@ -175,7 +175,8 @@ class Runs:
             if called:
                 code = (trigger.spec.name, trigger.spec.fingerprint, claim.version)
                 self._database.costs.note(code, clock.monotonic_s() - started, len(called))
-            steps.append(Step(trigger, step.inputs, called, unset, given.outcomes, given.writes))
+            made_of = (trigger, step.inputs, called, unset, given.outcomes, given.writes)
+            steps.append(Step(*made_of, waiting=waiting))
         return steps
 
     def _traced(
@@ -498,16 +499,21 @@ def _at_place(
     on_item(rows[place], page, item)
 
 
-def _due(spec: TriggerSpec, steps: Sequence[Step], count: int) -> Sequence[int]:
-    """Return the rows on which the chain so far has changed an `on` key of `spec`; all rows for its first trigger."""
-    if not steps:
-        return range(count)
-    changed: set[int] = set()
+def _due(
+    spec: TriggerSpec, steps: Sequence[Step], claim: Claim
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the rows on which the chain so far has changed an `on` key of `spec`, apart from those on which something
+    upstream of it has failed, or has still to run: it waits for that, as tasks do, or its result would be of two moments."""
+    count, changed, unsettled = len(steps[0].inputs.rows), set[int](), set[int]()
+    upstream = claim.graph.upstream(spec)
     for step in steps:
         for key, rows in step.changed.items():
             if key in spec.on:
                 changed |= rows
-    return range(count) if len(changed) == count else sorted(changed)
+        if step.spec.name in upstream:
+            unsettled |= step.unsettled(claim.unsettled.get(step.spec.name, frozenset()))
+    due = changed - unsettled
+    return range(count) if len(due) == count else sorted(due), sorted(changed & unsettled)
 
 
 def _decided(

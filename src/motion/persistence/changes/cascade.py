@@ -116,7 +116,7 @@ def fire(
     for name, met in written.met_again.items():
         if graph.triggers[name].fold is not None:
             continue  # its tasks are about entities, not about rows of this table
-        tasks += _run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
+        tasks += run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
     is_fresh = (
         written.is_fresh and not tasks
     )  # no task may be about these rows, of this write or before
@@ -403,7 +403,7 @@ def enqueue_rows(
         ranges = ranges_of(chosen)
         tasks += len(ranges)
         ended = queue.enqueue(tx, spec, ranges, cause, priority=priority, are_new=are_new)
-        tasks += _run_what_waited(tx, layout, spec.name, ended, cause)
+        tasks += run_what_waited(tx, layout, spec.name, ended, cause)
     for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
         # Nobody sees them before the switch: they come after live work, and no change waits for them.
         beside, ranges = Cause(cause.number, 0, cause.path, BUILD_PRIORITY), ranges_of(rows)
@@ -412,7 +412,7 @@ def enqueue_rows(
     return tasks
 
 
-def _run_what_waited(
+def run_what_waited(
     tx: Transaction, layout: Layout, trigger: str, ended: Iterable[tuple[int, int]], cause: Cause
 ) -> int:
     """Enqueue what was not run because a trigger upstream had given up on these rows; return how many tasks."""
@@ -475,7 +475,7 @@ def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:
             _take_in(tx, layouts, spec, -low, cause)
             continue
         once.let_go(tx, layout, spec, range(low, high + 1))
-        _run_what_waited(tx, layout, trigger, [(low, high)], cause)
+        run_what_waited(tx, layout, trigger, [(low, high)], cause)
 
 
 def _take_in(

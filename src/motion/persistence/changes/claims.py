@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
@@ -64,6 +64,7 @@ class Claim:
     Attributes:
         version: of the first component whose state it uses, its own before others; 0 where it uses none.
         is_candidate: the outputs are built for a version that is not live yet.
+        unsettled: trigger that runs in memory behind the first -> the rows on which it has tasks of its own, or has given up.
     """
 
     tasks: Tasks
@@ -71,6 +72,7 @@ class Claim:
     chain: Chain
     version: int
     pins: Pins
+    unsettled: Mapping[str, Set[int]] = field(default_factory=dict)
     spec: TriggerSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +82,9 @@ class Claim:
         """Return the same of other tasks, which are some of these or what is left of them."""
         if [*tasks] == [*self.tasks]:
             return self
-        return Claim(Tasks(tasks), self.triggers, self.chain, self.version, self.pins)
+        return Claim(
+            Tasks(tasks), self.triggers, self.chain, self.version, self.pins, self.unsettled
+        )
 
     @property
     def is_candidate(self) -> bool:
@@ -120,6 +124,7 @@ class Step:
         fresh: results to keep for equal inputs, by what names them.
         named: row -> what names its result, for rows whose results are kept.
         lost: the rows among those with errors whose processes ended: they use up no attempt.
+        waiting: the rows on which it is due, but something upstream has failed, or has still to run: they go to tasks.
     """
 
     trigger: Trigger
@@ -132,6 +137,7 @@ class Step:
     fresh: Mapping[bytes, Any] = field(default_factory=dict)
     named: Mapping[int, bytes] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
+    waiting: Sequence[int] = ()
     spec: TriggerSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -182,6 +188,16 @@ class Step:
     def met(self) -> set[int]:
         """The rows on which the trigger has met its change."""
         return {*self.called, *self.unset} - self.errors.keys()
+
+    def unsettled(self, of_tasks: Set[int]) -> set[int]:
+        """Return the rows on which it has failed, or has still to run.
+
+        Args:
+            of_tasks: numbers of rows on which it has tasks of its own, or has given up.
+        """
+        rows = self.inputs.rows if of_tasks else ()
+        behind = {i for i, row in enumerate(rows) if row in of_tasks and i not in self.met}
+        return behind.union(self.errors, self.waiting)
 
     @cached_property
     def places(self) -> dict[int, int]:

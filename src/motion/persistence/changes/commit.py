@@ -17,7 +17,7 @@ from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
 from motion.persistence.changes import following, gone
 from motion.persistence.changes.building import build_again
-from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of
+from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of, run_what_waited
 from motion.persistence.changes.claims import Claim, Step, Tasks
 from motion.persistence.changes.deleting import unmake_former
 from motion.persistence.changes.failures import fail, lose
@@ -547,7 +547,8 @@ class Commit:
             if given_up:
                 message = "trigger %s gave up on %d row(s), see store.errors(); the first: %s"
                 logger.warning(message, step.spec.name, len(given_up), given_up[0])
-        self._end_letters(tx, kept)
+        self._end_letters(tx, kept, number)
+        self._leave_waiting(tx, still, number)
         gone = [i for i in range(len(self.inputs.rows)) if i not in still and i not in self.lost]
         self._go_on(tx, [self.inputs.rows[i] for i in gone], number)
         self._call_again(tx, number)
@@ -561,8 +562,16 @@ class Commit:
                 folds_of(self.database.layouts, fold).wake(tx, self.tasks)
         settle(tx, self.database.layouts, self.claim.spec, self.tasks, number)
 
-    def _end_letters(self, tx: Transaction, kept: Sequence[int]) -> None:
-        """End dead letters of rows that have succeeded: of an earlier run, which has failed when this one was due already."""
+    def _leave_waiting(self, tx: Transaction, still: set[int], number: int) -> None:
+        """Make triggers that run in memory due on the rows where something upstream of them has failed, or has still to run."""
+        for step in self.steps[1:]:
+            for row in [self.inputs.rows[i] for i in step.waiting if i in still]:
+                cause = self.claim.cause(row, number)
+                enqueue_rows(tx, self.claim.chain.layout, step.spec, [row], cause)
+
+    def _end_letters(self, tx: Transaction, kept: Sequence[int], number: int) -> None:
+        """End dead letters of rows that have succeeded, and run what has waited for that: of an earlier run, which has failed
+        when this one was due already, or of one that was no task but ran in memory."""
         steps = [
             step for step in self.steps if step.spec.fold is None
         ]  # whose letters are of other rows
@@ -571,7 +580,10 @@ class Commit:
         for step in steps:
             name, version = step.spec.name, self.tasks[0].version if step is steps[0] else None
             rows = [self.inputs.rows[i] for i in kept if i in step.met and i not in self.lost]
-            queue.forget_dead(tx, name, rows, version)
+            for ended in queue.forget_dead(tx, name, rows, version):
+                if version is None:
+                    cause = self.claim.cause(ended[0], number)
+                    run_what_waited(tx, self.claim.chain.layout, name, [ended], cause)
 
     def _hold(self, tx: Transaction) -> None:
         """Let entities of a fold wait for the row that they stopped at; the run itself may have taken it away."""

@@ -586,6 +586,11 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
     return _rows_of(tx, triggers, low, high, f"+status = {TaskStatus.DEAD:d} AND version IS NULL")
 
 
+def rows_of(tx: Transaction, trigger: str, low: int, high: int) -> set[int]:
+    """Return the rows of a range on which a trigger has tasks, live or dead."""
+    return _rows_of(tx, [trigger], low, high, "version IS NULL")
+
+
 def _rows_of(
     tx: Transaction, triggers: Sequence[str], low: int, high: int, condition: str, *more: int
 ) -> set[int]:

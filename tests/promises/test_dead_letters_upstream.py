@@ -1,0 +1,258 @@
+"""P4 behind dead letters: what derives from an input that was given up does not run on the old one, and once that is made good,
+in whichever way, everything is as if derived from scratch.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import motion
+from tests.conftest import OpenStore
+
+BAD = 7
+
+
+@dataclass
+class Doc:
+    id: int
+    title: str
+    cls: int
+    half: int
+    kept: int
+    late: int
+
+
+class World:
+    """A diamond of two ways from `cls` to `kept`, one of them by `half`, which raises for `BAD`; and what was called."""
+
+    def __init__(self) -> None:
+        self.is_mended = threading.Event()
+        self.calls: list[tuple[int, int]] = []
+
+    def half_of(self, cls: int) -> int:
+        if cls == BAD and not self.is_mended.is_set():
+            raise ValueError("not this one")
+        return cls * 2
+
+    def kept_of(self, cls: int, half: int) -> int:
+        self.calls.append((cls, half))
+        return cls * 100 + half
+
+
+def diamond(world: World, way: str) -> list[Any]:
+    options: dict[str, Any] = {"retries": int(way == "retries")}
+    if way in ("inline", "tasks"):
+        options["inline"] = way == "inline"
+    if way == "slow":
+        options["timeout"] = 60
+
+    @motion.trigger(on="doc.title", sets="doc.cls", **options)
+    def first(title: str) -> int:
+        return len(title)
+
+    half: Any = lambda cls: world.half_of(cls)  # noqa: E731
+    kept: Any = lambda cls, half: world.kept_of(cls, half)  # noqa: E731
+    if way == "batch":
+        options["batch"] = 4
+        half = lambda cls: list(map(world.half_of, cls))  # noqa: E731
+        kept = lambda cls, half: list(map(world.kept_of, cls, half))  # noqa: E731
+    elif way == "async":
+        half, kept = _awaited(half), _awaited(kept)
+    names = {"half": half, "kept": kept}
+    half, kept = (
+        motion.trigger(on="doc.cls", sets=f"doc.{name}", name=name, version="1", **options)(each)
+        for name, each in names.items()
+    )
+
+    @motion.trigger(on="doc.kept", sets="doc.late")
+    def late(kept: int) -> int:
+        return kept + 1
+
+    return [first, half, kept, late]
+
+
+def _awaited(function: Any) -> Any:
+    @functools.wraps(function)
+    async def later(*values: Any) -> Any:
+        return function(*values)
+
+    return later
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing can be waited for by."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.001)
+
+
+def rows_of(store: motion.Store) -> list[tuple[Any, ...]]:
+    return [(row.cls, row.half, row.kept, row.late) for row in store.rows("doc")]
+
+
+def make_good(store: motion.Store, world: World, end: str, rows: int = 8) -> tuple[int, int]:
+    """Make good what was given up, and return what `cls` and `half` are then."""
+    if end == "users value":
+        store.set_many("doc", [{"id": i, "half": 5} for i in range(rows)])
+        return BAD, 5
+    if end == "new input":
+        store.set_many("doc", [{"id": i, "title": "xxx"} for i in range(rows)])
+        return 3, 6
+    world.is_mended.set()
+    if end == "retry":
+        store.retry()
+    else:
+        store.backfill("half", force=True)
+    return BAD, BAD * 2
+
+
+WAYS = ("itself", "inline", "tasks", "retries", "batch", "async", "slow")
+ENDS = ("retry", "backfill", "users value", "new input")
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("before", ["", "xx"], ids=["first value", "changed value"])
+def test_p4_a_run_behind_an_input_that_was_given_up_waits_until_it_is_made_good(
+    open_store: OpenStore, way: str, end: str, before: str
+) -> None:
+    world = World()
+    store = open_store(schemas={"doc": Doc}, triggers=diamond(world, way))
+    for title in ("x", before) if before else ():  # twice, so that it is known how quick calls are
+        store.set_many("doc", [{"id": i, "title": title} for i in range(8)])
+        store.wait(timeout=60)
+    store.set_many("doc", [{"id": i, "title": "x" * BAD} for i in range(8)])
+    store.wait(timeout=60)
+    old = (4, 204, 205) if before else (None, None, None)
+    assert rows_of(store) == [(BAD, *old)] * 8
+    assert all(half == cls * 2 for cls, half in world.calls)
+    assert len(store.errors()) == 8
+    cls, half = make_good(store, world, end)
+    store.wait(timeout=60)
+    assert rows_of(store) == [(cls, half, cls * 100 + half, cls * 100 + half + 1)] * 8
+    assert store.errors() == []
+
+
+@dataclass
+class Two:
+    id: int
+    text: str
+    size: int
+    other: int
+    half: int
+    sum: int
+
+
+@pytest.mark.parametrize("end", ["retry", "new input"])
+def test_p4_what_runs_in_memory_waits_for_what_was_given_up_before(
+    open_store: OpenStore, end: str
+) -> None:
+    """The run changes another input than that of the trigger which has given up, which is not due by it."""
+    world = World()
+
+    @motion.trigger(on="two.text", sets=("two.size", "two.other"), inline=False)
+    def sizes(text: str) -> tuple[int, int]:
+        return len(text), text.count("y")
+
+    @motion.trigger(on="two.size", sets="two.half", inline=False)
+    def half(size: int) -> int:
+        return world.half_of(size)
+
+    @motion.trigger(on="two.other", sets="two.sum", inline=False)
+    def total(other: int, half: int) -> int:
+        return other * 100 + half
+
+    store = open_store(schemas={"two": Two}, triggers=[sizes, half, total])
+    for text in ("x", "xx", "x" * BAD, "y" * BAD):
+        store.set("two", id=1, text=text)
+        store.wait(timeout=60)
+    row = store.get(Two, 1)
+    assert row is not None
+    assert (row.size, row.other, row.half, row.sum) == (BAD, BAD, 4, 2)
+    if end == "retry":
+        world.is_mended.set()
+        store.retry()
+    else:
+        store.set("two", id=1, text="y" * BAD + "x")
+    store.wait(timeout=60)
+    row = store.get(Two, 1)
+    assert row is not None
+    assert (row.half, row.sum) == (row.size * 2, BAD * 100 + row.half)
+    assert store.errors() == []
+
+
+def test_p4_what_runs_in_memory_waits_for_a_task_upstream_that_is_still_being_run(
+    open_store: OpenStore,
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="two.text", sets=("two.size", "two.other"), inline=False)
+    def sizes(text: str) -> tuple[int, int]:
+        return len(text), text.count("y")
+
+    @motion.trigger(on="two.size", sets="two.half", inline=False, concurrency=2)
+    def half(size: int) -> int:
+        if size == BAD:
+            has_begun.set()
+            assert may_end.wait(60)
+        return size * 2
+
+    @motion.trigger(on="two.other", sets="two.sum", inline=False)
+    def total(other: int, half: int) -> int:
+        return other * 100 + half
+
+    store = open_store(schemas={"two": Two}, triggers=[sizes, half, total])
+    for text in ("x", "xx"):
+        store.set("two", id=1, text=text)
+        store.wait(timeout=60)
+    store.set("two", id=1, size=BAD)
+    assert has_begun.wait(60)
+    change = store.set("two", id=1, text="y" * BAD)
+    change.wait("other", timeout=60)
+    may_end.set()
+    store.wait(timeout=60)
+    row = store.get(Two, 1)
+    assert row is not None
+    assert (row.half, row.sum) == (BAD * 2, BAD * 100 + BAD * 2)
+
+
+@pytest.mark.parametrize("end", ["retry", "users value", "new input"])
+def test_p4_an_input_that_is_given_up_during_a_run_lets_nothing_of_two_moments_stay(
+    open_store: OpenStore, end: str
+) -> None:
+    world, has_begun, may_end = World(), threading.Event(), threading.Event()
+
+    @motion.trigger(on="doc.title", sets="doc.cls", inline=False)
+    def first(title: str) -> int:
+        return len(title)
+
+    @motion.trigger(on="doc.cls", sets="doc.half", inline=False)
+    def half(cls: int) -> int:
+        return world.half_of(cls)
+
+    @motion.trigger(on="doc.cls", sets="doc.kept", inline=False, concurrency=2, timeout=60)
+    def kept(cls: int, half: int) -> int:
+        has_begun.set()
+        assert cls == BAD or may_end.wait(60)
+        return world.kept_of(cls, half)
+
+    store = open_store(schemas={"doc": Doc}, triggers=[first, half, kept])
+    store.set("doc", id=0, title="xx")
+    assert has_begun.wait(60)
+    store.set("doc", id=0, title="x" * BAD)
+    until(lambda: bool(store.errors()))
+    may_end.set()
+    store.wait(timeout=60)
+    assert rows_of(store) == [(BAD, 4, None, None)]
+    cls, now = make_good(store, world, end, rows=1)
+    store.wait(timeout=60)
+    assert rows_of(store)[0][:3] == (cls, now, cls * 100 + now)
+    assert set(world.calls) == {(2, 4), (cls, now)}
