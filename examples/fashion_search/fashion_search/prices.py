@@ -32,10 +32,10 @@ _CANNOT_BE_BOUGHT = frozenset(
 )
 
 
-def price_of(written: object) -> float | None:
+def price_of(written: object, currency: str = "") -> float | None:
     """Return the first amount in what a shop wrote: "$1,299.00", "1.299,00 €", 1299 and "1299.0000" are the same.
 
-    None where there is none, or it is no price: nothing, below 0, infinite.
+    None where there is none, or it is no price: nothing, below 0, infinite. `currency`: where the shop tells it elsewhere.
     """
     if isinstance(written, bool) or written is None:
         return None
@@ -45,7 +45,7 @@ def price_of(written: object) -> float | None:
         text = str(written)[:200].translate(_APOSTROPHES).strip()
         if not any(map(str.isdigit, text)):
             return None  # "free", "on request"
-        if _IN_THOUSANDTHS.search(text) and (exact := _THREE_PLACES.search(text)):
+        if _IN_THOUSANDTHS.search(f"{text} {currency}") and (exact := _THREE_PLACES.search(text)):
             return int(re.sub("[.,]", "", exact[0])) / 1_000
         signed = _SIGNED.search(text)
         if signed and re.match(r"\d+[\s-]", text):

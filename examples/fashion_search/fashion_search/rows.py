@@ -259,12 +259,13 @@ class Reader:
     def _variant(self, cells: Mapping[str, object], is_one_of_many: bool) -> Variant | None:
         if "price" not in self.columns:
             return None
-        stock = self._cell(cells, "stock")
+        stock, currency = self._cell(cells, "stock"), self._text(cells, "currency")
         options = self._options(cells)
         variant = Variant(
             self._text(cells, "colour") or options.get("colour"),
             self._text(cells, "size") or options.get("size"),
-            price_of(self._text(cells, "sale_price")) or price_of(self._text(cells, "price")),
+            price_of(self._text(cells, "sale_price"), currency)
+            or price_of(self._text(cells, "price"), currency),
             stock_of(None if stock in ("", None) else stock),
             next((each for each in self._texts(cells, "img_url") if is_web(each)), None),
         )

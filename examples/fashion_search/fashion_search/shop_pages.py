@@ -204,11 +204,12 @@ def _offered(product: dict[str, Json], page: Page, image: Json = None) -> Iterat
     for offer in _offers(product):
         of = next(iter(_dicts(offer.get("itemOffered"))), {})
         specified = next(iter(_dicts(offer.get("priceSpecification"))), {})
+        currency = _first(offer.get("priceCurrency") or specified.get("priceCurrency"))
         prices = (offer.get("price"), offer.get("lowPrice"), specified.get("price"))
         yield Variant(
             _first(of.get("color")) or colour,
             _first(of.get("size")) or size,
-            next((price for each in prices if (price := price_of(_scalar(each))) is not None), None),
+            next((price for each in prices if (price := price_of(_scalar(each), currency)) is not None), None),
             stock_of(_scalar(offer.get("availability"))),
             next(iter(_images(of.get("image"))), shown),
         )  # fmt: skip

@@ -533,6 +533,21 @@ def test_prices_are_read_in_every_form(written: object, price: float | None, cur
         assert currency_of(written) == currency
 
 
+def test_money_with_three_places_is_known_by_its_currency_wherever_that_is_told() -> None:
+    table = "id,title,image_link,price,currency\n1,Cap,https://img.example/1.jpg,12.500,{}\n"
+    assert [the_product(table.format(each)).price for each in ("KWD", "EUR")] == [12.5, 12500.0]
+    offer = {"@type": "Offer", "price": "12.500", "priceCurrency": "KWD"}
+    told = {
+        "@type": "Product",
+        "name": "Cap",
+        "sku": "1",
+        "image": "https://img.example/1.jpg",
+        "offers": offer,
+    }
+    page = f"<title>Cap</title><script type='application/ld+json'>{json.dumps(told)}</script>"
+    assert the_product(f"<html>{page}").price == 12.5
+
+
 @pytest.mark.parametrize(
     ("written", "is_there"),
     [
