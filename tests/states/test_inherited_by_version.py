@@ -308,3 +308,48 @@ def test_a_page_shows_a_key_kept_by_version_to_all_readers(
     assert store.sql("SELECT kind FROM doc__stored WHERE page = 2").to_pylist() == [{"kind": None}]
     explained = store.explain("doc", 1, "kind", page=2)
     assert (explained.value, explained.version) == (3, 1)
+
+
+class Late(motion.Component):
+    """It gives no value in its first version."""
+
+    def setup(self) -> int:
+        return 0
+
+    @motion.infer(on="doc.title", sets="doc.kind", refresh="before")
+    def sort(self, state: int, title: str) -> int | None:
+        return state or None
+
+    @motion.fit(on="doc.n", promote=motion.manual)
+    def learn(self, state: int, rows: list[Doc]) -> int:
+        return state + 5
+
+
+@motion.trigger(on="doc.text", sets="doc.seen")
+def note(text: str, kind: int) -> int:
+    return kind
+
+
+@motion.trigger(on=("link.doc", "link.at"), sets="link.label")
+def label_once(
+    kind: Annotated[int, motion.Lookup("doc.kind", by=("doc", "at"), follow=False)],
+) -> str:
+    return f"of {kind}"
+
+
+def test_p6_what_waits_for_a_value_that_it_does_not_run_on_runs_when_a_switch_brings_it(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"doc": Doc, "link": Link}, triggers=[Late(), note, label_once])
+    writes: list[dict[str, Any]] = [{"id": 1, "title": "abc", "text": "a", "n": 1}, PAGE_2]
+    store.set_many("doc", writes)
+    store.set_many("link", [{"id": page, "doc": 1, "at": page} for page in (0, 2)])
+    store.wait(timeout=120)
+    before = [row.seen for row in store.rows("doc")], [row.label for row in store.rows("link")]
+    store.model("Late").fit()
+    store.wait(timeout=120)
+    store.model("Late").promote(2)
+    store.wait(timeout=120)
+    after = [row.seen for row in store.rows("doc")], [row.label for row in store.rows("link")]
+    assert before == ([None, None], [None, None])
+    assert after == ([5, 5], ["of 5", "of 5"])

@@ -347,6 +347,11 @@ class Graph:
         followed = [each for each in spec.lookups if each.is_followed]
         return self._makers_of((*followed, *spec.windows))
 
+    def waits_for(self, spec: TriggerSpec) -> list[TriggerSpec]:
+        """Return the triggers that keep by version what a trigger needs and does not follow, of its own row or of others."""
+        own = [self.kept_by_version(spec.table, key) for key in spec.required if key not in spec.on]
+        return [*(maker for maker in own if maker), *self._makers_of(spec.awaited_lookups)]
+
     def _makers_of(self, taken: Iterable[Lookup | Window]) -> list[TriggerSpec]:
         keys = [(each.table, name) for each in taken for name in names_of(each)]
         makers = [self.kept_by_version(*key) for key in keys]

@@ -318,12 +318,13 @@ def _drop_leftovers(tx: Transaction, database: Database, component: str, number:
 
 
 def _concerned(database: Database, component: str, *, is_first: bool) -> list[TriggerSpec]:
-    """Return the triggers that a switch gives work: those that derive from the outputs that were switched, those with
-    outputs to refresh after it, and, with the first version, those that have been waiting for it."""
+    """Return the triggers that a switch gives work: those that derive from the outputs that were switched, or may be waiting
+    for a value that they read of them, those with outputs to refresh after it, and, with the first version, those that have
+    been waiting for it."""
 
     def follows(spec: TriggerSpec) -> bool:
         own = (database.graph.kept_by_version(spec.table, key) for key in spec.on)
-        makers = [*own, *database.graph.follows_from(spec)]
+        makers = [*own, *database.graph.follows_from(spec), *database.graph.waits_for(spec)]
         return any(maker is not None and maker.component == component for maker in makers)
 
     return [
