@@ -133,3 +133,19 @@ def test_a_table_that_somebody_has_in_use_is_waited_for_while_others_read_it(
         forgetting.join(WAIT_S)
         assert store.status().forgetting == 0
         assert not people.is_known
+
+
+def test_what_another_process_is_making_for_it_is_waited_for(people: People) -> None:
+    """One that was killed may still be at it, in the server."""
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    with people.opened() as store:
+        with psycopg.connect(people.server.url) as other:
+            other.execute(
+                f'CREATE TABLE "{people.schema}".motion_seen_until (one bigint PRIMARY KEY)'
+            )
+            forgetting = threading.Thread(target=store.forget, args=("person", 1))
+            forgetting.start()
+            until(store, lambda: bool(people.server.execute(waits)), timeout_s=WAIT_S)
+        forgetting.join(WAIT_S)
+        assert store.status().forgetting == 0
+        assert not people.is_known

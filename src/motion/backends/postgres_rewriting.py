@@ -34,10 +34,7 @@ def rewrite_tables(session: Session, is_given_up: Callable[[], bool]) -> bool:
     Returns:
         Whether it is done, and not given up.
     """
-    session.run(
-        f"{_begin(session)}; CREATE TABLE IF NOT EXISTS {SEEN} (one bigint PRIMARY KEY); COMMIT"
-    )
-    while not _unseen(session):
+    while not (_is_made(session) and _unseen(session)):
         if is_given_up():
             return False
     for table in session.tables():
@@ -52,6 +49,18 @@ def _begin(session: Session) -> str:
     return (
         f"BEGIN; {path}; SET LOCAL lock_timeout TO '{LOCK_WAIT}'; SET LOCAL statement_timeout TO 0"
     )
+
+
+def _is_made(session: Session) -> bool:
+    """Make what is to be seen, where it is not there; False where somebody else is making it: `IF NOT EXISTS` does not see that, and
+    fails on the name when the other one commits."""
+    made = f"CREATE TABLE IF NOT EXISTS {SEEN} (one bigint PRIMARY KEY)"
+    try:
+        session.run(f"{_begin(session)}; {made}; COMMIT")
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation):
+        session.end()
+        return False
+    return True
 
 
 def _unseen(session: Session) -> bool:
