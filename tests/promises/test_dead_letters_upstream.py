@@ -256,3 +256,53 @@ def test_p4_an_input_that_is_given_up_during_a_run_lets_nothing_of_two_moments_s
     store.wait(timeout=60)
     assert rows_of(store)[0][:3] == (cls, now, cls * 100 + now)
     assert set(world.calls) == {(2, 4), (cls, now)}
+
+
+# -- users' values of what is kept by state version --
+
+
+@dataclass
+class Note:
+    id: int
+    title: str
+    cls: int
+    gist: str
+    a: int
+
+
+def noting(refresh: Any, sets: tuple[str, ...]) -> list[Any]:
+    class Notes(motion.Component):
+        def setup(self) -> int:
+            return 1
+
+        @motion.infer(on="note.title", sets=sets, refresh=refresh)
+        def of_title(self, state: int, title: str) -> Any:
+            if title == "bad":
+                raise ValueError("not this one")
+            return len(title) if len(sets) == 1 else (len(title), title)
+
+    @motion.trigger(on="note.cls", sets="note.a")
+    def a(cls: int) -> int:
+        return cls * 2
+
+    return [Notes(), a]
+
+
+@pytest.mark.parametrize("sets", [("note.cls",), ("note.cls", "note.gist")], ids=["one", "two"])
+@pytest.mark.parametrize("refresh", ["never", "after", "before"])
+@pytest.mark.parametrize("how", ["set", "set to what is there", "in one write twice"])
+def test_p4_a_users_value_makes_good_what_an_infer_has_given_up(
+    open_store: OpenStore, refresh: str, sets: tuple[str, ...], how: str
+) -> None:
+    store = open_store(schemas={"note": Note}, triggers=noting(refresh, sets))
+    store.set("note", id=2, title="abc")
+    store.wait(timeout=60)
+    store.set_many("note", [{"id": 1, "title": "bad"}, {"id": 2, "title": "bad"}])
+    store.wait(timeout=60)
+    assert len(store.errors()) == 2
+    cls = 3 if how == "set to what is there" else 4
+    times = 2 if how == "in one write twice" else 1
+    store.set_many("note", [{"id": i, "cls": cls} for _ in range(times) for i in (1, 2)])
+    store.wait(timeout=60)
+    assert [(row.cls, row.a) for row in store.rows("note")] == [(cls, cls * 2)] * 2
+    assert store.errors() == []

@@ -100,6 +100,8 @@ def write_rows(
         )
         written.note(key, [row for row, _ in changes], arrived=False)
         written.arrived.setdefault(key, []).extend(row for row, was in changes if was is None)
+        if is_user and known:
+            written.met_again.setdefault(layout.versioned[key].name, []).extend(rows)
     written.note_beside(outputs.share_users(tx, layout, columns, written.rows, number))
     if is_user:
         _override_pages(tx, layout, columns, written, number, first)

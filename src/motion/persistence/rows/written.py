@@ -64,6 +64,8 @@ class Written:
             self.note(key, rows, arrived=False)
         for key, rows in other.arrived.items():
             self.arrived.setdefault(key, []).extend(rows)
+        for name, rows in other.met_again.items():
+            self.met_again.setdefault(name, []).extend(rows)
         self.note_beside(other.beside)
 
     def note_beside(self, changed: Beside) -> None:
