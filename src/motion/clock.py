@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from math import isfinite
+
+from motion.errors import InvalidArgument, shortened
 
 _ahead_ms = 0
 
@@ -35,6 +38,8 @@ def sleep(seconds: float) -> None:
 def advance(seconds: float) -> None:
     """Move wall time forward, in this process. For tests; `reset` ends it."""
     global _ahead_ms
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
+        raise InvalidArgument("advance(seconds)", shortened(seconds), "a number of seconds")
     _ahead_ms += round(1000 * seconds)
 
 

@@ -21,7 +21,8 @@ from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.tasks import Cause
 from motion.definitions.triggers.kept_keys import keepers
 from motion.definitions.triggers.specs import TriggerSpec
-from motion.definitions.values.codecs import INT64_MAX, Stored, encode_parameter
+from motion.definitions.values.arguments import check_count, check_keys
+from motion.definitions.values.codecs import Stored, encode_parameter
 from motion.definitions.values.plain import is_number
 from motion.errors import (
     InvalidArgument,
@@ -458,7 +459,7 @@ class Database:
     ) -> pa.Table:
         check_query(query, params, timeout, limit)
         sights = [each.value for each in Sight]
-        if sees not in sights:
+        if not isinstance(sees, str) or sees not in sights:
             raise InvalidArgument("sql(sees=)", shortened(sees), f"one of {listed(sights)}")
         given = [encode_parameter(value, self.tables.enums) for value in params]
         names, found = self.backend.query(
@@ -584,6 +585,7 @@ def page_values(table: Table, pages: Mapping[str, int]) -> list[Stored]:
 
 def chosen_keys(table: Table, keys: Sequence[str] | None) -> frozenset[str] | None:
     """Return the keys to read, id and page keys among them; None: all."""
+    check_keys("keys=", keys)
     if keys is None:
         return None
     return frozenset((*table.primary_key, *(table.key(key).name for key in keys)))
@@ -658,9 +660,7 @@ def _can_be_read(given: Any) -> bool:
 
 
 def check_limit(argument: str, limit: Any) -> None:
-    is_number = isinstance(limit, int) and not isinstance(limit, bool)
-    if limit is not None and not (is_number and 0 <= limit <= INT64_MAX):
-        raise InvalidArgument(argument, shortened(limit), "an int of at least 0, or None")
+    check_count(argument, limit, may_be_none=True)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -69,7 +69,7 @@ class RemoteLoad:
         prune: str | None,
         most_bytes: int,
     ) -> None:
-        check_options(commit_every, errors)
+        check_options(commit_every, errors, by, prune)
         self._link, self._table, self._commit_every = link, table, commit_every
         self._by = table.key(by).name if by else None
         self._prune = table.key(prune).name if prune else None

@@ -9,6 +9,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Table
+from motion.definitions.values.arguments import check_count, check_text
 from motion.definitions.values.codecs import Stored
 from motion.engine.inline import InlineRuns
 from motion.errors import BadRows, InvalidArgument, InvalidValue, SchemaError
@@ -50,7 +51,7 @@ Commit = Callable[[Callable[[Transaction], Sequence[Operation]]], Applied]
 """Does what a function gives from what it sees in the transaction."""
 
 
-def check_options(commit_every: Any, errors: Any) -> None:
+def check_options(commit_every: Any, errors: Any, by: Any, prune: Any) -> None:
     """Refuse what `set_many` does not take beside rows.
 
     Raises:
@@ -58,8 +59,9 @@ def check_options(commit_every: Any, errors: Any) -> None:
     """
     if not isinstance(errors, str) or errors not in ("raise", "collect"):
         raise InvalidArgument("set_many(errors=)", repr(errors), "'raise' or 'collect'")
-    if not isinstance(commit_every, int) or commit_every < 1:
-        raise InvalidArgument("set_many(commit_every=)", repr(commit_every), "an int of at least 1")
+    check_count("set_many(commit_every=)", commit_every, least=1)
+    for argument, key in (("set_many(by=)", by), ("set_many(prune=)", prune)):
+        check_text(argument, key, "the name of a key, or None")
 
 
 class Load:

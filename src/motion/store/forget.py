@@ -13,6 +13,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Table
 from motion.definitions.tasks import Cause
+from motion.definitions.values.arguments import check_seconds
 from motion.definitions.values.codecs import Stored
 from motion.errors import InvalidArgument, MotionError, WaitTimeout, shortened
 from motion.faults import reach
@@ -89,8 +90,9 @@ def forget(
     Raises:
         WaitTimeout: work that the deletion has caused is not done in time, or somebody reads for so long; it goes on.
     """
-    if models not in (None, "refit"):
+    if models is not None and not (isinstance(models, str) and models == "refit"):
         raise InvalidArgument("forget(models=)", shortened(models), "None or 'refit'")
+    check_seconds("forget(timeout=)", timeout_s)
     change, told = database.write(partial(_erase, database, table.name, ids, models == "refit"))
     database.backend.call()
     reach("forget.noted")

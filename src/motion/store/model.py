@@ -10,6 +10,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.background.interrupts import uninterrupted
+from motion.definitions.values.arguments import check_count
 from motion.definitions.versions import Label, Progress, StateVersion
 from motion.errors import InvalidArgument, MotionError, UnknownVersion, shortened
 from motion.notebook import Shown
@@ -51,6 +52,8 @@ class Model:
         Raises:
             UnknownVersion: there is no such version.
         """
+        check_count("labels(number)", number)
+        check_count("labels(limit=)", limit)
         with self._database.backend.read() as tx:
             known = [each.number for each in states.versions(tx, self._component)]
             if number not in known:

@@ -18,6 +18,7 @@ from motion.definitions.tables.addresses import Instance, addressed, addressed_k
 from motion.definitions.tables.schema import Table, TableName
 from motion.definitions.tasks import DeadLetter
 from motion.definitions.triggers.declarations import DECLARATION
+from motion.definitions.values.arguments import check_count, check_flag
 from motion.errors import (
     CloseInsideRun,
     InvalidArgument,
@@ -219,7 +220,7 @@ class Store(Reader):
         if view is not None:
             view.set_many(table, rows, by=by, prune=prune)
             return self._pending(0)
-        check_options(commit_every, errors)
+        check_options(commit_every, errors, by, prune)
         load = Load(
             self._database,
             named,
@@ -463,6 +464,10 @@ class Store(Reader):
         check_limit("errors(limit=)", limit)
         if trigger is not None:
             recompute.spec_of(self._database, trigger)
+        if after is not None and not isinstance(after, DeadLetter):
+            raise InvalidArgument(
+                "errors(after=)", shortened(after), "a dead letter that errors() returned, or None"
+            )
         last = None if after is None else after.task
         with self._database.backend.read() as tx:
             return dead_letters(self._database, tx, trigger=trigger, limit=limit, after=last)
@@ -522,7 +527,7 @@ class Store(Reader):
         histories of their own. `change.trace()` tells of one change.
         """
         self._check_open()
-        check_limit("recent(limit=)", limit)
+        check_count("recent(limit=)", limit)
         return recent(self._database, limit)
 
     @overload
@@ -568,6 +573,7 @@ class Store(Reader):
             TriggerError: the store has no such trigger.
         """
         self._check_open()
+        check_flag("backfill(force=)", force)
         name = _trigger_name(trigger)
         change = recompute.backfill(self._database, name, where, params, force=force)
         self._engine.start()

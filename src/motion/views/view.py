@@ -11,6 +11,7 @@ from motion import clock
 from motion.definitions.tables.addresses import Instance, addressed, named_row
 from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.triggers.specs import Failed
+from motion.definitions.values.arguments import check_flag, check_keys, check_text
 from motion.errors import InvalidArgument, WaitInsideRun, shortened
 from motion.notebook import Shown
 from motion.persistence.changes.isolation import ClaimReads, Left
@@ -145,6 +146,7 @@ class Reader:
         return shown(layout, rows, name, inherit=inherit)
 
     def _question(self, table: Table, keys: Sequence[str] | None, **asked: Any) -> Question:
+        check_keys("keys=", keys)
         chosen = None if keys is None else tuple(table.key(key).name for key in keys)
         further = (key for key, _ in (*asked.get("equal", ()), *asked.get("order", ())))
         pins = self._seen(table.name, None if chosen is None else (*chosen, *further))
@@ -215,6 +217,10 @@ class Reader:
         Raises:
             SqlError: the condition is wrong.
         """
+        check_text(
+            "rows(order_by=)", order_by, "keys with commas between them, or other SQL, as a str"
+        )
+        check_flag("rows(inherit=)", inherit)
         table, id, _ = addressed(self._database.tables, "rows", table, id, {})
         if not self._is_exact:
             return self._read_open(table, id, where, params, order_by, limit, inherit, keys)

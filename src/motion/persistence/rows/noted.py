@@ -46,6 +46,8 @@ KINDS: Mapping[str, Any] = {
 
 def noted_table(tx: Transaction, name: str) -> Table | None:
     """Return a table of the store as it is noted; None where there is none, or what is noted cannot be told."""
+    if not name.isascii():  # no table has such a name, and half a character none can be asked for
+        return None
     found = tx.execute("SELECT signature FROM motion_tables WHERE name = ?", (name,)).fetchone()
     if found is None:
         return None

@@ -11,7 +11,7 @@ from typing import Any
 from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tasks import DeadLetter
-from motion.definitions.values.plain import is_number
+from motion.definitions.values.arguments import check_count, check_flag, check_seconds, check_text
 from motion.errors import (
     FitFailed,
     InvalidArgument,
@@ -150,6 +150,9 @@ class Change:
         if key is not None and not isinstance(key, str):
             wanted = "the name of a key to wait for; seconds are given as wait(timeout=60)"
             raise InvalidArgument("wait(key)", shortened(key), wanted)
+        check_seconds("wait(timeout=)", timeout)
+        check_flag("wait(raise_errors=)", raise_errors)
+        check_flag("wait(progress=)", progress)
         is_there = None if key is None else self._named_rows(key).all_have(key)
         if not self._has_work and run_on(self._database) is None:
             self._database.backend.check_open()
@@ -262,6 +265,11 @@ class Change:
         """
         if run_on(self._database) is not None:
             raise WaitInsideRun
+        check_text("stream(key)", key, "the name of a key", may_be_none=False)
+        check_flag("stream(parts=)", parts)
+        check_seconds("stream(timeout=)", timeout)
+        check_flag("stream(raise_errors=)", raise_errors)
+        check_count("stream(after=)", after, may_be_none=True)
         rows = self._named_rows(key)
         take = parts_of(self._database, rows, key) if parts else rows_with(rows, key, after)
         errors = (lambda: self.errors) if raise_errors else list
@@ -347,8 +355,7 @@ def wait_until(
     """
     if run_on(database) is not None:
         raise WaitInsideRun
-    if not is_number(timeout_s):
-        raise InvalidArgument("wait(timeout=)", shortened(timeout_s), "a number of seconds")
+    check_seconds("wait(timeout=)", timeout_s)
     deadline = clock.monotonic_s() + timeout_s
     while True:
         commits = database.backend.committed.count

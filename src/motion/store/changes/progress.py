@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from motion.backends.base import Transaction
+from motion.definitions.values.arguments import check_flag
 from motion.persistence.recompute import backfills
 from motion.persistence.states import fit_requests, versions
 from motion.persistence.tasks import backlog, delayed, schedules
@@ -44,6 +45,7 @@ def shown_progress(
         what: stands before the bar.
         total: how much there is, where that is known; otherwise the most that ever remained.
     """
+    check_flag("wait(progress=)", is_wanted)
     if not is_wanted:
         yield None
         return
