@@ -98,6 +98,13 @@ def rows_of(store: motion.Store) -> list[tuple[Any, ...]]:
     return [(row.cls, row.half, row.kept, row.late) for row in store.rows("doc")]
 
 
+def stale_of(store: motion.Store) -> int:
+    """Return how many rows have a stale `kept`, as all reports tell it."""
+    plan, told = store.plan("kept"), store.status().triggers["kept"].stale
+    assert plan.stale == told
+    return told
+
+
 def make_good(store: motion.Store, world: World, end: str, rows: int = 8) -> tuple[int, int]:
     """Make good what was given up, and return what `cls` and `half` are then."""
     if end == "users value":
@@ -135,10 +142,12 @@ def test_p4_a_run_behind_an_input_that_was_given_up_waits_until_it_is_made_good(
     assert rows_of(store) == [(BAD, *old)] * 8
     assert all(half == cls * 2 for cls, half in world.calls)
     assert len(store.errors()) == 8
+    assert stale_of(store) == (8 if before else 0)
     cls, half = make_good(store, world, end)
     store.wait(timeout=60)
     assert rows_of(store) == [(cls, half, cls * 100 + half, cls * 100 + half + 1)] * 8
     assert store.errors() == []
+    assert stale_of(store) == 0
 
 
 @dataclass

@@ -33,7 +33,8 @@ class Plan:
     Attributes:
         stale: outputs made by other code, or before the trigger was away while rows were written; of a fold with `replay=False` also of entities of which an applied row has
             changed since. With these what a backfill does not make anew: of a fold the entities that lack a row which
-            was given up (`retry` takes it in), and pages and rows of another table of rows whose looked-up value is gone.
+            was given up (`retry` takes it in), pages and rows of another table of rows whose looked-up value is gone, and
+            rows on which a trigger upstream has given up (`retry` makes that good).
         missing: rows it has not run on.
         current: outputs made by the code it has now.
         by_users: values that users gave, which a backfill leaves alone.
@@ -62,8 +63,8 @@ def plan(database: Database, trigger: str) -> Plan:
         if each is None:
             each = timeline.cost_of(tx, (trigger, None, None)).mean
     seconds = None if each is None else each * (counts["stale"] + counts["missing"])
-    counts["current"] -= stranded.lacking
-    counts["stale"] += stranded.lacking + stranded.kept
+    counts["current"] -= stranded.lacking + stranded.behind
+    counts["stale"] += stranded.lacking + stranded.kept + stranded.behind
     return Plan(trigger, **counts, seconds=seconds)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -28,6 +29,7 @@ from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import live_version
 from motion.persistence.stored_graph import UNTIL, disowned, former_triggers, origins_of
+from motion.persistence.tasks import queue
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,12 @@ class Stranded:
     Attributes:
         lacking: entities whose fold has left out a row that it has given up; `retry` takes that in.
         kept: rows whose pages, or rows of another table, stay though a value that they look up is gone.
+        behind: rows on which a trigger upstream has given up, so that it does not run; `retry` makes that good.
     """
 
     lacking: int = 0
     kept: int = 0
+    behind: int = 0
 
 
 def stranded(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Stranded:
@@ -91,13 +95,31 @@ def stranded(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Stranded:
             f"AND {layout.row} IN (SELECT entity FROM motion_left_out WHERE trigger = ?)"
         )
         return Stranded(lacking=int(tx.execute(sql, (spec.name,)).fetchone()[0]))
+    behind = _behind_dead(tx, layout, spec)
     if not _may_keep(spec):
-        return Stranded()
+        return Stranded(behind=behind)
     sql = (
         f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {' AND '.join(_own_needs(layout, spec))} "
         f"AND {mark} & {ORIGIN_MASK} <> 0 AND NOT ({' AND '.join(_looked_up_needs(layout, spec))})"
     )
-    return Stranded(kept=int(tx.execute(sql).fetchone()[0]))
+    return Stranded(kept=int(tx.execute(sql).fetchone()[0]), behind=behind)
+
+
+def _behind_dead(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
+    """Count the rows whose outputs stay as they were as a trigger upstream has given up there. It is the dead letters that
+    are gone through, not the table."""
+    upstream = layout.graph.upstream(spec)
+    rows = queue.all_dead_rows(tx, upstream)
+    mark = layout.mark(spec)
+    condition = (
+        f"{_is_runnable(layout, spec)} AND {layout.is_due(spec)} "
+        f"AND {mark} & {ORIGIN_MASK} IN ({_current(tx, spec)})"
+    )
+    count = f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {condition} AND "
+    return sum(
+        int(tx.execute(count + part.condition(layout.row), part.numbers).fetchone()[0])
+        for part in parts_of(sorted(rows))
+    )
 
 
 def _may_keep(spec: TriggerSpec) -> bool:
@@ -105,9 +127,12 @@ def _may_keep(spec: TriggerSpec) -> bool:
     return bool(spec.page or spec.sets_table) and any(_needed_lookups(spec))
 
 
-def may_be_stale(tx: Transaction, spec: TriggerSpec) -> bool:
+def may_be_stale(tx: Transaction, graph: Graph, spec: TriggerSpec) -> bool:
     """Whether other code than a trigger's present one has ever made outputs of it, or it may have outputs that it does not
     make anew by itself."""
+    upstream = graph.upstream(spec) if spec.name in graph.triggers else ()
+    if upstream and queue.has_dead(tx, upstream):
+        return True
     if _may_keep(spec) or (spec.fold is not None and not spec.fold.replay):
         return True
     sql = "SELECT 1 FROM motion_left_out WHERE trigger = ? LIMIT 1"
@@ -123,7 +148,7 @@ def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
     is_stale = f"{_is_of_other_code(tx, layout, spec)} OR {layout.is_left_behind(spec)}"
     sql = f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE ({is_stale}) AND {_is_judged(tx, layout, spec)}"
     found = stranded(tx, layout, spec)
-    return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept
+    return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept + found.behind
 
 
 def disown_since(tx: Transaction, layout: Layout, spec: TriggerSpec, since: int, last: int) -> None:

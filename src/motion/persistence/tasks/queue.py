@@ -591,6 +591,13 @@ def rows_of(tx: Transaction, trigger: str, low: int, high: int) -> set[int]:
     return _rows_of(tx, [trigger], low, high, "version IS NULL")
 
 
+def all_dead_rows(tx: Transaction, triggers: Sequence[str]) -> set[int]:
+    """Return the rows on which one of these triggers has given up, wherever they are."""
+    sql = f"SELECT low, high FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger IN ({places(triggers)}) AND version IS NULL"
+    found = tx.execute(sql, tuple(triggers)).fetchall() if triggers else ()
+    return {row for low, high in found for row in range(low, high + 1)}
+
+
 def _rows_of(
     tx: Transaction, triggers: Sequence[str], low: int, high: int, condition: str, *more: int
 ) -> set[int]:
