@@ -168,7 +168,7 @@ def stories(plan: Plan) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     touches = touch.map(lambda own: ("touch", own))
     inside = st.lists(st.one_of(touches, touches, write, step), min_size=1, max_size=4)
     hook = st.tuples(st.just("hook"), st.sampled_from(plan.rules), inside)
-    others = st.sampled_from([("settle",), ("settle",), ("break",), ("break",), ("reopen",)])
+    others = st.sampled_from([("settle",), ("settle",), ("break",), ("outage",), ("reopen",)])
     usual = [write, write, write, step, step, hook, hook, others]
     if any(rule.owned == "tag" for rule in plan.rules):
         tag = st.sampled_from(["vote", "correct", "correct", "delete_tag"])

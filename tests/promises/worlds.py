@@ -350,7 +350,7 @@ class World:
 
     def __init__(self, plan: Plan, url: str, *, mode: str = "itself", seconds: float = 0.0) -> None:
         self.plan, self.model = plan, Model(plan)
-        self.is_broken = False
+        self.is_broken = self._is_unsure = False
         self.calls: Counter[tuple[Any, ...]] = Counter()
         self._url, self._mode, self._seconds = url, mode, seconds
         self._hooks: list[tuple[str, Sequence[Any]]] = []
@@ -652,6 +652,10 @@ class World:
         """Let functions raise from now on, if none has run yet: what was made before would not fail any more."""
         self.is_broken = self.is_broken or not self._has_run
 
+    def _do_outage(self) -> None:
+        """Let functions raise from now on, whatever has run: which rows that concerns is known no more, until they are healed."""
+        self.is_broken = self._is_unsure = True
+
     def _do_reopen(self) -> None:
         if not self._depth:
             self.close()
@@ -676,7 +680,7 @@ class World:
 
     def heal(self) -> None:
         """Let nothing raise any more, and try again what was given up on."""
-        self.is_broken = False
+        self.is_broken = self._is_unsure = False
         self.store.retry()
         self.settle()
 
@@ -684,11 +688,12 @@ class World:
 
     def check(self) -> None:
         """Hold an idle store against the model."""
-        expected = expected_of(self.model, is_broken=self.is_broken)
-        self._check_errors(expected)
-        self._check_nodes(expected)
-        self._check_parts(expected)
-        self._check_tags(expected)
+        if not self._is_unsure:
+            expected = expected_of(self.model, is_broken=self.is_broken)
+            self._check_errors(expected)
+            self._check_nodes(expected)
+            self._check_parts(expected)
+            self._check_tags(expected)
         states = {state for counts in self.store.status().tasks.values() for state in counts}
         assert states <= {"dead"}, states
         for change in self._changes:
