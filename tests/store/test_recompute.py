@@ -15,6 +15,7 @@ import pytest
 import motion
 from motion import clock
 from motion.testing import Stepper
+from tests.conftest import OpenStore
 
 
 @dataclass
@@ -668,3 +669,109 @@ def test_a_users_value_of_a_page_or_of_a_made_row_is_explained_as_given(tmp_path
         store.set("split", id=1, text="a c").wait()
         again = store.explain("split", 1, "word", word_page=1).made_by
     assert (made, again) == (["pages", None, "rows", None, None], "pages")
+
+
+# -- what nobody is going to make right by itself --
+
+
+def doubling(**options: Any) -> Callable[..., Any]:
+    @motion.trigger(on="line.length", sets="line.upper", inline=False, name="double", **options)
+    def double(length: int) -> str:
+        return str(2 * length)
+
+    return double
+
+
+def lengths(store: motion.Store, length: int) -> motion.Change:
+    return store.set_many("line", [{"id": i, "length": length} for i in range(8)])
+
+
+DROPS: dict[str, dict[str, Any]] = {
+    "cancel": {},
+    "discard_after": {"discard_after": 60},
+    "discard_beyond": {"discard_beyond": 2},
+}
+
+
+@pytest.mark.parametrize("how", DROPS)
+def test_rows_whose_run_was_dropped_are_stale_until_it_is_made_up_for(
+    open_store: OpenStore, how: str
+) -> None:
+    store = open_store(schemas={"line": Line}, triggers=[doubling(**DROPS[how])], run=False)
+    with Stepper(store) as worker:
+        for i in range(8):
+            store.set("line", id=i, length=1)
+            worker.run_until_idle()
+        change = lengths(store, 2)
+        plan = store.plan("double")
+        assert how == "discard_beyond" or (plan.stale, plan.current) == (0, 8)  # they wait
+        if how == "cancel":
+            change.cancel()
+        elif how == "discard_after":
+            clock.advance(120)
+        worker.run_until_idle()
+        old = [row.id for row in store.rows("line") if row.upper == "2"]
+        assert len(old) >= 5
+        assert store.status().triggers["double"].stale == len(old)
+        assert (store.plan("double").stale, store.plan("double").current) == (
+            len(old),
+            8 - len(old),
+        )
+        assert store.backfill("double", where={"id": old[0]}).count == 1
+        worker.run_until_idle()
+        assert store.get("line", old[0]).upper == "4"
+        left = store.backfill("double")
+        assert how != "cancel" or left.count == len(old) - 1
+        for _ in range(8):  # a backfill is work that may be too much, too
+            worker.run_until_idle()
+            left = store.backfill("double")
+        worker.run_until_idle()
+        assert {row.upper for row in store.rows("line")} == {"4"}
+        assert (store.status().triggers["double"].stale, left.count) == (0, 0)
+
+
+def test_a_users_value_is_stale_once_a_run_that_was_to_follow_it_is_dropped(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"line": Line}, triggers=[doubling()], run=False)
+    with Stepper(store) as worker:
+        lengths(store, 1)
+        worker.run_until_idle()
+        store.set("line", id=3, upper="mine")
+        assert (store.plan("double").by_users, store.plan("double").stale) == (1, 0)
+        store.set("line", id=3, length=5).cancel()
+        assert (store.plan("double").by_users, store.plan("double").stale) == (0, 1)
+        store.backfill("double")
+        worker.run_until_idle()
+        assert store.get("line", 3).upper == "10"
+
+
+def test_what_stands_behind_a_dead_letter_is_stale(open_store: OpenStore) -> None:
+    """A run does not go on with an input that was given up: its old value stays, and is told as stale."""
+    mended = threading.Event()
+
+    @motion.trigger(on="line.text", sets="line.length", retries=0, inline=False)
+    def count(text: str) -> int:
+        if text == "bad" and not mended.is_set():
+            raise ValueError(text)
+        return len(text)
+
+    @motion.trigger(on="line.text", sets="line.upper", inline=False)
+    def tell(text: str, length: int) -> str:
+        return f"{text} {length}"
+
+    store = open_store(schemas={"line": Line}, triggers=[count, tell])
+    store.set_many("line", [{"id": i, "text": "good"} for i in range(4)]).wait(timeout=60)
+    store.set("line", id=2, text="bad")
+    store.wait(timeout=60)
+    assert store.get("line", 2).upper == "good 4"
+    assert {name: each.stale for name, each in store.status().triggers.items()} == {
+        "count": 1,
+        "tell": 1,
+    }
+    assert (store.plan("tell").stale, store.plan("tell").current) == (1, 3)
+    mended.set()
+    store.retry()
+    store.wait(timeout=60)
+    assert store.get("line", 2).upper == "bad 3"
+    assert {each.stale for each in store.status().triggers.values()} == {0}

@@ -31,8 +31,10 @@ class Plan:
     """What a recompute of one trigger would touch, counted in rows that it could run on.
 
     Attributes:
-        stale: outputs made by other code, or before the trigger was away while rows were written; of a fold with `replay=False` also of entities of which an applied row has
-            changed since. With these what a backfill does not make anew: of a fold the entities that lack a row which
+        stale: outputs made by other code, or before the trigger was away while rows were written; those whose inputs have
+            changed since, where no task is left that makes them anew (it was given up, cancelled or discarded, or stood
+            behind what was given up); of a fold with `replay=False` also of entities of which an applied row has changed
+            since. With these what a backfill does not make anew: of a fold the entities that lack a row which
             was given up (`retry` takes it in), pages and rows of another table of rows whose looked-up value is gone, and
             rows on which a trigger upstream has given up (`retry` makes that good).
         missing: rows it has not run on.
@@ -63,15 +65,17 @@ def plan(database: Database, trigger: str) -> Plan:
         if each is None:
             each = timeline.cost_of(tx, (trigger, None, None)).mean
     seconds = None if each is None else each * (counts["stale"] + counts["missing"])
-    counts["current"] -= stranded.lacking + stranded.behind
-    counts["stale"] += stranded.lacking + stranded.kept + stranded.behind
+    counts["current"] -= stranded.lacking
+    counts["stale"] += stranded.lacking + stranded.kept
     return Plan(trigger, **counts, seconds=seconds)
 
 
 def _kind(spec: TriggerSpec, origin: provenance.Origin) -> str:
+    if origin.is_due:
+        return "stale"
     if origin.fingerprint is None:
         return "by_users" if origin.number else "missing"
-    return "current" if origin.is_current(spec) and not origin.is_due else "stale"
+    return "current" if origin.is_current(spec) else "stale"
 
 
 def backfill(

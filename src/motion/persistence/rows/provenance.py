@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.graph import Graph
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -30,6 +29,7 @@ from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import live_version
 from motion.persistence.stored_graph import UNTIL, disowned, former_triggers, origins_of
 from motion.persistence.tasks import queue
+from motion.persistence.tasks.discards import was_dropped
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,9 @@ class Origin:
 
 
 def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
-    """Return how many rows that a trigger could run on have outputs of each origin; due are those of a fold's entities that
-    are left behind."""
+    """Return how many rows that a trigger could run on have outputs of each origin; due are those that are left behind."""
     mark = _mark_or_users(tx, layout, spec)
-    is_left = f"CASE WHEN {layout.is_left_behind(spec)} THEN 1 ELSE 0 END"
+    is_left = f"CASE WHEN {_is_left_behind(layout, spec)} THEN 1 ELSE 0 END"
     found = tx.execute(
         f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, {is_left}, COUNT(*) FROM {_source(layout, spec)} "
         f"WHERE {_is_judged(tx, layout, spec)} GROUP BY 1, 2, 3"
@@ -77,12 +76,10 @@ class Stranded:
     Attributes:
         lacking: entities whose fold has left out a row that it has given up; `retry` takes that in.
         kept: rows whose pages, or rows of another table, stay though a value that they look up is gone.
-        behind: rows on which a trigger upstream has given up, so that it does not run; `retry` makes that good.
     """
 
     lacking: int = 0
     kept: int = 0
-    behind: int = 0
 
 
 def stranded(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Stranded:
@@ -95,31 +92,13 @@ def stranded(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Stranded:
             f"AND {layout.row} IN (SELECT entity FROM motion_left_out WHERE trigger = ?)"
         )
         return Stranded(lacking=int(tx.execute(sql, (spec.name,)).fetchone()[0]))
-    behind = _behind_dead(tx, layout, spec)
     if not _may_keep(spec):
-        return Stranded(behind=behind)
+        return Stranded()
     sql = (
         f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {' AND '.join(_own_needs(layout, spec))} "
         f"AND {mark} & {ORIGIN_MASK} <> 0 AND NOT ({' AND '.join(_looked_up_needs(layout, spec))})"
     )
-    return Stranded(kept=int(tx.execute(sql).fetchone()[0]), behind=behind)
-
-
-def _behind_dead(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
-    """Count the rows whose outputs stay as they were as a trigger upstream has given up there. It is the dead letters that
-    are gone through, not the table."""
-    upstream = layout.graph.upstream(spec)
-    rows = queue.all_dead_rows(tx, upstream)
-    mark = layout.mark(spec)
-    condition = (
-        f"{_is_runnable(layout, spec)} AND {layout.is_due(spec)} "
-        f"AND {mark} & {ORIGIN_MASK} IN ({_current(tx, spec)})"
-    )
-    count = f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {condition} AND "
-    return sum(
-        int(tx.execute(count + part.condition(layout.row), part.numbers).fetchone()[0])
-        for part in parts_of(sorted(rows))
-    )
+    return Stranded(kept=int(tx.execute(sql).fetchone()[0]))
 
 
 def _may_keep(spec: TriggerSpec) -> bool:
@@ -127,13 +106,13 @@ def _may_keep(spec: TriggerSpec) -> bool:
     return bool(spec.page or spec.sets_table) and any(_needed_lookups(spec))
 
 
-def may_be_stale(tx: Transaction, graph: Graph, spec: TriggerSpec) -> bool:
+def may_be_stale(tx: Transaction, layout: Layout, spec: TriggerSpec) -> bool:
     """Whether other code than a trigger's present one has ever made outputs of it, or it may have outputs that it does not
     make anew by itself."""
-    upstream = graph.upstream(spec) if spec.name in graph.triggers else ()
-    if upstream and queue.has_dead(tx, upstream):
-        return True
     if _may_keep(spec) or (spec.fold is not None and not spec.fold.replay):
+        return True
+    upstream = layout.graph.upstream(spec) if spec.name in layout.graph.triggers else ()
+    if queue.has_dead(tx, [spec.name, *upstream]) or was_dropped(tx, spec.name):
         return True
     sql = "SELECT 1 FROM motion_left_out WHERE trigger = ? LIMIT 1"
     if spec.fold is not None and tx.execute(sql, (spec.name,)).fetchone() is not None:
@@ -143,12 +122,12 @@ def may_be_stale(tx: Transaction, graph: Graph, spec: TriggerSpec) -> bool:
 
 
 def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
-    """Return how many rows have outputs of a trigger that other code made, of those it would run on; of a fold that applies
-    each row once also the entities of which an applied row has changed since; and stranded ones."""
-    is_stale = f"{_is_of_other_code(tx, layout, spec)} OR {layout.is_left_behind(spec)}"
+    """Return how many rows have outputs of a trigger that other code made, of those it would run on; those that are left
+    behind; and stranded ones."""
+    is_stale = f"{_is_of_other_code(tx, layout, spec)} OR {_is_left_behind(layout, spec)}"
     sql = f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE ({is_stale}) AND {_is_judged(tx, layout, spec)}"
     found = stranded(tx, layout, spec)
-    return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept + found.behind
+    return int(tx.execute(sql).fetchone()[0]) + found.lacking + found.kept
 
 
 def disown_since(tx: Transaction, layout: Layout, spec: TriggerSpec, since: int, last: int) -> None:
@@ -179,11 +158,20 @@ def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything:
     """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing, of other code, or left behind; with
     `everything`, of all but users' values."""
     mark = _mark_or_users(tx, layout, spec)
-    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)}) OR {layout.is_left_behind(spec)}"
+    is_left = _is_left_behind(layout, spec)
+    wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)}) OR {is_left}"
     return (
         f"FROM {_source(layout, spec)} WHERE {_is_judged(tx, layout, spec)} "
-        f"AND NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) AND ({'1 = 1' if everything else wanted})"
+        f"AND (NOT ({mark} > 0 AND {mark} & {ORIGIN_MASK} = 0) OR {is_left}) AND ({'1 = 1' if everything else wanted})"
     )
+
+
+def _is_left_behind(layout: Layout, spec: TriggerSpec) -> str:
+    """Return the condition that a row's outputs were made, and are not those of its inputs as they are, and nothing is under
+    way that makes them so: the run was given up, or one upstream, or it was dropped; of a fold, its entity is left behind."""
+    if spec.fold is not None:
+        return layout.is_left_behind(spec)
+    return f"({layout.mark(spec)} > 0 AND {layout.is_due(spec)} AND NOT {queue.is_under_way(spec.name, layout.row)})"
 
 
 def _mark_or_users(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
@@ -472,7 +460,7 @@ def _is_judged(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     looked_up = _looked_up_needs(layout, spec)
     kept, further = (looked_up, []) if _may_keep(spec) else ([], looked_up)
     needs = [*_set_keys(layout, spec), *further]
-    has_made = _is_of_other_code(tx, layout, spec)
+    has_made = f"{_is_of_other_code(tx, layout, spec)} OR {_is_left_behind(layout, spec)}"
     is_there = [layout.is_row_of(spec), layout.is_open(spec)]
     return " AND ".join([*is_there, *kept, f"({' AND '.join(needs) or '1 = 1'} OR {has_made})"])
 

@@ -87,6 +87,20 @@ def discarded(tx: Transaction) -> dict[str, int]:
     return dict(tx.execute("SELECT trigger, rows FROM motion_discards WHERE rows > 0").fetchall())
 
 
+def note_dropped(tx: Transaction, trigger: str) -> None:
+    """Note that waiting tasks of a trigger were dropped otherwise than by its policy."""
+    tx.execute(
+        "INSERT INTO motion_discards (trigger) VALUES (?) ON CONFLICT (trigger) DO NOTHING",
+        (trigger,),
+    )
+
+
+def was_dropped(tx: Transaction, trigger: str) -> bool:
+    """Whether waiting tasks of a trigger may ever have been dropped."""
+    sql = "SELECT 1 FROM motion_discards WHERE trigger = ?"
+    return tx.execute(sql, (trigger,)).fetchone() is not None
+
+
 def note_called_again(tx: Transaction, trigger: str, rows: int) -> None:
     """Count rows that are called again as what they had read had changed."""
     tx.execute(

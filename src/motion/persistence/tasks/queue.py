@@ -253,6 +253,15 @@ def has_dead(tx: Transaction, triggers: Sequence[str]) -> bool:
     return tx.execute(sql, tuple(triggers)).fetchone() is not None
 
 
+def is_under_way(trigger: str, row: str) -> str:
+    """Return the condition that a task which is to end by itself is about a row, an expression, and live work."""
+    name = trigger.replace("'", "''")
+    return (
+        f"EXISTS (SELECT 1 FROM motion_tasks t WHERE t.trigger = '{name}' AND t.low BETWEEN {row} - {RANGE_LIMIT} AND {row} "
+        f"AND t.high >= {row} AND +t.status IN {LIVE_SQL} AND t.version IS NULL)"
+    )
+
+
 def overlapping(columns: str, triggers: int, condition: str) -> str:
     """Return the query for the tasks of triggers (parameters 3 and on) that hold rows from ?1 to ?2.
 
@@ -589,13 +598,6 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
 def rows_of(tx: Transaction, trigger: str, low: int, high: int) -> set[int]:
     """Return the rows of a range on which a trigger has tasks, live or dead."""
     return _rows_of(tx, [trigger], low, high, "version IS NULL")
-
-
-def all_dead_rows(tx: Transaction, triggers: Sequence[str]) -> set[int]:
-    """Return the rows on which one of these triggers has given up, wherever they are."""
-    sql = f"SELECT low, high FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger IN ({places(triggers)}) AND version IS NULL"
-    found = tx.execute(sql, tuple(triggers)).fetchall() if triggers else ()
-    return {row for low, high in found for row in range(low, high + 1)}
 
 
 def _rows_of(

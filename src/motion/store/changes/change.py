@@ -30,6 +30,7 @@ from motion.persistence.recompute import backfills
 from motion.persistence.recompute.outcome import Outcome, outcome_of
 from motion.persistence.states import asked
 from motion.persistence.tasks import backlog, events
+from motion.persistence.tasks.discards import note_dropped
 from motion.states.promotion import cancel as cancel_asked
 from motion.store.changes.given_ids import GivenIds
 from motion.store.changes.progress import shown_progress
@@ -306,6 +307,7 @@ class Change:
 
         def work(tx: Transaction) -> None:
             for trigger, low, high in backfills.cancel(tx, self._keys):
+                note_dropped(tx, trigger)
                 if trigger in graph.triggers and graph.triggers[trigger].event:
                     events.end(tx, graph.triggers[trigger].table, range(low, high + 1))
             settle_all(tx, self._database.layouts)

@@ -40,8 +40,8 @@ class TriggerStatus:
     Attributes:
         tasks: status (ready, claimed, blocked, dead) -> how many tasks; a task may hold many rows.
         rows: the rows of those that are not dead.
-        stale: rows whose outputs other code has made, or that stay as a trigger upstream has given up on the row; whether or
-            not this process has the table's schema.
+        stale: rows whose outputs are not what the trigger would make, as `Plan.stale` tells, whether or not this process has the
+            table's schema.
         calls: how often the present code has been called, in all processes; what another process has done in the last
             half second may be missing.
         seconds: what a call takes on average; None where there was none.
@@ -217,7 +217,7 @@ class StaleCounts:
     def of(self, tx: Transaction, database: Database, spec: TriggerSpec) -> int:
         if spec.event:
             return 0  # what it ran on is over
-        if not provenance.may_be_stale(tx, database.layouts.graph, spec):
+        if not provenance.may_be_stale(tx, database.layouts[spec.table], spec):
             return 0  # no row needs to be looked at
         with self._lock:
             known = self._counts.get((spec.name, spec.fingerprint))
