@@ -568,3 +568,16 @@ def test_an_error_of_the_server_s_own_tells_nothing(store: motion.Store) -> None
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "InternalError"
     assert "/srv" not in answer.text
+
+
+def test_a_port_that_is_taken_is_told_as_such() -> None:
+    schemas = {"user": User}
+    with (
+        motion.create_store("s", schemas=schemas, url=":memory:") as store,
+        serve(store, port=0) as at,
+    ):
+        port = int(at.url.rpartition(":")[2])
+        with pytest.raises(
+            motion.InvalidArgument, match=f"free port .* was given .*:{port}, where nothing"
+        ):
+            serve(store, port=port)

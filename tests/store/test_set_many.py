@@ -400,6 +400,18 @@ def test_rows_are_kept_across_chunks(catalog: motion.Store) -> None:
     assert prune(catalog, rows, commit_every=2) == [f"a{i}" for i in range(1, 8)] + ["b1", "b2"]
 
 
+@pytest.mark.parametrize("commit_every", [1, 100])
+def test_a_bad_row_without_an_id_is_told_and_the_others_are_in(
+    catalog: motion.Store, commit_every: int
+) -> None:
+    rows = [{"url": "a8", "shop": "a"}, {"url": "a9", "shop": "a", "price": "much"}]
+    load = catalog.set_many(
+        "product", rows, prune="shop", errors="collect", commit_every=commit_every
+    )
+    assert [row.position for row in load.rejected] == [1]
+    assert left(catalog) == ["a8", "b1", "b2"]
+
+
 def test_bad_rows_are_kept_across_chunks(catalog: motion.Store) -> None:
     rows = [{"url": f"{shop}{i}", "shop": shop, "price": "much"} for i in (1, 2) for shop in "ab"]
     rows.insert(2, {"url": "b3", "shop": "b"})

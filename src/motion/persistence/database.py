@@ -30,6 +30,7 @@ from motion.errors import (
     MotionError,
     SchemaError,
     SchemaMismatch,
+    SqlError,
     StoreNameTaken,
     StoreUnavailable,
     UnknownVersion,
@@ -638,6 +639,10 @@ def check_query(query: Any, params: Any, timeout: Any, limit: Any) -> None:
     """
     if not isinstance(query, str):
         raise InvalidArgument("sql(query)", shortened(query), "SQL that reads, as a str")
+    try:
+        query.encode()
+    except UnicodeEncodeError as exc:
+        raise SqlError(query, f"it holds half a character: {exc}") from exc
     if timeout is not None and not (is_number(timeout) and timeout > 0):
         raise InvalidArgument("sql(timeout=)", shortened(timeout), "seconds above 0, or None")
     check_limit("sql(limit=)", limit)

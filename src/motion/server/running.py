@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from sse_starlette.sse import AppStatus
 
-from motion.errors import InvalidArgument, NotAllowed, StoreUnavailable
+from motion.errors import InvalidArgument, NotAllowed
 from motion.server.access.guard import LOOPBACK
 from motion.server.access.limits import Limits
 from motion.server.access.roles import Tokens
@@ -97,7 +97,7 @@ def serve(
 
     Raises:
         NotAllowed: others could reach it, and there are no tokens.
-        StoreUnavailable: the address cannot be listened on.
+        InvalidArgument: the address cannot be listened on.
     """
     taken = tokens or Tokens()
     is_local = is_loopback(host)
@@ -140,7 +140,8 @@ def _listen(host: str, port: int) -> socket.socket:
         found.listen(BACKLOG)  # from now on who comes waits, and is not refused
     except OSError as exc:
         found.close()
-        raise StoreUnavailable(
-            f"{host}:{port}", f"it cannot be listened on: {exc.strerror or exc}"
+        given = f"{host}:{port}, where nothing can listen: {exc.strerror or exc}"
+        raise InvalidArgument(
+            "serve(host=, port=)", given, "a free port of this machine, or 0 for any"
         ) from exc
     return found

@@ -197,7 +197,7 @@ class Load:
             with self._database.backend.read() as tx:
                 self._fresh.update(ids_by_value(tx, layout, self._by, named).values())
         else:
-            self._fresh.update(named)
+            self._fresh.update(each for each in named if each is not None)
 
     def _delete_others(self) -> None:
         """Delete the rows that were not given, part by part: each is a short transaction of its own, so that other writers
