@@ -315,3 +315,153 @@ def test_p4_a_users_value_makes_good_what_an_infer_has_given_up(
     store.wait(timeout=60)
     assert [(row.cls, row.a) for row in store.rows("note")] == [(cls, cls * 2)] * 2
     assert store.errors() == []
+
+
+# -- pages behind an input that they inherit --
+
+
+@dataclass
+class Sheet:
+    """`kept` and `mid` are told apart by page, what comes before is one value for all pages."""
+
+    id: int
+    title: str
+    cls: int
+    half: int
+    page: int
+    text: str
+    mid: str
+    kept: str
+
+
+def sheets(world: World, way: str, is_deep: bool) -> list[Any]:
+    options: dict[str, Any] = {"inline": False} if way == "tasks" else {}
+
+    @motion.trigger(on="sheet.title", sets="sheet.cls", **options)
+    def first(title: str) -> int:
+        return len(title)
+
+    half: Any = lambda cls: world.half_of(cls)  # noqa: E731
+    if way == "batch":
+        options["batch"] = 4
+        half = lambda cls: list(map(world.half_of, cls))  # noqa: E731
+    elif way == "async":
+        half = _awaited(half)
+    half = motion.trigger(on="sheet.cls", sets="sheet.half", name="half", **options)(half)
+
+    @motion.trigger(on=("sheet.text", "sheet.cls"), sets="sheet.mid", inline=False)
+    def mid(text: str, cls: int, half: int) -> str:
+        assert half in (cls * 2, 5)
+        return f"{text}:{cls}:{half}"
+
+    @motion.trigger(on=("sheet.text", "sheet.cls"), sets="sheet.kept", inline=False)
+    def kept(text: str, cls: int, half: int) -> str:
+        assert half in (cls * 2, 5)
+        return f"{text}:{cls}:{half}"
+
+    @motion.trigger(on=("sheet.text", "sheet.cls"), sets="sheet.kept", name="kept", inline=False)
+    def behind_mid(text: str, cls: int, mid: str) -> str:
+        assert mid.startswith(f"{text}:{cls}:")
+        return mid
+
+    return [first, half, mid, behind_mid if is_deep else kept]
+
+
+def kept_of(store: motion.Store, document: int = 1) -> list[str | None]:
+    return [row.kept for row in store.rows(Sheet, id=document)]
+
+
+@pytest.mark.parametrize("is_deep", [False, True], ids=["itself", "by another of the page"])
+@pytest.mark.parametrize("way", ["itself", "tasks", "batch", "async"])
+@pytest.mark.parametrize("end", ["retry", "backfill", "users value", "new input"])
+def test_p4_pages_wait_until_an_input_that_they_inherit_is_made_good(
+    open_store: OpenStore, way: str, end: str, is_deep: bool
+) -> None:
+    world = World()
+    store = open_store(schemas={"sheet": Sheet}, triggers=sheets(world, way, is_deep))
+    documents = range(1, 4)
+    for page in range(3):
+        rows = [{"id": i, "page": page, "text": f"t{page}"} for i in documents]
+        store.set_many("sheet", rows)
+    for title in ("x", "xx"):
+        store.set_many("sheet", [{"id": i, "title": title} for i in documents])
+        store.wait(timeout=60)
+    store.set_many("sheet", [{"id": i, "title": "x" * BAD} for i in documents])
+    store.wait(timeout=60)
+    assert [letter.trigger for letter in store.errors()] == ["half"] * 3
+    for i in documents:
+        assert kept_of(store, i) == ["t0:2:4", "t1:2:4", "t2:2:4"]
+    assert stale_of(store) == 9
+    store.set("sheet", id=1, page=1, text="new")
+    store.wait(timeout=60)
+    assert kept_of(store)[1] == "t1:2:4"
+    cls, half = BAD, BAD * 2
+    if end == "users value":
+        half = 5
+        store.set_many("sheet", [{"id": i, "half": half} for i in documents])
+    elif end == "new input":
+        cls, half = 3, 6
+        store.set_many("sheet", [{"id": i, "title": "xxx"} for i in documents])
+    else:
+        world.is_mended.set()
+        store.retry() if end == "retry" else store.backfill("half", force=True)
+    store.wait(timeout=60)
+    for i in documents:
+        texts = ["t0", "new" if i == 1 else "t1", "t2"]
+        assert kept_of(store, i) == [f"{text}:{cls}:{half}" for text in texts]
+    assert store.errors() == []
+    assert stale_of(store) == 0
+
+
+def test_p4_a_page_with_a_value_of_its_own_does_not_wait_for_that_of_page_0(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"sheet": Sheet}, triggers=sheets(World(), "tasks", is_deep=False))
+    for page in range(2):
+        store.set("sheet", id=1, page=page, text=f"t{page}", title="x")
+    store.wait(timeout=60)
+    store.set("sheet", id=1, page=0, title="x" * BAD)
+    store.wait(timeout=60)
+    store.set("sheet", id=1, page=1, text="new", title="xx")
+    store.wait(timeout=60)
+    assert len(store.errors()) == 1
+    assert kept_of(store) == ["t0:1:2", "new:2:4"]
+
+
+@pytest.mark.parametrize("end", ["it ends", "it fails", "it is cancelled", "page 0 is deleted"])
+def test_p4_pages_wait_for_work_on_the_row_that_they_inherit_from(
+    open_store: OpenStore, end: str
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+    calls: list[tuple[str, int, int]] = []
+
+    @motion.trigger(on="sheet.cls", sets="sheet.half", inline=False)
+    def half(cls: int) -> int:
+        if cls == BAD:
+            has_begun.set()
+            assert may_end.wait(60)
+            assert end != "it fails"
+        return cls * 2
+
+    @motion.trigger(on=("sheet.text", "sheet.cls"), sets="sheet.kept", inline=False)
+    def kept(text: str, cls: int, half: int) -> str:
+        calls.append((text, cls, half))
+        return f"{text}:{cls}:{half}"
+
+    store = open_store(schemas={"sheet": Sheet}, triggers=[half, kept])
+    store.set("sheet", id=1, cls=1)
+    for page in range(3):
+        store.set("sheet", id=1, page=page, text=f"t{page}")
+    store.wait(timeout=60)
+    change = store.set("sheet", id=1, cls=BAD)
+    assert has_begun.wait(60)
+    if end == "it is cancelled":
+        change.cancel()
+    if end == "page 0 is deleted":
+        store.delete("sheet", 1)
+    may_end.set()
+    store.wait(timeout=60)
+    assert all(half == cls * 2 for _, cls, half in calls if end != "it is cancelled")
+    value = {"it ends": f"{BAD}:{BAD * 2}", "it fails": "1:2"}.get(end)
+    if value is not None:
+        assert kept_of(store) == [f"t{page}:{value}" for page in range(3)]

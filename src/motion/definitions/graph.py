@@ -391,6 +391,45 @@ class Graph:
         """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
         return self._upstream[spec.name]
 
+    def inherited(self, spec: TriggerSpec) -> tuple[tuple[str, str], ...]:
+        """Return the inputs of a trigger that its pages inherit, or those upstream of it on the same row do, each with one of
+        the triggers that it derives from there: pages wait for their pending work on the row that they inherit from."""
+        return self._inherited[spec.name]
+
+    def inheriting(self, name: str) -> tuple[TriggerSpec, ...]:
+        """Return the triggers whose pages inherit what derives from a trigger's outputs."""
+        return self._inheriting.get(name, ())
+
+    @cached_property
+    def _inheriting(self) -> Mapping[str, tuple[TriggerSpec, ...]]:
+        found: dict[str, tuple[TriggerSpec, ...]] = {}
+        for name, pairs in self._inherited.items():
+            for upstream in dict.fromkeys(other for _, other in pairs):
+                found[upstream] = (*found.get(upstream, ()), self.triggers[name])
+        return found
+
+    @cached_property
+    def _inherited(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        found: dict[str, tuple[tuple[str, str], ...]] = {}
+        for name in self.order:
+            spec, pairs = self.triggers[name], dict[tuple[str, str], None]()
+            level, levels = self.row_level(spec), self.levels[spec.table]
+            for key in sorted(_needed(spec)):
+                maker = self.triggers.get(self.producers.get((spec.table, key), ""))
+                if maker is None or maker.name not in found or maker.fold or maker.page:
+                    continue  # pages that are made are seen as they come
+                if self.row_level(maker) == level:
+                    pairs.update(dict.fromkeys(found[maker.name]))
+                elif not levels[key] >= level:
+                    others = (*self._upstream[maker.name], maker.name)
+                    pairs |= {(key, each): None for each in others if not self.triggers[each].page}
+            found[name] = tuple(pairs)
+        return found
+
+    def woken_elsewhere(self, name: str) -> list[str]:
+        """Return the triggers that wait for a trigger's work on other rows than their own: folds, and those of pages."""
+        return [spec.name for spec in (*self.fed.get(name, ()), *self.inheriting(name))]
+
     def woken_by(self, name: str) -> tuple[str, ...]:
         """Return the triggers whose work may wait for the end of a trigger's: those downstream, and itself, where it acts
         once on a row, or folds an entity's rows one run after the other."""

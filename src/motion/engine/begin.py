@@ -28,7 +28,7 @@ from motion.persistence.inputs.own import Chain, Inputs, read_fences, read_input
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number, next_tasks
 from motion.persistence.states import versions
-from motion.persistence.tasks import leases, once, queue
+from motion.persistence.tasks import inherited, leases, once, queue
 from motion.states.gate import why_of
 from motion.states.lifecycle import ensure_live
 from motion.tracebacks import text_of
@@ -68,7 +68,7 @@ class Beginner:
         if blocked:
             reach("task.blocked")
             self._database.write(
-                lambda tx: queue.block(tx, blocked, claim.graph.upstream(claim.spec)),
+                lambda tx: queue.block(tx, blocked, partial(self._has_work_upstream, tx, claim)),
                 is_durable=False,
             )
         if inputs.unread is not None:
@@ -234,7 +234,7 @@ class Beginner:
         elif leases.still_claimed(tx, tasks):
             graph, name = self._database.graph, tasks[0].trigger
             queue.complete(tx, tasks, graph.woken_by(name))
-            queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(name, ())])
+            queue.wake_triggers(tx, graph.woken_elsewhere(name))
             settle(tx, self._database.layouts, graph.triggers[name], tasks, last_number(tx))
 
     def _upstream(self, tx: Transaction, claim: Claim) -> tuple[list[Task], set[int]]:
@@ -242,13 +242,17 @@ class Beginner:
         names = claim.graph.upstream(claim.spec)
         if not names or not queue.has_any(tx, names):
             return [], set()
-        blocked = [
-            task
-            for task in claim.tasks
-            if queue.has_work_on(tx, names, task.low, task.high, task.version)
-        ]
+        layout, spec = claim.chain.layout, claim.spec
+        blocked = [task for task in claim.tasks if self._has_work_upstream(tx, claim, task)]
         dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
+        dead += [inherited.dead_rows(tx, layout, spec, task) for task in claim.tasks]
         return blocked, set().union(*dead)
+
+    def _has_work_upstream(self, tx: Transaction, claim: Claim, task: Task) -> bool:
+        names = claim.graph.upstream(claim.spec)
+        if queue.has_work_on(tx, names, task.low, task.high, task.version):
+            return True
+        return inherited.has_work(tx, claim.chain.layout, claim.spec, task)
 
     def _unsettled(self, tx: Transaction, claim: Claim, tasks: Tasks) -> dict[str, set[int]]:
         """Return where triggers that run in memory behind the first have tasks of their own, or have given up: what runs
@@ -279,7 +283,7 @@ class Beginner:
                         f"rows {task.low} to {task.high}",
                     )
                 queue.wake(tx, tasks, graph.woken_by(spec.name))
-                queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(spec.name, ())])
+                queue.wake_triggers(tx, graph.woken_elsewhere(spec.name))
                 settle(tx, self._database.layouts, spec, tasks, last_number(tx))
 
         self._database.write(work)

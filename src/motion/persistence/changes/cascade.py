@@ -35,14 +35,14 @@ from motion.persistence.inputs import folds
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
-from motion.persistence.layout import Layout, is_switched_along, left_by_name, quoted
+from motion.persistence.layout import Layout, is_switched_along, left_by_name
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.written import Written
 from motion.persistence.states.versions import version_beside
-from motion.persistence.tasks import delayed, lines, once, queue
+from motion.persistence.tasks import delayed, inherited, lines, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
 
@@ -419,7 +419,8 @@ def run_what_waited(
     rows, tasks = [row for low, high in ended for row in range(low, high + 1)], 0
     for name in layout.graph.downstream(trigger) if rows else ():
         spec = layout.graph.triggers[name]
-        tasks += enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, rows), cause)
+        pages = inherited.pages_of(tx, layout, spec, trigger, rows)
+        tasks += enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, pages), cause)
     return tasks
 
 
@@ -445,24 +446,7 @@ def rows_below(
     further = layout.graph.row_level(spec) - layout.graph.levels[layout.table.name][key]
     if not further:
         return rows
-    level = layout.graph.row_level(spec)
-    found: set[int] = set()
-    for page in layout.table.page_keys:
-        assert page not in further or page in level
-    matched = [
-        f"x.{quoted(page)} = r.{quoted(page)}"
-        if page in level - further
-        else f"x.{quoted(page)} = 0"
-        for page in layout.table.page_keys
-        if page not in further
-    ]
-    for part in parts_of(rows):
-        sql = (
-            f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x "
-            f"ON {' AND '.join(['x.id = r.id', *matched])} WHERE {part.condition(layout.row)}"
-        )
-        found.update(int(row[0]) for row in tx.execute(sql, part.numbers))
-    return sorted(found)
+    return inherited.rows_of_pages(tx, layout, spec, further, rows)
 
 
 def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:

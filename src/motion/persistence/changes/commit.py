@@ -51,7 +51,7 @@ from motion.persistence.rows.written import Written
 from motion.persistence.states import versions
 from motion.persistence.states.seen import note_seen
 from motion.persistence.stored_graph import origin_of
-from motion.persistence.tasks import events, leases, memos, once, queue
+from motion.persistence.tasks import events, inherited, leases, memos, once, queue
 from motion.persistence.tasks.discards import note_called_again
 from motion.persistence.tasks.growing_texts import GrowingTexts, Grows
 from motion.tracebacks import last_line
@@ -558,6 +558,7 @@ class Commit:
         queue.complete(tx, self.tasks, sorted(woken))
         self._hold(tx)  # now: the end of these tasks would have woken them
         for step in self.steps:
+            inherited.wake(tx, self.claim.chain.layout, step.spec.name, self.tasks)
             for fold in self.database.graph.fed.get(step.spec.name, ()):
                 folds_of(self.database.layouts, fold).wake(tx, self.tasks)
         settle(tx, self.database.layouts, self.claim.spec, self.tasks, number)

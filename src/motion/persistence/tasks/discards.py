@@ -117,7 +117,7 @@ def called_again(tx: Transaction) -> dict[str, int]:
 def _drop(tx: Transaction, graph: Graph, spec: TriggerSpec, tasks: Sequence[Task]) -> None:
     if tasks:
         queue.complete(tx, tasks, graph.woken_by(spec.name))
-        queue.wake_triggers(tx, [fold.name for fold in graph.fed.get(spec.name, ())])
+        queue.wake_triggers(tx, graph.woken_elsewhere(spec.name))
         for task in tasks if spec.event else ():
             rows = range(task.low, task.high + 1)
             events.end(tx, spec.table, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -360,13 +360,18 @@ def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
     lines."""
     if woken and is_any_blocked(tx, *woken):
         waiting = [trigger for trigger in woken if is_any_blocked(tx, trigger)]
-        found = overlapping("task", len(waiting), f"+status = {TaskStatus.BLOCKED:d}")
-        tx.executemany(
-            f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
-            [(task.low, task.high, *waiting) for task in tasks],
-        )
+        wake_on(tx, waiting, [(task.low, task.high) for task in tasks])
     for trigger, line in {(task.trigger, task.line) for task in tasks if task.line}:
         wake_next(tx, trigger, line)
+
+
+def wake_on(tx: Transaction, triggers: Sequence[str], ranges: Iterable[tuple[int, int]]) -> None:
+    """Let blocked tasks of triggers on ranges of rows be looked at again."""
+    found = overlapping("task", len(triggers), f"+status = {TaskStatus.BLOCKED:d}")
+    tx.executemany(
+        f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
+        [(low, high, *triggers) for low, high in ranges],
+    )
 
 
 def is_any_blocked(tx: Transaction, *triggers: str) -> bool:
@@ -569,11 +574,10 @@ def has_any(tx: Transaction, triggers: Sequence[str]) -> bool:
     return tx.execute(sql, tuple(triggers)).fetchone() is not None
 
 
-def block(tx: Transaction, tasks: Sequence[Task], upstream: Sequence[str]) -> None:
+def block(tx: Transaction, tasks: Sequence[Task], waits: Callable[[Task], bool]) -> None:
     """Let claimed tasks wait for work upstream; what has ended since they looked does not hold them."""
     for task in tasks:
-        waits = has_work_on(tx, upstream, task.low, task.high, task.version)
-        release(tx, [task], TaskStatus.BLOCKED if waits else TaskStatus.READY)
+        release(tx, [task], TaskStatus.BLOCKED if waits(task) else TaskStatus.READY)
 
 
 def forget_dead(
