@@ -465,3 +465,92 @@ def test_p4_pages_wait_for_work_on_the_row_that_they_inherit_from(
     value = {"it ends": f"{BAD}:{BAD * 2}", "it fails": "1:2"}.get(end)
     if value is not None:
         assert kept_of(store) == [f"t{page}:{value}" for page in range(3)]
+
+
+# -- another version has what one has given up --
+
+
+@dataclass
+class Paper:
+    id: int
+    title: str
+    n: int
+    y: int
+    cls: int
+    a: int
+    b: int
+    c: int
+
+
+class Papers(motion.Component):
+    """Each version fails on one title."""
+
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="paper.title", sets="paper.cls", refresh="before")
+    def of_title(self, state: int, title: str) -> int:
+        if title in (f"bad{state}", "bad"):
+            raise ValueError("not this one")
+        return len(title) + 10 * state
+
+    @motion.fit(on="paper.n", promote=motion.manual)
+    def learn(self, state: int, rows: list[Paper]) -> int:
+        return state + 1
+
+
+@motion.trigger(on="paper.cls", sets="paper.a")
+def of_cls(cls: int) -> int:
+    return cls * 2
+
+
+@motion.trigger(on="paper.y", sets="paper.b")
+def of_a(y: int, a: int) -> int:
+    return y * 1000 + a
+
+
+@motion.trigger(on="paper.b", sets="paper.c")
+def of_b(b: int) -> int:
+    return b + 1
+
+
+def switch_papers(store: motion.Store, how: str) -> None:
+    """Let the other of the two versions be live."""
+    model = store.model("Papers")
+    (model.rollback() if how == "rollback" else model.promote(2)).wait(timeout=60)
+    store.wait(timeout=60)
+
+
+@pytest.mark.parametrize("how", ["promote", "rollback"])
+@pytest.mark.parametrize("titles", [("abc", "abc"), ()], ids=["changed value", "first value"])
+def test_p14_a_version_that_has_what_another_had_given_up_ends_its_dead_letters(
+    open_store: OpenStore, how: str, titles: tuple[str, ...]
+) -> None:
+    """Row 3 stays one: both versions fail on it. Row 4 was always right."""
+    store = open_store(schemas={"paper": Paper}, triggers=[Papers(), of_cls, of_a, of_b])
+    store.set("paper", id=4, title="fine", n=1, y=1)
+    store.wait(timeout=60)
+    store.model("Papers").fit().wait(timeout=60)
+    store.wait(timeout=60)
+    if how == "rollback":
+        switch_papers(store, "promote")
+    bad, now = ("bad1", 2) if how == "promote" else ("bad2", 1)
+    if titles:
+        store.set_many("paper", [{"id": i, "title": "abc", "y": 1} for i in (1, 2, 3)])
+        store.wait(timeout=60)
+    given = [{"id": i, "title": bad if i < 3 else "bad", "y": 5} for i in (1, 2, 3)]
+    store.set_many("paper", given)
+    store.wait(timeout=60)
+    assert {error.row for error in store.errors()} == {"id=1", "id=2", "id=3"}
+    if (
+        how == "promote" and titles
+    ):  # that a candidate fails where the live version has a value refuses it
+        store.delete("paper", 3)
+    switch_papers(store, how)
+    cls = 4 + 10 * now
+    right = (cls, cls * 2, 5000 + cls * 2, 5001 + cls * 2)
+    rows = {row.id: (row.cls, row.a, row.b, row.c) for row in store.rows("paper")}
+    assert [rows[1], rows[2]] == [right] * 2
+    assert rows[4] == (cls, cls * 2, 1000 + rows[4][2] % 1000, rows[4][2] + 1)
+    left = [error.row for error in store.errors()]
+    assert left == (["id=3"] if 3 in rows else [])

@@ -22,7 +22,7 @@ from motion.persistence.numbers import next_number
 from motion.persistence.recompute import backfills
 from motion.persistence.rows import outputs, provenance, used
 from motion.persistence.states import asked, files, fit_requests, format, versions
-from motion.persistence.tasks import backlog, queue
+from motion.persistence.tasks import backlog, inherited, queue
 
 NO_NOTES: Mapping[str, Any] = {}
 
@@ -286,7 +286,7 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
         asked.end_version(tx, component, number, "done")
         return True
     change = next_number(tx)
-    lacking = _drop_leftovers(tx, database, component, number)
+    lacking, behind = _drop_leftovers(tx, database, component, number)
     versions.set_live(tx, component, number, change)
     for layout, spec in versioned(database, component):
         if before is None and number != 1:
@@ -295,9 +295,12 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
         if before is not None and (layout.followed(spec) or layout.is_made_of_switched(spec)):
             versions.begin_numbering(tx, spec, change, before, number)
         following.tell_switched(tx, database.layouts, spec, before or 1, number, change)
-    for spec in _concerned(database, component, is_first=before is None):
+    concerned = {spec.name for spec in _concerned(database, component, is_first=before is None)}
+    for name in sorted({*concerned, *behind}):
+        spec = database.graph.triggers[name]
         layout = database.layouts[spec.table]
-        backfills.begin_refresh(tx, layout, spec, change)
+        rows = None if name in concerned else sorted(behind[name])
+        backfills.begin_refresh(tx, layout, spec, change, rows)
         if spec.is_versioned and versions.version_beside(tx, spec.component or "") is not None:
             # What follows is judged as the live version has it; another component's candidate may be further behind.
             begin_anew(tx, layout, spec, next_number(tx))
@@ -306,15 +309,23 @@ def switch(tx: Transaction, database: Database, component: str, number: int) -> 
     return True
 
 
-def _drop_leftovers(tx: Transaction, database: Database, component: str, number: int) -> int:
+def _drop_leftovers(
+    tx: Transaction, database: Database, component: str, number: int
+) -> tuple[int, dict[str, set[int]]]:
     """Forget what is left of a candidate's build when it goes live, all of rows that had no outputs; return on how many
-    rows it has failed, which become dead letters like any. Those of rows that it has outputs for are things of the past."""
-    lacking = 0
-    for _, spec in versioned(database, component):
+    rows it has failed, which become dead letters like any, and the triggers that have stood behind those that end, with
+    the rows: where it has outputs these are things of the past."""
+    lacking, behind = 0, dict[str, set[int]]()
+    for layout, spec in versioned(database, component):
         lacking += versions.adopt_dead(tx, spec, number)
-        queue.remove(tx, versions.overcome(tx, spec, number))
+        overcome = provenance.overcome(tx, layout, spec, number)
+        if queue.forget_dead(tx, spec.name, overcome):
+            for name in database.graph.downstream(spec.name):
+                other = database.graph.triggers[name]
+                rows = inherited.pages_of(tx, layout, other, spec.name, overcome)
+                behind.setdefault(name, set()).update(rows)
         queue.drop_version(tx, [spec.name], number)
-    return lacking
+    return lacking, behind
 
 
 def _concerned(database: Database, component: str, *, is_first: bool) -> list[TriggerSpec]:

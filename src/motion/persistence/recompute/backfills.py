@@ -51,6 +51,9 @@ ROWS_AT_ONCE = 2_000
 RANGES_AT_ONCE = 500
 """Tasks in one part at most: where the rows lie scattered, each is a task."""
 
+NAMED_AT_MOST = 1_000
+"""Rows that a refresh names; with more it is about all."""
+
 HELD_UP_ALLOWED = 1_000
 """Tasks of a trigger that may wait for another attempt or for work upstream while a backfill goes on."""
 
@@ -180,9 +183,26 @@ def bound_of(tx: Transaction, layout: Layout, spec: TriggerSpec, count: int) -> 
     return None if found is None else int(found[0])
 
 
-def begin_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec, change: int) -> None:
-    """Keep what a switch leaves to do for a trigger; what the one before has left is part of it."""
-    _begin_anew(tx, replace(_of_all(tx, layout, spec, "refresh"), change=change))
+def begin_refresh(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    change: int,
+    rows: Sequence[int] | None = None,
+) -> None:
+    """Keep what a switch leaves to do for a trigger; what the one before has left is part of it.
+
+    Args:
+        rows: it is these only, where they are not very many, and the switch before has left nothing.
+    """
+    asked = replace(_of_all(tx, layout, spec, "refresh"), change=change)
+    has_left = any(each.kind == "refresh" and each.trigger == spec.name for each in unfinished(tx))
+    if rows and len(rows) <= NAMED_AT_MOST and not has_left:
+        condition = f's.":row" IN ({", ".join(map(str, rows))})'
+        count = rows[-1] - rows[0] + 1
+        asked = replace(asked, next=rows[0], last=rows[-1], condition=condition)
+        asked = replace(asked, total=count, remaining=count)
+    _begin_anew(tx, asked)
 
 
 def _begin_anew(tx: Transaction, asked: Backfill) -> None:

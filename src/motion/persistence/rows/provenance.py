@@ -26,7 +26,7 @@ from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, filled_up, parts_of, places
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
-from motion.persistence.states.versions import live_version
+from motion.persistence.states.versions import given_up_and_made, live_version
 from motion.persistence.stored_graph import UNTIL, disowned, former_triggers, origins_of
 from motion.persistence.tasks import queue
 from motion.persistence.tasks.discards import was_dropped
@@ -239,6 +239,18 @@ def to_build(layout: Layout, spec: TriggerSpec, version: int) -> str:
         f"LEFT JOIN {outputs_table(spec.name)} v ON v.slot = {slot} "
         f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {given})"
     )
+
+
+def overcome(tx: Transaction, layout: Layout, spec: TriggerSpec, version: int) -> list[int]:
+    """Return the rows with dead letters that a candidate lacks no outputs for: it has what was given up."""
+    if live_version(tx, spec.component or "") is None:
+        return []
+    rows = given_up_and_made(tx, spec, version)
+    lacking: set[int] = set()
+    for part in parts_of(rows):
+        sql = f"SELECT {layout.row} {to_build(layout, spec, version)} AND {part.condition(layout.row)}"
+        lacking.update(int(row) for (row,) in tx.execute(sql, part.numbers))
+    return [row for row in rows if row not in lacking]
 
 
 def make_due(

@@ -513,20 +513,15 @@ def adopt_dead(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     return count
 
 
-def overcome(tx: Transaction, spec: TriggerSpec, version: int) -> list[int]:
-    """Return the dead letters of rows that the live version has no outputs for, and a candidate has."""
-    live = live_version(tx, spec.component or "")
-    if live is None:
-        return []
-    has = (
-        f"EXISTS (SELECT 1 FROM {outputs_table(spec.name)} WHERE slot = ? + t.low AND {HAS_OUTPUT})"
-    )
+def given_up_and_made(tx: Transaction, spec: TriggerSpec, version: int) -> list[int]:
+    """Return the rows with dead letters that a version has outputs for. It is the dead letters that are gone through."""
+    first = slot_of(version, 0)
     sql = (
-        f"SELECT task FROM motion_tasks t WHERE trigger = ? AND status = {TaskStatus.DEAD:d} AND version IS NULL "
-        f"AND low = high AND {has} AND NOT {has}"
+        f"SELECT v.slot - {first} FROM motion_tasks t JOIN {outputs_table(spec.name)} v "
+        f"ON v.slot BETWEEN {first} + t.low AND {first} + t.high "
+        f"WHERE t.trigger = ? AND t.status = {TaskStatus.DEAD:d} AND t.version IS NULL AND v.{HAS_OUTPUT}"
     )
-    found = tx.execute(sql, (spec.name, slot_of(version, 0), slot_of(live, 0)))
-    return [int(row[0]) for row in found.fetchall()]
+    return sorted({int(row) for (row,) in tx.execute(sql, (spec.name,))})
 
 
 # -- forgetting --
