@@ -488,6 +488,96 @@ def test_a_generator_that_fails_half_way_leaves_the_pages_that_came_and_says_so(
     assert (pages(store, "idea"), pages(store, "liked")) == ({0: "g", 1: "h"}, {0: None, 1: None})
 
 
+def test_what_derives_from_a_generators_pages_is_seen_one_by_one(open_store: OpenStore) -> None:
+    seen = [threading.Event() for _ in range(3)]
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
+    def stream(text: str) -> Iterator[str]:
+        for word, is_seen in zip(text.split(), seen, strict=True):
+            yield word
+            assert is_seen.wait(20), "the page was not seen while the run went on"
+
+    @motion.trigger(on="query.loud", sets="query.link")
+    def behind(loud: str) -> str:
+        return f"{loud}!"
+
+    store = open_queries(open_store, stream, shout, behind)
+    for text in ("red green blue", "white grey black"):
+        change = store.set("query", id=1, text=text)
+        streamed = []
+        for row, is_seen in zip(change.stream("link"), seen, strict=True):
+            streamed.append(row.link)
+            is_seen.set()
+        assert streamed == [f"{word.upper()}!" for word in text.split()]
+        assert change.errors == []
+        for is_seen in seen:
+            is_seen.clear()
+
+
+def test_p4_what_derives_from_the_pages_that_came_before_a_generator_failed_is_of_them(
+    open_store: OpenStore,
+) -> None:
+    broken: list[int | None] = [None]
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
+    def streamed(text: str) -> Iterator[str]:
+        for place, word in enumerate(text.split()):
+            if place == broken[0]:
+                raise RuntimeError(text)
+            yield word
+
+    store = open_queries(open_store, streamed, shout)
+    ask(store, "a b c")
+    seen = []
+    for broken[0], text in ((2, "d e f"), (0, "g h"), (1, "i j")):
+        store.set("query", id=1, text=text)
+        store.wait(timeout=60)
+        seen.append((pages(store, "idea"), pages(store, "loud")))
+        assert store.status().triggers["shout"].stale == 0
+    assert seen[0] == seen[1] == ({0: "d", 1: "e"}, {0: "D", 1: "E"})
+    assert seen[2] == ({0: "i"}, {0: "I"})
+    broken[0] = None
+    store.retry()
+    store.wait(timeout=60)
+    assert pages(store, "loud") == {0: "I", 1: "J"}
+
+
+def test_p4_what_takes_a_generators_first_page_does_not_run_before_that_has_come(
+    open_store: OpenStore,
+) -> None:
+    called: list[tuple[str, str]] = []
+    may_begin, is_broken = threading.Event(), threading.Event()
+
+    @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
+    def streamed(text: str) -> Iterator[str]:
+        if text == "new":
+            assert may_begin.wait(20)
+        if is_broken.is_set():
+            raise RuntimeError(text)
+        yield text
+
+    @motion.trigger(on=("query.text", "query.idea"), sets="query.loud", inline=False, concurrency=2)
+    def both(text: str, idea: str) -> str:
+        called.append((text, idea))
+        return f"{text} {idea}"
+
+    store = open_queries(open_store, streamed, both)
+    ask(store, "old")
+    store.set("query", id=1, text="new")
+    may_begin.set()
+    store.wait(timeout=60)
+    is_broken.set()
+    store.set("query", id=1, text="bad")
+    store.wait(timeout=60)
+    assert pages(store, "loud") == {0: "new new"}
+    assert set(called) == {("old", "old"), ("new", "new")}
+    assert store.status().triggers["both"].stale == 1
+    is_broken.clear()
+    store.retry()
+    store.wait(timeout=60)
+    assert pages(store, "loud") == {0: "bad bad"}
+
+
 def test_p3_a_generator_whose_input_changed_writes_no_more_pages(open_store: OpenStore) -> None:
     may_go_on, has_begun = threading.Event(), threading.Event()
 

@@ -391,6 +391,24 @@ class Graph:
         """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
         return self._upstream[spec.name]
 
+    def upstream_at_once(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return those upstream whose outputs on a row are there when their run has ended."""
+        return self._by_kind[spec.name][0]
+
+    def upstream_by_items(self, spec: TriggerSpec) -> tuple[TriggerSpec, ...]:
+        """Return those upstream whose pages are seen as they come: their row's own is the first."""
+        return self._by_kind[spec.name][1]
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, tuple[tuple[str, ...], tuple[TriggerSpec, ...]]]:
+        found = {}
+        for name, upstream in self._upstream.items():
+            specs = [self.triggers[each] for each in upstream]
+            makers = [each for each in specs if each.is_generator and each.page]
+            others = tuple(each.name for each in specs if each not in makers)
+            found[name] = (others, tuple(makers))
+        return found
+
     def inherited(self, spec: TriggerSpec) -> tuple[tuple[str, str], ...]:
         """Return the inputs of a trigger that its pages inherit, or those upstream of it on the same row do, each with one of
         the triggers that it derives from there: pages wait for their pending work on the row that they inherit from."""

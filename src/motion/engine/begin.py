@@ -28,7 +28,7 @@ from motion.persistence.inputs.own import Chain, Inputs, read_fences, read_input
 from motion.persistence.layout import Layout, Pins
 from motion.persistence.numbers import last_number, next_tasks
 from motion.persistence.states import versions
-from motion.persistence.tasks import inherited, leases, once, queue
+from motion.persistence.tasks import inherited, leases, once, owed, queue
 from motion.states.gate import why_of
 from motion.states.lifecycle import ensure_live
 from motion.tracebacks import text_of
@@ -244,15 +244,23 @@ class Beginner:
             return [], set()
         layout, spec = claim.chain.layout, claim.spec
         blocked = [task for task in claim.tasks if self._has_work_upstream(tx, claim, task)]
-        dead = [queue.dead_rows(tx, names, task.low, task.high) for task in claim.tasks]
+        whole, made = claim.graph.upstream_at_once(spec), claim.graph.upstream_by_items(spec)
+        dead = [queue.dead_rows(tx, whole, task.low, task.high) for task in claim.tasks]
+        dead += [
+            owed.rows(tx, layout, each, task, is_dead=True) for each in made for task in claim.tasks
+        ]
         dead += [inherited.dead_rows(tx, layout, spec, task) for task in claim.tasks]
         return blocked, set().union(*dead)
 
     def _has_work_upstream(self, tx: Transaction, claim: Claim, task: Task) -> bool:
-        names = claim.graph.upstream(claim.spec)
+        spec, layout = claim.spec, claim.chain.layout
+        names = claim.graph.upstream_at_once(spec)
         if queue.has_work_on(tx, names, task.low, task.high, task.version):
             return True
-        return inherited.has_work(tx, claim.chain.layout, claim.spec, task)
+        makers = claim.graph.upstream_by_items(spec)
+        if any(owed.rows(tx, layout, maker, task, is_dead=False) for maker in makers):
+            return True
+        return inherited.has_work(tx, layout, spec, task)
 
     def _unsettled(self, tx: Transaction, claim: Claim, tasks: Tasks) -> dict[str, set[int]]:
         """Return where triggers that run in memory behind the first have tasks of their own, or have given up: what runs

@@ -1,0 +1,27 @@
+"""Rows that a generator still owes its first page: what derives from that waits for it, and for nothing that comes after."""
+
+from __future__ import annotations
+
+from motion.backends.base import Transaction
+from motion.definitions.tasks import RANGE_LIMIT, Task, TaskStatus
+from motion.definitions.triggers.specs import TriggerSpec
+from motion.persistence.layout import Layout
+from motion.persistence.tasks.queue import LIVE_SQL
+
+
+def rows(
+    tx: Transaction, layout: Layout, maker: TriggerSpec, task: Task, *, is_dead: bool
+) -> set[int]:
+    """Return the rows of a task on which a generator of pages has live work, or has given up, and has set nothing on the row
+    itself since the change that this is about, nor since its inputs have changed."""
+    numbers = ", ".join(layout.own_number(key) for key in maker.sets)
+    last, status = f"MAX(0, {numbers})", f"= {TaskStatus.DEAD:d}" if is_dead else f"IN {LIVE_SQL}"
+    found = tx.execute(
+        f"SELECT {layout.row} FROM {layout.joined([*maker.on, *maker.sets], [maker])} "
+        f"WHERE {layout.row} BETWEEN ? AND ? "
+        f"AND EXISTS (SELECT 1 FROM motion_tasks t WHERE t.trigger = ? AND t.low BETWEEN {layout.row} - {RANGE_LIMIT} "
+        f"AND {layout.row} AND t.high >= {layout.row} AND +t.status {status} AND t.version IS NULL "
+        f"AND (t.change >= {last} OR {layout.on_number(maker)} >= {last}))",
+        (task.low, task.high, maker.name),
+    )
+    return {int(row) for (row,) in found}
