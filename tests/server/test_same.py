@@ -300,6 +300,7 @@ def test_any_argument_is_taken_or_refused_alike(both: Both, argument: str) -> No
     @example(np.str_("z"))
     @example(np.float64(0.5))
     @example(math.inf)
+    @example(np.empty((0, 7)))
     @given(anything)
     def check(value: Any) -> None:
         both.check(lambda store: call(store, value))

@@ -94,6 +94,8 @@ def search(
     """
     question = question_of(database.tables, key, vector, text, k, table, read)
     condition, values = condition_of(database.layout(question.table.name), where, params)
+    if not question.count:
+        return []
     pins = seen(question.table.name)
     answers = partial(_answers, database, question, condition, values, pins)
     # Of words, SQL calls functions of ours: what is raised there comes out as an error of its own.
