@@ -521,12 +521,16 @@ def switch_papers(store: motion.Store, how: str) -> None:
     store.wait(timeout=60)
 
 
-@pytest.mark.parametrize("how", ["promote", "rollback"])
-@pytest.mark.parametrize("titles", [("abc", "abc"), ()], ids=["changed value", "first value"])
+@pytest.mark.parametrize(
+    ("how", "titles"), [("promote", ["abc"]), ("rollback", ["abc"]), ("promote", [])]
+)
 def test_p14_a_version_that_has_what_another_had_given_up_ends_its_dead_letters(
-    open_store: OpenStore, how: str, titles: tuple[str, ...]
+    open_store: OpenStore, how: str, titles: list[str]
 ) -> None:
-    """Row 3 stays one: both versions fail on it. Row 4 was always right."""
+    """Row 3 stays one: both versions fail on it. Row 4 was always right.
+
+    A rollback does not wait for rows that the live version has no outputs for: there it may come without them.
+    """
     store = open_store(schemas={"paper": Paper}, triggers=[Papers(), of_cls, of_a, of_b])
     store.set("paper", id=4, title="fine", n=1, y=1)
     store.wait(timeout=60)
@@ -536,7 +540,9 @@ def test_p14_a_version_that_has_what_another_had_given_up_ends_its_dead_letters(
         switch_papers(store, "promote")
     bad, now = ("bad1", 2) if how == "promote" else ("bad2", 1)
     if titles:
-        store.set_many("paper", [{"id": i, "title": "abc", "y": 1} for i in (1, 2, 3)])
+        store.set_many(
+            "paper", [{"id": i, "title": title, "y": 1} for i in (1, 2, 3) for title in titles]
+        )
         store.wait(timeout=60)
     given = [{"id": i, "title": bad if i < 3 else "bad", "y": 5} for i in (1, 2, 3)]
     store.set_many("paper", given)
