@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from motion.backends.base import Transaction
-from motion.definitions.tasks import RANGE_LIMIT, Task, TaskStatus
+from motion.definitions.tasks import Task, TaskStatus
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import Layout
-from motion.persistence.tasks.queue import LIVE_SQL
+from motion.persistence.tasks import queue
 
 
 def rows(
@@ -15,13 +15,15 @@ def rows(
     """Return the rows of a task on which a generator of pages has live work, or has given up, and has set nothing on the row
     itself since the change that this is about, nor since its inputs have changed."""
     numbers = ", ".join(layout.own_number(key) for key in maker.sets)
-    last, status = f"MAX(0, {numbers})", f"= {TaskStatus.DEAD:d}" if is_dead else f"IN {LIVE_SQL}"
+    last, status = (
+        f"MAX(0, {numbers})",
+        f"= {TaskStatus.DEAD:d}" if is_dead else f"IN {queue.LIVE_SQL}",
+    )
+    is_owed = f"(t.change >= {last} OR {layout.on_number(maker)} >= {last})"
+    condition = f"+t.status {status} AND t.version IS NULL AND {is_owed}"
     found = tx.execute(
         f"SELECT {layout.row} FROM {layout.joined([*maker.on, *maker.sets], [maker])} "
-        f"WHERE {layout.row} BETWEEN ? AND ? "
-        f"AND EXISTS (SELECT 1 FROM motion_tasks t WHERE t.trigger = ? AND t.low BETWEEN {layout.row} - {RANGE_LIMIT} "
-        f"AND {layout.row} AND t.high >= {layout.row} AND +t.status {status} AND t.version IS NULL "
-        f"AND (t.change >= {last} OR {layout.on_number(maker)} >= {last}))",
-        (task.low, task.high, maker.name),
+        f"WHERE {layout.row} BETWEEN ? AND ? AND {queue.is_any_on(maker.name, layout.row, condition)}",
+        (task.low, task.high),
     )
     return {int(row) for (row,) in found}

@@ -255,10 +255,17 @@ def has_dead(tx: Transaction, triggers: Sequence[str]) -> bool:
 
 def is_under_way(trigger: str, row: str) -> str:
     """Return the condition that a task which is to end by itself is about a row, an expression, and live work."""
+    return is_any_on(trigger, row, f"+t.status IN {LIVE_SQL} AND t.version IS NULL")
+
+
+def is_any_on(trigger: str, row: str, condition: str) -> str:
+    """Return the condition that a task `t` of a trigger, of which a condition holds, is about a row, an expression. It is looked
+    up as in `overlapping`."""
     name = trigger.replace("'", "''")
+    task = f"SELECT 1 FROM motion_tasks t WHERE t.trigger = '{name}' AND {condition}"
     return (
-        f"EXISTS (SELECT 1 FROM motion_tasks t WHERE t.trigger = '{name}' AND t.low BETWEEN {row} - {RANGE_LIMIT} AND {row} "
-        f"AND t.high >= {row} AND +t.status IN {LIVE_SQL} AND t.version IS NULL)"
+        f"(EXISTS ({task} AND t.low = {row}) OR "
+        f"EXISTS ({task} AND t.high > t.low AND t.low BETWEEN {row} - {RANGE_LIMIT} AND {row} - 1 AND t.high >= {row}))"
     )
 
 
