@@ -144,9 +144,10 @@ def test_waiting_refuses_by_an_error_of_ours() -> None:
 def test_a_row_is_there_after_a_forget_with_a_wrong_timeout(
     store: motion.Store, timeout: Any
 ) -> None:
+    store.set("item", id=4, text="a")  # the odd arguments above have named the others
     with pytest.raises(motion.InvalidArgument, match=r"forget\(timeout=\) takes a number of sec"):
-        store.forget("item", 3, timeout=timeout)
-    assert store.get("item", 3) is not None
+        store.forget("item", 4, timeout=timeout)
+    assert store.get("item", 4) is not None
     assert store.status().forgetting == 0
 
 
