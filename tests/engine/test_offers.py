@@ -23,6 +23,12 @@ class Doc:
     most: str
 
 
+@motion.trigger(on="doc.more", sets="doc.most", inline=False)
+def follow(more: str) -> str:
+    """Something else to do, for a test to see that it is done."""
+    return more
+
+
 class Undone(RuntimeError):
     """What a test raises to undo a write, or behind its commit."""
 
@@ -139,10 +145,6 @@ def test_nothing_is_offered_beside_as_many_calls_as_there_may_be(open_store: Ope
         assert end.wait(60)
         return text.upper()
 
-    @motion.trigger(on="doc.more", sets="doc.most", inline=False)
-    def follow(more: str) -> str:
-        return more
-
     store = open_store(schemas={"doc": Doc}, triggers=[shout, follow])
     store.set("doc", text="first")
     assert begun.wait(60)
@@ -165,10 +167,6 @@ def test_a_call_that_was_brief_so_far_and_lasts_now_holds_up_nothing(open_store:
             begun.set()
             assert end.wait(60)
         return text.upper()
-
-    @motion.trigger(on="doc.more", sets="doc.most", inline=False)
-    def follow(more: str) -> str:
-        return more
 
     store = open_store(schemas={"doc": Doc}, triggers=[shout, follow])
     for i in range(10):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -461,10 +461,8 @@ def test_the_first_page_of_a_generator_clears_those_of_the_last_run(open_store: 
     assert (during, pages(store, "idea")) == ({0: "white"}, {0: "white", 1: "black"})
 
 
-def test_a_generator_that_fails_half_way_leaves_the_pages_that_came_and_says_so(
-    open_store: OpenStore,
-) -> None:
-    broken: list[int | None] = [None]
+def breaking(broken: list[int | None]) -> Callable[..., Any]:
+    """A generator that raises at a place, as long as there is one."""
 
     @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
     def streamed(text: str) -> Iterator[str]:
@@ -473,6 +471,15 @@ def test_a_generator_that_fails_half_way_leaves_the_pages_that_came_and_says_so(
                 raise RuntimeError(text)
             yield word
 
+    return streamed
+
+
+def test_a_generator_that_fails_half_way_leaves_the_pages_that_came_and_says_so(
+    open_store: OpenStore,
+) -> None:
+    broken: list[int | None] = [None]
+
+    streamed = breaking(broken)
     store = open_queries(open_store, streamed)
     ask(store, "a b c")
     store.set("query", id=1, idea_page=2, liked=True).wait()
@@ -519,13 +526,7 @@ def test_p4_what_derives_from_the_pages_that_came_before_a_generator_failed_is_o
 ) -> None:
     broken: list[int | None] = [None]
 
-    @motion.trigger(on="query.text", sets="query.idea", page="idea_page")
-    def streamed(text: str) -> Iterator[str]:
-        for place, word in enumerate(text.split()):
-            if place == broken[0]:
-                raise RuntimeError(text)
-            yield word
-
+    streamed = breaking(broken)
     store = open_queries(open_store, streamed, shout)
     ask(store, "a b c")
     seen = []

@@ -105,12 +105,9 @@ class Worker:
         """Begin a claim that is brief in the thread that leads; return whether that leads on, and not another meanwhile."""
         self._crew.keep_lead()
         self._commits.watch()
-        try:
-            with self._guarded():
-                self._begin(claimed)
-        finally:
-            leads = self._crew.leads_on()
-        return leads
+        with self._guarded():
+            self._begin(claimed)
+        return self._crew.leads_on()
 
     def _guarded(self) -> AbstractContextManager[None]:
         return going_on(self._stop, f"the worker of store {self._database.name!r}")

@@ -117,9 +117,8 @@ def fire(
         if graph.triggers[name].fold is not None:
             continue  # its tasks are about entities, not about rows of this table
         tasks += run_what_waited(tx, layout, name, queue.forget_dead(tx, name, met), cause)
-    is_fresh = (
-        written.is_fresh and not tasks
-    )  # no task may be about these rows, of this write or before
+    # Then no task is about these rows: of those before this write, nor of its own.
+    is_fresh = written.is_fresh and not tasks
     for name, chosen in due.items():
         if graph.keeps(graph.triggers[name]):
             kept.setdefault(name, set()).update(chosen)

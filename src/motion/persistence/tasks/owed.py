@@ -15,10 +15,8 @@ def rows(
     """Return the rows of a task on which a generator of pages has live work, or has given up, and has set nothing on the row
     itself since the change that this is about, nor since its inputs have changed."""
     numbers = ", ".join(layout.own_number(key) for key in maker.sets)
-    last, status = (
-        f"MAX(0, {numbers})",
-        f"= {TaskStatus.DEAD:d}" if is_dead else f"IN {queue.LIVE_SQL}",
-    )
+    last = f"MAX(0, {numbers})"
+    status = f"= {TaskStatus.DEAD:d}" if is_dead else f"IN {queue.LIVE_SQL}"
     is_owed = f"(t.change >= {last} OR {layout.on_number(maker)} >= {last})"
     condition = f"+t.status {status} AND t.version IS NULL AND {is_owed}"
     found = tx.execute(
