@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 import motion
 from motion.server import serve
@@ -198,6 +198,71 @@ def test_rows_are_filtered_and_a_bad_filter_says_what_is_wrong(
     field.fill("no_such > 18")
     field.press("Enter")
     expect(looking.get_by_role("alert")).to_contain_text("no_such")
+
+
+class Late:
+    """The first answer to an address, held back until it is let go: behind those to later questions."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self._page, self._held = page, list[Route]()
+        page.route(address, self._take)
+
+    def _take(self, route: Route) -> None:
+        if self._held:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def arrive(self) -> None:
+        with self._page.expect_response(self._held[0].request.url) as answer:
+            self._held[0].continue_()
+        answer.value.finished()
+        self._page.evaluate("() => new Promise((drawn) => setTimeout(() => setTimeout(drawn)))")
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_that_of_a_later_question(
+    lively: Lively, looking: Page
+) -> None:
+    late = Late(looking, "**/v1/tables/product/rows?*")
+    looking.goto("/rows/product")
+    field = looking.get_by_role("textbox", name="Filter, as SQL")
+    field.fill("price > 16")
+    field.press("Enter")
+    expect(looking.locator("tr[data-row]")).to_have_count(3)
+    late.arrive()
+    assert looking.locator("tr[data-row]").count() == 3
+
+    row = Late(looking, "**/v1/tables/product/row?*")
+    side, lines = looking.get_by_role("complementary", name="Row"), looking.locator("tr[data-row]")
+    lines.nth(0).click()
+    lines.nth(1).click()
+    name, chosen = side.locator("h2.named"), lines.nth(1).locator("td").first.inner_text()
+    expect(name).to_have_text(chosen)
+    row.arrive()
+    assert name.inner_text() == chosen
+
+    origin = Late(looking, "**/v1/tables/product/explain?*")
+    side.get_by_role("button", name="Where title came from").click()
+    side.get_by_role("button", name="Where summary came from").click()
+    expect(side.locator(".origin")).to_contain_text("made by summarise")
+    origin.arrive()
+    assert "made by summarise" in side.locator(".origin").inner_text()
+
+
+def test_labels_that_come_late_are_not_shown_as_another_versions(
+    lively: Lively, looking: Page
+) -> None:
+    looking.goto("/models/Retrieval")
+    beside = looking.get_by_role("region", name="Side by side")
+    expect(beside).to_contain_text("Version 3 learned from")
+    late = Late(looking, "**/v1/models/Retrieval/labels?*")
+    for number in (1, 2):
+        looking.locator(f"[data-id='version {number}']").click()
+    expect(beside).to_contain_text("Version 2 learned from")
+    expect(beside.locator("a.tile")).to_have_count(8)
+    late.arrive()
+    assert beside.locator("a.tile").count() == 8
+    assert "Version 2 learned from" in beside.inner_text()
 
 
 def test_stale_rows_are_told_with_a_plan_and_remade(store: motion.Store, page: Page) -> None:

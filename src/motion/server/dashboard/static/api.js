@@ -44,5 +44,15 @@ export const post = (path, body) =>
 
 export const part = encodeURIComponent;
 
+const questions = new WeakMap();
+
+/** Ask something for a place or a view: tells whether nothing was asked for it since. Answers come in any order, and what
+ * answers an earlier question is not shown in place of, or among, what answers the last one. */
+export function asking(asker) {
+  const mine = {};
+  questions.set(asker, mine);
+  return () => questions.get(asker) === mine;
+}
+
 /** Where one value is answered: an image as itself. */
 export const valueUrl = (table, id, pages, key) => `/v1/tables/${part(table)}/value${query({ id, ...pages, key })}`;

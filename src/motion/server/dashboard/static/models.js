@@ -1,5 +1,5 @@
 // Models: ship it, or go back?
-import { get, part, post } from "./api.js";
+import { asking, get, part, post } from "./api.js";
 import { sure } from "./dialogs.js";
 import { h, link, put, s, speak, toast } from "./dom.js";
 import { count, figure, rowName, rows, seconds, value, when } from "./format.js";
@@ -27,16 +27,19 @@ export async function open(place, app, named) {
 }
 
 async function read(view) {
+  const isLast = asking(view.top);
   const [{ versions }, status] = await Promise.all([get(`/v1/models/${part(view.name)}/versions`), get(`/v1/models/${part(view.name)}/status`)]);
+  if (!isLast()) return;
   Object.assign(view, { versions, status });
   await labels(view);
-  draw(view);
 }
 
 async function labels(view) {
-  const of = view.chosen ?? view.status.candidate ?? view.status.live;
-  view.labelsOf = of;
-  view.labels = of === null ? [] : (await get(`/v1/models/${part(view.name)}/labels`, { version: of, limit: 24 })).labels;
+  const of = view.chosen ?? view.status.candidate ?? view.status.live, isLast = asking(view.body);
+  const found = of === null ? [] : (await get(`/v1/models/${part(view.name)}/labels`, { version: of, limit: 24 })).labels;
+  if (!isLast()) return;
+  Object.assign(view, { labelsOf: of, labels: found });
+  draw(view);
 }
 
 function news(view, now) {
@@ -203,21 +206,20 @@ function answers(view, found) {
 }
 
 async function compare(view, a, b) {
-  try {
-    view.compared = await get(`/v1/models/${part(view.name)}/compare`, { a, b });
-  } catch (error) {
-    view.compared = { error: error.message };
-  }
+  const isLast = asking(view);
+  const found = await get(`/v1/models/${part(view.name)}/compare`, { a, b }).catch((error) => ({ error: error.message }));
+  if (!isLast()) return;
+  view.compared = found;
   draw(view);
 }
 
 async function choose(view, number) {
   view.chosen = view.chosen === number ? null : number;
   view.compared = null;
+  asking(view);
   view.app.keep({ version: view.chosen });
   draw(view);
   await labels(view);
-  draw(view);
 }
 
 // -- what changes things --

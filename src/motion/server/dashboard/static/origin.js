@@ -1,5 +1,5 @@
 // Where a value came from, back to what was given from outside.
-import { get, part } from "./api.js";
+import { asking, get, part } from "./api.js";
 import { h, link, put } from "./dom.js";
 import { count, cut, rowName, seconds, value, when } from "./format.js";
 
@@ -7,12 +7,14 @@ const DEEPEST = 12;
 
 export async function origin(place, table, id, pages, key) {
   put(place, h("p", { class: "note small" }, "Looking…"));
+  const isLast = asking(place);
   try {
     const found = await get(`/v1/tables/${part(table)}/explain`, { id, ...pages, key });
+    if (!isLast()) return;
     put(place, h("div", { class: "trail" }, "Where it came from"), h("h2", { style: { margin: "2px 0 10px" } }, `${table}.${key} of ${rowName(id, pages)}`),
       h("ul", { class: "origin" }, told(found, 0)), summary(found));
   } catch (error) {
-    put(place, h("p", { class: "failed-note" }, error.message));
+    if (isLast()) put(place, h("p", { class: "failed-note" }, error.message));
   }
 }
 

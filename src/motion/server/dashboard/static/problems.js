@@ -1,5 +1,5 @@
 // Problems: what needs me, most urgent first.
-import { get, part, post } from "./api.js";
+import { asking, get, part, post } from "./api.js";
 import { sure } from "./dialogs.js";
 import { h, link, put, speak, toast } from "./dom.js";
 import { count, cut, parseRow, rows, seconds, when } from "./format.js";
@@ -18,7 +18,10 @@ export async function open(place, app) {
 }
 
 async function read(view) {
-  view.found = await get("/v1/problems");
+  const isLast = asking(view);
+  const found = await get("/v1/problems");
+  if (!isLast()) return;
+  view.found = found;
   if (view.found.groups.length && !view.opened.size) view.opened.add(groupName(view.found.groups[0]));
   if (view.now) draw(view);
 }

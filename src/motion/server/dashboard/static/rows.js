@@ -1,5 +1,5 @@
 // Rows: what is in a table?
-import { get, part, post } from "./api.js";
+import { asking, get, part, post } from "./api.js";
 import { h, link, put } from "./dom.js";
 import { about, cut, rowName, value } from "./format.js";
 import { sign } from "./icons.js";
@@ -76,17 +76,17 @@ const light = (view) => view.table.keys.filter((each) => !isHeavy(each) && !each
 const nameOf = (view, row) => ({ id: row.id, pages: Object.fromEntries(view.table.primary_key.filter((each) => each !== "id").map((each) => [each, row[each]])) });
 
 async function read(view, after = null) {
-  if (!after) view.rows = [];
+  const isLast = asking(view.body), where = view.query;
   try {
-    if (!after) view.drawnAt = await known(view);
-    const found = await get(`/v1/tables/${part(view.name)}/rows`, { where: view.query, limit: AT_ONCE, keys: light(view), after });
-    const from = view.rows.length;
-    view.rows.push(...found.rows);
-    view.next = found.next;
+    const drawnAt = after ? view.drawnAt : await known(view);
+    const found = await get(`/v1/tables/${part(view.name)}/rows`, { where, limit: AT_ONCE, keys: light(view), after });
+    if (!isLast()) return;
+    const before = after ? view.rows : [];
+    Object.assign(view, { drawnAt, rows: [...before, ...found.rows], next: found.next });
     draw(view, view.rows, view.next);
-    for (let at = 0; at <= from; at += AT_ONCE) ring(view, view.rows, at);
+    for (let at = 0; at <= before.length; at += AT_ONCE) ring(view, view.rows, at);
   } catch (error) {
-    put(view.body, h("div", { role: "alert" }, h("p", { class: "failed-note" }, error.message), h("button", { class: "button", type: "button", on: { click: () => read(view) } }, "Try again")));
+    if (isLast()) put(view.body, h("div", { role: "alert" }, h("p", { class: "failed-note" }, error.message), h("button", { class: "button", type: "button", on: { click: () => read(view) } }, "Try again")));
   }
 }
 
@@ -98,12 +98,14 @@ async function known(view) {
 
 async function search(view, key, text) {
   if (!text) return read(view);
+  const isLast = asking(view.body);
   try {
     const found = await post("/v1/search", { key: `${view.name}.${key}`, text, k: 50, keys: light(view).split(",") });
+    if (!isLast()) return;
     view.rows = found.hits.map((hit) => hit.row);
     draw(view, view.rows, null, `The ${view.rows.length} best for “${text}”.`);
   } catch (error) {
-    put(view.body, h("p", { class: "failed-note", role: "alert" }, error.message));
+    if (isLast()) put(view.body, h("p", { class: "failed-note", role: "alert" }, error.message));
   }
 }
 
@@ -151,7 +153,9 @@ async function show(view, name, line) {
   for (const each of view.body.querySelectorAll("tr[aria-selected]")) each.removeAttribute("aria-selected");
   line?.setAttribute("aria-selected", "true");
   view.app.keep({ row: JSON.stringify(name) });
+  const isLast = asking(view.side);
   const row = await get(`/v1/tables/${part(view.name)}/row`, { id: name.id, ...name.pages, keys: light(view) });
+  if (!isLast()) return;
   const trace = h("div", {});
   const keys = view.table.keys.filter((each) => !view.table.primary_key.includes(each.name));
   view.side.classList.add("is-sheet");
@@ -181,14 +185,17 @@ async function runSql(view, text) {
   const out = h("div", { style: { "margin-top": "10px" } });
   const run = async () => {
     view.app.keep({ sql: field.value });
+    const isLast = asking(out);
     try {
       const found = await post("/v1/sql", { query: field.value, limit: SQL_ROWS, timeout: SQL_SECONDS });
+      if (!isLast()) return;
       put(out, h("p", { class: "note small", style: { "margin-bottom": "6px" } }, `${found.rows.length} rows${found.rows.length === SQL_ROWS ? ", the first 1,000" : ""}`),
         h("div", { class: "card scroll" }, h("table", {}, h("thead", {}, h("tr", {}, found.columns.map((each) => h("th", {}, each)))), h("tbody", {}, found.rows.map((row) => h("tr", {}, row.map((each) => h("td", { class: "cut" }, cut(value(each)))))))))); 
     } catch (error) {
-      put(out, h("p", { class: "failed-note", role: "alert" }, error.message));
+      if (isLast()) put(out, h("p", { class: "failed-note", role: "alert" }, error.message));
     }
   };
+  asking(view.body);
   put(view.body, h("form", { on: { submit: (event) => { event.preventDefault(); run(); } } }, field, h("div", { class: "field", style: { "margin-top": "8px" } }, h("button", { class: "button first" }, "Run"), h("span", { class: "note small" }, "It can only read, for 2 s, and gives 1,000 rows at most."))), out);
   await run();
 }
