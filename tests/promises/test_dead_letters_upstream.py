@@ -560,3 +560,74 @@ def test_p14_a_version_that_has_what_another_had_given_up_ends_its_dead_letters(
     assert rows[4] == (cls, cls * 2, 1000 + rows[4][2] % 1000, rows[4][2] + 1)
     left = [error.row for error in store.errors()]
     assert left == (["id=3"] if 3 in rows else [])
+
+
+# -- the trigger that has given up is not there any more --
+
+
+def diamond_for(world: World, *, half: str | None = "half") -> list[Any]:
+    """Return the triggers with the one that gives up under another name, or without it."""
+    first, _, kept, late = diamond(world, "tasks")
+
+    @motion.trigger(on="doc.cls", sets="doc.half", name=half or "none", inline=False)
+    def newer(cls: int) -> int:
+        return world.half_of(cls)
+
+    return [first, *([newer] if half else []), kept, late]
+
+
+def given_up_on_8(open_store: OpenStore, world: World) -> motion.Store:
+    store = open_store(schemas={"doc": Doc}, triggers=diamond_for(world))
+    for title in ("xx", "x" * BAD):
+        store.set_many("doc", [{"id": i, "title": title} for i in range(8)])
+        store.wait(timeout=60)
+    assert rows_of(store) == [(BAD, 4, 204, 205)] * 8
+    assert len(store.errors()) == 8
+    return store
+
+
+@pytest.mark.parametrize("is_dropped", [False, True], ids=["removed", "removed and dropped"])
+def test_p4_what_stood_behind_a_dead_letter_goes_on_when_its_trigger_is_removed(
+    open_store: OpenStore, is_dropped: bool
+) -> None:
+    world = World()
+    given_up_on_8(open_store, world).close()
+    calls = len(world.calls)
+    store = open_store(schemas={"doc": Doc}, triggers=diamond_for(world, half=None))
+    if is_dropped:
+        assert store.drop() == 8
+    store.wait(timeout=60)
+    assert rows_of(store) == [(BAD, 4, 704, 705)] * 8
+    assert len(world.calls) == calls + 8
+    assert stale_of(store) == 0
+
+
+def test_p4_what_stood_behind_a_dead_letter_is_stale_when_another_trigger_makes_its_key(
+    open_store: OpenStore,
+) -> None:
+    world = World()
+    given_up_on_8(open_store, world).close()
+    world.is_mended.set()
+    store = open_store(schemas={"doc": Doc}, triggers=diamond_for(world, half="other"))
+    store.wait(timeout=60)
+    assert rows_of(store) == [(BAD, 4, 204, 205)] * 8
+    assert stale_of(store) == 8
+    store.backfill("other").wait(timeout=60)
+    store.backfill("kept").wait(timeout=60)
+    store.wait(timeout=60)
+    assert rows_of(store) == [(BAD, 14, 714, 715)] * 8
+    assert stale_of(store) == 0
+
+
+def test_p4_a_trigger_that_is_new_stood_behind_nothing(open_store: OpenStore) -> None:
+    world = World()
+    first, half, kept, late = diamond_for(world)
+    store = open_store(schemas={"doc": Doc}, triggers=[first, half])
+    for title in ("xx", "x" * BAD):
+        store.set("doc", id=1, title=title)
+        store.wait(timeout=60)
+    store.close()
+    store = open_store(schemas={"doc": Doc}, triggers=[first, kept, late])
+    store.wait(timeout=60)
+    assert rows_of(store) == [(BAD, 4, None, None)]
+    assert store.plan("kept").missing == 1

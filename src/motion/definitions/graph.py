@@ -474,6 +474,11 @@ class Graph:
                 found[name] = (*found.get(name, ()), spec)
         return found
 
+    @staticmethod
+    def needed(spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the keys of its own row that a trigger runs on or takes."""
+        return _needed(spec)
+
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the triggers that have `name` upstream."""
         return tuple(other for other in self.order if name in self._upstream[other])

@@ -39,7 +39,7 @@ from motion.errors import (
 )
 from motion.history import History
 from motion.persistence import catalog, ddl, migration, numbers, stored_graph
-from motion.persistence.changes import labelling
+from motion.persistence.changes import departures, labelling
 from motion.persistence.changes.operations import (
     Applied,
     DeleteOperation,
@@ -160,6 +160,8 @@ class Database:
             if self.runs_code and replaces:
                 setups = {name: setup_fingerprint(c) for name, c in code.components.items()}
                 fit_requests.request_setups(tx, setups, numbers.last_number(tx))
+            gone = [before[name] for name in opened.before if name not in found.triggers]
+            departures.go_on_without(tx, Layouts(found), gone, opened.before)
             stored_graph.note_away(tx, opened.before)
             return found, numbers.graph_number(tx)
 

@@ -12,6 +12,7 @@ from motion.definitions.tasks import DeadLetter
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import InvalidArgument, TriggerError, nearest, shortened
 from motion.persistence.changes.cascade import revive
+from motion.persistence.changes.departures import run_behind
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.numbers import last_task
 from motion.persistence.ranges import cut
@@ -153,6 +154,8 @@ def drop(database: Database, trigger: str | None) -> int:
             count += high - low + 1
             if known[name].event:
                 events.end(tx, known[name].table, range(low, high + 1))
+            else:
+                run_behind(tx, database.layouts, known[name], range(low, high + 1))
         return count
 
     return sum(iter(lambda: database.write(work), 0))

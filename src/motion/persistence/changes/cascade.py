@@ -195,8 +195,7 @@ def _run_what_awaited(
     layout = layouts[spec.table]
     below = partial(rows_below, tx, layout, spec, lookup.bys[0])
     found = followed(tx, target, layout, spec, lookup, rows, cause, below)
-    waiting = _due_among(tx, layout, spec, found.rows)
-    return enqueue_rows(tx, layout, spec, waiting, cause) + found.is_swept
+    return run_where_due(tx, layout, spec, found.rows, cause) + found.is_swept
 
 
 def _due_because(
@@ -419,8 +418,15 @@ def run_what_waited(
     for name in layout.graph.downstream(trigger) if rows else ():
         spec = layout.graph.triggers[name]
         pages = inherited.pages_of(tx, layout, spec, trigger, rows)
-        tasks += enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, pages), cause)
+        tasks += run_where_due(tx, layout, spec, pages, cause)
     return tasks
+
+
+def run_where_due(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+) -> int:
+    """Enqueue those of the rows on which a trigger has been waiting; return how many tasks."""
+    return enqueue_rows(tx, layout, spec, _due_among(tx, layout, spec, rows), cause)
 
 
 def candidates(tx: Transaction, component: str) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import NamedTuple
 
 from motion import clock
@@ -604,6 +605,17 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
     if not triggers:
         return set()
     return _rows_of(tx, triggers, low, high, f"+status = {TaskStatus.DEAD:d} AND version IS NULL")
+
+
+def some_dead_rows(tx: Transaction, trigger: str, limit: int) -> list[int]:
+    """Return rows on which a trigger has given up, so many at most."""
+    sql = (
+        f"SELECT low, high FROM motion_tasks WHERE status = {TaskStatus.DEAD:d} AND trigger = ? AND version IS NULL "
+        f"ORDER BY low LIMIT ?"
+    )
+    found = tx.execute(sql, (trigger, limit)).fetchall()
+    rows = chain.from_iterable(range(low, high + 1) for low, high in found)
+    return sorted(set(islice(rows, limit)))
 
 
 def rows_of(tx: Transaction, trigger: str, low: int, high: int) -> set[int]:
