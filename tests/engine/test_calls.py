@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from typing import Any
 import pytest
 
 import motion
+from motion import clock
+from motion.backends.base import Transaction
 from motion.engine.under_way import UnderWay
+from motion.persistence.tasks import awaiting, backlog
 from motion.testing import Stepper
 from tests.conftest import OpenStore, pause, until
 
@@ -313,7 +316,10 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import motion
+from motion import clock
+from motion.backends.base import Transaction
 from motion.engine.under_way import UnderWay
+from motion.persistence.tasks import awaiting, backlog
 from motion.testing import Stepper
 from tests.engine import test_calls as t
 
@@ -459,6 +465,52 @@ def test_awaits_beside_thousands_of_others_end_with_their_own_work_and_take_no_t
 
     asyncio.run(run())
     assert louds(store) == [f"U{i}" for i in range(1, 21)]
+
+
+class Later:
+    """A clock that is some hours ahead: what was begun before is old."""
+
+    def __init__(self) -> None:
+        self.hours = 1
+
+    def monotonic_s(self) -> float:
+        return clock.monotonic_s() + 3_600 * self.hours
+
+
+def test_what_a_wait_costs_does_not_grow_with_those_that_wait_longer(
+    open_store: OpenStore, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at, look = Counter[int](), backlog.changes_with_work
+
+    def counted(tx: Transaction, changes: Sequence[int]) -> set[int]:
+        looked_at.update(changes)
+        return look(tx, changes)
+
+    @motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
+    def other(other: str) -> str:
+        return other.upper()
+
+    store = open_store(schemas=SCHEMAS, triggers=[coroutines(held), other])
+
+    async def run() -> None:
+        long = store.set_many("doc", texts(20))
+        waits = [asyncio.ensure_future(long.until_done()) for _ in range(1_000)]
+        await asyncio.sleep(0)
+        later = Later()
+        monkeypatch.setattr(awaiting, "clock", later)
+        monkeypatch.setattr(awaiting, "LONGEST_WAIT_S", LONG_S)
+        monkeypatch.setattr(backlog, "changes_with_work", counted)
+        for i in range(100, 130):
+            await asyncio.wait_for(store.set("doc", id=i, other="a"), LONG_S)
+        assert (
+            looked_at[min(looked_at)] < 4_000
+        )  # the 1,000 a few times, and not 200 at each commit
+        monkeypatch.setattr(awaiting, "LONGEST_WAIT_S", 0.01)
+        later.hours = 2  # all are due
+        held.end_all()
+        await asyncio.wait_for(asyncio.gather(*waits), LONG_S)
+
+    asyncio.run(run())
 
 
 def test_what_a_call_costs_does_not_grow_with_those_under_way(

@@ -70,6 +70,7 @@ def learned(state: State, rows: list[Item], store: motion.View) -> State:
     lessons = [f"{row.id}={row.label}" for row in rows]
     return {
         "factor": state["factor"] + 1, "lessons": [*state["lessons"], *lessons], "process": os.getpid(),
+        "niceness": os.nice(0),
     }  # fmt: skip
 
 
@@ -449,6 +450,19 @@ def test_a_fit_runs_in_a_process_of_its_own(open_store: OpenStore) -> None:
     teach(store, i1="red")
     fit(store)
     assert live_state(store)["process"] != os.getpid()
+
+
+def test_a_fit_is_less_urgent_than_the_process_that_asks_for_it(open_store: OpenStore) -> None:
+    @motion.trigger(on="item.question", sets="item.seen", executor="process")
+    def urgency(question: str) -> str:
+        return f"{os.nice(0)}"
+
+    store = open_with(open_store, Scale(), urgency)
+    teach(store, i1="red")
+    fit(store)
+    store.set("item", id=1, question="how nice?").wait()
+    assert live_state(store)["niceness"] == min(os.nice(0) + 10, 19)
+    assert store.get("item", 1).seen == f"{os.nice(0)}"
 
 
 def test_every_counts_labels_since_the_last_fit(open_store: OpenStore) -> None:

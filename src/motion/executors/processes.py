@@ -30,6 +30,10 @@ from motion.executors.base import Constant, Prepare, become_worker, pickled
 IDLE_S = 60.0
 """A process without a call for so long ends by itself."""
 
+BESIDE = 10
+"""How much less urgent few and long calls are than the process that asks for them, as `nice` has it: beside live work they take
+what it leaves. Of one core that both want, about a tenth."""
+
 IDLE = b"idle"
 """What it says before: the call that meets it has not begun, and goes to another process."""
 
@@ -44,19 +48,20 @@ class ProcessExecutor:
 
     Args:
         name: the store's, for its errors.
+        niceness: how much less urgent its processes are than this one.
     """
 
     room = math.inf
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, niceness: int = 0) -> None:
+        self._name, self._niceness = name, niceness
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
         self._all: set[_Process] = set()
         self._is_closed = False
 
     def beside(self) -> ProcessExecutor:
-        return ProcessExecutor(self._name)
+        return ProcessExecutor(self._name, BESIDE)
 
     def run(
         self,
@@ -101,7 +106,7 @@ class ProcessExecutor:
                 if process.is_alive:
                     return process
                 self._all.discard(process)
-            process = _Process()
+            process = _Process(self._niceness)
             self._all.add(process)
             return process
 
@@ -120,7 +125,7 @@ class _WasIdle(Exception):
 class _Process:
     """One process, from the side that asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int) -> None:
         from loky.backend import get_context
 
         context: Any = get_context("loky")
@@ -130,7 +135,7 @@ class _Process:
         self._lock = threading.Lock()
         self._met: dict[str, str] = {}
         self._known: set[str] = set()
-        self._process: Any = context.Process(target=serve, args=(there, watched, IDLE_S))
+        self._process: Any = context.Process(target=serve, args=(there, watched, IDLE_S, niceness))
         with _may_start():
             self._process.start()
         there.close()
@@ -255,9 +260,11 @@ def _told(code: int | None) -> str:
 # -- in the other process --
 
 
-def serve(connection: Connection, lifeline: Connection, idle_s: float) -> None:
+def serve(connection: Connection, lifeline: Connection, idle_s: float, niceness: int) -> None:
     """Make the calls that come, until none has come for `idle_s`, or the process that asks is gone."""
     become_worker()
+    if niceness and hasattr(os, "nice"):  # Windows has it not
+        os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     constants: dict[str, tuple[str, Any]] = {}

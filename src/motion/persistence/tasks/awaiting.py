@@ -1,13 +1,17 @@
-"""Awaiting: waits of event loops. One thread looks for all of them after a commit, however many there are."""
+"""Awaiting: waits of event loops. One thread looks for all of them, after each commit where they are few. Where they are many,
+each is looked at the less often the longer it has waited: a backlog makes no commit dearer (decision 102).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 from motion import clock
@@ -19,9 +23,12 @@ IsDone = Callable[[Transaction], bool]
 
 LONGEST_WAIT_S = 1.0
 
-SHARE, NEWEST = 0.2, 200
-"""How much of the time may go into looking for all, where very many wait for a store that is written to without pause; and
-how many are looked for after each commit in any case: most waits are short."""
+FEW = 200
+"""So many waits at most are all looked at after each commit. It is also how many are looked at in one read."""
+
+LATER, SHARE, TOGETHER_S = 0.05, 0.2, 0.01
+"""Of more than few: by which part of what it took a wait may be told late, though by no more than `LONGEST_WAIT_S`; how much of
+the time may go into looking, where very many have just begun; and all that are due within so long are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,18 @@ class _Wait:
 
     Attributes:
         changes: while tasks of these are left, `is_done` need not be asked.
+        began_s: when it began.
+        number: in the order in which they began.
     """
 
     is_done: IsDone
     changes: Sequence[int]
+    began_s: float
+    number: int
+
+
+_Look = tuple[float, int, asyncio.Future[None]]
+"""When a wait is looked at next, its number, and the wait."""
 
 
 class Awaiting:
@@ -43,6 +58,8 @@ class Awaiting:
         self._backend = backend
         self._lock = threading.Lock()
         self._waits: dict[asyncio.Future[None], _Wait] = {}
+        self._numbers = count()
+        self._looks: list[_Look] = []  # a heap; of waits that were given up, until they are due
         self._thread: threading.Thread | None = None
 
     async def until(self, is_done: IsDone, changes: Sequence[int] = ()) -> None:
@@ -53,7 +70,9 @@ class Awaiting:
         """
         wait = asyncio.get_running_loop().create_future()
         with self._lock:
-            self._waits[wait] = _Wait(is_done, changes)
+            begun = _Wait(is_done, changes, clock.monotonic_s(), next(self._numbers))
+            self._waits[wait] = begun
+            heappush(self._looks, (begun.began_s, begun.number, wait))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._look_again_and_again, name="motion-awaiting", daemon=True
@@ -68,24 +87,45 @@ class Awaiting:
                 self._waits.pop(wait, None)
 
     def _look_again_and_again(self) -> None:
-        all_at_s = clock.monotonic_s()
+        is_open = True
         while True:
             commits, started = self._backend.committed.count, clock.monotonic_s()
-            is_for_all = started >= all_at_s
             with self._lock:
                 if not self._waits:
+                    self._looks.clear()
                     self._thread = None
                     return
-                newest = reversed(self._waits.items())
-                waits = list(newest if is_for_all else islice(newest, NEWEST))
-            for start in range(0, len(waits), NEWEST):
-                self._look(dict(waits[start : start + NEWEST]))
-            if is_for_all:
-                now = clock.monotonic_s()
-                all_at_s = now + (now - started) * (1 - SHARE) / SHARE
-            longest_s = LONGEST_WAIT_S if is_for_all else max(all_at_s - clock.monotonic_s(), 0.0)
-            with suppress(Exception):  # it is closed: the next look tells them
+                is_for_all = len(self._waits) <= FEW or not is_open
+                due = self._taken(math.inf if is_for_all else started)
+            waits = list(due.items())
+            for start in range(0, len(waits), FEW):
+                self._look(dict(waits[start : start + FEW]))
+            next_s = self._put_back(due, clock.monotonic_s() - started)
+            longest_s = LONGEST_WAIT_S if is_for_all else next_s
+            try:
                 self._backend.committed.wait(commits, longest_s)
+            except Exception:  # noqa: BLE001 - it is closed: the next look tells them
+                is_open = False
+
+    def _taken(self, until_s: float) -> dict[asyncio.Future[None], _Wait]:
+        """Take those whose look is due by then."""
+        taken = {}
+        while self._looks and self._looks[0][0] <= until_s:
+            wait = heappop(self._looks)[2]
+            if wait in self._waits:
+                taken[wait] = self._waits[wait]
+        return taken
+
+    def _put_back(self, looked_at: Mapping[asyncio.Future[None], _Wait], took_s: float) -> float:
+        """Say when those that wait on are looked at again, and return in how long the first of all is."""
+        now_s, rest_s = clock.monotonic_s(), took_s * (1 - SHARE) / SHARE
+        with self._lock:
+            for future, wait in looked_at.items():
+                if future in self._waits:
+                    later_s = min((now_s - wait.began_s) * LATER, LONGEST_WAIT_S)
+                    due_s = _together(now_s + max(later_s, rest_s))
+                    heappush(self._looks, (due_s, wait.number, future))
+            return max(self._looks[0][0] - now_s, 0.0) if self._looks else LONGEST_WAIT_S
 
     def _look(self, waits: Mapping[asyncio.Future[None], _Wait]) -> None:
         """Tell those whose condition holds, or cannot be asked any more."""
@@ -120,6 +160,10 @@ class Awaiting:
         except StoreClosed as closed:
             return closed
         return error
+
+
+def _together(due_s: float) -> float:
+    return math.ceil(due_s / TOGETHER_S) * TOGETHER_S
 
 
 def _tell(wait: asyncio.Future[Any], error: BaseException | None) -> None:
