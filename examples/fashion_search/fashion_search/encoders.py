@@ -33,7 +33,7 @@ from fashion_search.stock import stock_of, stock_of_texts
 from fashion_search.tables import LessonSchema, QuerySchema, RetailerSchema
 from fashion_search.taste import Taste
 from fashion_search.trunks import Features, Trunk
-from fashion_search.wishes import read_wish
+from fashion_search.wishes import Wish, read_wish
 
 FIT_EVERY = 24
 """Judged pictures after which the heads learn by themselves."""
@@ -129,7 +129,7 @@ class ImageRetrieval(motion.Component):
         narrowed: dict[str, str] | None,
         store: motion.View,
     ) -> list[tuple[int, int]]:
-        asked, idea = read_wish(query), read_wish(text_suggestion)
+        asked, idea = _wish_of(query), _wish_of(text_suggestion)
         # What was ruled out holds for every idea; whose it is may be another for each.
         wish = replace(asked, text=idea.text, person=_whose(asked.person, idea.person))
         features = _read_one(heads.trunk, wish.text)
@@ -205,6 +205,7 @@ def trunk_of(name: str | None) -> Trunk:
     return trunks.load(name)
 
 
+@lru_cache(maxsize=4_096)
 def kind_of_text(text: str) -> Kind:
     """Return what a query is for, whatever trunk the pictures are seen with."""
     return Kind.THING if names_a_product(text) else kind_of(_read_one(None, text)[0])
@@ -307,6 +308,11 @@ def _gate_rounds(trunk: str, store: motion.View) -> list[Pairs]:
 def _read_one(trunk: str | None, text: str) -> Features:
     """Return a wish's features: most of what people ask for was asked before, and reading is a third of what an answer costs."""
     return trunk_of(trunk).read([text])
+
+
+@lru_cache(maxsize=4_096)
+def _wish_of(text: str) -> Wish:
+    return read_wish(text)
 
 
 @lru_cache(maxsize=16)

@@ -78,7 +78,7 @@ def kind_named(text: str) -> str | None:
 
 def pattern_of(text: str) -> str | None:
     """Return the pattern that a title names, None where it names none."""
-    found = _finder({each: each for each in PATTERNS}).search(text.lower())
+    found = _finder(PATTERNS).search(text.lower())
     return found.group() if found else None
 
 

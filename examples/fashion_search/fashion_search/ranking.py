@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from numpy.typing import NDArray
@@ -110,15 +111,13 @@ def ranked(
             keys=keys,
         )
         told = _told(store, wish, asked, condition, params, keys) if words_weight else {}
-        found = _to_the_taste(_blended(wish, near, told, length, words_weight), taste)
-        kept = list(_that_fit(found, wish, is_sure))
+        found = _blended(wish, near, told, length, words_weight, taste)
+        kept = list(islice(_that_fit(found, wish, is_sure), k))
         is_below = not is_sure or (near and near[-1].score * length < FLOOR)
         if is_below and words_weight and len(told) < asked:
-            return kept[
-                :k
-            ]  # what is further off fits by its words only, and those that have any were told
+            return kept  # what is further off fits by its words only, and those that have any were told
         if len(kept) >= k or len(near) < asked or asked >= _ASKED_AT_MOST:
-            return kept[:k]
+            return kept
         asked *= 4  # what was ruled out, or is too alike, took places
 
 
@@ -218,18 +217,21 @@ def _blended(
     told: Mapping[int, motion.Hit[RetailerSchema]],
     length: float,
     words_weight: float,
-) -> list[Ranked]:
-    """Return what was found, best first."""
+    taste: Taste,
+) -> Iterator[Ranked]:
+    """Give what was found and may be an answer, best first, as somebody would like it. Of hundreds some ten are asked for."""
     blends = {hit.id: hit.score * length for hit in near}
     places = fused(blends, {id: hit.score for id, hit in told.items()}, words_weight)
     rows = {hit.id: hit.row for hit in (*near, *told.values())}
     in_colour = is_there_in_colour(wish, map(_title_of, rows.values()))
     least = min(blends.values(), default=0.0)
-    ranked = [
-        Ranked(rows[id], blends.get(id, least), place - _held_against(wish, rows[id], in_colour))
-        for id, place in places.items()
-    ]
-    return sorted(ranked, key=lambda each: (-each.place, each.product.id))
+    final: dict[int, float] = {}
+    for id, place in places.items():
+        lost = _held_against(wish, rows[id], in_colour)
+        if lost != math.inf:
+            final[id] = place - lost + taste.bonus(rows[id])
+    for id in sorted(final, key=lambda id: (-final[id], id)):
+        yield Ranked(rows[id], blends.get(id, least), final[id])
 
 
 def _held_against(wish: Wish, product: RetailerSchema, in_colour: bool) -> float:
@@ -240,21 +242,11 @@ def _title_of(product: RetailerSchema) -> str:
     return product.title or product.img_summary or ""
 
 
-def _to_the_taste(found: list[Ranked], taste: Taste) -> list[Ranked]:
-    """Return what was found as somebody would like it, best first."""
-    if not taste.counts:
-        return found
-    leaning = [replace(each, place=each.place + taste.bonus(each.product)) for each in found]
-    return sorted(leaning, key=lambda each: (-each.place, each.product.id))
-
-
-def _that_fit(found: Sequence[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ranked]:
+def _that_fit(found: Iterable[Ranked], wish: Wish, is_sure: bool) -> Iterator[Ranked]:
     titles: Counter[str] = Counter()
     wanted = {stem(word) for word in content_words(wish.text) if person_of(word) is None}
     for each in found:
         text = _text_of(each.product)
-        if each.place == -math.inf:
-            continue
         if any(has_word(text, word) for word in wish.without):
             continue
         if wish.size and not _has_size(each.product, wish.size):

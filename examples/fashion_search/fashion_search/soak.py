@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -191,12 +190,8 @@ class Soak:
         )
         assert isinstance(change.id, int), "the schema says so"
         self._ids[number] = change.id
-        try:
-            await _answered(change)
-        except motion.TaskFailed:
-            return  # a dead letter, which is counted at the end
-        finally:
-            self._took_s[number] = time.monotonic() - due
+        await change.until_done()  # however long; a dead letter is counted at the end
+        self._took_s[number] = time.monotonic() - due
         if self._clicks[number]:
             async with self._speaking[self._who[number]]:  # they say one thing after the other
                 await asyncio.to_thread(self._say, number, who, wish, change)
@@ -293,16 +288,6 @@ class Soak:
             spoke += bool(told)
             wrong += told != (kept.get(who.name) or {})
         return wrong, spoke
-
-
-async def _answered(change: Any) -> None:
-    """Wait until all of an answer is there, however long it takes."""
-    while True:
-        try:
-            await change
-            return
-        except motion.WaitTimeout:
-            continue  # it is told by the latencies
 
 
 def _memory(what: str, line: Growth) -> Check:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, Self
 
 import motion
@@ -55,19 +56,26 @@ class Product(Protocol):
     def retailer(self) -> Retailer: ...
 
 
-def traits_of(product: Product) -> list[str]:
+def traits_of(product: Product) -> tuple[str, ...]:
     """Return what of a product somebody may like or not."""
-    title = product.title or ""
+    shop, price = product.retailer.name, _price_of(product.price)
+    return _traits(product.id, product.title or "", product.brand, shop, price)
+
+
+@lru_cache(maxsize=65_536)  # a catalog's products are the same from one answer to the next
+def _traits(
+    id: int, title: str, brand: str | None, shop: str, price: str | None
+) -> tuple[str, ...]:
     told = {
         "colour": colour_of(title),
         "kind": kind_named(title),
         "pattern": pattern_of(title),
-        "brand": product.brand,
-        "shop": product.retailer.name,
-        "price": _price_of(product.price),
-        "id": str(product.id),
+        "brand": brand,
+        "shop": shop,
+        "price": price,
+        "id": str(id),
     }
-    return [f"{name}:{value}" for name, value in told.items() if value]
+    return tuple(f"{name}:{value}" for name, value in told.items() if value)
 
 
 def _price_of(price: float | None) -> str | None:
@@ -92,7 +100,8 @@ class Taste:
         """Return what a product's score gains, or loses, by this taste."""
         if not self.counts:
             return 0.0
-        return WEIGHT * sum(map(self._leaning, traits_of(product)))
+        told = [trait for trait in traits_of(product) if trait in self.counts]
+        return WEIGHT * sum(map(self._leaning, told))
 
     def _leaning(self, trait: str) -> float:
         """Return how much more a trait is liked than not, `-1..1`: little where little was said."""
@@ -137,6 +146,6 @@ def say(tx: Any, shopper: str, product: Product, liked: bool | None) -> None:
             id=name,
             shopper=shopper,
             product=product.id,
-            traits=traits_of(product),
+            traits=list(traits_of(product)),
             liked=liked,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import motion
+from fashion_search import taste
 from fashion_search.facets import colour_of, kind_named
 from fashion_search.garments import COLOURS, TYPES
 from fashion_search.pipeline import LanguageModel, RetailerSchema, open_store
-from fashion_search.taste import Taste, say
+from fashion_search.taste import Taste, say, traits_of
 
 if TYPE_CHECKING:
     from tests.conftest import IdeaServer
@@ -88,6 +90,26 @@ def test_an_endpoint_is_told_what_who_asks_likes(a_store: Path, idea_server: Ide
     assert "blue" in for_ann
     assert "black" in for_ann
     assert "likes" not in for_bob
+
+
+def test_the_words_of_a_product_are_read_once_and_again_where_it_has_changed(
+    store: motion.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [product] = store.rows(RetailerSchema, limit=1)
+    product = dataclasses.replace(product, title="red dress", brand="First", price=20.0)
+    before, read = traits_of(product), []
+
+    def counted(title: str) -> str | None:
+        read.append(title)
+        return colour_of(title)
+
+    monkeypatch.setattr(taste, "colour_of", counted)
+    assert traits_of(product) == before
+    assert read == []
+    assert "colour:blue" in traits_of(dataclasses.replace(product, title="blue dress"))
+    assert "brand:Second" in traits_of(dataclasses.replace(product, brand="Second"))
+    assert "price:30 to 80" in traits_of(dataclasses.replace(product, price=50.0))
+    assert read == ["blue dress", "red dress", "red dress"]
 
 
 def test_what_was_ruled_out_stays_out_whatever_somebody_likes(store: motion.Store) -> None:
