@@ -6,8 +6,8 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, make_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -666,6 +666,118 @@ def test_what_a_fold_with_waiting_work_goes_by_is_not_converted(tmp_path: Path) 
     with opened(folder, total, entry=NamedEntry) as store:
         store.set("entry", id=3, account="7", amount=100).wait()
         assert [row.total for row in store.rows(NamedEntry, order_by="id")] == [1, 11, 111]
+
+
+def padded(number: int) -> str:
+    return f"{number:04}"
+
+
+def worded(number: int) -> str:
+    return f"={number}"
+
+
+def joined(number: int) -> str:
+    return f"0{number % 2}"
+
+
+@dataclass
+class Move:
+    id: int
+    account: int
+    at: int
+    amount: int
+    total: int
+
+
+def doubled(total: int | None, amount: int) -> int:
+    return 2 * (total or 0) + amount
+
+
+def as_declared(key: str, kind: type) -> type:
+    """Return the table of moves with a key of another type."""
+    types = {"id": int, "account": int, "at": int, "amount": int, "total": int, key: kind}
+    return make_dataclass("Move", types.items())
+
+
+def folded(moves: Sequence[dict[str, Any]]) -> dict[int, int]:
+    totals: dict[Any, int] = {}
+    found: dict[int, int] = {}
+    for move in sorted(moves, key=lambda move: (move["at"], move["id"])):
+        totals[move["account"]] = doubled(totals.get(move["account"]), move["amount"])
+        found[move["id"]] = totals[move["account"]]
+    return found
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize(
+    ("key", "convert"), [("account", padded), ("account", joined), ("at", padded)]
+)
+def test_a_fold_goes_on_over_rows_whose_key_was_converted(
+    tmp_path: Path, key: str, convert: Callable[[int], str], replay: bool
+) -> None:
+    """Where two entities are one then, the next run is over all of their rows."""
+    on: dict[str, Any] = {
+        "on": "move.amount",
+        "by": "move.account",
+        "order": "move.at",
+        "sets": "move.total",
+    }
+    fold = motion.fold(**on, replay=replay)(doubled)
+    names = ("id", "account", "at", "amount")
+    given = [(1, 7, 9, 1), (2, 7, 10, 2), (3, 9, 11, 4), (4, 8, 5, 1), (5, 8, 12, 1), (6, 7, 13, 3)]
+    before = [dict(zip(names, each, strict=True)) for each in given]
+    with opened(tmp_path, fold, move=Move) as store:
+        store.set_many("move", before[:4]).wait()
+    migrated(tmp_path, "--convert", f"move.{key}=tests.cli.test_migrating:{convert.__name__}")
+    after = [{**move, key: convert(move[key])} for move in before]
+    with opened(tmp_path, fold, move=as_declared(key, str)) as store:
+        assert {row.id: row.total for row in store.rows("move")} == folded(before[:4])
+        store.set_many("move", after[4:]).wait()
+        if convert is joined and not replay:
+            store.backfill("doubled").wait()
+        assert {row.id: row.total for row in store.rows("move")} == folded(after)
+
+
+@dataclass
+class Account:
+    id: int
+    total: int
+
+
+@dataclass
+class WordedAccount:
+    id: int
+    total: str
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_a_fold_goes_on_from_values_that_were_converted(tmp_path: Path, replay: bool) -> None:
+    """From those that a user gave as well, and where a late row has the ones behind it folded again."""
+    on: dict[str, Any] = {
+        "on": "move.amount",
+        "by": "move.account",
+        "order": "move.at",
+        "sets": "account.total",
+    }
+
+    def added(total: int | None, amount: int) -> int:
+        return (total or 0) + amount
+
+    def added_words(total: str | None, amount: int) -> str:
+        return worded(int(total[1:]) + amount if total else amount)
+
+    fold = motion.fold(**on, name="added", replay=replay)(added)
+    with opened(tmp_path, fold, move=Move, account=Account) as store:
+        store.set("account", id=7, total=1000)
+        for i in (1, 2):
+            store.set("move", id=i, account=7, at=10 * i, amount=i).wait()
+    migrated(tmp_path, "--convert", "account.total=tests.cli.test_migrating:worded")
+    of_words = motion.fold(**on, name="added", replay=replay)(added_words)
+    with opened(tmp_path, of_words, move=Move, account=WordedAccount) as store:
+        assert store.get("account", 7).total == "=1003"
+        for i, at in ((3, 30), (4, 15)):
+            store.set("move", id=i, account=7, at=at, amount=i).wait()
+        assert store.get("account", 7).total == "=1010"
 
 
 @pytest.mark.parametrize(

@@ -260,10 +260,10 @@ def test_a_read_that_was_interrupted_does_not_hold_later_reads_to_its_moment(
 ) -> None:
     store = open_store(schemas={"doc": Doc})
     store.set("doc", id=1, text="first")
-    for _ in range(5):
-        store.get(
-            "doc", 1
-        )  # its statement is compiled; PostgreSQL prepares it once it has come some times
+    for _ in range(
+        5
+    ):  # its statement is compiled; PostgreSQL prepares it once it has come some times
+        store.get("doc", 1)
     counting = Interrupt(-1)
     counting.during(lambda: store.get("doc", 1))
     for n in range(1, counting.steps, 3):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from motion.definitions.tasks import TaskStatus
 from motion.definitions.values.codecs import Stored
 from motion.errors import MotionError, shortened
 from motion.persistence import migration
+from motion.persistence.inputs.converted import KeptByFold, convert_kept
 from motion.persistence.layout import quoted, rows_table
 from motion.persistence.rows.noted import declared_of
 from motion.persistence.stored_graph import decoded_specs, known_triggers
@@ -173,6 +175,7 @@ def switch(tx: Transaction, one: Conversion) -> None:
         keep(tx, one, [(row, old, one.of(old, name)) for row, old, name in found])
         after = found[-1][0]
     _convert_copies(tx, one)
+    _convert_folds(tx, one)
     migration.free_of_helpers(tx, one.table.name)
     tx.drop_trigger(one.guard, one.base)
     key = quoted(one.before.name)
@@ -217,6 +220,14 @@ def _convert_copies(tx: Transaction, one: Conversion) -> None:
             "UPDATE motion_makers SET given = ? WHERE name = ? AND row = ? AND trigger = ? AND place = ? AND item = ?",
             (_converted(given, one), one.table.name, *place),
         )
+
+
+def _convert_folds(tx: Transaction, one: Conversion) -> None:
+    """Convert what folds keep of the key, those that are away too."""
+    for spec in known_triggers(tx).values():
+        if spec.fold is not None:
+            of = partial(one.of, row=f"an entity of fold {spec.name!r}")
+            convert_kept(tx, KeptByFold(spec, one.before, one.after, of))
 
 
 def _converted(packed: bytes, one: Conversion) -> bytes:

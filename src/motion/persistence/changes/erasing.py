@@ -277,6 +277,4 @@ def drop_entities(tx: Transaction, layouts: Layouts) -> None:
     """Drop what folds keep of entities that no row names any more, and whose own row is gone."""
     for spec in layouts.graph.triggers.values():
         if spec.fold is not None:
-            folds.drop_unnamed(
-                tx, layouts[spec.fold.source], layouts[spec.table], layouts[spec.fold.target], spec
-            )
+            folds.drop_unnamed(tx, spec)

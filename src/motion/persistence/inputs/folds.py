@@ -30,6 +30,7 @@ from motion.persistence.layout import (
     done_column,
     left_by_name,
     quoted,
+    rows_table,
 )
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, parts_of
@@ -265,18 +266,17 @@ def end_entities(
 # -- forgetting --
 
 
-def drop_unnamed(
-    tx: Transaction, source: Layout, entities: Layout, target: Layout, spec: TriggerSpec
-) -> None:
+def drop_unnamed(tx: Transaction, spec: TriggerSpec) -> None:
     """Drop entities that no row names, and whose own row is gone, with all that is kept of them."""
-    by = quoted(fold_of(spec).by)
-    is_named = f"EXISTS (SELECT 1 FROM {source.base} s WHERE s.{by} = {entities.base}.id)"
-    is_there = f"EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = {entities.base}.id)"
-    kept = is_named if fold_of(spec).is_of_rows else f"{is_named} OR {is_there}"
-    gone = f'SELECT ":row" FROM {entities.base} WHERE NOT ({kept})'
+    fold = fold_of(spec)
+    source, entities, target = map(rows_table, (fold.source, spec.table, fold.target))
+    is_named = f"EXISTS (SELECT 1 FROM {source} s WHERE s.{quoted(fold.by)} = {entities}.id)"
+    is_there = f"EXISTS (SELECT 1 FROM {target} t WHERE t.id = {entities}.id)"
+    kept = is_named if fold.is_of_rows else f"{is_named} OR {is_there}"
+    gone = f'SELECT ":row" FROM {entities} WHERE NOT ({kept})'
     for table in ("motion_checkpoints", "motion_left_out"):
         tx.execute(f"DELETE FROM {table} WHERE trigger = ? AND entity IN ({gone})", (spec.name,))
-    tx.execute(f"DELETE FROM {entities.base} WHERE NOT ({kept})")
+    tx.execute(f"DELETE FROM {entities} WHERE NOT ({kept})")
 
 
 # -- opening --

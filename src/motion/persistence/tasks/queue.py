@@ -50,6 +50,9 @@ MET_AT_ONCE = 100
 """Tasks that are told that their rows are due again; where there are more, these rows are in one more: a write must not cost
 what the queue is long."""
 
+FIRST_REACHING = RANGE_LIMIT - 2**63
+"""Before it stands no row from which a whole range reaches back."""
+
 LIVE_SQL = f"({', '.join(str(int(status)) for status in LIVE)})"
 
 WAITING_SQL = f"({', '.join(str(int(status)) for status in WAITING)})"
@@ -266,8 +269,13 @@ def is_any_on(trigger: str, row: str, condition: str) -> str:
     task = f"SELECT 1 FROM motion_tasks t WHERE t.trigger = '{name}' AND {condition}"
     return (
         f"(EXISTS ({task} AND t.low = {row}) OR "
-        f"EXISTS ({task} AND t.high > t.low AND t.low BETWEEN {row} - {RANGE_LIMIT} AND {row} - 1 AND t.high >= {row}))"
+        f"EXISTS ({task} AND t.high > t.low AND t.low BETWEEN {_reaching(row)} AND {row} - 1 AND t.high >= {row}))"
     )
+
+
+def _reaching(row: str) -> str:
+    """Return the first row at which a task that reaches to a row, an expression, may begin; no number below those of 64 bits."""
+    return f"MAX({row}, {FIRST_REACHING}) - {RANGE_LIMIT}"
 
 
 def overlapping(columns: str, triggers: int, condition: str) -> str:
@@ -280,7 +288,7 @@ def overlapping(columns: str, triggers: int, condition: str) -> str:
     begin = f"SELECT {columns} FROM motion_tasks WHERE trigger IN ({named})"
     return (
         f"{begin} AND low BETWEEN ?1 AND ?2 AND {condition} UNION ALL "
-        f"{begin} AND high > low AND low BETWEEN ?1 - {RANGE_LIMIT} AND ?1 - 1 AND high >= ?1 AND {condition}"
+        f"{begin} AND high > low AND low BETWEEN {_reaching('?1')} AND ?1 - 1 AND high >= ?1 AND {condition}"
     )
 
 
