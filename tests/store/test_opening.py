@@ -12,10 +12,10 @@ import sys
 import threading
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, make_dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -406,7 +406,9 @@ def test_a_store_that_could_not_be_opened_can_be_opened_later(tmp_path: Path) ->
 
 
 LIST: Any = list
-DICT: Any = dict  # of types that are made here, which a type checker does not see
+DICT: Any = dict
+TUPLE: Any = tuple
+SET: Any = set  # of types that are made here, which a type checker does not see
 
 
 OLD: Any = typing  # its names, as people still write them
@@ -439,7 +441,7 @@ A_SET = {"a": 1}
         (nested(("a", int)), nested(("a", float)), A_SET, ".a was int and is float now"),
         (nested(("a", int | None)), nested(("a", int)), A_SET, ".a held none"),
         (nested(("a", colors(RED))), nested(("a", colors({"RED": "red"}))), {"a": "r"}, "'r'"),
-        (LIST[colors(RED)], LIST[colors({"BLUE": "b"})], ["r"], "'r'"),
+        (LIST[colors(RED)], LIST[colors({"BLUE": "b"})], ["r"], "[] had the member RED = 'r', which is gone"),
         (LIST[nested(("a", int))], LIST[nested(("b", int))], [A_SET], "[].a is gone"),
         (DICT[str, nested(("a", int))], dict[str, int], {"x": A_SET}, "is int now"),
         (nested(("a", nested(("b", int)))), nested(("a", nested(("c", int, 1)))), {"a": {"b": 1}}, ".a.b"),
@@ -461,7 +463,7 @@ def test_a_nested_type_that_does_not_read_what_is_stored_is_a_mismatch(
         (nested(("a", int), ("b", int)), nested(("b", int), ("a", int)), {"a": 1, "b": 2}, "Meta(b=2, a=1)"),
         (nested(("a", int)), nested(("a", int | None)), A_SET, "Meta(a=1)"),
         (nested(("a", int)), nested(("a", int | str)), A_SET, "Meta(a=1)"),
-        (nested(("a", colors(RED))), nested(("a", colors({"R": "r", "B": "b"}))), {"a": "r"}, "Meta(a=<Color.R: 'r'>)"),
+        (nested(("a", colors(RED))), nested(("a", colors({"BLUE": "b", "RED": "r"}))), {"a": "r"}, "Meta(a=<Color.RED: 'r'>)"),
         (list[int], OLD_LIST[int], [1], "[1]"),
         (OLD_LIST[OLD_OPTIONAL[int]], list[int | None], [None], "[None]"),
         (list[dict[str, int]], list, [{"a": 1}], "[{'a': 1}]"),
@@ -473,6 +475,112 @@ def test_a_nested_type_may_grow(
 ) -> None:
     store = reopen([("x", before)], [("x", after)], x=given)
     assert repr(store.get("thing", 1).x) == read
+
+
+PLACES: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "a list": (lambda kind: LIST[kind], lambda one: [one]),
+    "a dict's values": (lambda kind: DICT[str, kind], lambda one: {"x": one}),
+    "a dict's keys": (lambda kind: DICT[kind, int], lambda one: {one: 1}),
+    "a tuple in a list": (lambda kind: LIST[TUPLE[kind, int]], lambda one: [(one, 1)]),
+    "a tuple of any length": (lambda kind: LIST[TUPLE[kind, ...]], lambda one: [(one,)]),
+    "a set in a dict": (lambda kind: DICT[str, SET[kind]], lambda one: {"x": {one}}),
+    "a list of what may be unset": (lambda kind: LIST[kind | None], lambda one: [None, one]),
+    "a dataclass": (lambda kind: nested(("a", kind)), lambda one: {"a": one}),
+    "a dataclass in a list in a dataclass": (
+        lambda kind: nested(("a", LIST[nested(("b", kind | None))])),
+        lambda one: {"a": [{"b": one}]},
+    ),
+}
+"""How a type is nested, and a value with it."""
+
+MOVED: Mapping[str, tuple[Any, Any, str]] = {
+    "numbered anew": (Enum("E", "SMALL LARGE"), Enum("E", "TINY SMALL LARGE"), "LARGE = 2, which is 3"),
+    "in another order": (Enum("E", "SMALL LARGE"), Enum("E", "LARGE SMALL"), "LARGE = 2, which is 1"),
+    "of another value": (Enum("E", {"LARGE": 1}), Enum("E", {"SMALL": 1, "LARGE": 2}), "LARGE = 1, which is 2"),
+    "renamed": (Enum("E", {"LARGE": 1}), Enum("E", {"BIG": 1}), "LARGE = 1, which is gone"),
+    "gone": (Enum("E", "SMALL LARGE"), Enum("E", "SMALL"), "LARGE = 2, which is gone"),
+    "an int": (IntEnum("E", "SMALL LARGE"), IntEnum("E", "TINY SMALL LARGE"), "LARGE = 2, which is 3"),
+    "a str": (StrEnum("E", {"LARGE": "l"}), StrEnum("E", {"LONG": "l", "LARGE": "xl"}), "LARGE = 'l', which is 'xl'"),
+    "a flag": (Flag("E", "SMALL LARGE"), Flag("E", "TINY SMALL LARGE"), "LARGE = 2, which is 4"),
+    "flags together": (
+        IntFlag("E", {"A": 1, "B": 2, "LARGE": 3}), IntFlag("E", {"A": 1, "B": 2, "C": 4, "LARGE": 7}), "LARGE = 3, which is 7",
+    ),
+    "an alias that is one no more": (
+        Enum("E", {"SMALL": 1, "LARGE": 1}), Enum("E", {"SMALL": 1, "LARGE": 2}), "LARGE = 1, which is 2",
+    ),
+    "an alias of another": (
+        Enum("E", {"A": 1, "B": 2, "LARGE": 1}), Enum("E", {"A": 1, "B": 2, "LARGE": 2}), "LARGE = 1, which is 2",
+    ),
+}  # fmt: skip
+"""An Enum with a member LARGE, the same with that moved, and what is told."""
+
+
+@pytest.mark.parametrize("moved", MOVED)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_member_that_is_nested_keeps_its_name_and_its_value(
+    reopen: Reopen, place: str, moved: str
+) -> None:
+    kind, of = PLACES[place]
+    before, after, told = MOVED[moved]
+    message = mismatch(reopen, [("x", kind(before))], [("x", kind(after))], x=of(before["LARGE"]))
+    assert f"had the member {told}" in message
+
+
+KEPT: Mapping[str, tuple[Any, Any]] = {
+    "more members": (Enum("E", "LARGE"), Enum("E", {"TINY": 0, "LARGE": 1, "HUGE": 2})),
+    "in another order": (Enum("E", {"A": 1, "LARGE": 2}), Enum("E", {"LARGE": 2, "A": 1})),
+    "renamed, with its old name as an alias": (Enum("E", {"LARGE": 1}), Enum("E", {"BIG": 1, "LARGE": 1})),
+    "of another kind": (IntEnum("E", "A LARGE"), Enum("E", "A LARGE")),
+    "more flags": (Flag("E", {"A": 1, "LARGE": 2}), Flag("E", {"A": 1, "LARGE": 2, "C": 4, "ALL": 7})),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_nested_enum_may_grow(reopen: Reopen, place: str, kept: str) -> None:
+    kind, of = PLACES[place]
+    before, after = KEPT[kept]
+    store = reopen([("x", kind(before))], [("x", kind(after))], x=of(before["LARGE"]))
+    store.set("thing", id=2, x=of(after["LARGE"]))
+    texts = store.sql("select x from thing order by id").column("x").to_pylist()
+    assert repr(store.get("thing", 1).x) == repr(store.get("thing", 2).x)
+    assert texts[0] == texts[1]
+
+
+def noted_by_values(store: motion.Store, noted: str) -> None:
+    """Note the key x as older versions did."""
+    signature = json.dumps({"id": "int", "x": f"json {noted}"})
+    store._database.write(
+        lambda tx: tx.execute("UPDATE motion_tables SET signature = ?", (signature,))
+    )
+
+
+SIZES: Any = Enum("SIZES", {"SMALL": 1, "LARGE": 2, "BIG": 2})
+FLAGS: Any = IntFlag("FLAGS", {"SMALL": 1, "LARGE": 2, "ALL": 3})
+
+
+@pytest.mark.parametrize(("make", "kind"), [(Enum, SIZES), (IntFlag, FLAGS)])
+def test_a_nested_enum_whose_values_alone_are_noted_is_opened_as_it_was_and_noted_anew(
+    open_store: OpenStore, make: Any, kind: Any
+) -> None:
+    more = {each.name: each.value for each in kind} | {"HUGE": 4}
+    members = {name: each.value for name, each in kind.__members__.items()}
+    wider, moved = make("Size", more | members), make("Size", {"SMALL": 2, "LARGE": 1})
+
+    def opened(kind: Any) -> motion.Store:
+        return open_store(schemas={"thing": schema(("x", LIST[kind]))})
+
+    with opened(kind) as store:
+        store.set("thing", id=1, x=[kind.LARGE])
+        noted_by_values(store, '["list",["enum",1,2]]')
+    with pytest.raises(motion.SchemaMismatch, match=r"HUGE besides now: open the store once with"):
+        opened(wider)
+    with opened(kind) as store:
+        assert store.get("thing", 1).x == [kind.LARGE]
+    with pytest.raises(motion.SchemaMismatch, match="had the member SMALL = 1, which is 2 now"):
+        opened(moved)
+    with opened(wider) as store:
+        assert store.get("thing", 1).x == [wider.LARGE]
 
 
 def test_what_an_older_version_noted_of_a_nested_type_is_still_taken(open_store: OpenStore) -> None:

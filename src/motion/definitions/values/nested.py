@@ -1,8 +1,9 @@
 """Nested types: what a JSON value may hold, as data that is kept with the table, so that a change of it is noticed.
 
 A shape is a JSON value: a word for a plain type ("int"), `["list", item]`, `["dict", key, value]`, `["union", ...]`,
-`["enum", values...]`, `["fields", {name: [is_required, shape]}]` for dataclasses and their like, and `["above", n]` for
-one that holds itself: the n-th that is open, counted from the outside.
+`["enum", {member: value}, {alias: value}]`, `["fields", {name: [is_required, shape]}]` for dataclasses and their like, and
+`["above", n]` for one that holds itself: the n-th that is open, counted from the outside. Before decision 105 an Enum was noted as
+`["enum", values...]`.
 """
 
 from __future__ import annotations
@@ -57,12 +58,20 @@ def _shape(info: Any, above: list[Any]) -> Shape:
     if isinstance(info, inspect.TupleType):
         return ["tuple", *(_shape(each, above) for each in info.item_types)]
     if isinstance(info, inspect.EnumType):
-        return ["enum", *(each.value for each in info.cls)]
+        return _enum_shape(info.cls)
     if isinstance(info, inspect.LiteralType):
         return ["literal", *info.values]
     if hasattr(info, "item_type"):
         return [word, _shape(info.item_type, above)]
     return word
+
+
+def _enum_shape(kind: type[Enum]) -> Shape:
+    members = {each.name: each.value for each in kind}
+    named = {
+        name: each.value for name, each in kind.__members__.items()
+    }  # combinations of flags, too
+    return ["enum", members, {name: named[name] for name in named if name not in members}]
 
 
 def _check_dict_key(info: Any) -> None:
@@ -94,16 +103,15 @@ def differences(new: Shape, old: Shape, path: str = "") -> Iterator[str]:
     if "union" in (new_word, old_word):
         options = new[1:] if new_word == "union" else [new]
         for each in old[1:] if old_word == "union" else [old]:
-            if all(any(differences(option, each, path)) for option in options):
-                yield f"{at}held {shown(each)} and is {shown(new)} now"
+            yield from _option_differences(options, each, new, path)
     elif new_word != old_word:
         yield f"{at}was {shown(old)} and is {shown(new)} now"
     elif new_word == "fields":
         yield from _field_differences(new[1], old[1], path)
-    elif new_word in ("enum", "literal"):
-        gone = [repr(value) for value in old[1:] if value not in new[1:]]
-        if gone:
-            yield f"{at}may be {', '.join(gone)} and now may not"
+    elif new_word == "enum":
+        yield from (at + each for each in _member_differences(new[1:], old[1:]))
+    elif new_word == "literal":
+        yield from (at + each for each in _gone(new[1:], old[1:]))
     elif isinstance(new, str) or len(new) != len(old):
         yield f"{at}was {shown(old)} and is {shown(new)} now"
     elif new_word == "above":
@@ -111,6 +119,51 @@ def differences(new: Shape, old: Shape, path: str = "") -> Iterator[str]:
     else:
         for one, other in zip(new[1:], old[1:], strict=True):
             yield from differences(one, other, f"{path}[]")
+
+
+def _option_differences(options: list[Shape], old: Shape, new: Shape, path: str) -> Iterator[str]:
+    """Give what keeps one part of a union from being read: of the only option of its kind, where there is one, in detail."""
+    found = [(option, list(differences(option, old, path))) for option in options]
+    if all(told for _, told in found):
+        alike = [told for option, told in found if _word(option) == _word(old)]
+        at = f"{path} " if path else ""
+        yield from (
+            alike[0] if len(alike) == 1 else [f"{at}held {shown(old)} and is {shown(new)} now"]
+        )
+
+
+def _member_differences(new: list[Any], noted: list[Any]) -> Iterator[str]:
+    """Give what keeps members of an Enum, which are kept by their values, from being read as they were given."""
+    if not noted or not isinstance(noted[0], Mapping):
+        yield from _value_differences(new[0], noted)
+        return
+    now = {**new[0], **new[1]}
+    for name, value in {**noted[0], **noted[1]}.items():
+        if name not in now:
+            yield f"had the member {name} = {value!r}, which is gone"
+        elif now[name] != value:
+            yield (
+                f"had the member {name} = {value!r}, which is {now[name]!r} now: within lists, dicts and dataclasses a member is kept "
+                f"by its value, so give it that again"
+            )
+
+
+def _value_differences(new: Mapping[str, Any], old: list[Any]) -> Iterator[str]:
+    """Give the same where an older Motion has noted the values and not whose they are: a class that has others than these has
+    perhaps given them to other members."""
+    yield from _gone(list(new.values()), old)
+    more = [name for name, value in new.items() if value not in old]
+    if more:
+        yield (
+            f"was noted by an older Motion, which did not note whose its members' values ({', '.join(map(repr, old))}) are, and has "
+            f"{', '.join(more)} besides now: open the store once with the Enum as it was, and then with what is new"
+        )
+
+
+def _gone(new: list[Any], old: list[Any]) -> Iterator[str]:
+    gone = [repr(value) for value in old if value not in new]
+    if gone:
+        yield f"may be {', '.join(gone)} and now may not"
 
 
 def _field_differences(new: Mapping[str, Any], old: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -146,6 +199,9 @@ def shown(shape: Shape) -> str:
         return " | ".join(map(shown, inner))
     if word == "fields":
         return f"a dataclass of {', '.join(inner[0]) or 'nothing'}"
+    if word == "enum" and inner and isinstance(inner[0], Mapping):
+        members = {**inner[0], **inner[1]}
+        return f"enum of {', '.join(f'{name}={value!r}' for name, value in members.items())}"
     if word in ("enum", "literal"):
         return f"{word} of {', '.join(map(repr, inner))}"
     return "a type around it" if word == "above" else f"{word}[{', '.join(map(shown, inner))}]"
