@@ -466,6 +466,23 @@ def test_what_calls_take_is_kept_for_other_processes(tmp_path: Path) -> None:
         assert (status.calls, status.seconds, status.has_code) == (50, seconds, False)
 
 
+def test_a_row_that_waits_for_a_value_is_neither_stale_nor_current(tmp_path: Path) -> None:
+    @motion.trigger(on="line.text", sets="line.length")
+    def measured(text: str, upper: str) -> int:
+        return len(text + upper)
+
+    with opened(tmp_path, measured) as store:
+        store.set("line", id=1, text="a", upper="A").wait(timeout=60)
+        store.set("line", id=1, upper=None).wait(timeout=60)
+        store.set("line", id=1, text="ab").wait(timeout=60)
+        plan = store.plan(measured)
+        assert (plan.stale, plan.missing, plan.current) == (0, 0, 0)
+        assert store.status().triggers["measured"].stale == 0
+        assert store.backfill(measured).wait(timeout=60).count == 0
+        store.set("line", id=1, upper="AB").wait(timeout=60)
+        assert store.get("line", 1).length == 4
+
+
 def test_a_plan_tells_the_time_of_calls_that_another_process_has_measured(tmp_path: Path) -> None:
     load(tmp_path, 50, upper_with(""))
     with opened(tmp_path, upper_with("!")) as store:

@@ -275,7 +275,10 @@ class Layout:
     def changed(self, key: str) -> str:
         """Return the expression of the number at which a key, inherited or own, last changed."""
         own, alias = self.own_number(key), self._page_zero_alias(key)
-        return own if alias is None else f"MAX({own}, {self.own_number(key, alias)})"
+        if alias is None:
+            return own
+        inherited = f"MAX({own}, {self.own_number(key, alias)})"
+        return f"CASE WHEN {self.value(key)} IS NULL THEN {inherited} ELSE {own} END"
 
     def followed(self, spec: TriggerSpec) -> tuple[str, ...]:
         """Return the keys of a versioned trigger that others derive from, but for those whose outputs are switched along
@@ -466,12 +469,18 @@ class Layout:
     def is_row_of(self, spec: TriggerSpec) -> str:
         """Return the condition that a row is one that a trigger runs on: page 0 of what does not tell its keys apart, or
         a page where an `on` key has, or had, a value of its own."""
+        pages = [f"r.{quoted(page)} = 0" for page in self.pages_beyond(spec)]
+        return f"({' AND '.join(pages)} OR {self.has_own(spec)})" if pages else "1 = 1"
+
+    def pages_beyond(self, spec: TriggerSpec) -> list[str]:
+        """Return the page keys that do not tell apart the rows that a trigger runs on."""
         level = self.graph.row_level(spec)
-        pages = [f"r.{quoted(page)} = 0" for page in self.table.page_keys if page not in level]
-        if not pages:
-            return "1 = 1"
+        return [page for page in self.table.page_keys if page not in level]
+
+    def has_own(self, spec: TriggerSpec) -> str:
+        """Return the condition that an `on` key of a trigger has, or had, a value of the row's own."""
         own = [f"{self._place_of_own(key)}.{changed_column(key)} IS NOT NULL" for key in spec.on]
-        return f"({' OR '.join([' AND '.join(pages), *own])})"
+        return f"({' OR '.join(own)})"
 
     def joined(
         self,

@@ -73,13 +73,14 @@ def fire(
     kept: Kept = {}
     for key, rows in written.changed.items():
         for spec in graph.listeners.get((table, key), ()):
-            if spec.name not in done:
-                left = _not_in(rows, written.met.get(spec.name, ()))
-                if left:
-                    found = rows_below(tx, layout, spec, key, left)
-                    if spec.after_ms is not None:
-                        found = delayed.due_among(tx, layout, spec, found)
-                    due.setdefault(spec.name, set()).update(found)
+            left = () if spec.name in done else _not_in(rows, written.met.get(spec.name, ()))
+            found = rows_below(tx, layout, spec, key, left) if left else ()
+            if len(left) < len(rows):
+                found = [*found, *inherited.own_rows(tx, layout, spec, key, rows)]
+            if found and spec.after_ms is not None:
+                found = delayed.due_among(tx, layout, spec, found)
+            if found:
+                due.setdefault(spec.name, set()).update(found)
         for spec in graph.lined.get((table, key), ()):
             made = set(written.made)  # these stand nowhere yet
             moved = [row for row in rows if row not in made]
@@ -447,11 +448,11 @@ def rows_below(
     tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]
 ) -> Sequence[int]:
     """Return the rows on which a trigger meets a change of `key`: those rows, or, where other inputs of it are told
-    apart by more page keys, the rows of all their pages."""
+    apart by more page keys, the rows of all their pages; and pages that it runs on for what they have themselves."""
     further = layout.graph.row_level(spec) - layout.graph.levels[layout.table.name][key]
-    if not further:
-        return rows
-    return inherited.rows_of_pages(tx, layout, spec, further, rows)
+    found = inherited.rows_of_pages(tx, layout, spec, further, rows) if further else rows
+    own = inherited.own_rows(tx, layout, spec, key, rows)
+    return sorted({*found, *own}) if own else found
 
 
 def revive(tx: Transaction, layouts: Layouts, tasks: Sequence[int]) -> None:

@@ -472,7 +472,7 @@ def _is_judged(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     looked_up = _looked_up_needs(layout, spec)
     kept, further = (looked_up, []) if _may_keep(spec) else ([], looked_up)
     needs = [*_set_keys(layout, spec), *further]
-    has_made = f"{_is_of_other_code(tx, layout, spec)} OR {_is_left_behind(layout, spec)}"
+    has_made = _is_of_other_code(tx, layout, spec)
     is_there = [layout.is_row_of(spec), layout.is_open(spec)]
     return " AND ".join([*is_there, *kept, f"({' AND '.join(needs) or '1 = 1'} OR {has_made})"])
 

@@ -79,6 +79,28 @@ def rows_of_pages(
     return sorted(found)
 
 
+def own_rows(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, key: str, rows: Sequence[int]
+) -> list[int]:
+    """Return the pages that inherit `key` from the given rows, and on which a trigger runs all the same, as another `on` key has,
+    or this one had, a value of their own."""
+    if not layout.pages_beyond(spec):
+        return []
+    matched = _matched(layout, "y", layout.graph.levels[layout.table.name][key])
+    found: list[int] = []
+    for part in parts_of(rows):
+        pages = (
+            f"SELECT y.{layout.row_column} FROM {layout.base} x JOIN {layout.base} y ON {matched} "
+            f"WHERE {part.condition(f'x.{layout.row_column}')} AND y.{layout.row_column} <> x.{layout.row_column}"
+        )
+        sql = (
+            f"SELECT {layout.row} FROM {layout.joined([key, *spec.on], inherit=False)} WHERE {layout.row} IN ({pages}) "
+            f"AND {layout.value(key)} IS NULL AND {layout.has_own(spec)}"
+        )
+        found += [int(row) for (row,) in tx.execute(sql, part.numbers)]
+    return found
+
+
 def _above(
     tx: Transaction, layout: Layout, spec: TriggerSpec, task: Task
 ) -> Iterator[tuple[str, Mapping[int, list[int]]]]:
