@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ class Doc:
     line: str | None = None
 
 
-def triggers(*, inline: bool | None) -> list[motion.Trigger]:
+def triggers(*, inline: bool | None) -> list[Any]:
     @motion.trigger(on=["doc.title", "doc.brand"], sets="doc.label", inline=inline)
     def label(title: str, brand: str) -> str:
         return f"{title} by {brand}"
@@ -68,9 +69,7 @@ class Model:
     def shown(self, page: int) -> dict[str, str | None]:
         zero = self.shown(0) if page else {}
         row, own = self.pages.get(page, {}), self.own.get(page, set())
-        found = {
-            key: row.get(key) or (zero.get(key) if key != "text" else None) for key in GIVEN
-        }
+        found = {key: row.get(key) or (zero.get(key) if key != "text" else None) for key in GIVEN}
         for key, roots in ROOTS.items():
             needs = [found[each] for each in roots]
             runs = not page or bool(own & set(roots))
@@ -93,7 +92,7 @@ steps = st.lists(
 )
 
 
-def play(store: motion.Store, played: Sequence[tuple[int, dict[str, str | None], bool]]) -> None:
+def play(store: motion.Store, played: Sequence[tuple[int, dict[str, Any], bool]]) -> None:
     model = Model()
     for page, values, is_awaited in played:
         change = store.set("doc", id=1, page=page, **values)
@@ -113,7 +112,7 @@ def play(store: motion.Store, played: Sequence[tuple[int, dict[str, str | None],
 @given(played=steps)
 @pytest.mark.parametrize("inline", [True, False])
 def test_what_pages_show_is_that_of_what_they_show(
-    inline: bool, played: Sequence[tuple[int, dict[str, str | None], bool]]
+    inline: bool, played: Sequence[tuple[int, dict[str, Any], bool]]
 ) -> None:
     with opened(":memory:", inline=inline) as store:
         play(store, played)

@@ -467,6 +467,39 @@ def test_p4_pages_wait_for_work_on_the_row_that_they_inherit_from(
         assert kept_of(store) == [f"t{page}:{value}" for page in range(3)]
 
 
+def test_p2_what_waits_on_a_page_for_work_on_another_row_ends_with_the_page(
+    open_store: OpenStore,
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="sheet.cls", sets="sheet.half", inline=False)
+    def half(cls: int) -> int:
+        if cls == BAD:
+            has_begun.set()
+            assert may_end.wait(60)
+        return cls * 2
+
+    @motion.trigger(on="sheet.title", sets="sheet.text", page="page")
+    def pages(title: str) -> list[str]:
+        return title.split()
+
+    @motion.trigger(on="sheet.text", sets="sheet.kept", inline=False)
+    def kept(text: str, half: int) -> str:
+        return f"{text}:{half}"
+
+    store = open_store(schemas={"sheet": Sheet}, triggers=[half, pages, kept])
+    store.set("sheet", id=1, cls=1, title="a b").wait(timeout=60)
+    store.set("sheet", id=1, cls=BAD)
+    assert has_begun.wait(60)
+    store.set("sheet", id=1, title="a b c d")
+    until(lambda: store.status().tasks.get("kept") == {"blocked": 1})
+    store.set("sheet", id=1, title="a b")
+    until(lambda: len(kept_of(store)) == 2)
+    may_end.set()
+    store.wait(timeout=60)
+    assert kept_of(store) == ["a:2", "b:2"]
+
+
 # -- another version has what one has given up --
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
-from motion.definitions.tasks import Cause
+from motion.definitions.tasks import Cause, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import SchemaError
 from motion.persistence.changes import following
@@ -194,6 +194,8 @@ def _forget(tx: Transaction, graph: Graph, layout: Layout, rows: Sequence[int]) 
     may come back, and a row be made under the same id."""
     table = layout.table.name
     former = former_triggers(tx, table)
+    # The end of work on the row that a page inherits from would not find what has waited for it on a page that is gone.
+    queue.wake_on(tx, [spec.name for spec in graph.of_table(table)], ranges_of(rows))
     for spec in former:
         if spec.is_versioned:
             delete_outputs(tx, spec, rows)

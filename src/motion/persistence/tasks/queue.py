@@ -374,19 +374,20 @@ def complete(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> No
 def wake(tx: Transaction, tasks: Sequence[Task], woken: Sequence[str]) -> None:
     """Let blocked tasks of triggers be looked at again, those on rows of tasks that have ended, and the next of their
     lines."""
-    if woken and is_any_blocked(tx, *woken):
-        waiting = [trigger for trigger in woken if is_any_blocked(tx, trigger)]
-        wake_on(tx, waiting, [(task.low, task.high) for task in tasks])
+    wake_on(tx, woken, ((task.low, task.high) for task in tasks))
     for trigger, line in {(task.trigger, task.line) for task in tasks if task.line}:
         wake_next(tx, trigger, line)
 
 
 def wake_on(tx: Transaction, triggers: Sequence[str], ranges: Iterable[tuple[int, int]]) -> None:
     """Let blocked tasks of triggers on ranges of rows be looked at again."""
-    found = overlapping("task", len(triggers), f"+status = {TaskStatus.BLOCKED:d}")
+    if not triggers or not is_any_blocked(tx, *triggers):
+        return
+    waiting = [trigger for trigger in triggers if is_any_blocked(tx, trigger)]
+    found = overlapping("task", len(waiting), f"+status = {TaskStatus.BLOCKED:d}")
     tx.executemany(
         f"UPDATE motion_tasks SET status = {TaskStatus.READY:d} WHERE task IN ({found})",
-        [(low, high, *triggers) for low, high in ranges],
+        [(low, high, *waiting) for low, high in ranges],
     )
 
 
