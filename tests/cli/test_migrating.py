@@ -780,6 +780,23 @@ def test_a_fold_goes_on_from_values_that_were_converted(tmp_path: Path, replay: 
         assert store.get("account", 7).total == "=1010"
 
 
+def test_what_a_value_was_made_from_is_not_told_in_another_type(tmp_path: Path) -> None:
+    def both(account: Any, amount: int) -> int:
+        return int(str(account).removeprefix("=")) + amount
+
+    trigger = motion.trigger(on="move.amount", sets="move.total")(both)
+    with opened(tmp_path, trigger, move=Move) as store:
+        store.set("move", id=1, account=7, amount=1).wait()
+        store.set("move", id=1, account=8)  # which it does not run on
+        assert "account = 7" in str(store.explain("move", 1, "total"))
+    migrated(tmp_path, "--convert", "move.account=tests.cli.test_migrating:worded")
+    with opened(tmp_path, trigger, move=as_declared("account", str)) as store:
+        told = str(store.explain("move", 1, "total"))
+        assert "'=8'" in told
+        assert "account = '7'" not in told
+        assert store.set("move", id=1, amount=2).wait().rows()[0].total == 10
+
+
 @pytest.mark.parametrize(
     ("given", "status", "message"),
     [

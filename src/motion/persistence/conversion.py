@@ -24,6 +24,7 @@ from motion.persistence import migration
 from motion.persistence.inputs.converted import KeptByFold, convert_kept
 from motion.persistence.layout import quoted, rows_table
 from motion.persistence.rows.noted import declared_of
+from motion.persistence.rows.used import forget_key
 from motion.persistence.stored_graph import decoded_specs, known_triggers
 
 AT_ONCE = 2_000
@@ -176,6 +177,7 @@ def switch(tx: Transaction, one: Conversion) -> None:
         after = found[-1][0]
     _convert_copies(tx, one)
     _convert_folds(tx, one)
+    _forget_used(tx, one)
     migration.free_of_helpers(tx, one.table.name)
     tx.drop_trigger(one.guard, one.base)
     key = quoted(one.before.name)
@@ -228,6 +230,13 @@ def _convert_folds(tx: Transaction, one: Conversion) -> None:
         if spec.fold is not None:
             of = partial(one.of, row=f"an entity of fold {spec.name!r}")
             convert_kept(tx, KeptByFold(spec, one.before, one.after, of))
+
+
+def _forget_used(tx: Transaction, one: Conversion) -> None:
+    """Forget what the key was where values were made from it before: the function need not know values that are gone."""
+    for spec in known_triggers(tx).values():
+        if spec.table == one.table.name:
+            forget_key(tx, spec.name, one.before.name)
 
 
 def _converted(packed: bytes, one: Conversion) -> bytes:

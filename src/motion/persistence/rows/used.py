@@ -131,6 +131,11 @@ def forget_all(tx: Transaction) -> None:
     tx.execute("DELETE FROM motion_used")
 
 
+def forget_key(tx: Transaction, trigger: str, key: str) -> None:
+    """Drop what values of a trigger were made from in one key, whose values get another type."""
+    tx.execute("DELETE FROM motion_used WHERE trigger = ? AND key = ?", (trigger, key))
+
+
 def keepers(layout: Layout) -> Mapping[str, RowTrigger]:
     """Return the database's own triggers that keep what values were made from, by name."""
     if layout.table.is_event:
