@@ -266,3 +266,45 @@ def test_a_list_of_ids_is_of_page_0_of_each(open_store: OpenStore) -> None:
 
     with pytest.raises(motion.TriggerError, match="that one key"):
         open_store(schemas={"query": Query, "basket": Basket}, triggers=[see_pages])
+
+
+# -- keys that are lookups, of pages --
+
+
+@dataclass
+class Shop:
+    id: int
+    domain: str
+    name: str
+
+
+@dataclass
+class Page:
+    """`above` is one value for all pages, the others are each page's own, by keys that all pages share."""
+
+    id: int
+    host: str
+    likes: list[int]
+    above: Annotated[str, motion.Lookup("shop.name", by="host", to="shop.domain")]
+    page: int
+    text: str
+    seller: Annotated[str, motion.Lookup("shop.name", by="host", to="shop.domain")]
+    liked: Annotated[list[str], motion.Lookup("shop.name", by="likes")]
+
+
+def test_each_page_has_the_lookups_that_are_declared_behind_its_key(open_store: OpenStore) -> None:
+    store = open_store(schemas={"shop": Shop, "page": Page}, triggers=[])
+
+    def shown() -> list[tuple[str | None, str | None, list[str] | None]]:
+        store.wait(timeout=60)
+        return [(row.above, row.seller, row.liked) for row in store.rows(Page)]
+
+    store.set("shop", id=1, domain="ash.example", name="Ash")
+    store.set("page", id=7, page=2, text="first")
+    store.set("page", id=7, host="ash.example", likes=[1])
+    store.set("page", id=7, page=1, text="later")
+    assert shown() == [("Ash", "Ash", ["Ash"])] * 3
+    store.set("shop", id=1, name="Elm")
+    assert shown() == [("Elm", "Elm", ["Elm"])] * 3
+    store.set("page", id=7, host="no.example", likes=None)
+    assert shown() == [(None, None, None)] * 3

@@ -382,10 +382,10 @@ class Graph:
         }
 
     def _declared_level(self, spec: TriggerSpec) -> frozenset[str]:
-        """Return the page keys that tell a key apart which is declared as a window: each of these pages has its own."""
-        is_window = bool(spec.windows) and self.keeps(spec)
+        """Return the page keys that tell a key apart which is declared as a lookup or a window: each of these pages has its
+        own."""
         table = self.tables.get(spec.table)
-        return table.declared_levels()[spec.sets[0]] if is_window else frozenset()
+        return table.declared_levels()[spec.sets[0]] if self.keeps(spec) else frozenset()
 
     def upstream(self, spec: TriggerSpec) -> tuple[str, ...]:
         """Return the triggers that inputs of `spec` derive from: it waits for their pending work on its row."""
