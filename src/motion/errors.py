@@ -324,6 +324,21 @@ class WaitInsideRun(MotionError, RuntimeError):
         )
 
 
+class ReadOnlyView(MotionError, RuntimeError):
+    """Something was to be written through a view that only reads: of a fit, an evaluation or a version. Nothing was written."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(call)
+        self.call = call
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call}: the store that a fit or evaluate gets, and that of model.live() and model.at(), only reads, as no run is "
+            f"there that could commit what it writes. Nothing was written. Give it back with the state or the metrics, set it in a "
+            f"trigger, or set it through the store itself."
+        )
+
+
 class CloseInsideRun(MotionError, RuntimeError):
     """A trigger tried to close its store, which waits until no trigger runs."""
 

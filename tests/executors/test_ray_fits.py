@@ -33,6 +33,7 @@ from tests.states.test_fits_anywhere import (  # noqa: F401 - the same tests, of
     test_p8_a_fit_that_takes_too_long_is_ended,
     test_p8_what_a_fit_raises_is_a_failed_fit_whose_labels_the_next_learns,
     test_the_progress_of_a_fit_shows_and_labels_meanwhile_are_for_the_next,
+    test_what_a_fit_or_an_evaluation_writes_through_its_store_is_refused,
 )
 
 pytest.importorskip("ray", reason="Ray is not installed here; 'make test-ray' installs it")

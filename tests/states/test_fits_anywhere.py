@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,73 @@ def test_a_fit_that_is_under_way_at_close_is_ended_and_made_at_the_next_start(
     store.wait(timeout=250)
     assert [(each.number, each.status) for each in store.model("Waits").versions()] == [(1, "live")]
     assert len(state_of(store, "Waits").lessons) == 1
+
+
+# -- what is written through the store of a fit --
+
+WRITES: dict[str, Callable[[motion.View], object]] = {
+    "set": lambda store: store.set(Item, id=1, text="written"),
+    "set with force": lambda store: store.set("item", id=1, text="written", force=True),
+    "set of what is wrong": lambda store: store.set("nothing", id=1),
+    "set_many": lambda store: store.set_many(Item, [{"id": 1, "text": "written"}]),
+    "set_many without end": lambda store: store.set_many(Item, ({"id": i} for i in count(1))),
+    "set_many by a key": lambda store: store.set_many(Item, [{"text": "written"}], by="text"),
+    "set_many of nothing": lambda store: store.set_many(Item, []),
+    "delete": lambda store: store.delete(Item, 1),
+}
+
+
+def refusals(store: motion.View) -> list[str]:
+    """Write through a store in every way, and return what is said of each."""
+    told = []
+    for write in WRITES.values():
+        try:
+            write(store)
+            told.append("nothing")
+        except motion.errors.ReadOnlyView as exc:
+            told.append(f"{exc.call} {'Nothing was written' in str(exc)}")
+    return told
+
+
+REFUSED = ["set() True"] * 3 + ["set_many() True"] * 4 + ["delete() True"]
+
+
+class Scribe(Pupil):
+    """It writes where it only may read, and learns what is said of it."""
+
+    @motion.fit(on="item.label", timeout=60, holdout=0.3, promote=motion.if_better("refused"))
+    def learn(  # type: ignore[override]  # it takes the store, too
+        self, state: Known, rows: list[Item], store: motion.View
+    ) -> Known:
+        if any(row.label == "at once" for row in rows):
+            WRITES["set"](store)
+        return Known(refusals(store), state.weights, state.places)
+
+    def evaluate(self, state: Known, rows: list[Item], store: motion.View) -> dict[str, float]:
+        return {"refused": (refusals(store) == REFUSED) + len(state.lessons)}
+
+
+def test_what_a_fit_or_an_evaluation_writes_through_its_store_is_refused(
+    open_store: OpenStore, at: At
+) -> None:
+    store = opened(open_store, at(Scribe))
+    taught(store, 1, *LABELS)
+    version = fitted(store, "Scribe")
+    assert (version.status, version.metrics["refused"]) == ("live", 1 + len(WRITES))
+    assert state_of(store, "Scribe").lessons == REFUSED
+    assert [row.text for row in store.rows(Item)] == [None] * len(LABELS)
+    taught(store, 50, *["at once"] * 10)
+    version = fitted(store, "Scribe")
+    assert version.status == "failed"
+    assert "set(): the store that a fit or evaluate gets" in version.metrics["reason"]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_the_view_of_a_version_only_reads(open_store: OpenStore, write: str) -> None:
+    store = opened(open_store, Pupil())
+    store.set(Item, id=1, text="given").wait(timeout=60)
+    views = store.model("Pupil").live, lambda: store.model("Pupil").at(1)
+    for of in views:
+        with of() as (_, view), pytest.raises(motion.errors.ReadOnlyView, match="only reads"):
+            WRITES[write](view)
+    assert [row.text for row in store.rows(Item)] == ["given"]

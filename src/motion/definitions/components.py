@@ -107,7 +107,8 @@ class Component:
     keeps its versions when the class is renamed, or what `__init__` sets as `self.name`, for several of one class.
 
     `evaluate(self, state, rows, store) -> dict[str, float]` measures a version, for `if_better`: `rows` are the labels
-    that the fit's `holdout` keeps back, `store` is a view that sees the version's own outputs.
+    that the fit's `holdout` keeps back, `store` is a view that sees the version's own outputs, and
+    only reads.
     """
 
     by_pickle: ClassVar[bool] = False

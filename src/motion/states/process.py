@@ -31,7 +31,7 @@ from motion.persistence.states.files import Source
 from motion.persistence.states.format import Sent
 from motion.search.question import keys_of
 from motion.tracebacks import reason_of, text_of
-from motion.views.view import View
+from motion.views.view import VersionView, View
 
 logger = logging.getLogger(__name__)
 
@@ -316,7 +316,7 @@ def _view_of(job: Job, database: Database | None) -> View | None:
     pins = {} if job.version is None else {job.component.name: job.version}
     if database is None:
         return None
-    return View(database, [], pins) if job.like is None else SampleView(database, pins, job.like)
+    return VersionView(database, pins) if job.like is None else SampleView(database, pins, job.like)
 
 
 @contextmanager
@@ -328,11 +328,11 @@ def _errors_told(job: Job) -> Iterator[None]:
         raise FitFailed(job.name, reason_of(exc), text_of(exc)) from None
 
 
-class SampleView(View):
+class SampleView(VersionView):
     """A view whose searches are among the rows that a version has outputs for: so a sample is fair to both."""
 
     def __init__(self, database: Database, pins: Pins, like: int) -> None:
-        super().__init__(database, [], pins)
+        super().__init__(database, pins)
         self._like = like
 
     def search(

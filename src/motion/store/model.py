@@ -24,7 +24,7 @@ from motion.states.promotion import ask_live
 from motion.store.changes.change import Change
 from motion.store.reports.explain import fits_of, labels_of
 from motion.store.reports.model_status import ModelStatus, model_status
-from motion.views.view import View
+from motion.views.view import VersionView, View
 
 
 class Model:
@@ -168,7 +168,8 @@ class Model:
     def live(self) -> Iterator[tuple[Any, View]]:
         """Give the live state, and a view of the store that sees this version's outputs, whatever goes live meanwhile: they
         are kept until the end of the `with`. Rows that are set later have outputs of this version while it is live, or
-        candidate."""
+        candidate. The view only reads.
+        """
         folder = self._database.backend.folder
         while True:
             number = uninterrupted(partial(ensure_live, self._database, self._component))
@@ -181,14 +182,14 @@ class Model:
                     is_live = states.live_version(tx, self._component) == number
                 if is_live:  # else its outputs may be gone
                     state = self._database.state(self._component, number)
-                    yield state, View(self._database, [], {self._component: number})
+                    yield state, VersionView(self._database, {self._component: number})
                     return
 
     @contextmanager
     def at(self, number: int) -> Iterator[tuple[Any, View]]:
         """Give a version's state, and a view of the store that sees its outputs, as `live` does of the live one: of the
         candidate, as far as they are built, and of retired ones whose outputs are kept (`keep_outputs`). They are kept
-        until the end of the `with`.
+        until the end of the `with`. The view only reads.
 
         Raises:
             UnknownVersion: there is no such version, or its state or its outputs are not kept; it says which are.
@@ -197,7 +198,7 @@ class Model:
         with files.viewed(self._database.backend.folder, self._component, number):
             self._check_viewable(number)  # they may have gone just before they were held
             state = self._database.state(self._component, number)
-            yield state, View(self._database, [], {self._component: number})
+            yield state, VersionView(self._database, {self._component: number})
 
     def _check_viewable(self, number: int) -> None:
         code = self._database.code.components.get(self._component)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
 from motion import clock
 from motion.definitions.tables.addresses import Instance, addressed, named_row
 from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.triggers.specs import Failed
 from motion.definitions.values.arguments import check_flag, check_keys, check_text
-from motion.errors import InvalidArgument, WaitInsideRun, shortened
+from motion.errors import InvalidArgument, ReadOnlyView, WaitInsideRun, shortened
 from motion.notebook import Shown
 from motion.persistence.changes.isolation import ClaimReads, Left
 from motion.persistence.changes.operations import Operation, SetOperation
@@ -524,6 +524,25 @@ class View(Writer):
     def wait(self, *_: Any, **__: Any) -> None:
         """Raise `WaitInsideRun`: a run that waited for work could wait for itself."""
         raise WaitInsideRun
+
+
+class VersionView(View):
+    """A view that sees a version's outputs, outside of any run: nothing would commit what is written through it."""
+
+    def __init__(self, database: Database, pins: Pins) -> None:
+        super().__init__(database, [], pins)
+
+    def set(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise `ReadOnlyView`."""
+        raise ReadOnlyView("set()")
+
+    def set_many(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise `ReadOnlyView`."""
+        raise ReadOnlyView("set_many()")
+
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise `ReadOnlyView`."""
+        raise ReadOnlyView("delete()")
 
 
 class TransactionWriter(Writer):
