@@ -26,7 +26,7 @@ LONGEST_WAIT_S = 1.0
 FEW = 200
 """So many waits at most are all looked at after each commit. It is also how many are looked at in one read."""
 
-LATER, SHARE, TOGETHER_S = 0.05, 0.2, 0.01
+LATER, SHARE, TOGETHER_S = 0.05, 0.2, 0.02
 """Of more than few: by which part of what it took a wait may be told late, though by no more than `LONGEST_WAIT_S`; how much of
 the time may go into looking, where very many have just begun; and all that are due within so long are looked at together."""
 
