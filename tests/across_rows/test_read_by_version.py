@@ -103,6 +103,7 @@ READS: dict[str, Read] = {
     "search": lambda store: store.search("product.vec", [1.0, 1.0], k=1)[0].row.guess,
     "outside": lambda store: STORE[0].get("product", 1).guess,
     "nothing": lambda store: store.get(Note, 1) is None,
+    "other tables": lambda store: len(store.sql("select text from note")),
     "other keys": lambda store: store.get("product", 1, keys=("n",)).n,
 }
 
@@ -209,7 +210,28 @@ def test_p7_so_it_is_in_whatever_way_it_runs(open_store: OpenStore, way: str) ->
     assert_called_again(opened(open_store, WAYS[way](READS["get"])))
 
 
-@pytest.mark.parametrize("how", ["nothing", "other keys"])
+@pytest.mark.parametrize(
+    "table", ["product", "Product__stored", '"product"', "motion_rows_product"]
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_p7_what_sql_has_read_of_two_versions_is_dropped(
+    open_store: OpenStore, way: str, table: str
+) -> None:
+    def read(store: motion.View) -> int:
+        key = "id * 5 * (select live * 9 - 8 from motion_components)"  # as `guess` would be
+        key = key if table.startswith("motion_") else "guess"
+        return int(store.sql(f"select {key} as n from {table} where id = 1")["n"][0].as_py())
+
+    store = opened(open_store, WAYS[way](read))
+    with Stepper(store) as worker:
+        switched(store, worker)
+        store.set("sale", id=1, ts=1)
+        worker.run_until_idle()
+        assert SEEN == [[5, 50], [50, 50]]
+        assert [row.seen for row in store.rows(Sale)] == [[50, 50]]
+
+
+@pytest.mark.parametrize("how", ["nothing", "other keys", "other tables"])
 def test_a_run_that_reads_nothing_kept_by_version_is_called_once(
     open_store: OpenStore, how: str
 ) -> None:

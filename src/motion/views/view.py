@@ -39,6 +39,10 @@ Row = TypeVar("Row")
 Read = TypeVar("Read", bound=Instance)
 
 
+OWN_TABLES = "motion_"
+"""What the names of the store's own tables begin with: by these SQL may read any table."""
+
+
 class Reader:
     """What can be read from a store, pinned to state versions where it matters."""
 
@@ -283,7 +287,11 @@ class Reader:
             SqlError: the query is wrong, or would do more than read.
             SqlTimeout: it took longer than `timeout`.
         """
+        self._see_named(query)
         return self._database.sql(query, params, timeout, limit, sees)
+
+    def _see_named(self, query: str) -> None:
+        """Take in that SQL is about to read whatever tables it names: it cannot be told which keys."""
 
     @overload
     def search(
@@ -496,6 +504,12 @@ class View(Writer):
             return self._pins
         layout = self._database.layout(table)
         return self._run.seen(self._index, layout, keys) if layout.versioned else self._pins
+
+    def _see_named(self, query: str) -> None:
+        text = query.casefold() if isinstance(query, str) else ""
+        for table in self._database.tables:
+            if table.name.casefold() in text or OWN_TABLES in text:
+                self._seen(table.name)
 
     def _answer(self, question: Question, *, is_asked: bool = True) -> list[Found]:
         if self._run is None:
