@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, make_dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +20,10 @@ from typer.testing import CliRunner
 
 import motion
 import motion.cli  # so that all commands are there
+from motion import clock
 from motion.cli.app import app
 from motion.persistence import conversion
-from tests.conftest import copied
+from tests.conftest import copied, until
 from tests.on_postgres.places import schema_of
 from tests.postgres import is_postgres_wanted
 
@@ -795,6 +797,40 @@ def test_what_a_value_was_made_from_is_not_told_in_another_type(tmp_path: Path) 
         assert "'=8'" in told
         assert "account = '7'" not in told
         assert store.set("move", id=1, amount=2).wait().rows()[0].total == 10
+
+
+@dataclass
+class Seen:
+    id: int
+    at: datetime
+    note: str
+
+
+@dataclass
+class CountedSeen:
+    id: int
+    at: int
+    note: str
+
+
+def counted_ms(at: datetime) -> int:
+    return round(1000 * at.timestamp())
+
+
+def test_rows_whose_time_is_to_come_wait_for_it_in_another_type(tmp_path: Path) -> None:
+    @motion.trigger(on=motion.after("seen.at", hours=1), sets="seen.note")
+    def over() -> str:
+        return "over"
+
+    now = clock.now()
+    with opened(tmp_path, over, seen=Seen) as store:
+        store.set("seen", id=1, at=now)
+    migrated(tmp_path, "--convert", "seen.at=tests.cli.test_migrating:counted_ms")
+    with opened(tmp_path, over, seen=CountedSeen) as store:
+        store.set("seen", id=2, at=counted_ms(now)).wait()
+        assert [row.note for row in store.rows(CountedSeen)] == [None, None]
+        clock.advance(7200)
+        until(store, lambda: all(row.note == "over" for row in store.rows(CountedSeen)), 20)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def keep(tx: Transaction, specs: Iterable[TriggerSpec], tables: Tables) -> None:
         new = Delayed(name, spec.table, key, spec.after_ms or 0, is_text, 0)
         is_same = before is not None and before[1:3] == new[1:3]
         until = before.until if before and is_same else new.limit(clock.now_ms())
+        if before and is_same and before.is_text != is_text:  # the key has been converted
+            until = stored_time(time_ms(before.until), is_text=is_text)
         tx.execute(
             "INSERT INTO motion_after (trigger, name, key, delay_ms, is_text, until) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (trigger) DO UPDATE SET name = excluded.name, key = excluded.key, delay_ms = excluded.delay_ms, "
