@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, make_dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Annotated, Any
 
 import pytest
@@ -25,6 +28,12 @@ KINDS: dict[type, tuple[Callable[[int], Any], timedelta | None]] = {
     datetime: (lambda n: datetime(2000, 1, 1, tzinfo=UTC) + n * MS / 2, MS / 2),
 }
 """Types of keys that rows may be ordered by: the value of a number, and what a step in time is."""
+
+
+INF, LARGEST = math.inf, 2**63 - 1
+
+NUMBERS_AT_ENDS = [-INF, -INF, -1e308, -5e-324, 0.0, 1.0, 2.0**53, 1e308, INF, INF]
+INTS_AT_ENDS = [-LARGEST, 1 - LARGEST, -2, -1, 0, 1, 2, 2**53, LARGEST - 1, LARGEST]
 
 
 def schema(kind: type, **further: Any) -> type:
@@ -86,6 +95,145 @@ CHANGES = st.lists(
 WORLDS = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+
+# -- at the ends of what there is --
+
+OF_ALL: dict[str, tuple[Any, Callable[[list[int]], Any]]] = {
+    "list": (list[int], list),
+    "count": (int, len),
+    "sum": (int, sum),
+    "mean": (float, lambda held: sum(held) / len(held) if held else None),
+    "min": (int, lambda held: min(held, default=None)),
+    "max": (int, lambda held: max(held, default=None)),
+    "std": (float, lambda held: statistics.stdev(held) if len(held) > 1 else None),
+    "last": (int, lambda held: held[-1] if held else None),
+    "distinct": (list[int], lambda held: list(dict.fromkeys(held))),
+}
+"""What is made of what a window holds: its type, and the same by hand."""
+
+WITHIN = [
+    None,
+    timedelta(microseconds=1),
+    0.6 * MS,
+    MS,
+    1.4 * MS,
+    timedelta(hours=1),
+    timedelta(days=10**8),
+]
+
+BOUNDS = st.fixed_dictionaries(
+    {"within": st.sampled_from(WITHIN), "rows": st.sampled_from([None, None, 1, 2]), "itself": st.booleans()}
+)  # fmt: skip
+
+
+def of_all(prefix: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return keys that are windows, one of each aggregate."""
+    return {
+        f"{prefix}{agg}": Annotated[made, motion.Window("event.n", **{"agg": agg, **arguments})]
+        for agg, (made, _) in OF_ALL.items()
+    }
+
+
+def is_within(within: timedelta | None, place: Any, other: Any) -> bool:
+    """Whether one place is so near before another. Of one place nothing is between them, even where it is endless."""
+    if within is None or other == place:
+        return True
+    if isinstance(place, int):
+        return bool(other > place - Fraction(within // timedelta(microseconds=1), 1000))
+    return bool(other > place - within / MS)
+
+
+def held_by_hand(
+    bounds: dict[str, Any], rows: Sequence[Any], row: Any, *, is_own: bool
+) -> list[int]:
+    held = sorted(
+        (other.place, other.id, other.n)
+        for other in rows
+        if other.who == row.who
+        and None not in (other.n, other.place)
+        and is_within(bounds["within"], row.place, other.place)
+        and (
+            (other.place, other.id) < (row.place, row.id) + (0,) * bounds["itself"]
+            if is_own
+            else other.place <= row.place
+        )
+    )
+    if is_own and not bounds["itself"]:
+        held = [each for each in held if each[1] != row.id]
+    return [n for *_, n in held][-(bounds["rows"] or 0) :]
+
+
+@pytest.mark.parametrize(("kind", "ends"), [(float, NUMBERS_AT_ENDS), (int, INTS_AT_ENDS)])
+@WORLDS
+@given(bounds=BOUNDS, done=CHANGES)
+def test_windows_at_the_ends_of_their_order_are_what_they_are_by_hand(
+    open_store: OpenStore, kind: type, ends: list[Any], bounds: dict[str, Any], done: list[Any]
+) -> None:
+    over = {"within": bounds["within"], "rows": bounds["rows"]}
+    event = schema(kind, **of_all("own_", {"by": "who", "order": "place", **bounds}))
+    by_two = {"by": ("who", "event.who"), "order": ("place", "event.place"), **over}
+    watch = schema(kind, **of_all("", by_two))
+    store = open_store(schemas={"event": event, "watch": watch}, run=False, url=":memory:")
+    try:
+        begun = [
+            {"id": i, "ts": i, "who": "a", "n": i % 3, "place": each}
+            for i, each in enumerate(ends, 8)
+        ]
+        with Stepper(store) as worker:
+            store.set_many("event", begun)
+            store.set_many("watch", [{**row, "n": None} for row in begun])
+            for change in [None, *done]:
+                if isinstance(change, int):
+                    store.delete("event", change)
+                elif change is not None:
+                    place = change.get("place")
+                    to = (
+                        {"place": None if place is None else ends[place]}
+                        if "place" in change
+                        else {}
+                    )
+                    store.set("event", **{**change, **to})
+                worker.run_until_idle()
+                rows = store.rows("event")
+                for row, is_own in [
+                    *((r, True) for r in rows),
+                    *((r, False) for r in store.rows("watch")),
+                ]:
+                    held = None
+                    if row.who is not None and row.place is not None:
+                        held = held_by_hand(bounds, rows, row, is_own=is_own)
+                    for agg, (_, made) in OF_ALL.items():
+                        found = getattr(row, f"own_{agg}" if is_own else agg)
+                        expected = None if held is None else made(held)
+                        assert found == expected, (agg, row, bounds)
+    finally:
+        store.close()
+
+
+def test_nan_is_no_place_in_an_order(open_store: OpenStore) -> None:
+    store = open_store(schemas={"event": schema(float)})
+    with pytest.raises(motion.InvalidValue, match="NaN"):
+        store.set("event", id=1, who="a", n=1, place=math.nan)
+
+
+def test_windows_that_differ_by_less_than_a_millisecond_are_told_apart(
+    open_store: OpenStore,
+) -> None:
+    @motion.trigger(on="event.who", sets="event.seen")
+    def see(
+        longer: Annotated[int, motion.Window("event.n", by="who", order="place", agg="count", within=1.4 * MS)],
+        shorter: Annotated[int, motion.Window("event.n", by="who", order="place", agg="count", within=1.2 * MS)],
+    ) -> list[Any]:  # fmt: skip
+        return [shorter, longer]
+
+    event = schema(datetime, seen=list[Any])
+    store = open_store(schemas={"event": event}, triggers=[see])
+    begin = datetime(2000, 1, 1, tzinfo=UTC)
+    store.set("event", id=2, who="a", n=1, place=begin + 1.3 * MS)
+    store.set("event", id=1, who="a", n=1, place=begin)
+    store.wait(timeout=60)
+    assert [row.seen for row in store.rows("event")] == [[0, 0], [0, 1]]
 
 
 def placed(kind: type, row: dict[str, Any], key: str = "place") -> dict[str, Any]:

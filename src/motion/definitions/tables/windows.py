@@ -160,7 +160,8 @@ class Window(OfOtherRows):
 
     @property
     def within_ms(self) -> int | None:
-        return None if self.within is None else round(self.within / timedelta(milliseconds=1))
+        """How far back it goes among whole milliseconds: a part of one reaches no other."""
+        return None if self.within is None else -(-self.within // timedelta(milliseconds=1))
 
     @property
     def may_be_unset(self) -> bool:
@@ -170,7 +171,7 @@ class Window(OfOtherRows):
     @property
     def column(self) -> str:
         """What its values are found under among the inputs of a run; no key has such a name."""
-        bounds = f"order {self.order} within {self.within_ms} rows {self.rows} itself {self.itself}"
+        bounds = f"order {self.order} within {self.within} rows {self.rows} itself {self.itself}"
         where = f" where {self.narrowed}" if self.narrowed else ""
         return f"{self.agg} of {self.key} by {self.by} {bounds}{where}"
 

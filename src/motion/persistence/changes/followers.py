@@ -258,7 +258,7 @@ class Changed:
             self._known[where] = self._places(keys, window)
         frame = frame_of(window)
         own = layout.table.name, window.own_by, window.own_order
-        like = (where, own, window.names, frame.within_ms, frame.rows)
+        like = (where, own, window.names, frame.within, frame.rows)
         if like not in self._known:
             self._known[like] = _holding_any(
                 self._tx, layout, self._target, frame, self._known[where], made, self._pins

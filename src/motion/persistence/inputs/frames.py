@@ -62,11 +62,11 @@ def are_wanted(
 
 def first_held(window: Window, order: Any) -> Any:
     """Return the first place in the order, in stored form, that a window may hold. It is in it, as the place before it may be
-    no number of 64 bits."""
+    no number of 64 bits. A row's own place always is, however large or endless: nothing lies between the two."""
     if isinstance(order, str):
         return _moved(order, MICROSECOND - _within(window))
     if isinstance(order, float):
-        return math.nextafter(order - _milliseconds(window), math.inf)
+        return min(math.nextafter(order - _milliseconds(window), math.inf), order)
     return min(max(order - window.within_ms + 1, LEAST), LARGEST)
 
 

@@ -493,7 +493,10 @@ def _stretches(
     is_first = np.append(True, np.diff(entities) != 0)
     if window.within is not None:
         line, within = along(window, asked.orders)
-        is_first[1:] |= np.diff(np.array(line)[places]) > within
+        with np.errstate(
+            invalid="ignore"
+        ):  # nothing is between two of one place, also an endless one
+            is_first[1:] |= np.diff(np.array(line)[places]) > within
     firsts, lasts = places[is_first].tolist(), places[np.append(is_first[1:], True)].tolist()
     numbers = entities[is_first].tolist()
     named = [names[number] for number in numbers]
