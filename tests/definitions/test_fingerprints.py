@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -200,3 +202,62 @@ SAME = {
 @pytest.mark.parametrize("what", SAME)
 def test_what_changes_no_result_leaves_nothing_stale(tmp_path: Path, what: str) -> None:
     assert stale_after(tmp_path, *SAME[what]) == 0
+
+
+MOVED = """
+import os
+from pathlib import Path
+
+import motion
+
+HERE = os.path.dirname(__file__)
+WORDS = Path(__file__).parent / "words.txt"
+ELSEWHERE = Path(ELSEWHERE_IS)
+
+def helped(text):
+    return text + WORDS.name + os.path.join(HERE, "more.txt")[-8:] + Path(__file__).name + ELSEWHERE.name
+
+class Upper(motion.Component):
+    def __init__(self):
+        self.words = [WORDS]
+
+    def setup(self):
+        return 1
+
+    @motion.infer(on="line.text", sets="line.upper")
+    def upper(self, state, text):
+        return helped(text)
+
+@motion.trigger(on="line.text", sets="line.upper", name="upper")
+def upper(text):
+    return helped(text)
+"""
+
+
+def installed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, elsewhere: str = "/var/words"
+) -> Any:
+    """Return a package that lies in a folder, made and imported from there."""
+    package = folder / "moved_shop"
+    package.mkdir(parents=True)
+    code = MOVED.replace("ELSEWHERE_IS", repr(elsewhere))
+    (package / "rules.py").write_text(code.replace("words.txt", name))
+    monkeypatch.syspath_prepend(str(folder))
+    for module in ("moved_shop", "moved_shop.rules"):
+        sys.modules.pop(module, None)
+    return importlib.import_module("moved_shop.rules")
+
+
+@pytest.mark.parametrize("kind", ["trigger", "component"])
+def test_code_that_is_moved_with_its_files_leaves_nothing_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def made(folder: str, name: str = "words.txt", **given: str) -> Any:
+        module = installed(monkeypatch, tmp_path / folder, name, **given)
+        return module.upper if kind == "trigger" else module.Upper()
+
+    before = made("one")
+    assert stale_after(tmp_path / "moved", before, made("another/place")) == 0
+    assert stale_after(tmp_path / "renamed", before, made("third", "other.txt")) == 2
+    elsewhere = made("fourth", elsewhere="/var/other/words")
+    assert stale_after(tmp_path / "elsewhere", before, elsewhere) == 2

@@ -2,7 +2,8 @@
 
 A fingerprint changes when the code changes, or its defaults, or what it uses of its own package: functions, also those
 of a module or of its own object, and classes; and plain data that it closes over or holds, with enums, dates, paths and
-dataclasses of plain data. Layout, comments and docstrings do not count. Other objects count by their type only.
+dataclasses of plain data. Layout, comments and docstrings do not count, nor where the package lies: a path in it counts as
+it lies there. Other objects count by their type only.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any
 from uuid import UUID
@@ -50,8 +52,30 @@ def fingerprint_of(
     if version is not None:
         parts = [policy, f"version {version}"]
     else:
-        parts = [policy, *_parts(function), *(_parts(when) if when else [])]
+        parts = [policy, *_placeless(function), *(_placeless(when) if when else [])]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _placeless(function: Callable[..., Any]) -> list[str]:
+    """Return a function's parts, with paths below the folder that holds its package as they lie in there: the same code is
+    the same on another machine."""
+    parts, folder = _parts(function), _folder_of(function)
+    if folder is None:
+        return parts
+    begin = re.compile(rf"(?<=['\"]){re.escape(folder)}(?=[/\\'\"])")
+    return [begin.sub(".", part) for part in parts]
+
+
+def _folder_of(function: Callable[..., Any]) -> str | None:
+    """Return the folder that holds a function's package or module; None where it is in no file."""
+    plain = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
+    plain = getattr(plain, "__func__", plain)
+    file = Path(plain.__code__.co_filename) if inspect.isfunction(plain) else Path()
+    if not file.is_absolute():
+        return None
+    name = plain.__module__.split(".")
+    above = len(name) if file.stem == "__init__" else len(name) - 1
+    return str(file.parents[above]) if above < len(file.parents) - 1 else None
 
 
 def functions_used(function: Callable[..., Any]) -> list[Any]:
