@@ -514,8 +514,28 @@ def test_rows_are_removed_whatever_their_ids_are(open_store: OpenStore, kind: ty
     store = open_store("things", schemas={"thing": table})
     ids = [-5, 0, *range(7, 700)] if kind is int else ["", "é", "a\0b", *map(str, range(700))]
     store.set_many("thing", [{"id": i, "shop": "a", "at_page": p} for i in ids for p in (0, 1)])
-    store.set_many("thing", [{"id": ids[0], "shop": "a"}], prune="shop")
-    assert {(row.id, row.at_page) for row in store.rows("thing")} == {(ids[0], 0), (ids[0], 1)}
+    store.set_many("thing", [{"id": ids[0], "shop": "a", "at_page": 1}], prune="shop")
+    assert [(row.id, row.at_page) for row in store.rows("thing")] == [(ids[0], 1)]
+
+
+def test_a_value_that_a_load_gives_often_is_one_row_s(products: motion.Store) -> None:
+    products.set("product", url="u0")
+    rows = [{"url": f"u{i % 9_000}", "price": float(i)} for i in range(10_000)]
+    assert products.set_many("product", rows, by="url").count == 10_000
+    assert products.row_count("product").rows == 9_000
+    assert products.rows("product", where={"url": "u0"})[0].price == 9_000.0
+
+
+def test_a_value_that_several_rows_have_names_none_of_them(products: motion.Store) -> None:
+    products.set_many("product", [{"url": "a"}, {"url": "a"}, {"url": "b"}])
+    rows = [{"url": "b", "price": 1.0}, {"url": "a", "price": 2.0}, {"url": "c"}]
+    with pytest.raises(motion.BadRows, match=r"row 1 .*'a', and 2 rows have it: id=1; id=2"):
+        products.set_many("product", rows, by="url")
+    load = products.set_many("product", rows, by="url", errors="collect")
+    assert [(each.position, each.row) for each in load.rejected] == [(1, rows[1])]
+    assert [(row.url, row.price) for row in products.rows("product")] == [
+        ("a", None), ("a", None), ("b", 1.0), ("c", None),
+    ]  # fmt: skip
 
 
 def test_many_deletes_of_a_transaction_are_made_in_order(products: motion.Store) -> None:

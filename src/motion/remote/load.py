@@ -25,6 +25,7 @@ from motion.views.ingest import (
     chunks_of,
     encoded_columns,
     is_arrow,
+    readable_names,
     without,
 )
 
@@ -33,6 +34,10 @@ ARROW, LINES = "application/vnd.apache.arrow.stream", "application/x-ndjson"
 NO_KEY = "!"
 """What no key can be called: a row that has it is refused by the server, which keeps the row that it names from being
 pruned."""
+
+
+NO_PAGE = "?"
+"""What no page key can be: in place of a value that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +155,18 @@ class RemoteLoad:
 
     def _named(self, refused: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Give what names a row that was refused, so far as it says that, for it is not to be pruned."""
-        key = self._table.keys[self._by or "id"]
+        key = self._by or "id"
         for place, row in refused:
-            try:
-                stored = key.encode(self._table.values_of(row).get(key.name))
-            except InvalidValue:
+            stored = readable_names(self._table, row, self._by)
+            if key not in stored:
                 continue  # nothing says which row it was
-            yield place, {key.name: wire.stored_told(key, stored), NO_KEY: True}
+            told = {
+                name: wire.stored_told(self._table.keys[name], stored[name])
+                if name in stored
+                else NO_PAGE
+                for name in (key, *self._table.page_keys)
+            }
+            yield place, {**told, NO_KEY: True}
 
     # -- rows as Arrow has them --
 

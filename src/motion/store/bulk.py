@@ -16,8 +16,8 @@ from motion.errors import BadRows, InvalidArgument, InvalidValue, SchemaError
 from motion.faults import reach
 from motion.persistence.changes.operations import (
     Applied,
-    DeleteOperation,
     Operation,
+    PruneOperation,
     SetOperation,
     by_pattern,
     named_columns,
@@ -25,12 +25,20 @@ from motion.persistence.changes.operations import (
 from motion.persistence.database import Database
 from motion.persistence.late_indexes import make_indexes, put_off
 from motion.persistence.rows.ids import check_range
-from motion.persistence.rows.kept_ids import KeptIds
-from motion.persistence.rows.reading import ids_by_value
+from motion.persistence.rows.kept_rows import KeptRows, Name
+from motion.persistence.rows.matching import Matched, meant, names_of, only_named
 from motion.persistence.rows.written import Columns
 from motion.store.changes.change import Change, RejectedRow
 from motion.store.changes.given_ids import GivenIds
-from motion.views.ingest import COMMIT_EVERY, Chunk, bad_rows, chunks_of, encoded_columns, without
+from motion.views.ingest import (
+    COMMIT_EVERY,
+    Chunk,
+    bad_rows,
+    chunks_of,
+    encoded_columns,
+    readable_names,
+    without,
+)
 
 FIRST_PART, PART_S = 1_000, 0.008
 """Rows that are pruned in one transaction at least, and what each is meant to take: another writer waits for one at most."""
@@ -84,8 +92,8 @@ class Load:
         self._by = table.key(by).name if by else None
         self._prune = table.key(prune).name if prune else None
         self._pruned: set[Stored] = set()
-        self._kept = KeptIds(table.keys["id"].codec.sql_type)
-        self._fresh = set[Any]()  # ids to keep, and not there yet
+        self._kept = KeptRows(table)
+        self._fresh = set[Name]()  # rows to keep, and not there yet
         self._rejected: list[RejectedRow] = []
         self._changes: list[int] = []
         self._ids = GivenIds()
@@ -131,73 +139,77 @@ class Load:
         yield chunk.part(range(MEASURED_ROWS, chunk.count))
 
     def _write(self, chunk: Chunk) -> None:
-        columns, count = self._checked(chunk)
-        if not count:
+        columns, chunk = self._checked(chunk)
+        if not chunk.count:
             return
-        ids: Sequence[Any] = ()
+        found = Matched(columns)
         whole: SetOperation | None = None
         if not any(None in values for key, values in columns.items() if key != "id"):
-            whole = self._inline(SetOperation(self._table.name, columns, count))
+            whole = self._inline(SetOperation(self._table.name, columns, chunk.count))
 
         def operations(tx: Transaction) -> list[SetOperation]:
-            nonlocal ids
+            nonlocal found
             if self._late is not None:
                 self._late.put_off(tx)
             if self._prune is not None:
                 self._kept.add(tx, self._fresh)
             layout = self._database.layouts[self._table.name]
-            named = named_columns(tx, layout, columns, count, self._by)
-            ids = named.get("id", ())
-            if whole is not None:
-                return [replace(whole, columns=named)]
-            return by_pattern(self._table, named, count)
+            found = named_columns(tx, layout, columns, chunk.count, self._by)
+            if found.refused and not self._collects:
+                place, reason = next(iter(found.refused.items()))
+                raise BadRows(chunk.position(place), self._written, str(reason)) from reason
+            if whole is not None and not found.refused:
+                return [replace(whole, columns=found.columns)]
+            return by_pattern(self._table, *only_named(found, chunk.count))
 
         applied = self._commit(operations)
         reach("load.chunk")
+        self._note(chunk, found, applied)
+
+    def _note(self, chunk: Chunk, found: Matched, applied: Applied) -> None:
+        """Take in what a chunk has done."""
+        columns, count = only_named(found, chunk.count)
+        ids = applied.ids[0] if len(applied.ids) == 1 else columns.get("id", ())
         self._changes.append(applied.number)
         self._written += count
         if self._late is not None:
             self._late.note(self._written)
-        if len(applied.ids) == 1:
-            ids = applied.ids[0]
         self._ids.add(ids)
+        self._rejected += [
+            RejectedRow(chunk.position(place), chunk.given[place], reason)
+            for place, reason in found.refused.items()
+        ]
         if self._prune is not None:
             self._pruned.update(columns.get(self._prune, ()))
-            self._fresh = set(ids)
+            layout = self._database.layouts[self._table.name]
+            self._fresh = found.held.union(names_of(layout, columns, ids))
 
-    def _checked(self, chunk: Chunk) -> tuple[Columns, int]:
+    def _checked(self, chunk: Chunk) -> tuple[Columns, Chunk]:
         """Return a chunk's columns encoded, without the bad rows if these are collected."""
         try:
-            return encoded_columns(self._table, chunk, self._by, self._check_ids), chunk.count
+            return encoded_columns(self._table, chunk, self._by, self._check_ids), chunk
         except (InvalidValue, SchemaError) as exc:
             bad = list(bad_rows(self._table, chunk, self._by, self._check_ids))
             if not self._collects:
                 place, _, reason = bad[0] if bad else (0, None, exc)
                 raise BadRows(chunk.start + place, self._written, str(reason)) from reason
-            self._rejected += [RejectedRow(chunk.start + i, row, reason) for i, row, reason in bad]
+            self._rejected += [
+                RejectedRow(chunk.position(i), row, reason) for i, row, reason in bad
+            ]
             if self._prune is not None:
                 self._keep([row for _, row, _ in bad])
             good = without(chunk, {i for i, _, _ in bad})
-            return encoded_columns(self._table, good), good.count
+            return encoded_columns(self._table, good), good
 
     def _check_ids(self, ids: Sequence[Stored]) -> None:
         check_range(self._database.layouts[self._table.name], ids)
 
     def _keep(self, bad: Sequence[Any]) -> None:
         """Keep the stored rows of bad ones from being pruned: they were given, though with a wrong value."""
-        key = self._table.keys[self._by or "id"]
-        named: list[Stored] = []
-        for row in bad:
-            try:
-                named.append(key.encode(self._table.values_of(row).get(key.name)))
-            except InvalidValue:
-                continue  # nothing says which row it was
-        if self._by is not None:
-            layout = self._database.layouts[self._table.name]
-            with self._database.backend.read() as tx:
-                self._fresh.update(ids_by_value(tx, layout, self._by, named).values())
-        else:
-            self._fresh.update(each for each in named if each is not None)
+        layout = self._database.layouts[self._table.name]
+        named = [readable_names(self._table, row, self._by) for row in bad]
+        with self._database.backend.read() as tx:
+            self._fresh |= meant(tx, layout, self._by, named)
 
     def _delete_others(self) -> None:
         """Delete the rows that were not given, part by part: each is a short transaction of its own, so that other writers
@@ -211,7 +223,7 @@ class Load:
                 nonlocal part
                 self._kept.add(tx, self._fresh)
                 part = self._part_from(tx, values, place, rows)  # noqa: B023 - it is called in this round
-                return [DeleteOperation(self._table.name, part.ids)] if part.ids else []
+                return [PruneOperation(self._table.name, part.rows)] if part.rows else []
 
             started = clock.monotonic_s()
             self._changes.append(self._commit(deletions).number)
@@ -226,17 +238,20 @@ class Load:
     def _part_from(
         self, tx: Transaction, values: Sequence[Stored], place: _Place, rows: int
     ) -> _Part:
-        """Return the next ids to delete, at most so many, and where the part after that begins."""
+        """Return the next rows to delete, at most so many and their pages, and where the part after that begins."""
         assert self._prune is not None
-        layout, ids = self._database.layouts[self._table.name], list[Stored]()
+        layout, found = self._database.layouts[self._table.name], list[int]()
         for at in range(place.value, min(place.value + VALUES_AT_ONCE, len(values))):
             after = place.after if at == place.value else None
-            wanted = rows - len(ids)
-            found = self._kept.others(tx, layout, self._prune, values[at], after, wanted)
-            ids += found
-            if len(found) == wanted:
-                return _Part(_Place(at, found[-1]), ids)
-        return _Part(_Place(at + 1, None), ids)
+            wanted = rows - len(found)
+            others = self._kept.others(tx, layout, self._prune, values[at], after, wanted)
+            found += others
+            if len(others) == wanted:
+                following = _Place(at, others[-1])
+                break
+        else:
+            following = _Place(at + 1, None)
+        return _Part(following, self._kept.with_pages(tx, layout, self._prune, found))
 
 
 def _is_large(rows: Any) -> bool:
@@ -271,15 +286,15 @@ class _Late:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in what is to be pruned: a value's position, and the id of it after which to go on."""
+    """Where in what is to be pruned: a value's position, and the row of it after which to go on."""
 
     value: int
-    after: Stored
+    after: int | None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Ids to delete in one transaction, and where the next part begins."""
+    """Rows to delete in one transaction, and where the next part begins."""
 
     following: _Place
-    ids: Sequence[Stored]
+    rows: Sequence[int]

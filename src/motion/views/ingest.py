@@ -45,12 +45,18 @@ class Chunk:
         start: the position of the first, counted over the whole source.
         columns: key -> one value for each row; None: left out.
         given: the rows as they came, for telling which are bad.
+        places: of each row, counted from the first, where others between them were left out.
     """
 
     start: int
     count: int
     columns: Mapping[str, Sequence[Any]]
     given: Sequence[Any] = field(default_factory=list)
+    places: Sequence[int] | None = None
+
+    def position(self, i: int) -> int:
+        """Return the position of a row of it, counted over the whole source."""
+        return self.start + (i if self.places is None else self.places[i])
 
     def part(self, rows: range) -> Chunk:
         """Return some of its rows."""
@@ -423,4 +429,16 @@ def without(chunk: Chunk, bad: set[int]) -> Chunk:
         for name, values in columns.items()
         if any(value is not None for value in values)
     }
-    return Chunk(chunk.start, len(kept), used, [chunk.given[i] for i in kept])
+    return Chunk(chunk.start, len(kept), used, [chunk.given[i] for i in kept], kept)
+
+
+def readable_names(table: Table, row: Any, by: str | None) -> dict[str, Stored]:
+    """Return what a bad row says of which row it is: its page keys, and the key that names it; without those that cannot be
+    read."""
+    found: dict[str, Stored] = {}
+    for name in (by or "id", *table.page_keys):
+        try:
+            found[name] = table.keys[name].encode(table.values_of(row).get(name))
+        except InvalidValue:
+            continue  # nothing says which it was
+    return found

@@ -24,6 +24,7 @@ from motion.persistence.changes.cascade import (
     tell_readers,
 )
 from motion.persistence.changes.erasing import Erasing
+from motion.persistence.changes.leaving import leave_pages
 from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout, slot_of
 from motion.persistence.layouts import Layouts
@@ -57,6 +58,8 @@ def delete(
         erasing.take(tx, layouts, going.each(layouts), going.left)
     for layout, rows in going.each(layouts):
         _hand_over(tx, layouts, layout, rows, cause)
+    for layout, rows in going.each(layouts):
+        leave_pages(tx, layouts, layout, rows, cause)
     kept: Kept = {}
     for layout, rows in going.each(layouts):
         for spec, lookup in layouts.graph.followers_of(layout.table.name):

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from motion.definitions.values.codecs import Stored
-from motion.persistence.changes.operations import DeleteOperation, MatchOperation, Operation
+from motion.persistence.changes.operations import (
+    DeleteOperation,
+    MatchOperation,
+    Operation,
+    PruneOperation,
+)
 from motion.persistence.inputs.exact import (
     Found,
     Question,
@@ -118,7 +123,7 @@ class Overlay:
     def add(self, operations: Sequence[Operation], writer: RunName) -> None:
         for operation in operations:
             if isinstance(
-                operation, MatchOperation
+                operation, MatchOperation | PruneOperation
             ):  # which rows it meets is known when it is committed
                 self._unnamed.setdefault(operation.table, [])
                 self.is_unsafe = True
@@ -500,7 +505,7 @@ def _names(question: Question) -> Entity:
 
 def _written(operation: Operation) -> Iterator[Entity | str]:
     yield operation.table
-    if isinstance(operation, MatchOperation):
+    if isinstance(operation, MatchOperation | PruneOperation):
         return
     ids = operation.ids if isinstance(operation, DeleteOperation) else operation.columns.get("id")
     yield from ((operation.table, row_id) for row_id in ids or ())

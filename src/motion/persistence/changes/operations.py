@@ -21,8 +21,9 @@ from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.rows.ids import filled_ids
-from motion.persistence.rows.kept_ids import KeptIds
-from motion.persistence.rows.reading import ids_by_value, row_numbers, shown_values
+from motion.persistence.rows.kept_rows import KeptRows
+from motion.persistence.rows.matching import Matched, by_id, matched, names_of
+from motion.persistence.rows.reading import row_numbers, shown_values
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Columns, Inlined, Written
 from motion.persistence.states.seen import note_seen
@@ -53,6 +54,14 @@ class DeleteOperation:
 
 
 @dataclass(frozen=True)
+class PruneOperation:
+    """Rows by their numbers, as they are in the transaction that deletes them; other pages of their ids stay."""
+
+    table: str
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True)
 class MatchOperation:
     """Rows that are named by another key than the id, and the removal of those that were not given: which rows these are
     is seen when the write is made.
@@ -69,7 +78,10 @@ class MatchOperation:
     prune: str | None = None
 
 
-Operation = SetOperation | DeleteOperation | MatchOperation
+Operation = SetOperation | DeleteOperation | PruneOperation | MatchOperation
+
+Plain = SetOperation | DeleteOperation | PruneOperation
+"""Operations that tell by themselves which rows they are about."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +160,7 @@ def _deleted_from(operation: Operation) -> str | None:
     return operation.table if isinstance(operation, DeleteOperation) else None
 
 
-def _each(
-    tx: Transaction, layouts: Layouts, operations: Iterable[Operation]
-) -> Iterator[SetOperation | DeleteOperation]:
+def _each(tx: Transaction, layouts: Layouts, operations: Iterable[Operation]) -> Iterator[Plain]:
     """Give operations one by one, each that matches rows as what it comes to once those before it are done."""
     for operation in operations:
         if isinstance(operation, MatchOperation):
@@ -159,43 +169,44 @@ def _each(
             yield operation
 
 
-def _matched(
-    tx: Transaction, layout: Layout, operation: MatchOperation
-) -> Iterator[SetOperation | DeleteOperation]:
-    kept = KeptIds(layout.table.keys["id"].codec.sql_type)
+def _matched(tx: Transaction, layout: Layout, operation: MatchOperation) -> Iterator[Plain]:
+    kept = KeptRows(layout.table)
     values: set[Stored] = set()
     for columns, count in operation.parts:
-        named = named_columns(tx, layout, columns, count, operation.by)
+        found = named_columns(tx, layout, columns, count, operation.by)
+        for refusal in found.refused.values():
+            raise refusal
+        named = found.columns
         if "id" not in named:
             named = {**named, "id": filled_ids(tx, layout, None, count)}
         yield from by_pattern(layout.table, named, count)
         if operation.prune is not None:
-            kept.add(tx, named["id"])
+            kept.add(tx, names_of(layout, named, named["id"]))
             values.update(columns.get(operation.prune, ()))
     if operation.prune is None:
         return
     for value in values - {None}:
-        gone = kept.others(tx, layout, operation.prune, value)
-        if gone:
-            yield DeleteOperation(operation.table, gone)
+        gone = pruned(tx, layout, kept, operation.prune, value)
+        if gone.rows:
+            yield gone
     kept.forget(tx)
+
+
+def pruned(
+    tx: Transaction, layout: Layout, kept: KeptRows, key: str, value: Stored
+) -> PruneOperation:
+    """Return the removal of the rows that have a value and were not given."""
+    rows = kept.others(tx, layout, key, value)
+    return PruneOperation(layout.table.name, kept.with_pages(tx, layout, key, rows))
 
 
 def named_columns(
     tx: Transaction, layout: Layout, columns: Columns, count: int, by: str | None
-) -> Columns:
-    """Give ids to rows: with `by`, those of the rows that have its values; new ones where the order would be lost, as rows
-    that give different keys are written apart."""
-    if by is not None:
-        values = columns[by]
-        known = ids_by_value(tx, layout, by, values)
-        fresh = [value for value in dict.fromkeys(values) if value not in known]
-        made = filled_ids(tx, layout, None, len(fresh))
-        known |= dict(zip(fresh, made, strict=True))
-        return {**columns, "id": [known[value] for value in values]}
-    if any(None in values for key, values in columns.items() if key != "id"):
-        return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
-    return columns
+) -> Matched:
+    """Give ids to rows: with `by`, and pages, those of the rows that have its values."""
+    if by is None:
+        return Matched(by_id(tx, layout, columns, count))
+    return matched(tx, layout, columns, count, by)
 
 
 def by_pattern(table: Table, columns: Columns, count: int) -> list[SetOperation]:
@@ -204,7 +215,7 @@ def by_pattern(table: Table, columns: Columns, count: int) -> list[SetOperation]
     Rows with the same name are written in the order given.
     """
     if not any(None in column for column in columns.values()):
-        return [SetOperation(table.name, columns, count)]
+        return [SetOperation(table.name, columns, count)] if count else []
     names = _repeated_names(table, columns, count)
     operations: list[SetOperation] = []
     groups: dict[tuple[str, ...], list[int]] = {}
@@ -243,9 +254,12 @@ def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[St
 
 
 def _apply(
-    tx: Transaction, layouts: Layouts, operation: SetOperation | DeleteOperation, cause: Cause
+    tx: Transaction, layouts: Layouts, operation: Plain, cause: Cause
 ) -> tuple[list[Any], int]:
     layout = layouts[operation.table]
+    if isinstance(operation, PruneOperation):
+        delete(tx, layouts, Written(layout, list(operation.rows)), cause)
+        return [], 1
     if isinstance(operation, DeleteOperation):
         rows = row_numbers(tx, layout, operation.ids)
         delete(tx, layouts, Written(layout, rows), cause)

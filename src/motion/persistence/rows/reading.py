@@ -142,18 +142,6 @@ def row_numbers(tx: Transaction, layout: Layout, ids: Sequence[Stored]) -> list[
     return found
 
 
-def ids_by_value(
-    tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]
-) -> dict[Stored, Any]:
-    """Return value -> id for the rows whose stored key has one of these values."""
-    found: dict[Stored, Any] = {}
-    wanted = [value for value in values if value is not None]
-    for part in map(filled_up, cut(wanted, VALUES_AT_ONCE)):
-        sql = f"SELECT {quoted(key)}, id FROM {layout.stored()} WHERE {quoted(key)} IN ({places(part)})"
-        found.update(tx.execute(sql, part))
-    return found
-
-
 def _select(layout: Layout, inherit: bool, pins: Pins, read: frozenset[str] | None = None) -> str:
     """Return the statement that reads rows whole, or some keys of them, with NULL in place of the others."""
     name = (inherit, read, *pins.items())

@@ -1,0 +1,253 @@
+"""Matching: which rows a load means that names them by another key than the id, `set_many(by=)`.
+
+The key stands for the id. In a table with page keys a row is its id and its pages: those that tell the key apart are the
+ones of the row that has the value, others are as given, or 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from motion.backends.base import Transaction
+from motion.definitions.values.codecs import Stored
+from motion.errors import InvalidValue
+from motion.persistence.layout import Layout, quoted
+from motion.persistence.ranges import cut, filled_up, places
+from motion.persistence.rows.ids import filled_ids
+from motion.persistence.rows.kept_rows import Name
+from motion.persistence.rows.written import Columns
+
+VALUES_AT_ONCE = 8_192
+"""Values looked for in one statement: a key without an index is read whole for each."""
+
+SHOWN_ROWS = 3
+
+Holders = dict[Stored, list[Name]]
+"""Value -> the names of the rows whose stored key has it."""
+
+
+@dataclass
+class Matched:
+    """Rows with the ids and pages of those that they mean.
+
+    Attributes:
+        refused: position -> why, of rows that mean none or several; they have no id.
+        held: the names of the rows that those could have meant.
+    """
+
+    columns: Columns
+    refused: dict[int, InvalidValue] = field(default_factory=dict)
+    held: set[Name] = field(default_factory=set)
+
+    def refuse(self, place: int, match: _Match, value: Stored, given: Name) -> None:
+        self.refused[place] = match.refusal(value, given)
+        self.held.update(match.holders[value])
+
+
+def matched(tx: Transaction, layout: Layout, columns: Columns, count: int, by: str) -> Matched:
+    """Give rows the names of those that have their values of a key, and new ids to others."""
+    found = _found(tx, layout, by, columns[by])
+    if not layout.table.page_keys:
+        return _ids(tx, layout, columns, by, found)
+    match = _Match(layout, by, _by_value(found))
+    match.give_ids(tx, columns[by])
+    return _pages(tx, match, columns, count)
+
+
+def _ids(
+    tx: Transaction, layout: Layout, columns: Columns, by: str, found: Sequence[Any]
+) -> Matched:
+    """Match rows of a table without page keys, where loads are large: nothing is asked row by row."""
+    values, known = columns[by], dict[Stored, Stored](found)
+    is_unclear = len(known) < len(found)
+    fresh = [value for value in dict.fromkeys(values) if value not in known]
+    known |= dict(zip(fresh, filled_ids(tx, layout, None, len(fresh)), strict=True))
+    given = Matched({**columns, "id": [known[value] for value in values]})
+    if is_unclear:
+        match = _Match(layout, by, _by_value(found))
+        for i, value in enumerate(values):
+            if len(match.holders.get(value, ())) > 1:
+                given.refuse(i, match, value, (None,))
+    return given
+
+
+def _pages(tx: Transaction, match: _Match, columns: Columns, count: int) -> Matched:
+    keys = match.layout.table.primary_key
+    given = [columns.get(page, (None,) * count) for page in keys[1:]]
+    found, names = Matched(columns), list[Name]()
+    for i, value in enumerate(columns[match.by]):
+        pages = [column[i] for column in given]
+        name = match.name_of(tx, value, pages)
+        if name is None:
+            found.refuse(i, match, value, (None, *pages))
+            name = (None, *(0 for _ in pages))
+        else:
+            match.take(name, value)
+        names.append(name)
+    named = zip(keys, zip(*names, strict=True), strict=True)
+    found.columns = {**columns, **{key: list(column) for key, column in named}}
+    return found
+
+
+def _found(tx: Transaction, layout: Layout, key: str, values: Sequence[Stored]) -> list[Any]:
+    """Return the rows whose stored key has one of these values: that value, and the row's name."""
+    found: list[Any] = []
+    names = ", ".join(map(quoted, layout.table.primary_key))
+    wanted = [value for value in dict.fromkeys(values) if value is not None]
+    for part in map(filled_up, cut(wanted, VALUES_AT_ONCE)):
+        sql = f"SELECT {quoted(key)}, {names} FROM {layout.stored()} s WHERE {quoted(key)} IN ({places(part)})"
+        found += tx.execute(sql, part).fetchall()
+    return found
+
+
+def _by_value(found: Sequence[Any]) -> Holders:
+    holders: Holders = {}
+    for value, *name in found:
+        holders.setdefault(value, []).append(tuple(name))
+    return holders
+
+
+class _Match:
+    """The rows that have the values of some key.
+
+    Attributes:
+        holders: value -> their names.
+        fresh: value -> a new id, where no row has it.
+    """
+
+    def __init__(self, layout: Layout, by: str, holders: Holders) -> None:
+        self.layout, self.by, self.holders = layout, by, holders
+        level, pages = layout.graph.levels[layout.table.name][by], layout.table.page_keys
+        self._tells = [place for place, page in enumerate(pages, 1) if page in level]
+        self._others = [place for place, page in enumerate(pages, 1) if page not in level]
+        self.fresh: dict[Stored, Stored] = {}
+        self._has: dict[Name, Stored] = {}
+        if pages:
+            self._has |= {name: value for value, names in holders.items() for name in names}
+
+    def give_ids(self, tx: Transaction, values: Sequence[Stored]) -> None:
+        """Make an id for each value that no row has."""
+        fresh = [value for value in dict.fromkeys(values) if not self.holders.get(value)]
+        made = filled_ids(tx, self.layout, None, len(fresh))
+        self.fresh |= dict(zip(fresh, made, strict=True))
+
+    def take(self, name: Name, value: Stored) -> None:
+        """Take in that a row has a value from now on: what comes next may mean it."""
+        was = self._has.get(name)
+        if was != value:
+            if was in self.holders:
+                self.holders[was].remove(name)
+            self.holders.setdefault(value, []).append(name)
+            self._has[name] = value
+
+    def name_of(self, tx: Transaction, value: Stored, pages: Sequence[Stored]) -> Name | None:
+        """Return the row that is meant by a value and the page keys that were given, None where one was left out. None: the
+        row that has the value is another, or several have it."""
+        given: Name = (None, *pages)
+        if not self.holders.get(value):
+            if value not in self.fresh:  # the row that had it has got another
+                self.give_ids(tx, [value])
+            return (self.fresh.pop(value), *(page or 0 for page in pages))
+        holders = [
+            name
+            for name in self.holders[value]
+            if all(given[place] in (None, name[place]) for place in self._tells)
+        ]
+        if len({tuple(name[place] for place in (0, *self._tells)) for name in holders}) != 1:
+            return None
+        name = tuple(
+            (given[place] or 0) if place in self._others else part
+            for place, part in enumerate(holders[0])
+        )
+        is_said = any(given[place] is not None for place in self._others)
+        if is_said or name in holders or not self._has_another(tx, name):
+            return name
+        return holders[0] if len(holders) == 1 else None
+
+    def may_mean(self, tx: Transaction, value: Stored, pages: Sequence[Stored]) -> set[Name]:
+        """Return the row that is meant by a value which some row has; those that have it where nothing tells which."""
+        name = self.name_of(tx, value, pages)
+        return set(self.holders[value]) if name is None else {name}
+
+    def _has_another(self, tx: Transaction, name: Name) -> bool:
+        """Whether a row has a value of its own of the key, so that it is not the one that is meant by another."""
+        if name not in self._has:
+            named = " AND ".join(f"s.{quoted(key)} = ?" for key in self.layout.table.primary_key)
+            sql = f"SELECT s.{quoted(self.by)} FROM {self.layout.stored()} s WHERE {named}"
+            self._has[name] = (tx.execute(sql, name).fetchone() or (None,))[0]
+        return self._has[name] is not None
+
+    def refusal(self, value: Stored, given: Name) -> InvalidValue:
+        """Return what says why no row is meant."""
+        table, by = self.layout.table, self.by
+        fitting = [
+            name
+            for name in self.holders[value]
+            if all(given[place] in (None, name[place]) for place in self._tells)
+        ]
+        holders = sorted(fitting or self.holders[value])
+        shown = "; ".join(map(self._told, holders[:SHOWN_ROWS]))
+        more = "" if len(holders) <= SHOWN_ROWS else f"; and {len(holders) - SHOWN_ROWS} more"
+        has = "the row that has it is" if len(holders) == 1 else f"{len(holders)} rows have it:"
+        pages = self._told(given)
+        told = f"{table.keys[by].decode(value)!r}{f' with {pages}' if pages else ''}, and {has} {shown}{more}"
+        way = "name the row by its id"
+        if table.page_keys:
+            way = f"give the page keys of the one that is meant{', or none' if pages else ''}, or {way}"
+        expected = f"a value that one row has, as set_many(by={by!r}) finds the row by it ({way})"
+        return InvalidValue(table.name, by, told, expected)
+
+    def _told(self, name: Name) -> str:
+        keys, table = self.layout.table.keys, self.layout.table
+        named = zip(table.primary_key, name, strict=True)
+        return ", ".join(f"{key}={keys[key].decode(value)!r}" for key, value in named if value is not None)  # fmt: skip
+
+
+def meant(
+    tx: Transaction, layout: Layout, by: str | None, rows: Sequence[Mapping[str, Stored]]
+) -> set[Name]:
+    """Return the names of the stored rows that may be meant by rows which are not written.
+
+    Args:
+        by: the key that names a row; None: the id.
+        rows: what each gives of that key and of the page keys, None where it was left out; nothing where it cannot be read.
+    """
+    table, key = layout.table, by or "id"
+    named = [row for row in rows if row.get(key) is not None]
+    match = _Match(layout, key, _by_value(_found(tx, layout, key, [row[key] for row in named])))
+    found: set[Name] = set()
+    for row in named:
+        holders = match.holders.get(row[key], [])
+        if not all(page in row for page in table.page_keys):  # then it may be any page of the id
+            ids = [name[0] for name in holders]
+            found |= {tuple(name) for _, *name in _found(tx, layout, "id", ids)}
+        elif by is None:
+            found.add((row[key], *(row[page] or 0 for page in table.page_keys)))
+        elif holders:
+            found |= match.may_mean(tx, row[key], [row[page] for page in table.page_keys])
+    return found
+
+
+def by_id(tx: Transaction, layout: Layout, columns: Columns, count: int) -> Columns:
+    """Give new ids to rows where the order would be lost, as rows that give different keys are written apart."""
+    if any(None in values for key, values in columns.items() if key != "id"):
+        return {**columns, "id": filled_ids(tx, layout, columns.get("id"), count)}
+    return columns
+
+
+def only_named(found: Matched, count: int) -> tuple[Columns, int]:
+    """Return the rows that mean one row, and how many they are."""
+    if not found.refused:
+        return found.columns, count
+    named = [i for i in range(count) if i not in found.refused]
+    return {key: [values[i] for i in named] for key, values in found.columns.items()}, len(named)
+
+
+def names_of(layout: Layout, columns: Columns, ids: Sequence[Stored]) -> list[Name]:
+    """Return the names of rows that have been given, with the ids that they have got."""
+    pages = [columns.get(page, (0,) * len(ids)) for page in layout.table.page_keys]
+    return [
+        (row_id, *(page or 0 for page in rest)) for row_id, *rest in zip(ids, *pages, strict=True)
+    ]
