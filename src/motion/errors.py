@@ -6,7 +6,6 @@ An error's `args` are its facts, so it pickles across processes; its text is mad
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -91,29 +90,29 @@ class UnknownKey(SchemaError, LookupError):
 class SchemaMismatch(SchemaError):
     """The stored table and the schema given now differ in a way that would lose or reinterpret data."""
 
-    def __init__(self, table: str, differences: Sequence[str]) -> None:
-        super().__init__(table, differences)
+    def __init__(
+        self,
+        table: str,
+        differences: Sequence[str],
+        remedies: Sequence[str] = (),
+        has_own_name: bool = True,
+    ) -> None:
+        super().__init__(table, differences, remedies, has_own_name)
         self.table, self.differences = table, differences
+        self._remedies, self._has_own_name = remedies, has_own_name
 
     def __str__(self) -> str:
+        remedies = "".join(f"{each} " for each in self._remedies)
+        own_name = (
+            "give what has changed a name of its own (a new key beside the old one, a default for a new field), or "
+            if self._has_own_name
+            else ""
+        )
         return (
             f"table {self.table!r} on disk does not fit the schema given: {'; '.join(self.differences)}. "
-            f"Nothing was changed. {self._migration}Open it with the schema it was made with, or give what has changed a "
-            f"name of its own (a new key beside the old one, a default for a new field), or copy the rows to a new store: "
-            f"read them with rows() where the old schema is, and write them with set_many() into a store with the new one."
-        )
-
-    @property
-    def _migration(self) -> str:
-        """Return the commands that do what has been done to keys in the schema, "" where there are none."""
-        found = [re.fullmatch(r"(\w+) \(.*\) is gone", each) for each in self.differences]
-        gone = [f"{self.table}.{each[1]}" for each in found if each]
-        if not gone:
-            return ""
-        drops = " ".join(f"--drop-key {key}" for key in gone)
-        return (
-            f"Where it has another name now, 'motion migrate STORE --rename-key {gone[0]}=NEW' keeps its values; "
-            f"'motion migrate STORE {drops}' drops them. "
+            f"Nothing was changed. {remedies}Open it with the schema it was made with, or {own_name}copy the rows to a new store: "
+            f"read them with rows(inherit=False) where the old schema is, and write them with set_many(), as dicts where names "
+            f"have changed, into a store with the new one."
         )
 
 

@@ -262,7 +262,7 @@ def test_a_mismatch_names_the_table_and_the_way_out(reopen: Reopen) -> None:
     message = mismatch(reopen, [("size", str)], [("size", int)], size="38")
     assert "'thing'" in message
     assert "set_many" in message
-    assert "migrate" not in message  # there is no such command
+    assert "motion migrate STORE --convert thing.size=MODULE:FUNCTION" in message
 
 
 def test_a_new_page_key_is_refused(reopen: Reopen) -> None:

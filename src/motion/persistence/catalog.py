@@ -17,7 +17,6 @@ from motion.definitions.tables.schema import Key, Table, Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import VectorCodec
 from motion.definitions.values.decoders import from_json
-from motion.errors import SchemaMismatch
 from motion.persistence.changes import following
 from motion.persistence.ddl import _add_columns, open_system, open_table
 from motion.persistence.inputs.applied import apply_none, go_on, take_over
@@ -25,6 +24,7 @@ from motion.persistence.inputs.folds import forget_entities, note_entities
 from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import last_number, note_new_graph
+from motion.persistence.remedies import mismatch
 from motion.persistence.rows.formerly import note_former_rows
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.rows.levels import check_levels
@@ -88,7 +88,7 @@ def open_catalog(
     take_sizes(tx, tables, specs)
     for table in tables:
         check_table_name(table, stored)
-        _check_signature(table, stored.get(table.name))
+        _check_signature(table, stored.get(table.name), former)
     if replace_graph:
         check_trigger_names(tx, graph)
         note_former_rows(tx, graph, former, stored)
@@ -198,19 +198,21 @@ def _sizes_kept(
     return frozenset(size for size in former if tx.execute(sql, (4 * size,)).fetchone())
 
 
-def _check_signature(table: Table, stored: dict[str, str] | None) -> None:
-    differences = [
-        f"{name} {difference}"
+def _check_signature(
+    table: Table, stored: Mapping[str, str] | None, known: Mapping[str, TriggerSpec]
+) -> None:
+    differences = {
+        name: difference
         for name, kind in (stored or {}).items()
         if (difference := _difference(table.keys.get(name), kind))
-    ]
-    differences += [
-        f"{name} is a new page key, which changes what names a row"
+    }
+    differences |= {
+        name: "is a new page key, which changes what names a row"
         for name, key in table.keys.items()
         if stored is not None and name not in stored and key.is_page
-    ]
+    }
     if differences:
-        raise SchemaMismatch(table.name, differences)
+        raise mismatch(table, stored or {}, differences, known)
 
 
 def _difference(key: Key | None, stored: str) -> str | None:
