@@ -74,6 +74,18 @@ MUTANTS = (
         "engine/test_triggers.py::test_unsetting_an_on_key_unsets_the_output",
     ),
     Mutant(
+        "P2",
+        "what waits on a page for work on another row is looked at again as the page goes",
+        [("queue.wake_on(tx, [spec.name for spec in graph.of_table(table)], ranges_of(rows))", "pass")],
+        "promises/test_dead_letters_upstream.py::test_p2_what_waits_on_a_page_for_work_on_another_row_ends_with_the_page",
+    ),
+    Mutant(
+        "P4",
+        "a page with an `on` value of its own follows what it inherits beside",
+        [("    if not layout.pages_beyond(spec):\n        return []", "    if True:\n        return []")],
+        "engine/test_own_values_of_pages.py::test_what_a_page_inherits_beside_its_own_value_is_followed",
+    ),
+    Mutant(
         "P4",
         "a key that arrives later runs those who waited for it as a parameter",
         [("in written.arrived.items():\n        for spec in graph.readers", "in ():\n        for spec in graph.readers")],
@@ -129,6 +141,12 @@ MUTANTS = (
     ),
     Mutant(
         "P7",
+        "what a run has read by `sql` it has read of what is live then",
+        [("            if table.name.casefold() in text or OWN_TABLES in text:", "            if False:")],
+        "across_rows/test_read_by_version.py::test_p7_what_sql_has_read_of_two_versions_is_dropped",
+    ),
+    Mutant(
+        "P7",
         "what was made with a state version that was retired meanwhile is made again",
         [("        return versions.are_live(tx, pins)\n", "        return True\n")],
         "states/test_components.py::test_p7_a_run_whose_version_was_retired_meanwhile_is_made_again",
@@ -178,7 +196,7 @@ MUTANTS = (
     Mutant(
         "P10",
         "what a row has failed at is over once it succeeds",
-        [("        self._end_letters(tx, kept)\n", "")],
+        [("        self._end_letters(tx, kept, number)\n", "")],
         "store/test_dead_letters.py::test_p10_a_row_that_has_succeeded_since_has_no_dead_letter",
     ),
     Mutant(
