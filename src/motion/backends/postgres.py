@@ -118,7 +118,6 @@ class PostgresBackend:
         check_durability(durability)
         self.name, self.folder, self.schema = name, folder, schema
         self.url, self._conninfo = whole_url(url, schema, folder), url
-        folder.mkdir(parents=True, exist_ok=True)
         self.place = f"schema {schema!r} of {_without_password(url)}"
         self._is_kept = durability == "full"
         self._lock_number = int.from_bytes(
@@ -542,7 +541,8 @@ class PostgresBackend:
         return Session.connect(self._conninfo, self.schema, self.name, is_kept=self._is_kept)
 
     def _set_up(self, session: Session) -> None:
-        """Make the schema, with what statements of ours need, where it is not there."""
+        """Make the folder and the schema, with what statements of ours need, where they are not there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self._begin_to_write(session, is_durable=True)
             sql = "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = ?"

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
+from motion.backends.postgres_session import check_encoding
 from motion.backends.postgres_sql import name
 from motion.errors import NotOnPostgres, StoreUnavailable
 
@@ -60,7 +61,8 @@ def folder_of(url: str, store: str) -> Path:
     if named is not None:
         return Path(named).expanduser().resolve()
     try:
-        with psycopg.connect(conninfo) as connection:
+        with psycopg.connect(conninfo, client_encoding="utf8") as connection:
+            check_encoding(connection, schema)
             folder, is_new = _kept_folder(connection, schema, store)
     except psycopg.Error as exc:
         raise StoreUnavailable(

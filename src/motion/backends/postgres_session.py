@@ -34,7 +34,7 @@ from motion.backends.postgres_sql import (
     name,
     translated,
 )
-from motion.errors import NotOnPostgres
+from motion.errors import NotOnPostgres, StoreUnavailable
 
 CONNECT_S = 5
 
@@ -66,6 +66,12 @@ IS_FLUSHED = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
 
 HELD = 2_000
 """Rows of a result that is read as a stream which are held at a time."""
+
+SETTINGS = {
+    "array_nulls": "on", "bytea_output": "hex", "DateStyle": "ISO, MDY", "extra_float_digits": "1", "IntervalStyle": "postgres",
+    "standard_conforming_strings": "on", "TimeZone": "UTC", "transform_null_equals": "off",
+}  # fmt: skip
+"""What values and statements are read and written by, and servers, databases, roles and the environment may say otherwise."""
 
 LARGEST = 2**31 - 1
 """The server takes no larger number for milliseconds, or for rows to be fetched."""
@@ -107,11 +113,13 @@ class Session:
         *,
         is_pooled: bool,
         is_kept: bool,
+        settings: Mapping[str, str],
     ) -> None:
         self._connection, self._process = connection, os.getpid()
         self.is_pooled, self._has_lost_nothing = is_pooled, False
         self._is_kept, self._flushes = is_kept, connection.info.server_version >= FLUSHES_FROM
         self._path = f"{name(schema)}, public"
+        self._settings = settings
         self._line = Line(connection, prepares=not is_pooled)
         self.schema = schema
         self.memo: dict[Any, Any] = {}
@@ -139,6 +147,7 @@ class Session:
             cursor_factory=RawCursor,
             connect_timeout=CONNECT_S,
             application_name=f"motion {store}"[:60],
+            client_encoding="utf8",
         )
         connection.prepare_threshold = None  # the line does that
         connection.adapters.register_dumper(int, Int8Dumper)
@@ -146,12 +155,30 @@ class Session:
         connection.adapters.register_loader("numeric", _Number)
         connection.adapters.register_loader("numeric", _BinaryNumber)
         try:
-            found = connection.execute("SELECT pg_backend_pid()").fetchone()
+            check_encoding(connection, schema)
+            asked = ", ".join(f"current_setting({literal(each)})" for each in SETTINGS)
+            pid, *found = connection.execute(f"SELECT pg_backend_pid(), {asked}").fetchall()[0]
+            others = {
+                setting: wanted
+                for (setting, wanted), is_set in zip(SETTINGS.items(), found, strict=True)
+                if is_set != wanted
+            }
+            is_pooled = pid != connection.info.backend_pid  # a pooler tells a number of its own
+            session = cls(connection, schema, is_pooled=is_pooled, is_kept=is_kept, settings=others)
+            if others and not is_pooled:
+                session.run(session._set_all(is_local=False))
         except BaseException:
             connection.close()
             raise
-        is_pooled = found != (connection.info.backend_pid,)  # a pooler tells a number of its own
-        return cls(connection, schema, is_pooled=is_pooled, is_kept=is_kept)
+        return session
+
+    def _set_all(self, *, is_local: bool) -> str:
+        """Return the statement that sets what is set otherwise here."""
+        each = (
+            f"set_config({literal(setting)}, {literal(wanted)}, {str(is_local).lower()})"
+            for setting, wanted in self._settings.items()
+        )
+        return f"SELECT {', '.join(each)}"
 
     @property
     def is_over(self) -> bool:
@@ -245,6 +272,8 @@ class Session:
             self._has_settings = True
 
     def _begin(self, asked: Sequence[Asked], *statements: Asked) -> None:
+        if self._settings and self.is_pooled:
+            statements = (statements[0], (self._set_all(is_local=True), ()), *statements[1:])
         try:
             self._put_all(statements)
             self._ahead = [(text, given, self._line.put(text, given)) for text, given in asked]
@@ -564,7 +593,32 @@ class Session:
         """Let go of what a statement of a user may have set or locked for the session, in the round trip that ends it."""
         with suppress(psycopg.Error):
             self._has_settings = False
-            self.run("ROLLBACK; SELECT pg_advisory_unlock_all(); RESET ALL")
+            again = (
+                f"SET client_encoding TO '{ENCODING}'"  # a pooler takes it for the client's wish
+            )
+            if self._settings and not self.is_pooled:
+                again = self._set_all(is_local=False)
+            self.run(f"ROLLBACK; SELECT pg_advisory_unlock_all(); RESET ALL; {again}")
+
+
+ENCODING = "UTF8"
+
+
+def check_encoding(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Refuse a database in which texts are other than what they are here.
+
+    Raises:
+        StoreUnavailable: its encoding is another.
+    """
+    found = connection.info.parameter_status("server_encoding")
+    if found is None:  # of a pooler that does not tell
+        found = str((connection.execute("SHOW server_encoding").fetchone() or ("",))[0])
+    if found != ENCODING:
+        raise StoreUnavailable(
+            f"schema {schema!r} of PostgreSQL",
+            f"database {connection.info.dbname!r} is encoded in {found}, and a store takes {ENCODING}. Nothing was made. Make one that is, "
+            f"and name it in the URL: CREATE DATABASE shop ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C'.",
+        )
 
 
 def _with_history(sql: str) -> str:
