@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -434,3 +435,59 @@ def some_item(rng: random.Random) -> Row:
     row: Row = {"id": rng.randint(1, 3), "page": rng.choice([0, 0, 1, 2])}
     values = {"shop": "AB", "title": "TUV", "feed": "AB", "text": "xyz"}
     return row | {key: rng.choice(some) for key, some in values.items() if rng.random() < 0.6}
+
+
+class Scorer(motion.Component):
+    """Its score, of the whole id, is kept for each of its versions."""
+
+    def setup(self) -> float:
+        return 1.0
+
+    @motion.infer(on="doc.title", sets="doc.url", refresh="before")
+    def score(self, state: float, title: str) -> str:
+        return f"{title} by {state}"
+
+    @motion.fit(on="doc.ref", every=1_000, promote=motion.always)
+    def learn(self, state: float, rows: list[Doc]) -> float:
+        return state + 1
+
+
+def test_what_pages_inherited_of_a_state_version_is_gone_too(open_store: OpenStore) -> None:
+    @motion.trigger(on=("doc.url", "doc.text"), sets="doc.ref")
+    def line(url: str, text: str) -> str:
+        return f"{text} {url}"
+
+    store = open_store(schemas={"doc": Doc}, triggers=[Scorer(), line])
+    store.set("doc", id=1, title="t", feed="A")
+    store.set("doc", id=1, page=1, text="x", feed="B").wait(timeout=60)
+    store.model("Scorer").fit().wait(timeout=60)
+    store.wait(timeout=60)
+    assert store.get("doc", 1, page=1).ref == "x t by 2.0"
+    store.set_many("doc", [{"id": 2, "feed": "A"}], prune="feed")
+    store.wait(timeout=60)
+    assert [(row.id, row.url, row.ref) for row in store.rows("doc")] == [
+        (1, None, None),
+        (2, None, None),
+    ]
+
+
+def test_p3_a_run_that_has_read_what_was_inherited_writes_nothing(open_store: OpenStore) -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    @motion.trigger(on=("doc.title", "doc.text"), sets="doc.ref")
+    def line(title: str, text: str) -> str:
+        began.set()
+        goes_on.wait(30)
+        return f"{text} {title}"
+
+    store = open_store(schemas={"doc": Doc}, triggers=[line])
+    store.set("doc", id=1, title="t", feed="A")
+    store.set("doc", id=1, page=1, text="x", feed="B")  # newer than the title
+    assert began.wait(30)
+    store.set_many("doc", [{"id": 2, "feed": "A"}], prune="feed")
+    goes_on.set()
+    store.wait(timeout=60)
+    assert store.get("doc", 1, page=1).ref is None
+    store.set("doc", id=1, title="again")
+    store.wait(timeout=60)
+    assert store.get("doc", 1, page=1).ref == "x again"
