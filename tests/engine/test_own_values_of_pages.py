@@ -151,3 +151,25 @@ def test_a_page_with_a_value_of_its_own_is_not_stale_as_page_0_changes(tmp_path:
         plan = store.plan("label")
         assert (plan.stale, plan.missing, plan.current) == (0, 0, 2)
         assert store.explain("doc", 1, "label", page=2).is_due is False
+
+
+def test_a_page_that_is_due_for_another_trigger_has_no_value_of_its_own_by_that(
+    tmp_path: Path,
+) -> None:
+    @motion.trigger(on=["doc.title", "doc.text"], sets="doc.line")
+    def line(title: str, text: str | None) -> str:
+        return f"{title}: {text}"
+
+    with motion.create_store(
+        "docs",
+        schemas={"doc": Doc},
+        triggers=[*triggers(inline=None)[:1], line],
+        url=f"sqlite:///{tmp_path}/docs",
+    ) as store:
+        store.set("doc", id=1, title="coat", brand="Ash").wait(timeout=60)
+        store.set("doc", id=1, page=1, text="a").wait(timeout=60)
+        store.backfill(line, force=True).wait(timeout=60)
+        store.set("doc", id=1, brand="Elm").wait(timeout=60)
+        assert store.get("doc", 1, page=1).label == "coat by Elm"
+        assert store.rows("doc", id=1, inherit=False)[1].label is None
+        assert store.plan("label").current == 1

@@ -31,6 +31,7 @@ from motion.definitions.tables.schema import Key, Table
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
+from motion.persistence.numbers import UNNUMBERED
 
 ORIGIN_BITS = 20
 
@@ -478,8 +479,13 @@ class Layout:
         return [page for page in self.table.page_keys if page not in level]
 
     def has_own(self, spec: TriggerSpec) -> str:
-        """Return the condition that an `on` key of a trigger has, or had, a value of the row's own."""
-        own = [f"{self._place_of_own(key)}.{changed_column(key)} IS NOT NULL" for key in spec.on]
+        """Return the condition that an `on` key of a trigger has, or had, a value of the row's own. A number that a row was given to
+        be due by, without a value, tells of none."""
+        numbers = {key: f"{self._place_of_own(key)}.{changed_column(key)}" for key in spec.on}
+        own = [
+            f"{number} > {UNNUMBERED} OR {number} IS NOT NULL AND {self.value(key)} IS NOT NULL"
+            for key, number in numbers.items()
+        ]
         return f"({' OR '.join(own)})"
 
     def joined(
