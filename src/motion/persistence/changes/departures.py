@@ -52,7 +52,9 @@ def run_behind(
             number = cause.number if cause else next_number(tx)
             cause = cause or Cause(number, number, priority=BACKFILL_PRIORITY)
             spec = layouts.graph.triggers[name]
-            run_where_due(tx, layouts[spec.table], spec, rows, cause)
+            under_way = queue.live_rows(tx, name, min(rows), max(rows)) if rows else ()
+            left = [row for row in rows if row not in under_way]
+            run_where_due(tx, layouts[spec.table], spec, left, cause)
 
 
 def _behind(graph: Graph, gone: TriggerSpec) -> tuple[set[str], set[str]]:

@@ -616,6 +616,11 @@ def dead_rows(tx: Transaction, triggers: Sequence[str], low: int, high: int) -> 
     return _rows_of(tx, triggers, low, high, f"+status = {TaskStatus.DEAD:d} AND version IS NULL")
 
 
+def live_rows(tx: Transaction, trigger: str, low: int, high: int) -> set[int]:
+    """Return the rows of a range that a trigger has live work on."""
+    return _rows_of(tx, [trigger], low, high, f"+status IN {LIVE_SQL} AND version IS NULL")
+
+
 def some_dead_rows(tx: Transaction, trigger: str, limit: int) -> list[int]:
     """Return rows on which a trigger has given up, so many at most."""
     sql = (
