@@ -192,6 +192,30 @@ def test_a_result_from_before_a_change_is_dropped(open_store: OpenStore) -> None
     assert seen == [["a", "b"], ["a", "B"], [None, "B"]]
 
 
+def test_a_key_that_was_made_up_in_a_write_is_swept_for_what_the_write_changes_after_that(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "AT_ONCE", 1)
+    part = make_dataclass("Part", [("id", int), ("product", int), ("raw", str)])
+    product = make_dataclass("Product", [("id", int), ("name", str)])
+    names = Annotated[list[str], motion.Lookup("product.name", by="likes")]
+    user = make_dataclass("User", [("id", int), ("likes", list[int]), ("names", names)])
+
+    @motion.fold(on="part.raw", by="part.product", sets="product.name")
+    def name(name: str | None, raw: str) -> str:
+        return (name or "") + raw
+
+    schemas = {"part": part, "product": product, "user": user}
+    store = open_store(schemas=schemas, triggers=[name], run=False)
+    with Stepper(store) as worker:
+        store.set_many("user", [{"id": 1, "likes": [1, 3]}, {"id": 2, "likes": [3]}])
+        for raws in ("ac", "xz"):
+            for id, raw in zip((1, 3), raws, strict=True):  # a task each, of one claim
+                store.set("part", product=id, raw=raw)
+            worker.run_until_idle()
+        assert [row.names for row in store.rows("user")] == [["ax", "cz"], ["cz"]]
+
+
 def test_what_many_rows_name_is_followed_by_a_sweep(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=triggers(False))
     store.set_many("product", [{"id": i, "name": n} for i, n in enumerate("abc", 1)])

@@ -17,6 +17,7 @@ from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import Layout
+from motion.persistence.numbers import last_number, next_number
 
 JOINED_AT_MOST = 100
 """Changes that wait for one sweep; of more, those that came first are not waited for any more."""
@@ -59,6 +60,10 @@ def begin_by(
         chosen: says which rows.
     """
     change, number = cause.change, cause.number
+    if (
+        last_number(tx) > number
+    ):  # rows may have been made since, of what was there before this write
+        number = next_number(tx)
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
     parameters = msgspec.msgpack.encode(chosen)
     named: tuple[Any, ...] = (spec.name, parameters)
