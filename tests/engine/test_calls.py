@@ -46,6 +46,11 @@ class Doc:
 SCHEMAS = {"doc": Doc}
 
 
+@motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
+def other(other: str) -> str:
+    return other.upper()
+
+
 class Held:
     """Calls that are held until they are let go, by files, so that they may be in any process.
 
@@ -261,10 +266,6 @@ def test_a_call_that_lasts_holds_up_no_results_of_the_quick_ones_before_it(
 def test_other_triggers_go_on_while_all_calls_of_one_are_held(
     open_store: OpenStore, held: Held, kind: Kind
 ) -> None:
-    @motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
-    def other(other: str) -> str:
-        return other.upper()
-
     store = open_store(schemas=SCHEMAS, triggers=[kind(held, concurrency=5), other])
     store.set_many("doc", texts(20))
     held.await_begun(5)
@@ -280,10 +281,6 @@ def test_many_triggers_are_held_and_one_more_goes_on(open_store: OpenStore, held
             return held(f"{text}-{n}") if n == 0 else held(f"{text}-{n}") and None
 
         return shout
-
-    @motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
-    def other(other: str) -> str:
-        return other.upper()
 
     store = open_store(schemas=SCHEMAS, triggers=[*map(shouter, range(12)), other])
     store.set("doc", id=1, text="t1")
@@ -446,10 +443,6 @@ def test_p12_a_claim_holds_so_many_bytes_and_not_only_so_many_rows(
 def test_awaits_beside_thousands_of_others_end_with_their_own_work_and_take_no_thread_each(
     open_store: OpenStore, held: Held
 ) -> None:
-    @motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
-    def other(other: str) -> str:
-        return other.upper()
-
     store = open_store(schemas=SCHEMAS, triggers=[coroutines(held), other])
 
     async def run() -> None:
@@ -485,10 +478,6 @@ def test_what_a_wait_costs_does_not_grow_with_those_that_wait_longer(
     def counted(tx: Transaction, changes: Sequence[int]) -> set[int]:
         looked_at.update(changes)
         return look(tx, changes)
-
-    @motion.trigger(on="doc.other", sets="doc.other_loud", inline=False)
-    def other(other: str) -> str:
-        return other.upper()
 
     store = open_store(schemas=SCHEMAS, triggers=[coroutines(held), other])
 

@@ -19,7 +19,7 @@ Outputs that are kept once for each state version are in `motion_outputs_<trigge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import zip_longest
@@ -337,12 +337,8 @@ class Layout:
         own = self.own_number(key, alias)
         if key not in self.shown_keys:
             return own
-        level = self.graph.levels[self.table.name][key]
-        named = "".join(
-            f" AND z.{quoted(page)} = {f'{alias}.{quoted(page)}' if page in level else '0'}"
-            for page in self.table.page_keys
-        )
-        above = f"SELECT z.{changed_column(key)} FROM {self.base} z WHERE z.id = {alias}.id{named}"
+        is_above = self.is_above("z", alias, self.graph.levels[self.table.name][key])
+        above = f"SELECT z.{changed_column(key)} FROM {self.base} z WHERE {is_above}"
         return f"MAX({own}, COALESCE(({above}), 0))"
 
     def names(self, alias: str = "r", way: str = "") -> str:
@@ -426,11 +422,8 @@ class Layout:
         if self._is_own(lookup):
             return join
         level = self.graph.levels[lookup.table][lookup.name]
-        above = "".join(
-            f" AND {alias}z.{quoted(page)} = {f'{alias}.{quoted(page)}' if page in level else '0'}"
-            for page in target.table.page_keys
-        )
-        return f"{join} LEFT JOIN {target.base} {alias}z ON {alias}z.id = {alias}.id{above}"
+        is_above = target.is_above(f"{alias}z", alias, level)
+        return f"{join} LEFT JOIN {target.base} {alias}z ON {is_above}"
 
     def and_first(self, alias: str) -> str:
         """Return the rest of a condition on an id: that the row is page 0, which the id alone names."""
@@ -573,11 +566,23 @@ class Layout:
 
     def _join_page_zero(self, level: frozenset[str]) -> str:
         alias = "p" + "".join("1" if page in level else "0" for page in self.table.page_keys)
-        pages = [
-            f"{alias}.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}"
-            for page in self.table.page_keys
+        return f"LEFT JOIN {self.base} {alias} ON {self.is_above(alias, 'r', level)}"
+
+    def is_above(
+        self, row: str, page: str, level: Container[str], but_for: Container[str] = ()
+    ) -> str:
+        """Return the condition that the row of one alias is the one which that of another inherits from: of the same id and pages,
+        and on page 0 of the page keys that are not of a level.
+
+        Args:
+            but_for: page keys that are left open.
+        """
+        pages = [each for each in self.table.page_keys if each not in but_for]
+        same = [
+            f"{row}.{quoted(each)} = {f'{page}.{quoted(each)}' if each in level else '0'}"
+            for each in pages
         ]
-        return f"LEFT JOIN {self.base} {alias} ON {' AND '.join([f'{alias}.id = r.id', *pages])}"
+        return " AND ".join([f"{row}.id = {page}.id", *same])
 
     # -- windows and folds --
 

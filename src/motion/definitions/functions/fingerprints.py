@@ -68,8 +68,7 @@ def _placeless(function: Callable[..., Any]) -> list[str]:
 
 def _folder_of(function: Callable[..., Any]) -> str | None:
     """Return the folder that holds a function's package or module; None where it is in no file."""
-    plain = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
-    plain = getattr(plain, "__func__", plain)
+    plain = _plain(function)
     file = Path(plain.__code__.co_filename) if inspect.isfunction(plain) else Path()
     if not file.is_absolute():
         return None
@@ -78,10 +77,15 @@ def _folder_of(function: Callable[..., Any]) -> str | None:
     return str(file.parents[above]) if above < len(file.parents) - 1 else None
 
 
+def _plain(function: Callable[..., Any]) -> Any:
+    """Return the function itself, without what wraps it or gives it arguments."""
+    plain = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
+    return getattr(plain, "__func__", plain)
+
+
 def functions_used(function: Callable[..., Any]) -> list[Any]:
     """Return a function, and those of its own package that it names, or, as a method, of its object's class."""
-    plain = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
-    plain = getattr(plain, "__func__", plain)
+    plain = _plain(function)
     if not inspect.isfunction(plain):
         return []
     held = _names_held(plain)

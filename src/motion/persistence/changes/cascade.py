@@ -75,7 +75,7 @@ def fire(
         for spec in graph.listeners.get((table, key), ()):
             left = () if spec.name in done else _not_in(rows, written.met.get(spec.name, ()))
             found = rows_below(tx, layout, spec, key, left) if left else ()
-            if layout.table.page_keys and len(left) < len(rows):
+            if len(left) < len(rows):
                 found = [*found, *inherited.own_rows(tx, layout, spec, key, rows)]
             if found and spec.after_ms is not None:
                 found = delayed.due_among(tx, layout, spec, found)
@@ -451,7 +451,7 @@ def rows_below(
     apart by more page keys, the rows of all their pages; and pages that it runs on for what they have themselves."""
     further = layout.graph.row_level(spec) - layout.graph.levels[layout.table.name][key]
     found = inherited.rows_of_pages(tx, layout, spec, further, rows) if further else rows
-    own = inherited.own_rows(tx, layout, spec, key, rows) if layout.table.page_keys else ()
+    own = inherited.own_rows(tx, layout, spec, key, rows)
     return sorted({*found, *own}) if own else found
 
 

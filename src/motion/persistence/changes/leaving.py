@@ -54,13 +54,12 @@ def _left(
     going: Collection[int],
 ) -> list[int]:
     """Return those of the rows from which pages that stay inherit the keys of a level."""
-    pages, found = layout.table.page_keys, dict[int, None]()
-    same = [f"x.{quoted(name)} = r.{quoted(name)}" for name in ("id", *pages) if name == "id" or name in level]  # fmt: skip
-    above = " AND ".join(f"r.{quoted(page)} = 0" for page in pages if page not in level)
+    found = dict[int, None]()
+    is_above = layout.is_above("r", "x", level)
     for part in parts_of(rows):
         sql = (
-            f"SELECT {layout.row}, x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x ON {' AND '.join(same)} "
-            f"WHERE {part.condition(layout.row)} AND {above}"
+            f"SELECT {layout.row}, x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x ON {is_above} "
+            f"WHERE {part.condition(layout.row)}"
         )
         pairs = tx.execute(sql, part.numbers)
         found |= {int(row): None for row, page in pairs if int(page) not in going}

@@ -72,16 +72,15 @@ class KeptRows:
         self, tx: Transaction, layout: Layout, key: str, rows: Sequence[int]
     ) -> Sequence[int]:
         """Return rows with the pages that have their value of a key from them, but for those that are among these."""
-        level, pages = layout.graph.levels[layout.table.name][key], layout.table.page_keys
-        above = [f"r.{quoted(page)} = 0" for page in pages if page not in level]
-        if not above or not rows:
+        level = layout.graph.levels[layout.table.name][key]
+        if level.issuperset(layout.table.page_keys) or not rows:
             return rows
-        same = [f"s.{quoted(name)} = r.{quoted(name)}" for name in ("id", *pages) if name == "id" or name in level]  # fmt: skip
+        is_above = layout.is_above("r", "s", level)
         found = dict.fromkeys(rows)
         for part in parts_of(rows):
             sql = (
-                f'SELECT s.":row" FROM {layout.base} r JOIN {layout.stored()} s ON {" AND ".join(same)} '
-                f"WHERE {part.condition(layout.row)} AND {' AND '.join(above)} AND s.{quoted(key)} IS NULL "
+                f'SELECT s.":row" FROM {layout.base} r JOIN {layout.stored()} s ON {is_above} '
+                f"WHERE {part.condition(layout.row)} AND s.{quoted(key)} IS NULL "
                 f'AND {self._is_other("s")} ORDER BY s.":row"'
             )
             found |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, part.numbers))

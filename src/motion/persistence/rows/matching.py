@@ -150,11 +150,7 @@ class _Match:
             if value not in self.fresh:  # the row that had it has got another
                 self.give_ids(tx, [value])
             return (self.fresh.pop(value), *(page or 0 for page in pages))
-        holders = [
-            name
-            for name in self.holders[value]
-            if all(given[place] in (None, name[place]) for place in self._tells)
-        ]
+        holders = self._fitting(value, given)
         if len({tuple(name[place] for place in (0, *self._tells)) for name in holders}) != 1:
             return None
         name = tuple(
@@ -171,6 +167,14 @@ class _Match:
         name = self.name_of(tx, value, pages)
         return set(self.holders[value]) if name is None else {name}
 
+    def _fitting(self, value: Stored, given: Name) -> list[Name]:
+        """Return the rows that have a value, and the pages that were given of those that tell the key apart."""
+        return [
+            name
+            for name in self.holders[value]
+            if all(given[place] in (None, name[place]) for place in self._tells)
+        ]
+
     def _has_another(self, tx: Transaction, name: Name) -> bool:
         """Whether a row has a value of its own of the key, so that it is not the one that is meant by another."""
         if name not in self._has:
@@ -182,12 +186,7 @@ class _Match:
     def refusal(self, value: Stored, given: Name) -> InvalidValue:
         """Return what says why no row is meant."""
         table, by = self.layout.table, self.by
-        fitting = [
-            name
-            for name in self.holders[value]
-            if all(given[place] in (None, name[place]) for place in self._tells)
-        ]
-        holders = sorted(fitting or self.holders[value])
+        holders = sorted(self._fitting(value, given) or self.holders[value])
         shown = "; ".join(map(self._told, holders[:SHOWN_ROWS]))
         more = "" if len(holders) <= SHOWN_ROWS else f"; and {len(holders) - SHOWN_ROWS} more"
         has = "the row that has it is" if len(holders) == 1 else f"{len(holders)} rows have it:"

@@ -72,11 +72,7 @@ def _is_above(layout: Layout, key: str, row: str) -> str:
 def _above(layout: Layout, key: str, row: str) -> str:
     """Return the query for what a row inherits of a key."""
     level = layout.graph.levels[layout.table.name][key]
-    named = "".join(
-        f" AND z.{quoted(page)} = {f'{row}.{quoted(page)}' if page in level else '0'}"
-        for page in layout.table.page_keys
-    )
-    return f"SELECT z.{quoted(key)} FROM {layout.base} z WHERE z.id = {row}.id{named}"
+    return f"SELECT z.{quoted(key)} FROM {layout.base} z WHERE {layout.is_above('z', row, level)}"
 
 
 def fill(tx: Transaction, layout: Layout) -> None:

@@ -454,18 +454,14 @@ def _override_pages(
     for spec in (layout.graph.triggers[str(name)] for name in specs):
         if spec.page is None:
             continue
-        level = layout.graph.row_level(spec)
-        same = [
-            f"s.{quoted(page)} = {f'r.{quoted(page)}' if page in level else '0'}"
-            for page in table.page_keys
-        ]
+        is_above = layout.is_above("s", "r", layout.graph.row_level(spec))
         condition = f"{layout.mark(spec)} = 0 OR {layout.on_number(spec)} >= {since}"
         for part in parts_of(written.rows):
             sql = f'UPDATE {layout.base} SET ":own" = ? WHERE {part.condition(layout.row_column)}'
             tx.execute(sql, (number, *part.numbers))
             sql = (
                 f"SELECT DISTINCT s.{layout.row_column} FROM {layout.base} r JOIN {layout.base} s "
-                f"ON {' AND '.join(['s.id = r.id', *same])} WHERE {part.condition(layout.row)}"
+                f"ON {is_above} WHERE {part.condition(layout.row)}"
             )
             sources = [int(row[0]) for row in tx.execute(sql, part.numbers)]
             makers.replace_runs(tx, layout, spec, sources, number, condition)

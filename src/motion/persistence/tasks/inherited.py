@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from motion.backends.base import Transaction
 from motion.definitions.tasks import Task, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
-from motion.persistence.layout import Layout, quoted
+from motion.persistence.layout import Layout
 from motion.persistence.ranges import parts_of
 from motion.persistence.tasks import queue
 
@@ -69,7 +69,7 @@ def rows_of_pages(
     """Return the rows of all pages, by further page keys, that a trigger runs on, of the same as the given rows otherwise."""
     level = layout.graph.row_level(spec)
     found: set[int] = set()
-    matched = _matched(layout, "r", level - further, but_for=further)
+    matched = layout.is_above("x", "r", level - further, but_for=further)
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x "
@@ -86,7 +86,7 @@ def own_rows(
     or this one had, a value of their own."""
     if not layout.pages_beyond(spec):
         return []
-    matched = _matched(layout, "y", layout.graph.levels[layout.table.name][key])
+    matched = layout.is_above("x", "y", layout.graph.levels[layout.table.name][key])
     found: list[int] = []
     for part in parts_of(rows):
         pages = (
@@ -112,23 +112,10 @@ def _above(
         level = layout.graph.row_level(layout.graph.triggers[name])
         sql = (
             f"SELECT x.{layout.row_column}, {layout.row} FROM {layout.joined([key], inherit=False)} "
-            f"JOIN {layout.base} x ON {_matched(layout, 'r', level)} "
+            f"JOIN {layout.base} x ON {layout.is_above('x', 'r', level)} "
             f"WHERE {layout.row} BETWEEN ? AND ? AND {layout.value(key)} IS NULL AND x.{layout.row_column} <> {layout.row}"
         )
         pages: dict[int, list[int]] = {}
         for row, page in tx.execute(sql, (task.low, task.high)):
             pages.setdefault(int(row), []).append(int(page))
         yield name, pages
-
-
-def _matched(
-    layout: Layout, alias: str, level: frozenset[str], but_for: frozenset[str] = frozenset()
-) -> str:
-    """Return the condition that a row `x` is of the same id and pages as another one, and on page 0 of the page keys that are
-    not of a level."""
-    pages = [page for page in layout.table.page_keys if page not in but_for]
-    same = [
-        f"x.{quoted(page)} = {f'{alias}.{quoted(page)}' if page in level else '0'}"
-        for page in pages
-    ]
-    return " AND ".join([f"x.id = {alias}.id", *same])
