@@ -57,6 +57,12 @@ def scores(metric: Metric, matrix: FloatArray, queries: FloatArray) -> FloatArra
     return np.asarray(found, np.float32)
 
 
+def square(metric: Metric, score: float) -> float:
+    """Return the square of the distance that a score stands for: that of vectors of unit length for the cosine, and at least
+    what may be rounding."""
+    return score * score if metric == "l2" else 2 * max(1 - score, ALIKE)
+
+
 def scores_at(
     metric: Metric, matrix: FloatArray, places: IntArray, queries: FloatArray
 ) -> FloatArray:

@@ -7,7 +7,7 @@ Source: Malkov & Yashunin, arXiv:1603.09320.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -26,6 +26,10 @@ FEW_FRESH = 256
 
 SPENT, SEVERAL = -1, -2
 """In place of where a node's row lies: it stands for none, or for several."""
+
+
+IsApart = Callable[[FloatArray], bool]
+"""Tells by the squares of the distances to nodes before it, nearest first, whether a node lies apart from them."""
 
 
 class Taken(NamedTuple):
@@ -67,6 +71,11 @@ class Graph:
     def left(self) -> int:
         """How many fresh rows can be taken."""
         return len(self._fresh) - len(self._lost)
+
+    @property
+    def lost(self) -> int:
+        """How many fresh rows are left so for good."""
+        return len(self._lost)
 
     @property
     def nodes(self) -> int:
@@ -159,25 +168,37 @@ class Graph:
             self._place_at[node] = SEVERAL
         self._behind[node].add(row)
 
-    def look_for(self, first: int, count: int, exact: ExactIndex) -> list[int]:
-        """Return those of the nodes that their own vectors do not find. By the dot product others may be nearer."""
+    def look_for(
+        self, first: int, count: int, exact: ExactIndex, is_apart: IsApart | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Return those of the nodes that their own vectors do not find, and those that lie apart from what was before them. By
+        the dot product others may be nearer, and none is told."""
         if self._metric == "dot":
-            return []
+            return [], []
         nodes = [
             n for n in range(first, min(first + count, self.nodes)) if self._place_at[n] != SPENT
         ]
         if not nodes:
-            return []
+            return [], []
         rows = [self._sorted_behind(n)[0] if self._place_at[n] == SEVERAL else -1 for n in nodes]
         places = [
             int(self._place_at[n]) if r < 0 else int(exact.places([r])[0])
             for n, r in zip(nodes, rows, strict=True)
         ]
         asked = exact.vectors(np.array(places, np.int64)) - self._centre
-        found = self._usearch.search(asked, EXPANSION_SEARCH, threads=self._threads).keys
-        return [
-            n for n, keys in zip(nodes, found.reshape(len(nodes), -1), strict=True) if n not in keys
+        found = self._usearch.search(asked, EXPANSION_SEARCH, threads=self._threads)
+        keys, squares = (each.reshape(len(nodes), -1) for each in (found.keys, found.distances))
+        lost = [n for n, near in zip(nodes, keys, strict=True) if n not in near]
+        if is_apart is None:
+            return lost, []
+        was_there = keys < first
+        was_there &= self._place_at[np.where(was_there, keys, 0)] != SPENT
+        apart = [
+            n
+            for n, near, is_old in zip(nodes, squares, was_there, strict=True)
+            if is_apart(near[is_old])
         ]
+        return lost, apart
 
     def lose(self, nodes: Iterable[int]) -> None:
         """Leave the rows of nodes fresh for good."""

@@ -18,10 +18,10 @@ from motion.background.locks import SharedLock
 from motion.definitions.tables.schema import Metric
 from motion.vectors import widths
 from motion.vectors.base import FloatArray, Found, IntArray, Parts
-from motion.vectors.compare import is_among, prepared
+from motion.vectors.compare import is_among, prepared, square
 from motion.vectors.exact import ExactIndex
 from motion.vectors.graph import Graph
-from motion.vectors.widths import COMPARED, USUAL, Asked, Searched, Widths
+from motion.vectors.widths import COMPARED, NEIGHBOURS, USUAL, Asked, Searched, Widths
 
 SMALL = 2_000_000
 """Numbers in all vectors up to which they are always compared: that takes less than half a millisecond."""
@@ -47,6 +47,9 @@ CENTRED_BY = 10_000
 
 LEFT_FRESH = 256
 """Fresh rows that are left so: comparing them costs less than moving them one by one under the lock."""
+
+APART = 4
+"""How many times as far (in squares) as what is called unusual a vector's neighbours are where it lies apart from all."""
 
 GROWN_AT_ONCE, GROWN_WHILE_SEARCHED = 1_024, 16
 
@@ -74,6 +77,7 @@ class HnswIndex:
         self._widths = COMPARED
         self._refused_at = 0  # rows, when a graph was found to be of no use
         self._changed = self._changed_at_measure = 0
+        self._apart = 0  # nodes that lay apart from those before them, since it was measured
         self._asked = np.zeros((MEASURED, dim), np.float32)  # the last queries
         self._asked_count, self._measured_at, self._measured_after = 0, 0, MEASURED_AFTER
         self._work: Iterator[None] | None = None  # making or measuring, in steps
@@ -173,7 +177,8 @@ class HnswIndex:
     def _is_measure_due(self) -> bool:
         changed = self._changed - self._changed_at_measure
         asked = self._asked_count - self._measured_at
-        return changed > MEASURED_AFTER_SHARE * len(self) or asked >= self._measured_after
+        is_other = changed > MEASURED_AFTER_SHARE * len(self) or self._apart > LEFT_FRESH
+        return is_other or asked >= self._measured_after
 
     def tend(self, lock: SharedLock) -> bool:
         with self._tending:
@@ -198,7 +203,21 @@ class HnswIndex:
         """Move some fresh rows into a graph that is searched."""
         first, taken = graph.nodes, graph.take(GROWN_WHILE_SEARCHED, self._exact)
         graph.register(taken, graph.insert(taken), self._exact)
-        graph.lose(graph.look_for(first, GROWN_WHILE_SEARCHED, self._exact))
+        lost, apart = graph.look_for(first, GROWN_WHILE_SEARCHED, self._exact, self._is_apart)
+        if graph.lost + len(apart) <= LEFT_FRESH:
+            lost = [*{*lost, *apart}]
+        else:
+            self._apart += len(apart)
+        graph.lose(lost)
+
+    def _is_apart(self, squares: FloatArray) -> bool:
+        """Tell whether what lies so far from its neighbours is like nothing that the graph was measured with: what asks for it
+        may not come to it from anywhere else."""
+        if len(squares) < NEIGHBOURS:
+            return True
+        return float(squares[NEIGHBOURS - 1]) > APART * square(
+            self._exact.metric, self._widths.unusual
+        )
 
     def _make(self, lock: SharedLock) -> Generator[None, None, None]:
         """Make a graph that nobody searches yet, and search it from now on."""
@@ -215,7 +234,7 @@ class HnswIndex:
             yield
         for first in range(0, graph.nodes, GROWN_AT_ONCE):
             with lock.shared():
-                lost = graph.look_for(first, GROWN_AT_ONCE, self._exact)
+                lost, _ = graph.look_for(first, GROWN_AT_ONCE, self._exact)
             with lock.alone():
                 graph.lose(lost)
             yield
@@ -250,7 +269,7 @@ class HnswIndex:
             is_as_before = now[:3] == self._widths[:3]
             after = 4 * self._measured_after if is_as_before else MEASURED_AFTER
             self._widths = now
-            self._measured_at, self._changed_at_measure = asked, changed
+            self._measured_at, self._changed_at_measure, self._apart = asked, changed, 0
             self._measured_after = min(after, MEASURED_AFTER_AT_MOST)
 
     def _queries(self) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
