@@ -112,7 +112,10 @@ MUTANTS = (
     Mutant(
         "P2",
         "what a write has claimed for its own worker is taken only once the write is kept",
-        [("return claim.is_held_by(tx, self._owner, task)", "return True")],
+        [
+            ("return claim.is_held_by(tx, self._owner, task)", "return True"),
+            ("return self._kept is task", "return True"),
+        ],
         "engine/test_offers.py::test_what_a_write_offered_that_is_undone_is_never_called_and_holds_up_nothing",
     ),
     Mutant(

@@ -62,7 +62,7 @@ def armed() -> Iterator[Callable[[str], None]]:
 
 def await_idle(store: motion.Store, *, is_idle: bool = True) -> None:
     """Wait until the worker waits for work, or does not, which nobody can be told of."""
-    offers: Any = getattr(store._database.offer, "__self__", None)  # none on PostgreSQL
+    offers: Any = store._database.offers  # none on PostgreSQL
     deadline = clock.monotonic_s() + 30
     while offers and offers.are_wanted is not is_idle:
         assert clock.monotonic_s() < deadline

@@ -481,7 +481,14 @@ class Graph:
 
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the triggers that have `name` upstream."""
-        return tuple(other for other in self.order if name in self._upstream[other])
+        return self._downstream.get(name, ())
+
+    @cached_property
+    def _downstream(self) -> Mapping[str, tuple[str, ...]]:
+        above = self._upstream
+        return {
+            name: tuple(other for other in self.order if name in above[other]) for name in above
+        }
 
     @cached_property
     def _upstream(self) -> Mapping[str, tuple[str, ...]]:

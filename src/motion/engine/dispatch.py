@@ -153,8 +153,10 @@ class Dispatcher:
         task = self.offers.task
         if task is None:
             return None
-        with self._database.backend.read() as tx:
-            is_held, is_more = self.offers.is_held(tx, task), backlog.has_ready(tx)
+        is_held, is_more = self.offers.is_kept(task), False
+        if not is_held:
+            with self._database.backend.read() as tx:
+                is_held, is_more = self.offers.is_held(tx, task), backlog.has_ready(tx)
         if not is_held or not self._may_run(task.trigger):
             self._give_back(task)
             return None

@@ -60,7 +60,7 @@ class Worker:
 
     def start(self) -> None:
         if self._database.backend.writes_in_turn:
-            self._database.offer = self._dispatcher.offers.make
+            self._database.offers = self._dispatcher.offers
         self._commits.start()
         self._crew.start()
 

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from motion import clock, tracing
 from motion.backends.base import Backend, First, Sight, Transaction
@@ -18,7 +18,7 @@ from motion.definitions.code import NO_CODE, Code
 from motion.definitions.components import Component, setup_fingerprint
 from motion.definitions.graph import Graph
 from motion.definitions.tables.schema import Table, TableName, Tables
-from motion.definitions.tasks import Cause
+from motion.definitions.tasks import Cause, Task
 from motion.definitions.triggers.kept_keys import keepers
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.arguments import check_count, check_keys
@@ -82,6 +82,16 @@ HAS_WORK = f"SELECT 1 FROM ({backlog.READY}) ready UNION ALL {backfills.WAITING}
 """Asks whether anybody is to be called."""
 
 
+class Offering(Protocol):
+    """Claims what a write has made for this process's own worker, if that has nothing to do."""
+
+    def make(self, tx: Transaction) -> Task | None:
+        """Claim it, at the end of the write, and return it; None where there is nothing to offer."""
+
+    def keep(self, task: Task) -> None:
+        """Take in that the write is committed."""
+
+
 class Database:
     """One store's data. Thread-safe."""
 
@@ -107,8 +117,7 @@ class Database:
         self.code = NO_CODE
         self._given: Sequence[Any] = ()
         self.costs, self.history = Costs(), History()
-        self.offer: Callable[[Transaction], None] | None = None
-        """Claims what a write has made for this process's own worker, if that has nothing to do."""
+        self.offers: Offering | None = None
 
         self.growing, self.awaiting = GrowingTexts(backend), Awaiting(backend)
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
@@ -370,12 +379,15 @@ class Database:
             applied = apply_operations(tx, self.layouts, make(tx), Cause(number, number))
             if line is not None and applied.tasks:
                 traces.keep(tx, number, line)
-            if applied.tasks and self.offer is not None:
-                self.offer(tx)
+            if applied.tasks and self.offers is not None:
+                offered[:] = [self.offers.make(tx)]
             return applied
 
         line = tracing.current() if tracing.is_on() else None
+        offered: list[Task | None] = []
         applied = self._write_noted(work)
+        if self.offers is not None and offered and offered[0] is not None:
+            self.offers.keep(offered[0])
         if applied.tasks:
             self.backend.call()
         return applied
