@@ -23,8 +23,8 @@ LEVELS: Mapping[str, int] = {
     room: level
     for level, rooms in enumerate(
         (
-            "errors words clock faults history tracebacks tracing notebook config",
-            "background definitions.values definitions.functions",
+            "errors words clock faults history notebook config",
+            "background tracing definitions.values definitions.functions",
             "definitions.tables",
             "definitions.triggers",
             "definitions",

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from motion.background.tracebacks import last_line
 from motion.errors import MissingPackage
-from motion.tracebacks import last_line
 
 LINKS = 32
 """Writes that one call was made for are linked up to this number."""

@@ -292,6 +292,29 @@ class Odd(Exception):
     __module__ = None  # type: ignore[assignment]  # what some extension modules do
 
 
+class Stop(BaseException):
+    """What some libraries raise where no handler is to catch it."""
+
+
+class Named(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]  # as a metaclass may
+        raise Stop
+
+
+class Hidden(Exception, metaclass=Named):
+    pass
+
+
+class Unread(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # as a class may
+        raise Stop
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
 TEXTS: dict[str, tuple[Callable[[], BaseException], str]] = {
     "a lone surrogate": (lambda: ValueError("caf\udce9"), r"ValueError: caf\udce9"),
     "a zero byte": (lambda: ValueError("a\0b"), r"a\x00b"),
@@ -301,6 +324,8 @@ TEXTS: dict[str, tuple[Callable[[], BaseException], str]] = {
     "a group": (lambda: ExceptionGroup("all", [ValueError("one"), TypeError("two")]), "two"),
     "a class without a module": (lambda: Odd("odd"), "odd"),
     "lines": (lambda: ValueError("one\ntwo\n\n"), "two"),
+    "notes that cannot be read": (Unread, "Unread: <its text cannot be had: SystemExit>"),
+    "a class whose name cannot be read": (lambda: Hidden("shown"), "Hidden: shown"),
     "notes": (lambda: noted(ValueError("x"), "a note\udce9"), "a note"),
 }
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 
 from motion import clock
+from motion.background.tracebacks import reason_of
 from motion.errors import StoreClosed, StoreDeleted, StoreUnavailable
-from motion.tracebacks import reason_of
 
 logger = logging.getLogger(__name__)
 

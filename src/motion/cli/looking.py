@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.tree import Tree
 
+from motion.background.tracebacks import last_line
 from motion.cli.app import (
     JsonOption,
     StoreArgument,
@@ -31,7 +32,6 @@ from motion.errors import MotionError, listed
 from motion.store.reports.explain import Explanation, duration
 from motion.store.reports.status import Status, TriggerStatus
 from motion.store.store import Store
-from motion.tracebacks import last_line
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE")]
 

@@ -18,8 +18,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from motion.background.tracebacks import last_line
 from motion.notebook import lines_of, table_of
-from motion.tracebacks import last_line
 
 RANGE_LIMIT = 10_000
 """Rows in one task at most: a unit of work that is claimed, run and committed at once."""

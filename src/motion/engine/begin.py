@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from motion.backends.base import Transaction
+from motion.background.tracebacks import text_of
 from motion.definitions.tasks import Task, TaskStatus
 from motion.definitions.triggers.folds import LONGEST_RUN_S
 from motion.definitions.triggers.rates import Turns
@@ -31,7 +32,6 @@ from motion.persistence.states import versions
 from motion.persistence.tasks import inherited, leases, once, owed, queue
 from motion.states.gate import why_of
 from motion.states.lifecycle import ensure_live
-from motion.tracebacks import text_of
 
 BEGUN = (
     "CallBegun: a call for this row was begun, and its end was never noted: the process ended meanwhile, or the call failed. "

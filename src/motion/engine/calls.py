@@ -14,6 +14,7 @@ from typing import Any
 
 from motion import tracing
 from motion.background import forks
+from motion.background.tracebacks import reason_of, text_of
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import Table
 from motion.definitions.triggers.folds import Parted
@@ -33,7 +34,6 @@ from motion.errors import (
 from motion.persistence.changes.isolation import Left
 from motion.persistence.database import Database
 from motion.persistence.layout import Pins
-from motion.tracebacks import reason_of, text_of
 from motion.views.run import CURRENT
 from motion.views.view import TaskRun
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from motion import clock, tracing
 from motion.backends.base import Transaction
+from motion.background.tracebacks import text_of
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import Tables
 from motion.definitions.tasks import Cause, Writer
@@ -50,7 +51,6 @@ from motion.persistence.states import versions
 from motion.persistence.tasks import leases, memos, traces
 from motion.persistence.tasks.growing_texts import Grows
 from motion.states.process import Jobs, state_sent
-from motion.tracebacks import text_of
 from motion.views.run import CURRENT
 from motion.views.view import TaskRun
 

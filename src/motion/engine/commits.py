@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from motion import clock
 from motion.backends.base import Transaction
 from motion.background.loops import PAUSE_S, going_on
+from motion.background.tracebacks import text_of
 from motion.engine.chain import Runs, texts_of
 from motion.engine.crew import Crew
 from motion.engine.dispatch import Dispatcher
@@ -22,7 +23,6 @@ from motion.errors import SchemaMismatch, StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.persistence.changes.claims import Step
 from motion.persistence.database import Database
-from motion.tracebacks import text_of
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ import numpy as np
 from motion import clock
 from motion.background import forks
 from motion.background.event_loop import is_ending, uncancel
+from motion.background.tracebacks import text_of
 from motion.definitions.tables.schema import Key, Table
 from motion.definitions.triggers.folds import OverRows, Parted
 from motion.definitions.triggers.parameters import VALUES
@@ -27,7 +28,6 @@ from motion.definitions.values.codecs import Stored
 from motion.definitions.values.lending import taken
 from motion.definitions.values.outcomes import Outcomes
 from motion.errors import CallTimeout, MotionError, shortened
-from motion.tracebacks import text_of
 from motion.views.run import CURRENT, At, Run
 
 

@@ -6,11 +6,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
 from motion import clock
+from motion.background.tracebacks import last_line
 from motion.history import Course, History, Run
 from motion.persistence.changes.claims import Step
 from motion.persistence.changes.commit import Commit
 from motion.persistence.database import Database
-from motion.tracebacks import last_line
 
 
 def note_commit(

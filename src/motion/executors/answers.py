@@ -9,8 +9,8 @@ from typing import Any
 import cloudpickle
 
 from motion.background import forks
+from motion.background.tracebacks import reason_of, text_of
 from motion.errors import RemoteError
-from motion.tracebacks import reason_of, text_of
 
 
 class Answer:

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from motion import clock
+from motion.background.tracebacks import reason_of, text_of
 from motion.definitions.triggers.options import NOTHING, Resources
 from motion.errors import CallTimeout, ProcessLost, RemoteError, StoreClosed
 from motion.executors.answers import Answer
 from motion.executors.base import Constant, Prepare, pickled
 from motion.executors.ray_hands import LOOK_S, Hand, Hands
-from motion.tracebacks import reason_of, text_of
 
 
 class RayExecutor:

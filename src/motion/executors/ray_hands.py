@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 from motion import clock
+from motion.background.tracebacks import reason_of
 from motion.definitions.triggers.options import NOTHING, Resources
 from motion.errors import ClusterUnavailable, MissingPackage, StoreClosed
 from motion.executors import ray_link
 from motion.executors.base import Constant
-from motion.tracebacks import reason_of
 
 IDLE_S = 30.0
 """An actor without a call for so long is ended: it holds what it takes of the cluster."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.background.tracebacks import reason_of, text_of
 from motion.definitions.components import evaluates
 from motion.definitions.fits import Fit, FitSpec, Promotion, manual
 from motion.errors import ClusterUnavailable, FitFailed
@@ -17,7 +18,6 @@ from motion.persistence.database import Database
 from motion.persistence.states import labels, versions
 from motion.states.process import Jobs
 from motion.states.promotion import Candidate, build_the_rest, drop, forget_old, make_indexes_ready
-from motion.tracebacks import reason_of, text_of
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from motion import clock
+from motion.background.tracebacks import reason_of, text_of
 from motion.definitions.components import Component
 from motion.definitions.tables.schema import TableName
 from motion.definitions.triggers.options import Resources
@@ -30,7 +31,6 @@ from motion.persistence.states import fit_requests, format, versions
 from motion.persistence.states.files import Source
 from motion.persistence.states.format import Sent
 from motion.search.question import keys_of
-from motion.tracebacks import reason_of, text_of
 from motion.views.view import VersionView, View
 
 logger = logging.getLogger(__name__)

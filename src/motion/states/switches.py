@@ -10,6 +10,7 @@ import logging
 import threading
 
 from motion.backends.base import Transaction
+from motion.background.tracebacks import reason_of
 from motion.errors import StoreClosed, StoreUnavailable
 from motion.faults import reach
 from motion.persistence.database import Database
@@ -25,7 +26,6 @@ from motion.states.promotion import (
     number_part,
     switch,
 )
-from motion.tracebacks import reason_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from motion.backends.base import Asked, Transaction
+from motion.background.tracebacks import last_line
 from motion.definitions.graph import Graph
 from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, Writer, ranges_of
 from motion.definitions.triggers.folds import Folded, Rows
@@ -54,7 +55,6 @@ from motion.persistence.stored_graph import origin_of
 from motion.persistence.tasks import events, inherited, leases, memos, once, queue
 from motion.persistence.tasks.discards import note_called_again
 from motion.persistence.tasks.growing_texts import GrowingTexts, Grows
-from motion.tracebacks import last_line
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import logging
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.background.tracebacks import last_line
 from motion.definitions.tasks import LOSSES_ALLOWED, Task, pause_ms
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
 from motion.persistence.tasks import queue
-from motion.tracebacks import last_line
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.background.tracebacks import last_line
 from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.definitions.values.codecs import INT64_MAX
 from motion.persistence.layout import quoted
 from motion.persistence.ranges import cut, filled_up, places
 from motion.persistence.tasks.claim import heads_of, suspect_of
 from motion.persistence.tasks.queue import LIVE_SQL
-from motion.tracebacks import last_line
 
 ACTIVE = "trigger IN (SELECT name FROM motion_triggers WHERE is_active = 1)"
 """A condition on tasks: their trigger exists."""

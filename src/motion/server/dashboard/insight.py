@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from motion.background.tracebacks import last_line
 from motion.definitions.tables import wire
 from motion.definitions.tables.hidden import is_secret
 from motion.definitions.tables.schema import Key
@@ -24,7 +25,6 @@ from motion.server.api.rows import id_of
 from motion.server.api.serving import Served, hidden, in_thread, json, needs, role, served
 from motion.store.changes.recent import ChangeTrace
 from motion.store.store import Store
-from motion.tracebacks import last_line
 
 router = APIRouter(prefix="/v1", tags=["dashboard"])
 

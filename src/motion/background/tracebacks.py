@@ -9,7 +9,9 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-OWN_CODE = str(Path(__file__).parent)
+from motion.background import interrupts
+
+OWN_CODE = str(Path(__file__).parents[1])
 
 LONGEST = 20_000
 """Characters of a text that is kept: its beginning and its end are, and what is between them is left out. There may be
@@ -32,13 +34,14 @@ def text_of(error: object) -> str:
         else:
             lines = traceback.format_exception(type(error), error, trace)
         return _readable("".join(lines), LONGEST)
-    except Exception:  # noqa: BLE001 - parts of an error are the user's: their types, messages, notes, causes
+    except BaseException as exc:  # noqa: BLE001 - parts of an error are the user's: their types, messages, notes, causes
+        _let_interrupts_pass(exc)
         return reason_of(error)
 
 
 def reason_of(error: BaseException) -> str:
     """Return what an exception says, without its traceback: its type and its message."""
-    return _readable(f"{type(error).__name__}: {_said(error)}", LONGEST_REASON)
+    return _readable(f"{_name_of(error)}: {_said(error)}", LONGEST_REASON)
 
 
 def last_line(text: str) -> str:
@@ -49,9 +52,22 @@ def last_line(text: str) -> str:
 
 def _said(given: object) -> str:
     try:
-        return str(given)
-    except Exception as exc:  # noqa: BLE001 - it is the user's
-        return f"<its text cannot be had: {type(exc).__name__}>"
+        return str.__str__(str(given))  # a class of the user's may be derived from it
+    except BaseException as exc:  # noqa: BLE001 - it is the user's, of whatever class
+        _let_interrupts_pass(exc)
+        return f"<its text cannot be had: {_name_of(exc)}>"
+
+
+def _name_of(error: BaseException) -> str:
+    """Return the name of an error's class, whatever its metaclass makes of that."""
+    return str(vars(type)["__name__"].__get__(type(error)))
+
+
+def _let_interrupts_pass(error: BaseException) -> None:
+    """Raise what came from a signal while a text was made, not from that."""
+    is_interrupt = isinstance(error, KeyboardInterrupt) and interrupts.may_come()
+    if is_interrupt or interrupts.is_of_handler(error):
+        raise error
 
 
 def _readable(text: str, longest: int) -> str:
