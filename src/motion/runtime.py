@@ -12,14 +12,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Literal
 from weakref import WeakSet, finalize
 
-from motion.backends.base import Backend, Durability
+from motion.backends.base import Backend, Durability, check_durability
 from motion.backends.sqlite import SqliteBackend
 from motion.backends.sqlite_file import FILE
 from motion.background import forks
@@ -229,8 +229,8 @@ def create_store(
             needs more is left to other processes.
 
     Returns:
-        The store. For a name and a folder that are open in this process, that store, with schemas and triggers replaced; each
-        ":memory:" is one of its own.
+        The store. For a name and a folder that are open in this process, that store, with schemas and triggers replaced, and the
+        stricter of the durabilities and queue limits; each ":memory:" is one of its own.
 
     Raises:
         SchemaError, TriggerError: a schema or a trigger cannot be; nothing was changed.
@@ -238,6 +238,7 @@ def create_store(
         StoreUnavailable: the folder cannot be used.
     """
     _check_given(name, schemas, triggers, queue_limit)
+    check_durability(durability)
     own = _placed.get().has.union(words_needed("has", has))
     config = Config.from_env()
     if base.is_worker:
@@ -459,7 +460,7 @@ def _engine(
     return engine
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Open:
     """A store that is open in this process."""
 
@@ -493,8 +494,19 @@ class _Open:
             database.runs_code, database.has = did_run, did_have
             self.store._leave()
             raise
+        self._keep_to(wanted)
         if database.code.is_any:
             self.store._engine.start()
+
+    def _keep_to(self, wanted: _Wanted) -> None:
+        """Keep to the stricter of what this opening and those before it were promised."""
+        durability = self.wanted.durability
+        if (durability, wanted.durability) == ("normal", "full"):
+            self.store._database.backend.make_durable()
+            durability = "full"
+        limit = min(wanted.queue_limit, self.wanted.queue_limit)
+        self.store._engine.limit.lower_to(limit)
+        self.wanted = replace(self.wanted, durability=durability, queue_limit=limit)
 
     # -- forking: in the child the store is opened anew, with its first use there --
 

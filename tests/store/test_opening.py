@@ -24,6 +24,7 @@ import pytest
 
 import motion
 from motion import clock
+from motion.backends.sqlite import SqliteBackend
 from tests.conftest import Garment, OpenStore, pause
 
 Field = tuple[Any, ...]
@@ -79,6 +80,50 @@ def test_rows_are_there_after_reopening_with_full_durability(open_store: OpenSto
 def test_a_name_that_is_open_gives_the_same_store(open_store: OpenStore) -> None:
     store = open_store(schemas={"garment": Garment})
     assert open_store(schemas={"garment": Garment}) is store
+
+
+def test_a_name_that_is_open_keeps_the_stricter_queue_limit(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motion.store.backpressure.PATIENCE_S", 0.2)
+
+    @motion.trigger(on="thing.name", sets="thing.loud", inline=False)
+    def shout(name: str) -> str:
+        return name.upper()
+
+    tables = {"thing": schema(("name", str), ("loud", str))}
+    store = open_store(schemas=tables, triggers=[shout], run=False)
+    for limit in (2, 1_000):
+        assert open_store(queue_limit=limit, run=False) is store
+    for name in ("a", "b"):
+        store.set("thing", name=name)
+    with pytest.raises(motion.QueueFull):
+        store.set("thing", name="c")
+
+
+@pytest.mark.parametrize("order", [("normal", "full"), ("full", "normal"), ("normal", "normal")])
+def test_a_name_that_is_open_keeps_the_stricter_durability(
+    open_store: OpenStore, order: tuple[str, str]
+) -> None:
+    found = [waits_for_the_disk(open_store(durability=each)) for each in order]
+    assert found == [order[0] == "full", "full" in order]
+
+
+def waits_for_the_disk(store: motion.Store) -> bool:
+    """Whether a commit waits until it is kept, which only a loss of power would show."""
+    backend: Any = store._database.backend
+    if isinstance(backend, SqliteBackend):
+        return bool(backend._durable.execute("PRAGMA synchronous").fetchone()[0] == 2)
+    return bool(backend._is_kept)
+
+
+def test_a_durability_that_is_none_is_refused_for_a_name_that_is_open(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"garment": Garment})
+    with pytest.raises(motion.MotionError, match="durability='whole' is unknown"):
+        open_store(durability="whole")
+    store.set("garment", id=1)
 
 
 def test_a_name_that_is_open_takes_further_tables(open_store: OpenStore) -> None:

@@ -313,6 +313,9 @@ class Backend(Protocol):
     def tell(self) -> None:
         """Tell those who wait for a change, here and in other processes, of what was not written durably."""
 
+    def make_durable(self) -> None:
+        """Let what is acknowledged from now on survive power loss, as with `durability="full"`."""
+
     def rewrite(self, timeout_s: float) -> bool:
         """Write the database anew, so that no byte of what was deleted is left but where it is `out_of_reach`; return False
         where readers have held that up for so long."""

@@ -143,6 +143,9 @@ class PostgresBackend:
         with self._errors_named():
             self._write_once_more(lambda: self._set_up(self._writing_session()))
 
+    def make_durable(self) -> None:
+        self._is_kept = True
+
     # -- writing --
 
     def write(
@@ -538,7 +541,9 @@ class PostgresBackend:
     # -- connections --
 
     def _connect(self) -> Session:
-        return Session.connect(self._conninfo, self.schema, self.name, is_kept=self._is_kept)
+        return Session.connect(
+            self._conninfo, self.schema, self.name, is_kept=lambda: self._is_kept
+        )
 
     def _set_up(self, session: Session) -> None:
         """Make the folder and the schema, with what statements of ours need, where they are not there."""

@@ -112,7 +112,7 @@ class Session:
         schema: str,
         *,
         is_pooled: bool,
-        is_kept: bool,
+        is_kept: Callable[[], bool],
         settings: Mapping[str, str],
     ) -> None:
         self._connection, self._process = connection, os.getpid()
@@ -135,11 +135,11 @@ class Session:
         self._committed: Answer | None = None
 
     @classmethod
-    def connect(cls, url: str, schema: str, store: str, *, is_kept: bool) -> Session:
+    def connect(cls, url: str, schema: str, store: str, *, is_kept: Callable[[], bool]) -> Session:
         """Connect.
 
         Args:
-            is_kept: what is durable survives a crash of the server.
+            is_kept: whether what is durable survives a crash of the server.
         """
         connection = psycopg.connect(
             url,
@@ -234,7 +234,7 @@ class Session:
         """Return what says whether the commit waits until it is kept before others see it. It does where it is to be kept and
         `flush` cannot see to that: an older server, or one that waits for others."""
         how = "'off'"
-        if is_durable and self._is_kept:
+        if is_durable and self._is_kept():
             how = (
                 "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'off' ELSE 'on' END"
                 if self._flushes
@@ -315,13 +315,13 @@ class Session:
 
     def flush(self) -> None:
         """Return when all is kept that anybody has committed up to now, if anything is to be; what waits is sent before."""
-        if self._is_kept and self._flushes:
+        if self._is_kept() and self._flushes:
             self._line.put(FLUSH)
         self._line.run()
 
     def settle(self) -> None:
         # On the connection that has read: had the server crashed since, it would be lost.
-        if self._is_kept and self._flushes and not self.execute(IS_FLUSHED).fetchone()[0]:
+        if self._is_kept() and self._flushes and not self.execute(IS_FLUSHED).fetchone()[0]:
             self.execute(FLUSH)
 
     def end(self) -> None:

@@ -296,6 +296,11 @@ class SqliteBackend:
     def _connect_to_query(self) -> _Connection:
         return self._connect_to_read(detect_types=sqlite3.PARSE_DECLTYPES)
 
+    def make_durable(self) -> None:
+        with self._writing, self._errors_named():
+            self.check_open()
+            self._durable.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full']}")
+
     def rewrite(self, timeout_s: float) -> bool:
         deadline_s = clock.monotonic_s() + timeout_s
         with self._errors_named(), closing(self._connect("FULL")) as connection:

@@ -37,6 +37,12 @@ class QueueLimit:
         self._lock = threading.Lock()
         self._room = 0
 
+    def lower_to(self, limit: int) -> None:
+        """Let no more than so many tasks be left from now on, where more were allowed."""
+        with self._lock:
+            if limit < self._limit:
+                self._limit, self._room = limit, 0
+
     def await_room(self) -> None:
         """Return when the queue has room.
 
