@@ -164,21 +164,22 @@ class History:
             self._keep(course)
         return course
 
-    def note_run(self, course: Course, run: Run) -> None:
-        """Take in a run. Of a change with very many, equal ones are only counted."""
-        self.runs += 1
+    def note_runs(self, course: Course, runs: Sequence[Run], began_s: float) -> None:
+        """Take in runs of a change, which began together. Of a change with very many, equal ones are only counted."""
         counts = self._counts()
-        counts.calls += run.rows
-        counts.failed += run.failed
-        course.failed += run.failed
+        self.runs += len(runs)
         course.last_s = clock.monotonic_s()
-        course.at_s = min(course.at_s, run.at.timestamp() - self._offset_s)
-        if len(course.runs) < RUNS_KEPT:
-            course.runs.append(run)
-        else:
-            sums = course.beyond.setdefault(run.trigger, [0, 0.0])
-            sums[0] += run.rows
-            sums[1] += run.seconds or 0.0
+        course.at_s = min(course.at_s, began_s)
+        for run in runs:
+            counts.calls += run.rows
+            counts.failed += run.failed
+            course.failed += run.failed
+            if len(course.runs) < RUNS_KEPT:
+                course.runs.append(run)
+            else:
+                sums = course.beyond.setdefault(run.trigger, [0, 0.0])
+                sums[0] += run.rows
+                sums[1] += run.seconds or 0.0
 
     def end(self, course: Course, *, counts: bool = True) -> None:
         """Take in that no work of a change is left: it ended with the last that was seen of it."""

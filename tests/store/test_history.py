@@ -159,7 +159,7 @@ def test_of_a_change_with_many_runs_the_first_are_kept_and_the_rest_counted() ->
     history = History()
     course = history.course_of(1)
     for _ in range(RUNS_KEPT + 5):
-        history.note_run(course, Run("embed", "note", 1, {}, 2, clock.now(), 0.5, 0.6))
+        history.note_runs(course, [Run("embed", "note", 1, {}, 2, clock.now(), 0.5, 0.6)], 0.0)
     assert len(course.runs) == RUNS_KEPT
     assert course.beyond == {"embed": [10, 2.5]}
     assert history.runs == RUNS_KEPT + 5

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 
 def let_go(lock: threading.RLock) -> None:
     """Release a lock that the present thread may hold, having been interrupted somewhere."""
-    with suppress(RuntimeError):  # not held any more
+    try:
         while True:
             lock.release()
+    except RuntimeError:  # not held any more
+        return
 
 
 LOOK_S = 0.0005

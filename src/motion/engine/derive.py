@@ -410,11 +410,15 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
     return columns
 
 
+PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
+"""Types of values that nobody can change: most values are of one of them."""
+
+
 def _handed_out(values: Sequence[Any]) -> Any:
     """Return a key's values as a function may have them: lists, dicts and dataclasses for itself, as it may change them,
     and the next trigger, or the next call with half of the rows, gets them too. Arrays are read-only."""
     first = next((value for value in values if value is not None), None)
-    if isinstance(first, list | dict) or is_dataclass(first):
+    if type(first) not in PLAIN and (isinstance(first, list | dict) or is_dataclass(first)):
         return map(taken, values)
     return values
 

@@ -63,7 +63,7 @@ class InlineRuns:
         except BaseException:
             self._database.costs.let_go()
             raise
-        return replace(operation, inlined=results)
+        return operation.with_results(results)
 
     def _chain(
         self, table: str, given: Mapping[str, Sequence[Stored]], has_users_code: bool

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
+from datetime import datetime
 
 from motion import clock
 from motion.background.tracebacks import last_line
-from motion.history import Course, History, Run
+from motion.history import Run
 from motion.persistence.changes.claims import Step
 from motion.persistence.changes.commit import Commit
 from motion.persistence.database import Database
@@ -35,38 +36,38 @@ def note_commit(
             continue
         own = [spans.get(row, whole) for row in rows[first:end]] if spans else [whole]
         span = min(began for began, _ in own), max(ended for _, ended in own)
-        course = database.history.course_of(task.change)
-        for step in commit.steps:
-            _note_step(database.history, course, commit, step, range(first, end), span, committed_s)
+        at, places = database.history.moment(span[0]), range(first, end)
+        found = (_run_of(commit, step, places, at, span, committed_s) for step in commit.steps)
+        runs = [run for run in found if run is not None]
+        if runs:
+            database.history.note_runs(database.history.course_of(task.change), runs, span[0])
 
 
-def _note_step(
-    history: History,
-    course: Course,
+def _run_of(
     commit: Commit,
     step: Step,
     places: range,
+    at: datetime,
     span: tuple[float, float],
     committed_s: float,
-) -> None:
+) -> Run | None:
     is_whole = len(step.met) == len(commit.inputs.rows)
     errors = [] if is_whole else [step.errors[i] for i in places if i in step.errors]
     count = len(places) if is_whole else sum(i in step.met for i in places) + len(errors)
     if not count:
-        return
+        return None
     table = commit.claim.chain.layout.table
     row_id, *pages = commit.inputs.names[places.start]
-    run = Run(
+    return Run(
         step.spec.name,
         step.spec.source,
         table.keys["id"].decode(row_id),
         dict(zip(table.primary_key[1:], pages, strict=True)),
         count,
-        history.moment(span[0]),
+        at,
         span[1] - span[0] if step is commit.steps[0] else None,
         committed_s - span[0],
         commit.claim.version or None,
         len(errors),
         last_line(errors[0]) if errors else None,
     )
-    history.note_run(course, run)

@@ -468,6 +468,8 @@ class Layout:
 
     def pages_beyond(self, spec: TriggerSpec) -> list[str]:
         """Return the page keys that do not tell apart the rows that a trigger runs on."""
+        if not self.table.page_keys:
+            return []
         level = self.graph.row_level(spec)
         return [page for page in self.table.page_keys if page not in level]
 

@@ -187,8 +187,9 @@ class Store(Reader):
         if view is not None:
             view.set(table, force=force, if_unchanged=if_unchanged, **values)
             return self._pending(1)
-        operation = one_set(self._database.tables, table, values, force, if_unchanged)
-        return self._apply([operation], self._database.tables.get(operation.table), 1)
+        tables = self._database.tables
+        operation = one_set(tables, table, values, force, if_unchanged)
+        return self._apply([operation], tables.get(operation.table), 1)
 
     def set_many(
         self,
@@ -308,15 +309,15 @@ class Store(Reader):
             return self._applied(operations, table, count)
 
     def _applied(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
-        started_s = clock.monotonic_s()
-        inlined = [self._engine.inline(each) for each in operations]
+        started_s, engine = clock.monotonic_s(), self._engine
+        inlined = [engine.inline(each) for each in operations]
         reach("set.derived")
         deletes = any(not isinstance(each, SetOperation) for each in operations)  # may make no work
-        commits = self._database.backend.committed.count
+        commits = engine.database.backend.committed.count
         applied = self._commit(lambda _: inlined)
-        note_write(self._database, applied, started_s, inlined)
+        note_write(engine.database, applied, started_s, inlined)
         return Change(
-            self._database,
+            engine.database,
             applied.number,
             table=table.name if table else None,
             ids=applied.ids[0] if count == 1 else (),
@@ -330,10 +331,11 @@ class Store(Reader):
 
     def _commit(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         self._check_open()
-        self._engine.limit.await_room()
-        applied = self._database.apply(make)
-        self._engine.limit.note(applied.tasks)
-        self._engine.start()
+        engine = self._engine
+        engine.limit.await_room()
+        applied = engine.database.apply(make)
+        engine.limit.note(applied.tasks)
+        engine.start()
         return applied
 
     def _commit_part(

@@ -238,9 +238,10 @@ def rows_with_inputs(
             missing = _lacking(values[key], called)
             unset += missing
             called = _without(called, missing)
-    awaited = {each.column for each in spec.awaited_lookups}
-    looked_up = {each.column for each in spec.lookups}
-    for name in spec.needed_lookups:
+    needed = spec.needed_lookups
+    awaited = {each.column for each in spec.awaited_lookups} if needed else ()
+    looked_up = {each.column for each in spec.lookups} if needed else ()
+    for name in needed:
         missing = _lacking(values[name], called)
         # What a list was made into stays as it is where a row that is looked up is gone.
         is_kept = bool(spec.page or spec.sets_table) and name in looked_up

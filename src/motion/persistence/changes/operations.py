@@ -44,6 +44,12 @@ class SetOperation:
     inlined: Sequence[Inlined] = ()
     expected: Mapping[str, Stored] | None = None
 
+    def with_results(self, inlined: Sequence[Inlined]) -> SetOperation:
+        """Return it with what triggers gave that ran in memory before the write."""
+        return SetOperation(
+            self.table, self.columns, self.count, self.is_forced, inlined, self.expected
+        )
+
 
 @dataclass(frozen=True)
 class DeleteOperation:

@@ -150,17 +150,18 @@ def note_load(
 
 
 def _note_inlined(history: History, key: int, started_s: float, given: Sequence[Operation]) -> None:
+    at = history.moment(started_s)
     runs = [
         Run(
-            each.spec.name, operation.table, None, {}, operation.count, history.moment(started_s),
+            each.spec.name, operation.table, None, {}, operation.count, at,
             each.seconds, None, is_inline=True,
         )
         for operation in given
         if isinstance(operation, SetOperation)
         for each in operation.inlined
     ]  # fmt: skip
-    for run in runs:
-        history.note_run(history.course_of(key), run)
+    if runs:
+        history.note_runs(history.course_of(key), runs, started_s)
 
 
 def _has_inlined(given: Sequence[Operation]) -> bool:
