@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -649,6 +650,33 @@ def test_an_index_from_before_is_not_kept_on_disk_any_more(
     store.forget("person", WORD)
     assert not has_index(folder)
     other.close()  # it would keep its index, which is from before
+    assert traces(folder) == []
+
+
+def test_those_that_wait_for_the_writing_of_the_file_share_one(
+    open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(schemas=SCHEMAS)
+    store.set_many("part", [{"id": i, "text": f"{WORD}{i}"} for i in range(16)])
+    erased, writings = threading.Semaphore(0), list[str]()
+
+    def at(point: str) -> None:
+        if point == "forget.erased":
+            erased.release()
+        elif point == "forget.rewritten":
+            if not writings:
+                for _ in range(16):
+                    assert erased.acquire(timeout=60)
+            writings.append(point)
+
+    faults.arm(at)
+    try:
+        with ThreadPoolExecutor(16) as threads:
+            told = list(threads.map(lambda i: store.forget("part", i), range(16)))
+    finally:
+        faults.arm(None)
+    assert [each.rows for each in told] == [{"part": 1}] * 16
+    assert len(writings) <= 8
     assert traces(folder) == []
 
 

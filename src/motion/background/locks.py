@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from motion import clock
 
 
 def let_go(lock: threading.RLock) -> None:
@@ -14,6 +16,29 @@ def let_go(lock: threading.RLock) -> None:
             lock.release()
     except RuntimeError:  # not held any more
         return
+
+
+class SharedWork:
+    """Work that does for all who have asked for it before it began: of those who wait for their turn, one does it. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._begun = self._done = 0
+
+    def do(self, work: Callable[[float], bool], timeout_s: float) -> bool:
+        """Return whether it is done, by this call of `work`, which is told the seconds left, or by one that began since."""
+        ends_s, wanted = clock.monotonic_s() + timeout_s, self._begun + 1
+        if not self._turn.acquire(timeout=max(timeout_s, 0)):
+            return False
+        try:
+            if self._done < wanted:
+                self._begun += 1
+                if not work(max(ends_s - clock.monotonic_s(), 0)):
+                    return False
+                self._done = self._begun
+            return True
+        finally:
+            self._turn.release()
 
 
 LOOK_S = 0.0005

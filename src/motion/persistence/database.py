@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from motion import clock, tracing
 from motion.backends.base import Backend, First, Sight, Transaction
+from motion.background.locks import SharedWork
 from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
 from motion.definitions.components import Component, setup_fingerprint
@@ -119,6 +120,7 @@ class Database:
         self.costs, self.history = Costs(), History()
         self.offers: Offering | None = None
 
+        self.rewriting = SharedWork()
         self.growing, self.awaiting = GrowingTexts(backend), Awaiting(backend)
         self.indexes = VectorIndexes(backend, make_index, tends=tends_indexes)
         self.filter_lists = FilterLists()

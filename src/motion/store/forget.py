@@ -132,7 +132,7 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
     database.indexes.forget()
     database.history = History()
     sweep(database)
-    if not database.backend.rewrite(max(deadline_s - clock.monotonic_s(), 0)):
+    if not database.rewriting.do(database.backend.rewrite, deadline_s - clock.monotonic_s()):
         raise WaitTimeout(f"forgetting in store {database.name!r}", timeout_s, 1)
     database.write(lambda tx: end_forget(tx, change))
 
