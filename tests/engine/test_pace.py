@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,35 @@ def test_turns_are_kept_when_a_store_is_closed(open_store: OpenStore) -> None:
     store.set("doc", text="b").wait("length")
     until(store, lambda: store.status().tasks["shout"] == {"ready": 1})
     assert [row.loud for row in store.rows("doc")] == ["A", None]
+
+
+def plain(text: str) -> str:
+    return text.upper()
+
+
+async def coroutine(text: str) -> str:
+    return text.upper()
+
+
+def in_lists(text: list[str]) -> list[str]:
+    return [each.upper() for each in text]
+
+
+@pytest.mark.parametrize("function", [plain, coroutine, in_lists])
+def test_a_clock_that_is_put_back_holds_no_turn_up(
+    open_store: OpenStore, function: Callable[..., Any]
+) -> None:
+    options: Any = {"batch": 2} if function is in_lists else {}
+    shout = motion.trigger(on="doc.text", sets="doc.loud", rate="20/s", **options)(function)
+    clock.advance(3_600)
+    store = open_store(schemas=SCHEMAS, triggers=[shout])
+    store.set_many("doc", [{"text": "a"} for _ in range(4)]).wait()
+    clock.reset()
+    store.set_many("doc", [{"text": "b"} for _ in range(4)]).wait(timeout=60)
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[shout])
+    store.set("doc", text="c").wait(timeout=60)
+    assert [row.loud for row in store.rows("doc")] == [*"AAAABBBBC"]
 
 
 def test_a_rate_is_of_all_processes_together(tmp_path: Path, open_store: OpenStore) -> None:

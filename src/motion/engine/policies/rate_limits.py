@@ -51,14 +51,14 @@ class Pace:
         if spec.rate is None:
             return None
         calls = -(-sum(task.size for task in tasks) // (spec.batch or 1))
-        return Turns(spec.rate, turns.take(tx, spec.name, spec.rate, calls, clock.now_ms()))
+        return Turns(spec.rate, turns.take(tx, spec, spec.rate, calls, clock.now_ms()))
 
     def settle(
         self, tx: Transaction, spec: TriggerSpec, beyond: int, left: Sequence[float]
     ) -> None:
         """Take the turns of calls that a claim made beyond its own, or give those back that it did not need."""
         if spec.rate is not None and beyond:
-            turns.take(tx, spec.name, spec.rate, beyond, clock.now_ms())
+            turns.take(tx, spec, spec.rate, beyond, clock.now_ms())
         elif spec.rate is not None and left:
             turns.give_back(tx, spec.name, spec.rate, left)
 
@@ -66,7 +66,7 @@ class Pace:
         """Return how many rows' turn it is, or 0 and when it is the next one's."""
         assert spec.rate is not None
         now = clock.now_ms()
-        following = turns.next_turn_ms(tx, spec.name, spec.rate, now)
+        following = turns.next_turn_ms(tx, spec, spec.rate, now)
         first = spec.rate.first_ms(now, following)
         if first > now:
             return 0, math.ceil(first)
