@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import motion
+from motion import clock
 from tests.conftest import Garment, OpenStore
 
 
@@ -300,6 +301,33 @@ def test_a_load_into_a_new_store_measures_on_its_first_rows(open_store: OpenStor
         if inline:
             break
     assert inline == 4_800
+
+
+@pytest.mark.parametrize("inline", [None, True])
+def test_calls_that_turn_slow_are_left_to_tasks(open_store: OpenStore, inline: bool | None) -> None:
+    here, slow = threading.current_thread(), 0
+
+    @motion.trigger(on="garment.name", sets="garment.shop", inline=inline)
+    def shop(name: str) -> str:
+        nonlocal slow
+        if name.startswith("slow"):
+            slow += threading.current_thread() is here
+            clock.sleep(0.15)
+        return name.upper()
+
+    @motion.trigger(on="garment.shop", sets="garment.stock")
+    def stock(shop: str) -> int:
+        return len(shop)
+
+    store = open_store(schemas={"garment": Garment}, triggers=[shop, stock])
+    store.set_many("garment", [{"id": i, "name": f"n{i}"} for i in range(1_000)]).wait(timeout=60)
+    given = [{"id": 1_000 + i, "name": f"slow {i}"} for i in range(12)]
+    store.set_many("garment", given).wait(timeout=60)
+    found = store.rows("garment", where="id >= 1000")
+    assert [(row.shop, row.stock) for row in found] == [
+        (f"SLOW {i}", len(f"SLOW {i}")) for i in range(12)
+    ]
+    assert slow == 12 if inline else slow <= 2
 
 
 def test_a_load_of_one_chunk_is_one_commit_in_a_new_store_too(open_store: OpenStore) -> None:

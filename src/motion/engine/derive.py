@@ -46,6 +46,7 @@ class Batch:
         states: component -> its state, for parameters that receive one.
         lets_pass: tells errors that end the whole run, such as a Ctrl-C, from those of a row.
         process: that the run is of; a child that a function forks ends with what it raises.
+        is_late: tells by the number of calls made whether the others are to be left to somebody else; None: none are.
     """
 
     count: int
@@ -55,6 +56,7 @@ class Batch:
     states: Mapping[str, Any] = field(default_factory=dict)
     lets_pass: Callable[[BaseException], bool] = _no_error
     process: int = field(default_factory=os.getpid)
+    is_late: Callable[[int], bool] | None = None
 
 
 OnItem = Callable[[int, int, tuple[Stored, ...]], None]
@@ -75,7 +77,7 @@ def derive(
         derived: the keys of it that triggers derive: of a row of another table they are not given.
         on_item: told of each page, or part of a text, of a generator as it comes: (row, page, stored values).
 
-    Never raises what the user's function raises: that is the row's outcome.
+    Never raises what the user's function raises: that is the row's outcome. The first rows only have one where it is late.
     """
     spec = trigger.spec
     if spec.batch or spec.is_generator or trigger.turns is not None:
@@ -359,23 +361,33 @@ def _result_now(given: Any, has_items: bool) -> Any:
     return taken(given)
 
 
+LOOKED_AFTER = 8
+"""Calls after which it is looked whether they are late: to look takes a third of the quickest call."""
+
+
 def call_plain(
     function: Callable[..., Any], batch: Batch, columns: Sequence[Sequence[Any]]
 ) -> list[Any]:
-    """Call a function on each row. The loop is `extend`'s: it costs a third of one written out."""
+    """Call a function on each row, or on the first until it is late. The loop is `extend`'s: it costs a third of one written out."""
     results: list[Any] = []
     batch.run.now = results.__len__  # the row under way is the one whose result comes next
     batch.run.watch(results)
     rest = map(function, *columns) if columns else itertools.starmap(function, [()] * batch.count)
+    part = batch.count if batch.is_late is None else 1
     while len(results) < batch.count:
+        end = min(len(results) + part, batch.count)
         try:
-            results.extend(rest)
-            if len(results) < batch.count:
+            results.extend(itertools.islice(rest, end - len(results)))
+            if len(results) < end:
                 results.append(Failed("StopIteration was raised, which ends loops, not triggers"))
         except BaseException as exc:
             if batch.lets_pass(exc) or forks.is_child_of(batch.process):
                 raise
             results.append(Failed(exc))
+        if batch.is_late is not None:
+            if batch.is_late(len(results)):
+                break
+            part = min(2 * part, LOOKED_AFTER)
     return results
 
 

@@ -26,6 +26,7 @@ from motion.persistence.changes.claims import rows_with_inputs
 from motion.persistence.changes.operations import Operation, SetOperation
 from motion.persistence.database import Database
 from motion.persistence.rows.written import Inlined
+from motion.persistence.tasks.costs import CHEAP_S
 from motion.views.run import CURRENT
 from motion.views.view import TaskRun
 
@@ -37,6 +38,11 @@ class _Eligible:
 
     graph: Graph
     specs: Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]
+
+
+LATE_S = 0.1
+"""What calls that were quick so far may take together before the others are left to tasks: longer than a busy machine holds a
+thread up."""
 
 
 class InlineRuns:
@@ -97,6 +103,10 @@ class InlineRuns:
     def _may_run_now(self, spec: TriggerSpec) -> bool:
         is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)
         return is_wanted and self._database.may_run(spec)
+
+    def _may_be_left(self, spec: TriggerSpec) -> bool:
+        """Whether calls that take too long may be left to tasks."""
+        return spec.inline is None and not self._database.graph.keeps(spec)
 
     def _eligible_of(
         self, table: str
@@ -177,20 +187,27 @@ class InlineRuns:
         trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
         # A Ctrl-C is for who writes, and no row's error.
         is_users = partial(is_from_outside, function=trigger.function, caller=call_plain.__code__)
-        batch = Batch(len(called), keys, run, lets_pass=is_users)
+        may_be_left = len(called) > 1 and self._may_be_left(spec)
+        is_late = partial(_is_late, started) if may_be_left else None
+        batch = Batch(len(called), keys, run, lets_pass=is_users, is_late=is_late)
         with forks.user_code():
             outcomes = derive(trigger, table, batch)
         code = (spec.name, spec.fingerprint, 0)
-        seconds = clock.monotonic_s() - started
-        self._database.costs.note(code, seconds, len(called))
-        if whole and not outcomes.errors:
+        seconds, made = clock.monotonic_s() - started, len(outcomes.columns[0])
+        self._database.costs.note(code, seconds, made)
+        if made == count and not outcomes.errors:
             return Inlined(spec, outcomes.columns, seconds=seconds), absent
-        met = {i for place, i in enumerate(called) if place not in outcomes.errors} | set(unset)
+        met = {called[i] for i in range(made) if i not in outcomes.errors} | set(unset)
         columns: list[list[Stored]] = [[None] * count for _ in spec.sets]
         for full, given in zip(columns, outcomes.columns, strict=True):
             for place, value in enumerate(given):
                 full[called[place]] = value
         return Inlined(spec, columns, frozenset(met), seconds), frozenset(range(count)) - met
+
+
+def _is_late(started_s: float, calls: int) -> bool:
+    """Whether calls that were quick so far take longer now, beyond what a busy machine explains: who writes waits for them."""
+    return clock.monotonic_s() - started_s > max(LATE_S, calls * CHEAP_S)
 
 
 def _is_of_row(graph: Graph, spec: TriggerSpec) -> bool:
