@@ -664,3 +664,26 @@ def test_p4_a_trigger_that_is_new_stood_behind_nothing(open_store: OpenStore) ->
     store.wait(timeout=60)
     assert rows_of(store) == [(BAD, 4, None, None)]
     assert store.plan("kept").missing == 1
+
+
+def test_p14_what_was_made_of_outputs_that_the_live_version_lacks_goes(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"paper": Paper}, triggers=[Papers(), of_cls, of_a, of_b])
+    store.set("paper", id=4, title="fine", n=1, y=1)
+    store.wait(timeout=60)
+    store.model("Papers").fit().wait(timeout=60)
+    switch_papers(store, "promote")
+    store.set("paper", id=1, title="bad1", y=1)
+    store.wait(timeout=60)
+    row = store.get("paper", 1)
+    assert (row.cls, row.a, row.b, row.c) == (24, 48, 1048, 1049)
+    switch_papers(store, "rollback")
+    row = store.get("paper", 1)
+    assert (row.cls, row.a) == (None, None)
+    assert [error.row for error in store.errors()] == ["id=1"]
+    store.set("paper", id=1, title="good", y=2)
+    store.wait(timeout=60)
+    row = store.get("paper", 1)
+    assert (row.cls, row.a, row.b, row.c) == (14, 28, 2028, 2029)
+    assert store.errors() == []

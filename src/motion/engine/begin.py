@@ -78,6 +78,12 @@ class Beginner:
             return None
         # a run of a fold goes over what newer changes have brought, too
         superseded = {} if claim.spec.fold is not None else own.superseded(inputs)
+        if (
+            excluded
+        ):  # nothing is called where a key that it runs on is unset: what it has made there goes
+            excluded -= inputs.rows_without(
+                key for key in claim.spec.required if key in claim.spec.on
+            )
         left = excluded | superseded.keys()
         if left:
             inputs = inputs.chosen([i for i, row in enumerate(inputs.rows) if row not in left])

@@ -254,6 +254,11 @@ class Inputs:
         keys = *spec.on, *spec.looked_up_by
         return max(int(self.fences[i][fenced.index(key)]) for key in keys)
 
+    def rows_without(self, keys: Iterable[str]) -> set[int]:
+        """Return the rows on which one of these keys is unset."""
+        columns = [self.keys[key] for key in keys]
+        return {row for i, row in enumerate(self.rows) if any(each[i] is None for each in columns)}
+
     def chosen(self, positions: Sequence[int]) -> Inputs:
         """Return the inputs of some of the rows."""
         if len(positions) == len(self.rows):
