@@ -367,7 +367,7 @@ def folder_of(name: str, url: str | None) -> Path | None:
         return (Path.cwd() / f"{name}.motion").resolve()
     if url == ":memory:":
         return None
-    if isinstance(url, str) and url.startswith("sqlite:///"):
+    if isinstance(url, str) and url.startswith("sqlite:///") and "\0" not in url:
         return Path(url.removeprefix("sqlite:///")).expanduser().resolve()
     if is_postgres(url):
         found: Path = _postgres().folder_of(url, name)

@@ -126,5 +126,7 @@ class Wakeups:
         """Return a socket's path in a form short enough for the system, however deep the store's folder lies."""
         path = str(self._folder / name)
         return (
-            path if len(path.encode()) < LONGEST_PATH else f"/proc/self/fd/{self._directory}/{name}"
+            path
+            if len(os.fsencode(path)) < LONGEST_PATH
+            else f"/proc/self/fd/{self._directory}/{name}"
         )
