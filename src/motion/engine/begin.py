@@ -78,9 +78,8 @@ class Beginner:
             return None
         # a run of a fold goes over what newer changes have brought, too
         superseded = {} if claim.spec.fold is not None else own.superseded(inputs)
-        if (
-            excluded
-        ):  # nothing is called where a key that it runs on is unset: what it has made there goes
+        # Nothing is called where a key that it runs on is unset: what it has made there goes.
+        if excluded:
             excluded -= inputs.rows_without(
                 key for key in claim.spec.required if key in claim.spec.on
             )
