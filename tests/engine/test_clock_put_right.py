@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -126,8 +127,12 @@ def test_a_turn_is_waited_for_no_longer_when_the_clock_is_put_back() -> None:
 def test_a_waiting_row_is_dropped_after_its_time_although_the_clock_is_put_back(
     open_store: OpenStore,
 ) -> None:
-    @motion.trigger(on="doc.text", sets="doc.loud", rate="1/hour", discard_after=60)
+    begun, end = threading.Event(), threading.Event()
+
+    @motion.trigger(on="doc.text", sets="doc.loud", inline=False, concurrency=1, discard_after=60)
     def shout(text: str) -> str:
+        begun.set()
+        assert end.wait(60)
         return text.upper()
 
     @motion.trigger(on="doc.text", sets="doc.length", inline=False)
@@ -136,11 +141,16 @@ def test_a_waiting_row_is_dropped_after_its_time_although_the_clock_is_put_back(
 
     clock.advance(DAY_S)
     store = open_store(schemas={"doc": Doc}, triggers=[shout, length])
-    store.set("doc", id=1, text="first").wait()
+    store.set("doc", id=1, text="first")
+    assert begun.wait(60)
     store.set("doc", id=2, text="waits").wait("length")
     clock.reset()
     store.set("doc", id=3, text="looks").wait("length")
     clock.advance(61)
     store.set("doc", id=4, text="looks again").wait("length")
-    until(store, lambda: store.status().discarded == {"shout": 2})
+    try:
+        until(store, lambda: store.status().discarded == {"shout": 2})
+    finally:
+        end.set()
+    store.wait(timeout=60)
     assert store.get("doc", 2).loud is None

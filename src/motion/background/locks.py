@@ -28,7 +28,7 @@ class SharedWork:
     def do(self, work: Callable[[float], bool], timeout_s: float) -> bool:
         """Return whether it is done, by this call of `work`, which is told the seconds left, or by one that began since."""
         ends_s, wanted = clock.monotonic_s() + timeout_s, self._begun + 1
-        if not self._turn.acquire(timeout=max(timeout_s, 0)):
+        if not self._turn.acquire(timeout=min(max(timeout_s, 0), threading.TIMEOUT_MAX)):
             return False
         try:
             if self._done < wanted:
