@@ -123,7 +123,7 @@ def one_row(
 ) -> Figure:
     """One `set` until its last derived value is readable; limit: `commits` raw durable commits of a row."""
     with store(chain(inline=inline), durability=durability) as opened:
-        value, raw = beside_commits(lambda text: opened.set("line", text=text).wait(), count)
+        value, raw = beside_commits(partial(_set_and_wait, opened), count)
     limit = commits * raw
     return Figure(work, 1000 * value, "ms p50", 1000 * limit, value / limit, "times", must, aim)
 

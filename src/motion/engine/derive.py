@@ -25,7 +25,7 @@ from motion.definitions.triggers.folds import OverRows, Parted
 from motion.definitions.triggers.parameters import VALUES
 from motion.definitions.triggers.specs import Failed, Trigger, TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.definitions.values.lending import taken
+from motion.definitions.values.lending import UNCHANGING, taken
 from motion.definitions.values.outcomes import Outcomes
 from motion.errors import CallTimeout, MotionError, shortened
 from motion.views.run import CURRENT, At, Run
@@ -422,15 +422,11 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
     return columns
 
 
-PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
-"""Types of values that nobody can change: most values are of one of them."""
-
-
 def _handed_out(values: Sequence[Any]) -> Any:
     """Return a key's values as a function may have them: lists, dicts and dataclasses for itself, as it may change them,
     and the next trigger, or the next call with half of the rows, gets them too. Arrays are read-only."""
     first = next((value for value in values if value is not None), None)
-    if type(first) not in PLAIN and (isinstance(first, list | dict) or is_dataclass(first)):
+    if type(first) not in UNCHANGING and (isinstance(first, list | dict) or is_dataclass(first)):
         return map(taken, values)
     return values
 

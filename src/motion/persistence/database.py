@@ -375,21 +375,20 @@ class Database:
     def apply(self, make: Callable[[Transaction], Sequence[Operation]]) -> Applied:
         """Do what `make` gives from what it sees in the transaction, and call who works if it made work."""
 
-        def work(tx: Transaction) -> Applied:
+        def work(tx: Transaction) -> tuple[Applied, Task | None]:
             number, graph = numbers.begin_change(tx)
             self._refresh(tx, graph)
             applied = apply_operations(tx, self.layouts, make(tx), Cause(number, number))
             if line is not None and applied.tasks:
                 traces.keep(tx, number, line)
-            if applied.tasks and self.offers is not None:
-                offered[:] = [self.offers.make(tx)]
-            return applied
+            if not applied.tasks or self.offers is None:
+                return applied, None
+            return applied, self.offers.make(tx)
 
         line = tracing.current() if tracing.is_on() else None
-        offered: list[Task | None] = []
-        applied = self._write_noted(work)
-        if self.offers is not None and offered and offered[0] is not None:
-            self.offers.keep(offered[0])
+        applied, offered = self._write_noted(work)
+        if self.offers is not None and offered is not None:
+            self.offers.keep(offered)
         if applied.tasks:
             self.backend.call()
         return applied

@@ -205,7 +205,7 @@ class HnswIndex:
         graph.register(taken, graph.insert(taken), self._exact)
         lost, apart = graph.look_for(first, GROWN_WHILE_SEARCHED, self._exact, self._is_apart)
         if graph.lost + len(apart) <= LEFT_FRESH:
-            lost = [*{*lost, *apart}]
+            lost += apart
         else:
             self._apart += len(apart)
         graph.lose(lost)

@@ -60,9 +60,8 @@ def begin_by(
         chosen: says which rows.
     """
     change, number = cause.change, cause.number
-    if (
-        last_number(tx) > number
-    ):  # rows may have been made since, of what was there before this write
+    # Rows may have been made since, of what was there before this write.
+    if last_number(tx) > number:
         number = next_number(tx)
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
     parameters = msgspec.msgpack.encode(chosen)

@@ -122,6 +122,7 @@ def note_write(
     if len(given) > 1:
         verb = "transaction"
     ids = [each for of_one in applied.ids for each in of_one]
+    has_runs = _has_inlined(given)
     database.history.note_change(
         applied.number,
         started_s,
@@ -130,9 +131,10 @@ def note_write(
         row_id=ids[0] if len(ids) == 1 else None,
         count=max(len(ids), len(given)),
         has_work=applied.tasks > 0,
-        has_runs=_has_inlined(given),
+        has_runs=has_runs,
     )
-    _note_inlined(database.history, applied.number, started_s, given)
+    if has_runs:
+        _note_inlined(database.history, applied.number, started_s, given)
 
 
 def note_load(
@@ -141,12 +143,13 @@ def note_load(
     """Take in a part of a load."""
     if not given:
         return
-    count = sum(len(ids) for ids in applied.ids)
+    count, has_runs = sum(len(ids) for ids in applied.ids), _has_inlined(given)
     database.history.note_change(
         applied.number, started_s, "set_many", table=table, count=count, has_work=applied.tasks > 0,
-        has_runs=_has_inlined(given),
+        has_runs=has_runs,
     )  # fmt: skip
-    _note_inlined(database.history, applied.number, started_s, given)
+    if has_runs:
+        _note_inlined(database.history, applied.number, started_s, given)
 
 
 def _note_inlined(history: History, key: int, started_s: float, given: Sequence[Operation]) -> None:
@@ -160,8 +163,7 @@ def _note_inlined(history: History, key: int, started_s: float, given: Sequence[
         if isinstance(operation, SetOperation)
         for each in operation.inlined
     ]  # fmt: skip
-    if runs:
-        history.note_runs(history.course_of(key), runs, started_s)
+    history.note_runs(history.course_of(key), runs, started_s)
 
 
 def _has_inlined(given: Sequence[Operation]) -> bool:
