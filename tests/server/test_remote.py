@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FuturesTimeout
@@ -179,6 +180,35 @@ def test_a_stream_that_is_left_holds_nothing_up_wherever_it_is_collected(
         sys.setprofile(None)
         gc.enable()
     assert any(collected)
+
+
+def test_a_stream_that_is_left_is_closed_before_what_it_reads_from_is_collected(
+    remote: RemoteStore,
+) -> None:
+    """Where Python collects young things while it connects, the socket comes first in the list of those to be collected."""
+    change = remote.set("query", query="red dress").wait()
+    stream = change.stream("link")
+    collected = []
+
+    def collect(frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_name == "connect_tcp":
+            collected.append(gc.collect(0))
+
+    gc.disable()
+    sys.setprofile(collect)
+    try:
+        next(stream)
+    finally:
+        sys.setprofile(None)
+    circle: list[Any] = [stream]
+    circle.append(circle)
+    del stream, circle
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gc.collect()
+        gc.enable()
+    assert collected
+    assert [str(each.message) for each in told] == []
 
 
 def test_a_failure_is_raised_as_it_is_by_the_store_itself(remote: RemoteStore) -> None:

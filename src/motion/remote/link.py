@@ -50,6 +50,7 @@ class Link:
         """Make what is this process's own: its connections, and the locks about them."""
         self._connections, self._connecting = WeakSet[Any](), threading.Lock()
         self._waits = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
+        self._streaming = set[httpx.Client]()
         self._http = self._client()
 
     def hold(self, ends_s: float) -> bool:
@@ -105,10 +106,15 @@ class Link:
     @contextmanager
     def streaming(self) -> Iterator[httpx.Client]:
         """Give a client for one stream alone. A stream that its reader has left is ended where Python collects it, maybe in
-        the middle of another request of the same thread, whose pool of connections would be locked by that."""
+        the middle of another request of the same thread, whose pool of connections would be locked by that. It is held
+        here, as its socket would be collected beside it otherwise, and maybe before it could be closed."""
         self.check_open()
         with self._client() as client:
-            yield client
+            self._streaming.add(client)
+            try:
+                yield client
+            finally:
+                self._streaming.discard(client)
 
     def _note(self, event: str, told: Mapping[str, Any]) -> None:
         """Keep a connection that has been made, so that `close` can end what waits for it to say something."""
