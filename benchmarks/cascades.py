@@ -129,11 +129,11 @@ def one_row(
 
 
 def on_a_quick_disk(work: str, *, inline: bool | None, must: str, count: int = 400) -> Figure:
-    """One `set` until its last derived value is readable, as it would be where a raw durable commit of a row takes 0.1 ms: on the
-    line between this disk and one in memory, whose commits take next to nothing."""
+    """One `set`, the first ones of a new store, until its last derived value is readable, as it would be where a raw durable
+    commit of a row takes 0.1 ms: on the line between this disk and one in memory, whose commits take next to nothing."""
     times, commits = [], []
     for within in (None, MEMORY):
-        with store(chain(inline=inline), within=within) as opened:
+        with store(chain(inline=inline), warm_up=0, within=within) as opened:
             value, raw = beside_commits(partial(_set_and_wait, opened), count, within)
         times.append(value)
         commits.append(raw)

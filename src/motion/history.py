@@ -104,6 +104,10 @@ class _Counts:
         self.calls = self.changes = self.failed = 0
         self.durations: dict[int, int] = {}
 
+    def note_duration(self, seconds: float) -> None:
+        place = _place_of(seconds)
+        self.durations[place] = self.durations.get(place, 0) + 1
+
 
 class History:
     """What this process has lately seen. Thread-safe; it takes no lock, so that nobody who writes waits for who looks: a
@@ -128,26 +132,32 @@ class History:
         row_id: object = None,
         count: int = 1,
         has_work: bool,
-        has_runs: bool = False,
+        runs: Sequence[Run] = (),
     ) -> None:
         """Take in a write from outside that was made durable.
 
         Args:
-            has_work: tasks follow from it; has_runs: triggers ran in memory with it. Where neither, nothing is told of how
-                long it took: it caused nothing.
+            has_work: tasks follow from it.
+            runs: of triggers that ran in memory with it. Where there is neither, nothing is told of how long it took: it
+                caused nothing.
         """
         self.changes += 1
-        self._counts().changes += 1
+        counts = self._counts()
+        counts.changes += 1
         known = self._courses.get(key)
         if known is not None:  # a run of it has ended before
             known.verb, known.table, known.row_id, known.count = verb, table, row_id, count
             known.at_s = started_s
+            self._add(counts, known, runs)
             return
         course = Course(key, verb, table, row_id, count, started_s, has_work)
         course.last_s = clock.monotonic_s()
         self._keep(course)
+        self._add(counts, course, runs)
         if not has_work:
-            self.end(course, counts=has_runs)
+            course.ended_s = course.last_s
+            if runs:
+                counts.note_duration(course.ended_s - started_s)
 
     def _keep(self, course: Course) -> None:
         self._courses[course.key] = course
@@ -166,10 +176,12 @@ class History:
 
     def note_runs(self, course: Course, runs: Sequence[Run], began_s: float) -> None:
         """Take in runs of a change, which began together. Of a change with very many, equal ones are only counted."""
-        counts = self._counts()
-        self.runs += len(runs)
         course.last_s = clock.monotonic_s()
         course.at_s = min(course.at_s, began_s)
+        self._add(self._counts(), course, runs)
+
+    def _add(self, counts: _Counts, course: Course, runs: Sequence[Run]) -> None:
+        self.runs += len(runs)
         for run in runs:
             counts.calls += run.rows
             counts.failed += run.failed
@@ -181,15 +193,11 @@ class History:
                 sums[0] += run.rows
                 sums[1] += run.seconds or 0.0
 
-    def end(self, course: Course, *, counts: bool = True) -> None:
+    def end(self, course: Course) -> None:
         """Take in that no work of a change is left: it ended with the last that was seen of it."""
         if course.ended_s is None:
             course.ended_s = course.last_s
-            if not counts:
-                return
-            durations = self._counts_of(course.ended_s).durations
-            place = _place_of(course.ended_s - course.at_s)
-            durations[place] = durations.get(place, 0) + 1
+            self._counts_of(course.ended_s).note_duration(course.ended_s - course.at_s)
 
     def moment(self, monotonic_s: float) -> datetime:
         return datetime.fromtimestamp(self._offset_s + monotonic_s, UTC)

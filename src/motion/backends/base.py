@@ -324,7 +324,10 @@ class Backend(Protocol):
         """Give both signals, here."""
 
     def check_open(self) -> None:
-        """Raise `StoreClosed` after `close`, or what `check_there` does."""
+        """Raise what `check_usable` or `check_there` does."""
+
+    def check_usable(self) -> None:
+        """Raise `StoreClosed` after `close`, `StoreForked` in a child that cannot use it. It looks at nothing outside."""
 
     def check_there(self) -> None:
         """Raise `StoreDeleted` where the database was deleted, or replaced, while it was open."""

@@ -480,6 +480,10 @@ class PostgresBackend:
     # -- opening and closing --
 
     def check_open(self) -> None:
+        self.check_usable()
+        self.check_there()
+
+    def check_usable(self) -> None:
         if self.is_left:
             raise StoreForked(self.name, "this")
         self._check_not_closed()

@@ -92,7 +92,8 @@ them all. A row beyond costs 5 µs more, read from the system's memory."""
 LOG_KEPT_BYTES = 16 * 2**20
 """What the log keeps on disk after a transaction that was larger: it is cut when it begins anew, after a checkpoint."""
 
-TRIM_EVERY_S = 1.0
+TRIM_EVERY_S, LOOK_EVERY_S = 1.0, 0.005
+"""How often that is tried, and looked for: no disk takes more than some megabytes between two looks."""
 
 GATHER_S = 0.001
 """How long what other processes tell is gathered before the next is passed on: they may commit thousands of times a second."""
@@ -110,8 +111,8 @@ class SqliteBackend:
         check_durability(durability)
         self.name, self.folder, self.place = name, folder, str(folder)
         self.url = f"sqlite:///{folder}"
-        self._path = prepared(folder)
-        self._log, self._trimmed_s = f"{self._path}-wal", -TRIM_EVERY_S
+        self._path = str(prepared(folder))
+        self._log, self._looks_at_s = f"{self._path}-wal", 0.0
         self._file = identity_of(self._path)
         self._local = threading.local()
         self._readers = Readers(self._connect_to_read, self.check_open, transactions=True)
@@ -217,14 +218,16 @@ class SqliteBackend:
 
     def _trim_log(self, connection: _Connection) -> None:
         """Cut a log that has grown, where nobody reads from it: by itself it would keep its largest size for ever."""
-        if clock.monotonic_s() < self._trimmed_s + TRIM_EVERY_S:
+        now_s = clock.monotonic_s()
+        if now_s < self._looks_at_s:
             return
+        self._looks_at_s = now_s + LOOK_EVERY_S
         try:
             if os.stat(self._log).st_size <= 2 * LOG_KEPT_BYTES:
                 return
         except OSError:
             return
-        self._trimmed_s = clock.monotonic_s()
+        self._looks_at_s = now_s + TRIM_EVERY_S
         try:
             connection.execute("PRAGMA busy_timeout = 0")  # readers are not waited for
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -409,11 +412,14 @@ class SqliteBackend:
     # -- opening and closing --
 
     def check_open(self) -> None:
+        self.check_usable()
+        self.check_there()
+
+    def check_usable(self) -> None:
         if self.is_left:
             raise StoreForked(self.name, "this")
         if self._is_closed:
             raise StoreClosed(self.name)
-        self.check_there()
 
     def check_there(self) -> None:
         """Raise `StoreDeleted` where the file is not there any more: SQLite would go on with what has no name."""

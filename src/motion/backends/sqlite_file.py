@@ -15,7 +15,7 @@ OLDEST = (3, 39)
 """The oldest SQLite that knows all that statements say (IS NOT DISTINCT FROM)."""
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
+def identity_of(path: str) -> tuple[int, int] | None:
     """Return what tells a file from one that is put in its place, None where there is none."""
     try:
         found = os.stat(path)

@@ -99,7 +99,7 @@ def outcomes_of(
 ) -> Outcomes:
     """Return what a trigger wants written, by what its function gave for each row, or how it failed."""
     errors = _Errors(lets_pass)
-    if Failed in set(map(type, results)):
+    if Failed in map(type, results):
         failed = ((i, item) for i, item in enumerate(results) if type(item) is Failed)
         errors.texts = {i: text_of(item.error) for i, item in failed}
     outcomes = Outcomes(errors=errors.texts)
@@ -425,7 +425,9 @@ def _argument_columns(spec: TriggerSpec, batch: Batch) -> list[Sequence[Any]]:
 def _handed_out(values: Sequence[Any]) -> Any:
     """Return a key's values as a function may have them: lists, dicts and dataclasses for itself, as it may change them,
     and the next trigger, or the next call with half of the rows, gets them too. Arrays are read-only."""
-    first = next((value for value in values if value is not None), None)
+    first = values[0] if values else None
+    if first is None:
+        first = next((value for value in values if value is not None), None)
     if type(first) not in UNCHANGING and (isinstance(first, list | dict) or is_dataclass(first)):
         return map(taken, values)
     return values
@@ -523,16 +525,20 @@ class _GeneratorReader:
 # -- reading results --
 
 
+SEVERAL = frozenset((dict, tuple))
+"""What may hold the values of several keys."""
+
+
 def _columns(
     spec: TriggerSpec, target: Table, results: list[Any], errors: _Errors
 ) -> list[list[Stored]]:
-    keys = [target.keys[name] for name in spec.sets]
-    if len(keys) == 1 and not errors.texts and {dict, tuple}.isdisjoint(map(type, results)):
-        values = [results]
-    else:
-        rows = [_row_of_values(spec, target, result, i, errors) for i, result in enumerate(results)]
-        values = [[row[position] for row in rows] for position in range(len(keys))]
-    return [_encoded(key, column, errors) for key, column in zip(keys, values, strict=True)]
+    if len(spec.sets) == 1 and not errors.texts and SEVERAL.isdisjoint(map(type, results)):
+        return [_encoded(target.keys[spec.sets[0]], results, errors)]
+    rows = [_row_of_values(spec, target, result, i, errors) for i, result in enumerate(results)]
+    return [
+        _encoded(target.keys[key], [row[position] for row in rows], errors)
+        for position, key in enumerate(spec.sets)
+    ]
 
 
 def _row_of_values(

@@ -16,6 +16,7 @@ from typing import Any
 from motion import clock
 from motion.background import forks
 from motion.background.interrupts import is_from_outside
+from motion.definitions.code import Code
 from motion.definitions.graph import Graph
 from motion.definitions.tables.schema import Table
 from motion.definitions.triggers.specs import TriggerSpec
@@ -33,10 +34,12 @@ from motion.views.view import TaskRun
 
 @dataclass(frozen=True)
 class _Eligible:
-    """The triggers of a table that could run inline under one graph, in order, each with the keys that it needs, and those
-    of them that the write itself has to give."""
+    """The triggers of a table that could run inline under one graph in a process with such code and such things, in order,
+    each with the keys that it needs, and those of them that the write itself has to give."""
 
     graph: Graph
+    code: Code
+    has: frozenset[str]
     specs: Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]
 
 
@@ -85,7 +88,7 @@ class InlineRuns:
             if spec.windows and not _are_placed(self._database.tables.get(table), spec, given):
                 continue
             is_given = needed <= have and given.keys() >= of_write
-            if is_given and given.keys().isdisjoint(spec.sets) and self._may_run_now(spec):
+            if is_given and given.keys().isdisjoint(spec.sets) and self._is_wanted(spec):
                 chain.append(spec)
                 have.update(spec.sets)
         return chain
@@ -94,15 +97,14 @@ class InlineRuns:
         """Return the triggers that would run on these keys if they were known to be cheap, of which that is not known."""
         have, found = set(given), []
         for spec, needed, _ in self._eligible_of(table):
-            if needed <= have and self._database.may_run(spec):
+            if needed <= have:
                 have.update(spec.sets)
                 if spec.inline is None and not self._database.costs.is_judged(spec.name):
                     found.append(spec.name)
         return found
 
-    def _may_run_now(self, spec: TriggerSpec) -> bool:
-        is_wanted = spec.inline is True or self._database.costs.is_cheap(spec.name)
-        return is_wanted and self._database.may_run(spec)
+    def _is_wanted(self, spec: TriggerSpec) -> bool:
+        return spec.inline is True or self._database.costs.is_cheap(spec.name)
 
     def _may_be_left(self, spec: TriggerSpec) -> bool:
         """Whether calls that take too long may be left to tasks."""
@@ -111,9 +113,11 @@ class InlineRuns:
     def _eligible_of(
         self, table: str
     ) -> Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]:
-        graph, found = self._database.graph, self._eligible.get(table)
-        if found is None or found.graph is not graph:
-            keys = self._database.tables.get(table).keys
+        database, found = self._database, self._eligible.get(table)
+        graph, code, has = database.graph, database.code, database.has
+        is_known = found is not None and found.graph is graph and found.code is code
+        if found is None or not is_known or found.has is not has:
+            keys = database.tables.get(table).keys
             specs = [
                 (
                     spec,
@@ -128,8 +132,9 @@ class InlineRuns:
                 and spec.name not in graph.made_before
                 and not any(keys[key].make_default for key in spec.sets)
                 and _is_of_row(graph, spec)
+                and database.may_run(spec)
             ]
-            found = self._eligible[table] = _Eligible(graph, specs)
+            found = self._eligible[table] = _Eligible(graph, code, has, specs)
         return found.specs
 
     def _results(self, chain: Sequence[TriggerSpec], operation: SetOperation) -> list[Inlined]:

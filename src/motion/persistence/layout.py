@@ -76,6 +76,7 @@ def rows_table(table: str) -> str:
     return quoted(f"motion_rows_{table}")
 
 
+@lru_cache(maxsize=4096)
 def changed_column(key: str) -> str:
     return quoted(f"{key}:changed")
 
@@ -85,6 +86,7 @@ def shown_column(key: str) -> str:
     return quoted(f"{key}:shown")
 
 
+@lru_cache(maxsize=4096)
 def done_column(trigger: str) -> str:
     return quoted(f"{trigger}:done")
 

@@ -228,11 +228,12 @@ def fits_away(tx: Transaction) -> Sequence[FitSpec]:
 
 def origin_of(tx: Transaction, spec: TriggerSpec, version: int) -> int:
     """Return the number that stands in marks for a trigger's code and the state version it ran with."""
-    facts = (spec.name, spec.fingerprint, version)
-    name = (*facts, graph_number(tx))  # with another graph the trigger may have been away meanwhile
-    origin = tx.lasting.get(name) or tx.memo.get(name)
+    # With another graph the trigger may have been away meanwhile.
+    name = (spec.name, spec.fingerprint, version, graph_number(tx))
+    origin: int | None = tx.lasting.get(name) or tx.memo.get(name)
     if origin is not None:
-        return int(origin)
+        return origin
+    facts = name[:3]
     found = tx.execute(
         "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?",
         facts,

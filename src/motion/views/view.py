@@ -647,6 +647,8 @@ class TaskRun:
     @property
     def is_a_tasks(self) -> bool:
         """Whether rows have done what only a task may: written, or read what is kept by version."""
+        if not self._operations:  # mostly none has looked at the store at all
+            return False
         return any(self._operations.values()) or self._reads.is_any_pinned
 
     def left(self, rows: Iterable[int]) -> Iterator[Left]:

@@ -72,7 +72,8 @@ def fire(
     due: dict[str, set[int]] = {}
     kept: Kept = {}
     for key, rows in written.changed.items():
-        for spec in graph.listeners.get((table, key), ()):
+        place = table, key
+        for spec in graph.listeners.get(place, ()):
             left = () if spec.name in done else _not_in(rows, written.met.get(spec.name, ()))
             found = rows_below(tx, layout, spec, key, left) if left else ()
             if len(left) < len(rows):
@@ -81,11 +82,11 @@ def fire(
                 found = delayed.due_among(tx, layout, spec, found)
             if found:
                 due.setdefault(spec.name, set()).update(found)
-        for spec in graph.lined.get((table, key), ()):
+        for spec in graph.lined.get(place, ()):
             made = set(written.made)  # these stand nowhere yet
             moved = [row for row in rows if row not in made]
             lines.leave(tx, spec.name, rows_below(tx, layout, spec, key, moved))
-        for fit in graph.labelled.get((table, key), ()):
+        for fit in graph.labelled.get(place, ()):
             note_labels(tx, layouts, fit, rows, cause.number)
     note_missed(tx, table, written.changed)
     for key, rows in written.arrived.items():

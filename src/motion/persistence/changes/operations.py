@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, takewhile
+from itertools import groupby
 from typing import Any
 
 from motion.backends.base import Transaction
@@ -142,12 +142,20 @@ def apply_operations(
     """
     ids: list[list[Any]] = []
     tasks = 0
-    for operation in _each(tx, layouts, _joined(operations)):
+    for operation in _plain(tx, layouts, operations):
         own = replace(cause, number=next_number(tx)) if ids else cause
         found, fired = _apply(tx, layouts, operation, own)
         ids.append(found)
         tasks += fired
     return Applied(cause.change, ids, tasks)
+
+
+def _plain(tx: Transaction, layouts: Layouts, operations: Sequence[Operation]) -> Iterable[Plain]:
+    """Give operations as they are made, in order."""
+    first = operations[0] if len(operations) == 1 else None
+    if isinstance(first, SetOperation):
+        return (first,)
+    return _each(tx, layouts, _joined(operations))
 
 
 def _joined(operations: Sequence[Operation]) -> Iterator[Operation]:
@@ -309,6 +317,12 @@ def _in_force(
 ) -> Sequence[Inlined]:
     """Return what was given by triggers as the store has them, from other rows as they are: another process may have
     replaced some meanwhile, or changed these, and what follows from those is left to tasks too."""
-    inlined, triggers = operation.inlined, layouts.graph.triggers
-    in_force = takewhile(lambda each: each.spec == triggers.get(each.spec.name), inlined)
-    return still_true(tx, layouts, list(in_force), number)
+    triggers, in_force = layouts.graph.triggers, []
+    for each in operation.inlined:
+        stored = triggers.get(each.spec.name)
+        if (
+            each.spec is not stored and each.spec != stored
+        ):  # to compare all that they say takes as long as a call
+            break
+        in_force.append(each)
+    return still_true(tx, layouts, in_force, number)

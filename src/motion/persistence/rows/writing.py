@@ -202,7 +202,7 @@ def _insert(
         if each.met is None:
             insert.add_constant(done, mark)
         else:
-            insert.add(done, [mark if i in each.met else None for i in positions])
+            insert.columns[done] = [mark if i in each.met else None for i in positions]
     rows = _inserted_rows(tx, layout, insert, filled)
     for position, row, row_id in zip(positions, rows, filled["id"], strict=True):
         written.rows[position], written.ids[position] = row, row_id
@@ -229,39 +229,32 @@ class _Insert:
     def __init__(self, layout: Layout, count: int, number: int) -> None:
         self._layout, self._count, self._number = layout, count, number
         self.keys: dict[str, Sequence[Stored]] = {}
-        self.values: list[Sequence[Stored]] = []
-        self._names: list[str] = []
-        self._places: list[str] = []
+        self.columns: dict[str, Sequence[Stored]] = {}
+        self._expressions: dict[str, str] = {}
 
     def add_key(self, key: str, column: Sequence[Stored]) -> None:
-        self.keys[key] = column
-        self.add(quoted(key), column)
+        self.keys[key] = self.columns[quoted(key)] = column
         if key not in self._layout.numbered:
             return
         if None in column:
             numbers = [None if value is None else self._number for value in column]
-            self.add(changed_column(key), numbers)
+            self.columns[changed_column(key)] = numbers
         else:
             self.add_constant(changed_column(key), self._number)
 
-    def add(self, name: str, column: Sequence[Stored]) -> None:
-        self._names.append(name)
-        self._places.append("?")
-        self.values.append(column)
-
     def add_constant(self, name: str, value: int) -> None:
         if self._count <= BOUND_ROWS:  # a text that stays the same is compiled once, and kept once
-            self.add(name, (value,) * self._count)
+            self.columns[name] = (value,) * self._count
         else:
-            self.add_expression(name, str(value))
+            self._expressions[name] = str(value)
 
     def add_expression(self, name: str, expression: str) -> None:
-        self._names.append(name)
-        self._places.append(expression)
+        self._expressions[name] = expression
 
     @property
     def sql(self) -> str:
-        names, places = ", ".join(self._names), ", ".join(self._places)
+        names = ", ".join((*self.columns, *self._expressions))
+        places = ", ".join((*("?" for _ in self.columns), *self._expressions.values()))
         return f"INSERT INTO {self._layout.base} ({names}) VALUES ({places})"
 
 
@@ -291,13 +284,13 @@ def _inserted_rows(
     if not layout.row_is_id:
         first = int(tx.execute(f"SELECT {next_row(layout)}").fetchone()[0])
         rows = range(first, first + len(ids))
-        insert.add(layout.row_column, rows)
-    tx.on_each(insert.sql, insert.values)
+        insert.columns[layout.row_column] = rows
+    tx.on_each(insert.sql, list(insert.columns.values()))
     return rows
 
 
 def _inserted_one(tx: Transaction, layout: Layout, insert: _Insert, row_id: Stored) -> int:
-    values = [value[0] for value in insert.values]
+    values = [value[0] for value in insert.columns.values()]
     if layout.row_is_id:
         tx.execute(insert.sql, values)
         return int(row_id)  # type: ignore[arg-type]  # an int, where it numbers the rows

@@ -156,7 +156,7 @@ class Change:
         check_flag("wait(progress=)", progress)
         is_there = None if key is None else self._named_rows(key).all_have(key)
         if not self._has_work and run_on(self._database) is None:
-            self._database.backend.check_open()
+            self._database.backend.check_usable()
             return self
         with shown_progress("rows", progress, self._expected) as show:
 

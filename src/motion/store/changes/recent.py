@@ -117,24 +117,22 @@ def note_write(
     database: Database, applied: Applied, started_s: float, given: Sequence[Operation]
 ) -> None:
     """Take in a write from outside, with the triggers that ran in memory before it."""
-    first = given[0]
-    verb = "set" if isinstance(first, SetOperation) else "delete"
-    if len(given) > 1:
-        verb = "transaction"
-    ids = [each for of_one in applied.ids for each in of_one]
-    has_runs = _has_inlined(given)
+    verb, table = "transaction", None
+    if len(given) == 1:
+        verb = "set" if isinstance(given[0], SetOperation) else "delete"
+        table = getattr(given[0], "table", None)
+    is_one = len(applied.ids) == 1
+    ids = applied.ids[0] if is_one else [each for of_one in applied.ids for each in of_one]
     database.history.note_change(
         applied.number,
         started_s,
         verb,
-        table=getattr(first, "table", None) if len(given) == 1 else None,
+        table=table,
         row_id=ids[0] if len(ids) == 1 else None,
         count=max(len(ids), len(given)),
         has_work=applied.tasks > 0,
-        has_runs=has_runs,
+        runs=_inline_runs(database.history, started_s, given),
     )
-    if has_runs:
-        _note_inlined(database.history, applied.number, started_s, given)
 
 
 def note_load(
@@ -143,18 +141,17 @@ def note_load(
     """Take in a part of a load."""
     if not given:
         return
-    count, has_runs = sum(len(ids) for ids in applied.ids), _has_inlined(given)
+    count = sum(len(ids) for ids in applied.ids)
+    runs = _inline_runs(database.history, started_s, given)
     database.history.note_change(
-        applied.number, started_s, "set_many", table=table, count=count, has_work=applied.tasks > 0,
-        has_runs=has_runs,
+        applied.number, started_s, "set_many", table=table, count=count, has_work=applied.tasks > 0, runs=runs
     )  # fmt: skip
-    if has_runs:
-        _note_inlined(database.history, applied.number, started_s, given)
 
 
-def _note_inlined(history: History, key: int, started_s: float, given: Sequence[Operation]) -> None:
+def _inline_runs(history: History, started_s: float, given: Sequence[Operation]) -> list[Run]:
+    """Return the runs of triggers that ran in memory with a write."""
     at = history.moment(started_s)
-    runs = [
+    return [
         Run(
             each.spec.name, operation.table, None, {}, operation.count, at,
             each.seconds, None, is_inline=True,
@@ -163,8 +160,3 @@ def _note_inlined(history: History, key: int, started_s: float, given: Sequence[
         if isinstance(operation, SetOperation)
         for each in operation.inlined
     ]  # fmt: skip
-    history.note_runs(history.course_of(key), runs, started_s)
-
-
-def _has_inlined(given: Sequence[Operation]) -> bool:
-    return any(isinstance(each, SetOperation) and each.inlined for each in given)
