@@ -158,8 +158,9 @@ def test_inline_is_refused_for_what_cannot_run_inline(option: dict[str, Any]) ->
         opened([upper])
 
 
-def test_a_function_that_raises_stop_iteration_fails_its_row_only() -> None:
-    @motion.trigger(on="line.text", sets="line.upper")
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_function_that_raises_stop_iteration_fails_its_row_only(inline: bool) -> None:
+    @motion.trigger(on="line.text", sets="line.upper", inline=inline)
     def upper(text: str) -> str:
         return next(iter(text)).upper()
 
@@ -167,6 +168,27 @@ def test_a_function_that_raises_stop_iteration_fails_its_row_only() -> None:
         store.set_many("line", [{"text": text} for text in ("ab", "", "cd")])
         store.wait(timeout=60)
         assert [row.upper for row in store.rows("line")] == ["A", None, "C"]
+        alone = store.set("line", text="").wait(raise_errors=False)
+        assert store.get("line", alone.id).upper is None
+        assert [each.error.splitlines()[-1] for each in store.errors()] == ["StopIteration"] * 2
+
+
+def test_a_row_alone_is_checked_as_rows_together_are() -> None:
+    """Single rows are called in a shorter way: what they give is held against their keys all the same."""
+
+    @motion.trigger(on="line.text", sets="line.length", inline=True)
+    def length(text: str) -> Any:
+        return {"a tuple of it": (3,), "by name": {"length": 4}, "nothing": None, "a text": "five"}[
+            text
+        ]
+
+    with opened([length]) as store:
+        for text in ("a tuple of it", "by name", "nothing", "a text"):
+            store.set("line", text=text).wait(raise_errors=False)
+        store.set_many("line", [{"text": text} for text in ("a tuple of it", "by name", "nothing")])
+        store.wait()
+        assert [row.length for row in store.rows("line")] == [3, 4, None, None, 3, 4, None]
+        assert "length takes int" in store.errors()[0].error
 
 
 WRITES = st.lists(

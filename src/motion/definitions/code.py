@@ -32,6 +32,11 @@ class Code:
     components: Mapping[str, Component]
     fits: Mapping[str, Fit]
 
+    def has(self, spec: TriggerSpec) -> bool:
+        """Whether it has a trigger's code, by its fingerprint."""
+        code = self.triggers.get(spec.name)
+        return code is not None and code.spec.fingerprint == spec.fingerprint
+
     @property
     def is_any(self) -> bool:
         return bool(self.triggers or self.components)

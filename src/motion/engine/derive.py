@@ -89,6 +89,28 @@ def derive(
     return outcomes_of(spec, target, results, lets_pass=batch.lets_pass, derived=derived)
 
 
+def derive_one(
+    trigger: Trigger,
+    target: Table,
+    arguments: Sequence[Any],
+    run: Run,
+    lets_pass: Callable[[BaseException], bool],
+) -> Outcomes:
+    """Do the same on one row, which most writes are of, for a function that `is_of_values`: it takes a third of the time."""
+    results: list[Any] = []
+    run.now = results.__len__
+    run.watch(results)
+    call_one(trigger.function, arguments, results, lets_pass)
+    return outcomes_of(trigger.spec, target, results, lets_pass=lets_pass)
+
+
+def is_of_values(spec: TriggerSpec, table: Table) -> bool:
+    """Whether a trigger is a plain function that makes one value of its row's keys, none of which anybody can change."""
+    keys = [*spec.arguments, *spec.sets]
+    is_plain = spec.may_be_inline and not spec.elsewhere and len(spec.sets) == 1
+    return is_plain and all(table.keys[key].codec.is_immutable for key in keys)
+
+
 def outcomes_of(
     spec: TriggerSpec,
     target: Table,
@@ -365,6 +387,27 @@ LOOKED_AFTER = 8
 """Calls after which it is looked whether they are late: to look takes a third of the quickest call."""
 
 
+STOPPED = "StopIteration was raised, which ends loops, not triggers"
+
+
+def call_one(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    results: list[Any],
+    lets_pass: Callable[[BaseException], bool],
+) -> None:
+    """Call a function on one row."""
+    process = os.getpid()
+    try:
+        results.append(function(*arguments))
+    except StopIteration:
+        results.append(Failed(STOPPED))
+    except BaseException as exc:
+        if lets_pass(exc) or forks.is_child_of(process):
+            raise
+        results.append(Failed(exc))
+
+
 def call_plain(
     function: Callable[..., Any], batch: Batch, columns: Sequence[Sequence[Any]]
 ) -> list[Any]:
@@ -379,7 +422,7 @@ def call_plain(
         try:
             results.extend(itertools.islice(rest, end - len(results)))
             if len(results) < end:
-                results.append(Failed("StopIteration was raised, which ends loops, not triggers"))
+                results.append(Failed(STOPPED))
         except BaseException as exc:
             if batch.lets_pass(exc) or forks.is_child_of(batch.process):
                 raise

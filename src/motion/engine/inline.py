@@ -19,9 +19,9 @@ from motion.background.interrupts import is_from_outside
 from motion.definitions.code import Code
 from motion.definitions.graph import Graph
 from motion.definitions.tables.schema import Table
-from motion.definitions.triggers.specs import TriggerSpec
+from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.engine.derive import Batch, call_plain, derive
+from motion.engine.derive import Batch, call_one, call_plain, derive, derive_one, is_of_values
 from motion.engine.taking import Taking
 from motion.persistence.changes.claims import rows_with_inputs
 from motion.persistence.changes.operations import Operation, SetOperation
@@ -33,15 +33,32 @@ from motion.views.view import TaskRun
 
 
 @dataclass(frozen=True)
+class _Step:
+    """A trigger that could run inline.
+
+    Attributes:
+        needed: the keys that it needs; of_write: those of them that the write itself has to give.
+        trigger: with its function.
+        is_of_values: it makes one value of its row's keys: see `derive_one`.
+    """
+
+    spec: TriggerSpec
+    needed: frozenset[str]
+    of_write: frozenset[str]
+    trigger: Trigger
+    is_of_values: bool
+
+
+@dataclass(frozen=True)
 class _Eligible:
-    """The triggers of a table that could run inline under one graph in a process with such code and such things, in order,
-    each with the keys that it needs, and those of them that the write itself has to give."""
+    """The triggers of a table that could run inline under one graph in a process with such code, in order."""
 
     graph: Graph
     code: Code
-    has: frozenset[str]
-    specs: Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]
+    steps: Sequence[_Step]
 
+
+NO_ROWS, ONE_ROW = frozenset[int](), frozenset((0,))
 
 LATE_S = 0.1
 """What calls that were quick so far may take together before the others are left to tasks: longer than a busy machine holds a
@@ -76,28 +93,30 @@ class InlineRuns:
 
     def _chain(
         self, table: str, given: Mapping[str, Sequence[Stored]], has_users_code: bool
-    ) -> list[TriggerSpec]:
+    ) -> list[_Step]:
         """Return the triggers that may run on these keys alone, in order: all their inputs are given or made."""
         have = set(given)
         if self._database.tables.get(table).page_keys:  # an unset key may be inherited
             have -= {key for key, column in given.items() if None in column}
         chain = []
-        for spec, needed, of_write in self._eligible_of(table):
+        for step in self._eligible_of(table):
+            spec = step.spec
             if not (has_users_code or self._database.graph.keeps(spec)):
                 continue
             if spec.windows and not _are_placed(self._database.tables.get(table), spec, given):
                 continue
-            is_given = needed <= have and given.keys() >= of_write
+            is_given = step.needed <= have and given.keys() >= step.of_write
             if is_given and given.keys().isdisjoint(spec.sets) and self._is_wanted(spec):
-                chain.append(spec)
+                chain.append(step)
                 have.update(spec.sets)
         return chain
 
     def unjudged(self, table: str, given: Iterable[str]) -> list[str]:
         """Return the triggers that would run on these keys if they were known to be cheap, of which that is not known."""
         have, found = set(given), []
-        for spec, needed, _ in self._eligible_of(table):
-            if needed <= have:
+        for step in self._eligible_of(table):
+            spec = step.spec
+            if step.needed <= have:
                 have.update(spec.sets)
                 if spec.inline is None and not self._database.costs.is_judged(spec.name):
                     found.append(spec.name)
@@ -110,19 +129,18 @@ class InlineRuns:
         """Whether calls that take too long may be left to tasks."""
         return spec.inline is None and not self._database.graph.keeps(spec)
 
-    def _eligible_of(
-        self, table: str
-    ) -> Sequence[tuple[TriggerSpec, frozenset[str], frozenset[str]]]:
-        database, found = self._database, self._eligible.get(table)
-        graph, code, has = database.graph, database.code, database.has
-        is_known = found is not None and found.graph is graph and found.code is code
-        if found is None or not is_known or found.has is not has:
-            keys = database.tables.get(table).keys
-            specs = [
-                (
+    def _eligible_of(self, table: str) -> Sequence[_Step]:
+        found, graph, code = self._eligible.get(table), self._database.graph, self._database.code
+        if found is None or found.graph is not graph or found.code is not code:
+            target = self._database.tables.get(table)
+            keys = target.keys
+            steps = [
+                _Step(
                     spec,
                     frozenset((*spec.on, *spec.inputs, *spec.looked_up_by, *_of_write(spec))),
                     frozenset(_of_write(spec)),
+                    code.triggers[spec.name],
+                    is_of_values(spec, target),
                 )
                 for spec in graph.of_table(table)
                 if spec.may_be_inline
@@ -132,28 +150,35 @@ class InlineRuns:
                 and spec.name not in graph.made_before
                 and not any(keys[key].make_default for key in spec.sets)
                 and _is_of_row(graph, spec)
-                and database.may_run(spec)
+                and code.has(spec)
             ]
-            found = self._eligible[table] = _Eligible(graph, code, has, specs)
-        return found.specs
+            found = self._eligible[table] = _Eligible(graph, code, steps)
+        return found.steps
 
-    def _results(self, chain: Sequence[TriggerSpec], operation: SetOperation) -> list[Inlined]:
+    def _results(self, chain: Sequence[_Step], operation: SetOperation) -> list[Inlined]:
         """Run triggers in order, each on the rows on which those before it have an outcome."""
         run = TaskRun(self._database, {})
         CURRENT.set(run)
         table = self._database.tables.get(operation.table)
         keys = table.keys
-        taking = Taking(self._database, operation)
+        is_alone = not any(step.spec.elsewhere for step in chain)
+        taking = None if is_alone else Taking(self._database, operation)
         values: dict[str, Sequence[Any]] = {
             name: keys[name].codec.decode_column(column)
             for name, column in operation.columns.items()
         }
         absent: frozenset[int] = frozenset()
         inlined: list[Inlined] = []
-        for spec in chain:
-            taken = taking.of(spec) if spec.elsewhere else ()
-            values |= taking.values
-            result, absent = self._run(spec, table, values, operation.count, absent, run)
+        for step in chain:
+            spec, taken = step.spec, list[Any]()
+            if taking is not None and spec.elsewhere:
+                taken = taking.of(spec)
+                values |= taking.values
+            if operation.count == 1 and step.is_of_values and _has_all(values, spec):
+                result = self._run_one(step, table, values, run)
+                absent = NO_ROWS if result.met is None else ONE_ROW
+            else:
+                result, absent = self._run(step, table, values, operation.count, absent, run)
             if taken:
                 result = replace(result, taken=taken)
             if run.is_a_tasks:
@@ -162,15 +187,32 @@ class InlineRuns:
             inlined.append(result)
             if table.page_keys and any(None in column for column in result.columns):
                 break  # what comes next would have this key from page 0
-            taking.stored |= zip(spec.sets, result.columns, strict=True)
-            if spec is not chain[-1]:
-                columns = zip(spec.sets, result.columns, strict=True)
-                values |= {key: keys[key].codec.decode_column(column) for key, column in columns}
+            if taking is not None:
+                taking.stored |= zip(spec.sets, result.columns, strict=True)
+            if step is not chain[-1]:
+                for key, column in zip(spec.sets, result.columns, strict=True):
+                    values[key] = keys[key].codec.decode_column(column)
         return inlined
+
+    def _run_one(
+        self, step: _Step, table: Table, values: Mapping[str, Sequence[Any]], run: TaskRun
+    ) -> Inlined:
+        """Run a trigger on one row that has its inputs, of values alone."""
+        spec, started_s = step.spec, clock.monotonic_s()
+        arguments = [values[key][0] for key in spec.arguments]
+        # A Ctrl-C is for who writes, and no row's error.
+        is_users = partial(
+            is_from_outside, function=step.trigger.function, caller=call_one.__code__
+        )
+        with forks.user_code():
+            outcomes = derive_one(step.trigger, table, arguments, run, is_users)
+        seconds = clock.monotonic_s() - started_s
+        self._database.costs.note((spec.name, spec.fingerprint, 0), seconds, 1)
+        return Inlined(spec, outcomes.columns, NO_ROWS if outcomes.errors else None, seconds)
 
     def _run(
         self,
-        spec: TriggerSpec,
+        step: _Step,
         table: Table,
         values: Mapping[str, Sequence[Any]],
         count: int,
@@ -182,6 +224,7 @@ class InlineRuns:
         Args:
             absent: rows on which a trigger before it has no outcome.
         """
+        spec = step.spec
         due = range(count) if not absent else [i for i in range(count) if i not in absent]
         called, unset = rows_with_inputs(spec, values, due)
         whole = len(called) == count
@@ -189,7 +232,7 @@ class InlineRuns:
             key: values[key] if whole else [values[key][i] for i in called]
             for key in spec.arguments
         }
-        trigger, started = self._database.code.triggers[spec.name], clock.monotonic_s()
+        trigger, started = step.trigger, clock.monotonic_s()
         # A Ctrl-C is for who writes, and no row's error.
         is_users = partial(is_from_outside, function=trigger.function, caller=call_plain.__code__)
         may_be_left = len(called) > 1 and self._may_be_left(spec)
@@ -208,6 +251,11 @@ class InlineRuns:
             for place, value in enumerate(given):
                 full[called[place]] = value
         return Inlined(spec, columns, frozenset(met), seconds), frozenset(range(count)) - met
+
+
+def _has_all(values: Mapping[str, Sequence[Any]], spec: TriggerSpec) -> bool:
+    """Whether a single row has all that a trigger runs on and takes."""
+    return all(values[key][0] is not None for key in spec.required)
 
 
 def _is_late(started_s: float, calls: int) -> bool:

@@ -259,12 +259,11 @@ class Database:
 
     def has_code(self, spec: TriggerSpec) -> bool:
         """Whether this process has a trigger's code, by its fingerprint."""
-        code = self.code.triggers.get(spec.name)
-        return code is not None and code.spec.fingerprint == spec.fingerprint
+        return self.code.has(spec)
 
     def may_run(self, spec: TriggerSpec) -> bool:
         """Whether this process may run a trigger: it has the code, and all that is needed."""
-        return self.has_code(spec) and self.has.issuperset(spec.needs)
+        return self.code.has(spec) and self.has.issuperset(spec.needs)
 
     def may_fit(self, component: str) -> bool:
         """Whether this process brings a component's fits and versions on: it has all that the component's triggers need."""
