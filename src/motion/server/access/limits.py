@@ -16,7 +16,6 @@ class Limits:
         rows: that one answer holds; `default_rows` where nothing is said.
         k: hits of a search.
         sql_seconds: that SQL, or a condition in SQL, may take.
-        result_bytes: that the rows of one answer hold.
         wait_seconds: that a request may wait for a change.
         streams: open at once, of all clients.
         rate: requests of one client, by its token or its address, such as "600/min"; None is without end.
@@ -27,7 +26,6 @@ class Limits:
     default_rows: int = 100
     k: int = 1_000
     sql_seconds: float = 10.0
-    result_bytes: int = 64 * MIB
     wait_seconds: float = 60.0
     streams: int = 1_000
     rate: str | None = None
