@@ -491,6 +491,20 @@ def test_a_role_that_owns_its_schema_and_nothing_else_is_enough(
         postgres_server.execute(f"DROP ROLE {role}")
 
 
+def test_a_role_that_may_not_write_is_told_why(postgres_server: Server) -> None:
+    role = f"reader_{os.getpid()}"
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN")
+    postgres_server.execute(f"ALTER ROLE {role} SET default_transaction_read_only TO on")
+    postgres_server.execute(f"CREATE SCHEMA {role} AUTHORIZATION {role}")
+    try:
+        url = f"{postgres_server.url.replace('postgres:@', f'{role}:@')}&motion_schema={role}"
+        with pytest.raises(motion.StoreUnavailable, match="default_transaction_read_only"):
+            motion.create_store("reader", schemas={"garment": Garment}, triggers=[], url=url)
+    finally:
+        postgres_server.execute(f"DROP SCHEMA IF EXISTS {role} CASCADE")
+        postgres_server.execute(f"DROP ROLE {role}")
+
+
 def test_a_server_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     postgres_server: Server, open_shop: Callable[..., motion.Store]
 ) -> None:

@@ -32,10 +32,11 @@ from motion.backends.base import (
     Transaction,
     check_durability,
 )
+from motion.backends.postgres_errors import advice_on, is_lost, is_to_be_tried_again
 from motion.backends.postgres_listening import Listener
 from motion.backends.postgres_place import folder_of, parts_of, whole_url
 from motion.backends.postgres_rewriting import rewrite_tables
-from motion.backends.postgres_session import Session, is_lost, is_refused, is_to_be_tried_again
+from motion.backends.postgres_session import Session
 from motion.backends.postgres_sql import (
     DOMAINS,
     FUNCTIONS,
@@ -588,7 +589,7 @@ class PostgresBackend:
         """Raise an error of ours where the server's is about itself, or the store is closed."""
         if self._is_closed:
             raise StoreClosed(self.name) from exc
-        if (advice := _advice(exc)) is not None:
+        if (advice := advice_on(exc)) is not None:
             raise StoreUnavailable(self.place, f"{_reason(exc)}. {advice}") from exc
         raise exc
 
@@ -669,27 +670,3 @@ def _without_password(url: str) -> str:
     place = psycopg.conninfo.conninfo_to_dict(url)
     host, port = place.get("host") or "localhost", place.get("port") or 5432
     return f"{place.get('dbname') or 'the database'} at {host}:{port}"
-
-
-def _advice(exc: psycopg.Error) -> str | None:
-    """Return what to do about an error that is about the server; None for one that is about a statement."""
-    if is_refused(exc):
-        return "Look at the user, the password, the database and the options in the URL; nothing of this write was kept."
-    if is_lost(exc):
-        return "Look whether the server runs and can be reached; nothing of this write was kept."
-    kind = exc.sqlstate or ""
-    if kind == "55P03":
-        return "Another process has been writing for over a minute; look for one that hangs."
-    if kind.startswith("53"):
-        return "The server has no room; nothing of this write was kept. Make room and try again."
-    if kind in ("42501", "25006"):
-        return "Grant the role what docs/guides/postgres.md lists."
-    if kind in ("3F000", "42P01") and is_gone(exc):
-        return "Its schema was dropped; open the store again to begin anew."
-    if kind.startswith(("40", "57")):
-        return "Nothing of this write was kept; try again."
-    return None
-
-
-def is_gone(exc: psycopg.Error) -> bool:
-    return "motion_clock" in str(exc) or "motion_writers" in str(exc)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
+from motion.backends.postgres_errors import advice_on
 from motion.backends.postgres_session import check_encoding
 from motion.backends.postgres_sql import name
 from motion.errors import NotOnPostgres, StoreUnavailable
@@ -67,7 +68,7 @@ def folder_of(url: str, store: str) -> Path:
     except psycopg.Error as exc:
         raise StoreUnavailable(
             f"schema {schema!r} of PostgreSQL",
-            f"{str(exc).strip()}. Look whether the server can be reached by this URL.",
+            f"{str(exc).strip()}. {advice_on(exc) or 'Look whether the server can be reached by this URL.'}",
         ) from exc
     if not is_new and not folder.is_dir():
         raise StoreUnavailable(

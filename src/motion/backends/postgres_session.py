@@ -642,34 +642,3 @@ def _refused(exc: psycopg.DataError) -> Exception:
             "the character NUL in a text", "take it out, or declare the key as bytes."
         )
     return exc
-
-
-LOST = ("08", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05")
-"""SQLSTATEs of connections that are gone, or cannot be made yet: 25P03, 25P04 and 57P05 are the server's own limits of time."""
-
-
-def is_lost(exc: psycopg.Error) -> bool:
-    """Whether an error says that the connection, or the server, is gone."""
-    kind = exc.sqlstate
-    if kind is None:
-        return isinstance(exc, psycopg.OperationalError)
-    return (
-        kind.startswith(LOST) and kind != "08P01"
-    )  # that is a statement with fewer values than it has places
-
-
-REFUSALS = (
-    "authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist", "is not permitted to log in",
-    "permission denied", "unrecognized configuration parameter", "invalid value for parameter", "invalid connection option",
-)  # fmt: skip
-"""What servers, and libpq, say of connections that they will not have whenever they are asked: such an error has no SQLSTATE."""
-
-
-def is_refused(exc: psycopg.Error) -> bool:
-    """Whether a connection was refused for what is in the URL. Of servers that speak another language nobody knows."""
-    return exc.sqlstate is None and any(each in str(exc) for each in REFUSALS)
-
-
-def is_to_be_tried_again(exc: psycopg.Error) -> bool:
-    """Whether an attempt may succeed if it is made once more: the server is gone, or chose it as a victim."""
-    return (is_lost(exc) and not is_refused(exc)) or exc.sqlstate in ("40001", "40P01")
