@@ -69,6 +69,7 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
         """Address to content, if it has changed since. A shop's first page leads to the sitemaps of its robots.txt, too."""
         from fashion_search.feeds import MAX_FEED_BYTES
         from fashion_search.fetching import NotFetched
+        from fashion_search.listings import fetched
 
         known = store.get(
             AddressSchema, id, keys=("etag", "modified", "content", "doubted", "gone")
@@ -87,7 +88,7 @@ def crawl_triggers(fetcher: Fetcher | None = None) -> list[Any]:
                     hops + 1,
                     asked,
                 )
-            answer = shops.fetcher().get(id, limit=limit, etag=etag, modified=modified)
+            answer = fetched(shops.fetcher(), id, limit=limit, etag=etag, modified=modified)
         except NotFetched as exc:
             store.set("address", id=id, checked=_now_ms(), status=0, problem=str(exc))
             return
@@ -187,7 +188,10 @@ def _replace_all(
     """Write what a feed tells of; what it told of and does no longer is removed. A feed of nothing is a fault of the shop's.
 
     A row that is no product today still tells that its product is there; while one cannot be read at all, nothing is removed.
+    Of what is told of in pages, each may have moved to one that was fetched before.
     """
+    from fashion_search.listings import is_listing
+
     rows = _rows_of(address, products)
     if not rows:
         return
@@ -195,7 +199,8 @@ def _replace_all(
     told = {row["sku"] for row in rows} | {f"{retailer.name.lower()}/{each.source_id}" for each in bad}  # fmt: skip
     held = store.rows(RetailerSchema, where={"found_on": address}, keys=("sku", "missed"))
     missing = [row for row in held if row.sku not in told]
-    is_doubted = len(missing) > max(2, DOUBTED_SHARE * len(held))
+    most = 0 if is_listing(address) else max(2, DOUBTED_SHARE * len(held))
+    is_doubted = len(missing) > most
     store.set("address", id=address, doubted=is_doubted)
     if not missing or any(each.is_damaged for each in bad):
         return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -383,6 +385,70 @@ def test_a_feed_that_lost_many_products_removes_what_the_next_round_misses_too(
     assert found_after(half) == 20
     assert found_after(a_table(range(8), "New cap")) == 8
     assert found_after(a_table(range(6))) == 6  # few at a time go at once
+
+
+def in_pages(shop: Shop, numbers: Iterable[int], *, at_most: int) -> list[str]:
+    """Have the shop tell of products as Shopify's do, in pages; return what it is asked for, as it is asked."""
+    products = [
+        {
+            "id": each, "title": f"Cap {each}", "handle": f"cap-{each}", "variants": [{"id": each, "price": "9.00"}],
+            "images": [{"src": f"{shop.url}/none/{each}.jpg"}],
+        }
+        for each in numbers
+    ]  # fmt: skip
+    asked = []
+
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        query = parse_qs(handler.path.partition("?")[2])
+        asked.append(handler.path)
+        size = min(int(query.get("limit", ["30"])[0]), at_most)
+        start = size * (int(query.get("page", ["1"])[0]) - 1)
+        body = json.dumps({"products": products[start : start + size]}).encode()
+        answer(handler, 200, body)
+
+    shop.odd["/products.json"] = page
+    return asked
+
+
+@pytest.mark.parametrize("at_most", [250, 10])
+def test_products_that_are_told_of_in_pages_are_all_found(
+    store: motion.Store, shops: dict[str, Shop], at_most: int
+) -> None:
+    shop = shops["bloomingdales"]
+    source = {f"{shop.url}/products.json": "bloomingdales"}
+    in_pages(shop, range(1, 25), at_most=at_most)
+    crawl(store, source)
+    found = rows_of(store, "bloomingdales")
+    assert found.keys() == {str(each) for each in range(1, 25)}
+    ids = {sku: row.id for sku, row in found.items()}
+    # One that moved to a page which was fetched before is not gone.
+    in_pages(shop, [each for each in range(1, 25) if each != 11], at_most=at_most)
+    crawl(store, source)
+    assert {sku: row.id for sku, row in rows_of(store, "bloomingdales").items()} == ids
+    in_pages(shop, range(1, 25), at_most=at_most)
+    crawl(store, source)
+    in_pages(shop, range(1, 24), at_most=at_most)
+    crawl(store, source)
+    crawl(store, source)
+    assert rows_of(store, "bloomingdales").keys() == {str(each) for each in range(1, 24)}
+    assert store.errors() == []
+
+
+def test_a_listing_whose_pages_are_all_the_same_ends(
+    store: motion.Store, shops: dict[str, Shop]
+) -> None:
+    shop = shops["bloomingdales"]
+    asked = in_pages(shop, range(1, 6), at_most=0)
+    one = json.dumps({"products": [{"id": 1, "title": "Cap", "variants": [], "images": [{"src": f"{shop.url}/none.jpg"}]}]})  # fmt: skip
+
+    def same(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        answer(handler, 200, one.encode())
+
+    shop.odd["/products.json"] = same
+    crawl(store, {f"{shop.url}/products.json": "bloomingdales"})
+    assert len(rows_of(store, "bloomingdales")) == 1
+    assert len(asked) == 2
 
 
 def test_a_row_that_cannot_be_read_removes_nothing(
