@@ -23,6 +23,13 @@ _IN_THOUSANDTHS = re.compile(r"\b(?:BHD|IQD|JOD|KWD|LYD|OMR|TND)\b")
 _THREE_PLACES = re.compile(r"(?<![\d.,])\d{1,6}(?:[.,]\d{3})+(?![\d.,])")
 # An amount with a sign or a code at it, of a text with other numbers before: "2 for $30", "3-pack $19".
 _SIGNED = re.compile(r"(?:[$€£¥₹₽₺]|\b[A-Z]{3})\s?\d[\d.,' \u00a0\u202f]*")
+_IN_POWERS = re.compile(
+    r"\d+(?:\.\d+)?[eE]\+?\d{1,2}"
+)  # as spreadsheets and floats are written out: "1.2E+3"
+_BELOW_ZERO = re.compile(r"[$€£¥]?\s?[-\u2212]\s?[$€£¥]?\s?\d")
+_MYRIADS = re.compile(
+    r"(\d+(?:\.\d+)?)\s?[万萬]\s?(\d[\d,]*)?"
+)  # ten thousands: "12万円", "1万2,000円"
 _APOSTROPHES = str.maketrans("’‘´`", "''''")
 _CAN_BE_BOUGHT = frozenset(
     "instock available yes true 1 limitedavailability onlineonly instoreonly preorder presale backorder madetoorder".split()
@@ -45,6 +52,10 @@ def price_of(written: object, currency: str = "") -> float | None:
         text = str(written)[:200].translate(_APOSTROPHES).strip()
         if not any(map(str.isdigit, text)):
             return None  # "free", "on request"
+        if _BELOW_ZERO.match(text):
+            return None
+        if myriads := _MYRIADS.search(text):
+            return float(myriads[1]) * 10_000 + float((myriads[2] or "0").replace(",", ""))
         if _IN_THOUSANDTHS.search(f"{text} {currency}") and (exact := _THREE_PLACES.search(text)):
             return int(re.sub("[.,]", "", exact[0])) / 1_000
         signed = _SIGNED.search(text)
@@ -52,7 +63,9 @@ def price_of(written: object, currency: str = "") -> float | None:
             text = signed[0].strip()
         # "1.299" may be either; what a shop writes with three places is more often a thousand than a fraction.
         found = (
-            float(text) if _PLAIN_NUMBER.fullmatch(text) else Price.fromstring(text).amount_float
+            float(text)
+            if _PLAIN_NUMBER.fullmatch(text) or _IN_POWERS.fullmatch(text)
+            else Price.fromstring(text).amount_float
         )
     return found if found is not None and math.isfinite(found) and 0 <= found < 1e12 else None
 
