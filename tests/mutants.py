@@ -81,6 +81,12 @@ MUTANTS = (
     ),
     Mutant(
         "P4",
+        "what a trigger of another name has made of a key is other code's, also once that trigger has written over its mark",
+        [("        if done_column(former) not in columns:", "        if True:")],
+        "store/test_hand_overs.py::test_a_split_trigger_that_has_run_again_does_not_hide_what_it_had_made_before",
+    ),
+    Mutant(
+        "P4",
         "a page with an `on` value of its own follows what it inherits beside",
         [("    if not layout.pages_beyond(spec):\n        return []", "    if True:\n        return []")],
         "engine/test_own_values_of_pages.py::test_what_a_page_inherits_beside_its_own_value_is_followed",

@@ -363,7 +363,7 @@ def test_a_users_value_stays_where_its_trigger_has_another_name_by_now(tmp_path:
         store.set("doc", id=1, own="corrected")
     with opened(tmp_path, named("make_label")) as store:
         plan = store.plan("make_label")
-        assert (plan.missing, plan.by_users) == (2, 1)
+        assert (plan.stale, plan.missing, plan.by_users) == (2, 0, 1)
         store.backfill("make_label", force=True).wait()
         assert [row.own for row in store.rows("doc")] == ["corrected", "2", "3"]
         store.set("doc", id=1, a="other").wait()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from motion.definitions.fits import FitSpec
 from motion.definitions.tables.lookups import Lookup
@@ -21,6 +22,16 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import TriggerCycle, TriggerError
 
 Levels = Mapping[str, Mapping[str, frozenset[str]]]
+
+
+class Span(NamedTuple):
+    """Changes: those after `since`, up to `until`."""
+
+    since: int
+    until: int
+
+
+HandedOver = Mapping[tuple[str, str], Mapping[str, Sequence[Span]]]
 
 
 class Graph:
@@ -36,9 +47,12 @@ class Graph:
         specs: Iterable[TriggerSpec],
         fits: Iterable[FitSpec] = (),
         made_before: Mapping[str, Sequence[str]] | None = None,
+        handed_over: HandedOver | None = None,
     ) -> None:
         self.made_before = made_before or {}
         """Trigger -> the tables where its former code made rows, and the present one makes none."""
+        self.handed_over = handed_over or {}
+        """(table, key) -> the triggers that have set it, where another one sets it by now, each with when it did."""
         self.triggers: dict[str, TriggerSpec] = {}
         for spec in specs:
             if spec.name in self.triggers:

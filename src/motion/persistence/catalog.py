@@ -26,6 +26,7 @@ from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import last_number, note_new_graph
 from motion.persistence.remedies import mismatch
 from motion.persistence.rows.formerly import note_former_rows
+from motion.persistence.rows.handovers import note_hand_overs
 from motion.persistence.rows.ids import check_stored_ids
 from motion.persistence.rows.levels import check_levels
 from motion.persistence.rows.noted import with_noted
@@ -92,6 +93,7 @@ def open_catalog(
     if replace_graph:
         check_trigger_names(tx, graph)
         note_former_rows(tx, graph, former, stored)
+        note_hand_overs(tx, graph, former, active, last)
         _store_graph(tx, graph)
         following.forget_others(tx, graph)
     else:
@@ -150,7 +152,8 @@ def _with(tx: Transaction, graph: Graph, specs: Sequence[TriggerSpec]) -> Graph:
         return graph
     names = {spec.name for spec in fresh}
     others = [spec for name, spec in graph.triggers.items() if name not in names]
-    whole = Graph(graph.tables, [*others, *fresh], graph.fits.values(), graph.made_before)
+    kept = graph.made_before, graph.handed_over
+    whole = Graph(graph.tables, [*others, *fresh], graph.fits.values(), *kept)
     _keep_specs(tx, "motion_triggers", fresh)
     note_new_graph(tx)
     return whole

@@ -13,7 +13,7 @@ from motion.persistence.layout import Layout, outputs_table, quoted
 from motion.persistence.limits import check_width
 from motion.persistence.notes import part_notes
 from motion.persistence.numbers import UNNUMBERED
-from motion.persistence.rows import shown
+from motion.persistence.rows import handovers, shown
 from motion.persistence.rows.listed import open_lists
 from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
@@ -50,6 +50,11 @@ CREATE TABLE IF NOT EXISTS motion_away (  -- triggers that were taken away: the 
 );
 CREATE TABLE IF NOT EXISTS motion_made_before (  -- tables where a trigger's former code made rows, and the present one makes none
     trigger TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (trigger, name)
+);
+CREATE TABLE IF NOT EXISTS motion_handed_over (  -- keys of tables that a trigger has set, and another one sets by now
+    trigger TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL,
+    since INTEGER NOT NULL, until INTEGER NOT NULL,  -- the last changes until it did, and until it did not any more
+    PRIMARY KEY (trigger, name, key, until)
 );
 CREATE TABLE IF NOT EXISTS motion_fits (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS motion_origins (
@@ -426,7 +431,7 @@ def open_table(tx: Transaction, layout: Layout, stored: dict[str, str] | None) -
     note_declared(tx, layout.table)
 
 
-OF_GRAPHS = ("motion_left_", "motion_used_", shown.PREFIX)
+OF_GRAPHS = ("motion_left_", "motion_used_", handovers.PREFIX, shown.PREFIX)
 """What the names of the database's own triggers begin with that a graph needs."""
 
 
@@ -435,7 +440,8 @@ def _open_triggers(tx: Transaction, layout: Layout) -> None:
     kept = shown.keepers(layout)
     if not kept.keys() <= tx.objects("trigger", layout.base.strip('"')).keys():
         shown.fill(tx, layout)
-    wanted = {**TableDdl(layout).leavers(), **keepers(layout), **kept}
+    handing = handovers.keepers(layout, set(map(quoted, tx.columns(layout.base))))
+    wanted = {**TableDdl(layout).leavers(), **keepers(layout), **handing, **kept}
     outputs = [outputs_table(spec.name) for spec in layout.versioned_specs]
     for table in (layout.base, *outputs):
         on_table = tx.objects("trigger", table.strip('"'))

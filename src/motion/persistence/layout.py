@@ -8,6 +8,8 @@ keys, hidden columns (their names have a colon, which no key's can) hold:
 * `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs were written by change `number` and are as of
   it (0: they are to be made again; of outputs by version: as of the change of their input), and were made by `origin`
   (trigger, fingerprint, state version; 0: a user);
+* `<key>:former`: such a mark about a key that went over to another trigger, where the one that it is of has written over it
+  (`persistence.rows.handovers`);
 * `<fold>:applied`: of a fold that applies each row once, the change with which it did;
 * `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger;
 * `:made_keys`, `:own`: where rows are made by triggers, the keys that they gave, and the change at which a user last gave
@@ -25,7 +27,7 @@ from functools import cached_property, lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
-from motion.definitions.graph import Graph
+from motion.definitions.graph import Graph, Span
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Key, Table
 from motion.definitions.tables.windows import Window
@@ -89,6 +91,16 @@ def shown_column(key: str) -> str:
 @lru_cache(maxsize=4096)
 def done_column(trigger: str) -> str:
     return quoted(f"{trigger}:done")
+
+
+def former_column(key: str) -> str:
+    """Where a row keeps the mark about a key that another trigger sets by now, once the one that it is of has written over it."""
+    return quoted(f"{key}:former")
+
+
+def marks_rows(spec: TriggerSpec) -> bool:
+    """Whether a trigger's marks stand on the rows whose keys it sets."""
+    return spec.is_columnar and not spec.is_versioned and spec.fold is None
 
 
 def once_column(trigger: str) -> str:
@@ -587,6 +599,17 @@ class Layout:
             for each in pages
         ]
         return " AND ".join([f"{row}.id = {page}.id", *same])
+
+    @cached_property
+    def handed_over(self) -> Sequence[tuple[str, str, Sequence[Span]]]:
+        """The triggers that have set a key of the table which another one sets by now, each with that key and when it did."""
+        found: list[tuple[str, str, Sequence[Span]]] = []
+        for (table, key), formers in self.graph.handed_over.items():
+            maker = self.graph.triggers.get(self.graph.producers.get((table, key), ""))
+            if table == self.table.name and maker is not None and marks_rows(maker):
+                others = sorted(formers.items())
+                found += [(n, key, spans) for n, spans in others if n not in ("", maker.name)]
+        return found
 
     # -- windows and folds --
 

@@ -384,11 +384,12 @@ def _do_key(tx: Transaction, step: Step) -> None:
     free_of_helpers(tx, table)
     if step.new:
         tx.execute(f"ALTER TABLE {quoted(base)} RENAME COLUMN {quoted(key)} TO {quoted(step.new)}")
-        _exchange_columns(tx, base, f"{key}:changed", f"{step.new}:changed")
+        for what in ("changed", "former"):
+            _exchange_columns(tx, base, f"{key}:{what}", f"{step.new}:{what}")
     else:
         _drop_column(tx, base, key)
-        if f"{key}:changed" in _columns(tx, base):
-            _drop_column(tx, base, f"{key}:changed")
+        for beside in {f"{key}:changed", f"{key}:former"} & _columns(tx, base):
+            _drop_column(tx, base, beside)
     names = {key: step.new}
     for catalog, column in (("motion_tables", "signature"), ("motion_declared", "keys")):
         found = tx.execute(f"SELECT {column} FROM {catalog} WHERE name = ?", (table,)).fetchone()
@@ -400,13 +401,9 @@ def _do_key(tx: Transaction, step: Step) -> None:
             )
     _edit_copies(tx, table, names)
     tx.execute("DELETE FROM motion_vector_log WHERE key = ?", (f"{table}.{key}",))
-    tx.execute(
-        "UPDATE motion_follows SET key = ? WHERE name = ? AND key = ?",
-        (step.new or key, table, key),
-    )
-    tx.execute(
-        "UPDATE motion_after SET key = ? WHERE name = ? AND key = ?", (step.new or key, table, key)
-    )
+    for catalog in ("motion_follows", "motion_after", "motion_handed_over"):
+        sql = f"UPDATE {catalog} SET key = ? WHERE name = ? AND key = ?"
+        tx.execute(sql, (step.new or key, table, key))
     _set_aside(tx, lambda spec: _is_mentioned(spec, table, key))
     if not step.new:
         tx.execute("DELETE FROM motion_refs WHERE name = ? AND key = ?", (table, key))
@@ -532,6 +529,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
         "motion_declared",
         "motion_makers",
         "motion_made_before",
+        "motion_handed_over",
         "motion_after",
         "motion_seen",
         "motion_follows",
@@ -563,6 +561,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
             tx.execute("DELETE FROM motion_fits WHERE name = ?", (fit.name,))
     tx.execute("DELETE FROM motion_makers WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_made_before WHERE name = ?", (table,))
+    tx.execute("DELETE FROM motion_handed_over WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_follows WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_refs WHERE ? IN (name, target)", (table,))

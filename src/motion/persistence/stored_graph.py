@@ -9,7 +9,7 @@ import msgspec
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
-from motion.definitions.graph import Graph
+from motion.definitions.graph import Graph, Span
 from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Tables
 from motion.definitions.triggers.specs import TriggerSpec
@@ -48,7 +48,8 @@ def read_graph(tx: Transaction, tables: Tables) -> Graph:
     known = [spec for spec in specs if spec.schedule or spec.source in tables]
     for spec in specs:
         _check_known(tables, spec)
-    return Graph(tables, known, [fit for fit in fits if fit.table in tables], made_before(tx))
+    of_tables = [fit for fit in fits if fit.table in tables]
+    return Graph(tables, known, of_tables, made_before(tx), handed_over(tx))
 
 
 def active_specs(tx: Transaction) -> dict[str, TriggerSpec]:
@@ -125,6 +126,18 @@ def made_before(tx: Transaction) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def handed_over(tx: Transaction) -> dict[tuple[str, str], dict[str, tuple[Span, ...]]]:
+    """Return (table, key) -> the triggers that have set it, where another one sets it by now, each with when it did."""
+    found: dict[tuple[str, str], dict[str, tuple[Span, ...]]] = {}
+    if not tx.columns("motion_handed_over"):  # a store of before, which is looked at as it is
+        return found
+    sql = "SELECT trigger, name, key, since, until FROM motion_handed_over ORDER BY trigger, name, key, until"
+    for trigger, name, key, since, until in tx.execute(sql):
+        spans = found.setdefault((name, key), {})
+        spans[trigger] = (*spans.get(trigger, ()), Span(int(since), int(until)))
+    return found
+
+
 def known_fits(tx: Transaction) -> list[str]:
     """Return the names of the fits that the store knows; also of those that are not there any more."""
     if not tx.columns("motion_fits"):  # the store is being made
@@ -148,9 +161,15 @@ def missed_changes(
         active: the triggers that were in force until now.
         last: the last change until now.
     """
-    known = dict(tx.execute("SELECT trigger, number FROM motion_away").fetchall())
+    known = away_since(tx)
     back = {name: known.get(name, -1) for name in graph.triggers if name not in active}
     return {name: since for name, since in back.items() if since < last}
+
+
+def away_since(tx: Transaction) -> dict[str, int]:
+    """Return trigger -> the change as of which it went, of those that are not there any more."""
+    found = tx.execute("SELECT trigger, number FROM motion_away").fetchall()
+    return {str(name): int(number) for name, number in found}
 
 
 def overlooking(graph: Graph, before: Mapping[str, TriggerSpec]) -> list[str]:

@@ -18,6 +18,7 @@ from motion.persistence.layout import (
     applied_column,
     changed_column,
     done_column,
+    former_column,
     once_column,
     outputs_table,
     quoted,
@@ -212,6 +213,7 @@ class TableDdl:
             for s in self.layout.graph.of_table(self.layout.table.name)
             if s.once
         ]
+        marks += sorted({former_column(key) for _, key, _ in self.layout.handed_over})
         folds = [spec.fold for spec in own if spec.fold is not None]
         of_entities = [*PLACES_OF_ENTITIES] if folds else []
         of_entities += [LEFT_BEHIND for fold in folds if not fold.replay]

@@ -24,10 +24,11 @@ from motion.persistence.layout import (
 )
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, filled_up, parts_of, places
+from motion.persistence.rows.handovers import has_former, mark_or_former
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import given_up_and_made, live_version
-from motion.persistence.stored_graph import UNTIL, disowned, former_triggers, origins_of
+from motion.persistence.stored_graph import UNTIL, disowned, origins_of
 from motion.persistence.tasks import queue
 from motion.persistence.tasks.discards import was_dropped
 
@@ -40,6 +41,7 @@ class Origin:
         number: the change that the outputs are as of; 0 where there are none.
         fingerprint: of the code that made them; None for a user's value.
         version: the state version it ran with; 0 for a trigger without one.
+        trigger: whose code that is; empty for a user's value.
         is_due: whether its `on` keys have changed since, and it has not run again yet.
         was_away: whether the trigger was away since, while rows were written.
     """
@@ -49,15 +51,17 @@ class Origin:
     version: int
     is_due: bool = False
     was_away: bool = False
+    trigger: str = ""
 
     def is_current(self, spec: TriggerSpec) -> bool:
         """Whether the trigger would make the same, as far as its code and what it has missed tell."""
-        return self.fingerprint == spec.fingerprint and not self.was_away
+        made_it = self.trigger == spec.name and self.fingerprint == spec.fingerprint
+        return made_it and not self.was_away
 
 
 def origins(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[tuple[Origin, int]]:
     """Return how many rows that a trigger could run on have outputs of each origin; due are those that are left behind."""
-    mark = _mark_or_users(tx, layout, spec)
+    mark = mark_or_former(tx, layout, spec)
     is_left = f"CASE WHEN {_is_left_behind(layout, spec)} THEN 1 ELSE 0 END"
     found = tx.execute(
         f"SELECT {mark} & {ORIGIN_MASK}, {mark} > 0, {is_left}, COUNT(*) FROM {_source(layout, spec)} "
@@ -117,6 +121,8 @@ def may_be_stale(tx: Transaction, layout: Layout, spec: TriggerSpec) -> bool:
     sql = "SELECT 1 FROM motion_left_out WHERE trigger = ? LIMIT 1"
     if spec.fold is not None and tx.execute(sql, (spec.name,)).fetchone() is not None:
         return True
+    if has_former(tx, layout, spec):
+        return True
     sql = "SELECT 1 FROM motion_origins WHERE trigger = ? AND fingerprint != ? LIMIT 1"
     return tx.execute(sql, (spec.name, spec.fingerprint)).fetchone() is not None
 
@@ -145,8 +151,8 @@ def disown_since(tx: Transaction, layout: Layout, spec: TriggerSpec, since: int,
 
 
 def _is_of_other_code(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
-    """Return the condition that runs of other code than a trigger's present one have made its outputs."""
-    return f"{layout.mark(spec)} & {ORIGIN_MASK} NOT IN (0, {_current(tx, spec)})"
+    """Return the condition that runs of other code than a trigger's present one have made its outputs, under its name or another."""
+    return f"{mark_or_former(tx, layout, spec)} & {ORIGIN_MASK} NOT IN (0, {_current(tx, spec)})"
 
 
 def _current(tx: Transaction, spec: TriggerSpec) -> str:
@@ -157,7 +163,7 @@ def _current(tx: Transaction, spec: TriggerSpec) -> str:
 def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything: bool) -> str:
     """Return the FROM and WHERE of the rows `r` whose outputs of a trigger are missing, of other code, or left behind; with
     `everything`, of all but users' values."""
-    mark = _mark_or_users(tx, layout, spec)
+    mark = mark_or_former(tx, layout, spec)
     is_left = _is_left_behind(layout, spec)
     wanted = f"{mark} = 0 OR {mark} & {ORIGIN_MASK} NOT IN ({_current(tx, spec)}) OR {is_left}"
     return (
@@ -172,26 +178,6 @@ def _is_left_behind(layout: Layout, spec: TriggerSpec) -> str:
     if spec.fold is not None:
         return layout.is_left_behind(spec)
     return f"({layout.mark(spec)} > 0 AND {layout.is_due(spec)} AND NOT {queue.is_under_way(spec.name, layout.row)})"
-
-
-def _mark_or_users(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
-    """Return the expression of a trigger's mark; where it has none, and triggers that are gone gave the same keys, of theirs if
-    that is a user's value: it is that whatever its trigger is called."""
-    mark = layout.mark(spec)
-    marks = [f"COALESCE(r.{done_column(name)}, 0)" for name in _former_givers(tx, layout, spec)]
-    if not marks:
-        return mark
-    latest = marks[0] if len(marks) == 1 else f"MAX({', '.join(marks)})"
-    return f"CASE WHEN {mark} = 0 AND {latest} & {ORIGIN_MASK} = 0 THEN {latest} ELSE {mark} END"
-
-
-def _former_givers(tx: Transaction, layout: Layout, spec: TriggerSpec) -> list[str]:
-    if not spec.is_columnar or spec.is_versioned or spec.fold is not None:
-        return []
-    former = former_triggers(tx, layout.table.name)
-    gave = [each.name for each in former if each.is_columnar and {*each.sets} & {*spec.sets}]
-    there = set(map(quoted, tx.columns(layout.base))) if gave else ()
-    return [name for name in gave if done_column(name) in there]
 
 
 def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
@@ -332,10 +318,11 @@ def _clear_marks(
 ) -> None:
     if not spec.is_versioned:
         done = done_column(spec.name)
-        by_user = f"COALESCE({done}, 0) > 0 AND {done} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
-        condition = f"{part.condition(layout.row_column)} AND NOT ({by_user})"
+        mark = mark_or_former(tx, layout, spec)
+        by_user = f"{mark} > 0 AND {mark} & {ORIGIN_MASK} = 0"  # given since the rows were chosen
+        condition = f"{part.condition(layout.row)} AND NOT ({by_user})"
         tx.execute(
-            f"UPDATE {layout.base} SET {done} = {done} & {ORIGIN_MASK} WHERE {condition} AND {done} IS NOT NULL",
+            f"UPDATE {layout.base} AS r SET {done} = r.{done} & {ORIGIN_MASK} WHERE {condition} AND r.{done} IS NOT NULL",
             part.numbers,
         )
         return
@@ -449,12 +436,12 @@ def number_of_row(
 
 
 def _origin(tx: Transaction, origin: int, number: int) -> Origin:
-    sql = "SELECT fingerprint, version FROM motion_origins WHERE origin = ?"
+    sql = "SELECT fingerprint, version, trigger FROM motion_origins WHERE origin = ?"
     found: Any = tx.execute(sql, (origin,)).fetchone()
     if found is None:
         return Origin(number, None, 0)
     fingerprint, until, _ = found[0].partition(UNTIL)
-    return Origin(number, fingerprint, found[1], was_away=bool(until))
+    return Origin(number, fingerprint, found[1], was_away=bool(until), trigger=found[2])
 
 
 def _source(layout: Layout, spec: TriggerSpec) -> str:

@@ -27,16 +27,18 @@ from motion.persistence.layout import (
     slot_of,
 )
 from motion.persistence.ranges import parts_of
+from motion.persistence.rows import handovers
 
 LONGEST = 10_000
 """Characters or bytes of a value that is kept; what is longer would be the most of a store."""
 
 
 def drop_keepers(tx: Transaction) -> None:
-    """Drop these triggers of all tables, and what they have kept: names in them are about to be others."""
+    """Drop these triggers of all tables, and what they have kept, and those that keep marks: names in them are about to be
+    others."""
     for table in tx.tables():
         for name in tx.objects("trigger", table):
-            if name.startswith("motion_used_"):
+            if name.startswith(("motion_used_", handovers.PREFIX)):
                 tx.drop_trigger(name, quoted(table))
     forget_all(tx)
 

@@ -21,6 +21,7 @@ from motion.persistence.layout import (
     changed_column,
     done_column,
     mark_of,
+    marks_rows,
     outputs_table,
     quoted,
     slot_of,
@@ -424,17 +425,15 @@ def _overridden(layout: Layout, columns: Iterable[str]) -> list[str]:
 def _overridden_of_former(tx: Transaction, layout: Layout, columns: Iterable[str]) -> list[str]:
     """Return the same of triggers that are away: where one comes back, the value is a user's."""
     name = ("former outputs", layout.table.name, graph_number(tx))
-    former: dict[str, str] | None = tx.lasting.get(name)
+    former: dict[str, list[str]] | None = tx.lasting.get(name)
     if former is None:
         there = set(map(quoted, tx.columns(layout.base)))
-        former = tx.lasting[name] = {
-            key: spec.name
-            for spec in former_triggers(tx, layout.table.name)
-            if spec.is_columnar and not spec.is_versioned
-            if done_column(spec.name) in there
-            for key in spec.sets
-        }
-    return sorted({former[key] for key in columns if key in former}) if former else []
+        former = tx.lasting[name] = {}
+        for spec in former_triggers(tx, layout.table.name):
+            if marks_rows(spec) and done_column(spec.name) in there:
+                for key in spec.sets:
+                    former.setdefault(key, []).append(spec.name)
+    return sorted({each for key in columns for each in former.get(key, ())}) if former else []
 
 
 def _override_pages(
