@@ -932,19 +932,6 @@ def test_what_does_not_go_with_it_is_refused(
         open_store(schemas=SCHEMAS, triggers=[motion.trigger(**given | options)(lambda id: "x")])
 
 
-def test_outputs_beside_live_ones_do_not_follow_so_far(open_store: OpenStore) -> None:
-    class Early(motion.Component):
-        def setup(self) -> int:
-            return 1
-
-        @motion.infer(on="query.img_id", sets="query.link", refresh="before", follow=True)
-        def tell(self, state: int, img_id: int, store: motion.View) -> str:
-            return ""
-
-    with pytest.raises(motion.TriggerError, match="refresh='before'"):
-        open_store(schemas=SCHEMAS, triggers=[Early()])
-
-
 # -- what is kept, and what is told --
 
 

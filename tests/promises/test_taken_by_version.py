@@ -1,5 +1,5 @@
-"""P14 over switches of state versions: lookups and windows of what is kept by version are as if the live versions had made all
-of it, in a store that goes on being written to, and whose processes are killed."""
+"""P14 over switches of state versions: lookups and windows of what is kept by version, and what is read of it by hand and
+followed, are as if the live versions had made all of it, in a store that goes on being written to, and whose processes are killed."""
 
 from __future__ import annotations
 
@@ -66,6 +66,10 @@ class Like:
     peers: list[int]
     round: str
     chosen: str
+    hand: str
+    chain: list[int]
+    blend: str
+    noted: str
     label: int
 
 
@@ -125,6 +129,16 @@ class Guesser(motion.Component):
     ) -> str:
         return f"{state} {guess} {vecs}"
 
+    @motion.infer(on="like.product", sets="like.hand", refresh="before", follow=True, batch=4)
+    def read(self, state: int, product: list[int], store: motion.View) -> list[str]:
+        found = [store.get(Product, each, keys=("guess", "kind")) for each in product]
+        return [f"{state} {each and (each.guess, each.kind)}" for each in found]
+
+    @motion.infer(on="like.ts", sets="like.chain", refresh="before", follow=True)
+    def go_along(self, state: int, id: int, store: motion.View) -> list[int]:
+        before = store.get(Like, id - 1, keys=("chain", "vec"))
+        return [state] if before is None else chained(before.chain, before.vec)
+
     @motion.fit(on="product.label", promote=motion.manual)
     def learn(self, state: int, rows: list[Product]) -> int:
         return rows[-1].label
@@ -154,6 +168,11 @@ class Mixer(motion.Component):
     ) -> str:
         return f"{state} {guesses} {totals}"
 
+    @motion.infer(on="like.ts", sets="like.blend", refresh="before", follow=True)
+    async def blend(self, state: int, id: int, store: motion.View) -> str:
+        before = store.get(Like, id - 1, keys=("blend", "chain"))
+        return f"{state} {before and (before.chain, (before.blend or '')[:20])}"
+
     @motion.fit(on="like.label", promote=motion.manual)
     def learn(self, state: int, rows: list[Like]) -> int:
         return rows[-1].label
@@ -178,6 +197,16 @@ def pick(
     return [str(each) for each in guesses]
 
 
+@motion.trigger(on="like.ts", sets="like.noted", follow=True)
+def note(id: int, store: motion.View) -> str:
+    row = store.get(Like, id, keys=("hand", "mixed"))
+    return f"{row and (row.hand, row.mixed)}"
+
+
+def chained(chain: list[int] | None, vec: int | None) -> list[int]:
+    return [*(chain or []), vec or 0][-4:]
+
+
 def guessed(state: int, n: int) -> int:
     return n * state if n % 2 else n
 
@@ -186,7 +215,7 @@ def opened(folder: Path | str) -> motion.Store:
     url = folder if isinstance(folder, str) else f"sqlite:///{folder}"
     return motion.create_store(
         "taken", schemas={"product": Product, "like": Like},
-        triggers=[Guesser(), Mixer(), link, tell, pick], url=url, durability="normal",
+        triggers=[Guesser(), Mixer(), link, tell, pick, note], url=url, durability="normal",
     )  # fmt: skip
 
 
@@ -363,6 +392,7 @@ def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | 
         id: None if row.n is None else guessed(guesser, row.n) for id, row in products.items()
     } | given
     assert {id: row.guess for id, row in products.items()} == guesses
+    check_by_hand({row.id: row for row in store.rows("like")}, products, guesses, guesser, mixer)
     likes: Any = sorted(store.rows("like"), key=lambda row: (row.ts, row.id))
     vecs: dict[int | None, list[int]] = {}
     narrow: dict[int | None, list[int]] = {}
@@ -401,6 +431,27 @@ def check(store: motion.Store, guesser: int, mixer: int, given: dict[int, int | 
         told = None if vec is None or row.user is None else f"{vec} {before}"
         assert (row.last, row.told, row.mixed) == (last, told, mixed)
         assert row.taste == (None if last is None else f"{guesser} {last}")
+
+
+def check_by_hand(
+    likes: dict[int, Any],
+    products: dict[int, Any],
+    guesses: dict[int, int | None],
+    guesser: int,
+    mixer: int,
+) -> None:
+    """Hold what was read by hand against a recompute."""
+    made: dict[int, tuple[list[int], str]] = {}
+    for id, row in sorted(likes.items()):
+        found = products.get(row.product)
+        read = f"{guesser} {found and (guesses[row.product], found.kind)}"
+        assert row.hand == (None if row.product is None else read)
+        before = likes.get(id - 1)
+        chain, blend = made.get(id - 1, ([], ""))
+        along = [guesser] if before is None else chained(chain, before.vec)
+        made[id] = along, f"{mixer} {before and (chain, blend[:20])}"
+        assert (row.chain, row.blend) == made[id]
+        assert row.noted == f"{(row.hand, row.mixed)}"
 
 
 def first_of(products: dict[int, Any], code: int | None) -> int | None:

@@ -75,11 +75,11 @@ class Writer(NamedTuple):
     """A run that writes.
 
     Attributes:
-        rows: those that it was on, and those of runs that have seen what it writes.
+        slots: of the rows that it was on, and of those of runs that have seen what it writes.
     """
 
     trigger: str
-    rows: frozenset[int]
+    slots: frozenset[int]
 
 
 class Lap(NamedTuple):

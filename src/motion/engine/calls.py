@@ -51,6 +51,7 @@ class Rows:
         whole: whole rows as instances, where the trigger reads them.
         pins: component -> the state version to run with.
         below: the line of the span that the call is made in, where it is traced and made elsewhere.
+        is_build: they are for a candidate: what they write by hand goes nowhere.
     """
 
     count: int
@@ -58,13 +59,14 @@ class Rows:
     whole: Sequence[Any]
     pins: Pins
     below: str | None = None
+    is_build: bool = False
 
     def part(self, places: range) -> Rows:
         if len(places) == self.count:
             return self
         chosen = slice(places.start, places.stop)
         keys = {key: values[chosen] for key, values in self.keys.items()}
-        return Rows(len(places), keys, self.whole[chosen], self.pins)
+        return Rows(len(places), keys, self.whole[chosen], self.pins, is_build=self.is_build)
 
 
 @dataclass(frozen=True)
@@ -332,7 +334,7 @@ def _given(
 
 def _run_of(database: Database, trigger: Trigger, rows: Rows) -> TaskRun:
     keeps_reads = trigger.spec.isolated is True or trigger.spec.follow
-    return TaskRun(database, rows.pins, keeps_reads=keeps_reads)
+    return TaskRun(database, rows.pins, keeps_reads=keeps_reads, is_build=rows.is_build)
 
 
 def _target(database: Database, spec: TriggerSpec) -> tuple[Table, frozenset[str]]:

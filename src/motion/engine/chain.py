@@ -144,6 +144,7 @@ class Runs:
             _keys_of(spec, values, chosen),
             [rows[i] for i in chosen if rows],
             claim.pins,
+            is_build=claim.is_candidate,
         )
         on_place = None if on_item is None else partial(_at_place, on_item, chosen)
         made = self._calls(trigger, batch, on_place)

@@ -17,7 +17,7 @@ from motion.definitions.tables.schema import Key, Table, Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import VectorCodec
 from motion.definitions.values.decoders import from_json
-from motion.persistence.changes import following
+from motion.persistence.changes import reads
 from motion.persistence.ddl import _add_columns, open_system, open_table
 from motion.persistence.inputs.applied import apply_none, go_on, take_over
 from motion.persistence.inputs.folds import forget_entities, note_entities
@@ -95,7 +95,7 @@ def open_catalog(
         note_former_rows(tx, graph, former, stored)
         note_hand_overs(tx, graph, former, active, last)
         _store_graph(tx, graph)
-        following.forget_others(tx, graph)
+        reads.forget_others(tx, graph)
     else:
         graph = _with(tx, read_graph(tx, with_noted(tx, tables)), of_schemas)
     check_levels(tx, tables, graph)

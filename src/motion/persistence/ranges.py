@@ -96,14 +96,23 @@ def parts_of(rows: Iterable[int]) -> list[Ranges]:
 
 
 def rows_among(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Iterable[int], condition: str
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Iterable[int],
+    condition: str,
+    values: Sequence[Stored] = (),
 ) -> list[int]:
-    """Return those of the rows that a condition on them and on what a trigger takes and has done holds for."""
+    """Return those of the rows that a condition on them and on what a trigger takes and has done holds for.
+
+    Args:
+        values: of the condition's parameters.
+    """
     found: list[int] = []
     for part in parts_of(rows):
         sql = (
             f"SELECT {layout.row} FROM {layout.joined(spec.on, [spec])} "
             f"WHERE {part.condition(layout.row)} AND ({condition})"
         )
-        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
+        found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, *values))]
     return found

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
-from motion.persistence.changes import following
+from motion.persistence.changes import following, reads
 from motion.persistence.changes.building import begin_anew
 from motion.persistence.changes.cascade import tell_takers
 from motion.persistence.database import Database
@@ -179,6 +179,9 @@ def sample_of(database: Database, component: str, count: int) -> Mapping[str, in
     found = versioned(database, component)
     taken = {maker.name for _, spec in found for maker in database.graph.follows_from(spec)}
     with database.backend.read() as tx:
+        for _, spec in found:
+            makers = [maker for _, maker in found] if spec.follow else []
+            taken.update(maker.name for maker in makers if reads.has_read(tx, spec, maker))
         return {
             spec.name: None if spec.name in taken else backfills.bound_of(tx, layout, spec, count)
             for layout, spec in found
@@ -416,7 +419,9 @@ def _forget_outputs(database: Database, component: str, count: int) -> int:
         keep += files.versions_viewed(database.backend.folder, component)
         deleted = 0
         for _, spec in versioned(database, component):
-            deleted += versions.delete_outputs(tx, spec, keep, FORGOTTEN_AT_ONCE)
+            slots = versions.delete_outputs(tx, spec, keep, FORGOTTEN_AT_ONCE)
+            reads.forget_slots(tx, spec, slots, keep)
+            deleted += len(slots)
         return deleted, keep
 
     deleted, keep = database.write(work, is_durable=False)

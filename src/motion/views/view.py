@@ -568,11 +568,20 @@ class TaskRun:
 
     Args:
         keeps_reads: what runs have read is kept also where they write nothing.
+        is_build: what they write goes nowhere, so those after them do not see it.
     """
 
-    def __init__(self, database: Database, pins: Pins, *, keeps_reads: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pins: Pins,
+        *,
+        keeps_reads: bool = False,
+        is_build: bool = False,
+    ) -> None:
         self.now: Callable[[], int] = int  # 0, until rows are called one by one
         self._database, self.pins, self._keeps_reads = database, pins, keeps_reads
+        self._is_build = is_build
         self.outer = CURRENT.get()
         self._operations: dict[int, list[Operation]] = {}
         self._began_ms: dict[int, int] = {}
@@ -608,7 +617,7 @@ class TaskRun:
 
     def finish(self, rows: range, failed: Sequence[bool]) -> None:
         """Take in that rows have been called: what they wrote is seen by those after them, unless it failed."""
-        for index in rows:
+        for index in () if self._is_build else rows:
             operations = self._operations.get(index)
             span = self._spans.get(index, range(index, index + 1))
             if operations and not any(failed[i - rows.start] for i in span if i in rows):

@@ -195,11 +195,6 @@ class Options:
                 lambda spec: spec.once,
                 "once= runs never again where it has succeeded, so follow=True has nothing to do.",
             ),
-            refused(
-                lambda spec: spec.is_versioned,
-                "follow=True does not go with refresh='before' so far: take what it needs by motion.Lookup, or say "
-                "refresh='after'.",
-            ),
         ),
     )
     """Whether what its runs read by hand, by `get` and `rows(id=)`, makes them due again when it changes."""

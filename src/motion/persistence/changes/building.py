@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.tables.lookups import Lookup
-from motion.definitions.tasks import BUILD_PRIORITY, Cause, ranges_of
+from motion.definitions.tasks import Cause, Lap
 from motion.definitions.triggers.specs import TriggerSpec
-from motion.persistence.changes import followers
-from motion.persistence.changes.cascade import rows_below
+from motion.persistence.changes import followers, following
+from motion.persistence.changes.cascade import check_round, enqueue_beside, rows_below
 from motion.persistence.changes.followers import AT_ONCE, Changed
 from motion.persistence.layout import (
     ALL_ROWS,
@@ -26,7 +26,6 @@ from motion.persistence.ranges import parts_of
 from motion.persistence.rows.provenance import make_all_due, make_due, make_entity_due
 from motion.persistence.rows.written import Written
 from motion.persistence.states.versions import version_beside
-from motion.persistence.tasks import queue
 
 NO_PARAMETERS = b"\x90"
 """An empty list, as it is kept: a build is over all rows."""
@@ -38,26 +37,32 @@ def build_again(
     maker: TriggerSpec,
     written: Written,
     version: int,
-    number: int,
+    cause: Cause,
 ) -> None:
     """Make outputs of a version that is not live due that are made of others of it, which have changed.
 
     Args:
         maker: the trigger whose outputs have.
-        number: of the change.
+        cause: of the change.
+
+    Raises:
+        CascadeTooDeep: rows that follow one another go in a circle that has no end.
     """
     is_candidate = version_beside(tx, maker.component or "") == version
     for spec in layouts.graph.triggers.values() if written.changed else ():
-        if spec.name == maker.name or not is_switched_along(spec, maker):
+        is_own = spec.name == maker.name
+        if (is_own and not spec.follow) or not is_switched_along(spec, maker):
             continue
         due = _Due(tx, layouts, spec, version)
         if due.is_all_ahead():
             continue
-        due.take_own(written)
-        due.take_lookups(written)
-        due.take_windows(written, {maker.component or "": version})
+        if not is_own:
+            due.take_own(written)
+            due.take_lookups(written)
+            due.take_windows(written, {maker.component or "": version})
+        due.take_reads(written, cause, is_own=is_own)
         if is_candidate:  # of any other, who goes back to it judges them by what is due
-            due.enqueue(number)
+            due.enqueue(cause)
 
 
 def tell_beside(tx: Transaction, layouts: Layouts, written: Written, number: int) -> None:
@@ -70,7 +75,7 @@ def tell_beside(tx: Transaction, layouts: Layouts, written: Written, number: int
         changed = {key: sorted(rows) for key, rows in left.items() if rows}
         maker = layouts.graph.triggers[name]
         beside = Written(written.layout, changed=changed, arrived=changed)
-        build_again(tx, layouts, maker, beside, version, number)
+        build_again(tx, layouts, maker, beside, version, Cause(number, 0))
 
 
 class _Due:
@@ -80,7 +85,8 @@ class _Due:
         self._tx, self._layouts, self._spec, self._version = tx, layouts, spec, version
         self._layout = layouts[spec.table]
         self._rows: set[int] = set()
-        self._are_many = False
+        self._reading: Sequence[int] = ()
+        self._are_many, self._path = False, ""
 
     def is_all_ahead(self) -> bool:
         """Whether the build has not begun, and the version has no outputs from before: as while what these are made of is
@@ -156,26 +162,59 @@ class _Due:
             self._rows.update(rows)
             self._are_many |= bool(entities)
 
-    def enqueue(self, number: int) -> None:
+    def take_reads(self, written: Written, cause: Cause, *, is_own: bool) -> None:
+        """Take in rows whose runs have read by hand what has changed: only their marks tell so."""
+        if not self._spec.follow:
+            return
+        tx, layout, spec, target = self._tx, self._layout, self._spec, written.layout
+        parts = following.parts_changed(written)
+        readers = following.Readers(
+            tx, target, layout, spec, parts, cause, is_own, version=self._version
+        )
+        found = readers.few()
+        if found is None or found:
+            check_round(spec, cause)
+        if found is not None:
+            self._reading = [slot & ALL_ROWS for slot in found]
+            make_due(tx, layout, spec, self._reading, version=self._version)
+            return
+        for sql, values in readers.queries():
+            make_all_due(
+                tx, spec, f"SELECT q.row & {ALL_ROWS} AS row FROM ({sql}) q", values, self._version
+            )
+        self._are_many, self._path = (
+            True,
+            cause.path or str(Lap()),
+        )  # from where circles are looked for
+
+    def enqueue(self, cause: Cause) -> None:
         """Enqueue the rows, but those that are left to the build."""
+        tx, spec, version = self._tx, self._spec, self._version
         if self._are_many:
-            begin_anew(self._tx, self._layout, self._spec, number)
+            begin_anew(tx, self._layout, spec, cause.number, self._path)
             return
         ahead = self._ahead()
         rows = [row for row in self._rows if row not in ahead]
-        beside = Cause(number, 0, priority=BUILD_PRIORITY)
-        queue.enqueue(self._tx, self._spec, ranges_of(rows), beside, version=self._version)
+        enqueue_beside(tx, spec, rows, cause, version)
+        for own, some in cause.by_following(spec.name, self._reading):
+            enqueue_beside(tx, spec, [row for row in some if row not in ahead], own, version)
 
 
-def begin_anew(tx: Transaction, layout: Layout, spec: TriggerSpec, number: int) -> None:
+def begin_anew(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, number: int, path: str = ""
+) -> None:
     """Let a trigger's build go over all rows, from the first one on, as one that has not begun: what was chosen for it before
-    is not handed over."""
+    is not handed over.
+
+    Args:
+        path: what led to it.
+    """
     last = tx.execute(f"SELECT MAX({layout.row_column}) FROM {layout.base}").fetchone()[0] or 0
-    anew = "next = 0, last = ?, remaining = ?, number = 0"
+    anew = "next = 0, last = ?, remaining = ?, number = 0, path = ?"
     sql = f"UPDATE motion_backfills SET {anew} WHERE trigger = ? AND kind = 'build'"
-    if not tx.execute(sql, (last, last + 1, spec.name)).rowcount:
+    if not tx.execute(sql, (last, last + 1, path, spec.name)).rowcount:
         tx.execute(
             "INSERT INTO motion_backfills (change, trigger, next, last, total, remaining, parameters, is_forced, kind, number, "
-            "path) VALUES (?, ?, 0, ?, ?, ?, ?, 0, 'build', 0, '')",
-            (number, spec.name, last, last + 1, last + 1, NO_PARAMETERS),
+            "path) VALUES (?, ?, 0, ?, ?, ?, ?, 0, 'build', 0, ?)",
+            (number, spec.name, last, last + 1, last + 1, NO_PARAMETERS, path),
         )

@@ -20,7 +20,7 @@ from motion.definitions.tasks import (
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import EnumCodec
 from motion.errors import CascadeTooDeep
-from motion.persistence.changes import following, sweeps
+from motion.persistence.changes import following, reads, sweeps
 from motion.persistence.changes.followers import (
     AT_ONCE,
     Changed,
@@ -41,7 +41,7 @@ from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of, rows_among
 from motion.persistence.rows.provenance import make_due
 from motion.persistence.rows.written import Written
-from motion.persistence.states.versions import version_beside
+from motion.persistence.states.versions import live_version, version_beside
 from motion.persistence.tasks import delayed, inherited, lines, once, queue
 from motion.persistence.tasks.discards import drop_beyond
 from motion.persistence.vector_log import log_vectors
@@ -232,19 +232,56 @@ def tell_readers(
     Raises:
         CascadeTooDeep: rows that follow one another go in a circle that has no end.
     """
-    if not parts or not following.is_any_of(tx, target.table.name):
+    if not parts or not reads.is_any_of(tx, target.table.name):
         return 0
-    tasks = 0
+    tasks, maker = 0, _kept_by_version(layouts, done)
     for spec in layouts.graph.following:
         layout = layouts[spec.table]
         is_own = spec.name in done and spec.table == target.table.name
-        found = following.due(tx, target, layout, spec, parts, cause, is_own=is_own)
-        if (found.rows or found.is_swept) and Lap.of(cause.path).times >= MAX_DEPTH:
-            raise CascadeTooDeep([spec.name], MAX_DEPTH, is_followed=True)
-        make_due(tx, layout, spec, found.rows, in_every_version=True)
-        tasks += found.is_swept
-        for own, rows in cause.by_following(spec.name, found.rows):
-            tasks += enqueue_rows(tx, layout, spec, rows, own)
+        is_lives = maker is not None and is_switched_along(spec, maker)
+        version = _live(tx, spec) if is_lives else None
+        readers = following.Readers(tx, target, layout, spec, parts, cause, is_own, version)
+        found = readers.due()
+        if found.rows or found.is_swept:
+            check_round(spec, cause)
+        tasks += run_readers(tx, layout, spec, found.rows, cause) + found.is_swept
+    return tasks
+
+
+def _kept_by_version(layouts: Layouts, done: Container[str]) -> TriggerSpec | None:
+    """Return the trigger whose own run has written something that is kept by state version, for the live one."""
+    found = (spec for spec in layouts.graph.triggers.values() if spec.is_versioned)
+    return next((spec for spec in found if spec.name in done), None)
+
+
+def _live(tx: Transaction, spec: TriggerSpec) -> int:
+    return live_version(tx, spec.component or "") or 1
+
+
+def check_round(spec: TriggerSpec, cause: Cause) -> None:
+    """Stop a cascade that comes back to the same row again and again by what is followed.
+
+    Raises:
+        CascadeTooDeep: it does.
+    """
+    if Lap.of(cause.path).times >= MAX_DEPTH:
+        raise CascadeTooDeep([spec.name], MAX_DEPTH, is_followed=True)
+
+
+def run_readers(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, slots: Iterable[int], cause: Cause
+) -> int:
+    """Make a trigger due on the rows of slots, each for its state version; return how many tasks that makes. One that is neither
+    live nor a candidate has it made once it is gone back to."""
+    tasks = 0
+    for version, rows in reads.rows_by_version(spec, slots).items():
+        make_due(tx, layout, spec, rows, version=version if spec.is_versioned else None)
+        is_live = not spec.is_versioned or version == _live(tx, spec)
+        for own, some in cause.by_following(spec.name, rows):
+            if is_live:
+                tasks += _enqueue_live(tx, layout, spec, some, own)
+            elif version in candidates(tx, spec.component or ""):
+                tasks += enqueue_beside(tx, spec, some, own, version)
     return tasks
 
 
@@ -397,19 +434,39 @@ def enqueue_rows(
     Args:
         are_new: no task is about any of them.
     """
-    tasks = 0
     rows = list(rows)
+    tasks = _enqueue_live(tx, layout, spec, rows, cause, are_new=are_new)
+    for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
+        tasks += enqueue_beside(tx, spec, rows, cause, version)
+    return tasks
+
+
+def _enqueue_live(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    rows: Sequence[int],
+    cause: Cause,
+    *,
+    are_new: bool = False,
+) -> int:
+    tasks = 0
     for priority, chosen in _by_priority(tx, layout, spec, rows, cause).items():
         ranges = ranges_of(chosen)
         tasks += len(ranges)
         ended = queue.enqueue(tx, spec, ranges, cause, priority=priority, are_new=are_new)
         tasks += run_what_waited(tx, layout, spec.name, ended, cause)
-    for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
-        # Nobody sees them before the switch: they come after live work, and no change waits for them.
-        beside, ranges = Cause(cause.number, 0, cause.path, BUILD_PRIORITY), ranges_of(rows)
-        tasks += len(ranges)
-        queue.enqueue(tx, spec, ranges, beside, version=version)
     return tasks
+
+
+def enqueue_beside(
+    tx: Transaction, spec: TriggerSpec, rows: Iterable[int], cause: Cause, version: int
+) -> int:
+    """Make a trigger due on rows for a candidate. Nobody sees its outputs before the switch: they come after live work, and no
+    change waits for them."""
+    beside, ranges = Cause(cause.number, 0, cause.path, BUILD_PRIORITY), ranges_of(rows)
+    queue.enqueue(tx, spec, ranges, beside, version=version)
+    return len(ranges)
 
 
 def run_what_waited(

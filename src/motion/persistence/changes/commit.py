@@ -16,7 +16,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.errors import AlwaysChanged, CascadeTooDeep, shortened
 from motion.faults import reach
-from motion.persistence.changes import following, gone
+from motion.persistence.changes import gone, reads
 from motion.persistence.changes.building import build_again
 from motion.persistence.changes.cascade import enqueue_rows, fire, folds_of, run_what_waited
 from motion.persistence.changes.claims import Claim, Step, Tasks
@@ -287,8 +287,8 @@ class Commit:
     def _isolated(self, tx: Transaction, kept: Sequence[int]) -> Sequence[int]:
         """Return those of the rows that would read the same now, after the runs before them; note the others."""
         step, spec = self.steps[0], self.claim.spec
-        if not step.writes or self.claim.is_candidate:
-            return kept
+        if not step.writes or (self.claim.is_candidate and not spec.follow):
+            return kept  # of a candidate's runs nothing is written but what they give
         is_same = last_number(tx) == self.read_at
         layouts, still = self.database.layouts, set(kept)
         check = Check(None if is_same else lambda asked: ask(tx, layouts[asked.table], asked))
@@ -298,7 +298,7 @@ class Commit:
             rows = {step.called[place] for place in lefts[i].rows} if i in lefts else set()
             given = rows & (still - step.errors.keys())  # of a batch, an item may have failed
             has_given = bool(given)
-            if rows and spec.follow and not (has_given and lefts[i].is_isolated(spec.isolated)):
+            if rows and spec.follow and not (has_given and self._is_isolated(lefts[i])):
                 own = (spec.table, self.inputs.names[i][0]) if spec.is_generator else None
                 if check.has_moved(lefts[i].reads, but_for=own):
                     still -= rows  # as where what it looked up has changed
@@ -318,7 +318,10 @@ class Commit:
         return kept if len(still) == len(kept) else sorted(still)
 
     def _lost_by(self, check: Check, spec: TriggerSpec, left: Left) -> Question | str | None:
-        return check.lost_by(left.reads) if left.is_isolated(spec.isolated) else None
+        return check.lost_by(left.reads) if self._is_isolated(left) else None
+
+    def _is_isolated(self, left: Left) -> bool:
+        return not self.claim.is_candidate and left.is_isolated(self.claim.spec.isolated)
 
     def _keep_read(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Keep what runs have read by id, so that its change makes their rows due; of failed ones, too, which perhaps are over
@@ -329,7 +332,7 @@ class Commit:
         for left in step.writes:
             of_run = {step.called[place] for place in left.rows} & still
             read |= dict.fromkeys((rows[i] for i in of_run), left.reads.by_id)
-        following.keep(tx, self.database.layouts, self.claim.spec, read)
+        reads.keep(tx, self.database.layouts, self.claim.spec, self.claim.version, read)
 
     # -- values --
 
@@ -340,8 +343,7 @@ class Commit:
         if self.claim.spec.is_versioned:
             written = write_versioned(tx, layout, rows, derived[0], self.claim.version, number)
             if self.claim.is_candidate:  # nobody sees these before the switch
-                layouts, version = self.database.layouts, self.claim.version
-                build_again(tx, layouts, self.claim.spec, written, version, number)
+                self._build_again(tx, written, number)
                 return
         else:
             written = write_values(tx, layout, rows, derived, number)
@@ -351,6 +353,13 @@ class Commit:
         for part in self._by_task(written):
             row = next(iter(part.changed.values()))[0]
             fire(tx, self.database.layouts, part, self.claim.cause(row, number), except_for=names)
+
+    def _build_again(self, tx: Transaction, written: Written, number: int) -> None:
+        layouts, spec = self.database.layouts, self.claim.spec
+        parts = self._by_task(written) if layouts.graph.following else [written]
+        for part in parts if written.changed else ():  # what led to each of them is its task's
+            cause = self.claim.cause(next(iter(part.changed.values()))[0], number)
+            build_again(tx, layouts, spec, part, self.claim.version, cause)
 
     def _note_used(self, tx: Transaction, kept: Sequence[int]) -> None:
         """Keep what the values were made from, of keys that have become others during the call and do not call for another."""
@@ -518,11 +527,13 @@ class Commit:
             seen_by = [left, *(other for other in lefts if has_seen(other, left))]
             rows = {self.inputs.rows[step.called[p]] for each in seen_by for p in each.rows}
             cause = self.claim.cause(self.inputs.rows[min(of_run)], next_number(tx))
-            cause = replace(cause, writer=Writer(step.spec.name, frozenset(rows)))
+            slots = reads.slots_in(step.spec, rows, self.claim.version)
+            cause = replace(cause, writer=Writer(step.spec.name, frozenset(slots)))
             mark = mark_of(cause.number, origin_of(tx, step.spec, self.claim.version))
             for row in sorted(rows & {self.inputs.rows[i] for i in still}):
-                # It has seen this change, which a sweep tells by that.
-                set_mark(tx, self.claim.chain.layout, step.spec, row, mark)
+                # It has seen this change, which a sweep tells by that; one over versions is told.
+                if not step.spec.is_versioned:
+                    set_mark(tx, self.claim.chain.layout, step.spec, row, mark)
             self._apply_freely(tx, cause.through(step.spec.name), left.operations)
 
     def _apply_freely(self, tx: Transaction, cause: Cause, operations: Sequence[Operation]) -> None:

@@ -10,7 +10,7 @@ from motion.definitions.graph import Graph
 from motion.definitions.tasks import Cause, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import SchemaError
-from motion.persistence.changes import following
+from motion.persistence.changes import following, reads
 from motion.persistence.changes import gone as gone_rows
 from motion.persistence.changes import referring as refs
 from motion.persistence.changes.cascade import (
@@ -70,7 +70,7 @@ def delete(
         for spec in layouts.graph.folded_into.get(layout.table.name, ()):
             folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
         if erasing is not None:  # what is under way is made void, too
-            following.forget_read(tx, layout, rows)
+            reads.forget_read(tx, layout, rows)
             gone_rows.forget(tx)
         else:
             gone_rows.note(tx, layouts.graph, layout, rows, cause.number)
@@ -206,7 +206,7 @@ def _forget(tx: Transaction, graph: Graph, layout: Layout, rows: Sequence[int]) 
         queue.forget_dead(tx, spec.name, rows)
         memos.forget(tx, spec.name, rows)
         used.forget(tx, spec.name, rows)
-        following.forget(tx, spec.name, rows)
+        reads.forget(tx, spec, rows)
         once.forget(tx, layout, spec, rows)
         for version in candidates(tx, spec.component or "") if spec.is_versioned else ():
             queue.forget_dead(tx, spec.name, rows, version)

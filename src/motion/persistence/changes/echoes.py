@@ -16,7 +16,7 @@ from motion.backends.base import Transaction
 from motion.definitions.graph import outputs_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.persistence.changes import following
+from motion.persistence.changes import reads
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import IN_LIST, cut, filled_up, is_known_by, key_of
@@ -195,10 +195,10 @@ class Echoes:
     def _reading(self, spec: TriggerSpec) -> set[Stored]:
         """Return the ids of the rows whose runs have read something by hand that they follow."""
         layout, found = self._layouts[spec.table], set[Stored]()
-        for table, keys in following.tables_read(self._tx, spec.name).items():
+        for table, keys in reads.tables_read(self._tx, spec.name).items():
             for by, known in self._at(table, keys):
                 ids = self._select(table, "id", by, known)
-                rows = following.readers_of(self._tx, spec.name, table, ids)
+                rows = reads.readers_of(self._tx, spec, table, ids)
                 found.update(_selected(self._tx, layout, "id", ":row", rows))
         return found
 

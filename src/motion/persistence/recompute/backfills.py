@@ -32,7 +32,12 @@ from motion.errors import SqlError
 from motion.faults import reach
 from motion.persistence.changes import following, sweeps
 from motion.persistence.changes.building import build_again
-from motion.persistence.changes.cascade import candidates, enqueue_rows
+from motion.persistence.changes.cascade import (
+    candidates,
+    enqueue_beside,
+    enqueue_rows,
+    run_readers,
+)
 from motion.persistence.layout import Layout, is_switched_along, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
@@ -83,7 +88,7 @@ class Backfill:
         is_forced: outputs of present code are made again too.
         number: of a sweep: the change that its rows are to be newer than. Of a build: the change since which it judges rows, so
             that nothing is left to it any more (`persistence.changes.building`); 0: it has not begun to.
-        path: of a sweep: what led to it.
+        path: of a sweep, or a build that begins anew: what led to it.
     """
 
     change: int
@@ -288,9 +293,21 @@ def _is_early(
     names = [*upstream, *(maker.name for maker in makers)]
     if is_behind or not versions.are_numbered(tx, names):
         return True
-    return backfill.kind == "build" and any(
-        is_switched_along(spec, maker) and not _is_built(tx, maker, others) for maker in makers
-    )
+    if backfill.kind != "build":
+        return False
+    first = [maker for maker in makers if is_switched_along(spec, maker)]
+    late = _read_first(graph, spec) if spec.follow else []
+    return any(not _is_built(tx, each, others) for each in (*first, *late))
+
+
+def _read_first(graph: Graph, spec: TriggerSpec) -> list[TriggerSpec]:
+    """Return the triggers whose outputs a candidate is to have before those of one that follows what it reads, as it may read
+    these: such as are not made of what any that follows gives, so none waits for another in a circle."""
+    along = [each for each in graph.triggers.values() if is_switched_along(each, spec)]
+    late = [each for each in along if each.follow]
+    of_these = {each.name for other in late for each in graph.kept_from(other)}
+    first = [each for each in along if not each.follow and each.name not in of_these]
+    return first
 
 
 def _is_built(tx: Transaction, spec: TriggerSpec, others: Iterable[Backfill]) -> bool:
@@ -409,14 +426,22 @@ def _make_tasks(
         return
     number = next_number(tx)
     if backfill.kind == "build":
-        _build(tx, layouts, spec, part.rows, Cause(number, 0, priority=BUILD_PRIORITY))
+        cause = Cause(number, 0, backfill.path, BUILD_PRIORITY)
+        _build(tx, layouts, spec, backfill, part.rows, cause)
         return
     layout = layouts[spec.table]
+    cause = Cause(number, backfill.change, backfill.path, BACKFILL_PRIORITY)
+    chosen = backfill.kind == "sweep" and msgspec.msgpack.decode(backfill.parameters)
+    if chosen and chosen[0] == following.BY_READS:
+        slots = following.slots_swept(tx, layout, spec, chosen, part.rows)
+        reach("backfill.marked")
+        run_readers(tx, layout, spec, slots, cause)
+        reach("backfill.enqueued")
+        return
     if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
         is_elsewhere = backfill.kind == "sweep"
         provenance.make_due(tx, layout, spec, part.rows, in_every_version=is_elsewhere)
         reach("backfill.marked")
-    cause = Cause(number, backfill.change, backfill.path, BACKFILL_PRIORITY)
     for own, rows in _on_its_way(cause, backfill, spec, part.rows):
         enqueue_rows(tx, layout, spec, rows, own)
     reach("backfill.enqueued")
@@ -426,12 +451,17 @@ def _on_its_way(
     cause: Cause, backfill: Backfill, spec: TriggerSpec, rows: Sequence[int]
 ) -> Sequence[tuple[Cause, Sequence[int]]]:
     """Return the causes of a part's tasks, each with its rows."""
-    is_followed = backfill.kind == "sweep" and spec.follow
+    is_followed = spec.follow and (backfill.kind == "sweep" or bool(backfill.path))
     return cause.by_following(spec.name, rows) if is_followed else [(cause, rows)]
 
 
 def _build(
-    tx: Transaction, layouts: Layouts, spec: TriggerSpec, rows: Sequence[int], cause: Cause
+    tx: Transaction,
+    layouts: Layouts,
+    spec: TriggerSpec,
+    backfill: Backfill,
+    rows: Sequence[int],
+    cause: Cause,
 ) -> None:
     """Enqueue outputs of the candidate: below live work, and nothing that a change waits for. Users' values it takes
     over."""
@@ -440,11 +470,12 @@ def _build(
     own = set(outputs.users_rows(tx, layout, spec, rows))
     for version in candidates(tx, spec.component or ""):
         given = outputs.copy_outputs(tx, layout, spec, sorted(own), live, version, number)
-        build_again(tx, layouts, spec, Written(layout, changed=given), version, number)
+        build_again(tx, layouts, spec, Written(layout, changed=given), version, cause)
         # A build that is asked for once more, as by who promotes, begins anew: calls under way are not made again.
         called = queue.claimed_rows(tx, spec.name, version, rows[0], rows[-1])
         left = [row for row in rows if row not in own and row not in called]
-        queue.enqueue(tx, spec, ranges_of(left), cause, version=version)
+        for on_its_way, some in _on_its_way(cause, backfill, spec, left):
+            enqueue_beside(tx, spec, some, on_its_way, version)
     reach("candidate.enqueued")
 
 
@@ -524,7 +555,7 @@ def _wanted(
     if asked.kind == "sweep":
         by, *value = msgspec.msgpack.decode(asked.parameters)
         if by == following.BY_READS:
-            condition, read = following.swept(layout, spec, [by, *value])
+            condition, read = following.swept(tx, layout, spec, [by, *value])
             return f"{sql} AND {condition}", read
         if by == sweeps.BY_LISTS:
             key, listed = value

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
+from motion.persistence.changes import reads
 from motion.persistence.layout import (
     ALL_ROWS,
     ORIGIN_BITS,
@@ -36,11 +37,12 @@ def move_outputs(tx: Transaction, layouts: Layouts, before: Mapping[str, Trigger
     """
     for spec in layouts.graph.triggers.values():
         known = before.get(spec.name)
-        if known is None or known.is_versioned == spec.is_versioned or known.table != spec.table:
+        if known is None or known.is_versioned == spec.is_versioned:
             continue
         layout = layouts[spec.table]
-        keys = [key for key in spec.sets if key in known.sets]
+        keys = [key for key in spec.sets if key in known.sets and known.table == spec.table]
         if not keys or not (spec.is_columnar and known.is_columnar):
+            reads.forget_all(tx, spec.name)
             continue
         if spec.is_versioned:
             _keep_by_version(tx, layout, spec, keys)
@@ -65,13 +67,15 @@ def _keep_by_version(
     maker = f"(SELECT NULLIF(version, 0) FROM motion_origins WHERE origin = {done} & {ORIGIN_MASK})"
     # Marks on rows are as of their own change, those of versions as of the change of their input.
     number = f"MIN({done} >> {ORIGIN_BITS}, MAX({layout.on_number(spec)}, 1))"
+    version = f"COALESCE({maker}, {live or 1})"
+    reads.move_to_versions(tx, layout, spec, version)
     there = [key for key in keys if _has_column(tx, layout, changed_column(key))]
     columns = [*map(quoted, keys), *map(changed_column, there)]
     is_there = " OR ".join(f"r.{column} IS NOT NULL" for column in (*map(quoted, keys), done[2:]))
     sets = ", ".join(f"{column} = excluded.{column}" for column in ('":done"', *columns))
     tx.execute(
         f'INSERT INTO {outputs_table(spec.name)} (slot, ":done", {", ".join(columns)}) '
-        f"SELECT (COALESCE({maker}, {live or 1}) << {VERSION_SHIFT}) + {layout.row}, "
+        f"SELECT ({version} << {VERSION_SHIFT}) + {layout.row}, "
         f"({number} << {ORIGIN_BITS}) | ({done} & {ORIGIN_MASK}), {', '.join(f'r.{column}' for column in columns)} "
         f"FROM {layout.joined(spec.on, [spec])} WHERE {is_there} ON CONFLICT (slot) DO UPDATE SET {sets}"
     )
@@ -110,6 +114,7 @@ def _keep_on_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, keys: Sequ
     moved = _rows(tx, f"SELECT slot - {first} FROM {outputs} WHERE slot BETWEEN {first} AND {last}")
     _log(tx, layout, spec, keys, moved)
     tx.execute(f"DELETE FROM {outputs}")
+    reads.move_to_rows(tx, spec, live or 1)
     backfills.end(tx, [spec.name], "build")
     if candidate is not None:
         queue.drop_version(tx, [spec.name], candidate)

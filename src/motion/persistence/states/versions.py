@@ -278,19 +278,20 @@ def manifests(tx: Transaction) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def delete_outputs(tx: Transaction, spec: TriggerSpec, keep: Sequence[int], limit: int) -> int:
-    """Delete outputs of all versions but these, at most `limit` rows, and tell indexes of it; return how many."""
-    table, deleted = outputs_table(spec.name), 0
+def delete_outputs(
+    tx: Transaction, spec: TriggerSpec, keep: Sequence[int], limit: int
+) -> list[int]:
+    """Delete outputs of all versions but these, at most `limit` rows, and tell indexes of it; return their slots."""
+    table, deleted = outputs_table(spec.name), list[int]()
     for version in _versions_of(tx, spec):
-        if version in keep or deleted >= limit:
+        if version in keep or len(deleted) >= limit:
             continue
         low, high = slot_of(version, 0), slot_of(version, ALL_ROWS)
-        spare = (
-            f"SELECT slot FROM {table} WHERE slot BETWEEN {low} AND {high} LIMIT {limit - deleted}"
-        )
-        count = int(tx.execute(f"DELETE FROM {table} WHERE slot IN ({spare})").rowcount)
-        deleted += count
-        if count:
+        spare = f"SELECT slot FROM {table} WHERE slot BETWEEN {low} AND {high} LIMIT {limit - len(deleted)}"
+        sql = f"DELETE FROM {table} WHERE slot IN ({spare}) RETURNING slot"
+        slots = [int(row[0]) for row in tx.execute(sql).fetchall()]
+        deleted += slots
+        if slots:
             for key in spec.sets:
                 log_vectors(tx, f"{spec.table}.{key}", [high])
     return deleted

@@ -18,7 +18,7 @@ from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.versions import Label
 from motion.notebook import cell
-from motion.persistence.changes import following
+from motion.persistence.changes import reads
 from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
 from motion.persistence.inputs.taken import id_found_by
@@ -336,7 +336,8 @@ class _Explainer:
             return ()
         row = provenance.number_of_row(self._tx, self._layout, row_id, pages)
         found: dict[tuple[str, str, str], list[str]] = {}
-        for table, *of_row, key in following.read_by(self._tx, spec.name, row or 0):
+        version = versions.live_version(self._tx, spec.component or "") or 1
+        for table, *of_row, key in reads.read_by(self._tx, spec, row or 0, version):
             found.setdefault((table, of_row[0], of_row[1]), []).append(key)
         return tuple(self._followed_row(*place, keys) for place, keys in found.items())
 
@@ -344,7 +345,7 @@ class _Explainer:
         table = self._database.graph.tables.get(name)
         decoded = table.keys["id"].decode(int(row_id) if table.has_int_id else row_id)
         numbers = dict(zip(table.page_keys, map(int, page.split(",")), strict=True)) if page else {}
-        known = None if following.ALL in keys else tuple(k for k in keys if k != "id")
+        known = None if reads.ALL in keys else tuple(k for k in keys if k != "id")
         return FollowedRow(name, decoded, numbers if page or not table.page_keys else None, known)
 
     def _folded(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
