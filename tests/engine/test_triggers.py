@@ -1081,8 +1081,9 @@ def test_a_store_that_closes_while_its_worker_comes_to_rest_is_closed(
         def clear(self) -> None:
             super().clear()
             if resting.is_set() and not closers:
-                closers.append(threading.Thread(target=store.close, daemon=True))
-                closers[0].start()
+                closer = threading.Thread(target=store.close, daemon=True)
+                closer.start()
+                closers.append(closer)
                 assert self.wait(30), "closing sets it"
                 super().clear()
 
