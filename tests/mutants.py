@@ -235,7 +235,7 @@ MUTANTS = (
     Mutant(
         "P13",
         "a run that writes commits only if it would read the same now",
-        [("return check.lost_by(left.reads) if left.is_isolated(spec.isolated) else None", "return None")],
+        [("return check.lost_by(left.reads) if self._is_isolated(left) else None", "return None")],
         "across_rows/test_isolation.py::test_a_run_whose_read_row_has_changed_is_called_again",
     ),
     Mutant(
@@ -253,7 +253,7 @@ MUTANTS = (
     Mutant(
         "P14",
         "a change of what was read by hand and is followed runs those who have read it",
-        [("if not parts or not following.is_any_of(tx, target.table.name):", "if parts is not None:")],
+        [("if not parts or not reads.is_any_of(tx, target.table.name):", "if parts is not None:")],
         "across_rows/test_follow.py::test_a_change_of_what_was_read_is_followed",
     ),
     Mutant(
@@ -301,7 +301,7 @@ MUTANTS = (
     Mutant(
         "P14",
         "a candidate's outputs are made again where others that they are made of change",
-        [("                build_again(tx, layouts", "                (lambda *_: None)(tx, layouts")],
+        [("                self._build_again(tx, written, number)", "                pass")],
         "across_rows/test_taken_by_version.py::test_a_candidate_goes_live_with_outputs_that_are_made_of_its_others_as_these_are_now",
     ),
     Mutant(
