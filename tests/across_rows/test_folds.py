@@ -1124,27 +1124,17 @@ def test_what_a_user_gives_for_a_page_is_not_the_value_of_the_fold(
     assert [row.taste for row in store.rows("query", id=1)] == ["Ab", "mine"]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"sets": "query.shown"}, "idea_page tells apart"),
-        ({"on": "query.idea", "by": "query.shown", "sets": "user.profile"}, "page keys"),
-    ],
-    ids=["a key of pages", "rows of pages"],
-)
-def test_a_fold_into_a_page_or_over_pages_is_refused_with_what_to_do(
-    open_store: OpenStore, options: dict[str, Any], message: str
-) -> None:
-    def learn(liked: str, **_: Any) -> str:
+def test_a_fold_into_a_page_is_refused_with_what_to_do(open_store: OpenStore) -> None:
+    @motion.fold(on="click.liked", by="click.query", sets="query.shown")
+    def learn(shown: str | None, liked: str) -> str:
         return liked
 
-    declared = {"on": "click.liked", "by": "click.query"} | options
-    with pytest.raises(motion.TriggerError, match=message):
-        open_store(schemas=PAGES | SCHEMAS, triggers=[motion.fold(**declared)(learn)])
+    with pytest.raises(motion.TriggerError, match="idea_page tells apart"):
+        open_store(schemas=PAGES | SCHEMAS, triggers=[learn])
 
 
 def test_rows_that_are_made_from_pages_are_folded(open_store: OpenStore) -> None:
-    """What the refusal of folds over pages names as the way."""
+    """The way where a fold is to go over rows of its own, and not over pages."""
 
     @dataclass
     class Idea:

@@ -17,6 +17,7 @@ from motion.definitions.tables.lookups import Lookup
 from motion.definitions.tables.schema import Table, Tables
 from motion.definitions.tables.windows import Window
 from motion.definitions.triggers.events import entity_table, event_table
+from motion.definitions.triggers.folded_rows import FoldedRows, may_be_inherited, tell_apart
 from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.errors import TriggerCycle, TriggerError
@@ -225,7 +226,8 @@ class Graph:
 
     @cached_property
     def shown(self) -> Mapping[str, tuple[str, ...]]:
-        """The keys that windows go by and that pages may inherit, by table: what rows show of them is kept beside them."""
+        """The keys that windows and folds go by and that pages may inherit, by table: what rows show of them is kept beside
+        them."""
         found: dict[str, dict[str, None]] = {}
         for spec in self.triggers.values():
             for window in spec.windows:
@@ -234,12 +236,27 @@ class Graph:
                 for table, keys in ((window.table, (*held, *where)), (spec.table, own)):
                     inherited = (key for key in keys if self._may_be_inherited(table, key))
                     found.setdefault(table, {}).update(dict.fromkeys(inherited))
+            for key in () if spec.fold is None else (spec.fold.by, spec.fold.order):
+                if self._may_be_inherited(spec.source, key):
+                    found.setdefault(spec.source, {})[key] = None
         return {table: tuple(keys) for table, keys in found.items()}
 
     def _may_be_inherited(self, table: str, key: str) -> bool:
-        return key != "id" and not self.levels[table][key].issuperset(
-            self.tables.get(table).page_keys
-        )
+        return may_be_inherited(self.tables.get(table), self.levels[table], key)
+
+    @cached_property
+    def rows_folded(self) -> Mapping[str, FoldedRows]:
+        """Which rows folds go over, by the names of these."""
+        pairs = ((name, spec.fold) for name, spec in self.triggers.items())
+        return {
+            name: FoldedRows(fold, self.tables.get(fold.source), self.levels[fold.source])
+            for name, fold in pairs
+            if fold is not None
+        }
+
+    def shown_to(self, spec: TriggerSpec) -> tuple[str, ...]:
+        """Return the keys that a fold goes by or takes as rows show them, and may inherit them."""
+        return self.rows_folded[spec.name].shown
 
     @cached_property
     def found_by(self) -> Mapping[str, tuple[tuple[TriggerSpec, Lookup], ...]]:
@@ -616,9 +633,13 @@ class Graph:
             for key in spec.sets:
                 if self.tables.get(spec.table).keys[key].level is None:
                     own[key] = own[key] | inputs | ({spec.page} if spec.page else frozenset())
+            if spec.fold is not None:
+                tell_apart(spec.fold, self.tables.get(spec.fold.source), levels[spec.fold.source])
         return levels
 
     def _check_lookups(self) -> None:
+        for name, rows in self.rows_folded.items():
+            rows.check(name)
         for spec in self.triggers.values():
             for key in spec.fold.watched if spec.fold is not None else ():
                 maker = self.kept_by_version(spec.source, key)
@@ -630,7 +651,7 @@ class Graph:
             for taken in spec.elsewhere:
                 self._check_kept_once(spec, taken)
             for window in spec.windows:
-                self._check_levels(spec, window)
+                window.check_levels(spec.name, self.levels[window.table])
             for lookup in spec.lookups:
                 if len({self.levels[spec.table][key] for key in lookup.bys}) > 1:
                     raise TriggerError(
@@ -656,23 +677,6 @@ class Graph:
                     f"trigger {spec.name!r}: {'.'.join(key)} is kept for each state version of {maker.component!r}, and "
                     f"lookups and windows do not go by keys that are. {_instead(*key, 'go by')}; or read such rows "
                     f"through 'store', or say refresh='after' where {maker.name!r} is declared."
-                )
-
-    def _check_levels(self, spec: TriggerSpec, window: Window) -> None:
-        """Refuse a window that would hold one row for several pages which it goes by."""
-        levels = self.levels[window.table]
-        held = {levels[name] for name in window.names}
-        if len(held) > 1:
-            raise TriggerError(
-                f"trigger {spec.name!r}: {', '.join(window.keys)} are told apart by different page keys; a window holds keys of "
-                f"one row as a tuple, so name keys of one page level."
-            )
-        for key in window.held_keys:
-            if not levels[key] <= levels[window.names[0]]:
-                apart = ", ".join(sorted(levels[key] - levels[window.names[0]]))
-                raise TriggerError(
-                    f"trigger {spec.name!r}: {window.keys[0]} is not told apart by {apart}, but {window.table}.{key} is, by which "
-                    f"the window goes. Hold a key that these pages have themselves."
                 )
 
     def _check_comes_around(self, spec: TriggerSpec, lookup: Lookup, maker: TriggerSpec) -> None:

@@ -3,7 +3,7 @@
 A table's rows are in `motion_rows_<table>`; a view with the table's name shows its keys and nothing else. Beside the
 keys, hidden columns (their names have a colon, which no key's can) hold:
 
-* `<key>:shown`: what the row shows of a key that windows go by and that it may inherit (`persistence.rows.shown`);
+* `<key>:shown`: what the row shows of a key that windows and folds go by and that it may inherit (`persistence.rows.shown`);
 * `<key>:changed`: the number of the change that last changed a key which triggers run on;
 * `<trigger>:done`: a mark, `number << 20 | origin`: the trigger's outputs were written by change `number` and are as of
   it (0: they are to be made again; of outputs by version: as of the change of their input), and were made by `origin`
@@ -11,6 +11,7 @@ keys, hidden columns (their names have a colon, which no key's can) hold:
 * `<key>:former`: such a mark about a key that went over to another trigger, where the one that it is of has written over it
   (`persistence.rows.handovers`);
 * `<fold>:applied`: of a fold that applies each row once, the change with which it did;
+* `<fold>:inherited`: the change that last changed what the row inherits of the keys that a fold goes by or takes;
 * `:made_by`, `:made_from`, `:made_item`: the trigger and source row that own a row made by a trigger;
 * `:made_keys`, `:own`: where rows are made by triggers, the keys that they gave, and the change at which a user last gave
   another value for one of these (`persistence.makers`).
@@ -113,6 +114,11 @@ def applied_column(trigger: str) -> str:
     """Where a fold that applies each row once notes it on the row: the change with which it did. 0: it is to be applied
     again, as all rows of its entity are; NULL: it has not been."""
     return quoted(f"{trigger}:applied")
+
+
+def inherited_column(trigger: str) -> str:
+    """Where a row keeps the change at which what it inherits for a fold last became another."""
+    return quoted(f"{trigger}:inherited")
 
 
 def applied_at(trigger: str, alias: str = "") -> str:
@@ -339,12 +345,22 @@ class Layout:
 
     @cached_property
     def shown_keys(self) -> tuple[str, ...]:
-        """The keys of which rows keep what they show, as windows go by it."""
+        """The keys of which rows keep what they show, as windows and folds go by it."""
         return self.graph.shown.get(self.table.name, ())
 
     def place(self, key: str, alias: str = "r") -> str:
-        """Return the expression of what windows go by: a key as the row shows it."""
+        """Return the expression of what windows and folds go by: a key as the row shows it."""
         return f"{alias}.{shown_column(key) if key in self.shown_keys else quoted(key)}"
+
+    def taken(self, spec: TriggerSpec, key: str) -> str:
+        """Return the expression of a key of a row `r` as a fold goes by it, or takes it."""
+        if key not in self.graph.shown_to(spec):
+            return f"r.{quoted(key)}"
+        if key in self.shown_keys:
+            return self.place(key)
+        is_above = self.is_above("z", "r", self.graph.levels[self.table.name][key])
+        above = f"SELECT z.{quoted(key)} FROM {self.base} z WHERE {is_above}"
+        return f"COALESCE(r.{quoted(key)}, ({above}))"
 
     def shown_number(self, key: str, alias: str) -> str:
         """Return the expression of the number at which what a row shows of a key that windows go by last changed."""
@@ -358,6 +374,10 @@ class Layout:
     def names(self, alias: str = "r", way: str = "") -> str:
         """Return the keys that name a row, by which rows of one order are ordered."""
         return ", ".join(f"{alias}.{quoted(key)}{way}" for key in self.table.primary_key)
+
+    def is_named(self, alias: str = "r") -> str:
+        """Return the condition that a row is the one with an id, and pages, `?`."""
+        return " AND ".join(f"{alias}.{quoted(key)} = ?" for key in self.table.primary_key)
 
     def looked_up(self, spec: TriggerSpec, lookup: Lookup) -> str:
         """Return the expression of the value that a trigger looks up for the row."""
@@ -637,10 +657,14 @@ class Layout:
         is_users = f"{mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} > r.{LEFT_BEHIND}"
         return f"({is_noted} AND NOT EXISTS (SELECT 1 FROM {target.base} t WHERE t.id = r.id{first} AND {is_users}))"
 
-    def way_of(self, by: str, order: str) -> str:
-        """Return the name of the way in which windows hold rows of this table."""
-        is_shown = not {by, order}.isdisjoint(self.shown_keys)
-        return f"{left_by_name(by, order)}{':shown' if is_shown else ''}"
+    def way_of(self, by: str, order: str, fold: str = "") -> str:
+        """Return the name of the way in which windows and folds hold rows of this table.
+
+        Args:
+            fold: which applies each row once, and is left by rows that were applied.
+        """
+        shown = "" if {by, order}.isdisjoint(self.shown_keys) else ":shown"
+        return left_by_name(by, f"{order}{shown}", fold)
 
     def folded_by(self) -> list[tuple[str, str]]:
         """Return the pairs of keys, of entities and order, by which folds go over rows of this table."""
@@ -652,25 +676,26 @@ class Layout:
         """The ways in which windows and folds hold rows of this table, by name. Folds that apply each row once are told apart of
         rows that were applied."""
         found_by = self.graph.found_by.get(self.table.name, ())
-        pairs = [*self.folded_by(), *((lookup.to_key, "id") for _, lookup in found_by)]
-        found = {left_by_name(by, order): Way(by, order) for by, order in pairs}
-        for _, window in self.graph.windowed.get(self.table.name, ()):
-            name = self.way_of(window.other_by, window.other_order)
-            is_shown = name != left_by_name(window.other_by, window.other_order)
-            found[name] = Way(window.other_by, window.other_order, is_shown=is_shown)
+        found = {left_by_name(each.to_key, "id"): Way(each.to_key, "id") for _, each in found_by}
+        windowed = self.graph.windowed.get(self.table.name, ())
+        placed = [(window.other_by, window.other_order) for _, window in windowed]
+        for by, order in (*self.folded_by(), *placed):
+            name = self.way_of(by, order)
+            found[name] = Way(by, order, is_shown=name != left_by_name(by, order))
         for spec, fold in self.applying:
-            name = left_by_name(fold.by, fold.order, spec.name)
+            way = found[self.way_of(fold.by, fold.order)]
             was_applied = f"OLD.{applied_column(spec.name)} > 0"
-            found[name] = Way(fold.by, fold.order, was_applied)
+            found[self.way_of(fold.by, fold.order, spec.name)] = way._replace(was_held=was_applied)
         return found
 
     def sql_type(self, key: str) -> str:
         return self.table.keys[key].codec.sql_type
 
     def kinds_of_fold(self, spec: TriggerSpec) -> Mapping[str, str]:
-        """Return the types of what is kept of a fold of this graph's: the order and the id of a row, and the value."""
+        """Return the types of what is kept of a fold of this graph's: the order and the name of a row, and the value."""
         fold = spec.fold
         assert fold is not None
         source = self.graph.tables.get(fold.source).keys
         value = self.graph.tables.get(fold.target).keys[fold.sets].codec.sql_type
-        return {"order": source[fold.order].codec.sql_type, "id": source["id"].codec.sql_type, "value": value}  # fmt: skip
+        of_name = "TEXT" if fold.pages else source["id"].codec.sql_type  # id and pages, as JSON
+        return {"order": source[fold.order].codec.sql_type, "id": of_name, "value": value}

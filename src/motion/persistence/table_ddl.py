@@ -19,6 +19,7 @@ from motion.persistence.layout import (
     changed_column,
     done_column,
     former_column,
+    inherited_column,
     once_column,
     outputs_table,
     quoted,
@@ -119,7 +120,7 @@ class TableDdl:
             name = self._index_name(f"{fold.by} {spec.name}:waiting")
             if name not in present:
                 # The condition is a column of it, too, so that it is taken rather than the one on the whole entity.
-                by, applied = quoted(fold.by), applied_at(spec.name)
+                by, applied = self.layout.place(fold.by).removeprefix("r."), applied_at(spec.name)
                 statements.append(
                     f"CREATE INDEX {quoted(name)} ON {self.layout.base} ({by}, ({applied})) "
                     f"WHERE {by} IS NOT NULL AND {applied} = 0"
@@ -135,15 +136,14 @@ class TableDdl:
         ]
         pairs = [(window.other_by, window.other_order) for window in held]
         pairs += [(window.own_by, window.own_order) for window in own]
+        pairs += self.layout.folded_by()
         ties = self.layout.table.primary_key if self.layout.table.page_keys else ()
-        found = {
+        return {
             self._index_name(self.layout.way_of(*pair)): [
                 *(self.layout.place(key).removeprefix("r.") for key in pair), *map(quoted, ties)
             ]
             for pair in pairs
         }  # fmt: skip
-        folded = {self._index_name(" ".join(p)): [*map(quoted, p)] for p in self.layout.folded_by()}
-        return found | folded
 
     def leavers(self) -> Mapping[str, RowTrigger]:
         """Return what lets the database note which windows and folds a row leaves, by the names of these triggers."""
@@ -218,6 +218,8 @@ class TableDdl:
         of_entities = [*PLACES_OF_ENTITIES] if folds else []
         of_entities += [LEFT_BEHIND for fold in folds if not fold.replay]
         of_entities += [applied_column(spec.name) for spec, _ in self.layout.applying]
+        over = self.layout.graph.folded.get(self.layout.table.name, ())
+        of_entities += [inherited_column(s.name) for s in over if self.layout.graph.shown_to(s)]
         numbers = [
             changed_column(key) for key in self.layout.numbered if key not in self.layout.versioned
         ]

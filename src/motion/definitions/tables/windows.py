@@ -158,6 +158,26 @@ class Window(OfOtherRows):
         keys = (*self.names, self.other_by, self.other_order, *where)
         return tuple(key for key in dict.fromkeys(keys) if key != "id")
 
+    def check_levels(self, trigger: str, levels: Mapping[str, frozenset[str]]) -> None:
+        """Refuse it where it would hold one row for several pages which it goes by.
+
+        Args:
+            levels: key of its table -> the page keys that tell it apart.
+        """
+        if len({levels[name] for name in self.names}) > 1:
+            raise TriggerError(
+                f"trigger {trigger!r}: {', '.join(self.keys)} are told apart by different page keys; a window holds keys of "
+                f"one row as a tuple, so name keys of one page level."
+            )
+        for key in self.held_keys:
+            if not levels[key] <= levels[self.names[0]]:
+                apart = ", ".join(sorted(levels[key] - levels[self.names[0]]))
+                table = self.keys[0].partition(".")[0]
+                raise TriggerError(
+                    f"trigger {trigger!r}: {self.keys[0]} is not told apart by {apart}, but {table}.{key} is, by which "
+                    f"the window goes. Hold a key that these pages have themselves."
+                )
+
     @property
     def within_ms(self) -> int | None:
         """How far back it goes among whole milliseconds: a part of one reaches no other."""

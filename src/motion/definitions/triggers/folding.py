@@ -60,11 +60,11 @@ def fold(
 
     Args:
         on: the key or keys ("table.key") whose change folds a row; a row where one is unset is not folded.
-        by: the key of the same table that names the row's entity.
+        by: the key of the same table that names the row's entity; of a table with page keys also its id.
         sets: the key of the row whose id that is (it is made if it is not there); or a key of the folded rows
             themselves, which then keep the value as of each row.
         order: the key by which an entity's rows are ordered, `ts` where left out, or else their id. Rows of one order
-            are ordered by id; texts by code point.
+            are ordered by id, then by their pages; texts by code point.
         gather: hand over up to this many rows of one entity at once, as a list for each key. The function must give the
             same however they are cut.
         replay: False, for calls that cost money: each row is applied once, in the order of arrival, and none is folded
@@ -144,20 +144,22 @@ def _fold_of(function: Callable[..., Any], declaration: Declaration, tables: Tab
     by = tables.key(declaration.fold.by)
     source, key = tables.get(on[0].table), tables.key(declaration.sets[0])
     target = tables.get(key.table)
-    _check_no_pages(source, _keys_gone_by(function, declaration, source))
     _check_keys(on, by, source)
     if key.name == "id" or key.is_page:
         raise SchemaError(
             f"sets= names {target.name}.{key.name}, which is part of the primary key."
         )
-    _check_target(key, target)
+    is_apart = bool(target.declared_levels()[key.name])
+    is_of_rows = target is source and (by.name != "id" or is_apart)
+    if not is_of_rows:
+        _check_target(key, target)
     order = _order_of(declaration.fold.order, source)
     if target is not source and by.codec.sql_type != target.keys["id"].codec.sql_type:
         raise SchemaError(
             f"by= names {by.table}.{by.name}, which is {by.codec.expected}, and an id of {target.name!r} is "
             f"{target.keys['id'].codec.expected}; it names the row that the value is kept in."
         )
-    if target is source and declaration.fold.gather is not None:
+    if is_of_rows and declaration.fold.gather is not None:
         raise SchemaError(
             "gather= makes one value of several rows, and sets= asks for the value as of each of them."
         )
@@ -166,7 +168,8 @@ def _fold_of(function: Callable[..., Any], declaration: Declaration, tables: Tab
     )
     fold = Fold(
         source.name, tuple(each.name for each in on), by.name, order, target.name, key.name, arguments,
-        optional, declaration.fold.gather, declaration.fold.replay,
+        optional, declaration.fold.gather, declaration.fold.replay, source.page_keys,
+        is_of_entity=target is source and not is_of_rows,
     )  # fmt: skip
     if key.name in fold.watched and target is source:
         raise SchemaError(f"it would set {key.name}, which it runs on.")
@@ -179,39 +182,13 @@ def _check_keys(on: Sequence[Key], by: Key, source: Table) -> None:
             raise SchemaError(
                 f"on= and by= name keys of several tables ({source.name!r} and {key.table!r}); they must be of one."
             )
-        if key.name == "id" or key.is_page:
+        is_of_pages = key is by and key.name == "id" and source.page_keys
+        if key.is_page or (key.name == "id" and not is_of_pages):
             raise SchemaError(f"it names {key.table}.{key.name}, which is part of the primary key.")
     if by.codec.sql_type not in ("INTEGER", "TEXT"):
         raise SchemaError(
             f"by= names {by.table}.{by.name}, which is {by.codec.expected}; entities are told apart by an int or a str."
         )
-
-
-def _keys_gone_by(
-    function: Callable[..., Any], declaration: Declaration, source: Table
-) -> list[str]:
-    """Return the keys of a row, as they are named, that a fold goes by."""
-    assert declaration.fold is not None
-    assert isinstance(declaration.on, tuple)
-    named = [*declaration.on, declaration.fold.by, *filter(None, [declaration.fold.order])]
-    kept = declaration.sets[0].rpartition(".")[2]
-    named += [each for each in signature_of(kept, function).parameters if each != kept]
-    keys = (path.removeprefix(f"{source.name}.") for path in named)
-    return [key for key in dict.fromkeys(keys) if key in source.value_keys]
-
-
-def _check_no_pages(source: Table, keys: Sequence[str]) -> None:
-    if not source.page_keys:
-        return
-    watched = ", ".join(repr(f"{source.name}.{key}") for key in keys)
-    row_id = "/".join(f"{{{key}}}" for key in source.primary_key)
-    raise SchemaError(
-        f"it goes over rows of {source.name!r}, which has page keys ({', '.join(source.page_keys)}). A page shows keys that "
-        f"only page 0 stores, and a fold finds an entity's rows, their order and their changes by what each row stores: rows "
-        f"with pages cannot be folded. Let each page make a row of a table without page keys, say 'piece', and fold those: "
-        f"@motion.trigger(on=({watched}), sets='piece') on a function that returns [Piece(id=f'{row_id}', ...)]. That row "
-        f"follows its page, and goes with it."
-    )
 
 
 def _check_target(key: Key, target: Table) -> None:

@@ -46,6 +46,8 @@ class Fold:
         gather: how many rows one call takes at most; None: one, and no lists.
         replay: whether rows are folded again that come after one which comes late, changes or goes; otherwise each is
             applied once, as it arrives.
+        pages: the page keys of that table.
+        is_of_entity: a key of the same table keeps the value of the entity, in the row whose id that is.
     """
 
     source: str
@@ -58,6 +60,8 @@ class Fold:
     optional: tuple[str, ...] = ()
     gather: int | None = None
     replay: bool = field(default=True, repr=False)
+    pages: tuple[str, ...] = field(default=(), repr=False)
+    is_of_entity: bool = field(default=False, repr=False)
 
     @property
     def told(self) -> str:
@@ -67,7 +71,7 @@ class Fold:
     @property
     def place(self) -> tuple[str, ...]:
         """What has to be the same for the value of another declaration to be gone on from."""
-        return self.source, self.by, self.order, self.target, self.sets
+        return self.source, self.by, self.order, self.target, self.sets, str(self.is_of_entity)
 
     def with_key(self, table: str, old: str, new: str) -> Fold:
         """Return it where a key of a table has another name."""
@@ -86,6 +90,7 @@ class Fold:
             sets=named(self.sets, self.target),
             arguments=taken(self.arguments),
             optional=taken(self.optional),
+            pages=tuple(named(key, self.source) for key in self.pages),
         )
 
     def with_table(self, old: str, new: str) -> Fold:
@@ -96,7 +101,7 @@ class Fold:
     @property
     def is_of_rows(self) -> bool:
         """Whether each folded row keeps the value as of it, and not the row of the entity."""
-        return self.target == self.source
+        return self.target == self.source and not self.is_of_entity
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -113,7 +118,7 @@ class Fold:
     def watched(self) -> tuple[str, ...]:
         """The keys of a row whose change changes the fold."""
         keys = dict.fromkeys((*self.on, *self.inputs, self.by, self.order))
-        return tuple(key for key in keys if key != "id")
+        return tuple(key for key in keys if key != "id" and key not in self.pages)
 
 
 class Rows(NamedTuple):

@@ -35,6 +35,7 @@ from motion.persistence.inputs import folds
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
+from motion.persistence.inputs.places import fold_of
 from motion.persistence.layout import Layout, is_switched_along, left_by_name
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
@@ -395,7 +396,7 @@ def _fold(
     outside = folds.unset_outside(tx, source, spec, written.changed, cause.number)
     tasks = fire(tx, layouts, outside, cause, except_for=[spec.name]) if outside.changed else 0
     changed, number = written.changed, cause.number
-    if folds.fold_of(spec).replay:
+    if fold_of(spec).replay:
         due = folds.touch(tx, source, entities, spec, changed, left, number)
     else:
         due = touch_applied(
@@ -406,7 +407,7 @@ def _fold(
 
 def folds_of(layouts: Layouts, spec: TriggerSpec) -> Folds:
     """Return a fold with the layouts that it is about."""
-    fold = folds.fold_of(spec)
+    fold = fold_of(spec)
     feeders = layouts.graph.feeders(spec)
     kind = Folds if fold.replay else AppliedOnce
     return kind(spec, layouts[fold.source], layouts[spec.table], layouts[fold.target], feeders)
@@ -530,7 +531,7 @@ def _take_in(
     tx: Transaction, layouts: Layouts, spec: TriggerSpec, number: int, cause: Cause
 ) -> None:
     """Let a fold try a row again that it has given up: its entity is due from there on."""
-    source, entities = layouts[folds.fold_of(spec).source], layouts[spec.table]
+    source, entities = layouts[fold_of(spec).source], layouts[spec.table]
     own = replace(cause, number=next_number(tx))
     queue.end(tx, spec.name, -number)
     entity = folds.take_in(tx, source, entities, spec, number, own.number)

@@ -21,19 +21,17 @@ from motion.persistence.inputs.folded import (
     Base,
     Checkpoint,
     Folds,
-    Place,
     Reading,
-    base_of,
 )
 from motion.persistence.inputs.folds import (
     Left,
-    fold_of,
     note_entities,
     number_of,
     rows_changed,
     touched,
     try_again,
 )
+from motion.persistence.inputs.places import Place, Places, fold_of
 from motion.persistence.layout import (
     LEFT_BEHIND,
     ORIGIN_BITS,
@@ -42,9 +40,7 @@ from motion.persistence.layout import (
     applied_column,
     changed_column,
     done_column,
-    left_by_name,
     mark_of,
-    quoted,
 )
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import Ranges, parts_of
@@ -74,17 +70,17 @@ def touch_applied(
         left: the name of the way in which rows were held -> the places that they have left.
         is_forgotten: nothing of the rows that have left may stay, so that their entities are folded again.
     """
-    fold, rows = fold_of(spec), rows_changed(spec, changed)
+    fold, rows = fold_of(spec), rows_changed(tx, source, spec, changed, number)
     due: dict[int, None] = {}
     for part in parts_of(rows):
         waits = source.waits(spec)
-        due |= dict.fromkeys(touched(tx, source, entities, fold, part, number, waits))
+        due |= dict.fromkeys(touched(tx, source, entities, spec, part, number, waits))
         _leave_behind(tx, source, entities, spec, part, number)
     # One that waits tells of its last attempt, which may have been about a row that is to be forgotten.
     is_any_held = is_forgotten or queue.is_any_blocked(tx, spec.name)
-    for entity, _, _ in left.get(left_by_name(fold.by, fold.order), ()) if is_any_held else ():
+    for entity, _, _ in left.get(source.way_of(fold.by, fold.order), ()) if is_any_held else ():
         due |= dict.fromkeys(_made_due(tx, entities, spec, entity, number))
-    for entity, _, _ in left.get(left_by_name(fold.by, fold.order, spec.name), ()):
+    for entity, _, _ in left.get(source.way_of(fold.by, fold.order, spec.name), ()):
         if is_forgotten:
             due |= dict.fromkeys(_made_due(tx, entities, spec, entity, number, is_again=True))
         else:
@@ -104,7 +100,7 @@ def _leave_behind(
 ) -> None:
     """Note the entities of applied rows that have changed. One that a row has moved to, and that is not known, is as if a
     run had gone over none of its rows."""
-    by, applied = f"r.{quoted(fold_of(spec).by)}", f"r.{applied_column(spec.name)}"
+    by, applied = Places(source, spec).by, f"r.{applied_column(spec.name)}"
     condition = f"{part.condition(source.row)} AND {by} IS NOT NULL AND {applied} > 0"
     sql = f"SELECT DISTINCT {by} FROM {source.base} r WHERE {condition}"
     found = tx.execute(sql, part.numbers).fetchall()
@@ -158,7 +154,7 @@ class AppliedOnce(Folds):
     ) -> tuple[Reading, list[tuple[Any, ...]]]:
         entity, id_, _, mark, *_ = found
         last = self._checkpoint(tx, entity) or NOTHING
-        base, users = base_of(found, last)
+        base, users = self._base_of(found, last)
         is_again = _is_again(mark)
         start = last
         if is_again or users or last is NOTHING:
@@ -263,7 +259,7 @@ class AppliedOnce(Folds):
         source, applied, base = self.source, self._applied, reading.base
         at, of_base = number_of(source, self.spec), 0 if base is None else base.number
         update = f"UPDATE {source.base} AS r SET {applied} = ? WHERE"
-        of_entity = f"r.{quoted(fold_of(self.spec).by)} = ?"
+        of_entity = f"{self.places.by} = ?"
         if reading.users:  # it stands for those that were to be applied again, too
             condition = f"{of_entity} AND r.{applied} = 0 AND {at} <= ?"
             tx.execute(f"{update} {condition}", (of_base, reading.id, of_base))
@@ -302,13 +298,12 @@ class AppliedOnce(Folds):
         condition, values = self._counting(
             tx, reading.entity, reading.id, reading.base, reading.users, is_again=False
         )
-        at = f"r.{quoted(fold_of(self.spec).order)}"
         sql = (
-            f"SELECT {at}, r.id FROM {self.source.base} r WHERE {condition} AND r.{self._applied} = 0 "
-            f"ORDER BY {at} DESC, r.id DESC LIMIT 1"
+            f"SELECT {self.places.at}, {self.source.names('r')} FROM {self.source.base} r WHERE {condition} "
+            f"AND r.{self._applied} = 0 ORDER BY {self.places.in_order(' DESC')} LIMIT 1"
         )
-        found = tx.execute(sql, values).fetchone()
-        return None if found is None else Place(*found)
+        found = self.places.with_names(tx.execute(sql, values).fetchall(), 1)
+        return Place(*found[0]) if found else None
 
     def _spare(self, reading: Reading, reached: Checkpoint) -> tuple[int | None, int]:
         """Of checkpoints the last one is kept: no row is folded again."""
@@ -320,7 +315,8 @@ class AppliedOnce(Folds):
     ) -> list[tuple[Any, ...]]:
         if reached.place is None or not folded.after:
             return []
-        return [(self.spec.name, reading.entity, reached.position, *reached.place, reached.value)]
+        place = self.places.kept(reached.place)
+        return [(self.spec.name, reading.entity, reached.position, *place, reached.value)]
 
 
 def _is_again(mark: int) -> bool:
@@ -347,7 +343,7 @@ def go_on(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) 
 def take_over(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
     """Go on from the values of a fold that has folded rows again until now: what is in them is applied. An entity that is due
     begins anew, as it is not known which of its rows are in its value."""
-    fold, named = fold_of(spec), (spec.name,)
+    places, named = Places(source, spec), (spec.name,)
     is_due = f'SELECT r.":row" FROM {entities.base} r WHERE {entities.is_due(spec)}'
     sql = f"DELETE FROM motion_checkpoints WHERE trigger = ? AND entity IN ({is_due})"
     tx.execute(sql, named)
@@ -356,22 +352,24 @@ def take_over(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSp
         "WHERE c.trigger = motion_checkpoints.trigger AND c.entity = motion_checkpoints.entity)",
         named,
     )
-    at, by, applied = f"r.{quoted(fold.order)}", f"r.{quoted(fold.by)}", applied_column(spec.name)
+    applied = applied_column(spec.name)
     number, as_of = number_of(source, spec), f"(e.{done_column(spec.name)} >> {ORIGIN_BITS})"
-    is_whole = [f"r.{quoted(key)} IS NOT NULL" for key in fold.required if key != "id"]
     left_out = "SELECT row FROM motion_left_out WHERE trigger = ?"
     is_folded = (
-        *is_whole, f"{number} <= {as_of}", f"e.{changed_column('id')} <= {as_of}", f"{source.row} NOT IN ({left_out})",
+        f"{places.by} IS NOT NULL", places.is_whole, f"{number} <= {as_of}", f"e.{changed_column('id')} <= {as_of}", f"{source.row} NOT IN ({left_out})",
     )  # fmt: skip
     update = f"UPDATE {source.base} AS r SET {applied} ="
-    of = f"FROM {entities.base} e WHERE e.id = {by} AND"
+    of = f"FROM {entities.base} e WHERE e.id = {places.by} AND"
     tx.execute(
         f'{update} MAX({as_of}, COALESCE(e.":base", 0) + 1) {of} {" AND ".join(is_folded)}', named
     )
-    tx.execute(
-        f'{update} e.":base" {of} e.":base_all" = 0 AND {number} <= e.":base" '
-        f'AND ({at} < e.":base_place" OR ({at} = e.":base_place" AND r.id <= e.":base_id"))'
-    )
+    sql = f'SELECT id, ":base", ":base_place", ":base_id" FROM {entities.base} WHERE ":base_all" = 0 AND ":base_place" IS NOT NULL'
+    for entity, base, order, name in tx.execute(sql).fetchall():  # of a user's value
+        until, values = places.before(places.at_kept(order, name), or_there=True)
+        tx.execute(
+            f"{update} ? WHERE {places.by} = ? AND {number} <= ? AND {until}",
+            (base, entity, base, *values),
+        )
     done = done_column(spec.name)
     tx.execute(
         f'UPDATE {entities.base} SET {done} = NULL, ":until" = NULL WHERE ":row" IN ({is_due})'

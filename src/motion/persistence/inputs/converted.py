@@ -13,7 +13,8 @@ from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Key
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.persistence.inputs.folds import FIRST_NUMBER, drop_unnamed, fold_of
+from motion.persistence.inputs.folds import FIRST_NUMBER, drop_unnamed
+from motion.persistence.inputs.places import fold_of
 from motion.persistence.layout import (
     LEFT_BEHIND,
     PLACES_OF_ENTITIES,

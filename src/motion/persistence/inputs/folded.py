@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from motion.backends.base import Transaction
@@ -15,8 +16,9 @@ from motion.definitions.tasks import Task, ranges_of
 from motion.definitions.triggers.folds import Folded, Rows
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.persistence.inputs.folds import fold_of, has_left_out, number_of
+from motion.persistence.inputs.folds import has_left_out, number_of
 from motion.persistence.inputs.own import Chain, Inputs
+from motion.persistence.inputs.places import Place, Places, fold_of
 from motion.persistence.layout import (
     ORIGIN_BITS,
     ORIGIN_MASK,
@@ -40,13 +42,6 @@ ROWS_OF_ONE, ROWS_OF_SLOW = 2_000, 32
 
 KEPT = 8
 """A checkpoint is kept until so many times as many rows come after it as its position has as its largest power of two."""
-
-
-class Place(NamedTuple):
-    """Where a row is in its entity's order."""
-
-    order: Stored
-    id: Stored
 
 
 class Checkpoint(NamedTuple):
@@ -129,6 +124,10 @@ class Folds:
     target: Layout
     feeders: tuple[str, ...] = ()
 
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.source, self.spec)
+
     # -- reading --
 
     def read(
@@ -204,7 +203,7 @@ class Folds:
     ) -> tuple[Reading, list[tuple[Any, ...]]]:
         entity, id_, _, mark, due, gone, *_ = found
         last = self._checkpoint(tx, entity) or NOTHING
-        base, users = base_of(found, last)
+        base, users = self._base_of(found, last)
         is_of_base = mark >> ORIGIN_BITS == 0 or not self._is_of_this_code(tx, mark)
         is_of_base = is_of_base or bool(users)
         start = last
@@ -242,11 +241,20 @@ class Folds:
         facts = [row[width:] for row in rows]
         reading = Reading(
             entity, id_, changed, mark, start, last, base, _basis_of(found),
-            None if until is None else Place(until, until_id), users, bool(has_row),
+            self.places.read(until, until_id), users, bool(has_row),
             [Place(each[0], each[1]) for each in facts], [each[2] for each in facts],
             [each[3] for each in facts], has_more, is_of_base, None if has_more else held,
         )  # fmt: skip
         return reading, rows
+
+    def _base_of(self, found: tuple[Any, ...], last: Checkpoint) -> tuple[Base | None, int]:
+        """Return what an entity starts from, and the mark of a user's value that was given since its last run; 0: none was."""
+        number, is_all, order, name, of_base, _, _, _, value, users = found[6:]
+        place = self.places.read(order, name)
+        base = None if number is None else Base(number, bool(is_all), place, of_base)
+        if users >> ORIGIN_BITS > (base.number if base else 0):
+            return Base(users >> ORIGIN_BITS, False, last.place, value), users
+        return base, 0
 
     def _is_of_this_code(self, tx: Transaction, mark: int) -> bool:
         origin = mark & ORIGIN_MASK
@@ -263,15 +271,22 @@ class Folds:
         condition, values = "", [self.spec.name, entity]
         kinds = self.source.kinds_of_fold(self.spec)
         place, row = f"CAST(place AS {kinds['order']})", f"CAST(row AS {kinds['id']})"
-        if before is not None:
+        is_named = before is not None and len(before.names) > 1
+        if before is not None and is_named:  # names in one text are not in their order
+            condition = f" AND {place} <= ?"
+            values.append(before.order)
+        elif before is not None:
             condition = f" AND ({place} < ? OR ({place} = ? AND {row} < ?))"
             values += [before.order, before.order, before.id]
         sql = (
             f"SELECT position, {place}, {row}, CAST(value AS {kinds['value']}) FROM motion_checkpoints "
-            f"WHERE trigger = ? AND entity = ?{condition} ORDER BY position DESC LIMIT 1"
+            f"WHERE trigger = ? AND entity = ?{condition} ORDER BY position DESC{'' if is_named else ' LIMIT 1'}"
         )
-        found = tx.execute(sql, values).fetchone()
-        return None if found is None else Checkpoint(found[0], Place(found[1], found[2]), found[3])
+        for position, order, name, value in tx.execute(sql, values).fetchall():
+            found = self.places.read(order, name)
+            if not is_named or before is None or (found is not None and _is_before(found, before)):
+                return Checkpoint(position, found, value)
+        return None
 
     def _first_change(
         self,
@@ -290,14 +305,13 @@ class Folds:
         if gone is not None and gone <= order:
             found.append(Place(gone, None))
         if due is not None and due <= order:
-            fold, at = fold_of(self.spec), f"r.{quoted(fold_of(self.spec).order)}"
+            places, (until, values) = self.places, self.places.before(last.place, or_there=True)
             sql = (
-                f"SELECT {at}, r.id FROM {self.source.base} r WHERE r.{quoted(fold.by)} = ? AND {at} >= ? "
-                f"AND ({at} < ? OR ({at} = ? AND r.id <= ?)) AND {number_of(self.source, self.spec)} > ? "
-                f"ORDER BY {at}, r.id LIMIT 1"
+                f"SELECT {places.at}, {self.source.names('r')} FROM {self.source.base} r WHERE {places.by} = ? AND {places.at} >= ? "
+                f"AND {until} AND {number_of(self.source, self.spec)} > ? ORDER BY {places.in_order()} LIMIT 1"
             )
-            values = (id_, due, order, order, last.place.id, mark >> ORIGIN_BITS)
-            found += [Place(*row) for row in tx.execute(sql, values)]
+            rows = tx.execute(sql, (id_, due, *values, mark >> ORIGIN_BITS)).fetchall()
+            found += [Place(*row) for row in places.with_names(rows, 1)]
         return min(
             found, key=lambda place: (place.order, place.id is not None, place.id), default=None
         )
@@ -316,9 +330,8 @@ class Folds:
         keep their own value whether a user gave it, and the value."""
         condition, values = self._among(tx, entity, id_, after, base)
         if before is not None:
-            at = f"r.{quoted(fold_of(self.spec).order)}"
-            condition += f" AND ({at} < ? OR ({at} = ? AND r.id < ?))"
-            values += [before.order, before.order, before.id]
+            until, further = self.places.before(before)
+            condition, values = f"{condition} AND {until}", [*values, *further]
         return self._select(tx, condition, values, limit)
 
     def _select(
@@ -330,17 +343,18 @@ class Folds:
             first: what they are sorted by before their order.
         """
         fold, source = fold_of(self.spec), self.source
-        columns = [f"r.{quoted(key)}" for key in fold.inputs]
-        columns += [f"r.{quoted(fold.order)}", "r.id", number_of(source, self.spec), source.row]
+        columns = [source.taken(self.spec, key) for key in fold.inputs]
+        columns += [self.places.at, source.names("r"), number_of(source, self.spec), source.row]
         if fold.is_of_rows:
             mark = f"COALESCE(r.{done_column(self.spec.name)}, 0)"
             is_users = f"{mark} > 0 AND {mark} & {ORIGIN_MASK} = 0 AND {mark} >> {ORIGIN_BITS} >= {number_of(source, self.spec)}"
             columns += [is_users, f"r.{quoted(fold.sets)}"]
         sql = (
             f"SELECT {', '.join(columns)} FROM {source.base} r WHERE {condition} "
-            f"ORDER BY {first}r.{quoted(fold.order)}, r.id LIMIT ?"
+            f"ORDER BY {first}{self.places.in_order()} LIMIT ?"
         )
-        return list(tx.execute(sql, (*values, limit)))
+        found = tx.execute(sql, (*values, limit)).fetchall()
+        return self.places.with_names(found, len(fold.inputs) + 1)
 
     def _first_pending(
         self, tx: Transaction, id_: Stored, after: Place | None, limit: int
@@ -348,14 +362,16 @@ class Folds:
         """Return the first of an entity's next rows that triggers have still to do something for, and its place."""
         if not self.feeders or not queue.has_any(tx, self.feeders):
             return None, None
-        fold, row = fold_of(self.spec), self.source.row
-        at = f"r.{quoted(fold.order)}"
-        condition, values = f"r.{quoted(fold.by)} = ? AND {at} IS NOT NULL", [id_]
+        places, row = self.places, self.source.row
+        condition, values = f"{places.by} = ? AND {places.at} IS NOT NULL", [id_]
         if after is not None:
-            condition += f" AND {at} >= ? AND ({at} > ? OR r.id > ?)"
-            values += [after.order, after.order, after.id]
-        sql = f"SELECT {row}, {at}, r.id FROM {self.source.base} r WHERE {condition} ORDER BY {at}, r.id LIMIT ?"
-        found = tx.execute(sql, (*values, limit)).fetchall()
+            behind, further = places.after(after)
+            condition, values = f"{condition} AND {behind}", [*values, *further]
+        sql = (
+            f"SELECT {row}, {places.at}, {self.source.names('r')} FROM {self.source.base} r WHERE {condition} "
+            f"ORDER BY {places.in_order()} LIMIT ?"
+        )
+        found = places.with_names(tx.execute(sql, (*values, limit)).fetchall(), 2)
         numbers = [each[0] for each in found]
         if not found or not queue.has_work_on(tx, self.feeders, min(numbers), max(numbers)):
             return None, None
@@ -368,11 +384,10 @@ class Folds:
         """Let entities be looked at again that may have waited for work on rows, which has ended."""
         if not queue.is_any_blocked(tx, self.spec.name):
             return
-        by = quoted(fold_of(self.spec).by)
         entities: set[int] = set()
         for part in parts_of(row for task in ended for row in range(task.low, task.high + 1)):
             sql = (
-                f'SELECT DISTINCT e.":row" FROM {self.source.base} r CROSS JOIN {self.entities.base} e ON e.id = r.{by} '
+                f'SELECT DISTINCT e.":row" FROM {self.source.base} r CROSS JOIN {self.entities.base} e ON e.id = {self.places.by} '
                 f"WHERE {part.condition(self.source.row)}"
             )
             entities.update(int(found[0]) for found in tx.execute(sql, part.numbers))
@@ -385,46 +400,46 @@ class Folds:
         self, tx: Transaction, entity: int, id_: Stored, after: Place | None, base: Base | None
     ) -> tuple[str, list[Stored]]:
         """Return the condition that a row `r` is one of an entity's that are folded after a place, with its values."""
-        at = f"r.{quoted(fold_of(self.spec).order)}"
         number = number_of(self.source, self.spec)
         conditions, values = self._of_entity(tx, entity, id_)
         if after is not None:
-            conditions.append(f"{at} >= ? AND ({at} > ? OR r.id > ?)")
-            values += [after.order, after.order, after.id]
+            behind, further = self.places.after(after)
+            conditions.append(behind)
+            values += further
         if base is not None and base.is_all:
             conditions.append(f"{number} > ?")
             values.append(base.number)
         elif base is not None and base.place is not None:
-            conditions.append(f"({number} > ? OR {at} > ? OR ({at} = ? AND r.id > ?))")
-            values += [base.number, base.place.order, base.place.order, base.place.id]
+            behind, further = self.places.after(base.place)
+            conditions.append(f"({number} > ? OR ({behind}))")
+            values += [base.number, *further]
         return " AND ".join(conditions), values
 
     def _of_entity(
         self, tx: Transaction, entity: int, id_: Stored
     ) -> tuple[list[str], list[Stored]]:
         """Return the conditions that a row `r` is an entity's and has what a call takes, with their values."""
-        fold = fold_of(self.spec)
-        conditions, values = [f"r.{quoted(fold.by)} = ?"], [id_]
-        conditions += [
-            f"r.{quoted(key)} IS NOT NULL" for key in fold.required if key not in (fold.by, "id")
-        ]
+        conditions, values = [f"{self.places.by} = ?", self.places.is_whole], [id_]
         if has_left_out(tx, self.spec):
             left_out = "SELECT row FROM motion_left_out WHERE trigger = ? AND entity = ?"
             conditions.append(f"{self.source.row} NOT IN ({left_out})")
             values += [self.spec.name, entity]
         return conditions, values
 
-    def origin_of(self, tx: Transaction, row_id: Stored) -> Origin | None:
-        """Return what made the value of the row that keeps it."""
+    def origin_of(self, tx: Transaction, name: Sequence[Stored]) -> Origin | None:
+        """Return what made the value of the row that keeps it, which is named by its id, and pages."""
         fold, done = fold_of(self.spec), done_column(self.spec.name)
-        by = "id" if fold.target != fold.source else quoted(fold.by)
+        by, row = "t.id", f"t.id = ?{self.target.and_first('t')}"
+        if fold.is_of_rows:
+            by, row = self.target.place(fold.by, "t"), self.target.is_named("t")
         left_out = 'SELECT 1 FROM motion_left_out l WHERE l.trigger = ? AND l.entity = r.":row"'
         is_due = f"{self.entities.is_due(self.spec)} OR {self.entities.is_left_behind(self.spec)}"
         sql = (
             f"SELECT COALESCE(t.{done}, 0), CASE WHEN {is_due} OR EXISTS ({left_out}) THEN 1 ELSE 0 END "
-            f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = t.{by} WHERE t.id = ?{self.target.and_first('t')}"
+            f"FROM {self.target.base} t LEFT JOIN {self.entities.base} r ON r.id = {by} WHERE {row}"
         )
-        found = tx.execute(sql, (self.spec.name, row_id)).fetchone()
+        named = name if fold.is_of_rows else name[:1]
+        found = tx.execute(sql, (self.spec.name, *named)).fetchone()
         return (
             None if found is None else replace(origin_of_mark(tx, found[0]), is_due=bool(found[1]))
         )
@@ -445,12 +460,10 @@ class Folds:
         if last is None or last == start:
             return True
         condition, values = self._among(tx, reading.entity, reading.id, start, reading.base)
-        at, number = f"r.{quoted(fold_of(self.spec).order)}", number_of(self.source, self.spec)
-        sql = (
-            f"SELECT COUNT(*), MAX({number}) FROM {self.source.base} r WHERE {condition} "
-            f"AND ({at} < ? OR ({at} = ? AND r.id <= ?))"
-        )
-        found = tx.execute(sql, (*values, last.order, last.order, last.id)).fetchone()
+        until, further = self.places.before(last, or_there=True)
+        number = number_of(self.source, self.spec)
+        sql = f"SELECT COUNT(*), MAX({number}) FROM {self.source.base} r WHERE {condition} AND {until}"
+        found = tx.execute(sql, (*values, *further)).fetchone()
         return bool(tuple(found) == (count, max(reading.numbers[:count], default=None)))
 
     def _as_read(self, tx: Transaction, reading: Reading) -> tuple[Any, ...] | None:
@@ -503,7 +516,7 @@ class Folds:
                 shown.append((reading, reached))
             checkpoints += self._checkpoints(reading, folded, reached)
             spare.append((self.spec.name, reading.entity, *self._spare(reading, reached)))
-            states.append(_state(reading, until, origin, has_more=has_more))
+            states.append(self._state(reading, until, origin, has_more=has_more))
         self._write_states(tx, states, spare, checkpoints)
         written = (
             self._show_on_rows(tx, kept, origin, number)
@@ -515,7 +528,7 @@ class Folds:
     def is_held(self, tx: Transaction, reading: Reading) -> bool:
         """Whether triggers have still to do something for the row that it stopped at. Only the end of work on a row that is
         there, and the entity's, lets the entity be looked at again."""
-        sql = f"SELECT 1 FROM {self.source.base} r WHERE {self.source.row} = ? AND r.{quoted(fold_of(self.spec).by)} = ?"
+        sql = f"SELECT 1 FROM {self.source.base} r WHERE {self.source.row} = ? AND {self.places.by} = ?"
         if tx.execute(sql, (reading.held, reading.id)).fetchone() is None:
             return False
         held = reading.held or 0
@@ -532,6 +545,17 @@ class Folds:
         is_passed = until is None or (reached.place and not _is_before(reached.place, until))
         return until if has_more and not is_passed else None
 
+    def _state(
+        self, reading: Reading, until: Place | None, origin: int, *, has_more: bool
+    ) -> tuple[Any, ...]:
+        """Return what is kept of an entity, in the order of the statement that writes it. With further rows it stays due."""
+        base = reading.base
+        mark = mark_of(reading.changed - has_more, origin)
+        facts: tuple[Any, ...] = (None, None, None, None, None)
+        if base is not None:
+            facts = (base.number, int(base.is_all), *self.places.kept(base.place), base.value)
+        return (mark, *facts, *self.places.kept(until), reading.entity)
+
     def _spare(self, reading: Reading, reached: Checkpoint) -> tuple[int | None, int]:
         """Return the position after which checkpoints hold no more, and the last one, by which old ones are thinned; None
         where there is nothing to be removed."""
@@ -547,7 +571,7 @@ class Folds:
         for rows, value in zip(folded.after, folded.values, strict=True):
             position = start + rows
             if position == last or last - position <= KEPT * (position & -position):
-                place = reading.places[rows - 1]
+                place = self.places.kept(reading.places[rows - 1])
                 found.append((self.spec.name, reading.entity, position, *place, value))
         return found
 
@@ -602,17 +626,21 @@ class Folds:
     ) -> Written:
         """Keep the value as of each row in that row, but for those to which a user gave one."""
         key, done = fold_of(self.spec).sets, done_column(self.spec.name)
-        ids: list[Stored] = []
+        names: list[tuple[Stored, ...]] = []
         values: list[Stored] = []
         for reading, folded in kept:
             given = zip(folded.after, folded.values, strict=True)
             own = [(i - 1, value) for i, value in given if i - 1 not in folded.given]
-            ids += [reading.places[i].id for i, _ in own]
+            names += [reading.places[i].names for i, _ in own]
             values += [value for _, value in own]
         written = Written(self.target)
-        if ids:
-            columns = {"id": ids, key: values}
-            written = write_rows(tx, self.target, columns, len(ids), number, is_user=False)
+        if names:
+            keys = self.target.table.primary_key
+            columns: dict[str, Sequence[Stored]] = dict(
+                zip(keys, zip(*names, strict=True), strict=True)
+            )
+            columns[key] = values
+            written = write_rows(tx, self.target, columns, len(names), number, is_user=False)
         sql = f"UPDATE {self.target.base} SET {done} = ? WHERE {self.target.row_column} = ?"
         mark = mark_of(number, origin)
         tx.executemany(sql, [(mark, row) for row in written.rows])
@@ -622,16 +650,6 @@ class Folds:
 def _basis_of(found: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what a run's start goes by, beside the rows: the last run, the base, and a user's value."""
     return found[3], found[6], found[-1]
-
-
-def base_of(found: tuple[Any, ...], last: Checkpoint) -> tuple[Base | None, int]:
-    """Return what an entity starts from, and the mark of a user's value that was given since its last run; 0: none was."""
-    number, is_all, order, row_id, of_base, _, _, _, value, users = found[6:]
-    place = None if order is None else Place(order, row_id)
-    base = None if number is None else Base(number, bool(is_all), place, of_base)
-    if users >> ORIGIN_BITS > (base.number if base else 0):
-        return Base(users >> ORIGIN_BITS, False, last.place, value), users
-    return base, 0
 
 
 def _reached(reading: Reading, folded: Folded) -> Checkpoint:
@@ -648,16 +666,3 @@ def _later(one: Place | None, other: Place) -> Place:
 
 def _is_before(one: Place, other: Place) -> bool:
     return bool((one.order, one.id) < (other.order, other.id))
-
-
-def _state(
-    reading: Reading, until: Place | None, origin: int, *, has_more: bool
-) -> tuple[Any, ...]:
-    """Return what is kept of an entity, in the order of the statement that writes it. With further rows it stays due."""
-    base = reading.base
-    mark = mark_of(reading.changed - has_more, origin)
-    facts: tuple[Any, ...] = (None, None, None, None, None)
-    if base is not None:
-        place = base.place or (None, None)
-        facts = (base.number, int(base.is_all), *place, base.value)
-    return (mark, *facts, *(until or (None, None)), reading.entity)

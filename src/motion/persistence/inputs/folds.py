@@ -9,7 +9,7 @@ what every trigger has there are the columns
   rows from before those up to `:base_place` and `:base_id` only, unless `:base_all`; and `:base_value`, which it starts from;
 * `:until`, `:until_id`: the place up to which rows are folded again, before which the value that is shown stays.
 
-A place is the value of the order and the id of a row, in stored form.
+A place is the value of the order and the id of a row, in stored form; `persistence.places` tells more.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from motion.backends.base import Transaction
-from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
+from motion.persistence.inputs.places import Place, Places, fold_of
 from motion.persistence.layout import (
     LEFT_BEHIND,
     ORIGIN_BITS,
@@ -28,12 +28,13 @@ from motion.persistence.layout import (
     Layout,
     changed_column,
     done_column,
-    left_by_name,
+    inherited_column,
     quoted,
     rows_table,
 )
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, parts_of
+from motion.persistence.rows.shown import rows_below
 from motion.persistence.rows.writing import write_rows
 from motion.persistence.rows.written import Written
 from motion.persistence.tasks import queue
@@ -46,15 +47,12 @@ Left = tuple[Stored, Stored, Stored]
 """An entity, and the first and the last place in its order that a row has left."""
 
 
-def fold_of(spec: TriggerSpec) -> Fold:
-    assert spec.fold is not None
-    return spec.fold
-
-
 def number_of(source: Layout, spec: TriggerSpec) -> str:
     """Return the expression of the change at which a row `r` last became another for its fold."""
     fold = fold_of(spec)
     numbers = [f"COALESCE(r.{changed_column(key)}, {UNNUMBERED})" for key in fold.watched]
+    if source.graph.shown_to(spec):
+        numbers.append(f"COALESCE(r.{inherited_column(spec.name)}, {UNNUMBERED})")
     if fold.is_of_rows:
         mark = f"COALESCE(r.{done_column(spec.name)}, 0)"
         numbers.append(
@@ -64,29 +62,33 @@ def number_of(source: Layout, spec: TriggerSpec) -> str:
 
 
 def rows_of_value(
-    tx: Transaction, source: Layout, spec: TriggerSpec, row_id: Stored, limit: int
+    tx: Transaction, source: Layout, spec: TriggerSpec, name: Sequence[Stored], limit: int
 ) -> tuple[Stored, int, list[tuple[Any, ...]]] | None:
     """Return the entity of a fold's value, how many rows it goes over, and the last of them in their order: order, id, the
     number of the last change, and what a call takes of each. None where a row is of no entity.
 
     Args:
-        row_id: of the row that keeps the value.
+        name: id, and pages, of the row that keeps the value.
     """
-    fold, entity, until, values = fold_of(spec), row_id, "", list[Stored]()
-    by, at = f"r.{quoted(fold.by)}", f"r.{quoted(fold.order)}"
-    if fold.is_of_rows:
-        sql = f"SELECT {by}, {at} FROM {source.base} r WHERE r.id = ?"
-        entity, order = tx.execute(sql, (row_id,)).fetchone()
-        until, values = f" AND ({at} < ? OR ({at} = ? AND r.id <= ?))", [order, order, row_id]
-    needed = [f"r.{quoted(key)} IS NOT NULL" for key in fold.required]
+    fold, places, entity = fold_of(spec), Places(source, spec), name[0]
+    needed, values = [places.is_whole], list[Stored]()
     needed += [] if fold.replay else [f"NOT {source.waits(spec)}"]
+    if fold.is_of_rows:
+        sql = f"SELECT {places.by}, {places.at} FROM {source.base} r WHERE {source.is_named('r')}"
+        entity, order = tx.execute(sql, name).fetchone()
+        place = Place(order, tuple(name) if fold.pages else name[0])
+        until, values = places.before(place, or_there=True)
+        needed.append(until)
     left_out = "SELECT row FROM motion_left_out WHERE trigger = ?"
-    rows = f"FROM {source.base} r WHERE {by} = ? AND {' AND '.join(needed)} AND {source.row} NOT IN ({left_out}){until}"
+    rows = " AND ".join([f"{source.row} NOT IN ({left_out})", *needed])
+    rows = f"FROM {source.base} r WHERE {places.by} = ? AND {rows}"
     named = (entity, spec.name, *values)
-    columns = [at, "r.id", number_of(source, spec), *(f"r.{quoted(key)}" for key in fold.inputs)]
-    last = f"SELECT {', '.join(columns)} {rows} ORDER BY {at} DESC, r.id DESC LIMIT {limit}"
+    columns = [places.at, source.names("r"), number_of(source, spec)]
+    columns += [source.taken(spec, key) for key in fold.inputs]
+    last = f"SELECT {', '.join(columns)} {rows} ORDER BY {places.in_order(' DESC')} LIMIT {limit}"
     count = int(tx.execute(f"SELECT COUNT(*) {rows}", named).fetchone()[0])
-    return None if entity is None else (entity, count, tx.execute(last, named).fetchall()[::-1])
+    found = places.with_names(tx.execute(last, named).fetchall()[::-1], 1)
+    return None if entity is None else (entity, count, found)
 
 
 # -- due --
@@ -107,35 +109,57 @@ def touch(
         changed: key -> the rows in which it has changed.
         left: the name of the way in which rows were held -> the places that they have left.
     """
-    fold, rows = fold_of(spec), rows_changed(spec, changed)
+    fold, rows = fold_of(spec), rows_changed(tx, source, spec, changed, number)
     due: dict[int, None] = {}
     for part in parts_of(rows):
-        due |= dict.fromkeys(touched(tx, source, entities, fold, part, number))
+        due |= dict.fromkeys(touched(tx, source, entities, spec, part, number))
     sql = (
         f'UPDATE {entities.base} SET {changed_column("id")} = ?1, ":gone" = CASE WHEN ":gone" < ?2 THEN ":gone" ELSE ?2 END '
         f'WHERE id = ?3 RETURNING ":row"'
     )
-    for entity, first, _ in left.get(left_by_name(fold.by, fold.order), ()):
+    for entity, first, _ in left.get(source.way_of(fold.by, fold.order), ()):
         due |= dict.fromkeys(int(row[0]) for row in tx.execute(sql, (number, first, entity)))
     try_again(tx, spec, rows)
     return list(due)
 
 
-def rows_changed(spec: TriggerSpec, changed: Mapping[str, Sequence[int]]) -> Sequence[int]:
-    """Return the rows in which something has changed that a fold goes by."""
+def rows_changed(
+    tx: Transaction,
+    source: Layout,
+    spec: TriggerSpec,
+    changed: Mapping[str, Sequence[int]],
+    number: int,
+) -> Sequence[int]:
+    """Return the rows in which something has changed that a fold goes by. What a row has inherited, and shows otherwise now,
+    is noted in it."""
     fold = fold_of(spec)
     watched = (*fold.watched, fold.sets) if fold.is_of_rows else fold.watched
     keys = [key for key in watched if key in changed]
-    if len(keys) == 1:
+    below = rows_inheriting(tx, source, spec, changed)
+    for part in parts_of(below):
+        sql = f"UPDATE {source.base} SET {inherited_column(spec.name)} = ? WHERE {part.condition(source.row_column)}"
+        tx.execute(sql, (number, *part.numbers))
+    if len(keys) == 1 and not below:
         return changed[keys[0]]
-    return sorted(set().union(*(changed[key] for key in keys)))
+    return sorted(set(below).union(*(changed[key] for key in keys)))
+
+
+def rows_inheriting(
+    tx: Transaction, source: Layout, spec: TriggerSpec, changed: Mapping[str, Sequence[int]]
+) -> Sequence[int]:
+    """Return the rows that inherit keys which a fold goes by from rows in which these have changed."""
+    found: set[int] = set()
+    for key in source.graph.shown_to(spec):
+        if key in changed:
+            found.update(rows_below(tx, source, key, changed[key]))
+    return sorted(found)
 
 
 def touched(
     tx: Transaction,
     source: Layout,
     entities: Layout,
-    fold: Fold,
+    spec: TriggerSpec,
     part: Ranges,
     number: int,
     further: str = "1 = 1",
@@ -145,7 +169,8 @@ def touched(
     Args:
         further: the condition that a row `r` makes its entity due.
     """
-    by, at, changed = f"r.{quoted(fold.by)}", f"r.{quoted(fold.order)}", changed_column("id")
+    places, changed = Places(source, spec), changed_column("id")
+    by, at = places.by, places.at
     sql = (
         f'INSERT INTO {entities.base} AS e (id, {changed}, ":due") SELECT {by}, ?, MIN({at}) FROM {source.base} r '
         f"WHERE {part.condition(source.row)} AND {by} IS NOT NULL AND {at} IS NOT NULL AND {further} GROUP BY {by} "
@@ -165,17 +190,24 @@ def unset_outside(
     """Unset the value of rows that are folded no more, where each row keeps its own."""
     fold = fold_of(spec)
     written = Written(source)
-    rows = sorted({row for key in fold.watched for row in changed.get(key, ())})
-    outside = " OR ".join(f"r.{quoted(key)} IS NULL" for key in fold.required)
-    for part in parts_of(rows) if fold.is_of_rows else ():
+    if not fold.is_of_rows:
+        return written
+    rows = {row for key in fold.watched for row in changed.get(key, ())}
+    rows.update(rows_inheriting(tx, source, spec, changed))
+    places = Places(source, spec)
+    is_inside = " AND ".join([f"{places.by} IS NOT NULL", places.is_whole])
+    for part in parts_of(sorted(rows)):
         sql = (
-            f"SELECT r.id FROM {source.base} r WHERE {part.condition(source.row)} AND ({outside}) "
+            f"SELECT {source.names('r')} FROM {source.base} r WHERE {part.condition(source.row)} AND NOT ({is_inside}) "
             f"AND r.{quoted(fold.sets)} IS NOT NULL"
         )
-        ids = [row[0] for row in tx.execute(sql, part.numbers)]
-        if ids:
-            columns = {"id": ids, fold.sets: [None] * len(ids)}
-            written.add(write_rows(tx, source, columns, len(ids), number, is_user=False))
+        names = tx.execute(sql, part.numbers).fetchall()
+        if names:
+            columns: dict[str, Sequence[Stored]] = dict(
+                zip(source.table.primary_key, zip(*names, strict=True), strict=True)
+            )
+            columns[fold.sets] = [None] * len(names)
+            written.add(write_rows(tx, source, columns, len(names), number, is_user=False))
     return written
 
 
@@ -208,8 +240,9 @@ def row_expression(source: Layout, entity: str) -> str:
     Args:
         entity: the query that shows an entity.
     """
+    pages = "".join(f" || ' {page}=' || s.{quoted(page)}" for page in source.table.page_keys)
     return (
-        f"SELECT 'id=' || s.id FROM motion_left_out l JOIN {source.base} s "
+        f"SELECT 'id=' || s.id{pages} FROM motion_left_out l JOIN {source.base} s "
         f"ON s.{source.row_column} = l.row WHERE l.number = -?1 UNION ALL {entity.replace('?', '?1')}"
     )
 
@@ -223,9 +256,8 @@ def take_in(
     if found is None:
         return None
     entity, row = found
-    fold = fold_of(spec)
-    at = f"SELECT {quoted(fold.order)} FROM {source.base} WHERE {source.row_column} = ?"
-    place = tx.execute(at, (row,)).fetchone()
+    sql = f"SELECT {Places(source, spec).at} FROM {source.base} r WHERE {source.row} = ?"
+    place = tx.execute(sql, (row,)).fetchone()
     if place is not None:
         sql = (
             f"UPDATE {entities.base} SET {changed_column('id')} = ?1, "
@@ -293,7 +325,7 @@ def note_entities(tx: Transaction, source: Layout, entities: Layout, spec: Trigg
     """Note the entities of all rows that are there, and those that have a value of the fold, where they are not. What made a value
     is noted with it, so that it is told whether it is the present code's."""
     fold, done = fold_of(spec), done_column(spec.name)
-    by, mark = quoted(fold.by), f"COALESCE(r.{done}, 0)"
+    by, mark = source.place(fold.by), f"COALESCE(r.{done}, 0)"
     made = f"{mark} & {ORIGIN_MASK} != 0"
     insert = f"INSERT INTO {entities.base} (id, {changed_column('id')}, {done}) SELECT"
     unless = "ON CONFLICT (id) DO NOTHING"
@@ -305,5 +337,5 @@ def note_entities(tx: Transaction, source: Layout, entities: Layout, spec: Trigg
         of_values = f"FROM {target.base} r WHERE {made}{target.and_first('r')}"
         tx.execute(f"{insert} r.id, {FIRST_NUMBER}, {mark} {of_values} {unless}")
         mark = "0"
-    of_rows = f"FROM {source.base} r WHERE r.{by} IS NOT NULL GROUP BY r.{by}"
-    tx.execute(f"{insert} r.{by}, {FIRST_NUMBER}, {mark} {of_rows} {unless}")
+    of_rows = f"FROM {source.base} r WHERE {by} IS NOT NULL GROUP BY {by}"
+    tx.execute(f"{insert} {by}, {FIRST_NUMBER}, {mark} {of_rows} {unless}")

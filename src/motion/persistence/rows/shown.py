@@ -87,9 +87,12 @@ def fill(tx: Transaction, layout: Layout) -> None:
 
 def rows_showing(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:
     """Return the rows that show another value since a key has changed in some: these, and those that inherit it."""
-    if key not in layout.shown_keys:
-        return rows
-    found = set(rows)
+    return sorted({*rows, *rows_below(tx, layout, key, rows)}) if key in layout.shown_keys else rows
+
+
+def rows_below(tx: Transaction, layout: Layout, key: str, rows: Sequence[int]) -> Sequence[int]:
+    """Return the rows that inherit a key from rows."""
+    found: set[int] = set()
     level = layout.graph.levels[layout.table.name][key]
     same = [
         f"x.{quoted(page)} = r.{quoted(page)}" for page in layout.table.page_keys if page in level
@@ -97,7 +100,7 @@ def rows_showing(tx: Transaction, layout: Layout, key: str, rows: Sequence[int])
     for part in parts_of(rows):
         sql = (
             f"SELECT x.{layout.row_column} FROM {layout.base} r JOIN {layout.base} x ON {' AND '.join(['x.id = r.id', *same])} "
-            f"WHERE {part.condition(layout.row)} AND {_is_above(layout, key, 'r')}"
+            f"WHERE {part.condition(layout.row)} AND {_is_above(layout, key, 'r')} AND x.{quoted(key)} IS NULL"
         )
         found.update(int(row[0]) for row in tx.execute(sql, part.numbers))
     return sorted(found)

@@ -351,12 +351,14 @@ class _Explainer:
     def _folded(self, plain: Explanation, spec: TriggerSpec) -> Explanation:
         """Explain the value of a fold, unless a user has given it."""
         folds = folds_of(self._database.layouts, spec)
-        origin = folds.origin_of(self._tx, self._name(plain.id, plain.pages)[0])
+        row_id, pages = self._name(plain.id, plain.pages)
+        name = (row_id, *pages)
+        origin = folds.origin_of(self._tx, name)
         if origin is None or origin.fingerprint is None:
             number = (origin.number if origin else 0) or self._changed(plain)
             return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
-        source, stored = self._database.layouts[spec.source], self._name(plain.id, plain.pages)[0]
-        held = rows_folded(self._tx, source, spec, stored, origin)
+        source = self._database.layouts[spec.source]
+        held = rows_folded(self._tx, source, spec, name, origin)
         made = self._made(plain, spec, origin, origin.number, ())
         return made if held is None else replace(made, held=(held,))
 

@@ -15,6 +15,7 @@ from motion.persistence.changes import sweeps
 from motion.persistence.inputs import folds
 from motion.persistence.inputs.frames import frame_of, own_place
 from motion.persistence.inputs.held import read_held
+from motion.persistence.inputs.places import fold_of
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.rows.provenance import Origin
@@ -131,18 +132,18 @@ def _row(
 
 
 def rows_folded(
-    tx: Transaction, source: Layout, spec: TriggerSpec, row_id: Stored, origin: Origin
+    tx: Transaction, source: Layout, spec: TriggerSpec, name: Sequence[Stored], origin: Origin
 ) -> HeldRows | None:
     """Return what a fold goes over for the value of a row.
 
     Args:
-        row_id: of the row that keeps it.
+        name: id, and pages, of the row that keeps it.
     """
-    found = folds.rows_of_value(tx, source, spec, row_id, ROWS_TOLD)
+    found = folds.rows_of_value(tx, source, spec, name, ROWS_TOLD)
     if found is None:
         return None
     entity, count, last = found
-    fold, table = folds.fold_of(spec), source.table
+    fold, table = fold_of(spec), source.table
     rows = [
         _row(table, fold.inputs, fold.order, at, id_, values if len(values) > 1 else values[0], number,
              since=origin.number)
