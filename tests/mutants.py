@@ -276,6 +276,12 @@ MUTANTS = (
     ),
     Mutant(
         "P14",
+        "what page 0 changes for a fold is folded in the pages that show it",
+        [("    below = rows_inheriting(tx, source, spec, changed)", "    below = list[int]()")],
+        "across_rows/test_folds_of_pages.py::test_what_page_0_changes_for_its_pages_is_folded_and_nothing_else",
+    ),
+    Mutant(
+        "P14",
         "of a fold that applies each row once, a row that goes while it is called for is not in the value",
         [("return found == dict(zip(reading.rows[:count]", "return True or found == dict(zip(reading.rows[:count]")],
         "across_rows/test_folds_applied_once.py::test_a_row_that_is_deleted_in_mid_call_is_not_in_the_value",
