@@ -25,6 +25,7 @@ from benchmarks.machine import Figure
 from tests.postgres import Server, running
 
 SETTINGS = "fsync = on\nmax_connections = 200\n"
+WARM_UP = 10  # what connections and statements are made in
 
 ROUNDS, ROUND_S = 7, 1.0
 
@@ -74,7 +75,7 @@ def _commit_rows(url: str) -> None:
 
 def _count_in(work: Callable[[], object]) -> None:
     """Work again and again for as many seconds as each line says, and print how often that was."""
-    for _ in range(cascades.WARM_UP):
+    for _ in range(WARM_UP):
         work()
     print("ready", flush=True)
     for line in sys.stdin:
