@@ -434,17 +434,26 @@ def _make_tasks(
     chosen = backfill.kind == "sweep" and msgspec.msgpack.decode(backfill.parameters)
     if chosen and chosen[0] == following.BY_READS:
         slots = following.slots_swept(tx, layout, spec, chosen, part.rows)
-        reach("backfill.marked")
         run_readers(tx, layout, spec, slots, cause)
-        reach("backfill.enqueued")
-        return
+    else:
+        _enqueue_again(tx, layout, spec, backfill, part.rows, cause)
+    reach("backfill.enqueued")
+
+
+def _enqueue_again(
+    tx: Transaction,
+    layout: Layout,
+    spec: TriggerSpec,
+    backfill: Backfill,
+    rows: Sequence[int],
+    cause: Cause,
+) -> None:
     if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
         is_elsewhere = backfill.kind == "sweep"
-        provenance.make_due(tx, layout, spec, part.rows, in_every_version=is_elsewhere)
+        provenance.make_due(tx, layout, spec, rows, in_every_version=is_elsewhere)
         reach("backfill.marked")
-    for own, rows in _on_its_way(cause, backfill, spec, part.rows):
-        enqueue_rows(tx, layout, spec, rows, own)
-    reach("backfill.enqueued")
+    for own, some in _on_its_way(cause, backfill, spec, rows):
+        enqueue_rows(tx, layout, spec, some, own)
 
 
 def _on_its_way(
