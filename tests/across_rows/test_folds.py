@@ -594,6 +594,49 @@ def test_a_fold_runs_in_another_process(open_store: OpenStore) -> None:
     assert profiles(store) == expected
 
 
+@dataclass
+class Said:
+    text: str
+    of: list[int]
+
+
+@dataclass
+class Listener:
+    id: int
+    heard: list[str]
+    counted: dict[str, int]
+    said: list[Said]
+
+
+def test_a_fold_of_any_kind_of_value_runs_in_another_process(open_store: OpenStore) -> None:
+    options: dict[str, Any] = {"on": "message.text", "by": "message.user", "executor": "process"}
+
+    @motion.fold(sets="listener.heard", **options)
+    def hear(heard: list[str] | None, text: str) -> list[str]:
+        return [*(heard or []), text]
+
+    @motion.fold(sets="listener.counted", **options)
+    def count(counted: dict[str, int] | None, text: str) -> dict[str, int]:
+        return {**(counted or {}), text: len(counted or {})}
+
+    @motion.fold(sets="listener.said", **options)
+    def say(said: list[Said] | None, text: str) -> list[Said]:
+        return [*(said or []), Said(text, [len(said or [])])]
+
+    store = open_store(
+        schemas={"message": Message, "listener": Listener}, triggers=[hear, count, say]
+    )
+    store.set_many("message", [{"id": i, "ts": i, "user": 1, "text": f"{i}"} for i in range(1, 4)])
+    store.wait(timeout=60)
+    assert store.errors() == []
+    assert store.get(Listener, 1) == Listener(
+        1,
+        ["1", "2", "3"],
+        {"1": 0, "2": 1, "3": 2},
+        [Said("1", [0]), Said("2", [1]), Said("3", [2])],
+    )
+
+
 def test_a_call_that_times_out_is_its_rows_failure(open_store: OpenStore) -> None:
     may_end = threading.Event()
 

@@ -69,6 +69,35 @@ def test_runs_of_equal_values_go_one_at_a_time_in_their_order(open_store: OpenSt
     assert store.status().called_again == {}
 
 
+@dataclass
+class Chapter:
+    id: str
+    page: int
+    user: int
+    text: str
+
+
+def test_pages_of_a_row_go_in_their_order(open_store: OpenStore) -> None:
+    began = list[tuple[str, int]]()
+
+    @motion.trigger(on="chapter.text", serial_by="chapter.user", inline=False)
+    def answer(id: str, page: int, text: str, store: motion.View) -> None:
+        began.append((id, page))
+        store.set("user", id=1, history=text)
+
+    names = [(name, page) for name in ("a", "b") for page in (10, 3, 1, 2, 0)]
+    with open_store(
+        "books", schemas={"chapter": Chapter, "user": User}, triggers=[answer], run=False
+    ) as store:
+        for name, page in names:
+            store.set("chapter", id=name, page=page, user=1, text=f"{name}{page}")
+    with open_store(
+        "books", schemas={"chapter": Chapter, "user": User}, triggers=[answer]
+    ) as store:
+        store.wait(timeout=60)
+    assert began == sorted(names)
+
+
 def test_runs_of_other_values_go_at_once(open_store: OpenStore) -> None:
     under_way: Counter[int] = Counter()
     most: Counter[int] = Counter()

@@ -335,6 +335,12 @@ class JsonCodec(Codec):
         self._decoder = decoder_of(kind)
         self._has_moments = '"datetime"' in msgspec.json.encode(self._shape).decode()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return JsonCodec, (
+            self.kind,
+            self.expected,
+        )  # its decoder cannot be sent to another process
+
     @property
     def signature(self) -> str:
         return f"json {msgspec.json.encode(self._shape).decode()}"

@@ -28,11 +28,11 @@ from motion.persistence.tasks.queue import (
 
 
 class Place(NamedTuple):
-    """The line that a row stands in, and where: by its order, then by its id."""
+    """The line that a row stands in, and where: by its order, then by its id and pages, which `tie` is in the order of."""
 
     line: str
     order: Stored
-    id: Stored
+    tie: Stored
 
 
 PlacesOf = Callable[[Sequence[int]], Mapping[int, Place]]
@@ -117,7 +117,7 @@ def _part(tx: Transaction, task: int, rows: range, places: Mapping[int, Place]) 
 def _place(tx: Transaction, places: Mapping[int, Place], row: int, task: int) -> Place:
     """Return where a task stands, as the queue keeps it; of a row that is gone there is nothing to wait for."""
     found = places.get(row) or Place(f"#{task}", None, None)
-    return Place(found.line, tx.in_order(found.order), tx.in_order(found.id))
+    return Place(found.line, tx.in_order(found.order), tx.in_order(found.tie))
 
 
 def firsts(tx: Transaction, tasks: Sequence[Task], limit: int, places_of: PlacesOf) -> list[Task]:
