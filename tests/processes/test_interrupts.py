@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -24,7 +25,8 @@ import pytest
 
 import motion
 from motion import clock, faults
-from tests.conftest import OpenStore, pause
+from motion.backends import sqlite
+from tests.conftest import OpenStore, pause, until
 
 OWN = str(Path(motion.__file__).parent)
 PATIENCE_S = 120.0
@@ -424,6 +426,42 @@ def write_among_signals(open_store: OpenStore, seconds: float, seed: int) -> int
     store.close()
     assert store.errors is not None
     return interrupts
+
+
+def test_a_write_that_is_interrupted_as_it_is_ended_holds_up_nobody(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C as it commits, and one more each time that it would be rolled back: the transaction is left open."""
+    calls = count()
+
+    @motion.trigger(on="doc.text", sets="doc.size", inline=False, retries=1)
+    def size(text: str) -> int:
+        if next(calls) == 0:
+            raise ValueError("not yet")
+        return len(text)
+
+    store = open_store(schemas={"doc": Doc}, triggers=[size])
+    store.set("doc", id=1, text="ab")
+    failed = "SELECT COUNT(*) FROM motion_tasks WHERE attempts = 1"
+    until(store, lambda: store.sql(failed).column(0)[0].as_py() == 1)
+    left = ["COMMIT", "ROLLBACK", "ROLLBACK", "ROLLBACK"]
+    execute = sqlite._Connection.execute
+
+    def interrupted(connection: Any, sql: str, *given: Any) -> Any:
+        if threading.current_thread() is threading.main_thread() and left and sql == left[0]:
+            left.pop(0)
+            raise KeyboardInterrupt
+        return execute(connection, sql, *given)
+
+    monkeypatch.setattr(sqlite._Connection, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.set("doc", id=2, text="abc")
+    assert not left
+    monkeypatch.undo()
+    store.wait(
+        timeout=20
+    )  # who tries it again claims it by another connection, which would wait for a minute
+    assert [(row.id, row.size) for row in store.rows(Doc)] == [(1, 2)]
 
 
 @dropped_by_python

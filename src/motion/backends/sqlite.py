@@ -194,6 +194,7 @@ class SqliteBackend:
 
     def _commit_one(self, connection: _Connection, work: Callable[[Transaction], T]) -> T:
         try:
+            self._end_interrupted()
             connection.begin()
             try:
                 reach("write.begun")
@@ -215,6 +216,13 @@ class SqliteBackend:
             self._tell(COMMITTED)
         self._trim_log(connection)
         return result
+
+    def _end_interrupted(self) -> None:
+        """End what a write has left that was interrupted, and interrupted again as it was ended. By either connection: one that
+        waits for the other would wait for whoever waits for it."""
+        for each in (self._durable, self._fleeting):
+            if each.in_transaction:
+                each.execute("ROLLBACK")
 
     def _trim_log(self, connection: _Connection) -> None:
         """Cut a log that has grown, where nobody reads from it: by itself it would keep its largest size for ever."""
@@ -302,6 +310,7 @@ class SqliteBackend:
     def make_durable(self) -> None:
         with self._writing, self._errors_named():
             self.check_open()
+            self._end_interrupted()
             self._durable.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full']}")
 
     def rewrite(self, timeout_s: float) -> bool:
@@ -310,6 +319,7 @@ class SqliteBackend:
             connection.execute("PRAGMA temp_store = FILE")  # it may be larger than the memory
             with self._writing:
                 self.check_open()
+                self._end_interrupted()
                 connection.execute("VACUUM")
             reach("forget.rewritten")
             connection.execute("PRAGMA busy_timeout = 0")
@@ -700,8 +710,6 @@ class _Connection(sqlite3.Connection):
 
     def begin(self) -> None:
         """Begin to write."""
-        if self.in_transaction:  # an interrupted write's
-            self.execute("ROLLBACK")
         self.memo.clear()
         self.before_commit.clear()
         self.execute("BEGIN IMMEDIATE")
