@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import motion
 from motion.testing import Stepper
+from tests.across_rows.paged_queries import CHANGES, change, fan_out
 from tests.conftest import OpenStore
 
 
@@ -141,43 +141,9 @@ WAYS = {
     "of two levels": Way(("kind", "score"), "user", OF_NAME, takes=("id", "page", "kind")),
 }
 
-IDS = st.integers(1, 4)
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "ts": st.one_of(st.integers(1, 6), st.none()),
-    "user": st.sampled_from(["a", "a", "b", None]),
-    "kind": st.sampled_from(["x", "y", None]),
-    "brand": st.sampled_from(["a", "a", "b", None]),
-    "score": st.one_of(st.integers(0, 9), st.none()),
-    "make": st.lists(st.integers(0, 9), max_size=4),
-}
-PAGES = st.sampled_from([0, 0, 1, 2])
-CHANGES = st.lists(
-    st.one_of(
-        st.fixed_dictionaries({"id": IDS, "page": PAGES}, optional=VALUES),
-        st.fixed_dictionaries({"id": IDS}, optional=VALUES),
-        st.fixed_dictionaries({"id": IDS, "make": VALUES["make"]}),
-        IDS,
-    ),
-    min_size=4,
-    max_size=16,
-)
-
-
-@motion.trigger(on="query.make", sets=("query.brand", "query.score"), page="page")
-def fan_out(make: list[int]) -> list[tuple[str, int]]:
-    return [("ab"[n % 2], n) for n in make]
-
-
 WORLDS = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def change(store: motion.Store, done: Any) -> None:
-    if isinstance(done, int):
-        store.delete("query", done)
-    else:
-        store.set("query", **done)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)

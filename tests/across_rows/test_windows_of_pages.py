@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import motion
 from motion.testing import Stepper
+from tests.across_rows.paged_queries import CHANGES, change, fan_out
 from tests.conftest import OpenStore
 
 MS = timedelta(milliseconds=1)
@@ -72,33 +73,6 @@ def expected(
     return found[-bounds.get("rows", 0) :]
 
 
-IDS = st.integers(1, 4)
-PAGES = st.sampled_from([0, 0, 1, 2])
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "ts": st.one_of(st.integers(1, 6), st.none()),
-    "user": st.sampled_from(["a", "a", "b", None]),
-    "kind": st.sampled_from(["x", "y", None]),
-    "brand": st.sampled_from(["a", "a", "b", None]),
-    "score": st.one_of(st.integers(0, 9), st.none()),
-    "make": st.lists(st.integers(0, 9), max_size=4),
-}
-CHANGES = st.lists(
-    st.one_of(
-        st.fixed_dictionaries({"id": IDS, "page": PAGES}, optional=VALUES),
-        st.fixed_dictionaries({"id": IDS}, optional=VALUES),
-        st.fixed_dictionaries({"id": IDS, "make": VALUES["make"]}),
-        IDS,
-    ),
-    min_size=4,
-    max_size=16,
-)
-
-
-@motion.trigger(on="query.make", sets=("query.brand", "query.score"), page="page")
-def fan_out(make: list[int]) -> list[tuple[str, int]]:
-    return [("ab"[n % 2], n) for n in make]
-
-
 def declared(window: motion.Window) -> Any:
     def take(score: int, held: list[int]) -> list[Any]:
         return [held]
@@ -125,11 +99,8 @@ def test_windows_of_pages_are_what_a_recompute_gives_after_each_change(
     )
     try:
         with Stepper(store) as worker:
-            for change in done:
-                if isinstance(change, int):
-                    store.delete("query", change)
-                else:
-                    store.set("query", **change)
+            for each in done:
+                change(store, each)
                 worker.run_until_idle()
                 check(store, by, bounds)
             assert not store.errors()

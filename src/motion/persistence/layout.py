@@ -94,6 +94,9 @@ def done_column(trigger: str) -> str:
     return quoted(f"{trigger}:done")
 
 
+NOBODY = ""  # stands for who gave a key values while no trigger set it
+
+
 def former_column(key: str) -> str:
     """Where a row keeps the mark about a key that another trigger sets by now, once the one that it is of has written over it."""
     return quoted(f"{key}:former")
@@ -628,7 +631,7 @@ class Layout:
             maker = self.graph.triggers.get(self.graph.producers.get((table, key), ""))
             if table == self.table.name and maker is not None and marks_rows(maker):
                 others = sorted(formers.items())
-                found += [(n, key, spans) for n, spans in others if n not in ("", maker.name)]
+                found += [(n, key, spans) for n, spans in others if n not in (NOBODY, maker.name)]
         return found
 
     # -- windows and folds --

@@ -32,12 +32,13 @@ class Plan:
     """What a recompute of one trigger would touch, counted in rows that it could run on.
 
     Attributes:
-        stale: outputs made by other code, also by a trigger of another name that set these keys until now, or before the trigger was away while rows were written; those whose inputs have
-            changed since, where no task is left that makes them anew (it was given up, cancelled or discarded, or stood
-            behind what was given up); of a fold with `replay=False` also of entities of which an applied row has changed
-            since. With these what a backfill does not make anew: of a fold the entities that lack a row which
-            was given up (`retry` takes it in), pages and rows of another table of rows whose looked-up value is gone, and
-            rows on which a trigger upstream has given up (`retry` makes that good).
+        stale: outputs made by other code, also by a trigger of another name that set these keys until now, or before the
+            trigger was away while rows were written; those whose inputs have changed since, where no task is left that
+            makes them anew (it was given up, cancelled or discarded, or stood behind what was given up); of a fold with
+            `replay=False` also of entities of which an applied row has changed since. With these what a backfill does not
+            make anew: of a fold the entities that lack a row which was given up (`retry` takes it in), pages and rows of
+            another table of rows whose looked-up value is gone, and rows on which a trigger upstream has given up (`retry`
+            makes that good).
         missing: rows that neither it nor such another one has run on.
         current: outputs made by the code it has now.
         by_users: values that users gave, which a backfill leaves alone.

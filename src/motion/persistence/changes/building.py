@@ -182,10 +182,8 @@ class _Due:
             make_all_due(
                 tx, spec, f"SELECT q.row & {ALL_ROWS} AS row FROM ({sql}) q", values, self._version
             )
-        self._are_many, self._path = (
-            True,
-            cause.path or str(Lap()),
-        )  # from where circles are looked for
+        self._are_many = True
+        self._path = cause.path or str(Lap())  # from where circles are looked for
 
     def enqueue(self, cause: Cause) -> None:
         """Enqueue the rows, but those that are left to the build."""

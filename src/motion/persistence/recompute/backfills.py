@@ -306,8 +306,7 @@ def _read_first(graph: Graph, spec: TriggerSpec) -> list[TriggerSpec]:
     along = [each for each in graph.triggers.values() if is_switched_along(each, spec)]
     late = [each for each in along if each.follow]
     of_these = {each.name for other in late for each in graph.kept_from(other)}
-    first = [each for each in along if not each.follow and each.name not in of_these]
-    return first
+    return [each for each in along if not each.follow and each.name not in of_these]
 
 
 def _is_built(tx: Transaction, spec: TriggerSpec, others: Iterable[Backfill]) -> bool:

@@ -15,6 +15,7 @@ from motion.backends.base import RowTrigger, Transaction
 from motion.definitions.graph import Graph, Span
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import (
+    NOBODY,
     ORIGIN_BITS,
     ORIGIN_MASK,
     Layout,
@@ -29,15 +30,10 @@ from motion.persistence.stored_graph import away_since, former_triggers, handed_
 PREFIX = "motion_handed_"
 """What the names of the database's own triggers begin with that keep marks."""
 
-
 LAST_NUMBER = (1 << (63 - ORIGIN_BITS)) - 1
 
 MOST_SPANS = 4
 """Times that a trigger has set a key, which are told apart: older ones count as one, where code goes back and forth."""
-
-
-NOBODY = ""
-"""Stands for who gave a key values while no trigger set it."""
 
 
 # -- what has gone over --

@@ -150,13 +150,14 @@ def note_load(
 
 def _inline_runs(history: History, started_s: float, given: Sequence[Operation]) -> list[Run]:
     """Return the runs of triggers that ran in memory with a write."""
+    sets = [each for each in given if isinstance(each, SetOperation) and each.inlined]
+    if not sets:
+        return []
     at = history.moment(started_s)
     return [
         Run(
-            each.spec.name, operation.table, None, {}, operation.count, at,
-            each.seconds, None, is_inline=True,
+            each.spec.name, made.table, None, {}, made.count, at, each.seconds, None, is_inline=True
         )
-        for operation in given
-        if isinstance(operation, SetOperation)
-        for each in operation.inlined
-    ]  # fmt: skip
+        for made in sets
+        for each in made.inlined
+    ]
