@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
+from motion.definitions.rules import checked
 from motion.definitions.tables.schema import Key, Table, Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import VectorCodec
@@ -153,7 +154,7 @@ def _with(tx: Transaction, graph: Graph, specs: Sequence[TriggerSpec]) -> Graph:
     names = {spec.name for spec in fresh}
     others = [spec for name, spec in graph.triggers.items() if name not in names]
     kept = graph.made_before, graph.handed_over
-    whole = Graph(graph.tables, [*others, *fresh], graph.fits.values(), *kept)
+    whole = checked(Graph(graph.tables, [*others, *fresh], graph.fits.values(), *kept))
     _keep_specs(tx, "motion_triggers", fresh)
     note_new_graph(tx)
     return whole

@@ -18,6 +18,7 @@ from motion.background.loops import is_new
 from motion.definitions.code import NO_CODE, Code
 from motion.definitions.components import Component, setup_fingerprint
 from motion.definitions.graph import Graph
+from motion.definitions.rules import checked
 from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.tasks import Cause, Task
 from motion.definitions.triggers.kept_keys import keepers
@@ -151,7 +152,7 @@ class Database:
         kept = self._given if given is None else given
         code = Code.of(kept, tables)
         specs = [trigger.spec for trigger in code.triggers.values()]
-        graph = Graph(tables, specs, [fit.spec for fit in code.fits.values()])
+        graph = checked(Graph(tables, specs, [fit.spec for fit in code.fits.values()]))
         looked_up = [trigger.spec for trigger in keepers(tables)]
 
         def work(tx: Transaction) -> tuple[Graph, int]:
