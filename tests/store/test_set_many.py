@@ -344,6 +344,46 @@ def test_rows_are_matched_by_a_key_instead_of_their_id(products: motion.Store) -
     ]
 
 
+def test_an_id_beside_the_key_is_a_new_rows_or_that_of_the_row_which_has_it(
+    products: motion.Store,
+) -> None:
+    products.set("product", id=7, url="a")
+    products.set("product", id=9, shop="corner")
+    rows = [{"id": 7, "url": "a", "price": 1.0}, {"id": 3, "url": "b"}, {"url": "b", "price": 2.0}, {"id": 9, "url": "c"}, {"url": "d"}]  # fmt: skip
+    products.set_many("product", rows, by="url")
+    assert [(row.id, row.url, row.shop, row.price) for row in products.rows("product")] == [
+        (3, "b", None, 2.0),
+        (7, "a", None, 1.0),
+        (9, "c", "corner", None),
+        (10, "d", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"id": 8, "url": "a"}, r"given 'a' with id=8, and the row that has it is id=7"),
+        ({"id": 7, "url": "b"}, r"given 'b' with id=7, and that row has 'a'"),
+    ],
+)
+def test_an_id_of_another_row_beside_the_key_is_refused(
+    products: motion.Store, row: dict[str, Any], told: str
+) -> None:
+    products.set_many("product", [{"id": 7, "url": "a", "shop": "s"}, {"id": 8, "shop": "s"}])
+    with pytest.raises(motion.BadRows, match=told):
+        products.set_many("product", [row], by="url")
+    load = products.set_many("product", [row, {"url": "c", "shop": "s"}], by="url", prune="shop", errors="collect")  # fmt: skip
+    assert [each.position for each in load.rejected] == [0]
+    # what a refused row may have meant was given, so it stays
+    assert [(row.id, row.url) for row in products.rows("product")] == [(7, "a"), (9, "c")]
+
+
+def test_of_two_rows_with_a_value_the_id_tells_which(products: motion.Store) -> None:
+    products.set_many("product", [{"id": 1, "url": "a"}, {"id": 2, "url": "a"}])
+    products.set_many("product", [{"id": 2, "url": "a", "price": 1.0}], by="url")
+    assert [row.price for row in products.rows("product")] == [None, 1.0]
+
+
 def test_new_rows_with_one_value_of_the_key_are_one_row(products: motion.Store) -> None:
     products.set_many("product", [{"url": "a", "price": 1.0}, {"url": "a", "price": 2.0}], by="url")
     assert [(row.url, row.price) for row in products.rows("product")] == [("a", 2.0)]

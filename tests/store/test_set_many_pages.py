@@ -99,11 +99,13 @@ class World:
         value, level = row[by], LEVELS[by]
         holders = [name for name, held in self.rows.items() if held.get(by) == value]
         if not holders:
-            return self.largest + 1, row.get("p_page", 0), row.get("q_page", 0)
+            new = row.get("id", self.largest + 1), row.get("p_page", 0), row.get("q_page", 0)
+            return new if self.rows.get(new, {}).get(by) is None else [new]
         fitting = [
             name
             for name in holders
-            if all(
+            if row.get("id", name[0]) == name[0]
+            and all(
                 row.get(page, name[1 + PAGES.index(page)]) == name[1 + PAGES.index(page)]
                 for page in level
             )
@@ -197,12 +199,12 @@ def test_loads_of_transactions_do_the_same_or_nothing(open_store: OpenStore, see
     for _ in range(12):
         given, told = some_load(rng, world, store), ""
         before = copy.deepcopy(world)
+        world.write((9, 0, 0), {"shop": "C"})
         refused = world.load(**given)
         try:
             with store.transaction() as tx:
                 tx.set("thing", id=9, shop="C")
                 tx.set_many("thing", **given)
-            world.write((9, 0, 0), {"shop": "C"})
         except motion.InvalidValue as exc:
             told, world = str(exc), before
         assert (f"set_many(by={given['by']!r})" in told) == bool(refused)
@@ -218,8 +220,13 @@ def some_load(rng: random.Random, world: World, store: motion.Store) -> dict[str
     by = rng.choice([None, "a", "b", "c", "shop"])
     rows = [some_row(rng, *([by] if by else [])) for _ in range(rng.randint(1, 6))]
     if by is not None:
-        rows = [{key: value for key, value in row.items() if key != "id"} for row in rows]
+        is_named = rng.random() < 0.5
+        rows = [row if is_named and rng.random() < 0.5 else without_id(row) for row in rows]
     return {"rows": rows, "by": by, "prune": rng.choice([None, "shop", "b", "feed"])}
+
+
+def without_id(row: Row) -> Row:
+    return {key: value for key, value in row.items() if key != "id"}
 
 
 def check_load(

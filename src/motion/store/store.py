@@ -208,8 +208,9 @@ class Store(Reader):
                 an iterable of those, also endless. None, null and NaN in a row mean left out.
             commit_every: rows in one transaction.
             errors: "raise" stops at the first bad row; "collect" goes on and returns bad rows in `Change.rejected`.
-            by: match rows by this key instead of id: one with an equal value is updated, otherwise made. Page keys that
-                tell the key apart are those of the row that has the value; others are as given, or 0.
+            by: match rows by this key instead of id: one with an equal value is updated, otherwise made. An id that is given,
+                too, is that of a new row; where it is another than that of the row with the value, the row is refused. Page
+                keys that tell the key apart are those of the row that has the value; others are as given, or 0.
             prune: among the values of this key that were given, remove the rows that were not given: with page keys,
                 those pages, and the pages that have the value from them. That begins when
                 all given rows are in, and goes part by part, each a short transaction of its own: readers see rows go,

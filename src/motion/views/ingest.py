@@ -433,10 +433,10 @@ def without(chunk: Chunk, bad: set[int]) -> Chunk:
 
 
 def readable_names(table: Table, row: Any, by: str | None) -> dict[str, Stored]:
-    """Return what a bad row says of which row it is: its page keys, and the key that names it; without those that cannot be
-    read."""
+    """Return what a bad row says of which row it is: its id and page keys, and the key that names it; without those that cannot
+    be read."""
     found: dict[str, Stored] = {}
-    for name in (by or "id", *table.page_keys):
+    for name in dict.fromkeys((by or "id", *table.primary_key)):
         try:
             found[name] = table.keys[name].encode(table.values_of(row).get(name))
         except InvalidValue:

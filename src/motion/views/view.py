@@ -456,7 +456,7 @@ class Writer(Reader):
 
         Args:
             rows: as for `Store.set_many`; they are held in memory until then.
-            by: match rows by this key instead of id, as they are then.
+            by: match rows by this key instead of id, as they are then. An id that is given, too, is to be that of the row.
             prune: among the values of this key that were given, remove the rows that were not given.
         """
         found = self._database.tables.get(table)

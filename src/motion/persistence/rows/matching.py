@@ -1,7 +1,8 @@
 """Matching: which rows a load means that names them by another key than the id, `set_many(by=)`.
 
-The key stands for the id. In a table with page keys a row is its id and its pages: those that tell the key apart are the
-ones of the row that has the value, others are as given, or 0.
+The key stands for the id; an id that is given beside it is to be that of the row which has the value, or the id of a new
+one. In a table with page keys a row is its id and its pages: those that tell the key apart are the ones of the row that has
+the value, others are as given, or 0.
 """
 
 from __future__ import annotations
@@ -43,17 +44,20 @@ class Matched:
 
     def refuse(self, place: int, match: _Match, value: Stored, given: Name) -> None:
         self.refused[place] = match.refusal(value, given)
-        self.held.update(match.holders[value])
+        self.held.update(match.holders.get(value) or [match.new_name(given)])
 
 
 def matched(tx: Transaction, layout: Layout, columns: Columns, count: int, by: str) -> Matched:
     """Give rows the names of those that have their values of a key, and new ids to others."""
     found = _found(tx, layout, by, columns[by])
-    if not layout.table.page_keys:
+    if not layout.table.page_keys and set(columns.get("id", ())) <= {None}:
         return _ids(tx, layout, columns, by, found)
     match = _Match(layout, by, _by_value(found))
-    match.give_ids(tx, columns[by])
-    return _pages(tx, match, columns, count)
+    given = [columns.get(key, (None,) * count) for key in layout.table.primary_key]
+    said = {value for value, row in zip(columns[by], given[0], strict=True) if row is not None}
+    match.give_ids(tx, [value for value in columns[by] if value not in said])
+    match.look_up(tx, given[0])
+    return _names(tx, match, columns, list(zip(*given, strict=True)))
 
 
 def _ids(
@@ -73,16 +77,19 @@ def _ids(
     return given
 
 
-def _pages(tx: Transaction, match: _Match, columns: Columns, count: int) -> Matched:
+def _names(tx: Transaction, match: _Match, columns: Columns, given: Sequence[Name]) -> Matched:
+    """Match rows one by one.
+
+    Args:
+        given: id and pages of each, None where they were left out.
+    """
     keys = match.layout.table.primary_key
-    given = [columns.get(page, (None,) * count) for page in keys[1:]]
     found, names = Matched(columns), list[Name]()
     for i, value in enumerate(columns[match.by]):
-        pages = [column[i] for column in given]
-        name = match.name_of(tx, value, pages)
+        name = match.name_of(tx, value, given[i])
         if name is None:
-            found.refuse(i, match, value, (None, *pages))
-            name = (None, *(0 for _ in pages))
+            found.refuse(i, match, value, given[i])
+            name = (None, *(0 for _ in keys[1:]))
         else:
             match.take(name, value)
         names.append(name)
@@ -123,15 +130,28 @@ class _Match:
         self._tells = [place for place, page in enumerate(pages, 1) if page in level]
         self._others = [place for place, page in enumerate(pages, 1) if page not in level]
         self.fresh: dict[Stored, Stored] = {}
-        self._has: dict[Name, Stored] = {}
-        if pages:
-            self._has |= {name: value for value, names in holders.items() for name in names}
+        self._has = {name: value for value, names in holders.items() for name in names}
 
     def give_ids(self, tx: Transaction, values: Sequence[Stored]) -> None:
         """Make an id for each value that no row has."""
         fresh = [value for value in dict.fromkeys(values) if not self.holders.get(value)]
         made = filled_ids(tx, self.layout, None, len(fresh))
         self.fresh |= dict(zip(fresh, made, strict=True))
+
+    def look_up(self, tx: Transaction, ids: Sequence[Stored]) -> None:
+        """Read what rows with given ids have, where these are no pages."""
+        if self.layout.table.page_keys:
+            return
+        named = [row for row in dict.fromkeys(ids) if row is not None and (row,) not in self._has]
+        for part in map(filled_up, cut(named, VALUES_AT_ONCE)):
+            sql = f"SELECT id, {quoted(self.by)} FROM {self.layout.stored()} s WHERE id IN ({places(part)})"
+            self._has |= {(row,): value for row, value in tx.execute(sql, part).fetchall()}
+        self._has |= {(row,): None for row in named if (row,) not in self._has}
+
+    @staticmethod
+    def new_name(given: Name) -> Name:
+        """Return the name of a row that is new under what was given of it."""
+        return (given[0], *(page or 0 for page in given[1:]))
 
     def take(self, name: Name, value: Stored) -> None:
         """Take in that a row has a value from now on: what comes next may mean it."""
@@ -142,14 +162,16 @@ class _Match:
             self.holders.setdefault(value, []).append(name)
             self._has[name] = value
 
-    def name_of(self, tx: Transaction, value: Stored, pages: Sequence[Stored]) -> Name | None:
-        """Return the row that is meant by a value and the page keys that were given, None where one was left out. None: the
-        row that has the value is another, or several have it."""
-        given: Name = (None, *pages)
+    def name_of(self, tx: Transaction, value: Stored, given: Name) -> Name | None:
+        """Return the row that is meant by a value, and the id and page keys that were given, None where one was left out. None:
+        the row that has the value is another, or several have it; or the row with that name has another value."""
         if not self.holders.get(value):
+            if given[0] is not None:
+                name = self.new_name(given)
+                return None if self._has_another(tx, name) else name
             if value not in self.fresh:  # the row that had it has got another
                 self.give_ids(tx, [value])
-            return (self.fresh.pop(value), *(page or 0 for page in pages))
+            return (self.fresh.pop(value), *self.new_name(given)[1:])
         holders = self._fitting(value, given)
         if len({tuple(name[place] for place in (0, *self._tells)) for name in holders}) != 1:
             return None
@@ -162,17 +184,19 @@ class _Match:
             return name
         return holders[0] if len(holders) == 1 else None
 
-    def may_mean(self, tx: Transaction, value: Stored, pages: Sequence[Stored]) -> set[Name]:
+    def may_mean(self, tx: Transaction, value: Stored, given: Name) -> set[Name]:
         """Return the row that is meant by a value which some row has; those that have it where nothing tells which."""
-        name = self.name_of(tx, value, pages)
+        if not self.holders.get(value):
+            return set() if given[0] is None else {self.new_name(given)}
+        name = self.name_of(tx, value, given)
         return set(self.holders[value]) if name is None else {name}
 
     def _fitting(self, value: Stored, given: Name) -> list[Name]:
-        """Return the rows that have a value, and the pages that were given of those that tell the key apart."""
+        """Return the rows that have a value, the id that was given, and the pages that were of those that tell the key apart."""
         return [
             name
-            for name in self.holders[value]
-            if all(given[place] in (None, name[place]) for place in self._tells)
+            for name in self.holders.get(value, ())
+            if all(given[place] in (None, name[place]) for place in (0, *self._tells))
         ]
 
     def _has_another(self, tx: Transaction, name: Name) -> bool:
@@ -186,14 +210,27 @@ class _Match:
     def refusal(self, value: Stored, given: Name) -> InvalidValue:
         """Return what says why no row is meant."""
         table, by = self.layout.table, self.by
+        shown_value = repr(table.keys[by].decode(value))
+        if not self.holders.get(value):
+            name = self.new_name(given)
+            has = repr(table.keys[by].decode(self._has[name]))
+            told = f"{shown_value} with {self._told(name)}, and that row has {has}"
+            return InvalidValue(
+                table.name,
+                by,
+                told,
+                f"the value that the row has, or a new row's id, or none; without by={by!r} the id names the row",
+            )
         holders = sorted(self._fitting(value, given) or self.holders[value])
         shown = "; ".join(map(self._told, holders[:SHOWN_ROWS]))
         more = "" if len(holders) <= SHOWN_ROWS else f"; and {len(holders) - SHOWN_ROWS} more"
         has = "the row that has it is" if len(holders) == 1 else f"{len(holders)} rows have it:"
         pages = self._told(given)
-        told = f"{table.keys[by].decode(value)!r}{f' with {pages}' if pages else ''}, and {has} {shown}{more}"
+        told = f"{shown_value}{f' with {pages}' if pages else ''}, and {has} {shown}{more}"
         way = "name the row by its id"
-        if table.page_keys:
+        if given[0] is not None:
+            way = f"leave the id out, or {way} and leave by= out"
+        elif table.page_keys:
             way = f"give the page keys of the one that is meant{', or none' if pages else ''}, or {way}"
         expected = f"a value that one row has, as set_many(by={by!r}) finds the row by it ({way})"
         return InvalidValue(table.name, by, told, expected)
@@ -211,7 +248,7 @@ def meant(
 
     Args:
         by: the key that names a row; None: the id.
-        rows: what each gives of that key and of the page keys, None where it was left out; nothing where it cannot be read.
+        rows: what each gives of that key, the id and the page keys, None where it was left out; nothing where it cannot be read.
     """
     table, key = layout.table, by or "id"
     named = [row for row in rows if row.get(key) is not None]
@@ -224,8 +261,9 @@ def meant(
             found |= {tuple(name) for _, *name in _found(tx, layout, "id", ids)}
         elif by is None:
             found.add((row[key], *(row[page] or 0 for page in table.page_keys)))
-        elif holders:
-            found |= match.may_mean(tx, row[key], [row[page] for page in table.page_keys])
+        else:
+            pages = [row[page] for page in table.page_keys]
+            found |= match.may_mean(tx, row[key], (row.get("id"), *pages))
     return found
 
 
