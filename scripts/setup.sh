@@ -35,17 +35,22 @@ find_python() {
 
 can_make_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
+# Install packages of Debian or Ubuntu; false where that cannot be done here, and what apt-get said is in its log.
+apt_install() {
+    command -v apt-get >/dev/null && ((EUID == 0)) || return
+    echo "setup: installing Debian's $*"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends "$@"; } >"$scratch/apt.log" 2>&1 && return
+    echo "setup: apt-get could not: $(tail -n 1 "$scratch/apt.log")"
+    return 1
+}
+
 # Debian and Ubuntu keep venv's parts in a package of their own.
 need_venv() {
     can_make_venv "$1" && return
     local package
     package=python$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
-    if command -v apt-get >/dev/null && ((EUID == 0)); then
-        echo "setup: installing Debian's $package"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-            apt-get install -qq -y --no-install-recommends "$package"; } >"$scratch/apt.log" 2>&1 ||
-            stop "apt-get could not install $package:" "$(tail -n 5 "$scratch/apt.log")"
-    fi
+    apt_install "$package" || true
     can_make_venv "$1" || stop "$1 cannot make virtual environments: it lacks venv or ensurepip." \
         "Debian, Ubuntu:  sudo apt-get install $package" \
         "elsewhere:       install Python 3.11 or newer with venv, then make setup PYTHON=/path/to/python3"
@@ -54,13 +59,15 @@ need_venv() {
 # The dashboard's tests look at it in a real browser. Where there is none, and it cannot be had, they are skipped by name.
 need_browser() {
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null && return
-    if command -v apt-get >/dev/null && ((EUID == 0)); then
-        echo "setup: installing Debian's chromium, for the tests in a browser"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-            apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } >"$scratch/apt.log" 2>&1 && return
-        echo "setup: apt-get could not: $(tail -n 1 "$scratch/apt.log")"
-    fi
-    echo "setup: no Chromium here, so tests in a browser will be skipped; 'sudo apt-get install chromium' brings it"
+    apt_install chromium fonts-dejavu-core ||
+        echo "setup: no Chromium here, so tests in a browser will be skipped; 'sudo apt-get install chromium' brings it"
+}
+
+# Tests of PostgreSQL behind a pooler have a real one. Its package starts a service, so it is installed in containers only.
+need_pooler() {
+    command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] && return
+    [[ ! -d /run/systemd/system ]] && apt_install pgbouncer ||
+        echo "setup: no PgBouncer here, so tests behind a pooler will be skipped; 'sudo apt-get install pgbouncer' brings it"
 }
 
 # Run pip into the log. On a terminal, its last line shows what it is at.
@@ -118,6 +125,7 @@ case ${1:-} in
     "")
         install "$python"
         need_browser
+        need_pooler
         ;;
     *) stop "unknown argument $1; there are: (none), lock" ;;
 esac
