@@ -869,13 +869,140 @@ def test_without_yes_it_is_told_and_nothing_changed(learned: Path) -> None:
 
 
 def test_steps_are_done_all_or_none(tmp_path: Path) -> None:
-    with opened(tmp_path, note=Note) as store:
-        store.set("note", text="first")
+    with opened(tmp_path, shout_called("shout"), note=Note) as store:
+        store.set("note", text="first").wait()
+    opened(tmp_path, note=Note).close()  # the trigger is away
     before = contents(tmp_path)
-    assert "already" in complaint(
-        tmp_path, "--rename-key", "note.text=body", "--rename-key", "note.loud=body", "--yes"
-    )
+    words = ["--drop-table", "note", "--rename-trigger", "shout=call", "--yes"]
+    assert "no trigger 'shout'" in complaint(tmp_path, *words)  # it went with its table
     assert contents(tmp_path) == before
+
+
+@dataclass
+class Garment:
+    id: int
+    name: str
+    price: float
+    size: int
+    label: str
+    before: Annotated[int | None, motion.Window("garment.size", by="name", agg="sum")]
+
+
+@dataclass
+class Shop:
+    id: int
+    x: int
+
+
+class Fitter(motion.Component):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="garment.price", sets="garment.label")
+    def judge(self, state: int, price: float) -> str:
+        return str(price + state)
+
+
+@motion.trigger(on="shop.x", when=lambda row: False)
+def look(id: int) -> None: ...
+
+
+@motion.trigger(on="shop.x", when=lambda row: False)
+def watch(id: int) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store that has names of each kind; nothing is to change it."""
+    folder = tmp_path_factory.mktemp("named")
+    with opened(folder, Fitter(), look, watch, garment=Garment, shop=Shop) as store:
+        store.set("garment", id=1, name="coat", price=2.0, size=3)
+        store.wait()
+    return folder
+
+
+KEYS = ["force", "If_Unchanged", "true", "FALSE", "ID", "id", "Price", "price", "Name", "name", "größe", "_x", "2nd", "a-b", "a.b", " ", "a\n", "motion:x"]  # fmt: skip
+TABLES = ["Shop", "shop", "Garment", "garment", "shop__stored", "Shop__Stored", "garment__stored", "motion_x", "SQLite_x", "größe", "a b", "a\n", "a.b", '"']  # fmt: skip
+TRIGGERS = ["", "\n", "x" * 201, "Look", "look", "WATCH", "Fitter.judge", "fitter.Judge", "garment.before"]  # fmt: skip
+COMPONENTS = ["fitter", "Fitter", "a.b", "a b", "2nd", "x\n"]
+
+
+@pytest.mark.parametrize(
+    ("step", "new"),
+    [
+        *(("--rename-key garment.name", each) for each in KEYS),
+        *(("--rename-table garment", each) for each in TABLES),
+        *(("--rename-trigger look", each) for each in TRIGGERS),
+        *(("--rename-component Fitter", each) for each in COMPONENTS),
+    ],
+)
+@pytest.mark.parametrize("done", [(), ("--yes",)])
+def test_a_new_name_is_one_that_code_could_declare(
+    named: Path, step: str, new: str, done: Sequence[str]
+) -> None:
+    before = contents(named)
+    option, old = step.split()
+    told = complaint(named, option, f"{old}={new}", *done, status=2)
+    assert told.startswith("error: ")
+    assert "--yes does it" not in told
+    assert contents(named) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--rename-key garment.name=size --rename-key garment.size=name",
+        "--rename-key garment.name=title --rename-key garment.size=title",
+        "--rename-key garment.name=title --rename-key garment.name=word",
+        "--rename-key garment.name=title --rename-key garment.size=TITLE",
+        "--rename-key garment.name=title --rename-key garment.title=word",
+        "--rename-key garment.name=size --drop-key garment.size",
+        "--rename-key garment.name=title --drop-key garment.name",
+        "--rename-key garment.name=title --drop-table garment",
+        "--drop-key garment.name --drop-table garment",
+        "--drop-key garment.name --drop-key garment.name",
+        "--rename-table garment=shop --rename-table shop=garment",
+        "--rename-table garment=shop --drop-table shop",
+        "--rename-table garment=clothes --rename-table shop=Clothes",
+        "--rename-trigger look=watch --rename-trigger watch=look",
+        "--rename-trigger look=watch --drop-trigger watch",
+        "--rename-trigger look=seen --rename-trigger seen=told",
+        "--rename-component Fitter=Tailor --rename-component Tailor=Fitter",
+        "--rename-component Fitter=Tailor --rename-component Tailor=Judge",
+    ],
+)
+def test_steps_of_one_command_are_not_done_one_after_another(named: Path, words: str) -> None:
+    before = contents(named)
+    assert complaint(named, *words.split(), "--yes", status=2).startswith("error: ")
+    assert contents(named) == before
+
+
+def test_names_change_places_by_way_of_a_third_and_that_of_what_is_gone_is_free(
+    named: Path, tmp_path: Path
+) -> None:
+    folder = copied(named, tmp_path / "named.motion")
+    migrated(folder, "--rename-key", "garment.size=other", "--rename-table", "garment=clothes")
+    migrated(folder, "--rename-key", "clothes.name=size")
+    migrated(folder, "--rename-key", "clothes.other=name")
+    migrated(folder, "--drop-trigger", "look", "--drop-trigger", "watch")
+    migrated(folder, "--drop-table", "shop")
+    migrated(folder, "--rename-table", "clothes=Shop", "--drop-key", "clothes.price")
+    sql = CliRunner().invoke(app, ["sql", str(folder), 'select name, size from "Shop"', "--json"])
+    assert json.loads(sql.stdout) == [{"name": 3, "size": "coat"}]
+
+
+def test_a_key_with_the_word_page_that_names_no_rows_is_renamed_to_and_converted(
+    judged: Path,
+) -> None:
+    migrated(judged, "--rename-key", "note.mood=home_page")
+    (judged.parent / "paged.py").write_text(
+        "import motion\nfrom typing import Annotated\ndef size_of(text: str) -> int:\n    return -len(text)\n"
+        "def page_of(number: int) -> Annotated[int, motion.Key(page=True)]:\n    return 1\n"
+    )
+    migrated(judged, "--convert", "note.home_page=paged:size_of")
+    sql = ["sql", str(judged), "select min(home_page) n from note", "--json"]
+    assert json.loads(CliRunner().invoke(app, sql).stdout)[0]["n"] < 0
+    assert "names no rows" in complaint(judged, "--convert", "note.home_page=paged:page_of")
 
 
 def test_a_store_that_is_run_is_not_migrated(tmp_path: Path) -> None:
@@ -894,13 +1021,13 @@ def test_a_store_that_is_run_is_not_migrated(tmp_path: Path) -> None:
         (["--rename-key", "photo.title"], 2, "--rename-key takes the old name and the new one, as OLD=NEW"),
         (["--rename-key", "title=name"], 1, "a key written table.key"),
         (["--rename-key", "photo.titel=name"], 1, "Did you mean 'title'?"),
-        (["--rename-key", "photo.title=best"], 1, "'best' already"),
-        (["--rename-key", "photo.title=two words"], 1, "cannot be called 'two words'"),
+        (["--rename-key", "photo.title=best"], 2, "'best' already"),
+        (["--rename-key", "photo.title=two words"], 2, "cannot be called 'two words'"),
         (["--drop-key", "photo.id"], 1, "names the rows"),
         (["--drop-key", "photo.vector"], 1, "kept once for each state version, by Encoder.embed"),
         (["--rename-component", "Encodr=Matcher"], 1, "Did you mean 'Encoder'?"),
         (["--drop-trigger", "embed"], 1, "the store has no trigger 'embed'"),
-        (["--rename-table", "photo=2nd"], 1, "cannot be called '2nd'"),
+        (["--rename-table", "photo=2nd"], 2, "cannot be called '2nd'"),
         (["--drop-table", "photos"], 1, "Did you mean 'photo'?"),
     ],
 )  # fmt: skip

@@ -144,6 +144,17 @@ def test_a_name_of_before_is_not_taken_in_another_case(open_store: OpenStore) ->
     assert again.set("t", id=1, text="x").wait().rows()[0].a == "CLIP"
 
 
+@pytest.mark.parametrize("pair", [("t", "t__stored"), ("t__stored", "t"), ("t", "T__STORED")])
+def test_a_table_is_not_called_like_what_sql_reads_of_another(
+    open_store: OpenStore, pair: tuple[str, str]
+) -> None:
+    with pytest.raises(motion.SchemaError, match="by which SQL reads what 't' stores"):
+        open_store(schemas=dict.fromkeys(pair, table("a")))
+    open_store(schemas={pair[0]: table("a")}).close()
+    with pytest.raises(motion.SchemaError, match="by which SQL reads what 't' stores"):
+        open_store(schemas={pair[1]: table("a")})
+
+
 def test_indexes_of_two_tables_do_not_meet(open_store: OpenStore) -> None:
     indexed = Annotated[str, motion.Index]
     schemas = {

@@ -118,6 +118,15 @@ def seen_or_run(target: str) -> AbstractContextManager[Store]:
     return at_work(target) if _folder(target) is None else looked_at(target)
 
 
+@contextmanager
+def given_right() -> Iterator[None]:
+    """Tell what is refused within as a command that was given wrong."""
+    try:
+        yield
+    except MotionError as exc:
+        stop(str(exc), 2)
+
+
 def _folder(target: str) -> Path | None:
     """Return the folder that a STORE names, None where it is module:name."""
     if "://" in target:
@@ -187,14 +196,17 @@ def module_named(name: str) -> ModuleType:
     """Return a module, found from the present folder."""
     sys.path.insert(0, "")
     try:
-        return importlib.import_module(name)
+        if all(
+            name.split(".")
+        ):  # import_module takes a name within a package, or none, for a mistake of the program's
+            return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
             raise  # the module is there, and what it imports is not: its traceback says where
-        stop(
-            f"there is no module {name!r} here or among what is installed; run this in the folder that holds it.",
-            2,
-        )
+    stop(
+        f"there is no module {name!r} here or among what is installed; run this in the folder that holds it.",
+        2,
+    )
 
 
 # -- what is shown --

@@ -12,6 +12,7 @@ from motion.cli.app import (
     app,
     busy,
     console,
+    given_right,
     is_watched,
     looked_at,
     module_named,
@@ -20,9 +21,9 @@ from motion.cli.app import (
     shown,
     stop,
 )
-from motion.persistence.migration import Step, What
+from motion.persistence.steps import Step, What
 from motion.store.changes.progress import shown_progress
-from motion.store.migrate import conversion_of, values_to_convert
+from motion.store.migrate import check_names, conversion_of, values_to_convert
 from motion.store.migrate import convert as carry_out_conversion
 from motion.store.migrate import migrate as carry_out
 from motion.store.migrate import plan as plan_of
@@ -68,8 +69,8 @@ def migrate(
     Example: motion migrate shop.motion --rename-component Encoder=Matcher --drop-key garment.colour
     """
     steps = [
-        *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key), *_renames("table", rename_table),
         *_drops("trigger", drop_trigger), *_drops("key", drop_key), *_drops("table", drop_table),
+        *_renames("component", rename_component), *_renames("trigger", rename_trigger), *_renames("key", rename_key), *_renames("table", rename_table),
     ]  # fmt: skip
     if convert and (steps or len(convert) > 1):
         stop(
@@ -82,6 +83,8 @@ def migrate(
     if not steps:
         stop("say what to rename or to drop; 'motion migrate --help' has what there is.", 2)
     with looked_at(store) as opened:
+        with given_right():
+            check_names(opened._database, steps)
         found = plan_of(opened._database, steps)
         if yes:
             with busy(f"{len(steps)} step(s) in one transaction", as_json):

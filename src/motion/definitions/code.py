@@ -67,13 +67,8 @@ class Code:
                     f"{' (make an instance of it)' if isinstance(each, type) else ''}."
                 )
         names = [trigger.spec.name for trigger in triggers]
-        for what, known in (("triggers", names), ("components", list(components))):
-            twin = differing_in_case(known)
-            if twin:
-                raise TriggerError(
-                    f"{what} {twin[0]!r} and {twin[1]!r} differ in case only, which a database does not tell apart; call one "
-                    f"of them otherwise."
-                )
+        check_told_apart("triggers", names)
+        check_told_apart("components", components)
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise TriggerError(
@@ -84,6 +79,16 @@ class Code:
             {trigger.spec.name: trigger for trigger in triggers},
             components,
             {f.spec.name: f for f in fits},
+        )
+
+
+def check_told_apart(what: str, names: Iterable[str]) -> None:
+    """Refuse names of triggers, or of components, that are one to a database."""
+    twin = differing_in_case(names)
+    if twin:
+        raise TriggerError(
+            f"{what} {twin[0]!r} and {twin[1]!r} differ in case only, which a database does not tell apart; call one "
+            f"of them otherwise."
         )
 
 
@@ -119,7 +124,7 @@ def as_called(component: Component, name: str) -> Component:
 def _by_name(given: Sequence[Component]) -> dict[str, Component]:
     found: dict[str, Component] = {}
     for each in given:
-        check_name(each)
+        check_name(each.name)
         if each.name in found:
             kinds = f"{type(found[each.name]).__name__} and {type(each).__name__}"
             raise TriggerError(

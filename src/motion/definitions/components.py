@@ -201,11 +201,11 @@ def _function_in(member: Any) -> Any:
     return member.func if isinstance(member, cached_property | partialmethod) else member
 
 
-def check_name(component: Component) -> None:
-    """Refuse a component whose name cannot name it in the store."""
-    if not isinstance(component.name, str) or not component.name.isidentifier():
+def check_name(name: object) -> None:
+    """Refuse what cannot name a component in the store."""
+    if not isinstance(name, str) or not name.isidentifier():
         raise TriggerError(
-            f"a component's name is a word of letters, digits and underscores, as of a class, not {component.name!r}."
+            f"a component's name is a word of letters, digits and underscores, as of a class, not {name!r}."
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
-from motion.definitions.tables.schema import Table, differing_in_case
+from motion.definitions.tables.schema import Table, check_names_of_tables, differing_in_case
 from motion.errors import SchemaError, TriggerError
 
 MOST_COLUMNS = 2_000
@@ -14,13 +14,15 @@ MOST_COLUMNS = 2_000
 
 
 def check_table_name(table: Table, stored: Iterable[str]) -> None:
-    """Refuse a table called like one that is stored but for the case: to a database they are one."""
+    """Refuse a table called like one that is stored but for the case, or like what SQL reads of one: to a database they are one."""
     twin = differing_in_case([*stored, table.name])
     if twin:
         raise SchemaError(
             f"the store has a table {twin[0]!r}, and {twin[1]!r} differs from it in case only, which a database does not "
             f"tell apart; call it {twin[0]!r} or otherwise."
         )
+    for each in stored:
+        check_names_of_tables([each, table.name])
 
 
 def check_trigger_names(tx: Transaction, graph: Graph) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from motion.backends.base import Transaction
 from motion.definitions.code import Code, Fingerprints, as_called
 from motion.definitions.fits import FitSpec
 from motion.definitions.renames import Rename
-from motion.definitions.tables.schema import NAME, Tables, check_name
+from motion.definitions.tables.schema import Tables
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.decoders import from_json
 from motion.errors import (
@@ -38,6 +38,7 @@ from motion.persistence.ranges import places
 from motion.persistence.rows.listed import drop_lists
 from motion.persistence.rows.noted import noted_tables
 from motion.persistence.rows.used import drop_keepers
+from motion.persistence.steps import Step
 from motion.persistence.stored_graph import (
     active_specs,
     decoded_specs,
@@ -48,8 +49,6 @@ from motion.persistence.stored_graph import (
 )
 from motion.persistence.tasks.queue import wake_all
 from motion.persistence.vector_log import log_vectors
-
-What = Literal["component", "trigger", "key", "table"]
 
 MERGED: Mapping[str, Sequence[str]] = {
     "motion_tasks": (),
@@ -68,20 +67,6 @@ SPECS = ("motion_triggers", "motion_fits")
 MARKS = ("done", "once", "applied")
 BESIDE = "motion:beside"
 """A name that none has, for what changes places."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One change of names.
-
-    Attributes:
-        name: a key is written "table.key".
-        new: its new name, of a key without the table; empty: it is dropped.
-    """
-
-    what: What
-    name: str
-    new: str = ""
 
 
 @dataclass(frozen=True)
@@ -231,7 +216,8 @@ def _plan_trigger(tx: Transaction, step: Step) -> Planned:
     _check_known("trigger", step.name, known)
     spec = known[step.name]
     if step.new:
-        _check_free("trigger", step.new, [name for name in known if spec.component is not None])
+        if spec.component is not None:
+            _check_free("trigger", step.new, known)
         return Planned(
             step,
             f"trigger {step.name}: its tasks and the marks of what it has made are those of {step.new}",
@@ -312,11 +298,6 @@ def _plan_key(tx: Transaction, step: Step) -> Planned:
     table, key, kind = key_kept(tx, step.name)
     check_movable(tx, table, key, kind)
     if step.new:
-        if not NAME.fullmatch(step.new):
-            raise SchemaError(
-                f"a key cannot be called {step.new!r}: a name has letters, digits and underscores, and begins with a letter."
-            )
-        _check_free(f"key in table {table!r} called", step.new, signatures(tx)[table])
         return Planned(
             step,
             f"{step.name}: its values are those of {table}.{step.new}{_mentioned(tx, table, key)}",
@@ -482,8 +463,6 @@ def _plan_table(tx: Transaction, step: Step) -> Planned:
         {spec.name for spec in known_triggers(tx).values() if step.name in _tables_in(spec)}
     )
     if step.new:
-        check_name(step.new)
-        _check_free("table", step.new, known)
         waits = f"; {listed(users)} wait(s) for the code that names it otherwise" if users else ""
         return Planned(step, f"table {step.name}: its rows are those of {step.new}{waits}")
     active = [

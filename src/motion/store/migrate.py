@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import make_dataclass
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
+from motion.backends.base import Transaction
 from motion.background.owners import at_work
-from motion.definitions.tables.schema import Key, table_of
-from motion.errors import InvalidArgument, MotionError, listed
+from motion.definitions.tables.schema import Key, KeyOptions, table_of
+from motion.errors import InvalidArgument, MotionError, SchemaError, listed
 from motion.persistence import conversion, migration
 from motion.persistence.conversion import Conversion
 from motion.persistence.database import Database
-from motion.persistence.migration import Planned, Step
+from motion.persistence.migration import Planned
 from motion.persistence.search.index_files import IndexFiles
+from motion.persistence.steps import Step, check_new_names
 
 
 def plan(database: Database, steps: Sequence[Step]) -> list[Planned]:
@@ -25,6 +28,16 @@ def plan(database: Database, steps: Sequence[Step]) -> list[Planned]:
     """
     with database.backend.read() as tx:
         return [migration.plan(tx, step) for step in steps]
+
+
+def check_names(database: Database, steps: Sequence[Step]) -> None:
+    """Refuse steps whose new names the store cannot have.
+
+    Raises:
+        MotionError: says which, and why.
+    """
+    with database.backend.read() as tx:
+        check_new_names(tx, steps)
 
 
 def migrate(database: Database, steps: Sequence[Step]) -> None:
@@ -38,7 +51,12 @@ def migrate(database: Database, steps: Sequence[Step]) -> None:
         IndexFiles(
             database.backend.folder
         ).remove_all()  # they bear the names, and are made again from the rows
-    database.backend.write(lambda tx: migration.carry_out(tx, tuple(steps)))
+    database.backend.write(partial(_carry_out, tuple(steps)))
+
+
+def _carry_out(steps: tuple[Step, ...], tx: Transaction) -> None:
+    check_new_names(tx, steps)
+    migration.carry_out(tx, steps)
 
 
 def _check_at_rest(database: Database) -> None:
@@ -66,13 +84,24 @@ def conversion_of(database: Database, path: str, convert: Callable[[Any], Any]) 
 
 
 def _key_of(table: str, key: str, convert: Callable[[Any], Any]) -> Key:
-    hints = inspect.get_annotations(convert, eval_str=True)
+    name, wanted = (
+        getattr(convert, "__name__", convert),
+        "a function with the new type as its return annotation",
+    )
+    try:
+        hints = inspect.get_annotations(convert, eval_str=True)
+    except Exception as exc:  # it is the user's, and read here for the first time
+        told = f"{name}, whose annotations cannot be read ({type(exc).__name__}: {exc})"
+        raise InvalidArgument("convert", told, wanted) from exc
     if "return" not in hints:
-        told = f"{getattr(convert, '__name__', convert)}, which does not say what it returns"
-        raise InvalidArgument(
-            "convert", told, "a function with the new type as its return annotation"
-        )
-    return table_of(table, make_dataclass(table, [("id", int), (key, hints["return"])])).key(key)
+        raise InvalidArgument("convert", f"{name}, which does not say what it returns", wanted)
+    hint = hints["return"]
+    if not any(isinstance(each, KeyOptions) for each in getattr(hint, "__metadata__", ())):
+        hint = Annotated[hint, KeyOptions(page=False)]  # it names no rows, whatever it is called
+    found = table_of(table, make_dataclass(table, [("id", int), (key, hint)])).key(key)
+    if found.is_page:
+        raise SchemaError(f"{table}.{key} names no rows, and cannot be converted to a page key.")
+    return found
 
 
 def values_to_convert(database: Database, one: Conversion) -> int:

@@ -352,15 +352,7 @@ class Tables:
     def __init__(self, schemas: Mapping[str, type]) -> None:
         self._by_name = {name: table_of(name, cls) for name, cls in schemas.items()}
         self.stored: Sequence[str] = ()  # the tables on disk, also those without a schema here
-        twin = differing_in_case(self._by_name)
-        if twin:
-            raise SchemaError(f"tables {twin[0]!r} and {twin[1]!r} differ in case only.")
-        for name in self._by_name:
-            if name.endswith(STORED) and name.removesuffix(STORED) in self._by_name:
-                raise SchemaError(
-                    f"table {name!r} has the name by which SQL reads what {name.removesuffix(STORED)!r} stores; "
-                    f"give it another."
-                )
+        check_names_of_tables(self._by_name)
         for table in self:
             for key in table.keys.values():
                 self._check_ref(key)
@@ -510,6 +502,47 @@ def check_name(name: str) -> None:
         )
 
 
+def check_names_of_tables(names: Iterable[str]) -> None:
+    """Refuse names that tables cannot have beside one another."""
+    names = list(names)
+    twin = differing_in_case(names)
+    if twin:
+        raise SchemaError(
+            f"tables {twin[0]!r} and {twin[1]!r} differ in case only, which a database does not tell apart; call one of them "
+            f"otherwise."
+        )
+    views = {f"{name}{STORED}".lower(): name for name in names}
+    for name in names:
+        if name.lower() in views:
+            raise SchemaError(
+                f"table {name!r} has the name by which SQL reads what {views[name.lower()]!r} stores; give it another."
+            )
+
+
+def check_key_name(table: str, name: str, *, is_page: bool = False) -> None:
+    """Refuse what no key can be called."""
+    if not NAME.fullmatch(name):
+        raise SchemaError(
+            f"table {table!r}: a key cannot be called {name!r}: a name begins with a letter from A to Z, and has "
+            f"such letters, digits and underscores only."
+        )
+    reason = NO_KEYS.get(name.lower()) or (is_page and NO_PAGES.get(name))
+    if reason:
+        raise SchemaError(
+            f"table {table!r}: a key cannot be called {name!r}, which {reason}; call it {name + '_value'!r}, say."
+        )
+
+
+def check_names_of_keys(table: str, names: Iterable[str]) -> None:
+    """Refuse names that keys of a table cannot have beside one another."""
+    twin = differing_in_case(names)
+    if twin:
+        raise SchemaError(
+            f"table {table!r}: keys {twin[0]!r} and {twin[1]!r} differ in case only, which a database does not tell apart; "
+            f"call one of them otherwise."
+        )
+
+
 def _check_id(table: Table) -> None:
     if "id" not in table.keys:
         raise SchemaError(f"table {table.name!r} has no key 'id'; add `id: int` or `id: str`.")
@@ -520,22 +553,9 @@ def _check_id(table: Table) -> None:
 
 
 def _check_columns(table: Table) -> None:
-    twin = differing_in_case(table.keys)
-    if twin:
-        raise SchemaError(
-            f"table {table.name!r}: keys {twin[0]!r} and {twin[1]!r} differ in case only."
-        )
+    check_names_of_keys(table.name, table.keys)
     for name, key in table.keys.items():
-        if not NAME.fullmatch(name):
-            raise SchemaError(
-                f"table {table.name!r}: a key cannot be called {name!r}: a name begins with a letter from A to Z, and has "
-                f"such letters, digits and underscores only."
-            )
-        reason = NO_KEYS.get(name.lower()) or (key.is_page and NO_PAGES.get(name))
-        if reason:
-            raise SchemaError(
-                f"table {table.name!r}: a key cannot be called {name!r}, which {reason}; call it {name + '_value'!r}, say."
-            )
+        check_key_name(table.name, name, is_page=key.is_page)
         if key.level is not None and key.level not in table.page_keys:
             raise SchemaError(
                 f"table {table.name!r}, key {name!r}: level={key.level!r} is no page key; "

@@ -14,6 +14,7 @@ from motion.definitions.triggers.delays import After
 from motion.definitions.triggers.events import Deleted, Event
 from motion.definitions.triggers.folds import FoldOptions
 from motion.definitions.triggers.options import (
+    NAME,
     Once,
     OnChange,
     Place,
@@ -44,7 +45,7 @@ class Declaration(Options):
     sets: tuple[str, ...] = field(metadata=option(Value(paths)))
     name: str | None = field(
         default=None,
-        metadata=option(of_kind("a str of 1 to 200 printable characters", is_name)),
+        metadata=option(of_kind(NAME, is_name)),
     )
     when: Callable[[Any], Any] | None = field(
         default=None,

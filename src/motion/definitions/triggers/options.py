@@ -245,8 +245,18 @@ def in_brackets(decorator: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+NAME = "a str of 1 to 200 printable characters"
+"""What a trigger may be called."""
+
+
 def is_name(name: object) -> bool:
     return isinstance(name, str) and name.isprintable() and 0 < len(name) <= 200
+
+
+def check_trigger_name(name: str) -> None:
+    """Refuse what no trigger can be called."""
+    if not is_name(name):
+        raise TriggerError(f"a trigger's name is {NAME}, not {shortened(name)}.")
 
 
 def takes_a_row(when: Any) -> bool:
