@@ -49,6 +49,7 @@ from motion.backends.postgres_sql import (
 from motion.backends.requests import Sharing
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
+from motion.definitions.values.answers import columns_of_arrays, with_arrays
 from motion.definitions.values.codecs import decode_array, encode_parameter
 from motion.errors import (
     NotOnPostgres,
@@ -92,6 +93,9 @@ COMMITTED, WORK = "c", "w"
 
 DECODERS: Mapping[str, Callable[[Any], Any]] = {"array_blob": decode_array, "bool_int": bool}
 """What users' statements give of columns of these types."""
+
+AS_STORED = frozenset({17, 20})
+"""The types, bytea and bigint, that are said of an expression which may be of one of these."""
 
 
 class PostgresBackend:
@@ -387,6 +391,11 @@ class PostgresBackend:
         try:
             columns, found = session.query(sql, values, timeout_s, limit)
             decoders = [self._decoder(session, column) for column in columns]
+            expressions = [n for n, column in enumerate(columns) if not column.table_oid]
+            if any(columns[n].type_oid in AS_STORED for n in expressions):
+                kinds = session.types_of(sql, values, len(columns))
+                for n in expressions:
+                    decoders[n] = DECODERS.get(kinds[n])
         except psycopg.Error as exc:
             if self._is_closed:
                 raise StoreClosed(self.name) from exc
@@ -400,6 +409,8 @@ class PostgresBackend:
             self._give_back(session)
         if any(decoders):
             found = [_decoded(row, decoders) for row in found]
+        if arrays := columns_of_arrays(found, expressions):
+            found = with_arrays(found, arrays)
         return [column.name for column in columns], found
 
     def _decoder(self, session: Session, column: Any) -> Callable[[Any], Any] | None:

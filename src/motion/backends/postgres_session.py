@@ -589,6 +589,19 @@ class Session:
                 _Column(cursor, n) for n in range(len(cursor.description or ()))
             ], cursor.fetchall()
 
+    def types_of(self, sql: str, values: Sequence[Any], count: int) -> list[str]:
+        """Return the types of the columns of a user's statement, which does not run for it; "" where that cannot be asked."""
+        names = ", ".join(f"c{n}" for n in range(count))
+        kinds = ", ".join(f"CAST(pg_typeof(c{n}) AS text)" for n in range(count))
+        asked = (
+            f"SELECT {kinds} FROM (SELECT) one LEFT JOIN ({translated(sql)}\n) q ({names}) ON false"
+        )
+        try:
+            found = self._connection.execute(asked, values or None, binary=True).fetchone()
+        except psycopg.Error:  # it ends with a semicolon
+            return [""] * count
+        return [str(kind).rpartition(".")[2] for kind in found or [""] * count]
+
     def forget_settings(self) -> None:
         """Let go of what a statement of a user may have set or locked for the session, in the round trip that ends it."""
         with suppress(psycopg.Error):
@@ -633,6 +646,7 @@ class _Column:
         assert result is not None
         self.name = (cursor.description or ())[place].name
         self.table_oid, self.table_column = result.ftable(place), result.ftablecol(place)
+        self.type_oid = result.ftype(place)
 
 
 def _refused(exc: psycopg.DataError) -> Exception:

@@ -35,11 +35,12 @@ from motion.backends.base import (
 )
 from motion.backends.requests import Sharing
 from motion.backends.sqlite_file import FILE, identity_of, know_words, prepared
-from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, within
+from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, types_read, within
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.background import forks, interrupts
 from motion.background.locks import let_go
-from motion.definitions.values.codecs import decode_array, encode_parameter
+from motion.definitions.values.answers import columns_of_arrays, with_arrays
+from motion.definitions.values.codecs import BytesCodec, decode_array, encode_parameter
 from motion.errors import (
     WHOLE_STORE,
     SqlError,
@@ -281,6 +282,9 @@ class SqliteBackend:
                 names = [column[0] for column in cursor.description or ()]
                 rows = islice(cursor, limit)
                 found = list(rows) if sight is Sight.ALL else within(rows, GUEST_RESULT_BYTES)
+            arrays = columns_of_arrays(found, range(len(names)))
+            if arrays and not self._reads_bytes(sql, values):
+                found = with_arrays(found, arrays)
             reader.check_raised()
             return names, found
         except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
@@ -297,6 +301,13 @@ class SqliteBackend:
             raise SqlError(sql, str(exc) if refused is None else _only_reads(refused)) from exc
         finally:
             self._queriers[sight].give_back(reader)
+
+    def _reads_bytes(self, sql: str, values: Sequence[Any]) -> bool:
+        """Whether a statement reads a column of bytes, which may be any: also what an array is stored as."""
+        with closing(
+            self._connect_to_read()
+        ) as connection:  # as SQLite asks of one that it compiles
+            return BytesCodec.sql_type in types_read(connection, sql, values)
 
     def _connect_to_read(self, **options: Any) -> _Connection:
         connection = self._connect("NORMAL", **options)

@@ -172,6 +172,25 @@ def within(rows: Iterable[Sequence[Any]], size_bytes: int) -> list[Sequence[Any]
     return found
 
 
+def types_read(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> set[str]:
+    """Return the types of the columns that a statement names, as their tables and views have them."""
+    views = {
+        name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")
+    }
+    read: set[tuple[str, str]] = set()
+
+    def note(action: int, table: Any, column: Any, _: Any, within: Any) -> int:
+        if action == sqlite3.SQLITE_READ and within not in views:  # a view names all that it has
+            read.add((table, column))
+        return sqlite3.SQLITE_OK
+
+    connection.set_authorizer(note)
+    connection.execute(f"EXPLAIN {sql}", values).close()
+    connection.set_authorizer(None)
+    ask = "SELECT type FROM pragma_table_info(?) WHERE name = ?"
+    return {kind for place in read for (kind,) in connection.execute(ask, place)}
+
+
 def _only_asks(pragma: str, argument: str | None) -> bool:
     return pragma in ASKING_PRAGMAS or (pragma in COUNTING_PRAGMAS and argument is None)
 

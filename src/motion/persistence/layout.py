@@ -57,6 +57,9 @@ PLACES_OF_ENTITIES: Mapping[str, str] = {
 """Columns of folds' tables of entities, and what is in those that are no numbers: `persistence.folds` tells more."""
 
 
+TOLD_TYPES = frozenset({"ARRAY_BLOB", "BLOB", "BOOL_INT"})
+"""Types of columns by which an answer in SQL has an array, bytes or a bool."""
+
 LEFT_BEHIND = '":stale"'
 """Of an entity of a fold that applies each row once: the change since which its value is not that of its rows."""
 
@@ -272,6 +275,15 @@ class Layout:
             if alias is None
             else f"COALESCE({self.value(key)}, {self.value(key, alias)})"
         )
+
+    def viewed_value(self, key: str) -> str:
+        """Return the expression of a key's value in the table's view: as a subquery where answers in SQL have values made by the
+        type of a column, which SQLite tells of a subquery's, and not of a function's."""
+        alias = self._page_zero_alias(key)
+        if alias is None or self.sql_type(key) not in TOLD_TYPES:
+            return self.inherited_value(key)
+        own = self.value(key)
+        return f"(SELECT {own} WHERE {own} IS NOT NULL UNION ALL SELECT {self.value(key, alias)} LIMIT 1)"
 
     def shows(self, key: str, value: str, row_id: str, *, is_set: bool) -> tuple[str, int]:
         """Return the condition that a row shows a value, `?`, of a key, and how often the value is needed for it.

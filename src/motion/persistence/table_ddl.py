@@ -189,7 +189,7 @@ class TableDdl:
         keys = self.layout.table.keys
         name = self.layout.table.name
         return {
-            name: self._create_view(name, self.layout.inherited_value, self.layout.joined(keys)),
+            name: self._create_view(name, self.layout.viewed_value, self.layout.joined(keys)),
             name + STORED: self._create_view(
                 name + STORED, self.layout.value, self.layout.joined(keys, inherit=False)
             ),
