@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -745,6 +745,95 @@ def test_rows_whose_run_was_dropped_are_stale_until_it_is_made_up_for(
         worker.run_until_idle()
         assert {row.upper for row in store.rows("line")} == {"4"}
         assert (store.status().triggers["double"].stale, left.count) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["cancel", "discard_after"])
+def test_a_value_that_was_to_be_unset_is_stale_where_that_run_was_dropped(
+    open_store: OpenStore, how: str
+) -> None:
+    store = open_store(schemas={"line": Line}, triggers=[doubling(**DROPS[how])], run=False)
+    with Stepper(store) as worker:
+        lengths(store, 1)
+        worker.run_until_idle()
+        store.set("line", id=3, upper="mine")
+        changes = [store.set("line", id=i, length=None) for i in (3, 5)]
+        for change in changes if how == "cancel" else ():
+            change.cancel()
+        clock.advance(120)
+        worker.run_until_idle()
+        assert [store.get("line", i).upper for i in (3, 5)] == ["mine", "2"]
+        plan = store.plan("double")
+        assert (store.status().triggers["double"].stale, plan.stale, plan.current) == (2, 2, 6)
+        assert store.explain("line", 5, "upper").is_due
+        assert store.backfill("double").count == 2
+        worker.run_until_idle()
+        assert [row.id for row in store.rows("line") if row.upper is None] == [3, 5]
+        plan = store.plan("double")
+        assert (store.status().triggers["double"].stale, plan.stale, plan.current) == (0, 0, 6)
+
+
+@dataclass
+class Guest:
+    id: int
+    name: str
+    line: int
+    note: str
+    told: str
+
+
+GONE: dict[str, Callable[[motion.Store], motion.Change]] = {
+    "what is looked up is unset": lambda store: store.set("line", id=2, text=None),
+    "what is looked up is deleted": lambda store: store.delete("line", 2),
+    "what looks it up is unset": lambda store: store.set("guest", id=1, line=None),
+    "a key that it runs on is unset": lambda store: store.set("guest", id=1, name=None),
+}
+
+
+@pytest.mark.parametrize("gone", GONE.values(), ids=GONE)
+def test_a_value_of_what_is_gone_is_stale_where_that_run_was_dropped(
+    open_store: OpenStore, gone: Callable[[motion.Store], motion.Change]
+) -> None:
+    @motion.trigger(on="guest.name", sets="guest.told", inline=False)
+    def tell(
+        name: str, note: str, text: Annotated[str, motion.Lookup("line.text", by="line")]
+    ) -> str:
+        return f"{name} {note} {text}"
+
+    store = open_store(schemas={"line": Line, "guest": Guest}, triggers=[tell], run=False)
+    with Stepper(store) as worker:
+        store.set("line", id=2, text="two")
+        store.set("guest", id=1, name="ann", note="new", line=2)
+        worker.run_until_idle()
+        gone(store).cancel()
+        worker.run_until_idle()
+        assert store.get("guest", 1).told == "ann new two"
+        assert (store.status().triggers["tell"].stale, store.plan("tell").stale) == (1, 1)
+        store.backfill("tell")
+        worker.run_until_idle()
+        assert store.get("guest", 1).told is None
+        assert (store.status().triggers["tell"].stale, store.plan("tell").stale) == (0, 0)
+
+
+def test_a_value_that_waits_for_another_is_not_stale_because_a_run_was_dropped(
+    open_store: OpenStore,
+) -> None:
+    """It stays until what it waits for is there: a backfill could not do more."""
+
+    @motion.trigger(on="guest.name", sets="guest.told", inline=False)
+    def tell(name: str, note: str) -> str:
+        return f"{name} {note}"
+
+    store = open_store(schemas={"guest": Guest}, triggers=[tell], run=False)
+    with Stepper(store) as worker:
+        store.set("guest", id=1, name="ann", note="new")
+        worker.run_until_idle()
+        store.set("guest", id=1, note=None)
+        store.set("guest", id=1, name="eve").cancel()
+        worker.run_until_idle()
+        assert (store.status().triggers["tell"].stale, store.backfill("tell").count) == (0, 0)
+        store.set("guest", id=1, note="old")
+        worker.run_until_idle()
+        assert store.get("guest", 1).told == "eve old"
 
 
 def test_a_users_value_is_stale_once_a_run_that_was_to_follow_it_is_dropped(

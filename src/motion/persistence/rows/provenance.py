@@ -454,14 +454,31 @@ def _is_runnable(layout: Layout, spec: TriggerSpec) -> str:
 
 
 def _is_judged(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
-    """The condition that a row is one the trigger runs on, or that has outputs of other code: where what the present code needs
-    is unset, these are to be, too. Pages, and rows of another table, stay where what is looked up is gone."""
+    """The condition that a row is one the trigger runs on, or that has outputs which are to be unset: what the present code
+    needs is unset, and other code has made them, or no run has followed. Pages, and rows of another table, stay where what is
+    looked up is gone."""
     looked_up = _looked_up_needs(layout, spec)
     kept, further = (looked_up, []) if _may_keep(spec) else ([], looked_up)
-    needs = [*_set_keys(layout, spec), *further]
-    has_made = _is_of_other_code(tx, layout, spec)
     is_there = [layout.is_row_of(spec), layout.is_open(spec)]
-    return " AND ".join([*is_there, *kept, f"({' AND '.join(needs) or '1 = 1'} OR {has_made})"])
+    is_runnable = " AND ".join([*_set_keys(layout, spec), *further]) or "1 = 1"
+    is_of_other_code = _is_of_other_code(tx, layout, spec)
+    is_meant = " AND ".join([*kept, f"({is_runnable} OR {is_of_other_code})"])
+    is_to_go = (
+        f"{_is_unset(layout, spec)} AND ({is_of_other_code} OR {_is_left_behind(layout, spec)})"
+    )
+    return " AND ".join([*is_there, f"({is_meant} OR {is_to_go})"])
+
+
+def _is_unset(layout: Layout, spec: TriggerSpec) -> str:
+    """The condition that a run unsets a row's outputs: an `on` key is unset that it needs, or what it looks up is gone. What is
+    waited for does not; nor do pages and rows of another table go with what is looked up."""
+    needs = [
+        f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required if key in spec.on
+    ]
+    if not _may_keep(spec):
+        followed = (each for each in _needed_lookups(spec) if each not in spec.awaited_lookups)
+        needs += [_has_looked_up(layout, spec, each) for each in followed]
+    return f"NOT ({' AND '.join(needs) or '1 = 1'})"
 
 
 def _own_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
@@ -473,10 +490,15 @@ def _set_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
 
 
 def _looked_up_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
-    return [
-        is_whole(layout, each) if each.is_of_list else f"{layout.looked_up(spec, each)} IS NOT NULL"
-        for each in _needed_lookups(spec)
-    ]
+    return [_has_looked_up(layout, spec, each) for each in _needed_lookups(spec)]
+
+
+def _has_looked_up(layout: Layout, spec: TriggerSpec, lookup: Lookup) -> str:
+    return (
+        is_whole(layout, lookup)
+        if lookup.is_of_list
+        else f"{layout.looked_up(spec, lookup)} IS NOT NULL"
+    )
 
 
 def _needed_lookups(spec: TriggerSpec) -> list[Lookup]:
