@@ -35,8 +35,5 @@ def fan_out(make: list[int]) -> list[tuple[str, int]]:
     return [("ab"[n % 2], n) for n in make]
 
 
-def change(store: motion.Store, done: Any) -> None:
-    if isinstance(done, int):
-        store.delete("query", done)
-    else:
-        store.set("query", **done)
+def change(store: motion.Store, done: Any) -> motion.Change:
+    return store.delete("query", done) if isinstance(done, int) else store.set("query", **done)

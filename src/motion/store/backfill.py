@@ -21,6 +21,7 @@ from motion.persistence.recompute.backfills import Backfill
 from motion.persistence.rows import provenance
 from motion.persistence.stored_graph import known_triggers
 from motion.persistence.tasks import backlog, events, queue, timeline
+from motion.persistence.tasks.discards import note_dropped
 from motion.store.changes.change import Change
 
 RETRIED_AT_ONCE = 2_000
@@ -156,6 +157,7 @@ def drop(database: Database, trigger: str | None) -> int:
             if known[name].event:
                 events.end(tx, known[name].table, range(low, high + 1))
             else:
+                note_dropped(tx, name)
                 run_behind(tx, database.layouts, known[name], range(low, high + 1))
         return count
 

@@ -98,8 +98,8 @@ def _leave_behind(
     part: Ranges,
     number: int,
 ) -> None:
-    """Note the entities of applied rows that have changed. One that a row has moved to, and that is not known, is as if a
-    run had gone over none of its rows."""
+    """Note the entities of applied rows that have changed. One that a row has moved to, and that is not known, or that no run has
+    gone over, is as if one had gone over none of its rows."""
     by, applied = Places(source, spec).by, f"r.{applied_column(spec.name)}"
     condition = f"{part.condition(source.row)} AND {by} IS NOT NULL AND {applied} > 0"
     sql = f"SELECT DISTINCT {by} FROM {source.base} r WHERE {condition}"
@@ -107,10 +107,12 @@ def _leave_behind(
     if not found:
         return
     changed, done = changed_column("id"), done_column(spec.name)
-    mark = mark_of(number, origin_of(tx, spec, 0))
+    origin = origin_of(tx, spec, 0)
+    mark, is_due = mark_of(number, origin), f"((e.{changed} - 1) << {ORIGIN_BITS}) | {origin}"
     tx.executemany(
-        f"INSERT INTO {entities.base} (id, {changed}, {done}, {LEFT_BEHIND}) VALUES (?, ?, ?, ?) "
-        f"ON CONFLICT (id) DO UPDATE SET {LEFT_BEHIND} = excluded.{LEFT_BEHIND}",
+        f"INSERT INTO {entities.base} AS e (id, {changed}, {done}, {LEFT_BEHIND}) VALUES (?, ?, ?, ?) "
+        f"ON CONFLICT (id) DO UPDATE SET {LEFT_BEHIND} = excluded.{LEFT_BEHIND}, "
+        f"{done} = CASE WHEN COALESCE(e.{done}, 0) = 0 THEN {is_due} ELSE e.{done} END",
         [(row[0], number, mark, number) for row in found],
     )
 

@@ -449,7 +449,8 @@ def _enqueue_again(
 ) -> None:
     if backfill.kind in ("backfill", "sweep") or spec.refresh == "after":
         is_elsewhere = backfill.kind == "sweep"
-        provenance.make_due(tx, layout, spec, rows, in_every_version=is_elsewhere)
+        anew = rows if backfill.is_forced else provenance.not_gone_on_from(tx, layout, spec, rows)
+        provenance.make_due(tx, layout, spec, anew, in_every_version=is_elsewhere)
         reach("backfill.marked")
     for own, some in _on_its_way(cause, backfill, spec, rows):
         enqueue_rows(tx, layout, spec, some, own)

@@ -23,7 +23,7 @@ from motion.persistence.layout import (
     slot_of,
 )
 from motion.persistence.numbers import UNNUMBERED
-from motion.persistence.ranges import Ranges, filled_up, parts_of, places
+from motion.persistence.ranges import Ranges, filled_up, parts_of, places, rows_among
 from motion.persistence.rows.handovers import has_former, mark_or_former
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
@@ -92,7 +92,7 @@ def stranded(tx: Transaction, layout: Layout, spec: TriggerSpec) -> Stranded:
     if spec.fold is not None:
         sql = (
             f"SELECT COUNT(*) FROM {_source(layout, spec)} WHERE {_is_runnable(layout, spec)} "
-            f"AND {mark} & {ORIGIN_MASK} IN ({_current(tx, spec)}) AND NOT {layout.is_left_behind(spec)} "
+            f"AND {mark} & {ORIGIN_MASK} IN ({_current(tx, spec)}) AND NOT {_is_left_behind(layout, spec)} "
             f"AND {layout.row} IN (SELECT entity FROM motion_left_out WHERE trigger = ?)"
         )
         return Stranded(lacking=int(tx.execute(sql, (spec.name,)).fetchone()[0]))
@@ -174,10 +174,24 @@ def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything:
 
 def _is_left_behind(layout: Layout, spec: TriggerSpec) -> str:
     """Return the condition that a row's outputs were made, and are not those of its inputs as they are, and nothing is under
-    way that makes them so: the run was given up, or one upstream, or it was dropped; of a fold, its entity is left behind."""
-    if spec.fold is not None:
-        return layout.is_left_behind(spec)
-    return f"({layout.mark(spec)} > 0 AND {layout.is_due(spec)} AND NOT {queue.is_under_way(spec.name, layout.row)})"
+    way that makes them so: the run was given up, or one upstream, or it was dropped; or, of a fold, an applied row has changed."""
+    is_lost = f"{layout.mark(spec)} > 0 AND {layout.is_due(spec)} AND NOT {queue.is_under_way(spec.name, layout.row)}"
+    return f"({is_lost} OR {layout.is_left_behind(spec)})"
+
+
+def not_gone_on_from(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> list[int]:
+    """Return those of the rows whose outputs a backfill makes anew. Of a fold those entities are left out that are only due, as a
+    run of the present code was dropped: it goes on from what it has kept, which for most costs a call, and not one for each row."""
+    if spec.fold is None:
+        return list(rows)
+    mark = layout.mark(spec)
+    is_kept = (
+        f"{mark} >> {ORIGIN_BITS} > 0 AND {mark} & {ORIGIN_MASK} IN ({_current(tx, spec)}) "
+        f"AND {layout.is_due(spec)} AND NOT {layout.is_left_behind(spec)}"
+    )
+    return rows_among(tx, layout, spec, rows, f"NOT ({is_kept})")
 
 
 def to_refresh(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
