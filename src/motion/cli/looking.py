@@ -235,7 +235,12 @@ def sql(
     values = [_value(each) for each in params or []]
     with looked_at(store) as opened:
         found = opened.sql(query, values, timeout=timeout, limit=limit + 1)
-    records = found.slice(0, limit).to_pylist()
+    from motion.persistence.arrow import values_of
+
+    columns = [values_of(column) for column in found.slice(0, limit).columns]
+    records = [
+        dict(zip(found.column_names, row, strict=True)) for row in zip(*columns, strict=True)
+    ]
     if as_json:
         print_json(records)
     else:

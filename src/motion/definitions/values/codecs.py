@@ -4,7 +4,7 @@
 refused value raises `Refused`, to which the schema adds table and key. Format 1 of the stored form:
 
 bool 0/1 · datetime and date ISO 8601 text, aware ones in UTC · Enum its member's name · list, dict, dataclass JSON
-text · a one-dimensional float32 array its plain little-endian bytes; any other array the same, followed by a
+text · a one-dimensional float32 array of some numbers its plain little-endian bytes; any other array the same, followed by a
 footer that tells dtype and shape.
 
 What is equal is stored alike: -0.0 as 0.0, an alias of an Enum's member as the member, JSON with its keys sorted.
@@ -430,13 +430,17 @@ class ArrayCodec(Codec):
         _check_size(value.nbytes)
         array = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(value.shape)
         raw = array.tobytes()
-        if array.dtype == np.float32 and array.ndim == 1 and not raw.endswith(ARRAY_FOOTER):
+        # No bytes at all are given as unset by Python's SQLite, where it is told what they are.
+        if array.dtype == np.float32 and array.ndim == 1 and raw and not raw.endswith(ARRAY_FOOTER):
             return raw
         head = json.dumps([array.dtype.str, list(array.shape)]).encode()
         return raw + head + len(head).to_bytes(2, "little") + ARRAY_FOOTER
 
     def decode(self, stored: Any) -> np.ndarray[Any, Any]:
         return decode_array(stored)
+
+    def equals(self, stored: Stored) -> tuple[Stored, ...]:
+        return (stored, b"") if stored == NO_FLOATS else (stored,)
 
 
 class VectorCodec(Codec):
@@ -521,6 +525,10 @@ def decode_array(stored: bytes) -> np.ndarray[Any, Any]:
     start = end - int.from_bytes(stored[end : end + 2], "little")
     dtype, shape = json.loads(stored[start:end])
     return np.frombuffer(stored[:start], dtype).reshape(shape)
+
+
+NO_FLOATS = ArrayCodec().encode(np.zeros(0, np.float32))
+"""An array of no numbers of float32, which older versions stored as no bytes."""
 
 
 PLAIN_CODECS: dict[Any, Callable[[], Codec]] = {

@@ -12,6 +12,7 @@ from motion.definitions.tables import wire
 from motion.definitions.tables.hidden import is_secret
 from motion.definitions.tables.schema import Table
 from motion.errors import InvalidArgument, NotAllowed, SqlError
+from motion.persistence.arrow import values_of
 from motion.persistence.rows import asking
 from motion.server.access.roles import Role
 from motion.server.api import documents as docs
@@ -114,7 +115,7 @@ async def sql(request: Request, wanted: Sql) -> Response:
     found = found.slice(0, limits.rows)
     if wants_arrow(request):
         return arrow(found, {wire.MORE: "true"} if more else {})
-    columns = [wire.plain(column.to_pylist()) for column in found.columns]
+    columns = [wire.plain(values_of(column)) for column in found.columns]
     rows = list(zip(*columns, strict=True)) if columns else []
     return json({"columns": found.column_names, "rows": rows, "more": more})
 
