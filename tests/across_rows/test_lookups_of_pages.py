@@ -308,3 +308,67 @@ def test_each_page_has_the_lookups_that_are_declared_behind_its_key(open_store: 
     assert shown() == [("Elm", "Elm", ["Elm"])] * 3
     store.set("page", id=7, host="no.example", likes=None)
     assert shown() == [(None, None, None)] * 3
+
+
+# -- pages that have one of the keys themselves, and show another --
+
+
+@dataclass
+class Product:
+    id: int
+    page: int
+    size: int
+
+
+@dataclass
+class Order:
+    id: int
+    product: int
+    part: int
+    page: int
+    note: str
+    told: str
+    size: Annotated[int, motion.Lookup("product.size", by=("product", "part"))]
+
+
+@motion.trigger(on="order.note", sets="order.told")
+def tell(
+    note: str, size: Annotated[int, motion.Lookup("product.size", by=("product", "part"))]
+) -> str:
+    return f"{note} {size}"
+
+
+SMALL = st.integers(0, 1)
+ORDERED = st.fixed_dictionaries(
+    {"id": st.integers(1, 2), "page": SMALL},
+    optional={key: st.one_of(SMALL, st.none()) for key in ("product", "part")},
+)
+SIZED = st.fixed_dictionaries({"id": SMALL, "page": SMALL, "size": st.integers(1, 9)})
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(done=st.lists(st.one_of(SIZED, SIZED, ORDERED, ORDERED, SMALL), min_size=4, max_size=16))
+def test_a_page_looks_up_by_what_it_has_itself_and_what_it_shows(
+    open_store: OpenStore, done: list[Any]
+) -> None:
+    tables: dict[str, type] = {"product": Product, "order": Order}
+    store = open_store(schemas=tables, triggers=[tell], run=False, url=":memory:")
+    with store, Stepper(store) as worker:
+        for row, own, shown in ((1, "product", "part"), (2, "part", "product")):
+            store.set("order", id=row, **{shown: 1})
+            store.set("order", id=row, page=1, note="n", **{own: 1})
+        for each in done:
+            if isinstance(each, int):
+                store.delete("product", each)
+            elif "size" in each:
+                store.set("product", **each)
+            else:
+                store.set("order", note="n" if each["page"] else None, **each)
+            worker.run_until_idle()
+            sizes = {(row.id, row.page): row.size for row in store.rows(Product)}
+            for row in store.rows(Order):
+                size = sizes.get((row.product, row.part))
+                assert row.size == size
+                assert row.told == (f"n {size}" if row.note and size is not None else None)

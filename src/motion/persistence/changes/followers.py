@@ -83,22 +83,46 @@ def looking_up(
     """Return the rows that hold themselves what changed rows are found by; None where they are more than so many."""
     if lookup.is_of_list:
         return _listing(tx, target, layout, lookup, rows, most)
-    found: list[int] = []
-    by, *pages = map(quoted, lookup.bys)
-    level, named = target.graph.levels[lookup.table][lookup.name], ""
-    for page, own in zip_longest(map(str, target.table.page_keys), pages):
-        is_it = f"r.{quoted(page)} = {'0' if own is None else f'x.{own}'}"
-        is_any = "" if own is None or page in level else f" OR r.{quoted(page)} = 0"  # inherited
-        named += f" AND ({is_it}{is_any})"
+    found: dict[int, None] = {}
+    of_one = f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x"
+    by, to = quoted(lookup.bys[0]), quoted(lookup.to_key)
     for part in parts_of(rows):
+        changed, values = part.condition(target.row), [*part.numbers]
         sql = (
-            f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x "
-            f"ON x.{by} = r.{quoted(lookup.to_key)} WHERE {part.condition(target.row)}{named} LIMIT ?"
+            f"{of_one} ON x.{by} = r.{to} WHERE {changed}{_is_named(target, lookup, _own)} LIMIT ?"
         )
-        found += [int(row[0]) for row in tx.execute(sql, (*part.numbers, most + 1 - len(found)))]
+        if len(lookup.bys) > 1 and layout.table.page_keys:
+            # A page may have one of the keys itself, and show another that page 0 has.
+            held = f"SELECT x.id FROM {target.base} r CROSS JOIN {layout.base} x ON x.{by} = r.{to} WHERE {changed}"
+            shown = _is_named(target, lookup, layout.inherited_value, "t")
+            is_it = f"{layout.inherited_value(lookup.bys[0])} = t.{to}{shown}"
+            is_changed = f"SELECT 1 FROM {target.base} t WHERE {part.condition(f't.{target.row_column}')} AND {is_it}"
+            sql = f"SELECT {layout.row} FROM {layout.joined(lookup.bys)} WHERE r.id IN ({held}) AND EXISTS ({is_changed}) LIMIT ?"
+            values += part.numbers
+        found |= {int(row): None for (row,) in tx.execute(sql, (*values, most + 1 - len(found)))}
         if len(found) > most:
             return None
-    return found
+    return list(found)
+
+
+def _own(key: str) -> str:
+    return f"x.{quoted(key)}"
+
+
+def _is_named(target: Layout, lookup: Lookup, value: Callable[[str], str], row: str = "r") -> str:
+    """Return the conditions that the page keys of a row are those which a row that looks up by them has.
+
+    Args:
+        value: key -> the expression of what the row that looks up has of it.
+    """
+    level, named = target.graph.levels[lookup.table][lookup.name], ""
+    for page, own in zip_longest(target.table.page_keys, lookup.bys[1:]):
+        is_it = f"{row}.{quoted(page)} = {'0' if own is None else value(own)}"
+        is_any = (
+            "" if own is None or page in level else f" OR {row}.{quoted(page)} = 0"
+        )  # inherited
+        named += f" AND ({is_it}{is_any})"
+    return named
 
 
 def _listing(
