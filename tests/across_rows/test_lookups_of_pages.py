@@ -356,9 +356,9 @@ def test_a_page_looks_up_by_what_it_has_itself_and_what_it_shows(
     tables: dict[str, type] = {"product": Product, "order": Order}
     store = open_store(schemas=tables, triggers=[tell], run=False, url=":memory:")
     with store, Stepper(store) as worker:
-        for row, own, shown in ((1, "product", "part"), (2, "part", "product")):
-            store.set("order", id=row, **{shown: 1})
-            store.set("order", id=row, page=1, note="n", **{own: 1})
+        for order, own, shown in ((1, "product", "part"), (2, "part", "product")):
+            store.set("order", id=order, **{shown: 1})
+            store.set("order", id=order, page=1, note="n", **{own: 1})
         for each in done:
             if isinstance(each, int):
                 store.delete("product", each)
