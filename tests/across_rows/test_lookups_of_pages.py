@@ -357,8 +357,8 @@ def test_a_page_looks_up_by_what_it_has_itself_and_what_it_shows(
     store = open_store(schemas=tables, triggers=[tell], run=False, url=":memory:")
     with store, Stepper(store) as worker:
         for order, own, shown in ((1, "product", "part"), (2, "part", "product")):
-            store.set("order", id=order, **{shown: 1})
-            store.set("order", id=order, page=1, note="n", **{own: 1})
+            rows: list[dict[str, Any]] = [{shown: 1}, {"page": 1, "note": "n", own: 1}]
+            store.set_many("order", [{"id": order, **row} for row in rows])
         for each in done:
             if isinstance(each, int):
                 store.delete("product", each)
