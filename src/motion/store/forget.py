@@ -28,7 +28,7 @@ from motion.persistence.changes.erasing import (
     open_forgets,
     void_claims,
 )
-from motion.persistence.changes.mending import run_again, unset_unmade
+from motion.persistence.changes.mending import fold_again, run_again, unset_unmade
 from motion.persistence.database import Database, id_of
 from motion.persistence.numbers import begin_change
 from motion.persistence.rows import used
@@ -116,6 +116,7 @@ def _erase(
     void_claims(tx, layouts.graph.triggers.values(), number)
     begin_anew(tx)
     told = erasing.note(tx, cause, layouts.graph.tables.names, refits=refits)
+    fold_again(tx, layouts, number)
     reach("forget.erased")
     return number, told
 
@@ -126,8 +127,13 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
     _wait(database, change, deadline_s)
     if database.write(lambda tx: run_again(tx, database.layouts, change)):
         _wait(database, change, deadline_s)
-    while database.write(lambda tx: unset_unmade(tx, database.layouts, change)):
+    _unset_unmade(database, change, deadline_s)
+    folds = [spec.fold for spec in database.graph.triggers.values() if spec.fold]
+    for _ in [fold for fold in folds if not fold.replay]:  # one may go over what another gives
+        if not database.write(lambda tx: fold_again(tx, database.layouts, change)):
+            break
         _wait(database, change, deadline_s)
+        _unset_unmade(database, change, deadline_s)
     database.write(partial(_clean, database, change))
     database.indexes.forget()
     database.history = History()
@@ -135,6 +141,11 @@ def finish(database: Database, change: int, timeout_s: float) -> None:
     if not database.rewriting.do(database.backend.rewrite, deadline_s - clock.monotonic_s()):
         raise WaitTimeout(f"forgetting in store {database.name!r}", timeout_s, 1)
     database.write(lambda tx: end_forget(tx, change))
+
+
+def _unset_unmade(database: Database, change: int, deadline_s: float) -> None:
+    while database.write(lambda tx: unset_unmade(tx, database.layouts, change)):
+        _wait(database, change, deadline_s)
 
 
 def _wait(database: Database, change: int, deadline_s: float) -> None:

@@ -293,15 +293,9 @@ def hold(
     cause: Cause,
     kept: Kept,
     done: Container[str] = (),
-    *,
-    is_forgotten: bool = False,
 ) -> int:
     """Make triggers due on the rows whose windows hold, or held, rows that have changed, and folds on their entities; return
-    how many tasks that makes, at least.
-
-    Args:
-        is_forgotten: nothing of the rows that have gone may stay.
-    """
+    how many tasks that makes, at least."""
     target, tasks = written.layout, 0
     keys = layouts.graph.gone_over.get(target.table.name)
     if keys is None or (written.changed and keys.isdisjoint(written.changed)):
@@ -311,7 +305,7 @@ def hold(
     left = take_left(tx, target)
     for spec in folded:
         if spec.name not in done:
-            tasks += _fold(tx, layouts, spec, written, left, cause, is_forgotten=is_forgotten)
+            tasks += _fold(tx, layouts, spec, written, left, cause)
     for spec, lookup in layouts.graph.found_by.get(target.table.name, ()):
         values = [value for value, *_ in left.get(left_by_name(lookup.to_key, "id"), ())]
         layout = layouts[spec.table]
@@ -388,20 +382,14 @@ def _fold(
     written: Written,
     left: Mapping[str, Sequence[Place]],
     cause: Cause,
-    *,
-    is_forgotten: bool,
 ) -> int:
     """Make a fold due on the entities of rows that have changed, or left; return how many tasks that makes."""
     source, entities = written.layout, layouts[spec.table]
     outside = folds.unset_outside(tx, source, spec, written.changed, cause.number)
     tasks = fire(tx, layouts, outside, cause, except_for=[spec.name]) if outside.changed else 0
     changed, number = written.changed, cause.number
-    if fold_of(spec).replay:
-        due = folds.touch(tx, source, entities, spec, changed, left, number)
-    else:
-        due = touch_applied(
-            tx, source, entities, spec, changed, left, number, is_forgotten=is_forgotten
-        )
+    touch = folds.touch if fold_of(spec).replay else touch_applied
+    due = touch(tx, source, entities, spec, changed, left, number)
     return tasks + enqueue_rows(tx, entities, spec, due, cause)
 
 

@@ -80,7 +80,7 @@ def delete(
     for left in going.left:
         fire(tx, layouts, left, cause)
     for layout, rows in going.each(layouts):
-        hold(tx, layouts, Written(layout), cause, kept, is_forgotten=erasing is not None)
+        hold(tx, layouts, Written(layout), cause, kept)
         for key in layout.array_keys:
             slots = _slots_of(tx, layout, key.name, rows)
             log_vectors(tx, f"{layout.table.name}.{key.name}", slots)

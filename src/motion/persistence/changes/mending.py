@@ -10,8 +10,10 @@ from motion.backends.base import Transaction
 from motion.definitions.tasks import Cause
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.changes.cascade import enqueue_rows, fire
+from motion.persistence.changes.echoes import told_of
 from motion.persistence.changes.erasing import told_by
 from motion.persistence.changes.results import Source, replace_pages, replace_rows, set_mark
+from motion.persistence.inputs.applied import bring_up
 from motion.persistence.layout import ORIGIN_MASK, Layout, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
@@ -34,6 +36,25 @@ def run_again(tx: Transaction, layouts: Layouts, change: int) -> bool:
             make_due(tx, layout, spec, rows)
             enqueue_rows(tx, layout, spec, rows, cause)
     return bool(behind)
+
+
+def fold_again(tx: Transaction, layouts: Layouts, change: int) -> bool:
+    """Have folds that apply each row once go over all rows of the entities whose value is not that of their rows: of what is
+    in such a value nothing is known, and it may be of forgotten rows, as these were, or of what derives from them. Return
+    whether there were any."""
+    told, found = told_by(tx, change), False
+    cause = Cause(next_number(tx), change)
+    for spec in told_of(layouts.graph.triggers.values(), told.tables, told.shared):
+        if (
+            spec.fold is not None
+            and not spec.fold.replay
+            and spec.fold.source in layouts.graph.tables
+        ):
+            entities = layouts[spec.table]
+            due = bring_up(tx, entities, spec, cause.number)
+            enqueue_rows(tx, entities, spec, due, cause)
+            found |= bool(due)
+    return found
 
 
 def unset_unmade(tx: Transaction, layouts: Layouts, change: int) -> bool:

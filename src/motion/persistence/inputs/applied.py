@@ -59,8 +59,6 @@ def touch_applied(
     changed: Mapping[str, Sequence[int]],
     left: Mapping[str, Sequence[Left]],
     number: int,
-    *,
-    is_forgotten: bool,
 ) -> list[int]:
     """Note what has changed for a fold that applies each row once, and return the entities that are due because of it:
     those with rows that wait.
@@ -68,7 +66,6 @@ def touch_applied(
     Args:
         changed: key -> the rows in which it has changed.
         left: the name of the way in which rows were held -> the places that they have left.
-        is_forgotten: nothing of the rows that have left may stay, so that their entities are folded again.
     """
     fold, rows = fold_of(spec), rows_changed(tx, source, spec, changed, number)
     due: dict[int, None] = {}
@@ -76,16 +73,12 @@ def touch_applied(
         waits = source.waits(spec)
         due |= dict.fromkeys(touched(tx, source, entities, spec, part, number, waits))
         _leave_behind(tx, source, entities, spec, part, number)
-    # One that waits tells of its last attempt, which may have been about a row that is to be forgotten.
-    is_any_held = is_forgotten or queue.is_any_blocked(tx, spec.name)
+    is_any_held = queue.is_any_blocked(tx, spec.name)
     for entity, _, _ in left.get(source.way_of(fold.by, fold.order), ()) if is_any_held else ():
         due |= dict.fromkeys(_made_due(tx, entities, spec, entity, number))
     for entity, _, _ in left.get(source.way_of(fold.by, fold.order, spec.name), ()):
-        if is_forgotten:
-            due |= dict.fromkeys(_made_due(tx, entities, spec, entity, number, is_again=True))
-        else:
-            sql = f"UPDATE {entities.base} SET {LEFT_BEHIND} = ? WHERE id = ?"
-            tx.execute(sql, (number, entity))
+        sql = f"UPDATE {entities.base} SET {LEFT_BEHIND} = ? WHERE id = ?"
+        tx.execute(sql, (number, entity))
     try_again(tx, spec, rows)
     return list(due)
 
@@ -123,21 +116,21 @@ def _made_due(
     spec: TriggerSpec,
     entity: Stored,
     number: int,
-    *,
-    is_again: bool = False,
 ) -> list[int]:
-    """Let an entity be due, as it may wait for a row that has left before it was applied; return it.
-
-    Args:
-        is_again: with all of its rows, as by a backfill.
-    """
-    done = done_column(spec.name)
-    cleared = f", {done} = {done} & {ORIGIN_MASK}" if is_again else ""
-    sql = (
-        f"UPDATE {entities.base} SET {changed_column('id')} = ?{cleared} "
-        f'WHERE id = ? RETURNING ":row"'
-    )
+    """Let an entity be due, as it may wait for a row that has left before it was applied; return it."""
+    sql = f'UPDATE {entities.base} SET {changed_column("id")} = ? WHERE id = ? RETURNING ":row"'
     return [int(row[0]) for row in tx.execute(sql, (number, entity)).fetchall()]
+
+
+def bring_up(tx: Transaction, entities: Layout, spec: TriggerSpec, number: int) -> list[int]:
+    """Let the entities that are left behind be due with all of their rows, as by a backfill; return those that were not yet."""
+    done = done_column(spec.name)
+    is_asked = f"COALESCE(r.{done}, 0) <= {ORIGIN_MASK}"
+    sql = (
+        f"UPDATE {entities.base} AS r SET {changed_column('id')} = ?, {done} = {done} & {ORIGIN_MASK} "
+        f'WHERE {entities.is_left_behind(spec)} AND NOT {is_asked} RETURNING ":row"'
+    )
+    return [int(row[0]) for row in tx.execute(sql, (number,)).fetchall()]
 
 
 # -- what a run goes over --
