@@ -54,6 +54,13 @@ def encoded(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
+def whole_of(text: str) -> int | None:
+    """Return the number that digits in a header or a parameter stand for; None of all else, and of more digits than any number
+    that a store keeps has: Python takes no thousands of them."""
+    is_one = text.isascii() and text.isdigit() and len(text) < 19
+    return int(text) if is_one else None
+
+
 def plain(value: Any) -> Any:
     """Return a value of a key, or a list of such, as `encoded` takes it."""
     if isinstance(value, Enum):

@@ -13,7 +13,7 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.values.codecs import Stored
-from motion.errors import InvalidValue
+from motion.errors import InvalidValue, shortened
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import cut, filled_up, places
 from motion.persistence.rows.ids import filled_ids
@@ -210,10 +210,10 @@ class _Match:
     def refusal(self, value: Stored, given: Name) -> InvalidValue:
         """Return what says why no row is meant."""
         table, by = self.layout.table, self.by
-        shown_value = repr(table.keys[by].decode(value))
+        shown_value = shortened(table.keys[by].decode(value))
         if not self.holders.get(value):
             name = self.new_name(given)
-            has = repr(table.keys[by].decode(self._has[name]))
+            has = shortened(table.keys[by].decode(self._has[name]))
             told = f"{shown_value} with {self._told(name)}, and that row has {has}"
             return InvalidValue(
                 table.name,

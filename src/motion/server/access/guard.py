@@ -15,9 +15,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from motion import clock
+from motion.definitions.tables.wire import whole_of
 from motion.definitions.triggers.rates import Rate, rate_of
 from motion.server.access.limits import Limits
 from motion.server.access.problems import answer
@@ -111,6 +113,8 @@ class Guard:
         most = self._most_bytes(scope)
         try:
             await self._app(scope, _counted(receive, most), send_guarded)
+        except ClientDisconnect:
+            logger.info("%s %s was given up by who asked", scope["method"], scope["path"])
         except TooLarge:
             await _too_large(most)(scope, receive, send_guarded)
         except Exception:
@@ -142,8 +146,8 @@ class Guard:
             )  # fmt: skip
             found.headers["www-authenticate"] = "Bearer"
             return found
-        length, most = headers.get("content-length", ""), self._most_bytes(scope)
-        return _too_large(most) if length.isdigit() and int(length) > most else None
+        length, most = whole_of(headers.get("content-length", "")), self._most_bytes(scope)
+        return _too_large(most) if length is not None and length > most else None
 
     def _most_bytes(self, scope: Scope) -> int:
         """Return how large a request's body may be: who has no token is read little of."""
@@ -157,7 +161,7 @@ class Guard:
             return headers.get("sec-fetch-site") not in ("cross-site", "same-site") or (
                 headers.get("sec-fetch-mode") == "navigate"
             )
-        return origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+        return origin in self._origins or _site_of(origin) == headers.get("host")
 
     def _token(self, headers: Mapping[str, str]) -> Token | None:
         if not len(self._tokens):
@@ -232,6 +236,14 @@ def _host_of(header: str) -> str:
         return (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _site_of(origin: str) -> str | None:
+    """Return the name and port of the site that an Origin header tells, None where it tells none."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _address(scope: Scope) -> str:

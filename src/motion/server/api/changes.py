@@ -162,11 +162,12 @@ def resumed(last_event_id: str | None) -> tuple[int | None, bool]:
     number, _, word = (last_event_id or "").partition(".")
     if not last_event_id:
         return None, False
-    if not (number.isascii() and number.isdigit() and len(number) < 19) or word not in ("", ENDED):
+    up_to = wire.whole_of(number)
+    if up_to is None or word not in ("", ENDED):
         raise InvalidArgument(
             "Last-Event-ID", shortened(last_event_id), "the id of an event of this stream"
         )
-    return int(number), word == ENDED
+    return up_to, word == ENDED
 
 
 @dataclass(frozen=True)

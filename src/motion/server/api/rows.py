@@ -419,10 +419,7 @@ async def set_rows(
 
 def _rows_of(table: Table, kind: str, body: bytes) -> Any:
     if kind == ARROW:
-        try:
-            return pa.ipc.open_stream(io.BytesIO(body)).read_all()
-        except pa.ArrowException as exc:
-            raise InvalidArgument("body", shortened(body), f"an Arrow stream ({exc})") from exc
+        return _arrow_of(body)
     if kind == JSON:
         given = parsed("body", body)
     elif kind == NDJSON:
@@ -432,6 +429,17 @@ def _rows_of(table: Table, kind: str, body: bytes) -> Any:
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         raise InvalidArgument("body", shortened(given), "a list of JSON objects")
     return _each(table, given)
+
+
+def _arrow_of(body: bytes) -> pa.Table:
+    """Return the rows of an Arrow stream; what is read by it is held against the bytes that there are, as they are anybody's."""
+    try:
+        found = pa.ipc.open_stream(io.BytesIO(body)).read_all()
+        found.validate(full=True)
+        str(found.schema)  # names, of nested fields too, that are no text
+    except (pa.ArrowException, OSError, UnicodeError) as exc:  # an OSError of one that is cut
+        raise InvalidArgument("body", shortened(body), f"an Arrow stream ({exc})") from exc
+    return found
 
 
 def _each(table: Table, given: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -485,9 +493,10 @@ def named(table: Table, id: str, request: Request, others: Sequence[str]) -> dic
         if name not in pages:
             wanted = f"one of {', '.join(['id', *others, *pages])}"
             raise InvalidArgument("parameter", shortened(name), wanted)
-        if not given.isascii() or not given.isdigit():
+        number = wire.whole_of(given)
+        if number is None:
             raise InvalidArgument(name, shortened(given), PAGE)
-        pages[name] = int(given)
+        pages[name] = number
     return {"id": id_of(table, id), **pages}
 
 
