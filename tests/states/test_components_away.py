@@ -3,6 +3,9 @@ wherever it may be wrong, and made right by a backfill (P4, P14)."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -12,6 +15,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 import motion
+from motion import faults
 
 Refresh = Literal["before", "after", "never"]
 
@@ -88,9 +92,9 @@ def code(
     return readers if away else [*readers, Scorer()]
 
 
-def opened(folder: Path, triggers: Sequence[Any]) -> motion.Store:
+def opened(folder: Path, triggers: Sequence[Any], **options: Any) -> motion.Store:
     url = f"sqlite:///{folder}/s"
-    return motion.create_store("away", schemas=TABLES, triggers=list(triggers), url=url)
+    return motion.create_store("away", schemas=TABLES, triggers=list(triggers), url=url, **options)
 
 
 def set_all(store: motion.Store) -> None:
@@ -181,3 +185,81 @@ def test_a_version_that_is_gone_back_to_keeps_nothing_of_outputs_that_were_kept_
         store.wait(timeout=60)
         scores = {row.product: row.score for row in store.rows("like")}
         assert scores == {1: None, 2: 2_002 if early else 4_002}
+
+
+# -- what was on its way --
+
+
+class Holder(motion.Component):
+    """It only has a state, that a trigger takes."""
+
+    def __init__(self, first: int = 1_000) -> None:
+        self.first = first
+
+    def setup(self) -> int:
+        return self.first
+
+
+def holding(first: int = 1_000) -> list[Any]:
+    @motion.trigger(on="product.size", sets="product.score")
+    def scored(size: int, first: Holder) -> int:
+        return size + first  # type: ignore[operator]  # what it is handed is its state
+
+    return [scored, Holder(first)]
+
+
+SPAWN = multiprocessing.get_context("forkserver")
+
+
+def set_up_anew(folder: Path) -> None:
+    """Open the store with another `setup`, and end like a power cut would once that is about to run. In a process of its own."""
+
+    def kill(reached: str) -> None:
+        if reached == "fit.claimed":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    faults.arm(kill)
+    with opened(folder, holding(2_000)) as store:
+        store.wait(timeout=60)
+
+
+def test_a_promotion_is_no_work_while_its_component_is_away_and_goes_on_with_its_return(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        store.model("Scorer").fit().wait(timeout=60)
+        store.wait(timeout=60)
+    with opened(tmp_path, code(), run=False) as store:
+        asked = store.model("Scorer").promote(2).key
+        with pytest.raises(motion.WaitTimeout):
+            store.wait(timeout=0)
+    for _ in range(2):
+        with opened(tmp_path, code(away=True)) as store:
+            store.wait(timeout=60)
+            assert not store.change(asked).is_done()
+            assert [each.kind for each in store.status().backfills] == ["build"] * 2
+    with opened(tmp_path, code()) as store:
+        store.change(asked).wait(timeout=60)
+        store.wait(timeout=60)
+        assert store.status().versions["Scorer"] == 2
+        assert store.get("product", 1).score == 2_001
+
+
+def test_a_setup_is_no_work_while_its_component_is_away_and_goes_on_with_its_return(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, holding()) as store:
+        store.set("product", id=1, size=1)
+        store.wait(timeout=60)
+    process = SPAWN.Process(target=set_up_anew, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    process.close()
+    with opened(tmp_path, code(away=True)) as store:
+        store.wait(timeout=60)
+        assert store.status().fits == 0
+    with opened(tmp_path, [Holder(2_000)]) as store:  # without who takes its state, too
+        store.wait(timeout=60)
+        assert [each.status for each in store.model("Holder").versions()] == ["live", "candidate"]

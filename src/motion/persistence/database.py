@@ -251,6 +251,12 @@ class Database:
         with self.backend.read() as tx:
             self._refresh(tx, numbers.graph_number(tx))
 
+    def components(self, tx: Transaction) -> Set[str]:
+        """Return the components that the store has: those of triggers and fits in force, and those without any that this process
+        has the code of. What is on its way for another one waits for its return."""
+        there, known = stored_graph.components_there(tx)
+        return there | (self.code.components.keys() - known)
+
     @property
     def graph(self) -> Graph:
         return self.layouts.graph

@@ -66,6 +66,21 @@ def active_components(tx: Transaction) -> list[str]:
     return sorted({*found, *(fit.component for fit in active_fits(tx))})
 
 
+def components_there(tx: Transaction) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the components of which a trigger or fit is in force, or takes the state; and these with those that had any of their
+    own. Read once for each graph."""
+    known: tuple[int, tuple[frozenset[str], frozenset[str]]] | None = tx.lasting.get(
+        components_there
+    )
+    if known is None or known[0] != graph_number(tx):
+        taken = (each for spec in active_specs(tx).values() for each in spec.components)
+        there = frozenset({*active_components(tx), *taken})
+        gone = {spec.component for spec in known_triggers(tx).values() if spec.component}
+        had = there.union(gone, (fit.component for fit in former_fits(tx)))
+        known = tx.lasting[components_there] = graph_number(tx), (there, had)
+    return known[1]
+
+
 def active_fits(tx: Transaction) -> Sequence[FitSpec]:
     """Return the fits in force."""
     sql = "SELECT spec FROM motion_fits WHERE is_active = 1 ORDER BY name"

@@ -384,8 +384,9 @@ class Store(Reader):
     # -- work --
 
     def wait(self, *given: Never, timeout: float | None = None, progress: bool = False) -> None:
-        """Wait until no work is left. Dead letters, unfilled `every=N`, orphaned tasks and what occurs later by a schedule
-        are not work; what is due by now is, also after `motion.clock.advance`.
+        """Wait until no work is left. Dead letters, unfilled `every=N`, orphaned tasks, versions on their way to be live of a
+        component that the store does not have now, and what occurs later by a schedule are not work; what is due by now is,
+        also after `motion.clock.advance`.
 
         Args:
             timeout: seconds; without end where left out.
@@ -406,8 +407,8 @@ class Store(Reader):
 
             def is_done(tx: Any) -> bool:
                 if show is None:
-                    return not has_work(tx, due_ms)
-                remaining = work_left(tx, due_ms)
+                    return not has_work(database, tx, due_ms)
+                remaining = work_left(database, tx, due_ms)
                 show(remaining)
                 return remaining == 0
 
@@ -415,7 +416,9 @@ class Store(Reader):
                 database,
                 is_done,
                 limit,
-                lambda tx: WaitTimeout(f"store {self.name!r}", limit, work_left(tx, due_ms)),
+                lambda tx: WaitTimeout(
+                    f"store {self.name!r}", limit, work_left(database, tx, due_ms)
+                ),
             )
 
     def change(

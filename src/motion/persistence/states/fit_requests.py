@@ -146,10 +146,10 @@ def running(tx: Transaction) -> list[str]:
     return sorted(Request(*row).name for row in tx.execute(sql))
 
 
-def pending(tx: Transaction) -> int:
-    """Return how many fits and setups are asked for or running, of those that a process could run."""
+def pending(tx: Transaction) -> list[str]:
+    """Return the component of each fit and setup that is asked for or running, but for fits that the store does not have."""
     sql = (
-        "SELECT COUNT(*) FROM motion_fit_requests WHERE setup != '' "
+        "SELECT component FROM motion_fit_requests WHERE setup != '' "
         "OR fit IN (SELECT name FROM motion_fits WHERE is_active = 1)"
     )
-    return int(tx.execute(sql).fetchone()[0])
+    return [str(component) for (component,) in tx.execute(sql)]

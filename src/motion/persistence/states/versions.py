@@ -415,14 +415,14 @@ def _end_of_part(tx: Transaction, spec: TriggerSpec, versions: Sequence[int], fi
     return min(ends)
 
 
-def waiting_candidates(tx: Transaction) -> int:
-    """Return how many candidates are on their way to be live; one that waits for a person is not."""
+def with_candidates(tx: Transaction) -> list[str]:
+    """Return the component of each candidate that is on its way to be live; one that waits for a person is not."""
     sql = (
-        "SELECT COUNT(*) FROM motion_components c JOIN motion_states s ON s.component = c.name AND s.number = c.candidate "
+        "SELECT c.name FROM motion_components c JOIN motion_states s ON s.component = c.name AND s.number = c.candidate "
         "WHERE c.is_gated = 0 OR s.stage IS DISTINCT FROM 'ready'"
     )
-    queued = "SELECT COUNT(*) FROM motion_states WHERE stage = 'queued'"
-    return sum(int(tx.execute(each).fetchone()[0]) for each in (sql, queued))
+    queued = "SELECT component FROM motion_states WHERE stage = 'queued'"
+    return [str(name) for each in (sql, queued) for (name,) in tx.execute(each)]
 
 
 def versions(tx: Transaction, component: str) -> list[StateVersion]:

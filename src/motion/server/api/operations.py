@@ -149,20 +149,22 @@ async def wait(request: Request, wanted: Wait) -> Response:
     database, due_ms = on.store._database, clock.now_ms()
     if not await in_thread(_has_work, on, due_ms):
         return json({"remaining": 0})  # however short it would wait
-    idle = database.awaiting.until(lambda tx: not has_work(tx, due_ms))
+    idle = database.awaiting.until(lambda tx: not has_work(database, tx, due_ms))
     if not await is_first(idle, on, seconds):
         raise WaitTimeout(f"store {on.store.name!r}", seconds, await in_thread(_left, on, due_ms))
     return json({"remaining": 0})
 
 
 def _has_work(on: Served, due_ms: int) -> bool:
-    with on.store._database.backend.read() as tx:
-        return has_work(tx, due_ms)
+    database = on.store._database
+    with database.backend.read() as tx:
+        return has_work(database, tx, due_ms)
 
 
 def _left(on: Served, due_ms: int) -> int:
-    with on.store._database.backend.read() as tx:
-        return work_left(tx, due_ms)
+    database = on.store._database
+    with database.backend.read() as tx:
+        return work_left(database, tx, due_ms)
 
 
 # -- failures --

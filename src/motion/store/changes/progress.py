@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from motion.backends.base import Transaction
 from motion.definitions.values.arguments import check_flag
+from motion.persistence.database import Database
 from motion.persistence.recompute import backfills
 from motion.persistence.states import fit_requests, versions
 from motion.persistence.tasks import backlog, delayed, schedules
 
 
-def has_work(tx: Transaction, due_ms: int) -> bool:
+def has_work(database: Database, tx: Transaction, due_ms: int) -> bool:
     """Whether a store has work left. Look-ups, however long the queue.
 
     Args:
@@ -23,16 +24,22 @@ def has_work(tx: Transaction, due_ms: int) -> bool:
         or schedules.any_due(tx, due_ms)
         or delayed.any_due(tx, due_ms)
         or backfills.remaining(tx)
-        or fit_requests.pending(tx)
-        or versions.waiting_candidates(tx)
+        or models_left(database, tx)
     )
 
 
-def work_left(tx: Transaction, due_ms: int) -> int:
+def work_left(database: Database, tx: Transaction, due_ms: int) -> int:
     """Return how many rows, fits and candidates a store has still to deal with."""
     rows = backlog.live_count(tx) + backfills.remaining(tx) + int(schedules.any_due(tx, due_ms))
     rows += int(delayed.any_due(tx, due_ms))
-    return rows + fit_requests.pending(tx) + versions.waiting_candidates(tx)
+    return rows + models_left(database, tx)
+
+
+def models_left(database: Database, tx: Transaction) -> int:
+    """Return how many fits, setups and candidates are left of the components that the store has."""
+    found = [*fit_requests.pending(tx), *versions.with_candidates(tx)]
+    there = database.components(tx) if found else ()
+    return sum(component in there for component in found)
 
 
 @contextmanager

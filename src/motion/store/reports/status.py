@@ -261,7 +261,7 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
                 BackfillStatus(each.change, each.trigger, each.total, each.remaining, each.kind)
                 for each in backfills.unfinished(tx)
             ],
-            fits=fit_requests.pending(tx),
+            fits=sum(each in database.components(tx) for each in fit_requests.pending(tx)),
             running_fits=fit_requests.running(tx),
             versions={name: states.live_version(tx, name) for name in components},
             fit_progress={
