@@ -270,6 +270,40 @@ def test_a_page_that_is_appended_costs_one_call(open_store: OpenStore, way: str)
         assert calls == [[1, page, page]]
 
 
+@dataclass
+class Doc:
+    id: int
+    ts: int
+    title: list[Any]
+    lang: str = "en"
+    page: int = 0
+    part: str | None = None
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("order", ["doc.page", "doc.ts"])
+def test_pages_show_what_a_page_0_begins_with_that_is_made_for_their_value(
+    open_store: OpenStore, order: str, *, replay: bool
+) -> None:
+    @motion.fold(on="doc.part", by="doc.id", order=order, sets="doc.title", replay=replay)
+    def titled(title: list[Any] | None, part: str, lang: str | None) -> list[Any]:
+        return [*(title or []), [part, lang]]
+
+    store = open_store(schemas={"doc": Doc}, triggers=[titled])
+    with store.transaction() as tx:
+        tx.set("doc", id=1, page=1, ts=5, part="one")
+        tx.set("doc", id=1, page=2, part="two")
+    store.wait(timeout=60)
+    if not replay:  # what page 0 begins with is a change of rows that were applied
+        assert store.plan("titled").stale == 1
+        store.backfill("titled").wait(timeout=60)
+    page_0 = store.get(Doc, 1)
+    assert page_0 is not None
+    assert page_0.ts > 5
+    assert page_0.title == [["one", "en"], ["two", "en"]]
+    assert store.plan("titled").stale == 0
+
+
 def test_pages_are_folded_again_from_the_first_that_is_another(open_store: OpenStore) -> None:
     calls: list[Event] = []
     way = WAYS["pages of each row"]

@@ -42,6 +42,7 @@ from motion.persistence.inputs import folds
 from motion.persistence.inputs.exact import Question, ask
 from motion.persistence.inputs.folded import Reading
 from motion.persistence.inputs.own import Inputs, fences_asked, read_fences
+from motion.persistence.inputs.places import fold_of
 from motion.persistence.layout import mark_of
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import last_number, next_number
@@ -467,12 +468,14 @@ class Commit:
         for i in kept:
             if i in step.places and i not in step.errors:
                 of_task.setdefault(self.tasks.of(self.inputs.rows[i]).task, []).append(i)
+        # A page 0 that is made for the value begins with a time and defaults, which the pages that were folded show.
+        own = [] if fold_of(spec).is_of_entity else [spec.name]
         for places in of_task.values():
             cause = self.claim.cause(self.inputs.rows[places[0]], number)
             given = [(self.inputs.fences[i][0], self._folded(i)) for i in places]
             kept_by = folds_of(layouts, spec)
             written, more, held = kept_by.keep(tx, given, origin, number)
-            fire(tx, layouts, written, cause, except_for=[spec.name])
+            fire(tx, layouts, written, cause, except_for=own)
             enqueue_rows(tx, layouts[spec.table], spec, more, cause)
             self.held += [(reading, cause) for reading in held]
 
