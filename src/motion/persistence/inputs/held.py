@@ -282,19 +282,27 @@ def _sums(frames: _Frames) -> list[Any]:
 
 
 def _real_sums(frames: _Frames) -> list[float | None]:
+    if frames.has_heads or not frames.is_finite:
+        return _real_parts(frames, [1] * len(frames.starts))
     values = frames.values
-    if not frames.is_finite:
-        pairs = zip(frames.heads, frames.bounds, strict=True)
-        return [_sum_of_any(head, values[start:end]) for head, (start, end) in pairs]
-    if frames.has_heads:
-        pairs = zip(frames.heads, frames.bounds, strict=True)
-        totals = frames.totals
-        return [_rounded(head.total + totals[end] - totals[a]) for head, (a, end) in pairs]
     return [
         _sum_of_few(values[start:end])
         if end - start <= SUMMED_AT_ONCE
         else _rounded(frames.totals[end] - frames.totals[start])
         for start, end in frames.bounds
+    ]
+
+
+def _real_parts(frames: _Frames, counts: Sequence[int]) -> list[float | None]:
+    """Return sums, each divided by a number before it is rounded; None where that is 0."""
+    triples = zip(frames.heads, frames.bounds, counts, strict=True)
+    if not frames.is_finite:
+        values = frames.values
+        return [_part_of_any(head, values[a:end], count) for head, (a, end), count in triples]
+    totals = frames.totals
+    return [
+        _rounded(head.total + totals[end] - totals[a], count) if count else None
+        for head, (a, end), count in triples
     ]
 
 
@@ -305,12 +313,12 @@ def _sum_of_few(values: Sequence[float]) -> float:
         return _rounded(sum(map(_units, values)))
 
 
-def _sum_of_any(head: Head, values: Sequence[float]) -> float | None:
-    """Return a sum in which some values may be infinite, None where they are so in both directions."""
+def _part_of_any(head: Head, values: Sequence[float], count: int) -> float | None:
+    """Return a part of a sum in which some values may be infinite, None where they are so in both directions."""
     endless = head.endless + sum(each for each in values if not math.isfinite(each))
     if endless:
         return None if math.isnan(endless) else endless
-    return _rounded(head.total + sum(map(_units, values)))
+    return _rounded(head.total + sum(map(_units, values)), count) if count else None
 
 
 SMALLEST = 1074
@@ -323,9 +331,10 @@ def _units(value: float) -> int:
     return above << (SMALLEST + 1 - below.bit_length())
 
 
-def _rounded(units: int) -> float:
+def _rounded(units: int, count: int = 1) -> float:
+    """Return a sum divided by a number, rounded once: also where the sum itself is beyond all floats."""
     try:
-        return units / (1 << SMALLEST)
+        return units / (count << SMALLEST) + 0.0
     except OverflowError:
         return math.inf if units > 0 else -math.inf
 
@@ -333,8 +342,11 @@ def _rounded(units: int) -> float:
 def _means(frames: _Frames) -> list[Any]:
     if frames.held.window.is_of_arrays:
         return [_mean_of_arrays(frames.values[start:end]) for start, end in frames.bounds]
-    pairs = zip(_sums(frames), _counts(frames), strict=True)
-    return [total / count if count and total is not None else None for total, count in pairs]
+    counts = _counts(frames)
+    if frames.is_real:
+        return _real_parts(frames, counts)
+    pairs = zip(_sums(frames), counts, strict=True)
+    return [total / count if count else None for total, count in pairs]
 
 
 def _mean_of_arrays(values: Sequence[bytes]) -> bytes | None:
