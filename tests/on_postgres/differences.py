@@ -11,6 +11,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "it is about SQLite's own file": (
         "tests/store/test_sql_dtypes.py::test_an_array_of_no_numbers_that_an_older_version_stored_is_found",
         "tests/store/test_forget.py::test_what_lies_in_free_space_of_the_file_is_forgotten_too",
+        "tests/store/test_forget_former_code.py::test_code_that_differs_in_nothing_that_it_takes_is_noted_once",
         "tests/across_rows/test_late_indexes.py::test_a_load_of_many_rows_into_an_empty_table_makes_it_at_the_end",
         "tests/across_rows/test_late_indexes.py::test_it_is_made_before_the_end_where_there_are_many_more_rows",
         "tests/across_rows/test_late_indexes.py::test_it_is_made_before_the_end_where_the_load_lasts",

@@ -38,6 +38,7 @@ from motion.persistence.stored_graph import (
     disown,
     known_triggers,
     missed_changes,
+    note_code_before,
     overlooking,
     read_graph,
     signatures,
@@ -95,6 +96,7 @@ def open_catalog(
         check_trigger_names(tx, graph)
         note_former_rows(tx, graph, former, stored)
         note_hand_overs(tx, graph, former, active, last)
+        note_code_before(tx, former, graph.triggers.values())
         _store_graph(tx, graph)
         reads.forget_others(tx, graph)
     else:
@@ -155,6 +157,7 @@ def _with(tx: Transaction, graph: Graph, specs: Sequence[TriggerSpec]) -> Graph:
     others = [spec for name, spec in graph.triggers.items() if name not in names]
     kept = graph.made_before, graph.handed_over
     whole = checked(Graph(graph.tables, [*others, *fresh], graph.fits.values(), *kept))
+    note_code_before(tx, known_triggers(tx), fresh)
     _keep_specs(tx, "motion_triggers", fresh)
     note_new_graph(tx)
     return whole

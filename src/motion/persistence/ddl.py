@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS motion_declared (  -- what a table's schema says of i
     name TEXT PRIMARY KEY, keys TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS motion_triggers (name TEXT PRIMARY KEY, spec TEXT NOT NULL, is_active INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS motion_code_before (  -- what triggers' former code took and set, where the present one does otherwise
+    number INTEGER PRIMARY KEY, trigger TEXT NOT NULL, spec TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS motion_away (  -- triggers that were taken away: the last change until then
     trigger TEXT PRIMARY KEY, number INTEGER NOT NULL
 );

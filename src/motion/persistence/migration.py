@@ -401,6 +401,9 @@ def _edit_declared(tx: Transaction, rename: Rename) -> None:
     made is found by it, and code that comes back under the new names takes over what there is."""
     _edit_sweeps(tx, rename)
     _edit_specs(tx, "motion_triggers", TriggerSpec, rename.of_trigger)
+    for number, text in tx.execute("SELECT number, spec FROM motion_code_before").fetchall():
+        edited = msgspec.json.encode(rename.of_trigger(from_json(text, TriggerSpec))).decode()
+        tx.execute("UPDATE motion_code_before SET spec = ? WHERE number = ?", (edited, number))
     _edit_specs(tx, "motion_fits", FitSpec, rename.of_fit)
 
 

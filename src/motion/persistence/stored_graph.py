@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -127,6 +128,52 @@ def known_triggers(tx: Transaction) -> dict[str, TriggerSpec]:
         return {}
     specs = decoded_specs(tx, "SELECT spec FROM motion_triggers", TriggerSpec)
     return {spec.name: spec for spec in specs}
+
+
+def code_before(tx: Transaction) -> list[TriggerSpec]:
+    """Return what the former code of triggers took and set, each under the trigger's name, where later code does otherwise."""
+    if not tx.columns("motion_code_before"):  # a store of before, which is looked at as it is
+        return []
+    found = tx.execute("SELECT trigger, spec FROM motion_code_before ORDER BY number")
+    return [replace(from_json(spec, TriggerSpec), name=trigger) for trigger, spec in found]
+
+
+def note_code_before(
+    tx: Transaction, known: Mapping[str, TriggerSpec], specs: Iterable[TriggerSpec]
+) -> None:
+    """Note what the code of triggers took and set, where that of now does otherwise: what it has made may be there.
+
+    Args:
+        known: the triggers as the store knew them.
+        specs: those that it is to know.
+    """
+    for spec in specs:
+        before = known.get(spec.name)
+        taken = _flow_of(before) if before is not None else None
+        if taken is None or taken == _flow_of(spec):
+            continue
+        values = spec.name, msgspec.json.encode(taken).decode()
+        sql = "SELECT 1 FROM motion_code_before WHERE trigger = ? AND spec = ?"
+        if tx.execute(sql, values).fetchone() is None:
+            tx.execute("INSERT INTO motion_code_before (trigger, spec) VALUES (?, ?)", values)
+
+
+def _flow_of(spec: TriggerSpec) -> TriggerSpec:
+    """Return of a trigger what it takes and what it sets, and no more: so code that differs in other ways is noted once."""
+    return TriggerSpec(
+        name="",
+        fingerprint="",
+        table=spec.table,
+        on=spec.on,
+        parameters=spec.parameters,
+        sets=spec.sets,
+        sets_table=spec.sets_table,
+        page=spec.page,
+        has_when=spec.has_when,
+        follow=spec.follow,
+        deleted=spec.deleted,
+        fold=spec.fold,
+    )
 
 
 def made_before(tx: Transaction) -> dict[str, tuple[str, ...]]:

@@ -158,6 +158,18 @@ class Echoes:
             for row in _selected(self._tx, layout, quoted(":row"), by, values)
         }
 
+    def rows_set_by(self, spec: TriggerSpec) -> set[int]:
+        """Return the rows whose keys that a trigger sets hold something, whichever trigger has brought it there."""
+        if spec.sets_table or spec.table not in self._layouts.graph.tables:
+            return set()
+        layout = self._layouts[spec.table]
+        return {
+            int(row)
+            for key, by, values in self.known_by(spec.table)
+            if key in spec.sets and key_of(by) in layout.table.keys
+            for row in _selected(self._tx, layout, quoted(":row"), by, values)
+        }
+
     def _spread(self, spec: TriggerSpec) -> bool:
         """Take in what a trigger has brought to rows, as far as is known; return whether that is more than before."""
         fold = spec.fold

@@ -21,11 +21,12 @@ from motion.persistence.inputs import folds
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import parts_of, places
-from motion.persistence.rows import outputs
+from motion.persistence.rows import outputs, provenance
 from motion.persistence.rows.written import Written
 from motion.persistence.states import asked, fit_requests, labels, seen, versions
 from motion.persistence.stored_graph import (
     active_fits,
+    code_before,
     former_fits,
     former_triggers,
     known_triggers,
@@ -98,16 +99,21 @@ class Erasing:
             if changed:
                 ids = _ids(tx, written.layout, changed)
                 self.shared.setdefault(written.layout.table.name, set()).update(ids)
-        echoes = Echoes(tx, layouts, known_triggers(tx).values(), gone, self.shared)
+        echoes = Echoes(tx, layouts, _all_code(tx), gone, self.shared)
         self._take_echoes(tx, layouts, echoes)
         self._take_out_of_versions(tx, layouts, echoes)
         for spec in layouts.graph.triggers.values():
             gives = spec.is_columnar or spec.page or spec.sets_table
-            if gives and not (spec.event or spec.is_versioned or layouts.graph.keeps(spec)):
-                left = numbers.get(spec.table, set())
-                for noted, is_behind in ((self.made, False), (self.behind, True)):
-                    if given := echoes.rows_of(spec, is_behind=is_behind) - left:
-                        noted[spec.name] = ranges_of(given)
+            if not gives or spec.event or spec.fold is not None:
+                continue
+            left = numbers.get(spec.table, set())
+            made, behind = set[int](), set(_made_by_other_code(tx, layouts, spec, echoes))
+            if not (spec.is_versioned or layouts.graph.keeps(spec)):
+                made = echoes.rows_of(spec, is_behind=False) | behind
+                behind |= echoes.rows_of(spec, is_behind=True)
+            for noted, given in ((self.made, made - left), (self.behind, behind - left)):
+                if given:
+                    noted[spec.name] = ranges_of(given)
 
     def _take_own(
         self, tx: Transaction, layouts: Layouts, layout: Layout, rows: Sequence[int]
@@ -134,11 +140,13 @@ class Erasing:
         """Take out what state versions that are not live keep of it for other rows: what was made of it now, or may have been
         before their inputs changed. Of which rows outputs of such a version were made of other rows' is not known."""
         graph = layouts.graph
-        told = told_of(graph.triggers.values(), {self.asked[0], *self.rows}, self.shared)
-        kept = [spec for spec in told if spec.is_versioned and spec.table in graph.tables]
+        told = told_of(_all_code(tx), {self.asked[0], *self.rows}, self.shared)
+        names = {spec.name for spec in told}
+        versioned = [spec for spec in graph.triggers.values() if spec.is_versioned]
+        kept = [spec for spec in versioned if spec.name in names and spec.table in graph.tables]
         rows: dict[str, set[int]] = {}
         for spec in kept:
-            given = echoes.rows_of(spec, is_behind=False)
+            given = echoes.rows_of(spec, is_behind=False) | echoes.rows_set_by(spec)
             due = outputs.rows_due(tx, layouts[spec.table], spec)
             rows.setdefault(spec.table, set()).update(given, due)
         for spec in kept:
@@ -202,6 +210,25 @@ class Erasing:
         return told
 
 
+def _all_code(tx: Transaction) -> list[TriggerSpec]:
+    """Return all triggers that may have told anything of rows to others: also those that are not there any more, and what the
+    former code of any took and set."""
+    return [*known_triggers(tx).values(), *code_before(tx)]
+
+
+def _made_by_other_code(
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, echoes: Echoes
+) -> list[int]:
+    """Return the rows whose outputs of a trigger hold something by other code, under whichever name, which looked elsewhere."""
+    if spec.table not in layouts.graph.tables:
+        return []
+    former = [code for code in code_before(tx) if code.name == spec.name]
+    rows = echoes.rows_set_by(spec).union(
+        *(echoes.rows_of(code, is_behind=False) for code in former)
+    )
+    return provenance.made_by_other_code(tx, layouts[spec.table], spec, sorted(rows))
+
+
 def _take_out_of_seen(tx: Transaction, table: str, echoes: Echoes) -> None:
     left, gone = dict[int, dict[str, Stored]](), list[int]()
     for number, copy, keys in echoes.among(table, seen.copies(tx, table)):
@@ -216,7 +243,7 @@ def _take_out_of_seen(tx: Transaction, table: str, echoes: Echoes) -> None:
 def blank(tx: Transaction, tables: Container[str], shared: Iterable[str]) -> None:
     """Take out what triggers that may be told of rows of tables have kept of their runs, and fits that read by hand, on
     whichever rows."""
-    for spec in told_of(known_triggers(tx).values(), tables, shared):
+    for spec in told_of(_all_code(tx), tables, shared):
         memos.forget_all(tx, spec.name)
         queue.blank(tx, spec.name, None, BLANKED)
         if spec.grows_text:

@@ -19,6 +19,7 @@ from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.derived import Derived, write_values
+from motion.persistence.rows.handovers import mark_or_former
 from motion.persistence.rows.provenance import make_due
 
 Spans = Iterable[tuple[int, int]]
@@ -124,8 +125,8 @@ def _unmade(
     further: str = "1 = 1",
 ) -> list[Sequence[Any]]:
     """Return those of rows of which a trigger has made something and is to make it again, each with columns."""
-    is_its_own = f"{layout.mark(spec)} & {ORIGIN_MASK} <> 0"
-    unmade = f"{layout.is_row_of(spec)} AND {layout.is_due(spec)} AND {is_its_own} AND ({further})"
+    is_made = f"{mark_or_former(tx, layout, spec)} & {ORIGIN_MASK} <> 0"
+    unmade = f"{layout.is_row_of(spec)} AND {layout.is_due(spec)} AND {is_made} AND ({further})"
     source = layout.joined((*spec.on, *spec.looked_up_by), [spec])
     found: list[Sequence[Any]] = []
     for part in parts_of(rows):

@@ -121,10 +121,25 @@ def may_be_stale(tx: Transaction, layout: Layout, spec: TriggerSpec) -> bool:
     sql = "SELECT 1 FROM motion_left_out WHERE trigger = ? LIMIT 1"
     if spec.fold is not None and tx.execute(sql, (spec.name,)).fetchone() is not None:
         return True
+    return _has_other_code(tx, layout, spec)
+
+
+def _has_other_code(tx: Transaction, layout: Layout, spec: TriggerSpec) -> bool:
+    """Whether other code than a trigger's present one has ever made outputs of it."""
     if has_former(tx, layout, spec):
         return True
     sql = "SELECT 1 FROM motion_origins WHERE trigger = ? AND fingerprint != ? LIMIT 1"
     return tx.execute(sql, (spec.name, spec.fingerprint)).fetchone() is not None
+
+
+def made_by_other_code(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int]
+) -> list[int]:
+    """Return those of the rows whose outputs of a trigger runs of other code than its present one have made."""
+    if not rows or not _has_other_code(tx, layout, spec):
+        return []
+    condition = f"{layout.is_row_of(spec)} AND {_is_of_other_code(tx, layout, spec)}"
+    return rows_among(tx, layout, spec, rows, condition)
 
 
 def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
