@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections import Counter
@@ -183,6 +184,69 @@ def test_a_users_value_stands_for_all_rows_folded_until_then(
     assert profiles(messages) == {1: "ULc"}
     messages.delete("message", 1)  # it is in the user's value
     assert profiles(messages) == {1: "ULc"}
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize(
+    "between",
+    ["nothing", "a row goes", "a row is unset", "a late row", "a backfill", "the user goes"],
+)
+def test_a_second_value_of_a_user_stands_for_all_that_the_first_did(
+    open_store: OpenStore, calls: Calls, between: str, *, replay: bool
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[remembering(calls, replay=replay)])
+    for row, text in enumerate("abc", 1):
+        say(store, row, 10 * row, text)
+    store.wait(timeout=60)
+    store.set("user", id=1, profile="U")
+    if between == "a row goes":
+        store.delete("message", 1)
+    elif between == "a row is unset":
+        store.set("message", id=1, text=None)
+    elif between == "a late row":
+        say(store, 4, 5, "L")
+    elif between == "a backfill":
+        store.backfill("remember", force=True).wait(timeout=60)
+    elif between == "the user goes":
+        store.delete("user", 1)
+    store.wait(timeout=60)
+    store.set("user", id=1, profile="V")
+    say(store, 9, 90, "x")
+    assert profiles(store) == {1: "Vx"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_users_values_stand_for_is_never_folded_onto_them(
+    open_store: OpenStore, seed: int
+) -> None:
+    store, chance = (
+        open_store(schemas=SCHEMAS, triggers=[remembering(Calls())]),
+        random.Random(seed),
+    )
+    texts, is_in = dict[int, str | None](), set[int]()
+    base: str | None = None
+    for step in range(40):
+        row = chance.randrange(1, 7)
+        what = chance.choice(["say", "say", "unset", "delete", "give", "end"])
+        if what == "say":
+            texts[row] = f"{chr(97 + step % 26)}"
+            is_in.discard(row)
+            say(store, row, 10 * (row * 5 % 7), texts[row])
+        elif what == "unset" and row in texts:
+            texts[row] = None
+            store.set("message", id=row, text=None)
+        elif what == "delete" and row in texts:
+            del texts[row]
+            store.delete("message", row)
+        elif what in ("give", "end"):
+            base, is_in = (f"[{step}]" if what == "give" else None), set(texts)
+            if what == "give":
+                store.set("user", id=1, profile=base)
+            else:
+                store.delete("user", 1)
+        rows = sorted((each for each in texts if each not in is_in), key=lambda row: row * 5 % 7)
+        expected = "".join([base or "", *(texts[each] or "" for each in rows)])
+        assert (profiles(store).get(1) or "") == expected, (seed, step)
 
 
 def test_a_backfill_leaves_a_users_value(messages: motion.Store) -> None:

@@ -149,7 +149,7 @@ class AppliedOnce(Folds):
     ) -> tuple[Reading, list[tuple[Any, ...]]]:
         entity, id_, _, mark, *_ = found
         last = self._checkpoint(tx, entity) or NOTHING
-        base, users = self._base_of(found, last)
+        base, users = self._base_of(tx, found, last)
         is_again = _is_again(mark)
         start = last
         if is_again or users or last is NOTHING:

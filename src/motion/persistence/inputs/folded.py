@@ -203,7 +203,7 @@ class Folds:
     ) -> tuple[Reading, list[tuple[Any, ...]]]:
         entity, id_, _, mark, due, gone, *_ = found
         last = self._checkpoint(tx, entity) or NOTHING
-        base, users = self._base_of(found, last)
+        base, users = self._base_of(tx, found, last)
         is_of_base = mark >> ORIGIN_BITS == 0 or not self._is_of_this_code(tx, mark)
         is_of_base = is_of_base or bool(users)
         start = last
@@ -247,14 +247,33 @@ class Folds:
         )  # fmt: skip
         return reading, rows
 
-    def _base_of(self, found: tuple[Any, ...], last: Checkpoint) -> tuple[Base | None, int]:
+    def _base_of(
+        self, tx: Transaction, found: tuple[Any, ...], last: Checkpoint
+    ) -> tuple[Base | None, int]:
         """Return what an entity starts from, and the mark of a user's value that was given since its last run; 0: none was."""
         number, is_all, order, name, of_base, _, _, _, value, users = found[6:]
         place = self.places.read(order, name)
         base = None if number is None else Base(number, bool(is_all), place, of_base)
         if users >> ORIGIN_BITS > (base.number if base else 0):
-            return Base(users >> ORIGIN_BITS, False, last.place, value), users
+            until = self._end_of(tx, found[1], base, last)
+            return Base(users >> ORIGIN_BITS, False, until, value), users
         return base, 0
+
+    def _end_of(
+        self, tx: Transaction, id_: Stored, base: Base | None, last: Checkpoint
+    ) -> Place | None:
+        """Return the last place of the rows that an entity's value stands for: of those that were folded since it started from
+        a base, and of those that the base did."""
+        until = base.place if base else None
+        if base is not None and base.is_all:
+            places, number = self.places, number_of(self.source, self.spec)
+            sql = (
+                f"SELECT {places.at}, {self.source.names('r')} FROM {self.source.base} r WHERE {places.by} = ? "
+                f"AND {places.at} IS NOT NULL AND {number} <= ? ORDER BY {places.in_order(' DESC')} LIMIT 1"
+            )
+            rows = tx.execute(sql, (id_, base.number)).fetchall()
+            until = next((Place(*row) for row in places.with_names(rows, 1)), None)
+        return until if last.place is None else _later(until, last.place)
 
     def _is_of_this_code(self, tx: Transaction, mark: int) -> bool:
         origin = mark & ORIGIN_MASK
