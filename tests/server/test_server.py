@@ -239,6 +239,45 @@ def test_a_search_finds_what_fits_best_among_what_a_condition_holds_for(
     assert ids(key="item.name", text="linen", k=9, where={"price": 3}) == [3]
 
 
+def test_a_search_among_rows_with_ids_of_any_text_finds_each_of_them(open_store: OpenStore) -> None:
+    @dataclass
+    class Note:
+        id: str
+        kind: str
+        page: int
+        place: Annotated[np.ndarray, motion.Vector(2)]
+
+    store = open_store(schemas={"note": Note})
+    ids = [
+        "a",
+        "a\0",
+        "a\0b",
+        "a\1b",
+        "a\1a",
+        "\0",
+        "\1",
+        "\1a\0b\1",
+        "",
+        "ü\0\0",
+        "a\\u0000b",
+        'q"\0',
+    ]
+    for n, id in enumerate(ids):
+        for page in (0, 1):
+            store.set("note", id=id, page=page, kind=f"{n}", place=np.array([1.0, n]))
+
+    with serve(store, port=0) as serving, httpx.Client(base_url=serving.url) as client:
+
+        def found(where: Any) -> list[tuple[str, int]]:
+            body = {"key": "note.place", "vector": [1, 0], "k": 99, "where": where}
+            hits = client.post("/v1/search", json=body).raise_for_status().json()["hits"]
+            return sorted((hit["id"], hit["pages"]["page"]) for hit in hits)
+
+        assert found("1 = 1") == sorted((id, page) for id in ids for page in (0, 1))
+        for n, id in enumerate(ids):
+            assert found({"id": id}) == found({"kind": f"{n}"}) == [(id, 0), (id, 1)]
+
+
 def test_an_image_goes_out_as_itself_and_a_drawing_as_nothing_to_be_run(
     client: httpx.Client,
 ) -> None:

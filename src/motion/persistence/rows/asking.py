@@ -48,12 +48,27 @@ def follows(table: Table, name: Sequence[Any]) -> Condition:
 
 def among(table: Table, names: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """Return the condition, and its parameters, that a row is one of those named by id and page keys."""
-    parts = ", ".join(
-        f"CAST(json_extract(value, '$[{place}]') AS {table.keys[key].codec.sql_type})"
-        for place, key in enumerate(table.primary_key)
-    )
-    wanted = f"SELECT {parts} FROM json_each(?)"
+    parts = [f"json_extract(value, '$[{place}]')" for place in range(len(table.primary_key))]
+    if not table.has_int_id and any(NUL in id for id, *_ in names):
+        names = [(_without_nul(id), *pages) for id, *pages in names]
+        parts[0] = _with_nul(parts[0])
+    kinds = [table.keys[key].codec.sql_type for key in table.primary_key]
+    cast = ", ".join(f"CAST({part} AS {kind})" for part, kind in zip(parts, kinds, strict=True))
+    wanted = f"SELECT {cast} FROM json_each(?)"
     return f"({_names(table)}) IN ({wanted})", [msgspec.json.encode(names).decode()]
+
+
+NUL, MARK = "\0", "\1"
+
+
+def _without_nul(text: str) -> str:
+    """Return a text that SQLite's JSON functions, which cut one off at NUL, leave as it is."""
+    return text.replace(MARK, f"{MARK}b").replace(NUL, f"{MARK}a")
+
+
+def _with_nul(marked: str) -> str:
+    """Return the expression of the text that was so before."""
+    return f"REPLACE(REPLACE({marked}, CHAR(1) || 'a', CHAR(0)), CHAR(1) || 'b', CHAR(1))"
 
 
 def names_of_rows(
