@@ -187,6 +187,96 @@ def test_a_version_that_is_gone_back_to_keeps_nothing_of_outputs_that_were_kept_
         assert scores == {1: None, 2: 2_002 if early else 4_002}
 
 
+# -- versions to go back to --
+
+
+def scored(version: int, sizes: dict[int, int | None], likes: dict[int, int]) -> list[Any]:
+    """What all has that a version is to have made."""
+    made = {
+        number: None if size is None else 1_000 * version + size for number, size in sizes.items()
+    }
+    of_likes = {
+        n: 1_000 * version + found
+        for n, product in likes.items()
+        if (found := made[product]) is not None
+    }
+    return [made, {n: of_likes.get(n) for n in likes}]
+
+
+def scores(store: motion.Store) -> list[Any]:
+    return [{row.id: row.score for row in store.rows(table)} for table in ("product", "like")]
+
+
+SCORERS = ("Scorer.of_product", "Scorer.of_like")
+
+
+def stale_scores(store: motion.Store) -> list[int]:
+    counted = [store.status().triggers[name].stale for name in SCORERS]
+    assert [store.plan(name).stale for name in SCORERS] == counted
+    return counted
+
+
+@pytest.fixture
+def changed_meanwhile(tmp_path: Path) -> list[Any]:
+    """A store of two versions, the second one live, whose component was away while what it takes became another, or was
+    unset: the sizes of products, and the products of likes."""
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        store.model("Scorer").fit().wait(timeout=60)
+        store.wait(timeout=60)
+        store.model("Scorer").promote(2).wait(timeout=60)
+        store.wait(timeout=60)
+        assert scores(store) == scored(2, {1: 1, 2: 2}, {n: 1 + n % 2 for n in range(5)})
+    with opened(tmp_path, code(away=True)) as store:
+        store.set("product", id=1, size=5)
+        store.set("product", id=2, size=None)
+        store.set("like", id=1, product=1)
+        store.wait(timeout=60)
+    return [{1: 5, 2: None}, {0: 1, 1: 1, 2: 1, 3: 2, 4: 1}]
+
+
+@pytest.mark.parametrize("last", [2, 3], ids=["backfilled", "another version"])
+def test_a_version_that_is_gone_back_to_has_nothing_of_inputs_that_changed_while_the_component_was_away(
+    tmp_path: Path, changed_meanwhile: list[Any], last: int
+) -> None:
+    with opened(tmp_path, code()) as store:
+        store.wait(timeout=60)
+        if last == 2:
+            for name in SCORERS:
+                store.backfill(name).wait(timeout=60)
+        else:
+            store.model("Scorer").fit().wait(timeout=60)
+            store.wait(timeout=60)
+            store.model("Scorer").promote(3).wait(timeout=60)
+        store.wait(timeout=60)
+        assert scores(store) == scored(last, *changed_meanwhile)
+        store.model("Scorer").rollback().wait(timeout=60)
+        store.wait(timeout=60)
+        assert store.status().versions["Scorer"] == last - 1
+        assert scores(store) == scored(last - 1, *changed_meanwhile)
+        assert stale_scores(store) == [0, 0]
+        store.model("Scorer").promote(last).wait(timeout=60)
+        store.wait(timeout=60)
+        assert scores(store) == scored(last, *changed_meanwhile)
+
+
+def test_where_nothing_was_made_anew_since_a_version_is_gone_back_to_at_once_and_is_told_as_stale(
+    tmp_path: Path, changed_meanwhile: list[Any]
+) -> None:
+    with opened(tmp_path, code()) as store:
+        assert stale_scores(store) == [2, 5]
+        store.model("Scorer").rollback().wait(timeout=60)
+        store.wait(timeout=60)
+        # of which product a like is was seen by others, which were there
+        assert scores(store) == scored(1, {1: 1, 2: 2}, changed_meanwhile[1])
+        assert stale_scores(store) == [2, 4]
+        for name in SCORERS:
+            store.backfill(name).wait(timeout=60)
+        store.wait(timeout=60)
+        assert scores(store) == scored(1, *changed_meanwhile)
+        assert stale_scores(store) == [0, 0]
+
+
 # -- what was on its way --
 
 

@@ -262,6 +262,14 @@ def origins_of(tx: Transaction, spec: TriggerSpec) -> list[int]:
     return [int(row[0]) for row in tx.execute(sql, (spec.name, spec.fingerprint)).fetchall()]
 
 
+def is_disowned(spec: TriggerSpec, mark: str) -> str:
+    """Return the condition that what a mark, an expression, is of may not be what a trigger would make now, as it has missed
+    changes since."""
+    name = spec.name.replace("'", "''")
+    missed = f"SELECT origin FROM motion_origins WHERE trigger = '{name}' AND LENGTH(fingerprint) > {FINGERPRINT_LENGTH}"
+    return f"{mark} & {ORIGIN_MASK} IN ({missed})"
+
+
 def disowned(tx: Transaction, origin: int, last: int) -> int:
     """Return the number for the same code and version, of what was made before a change and may not be what it would make now."""
     sql = "SELECT trigger, fingerprint, version FROM motion_origins WHERE origin = ?"

@@ -483,6 +483,7 @@ def _build(
         # A build that is asked for once more, as by who promotes, begins anew: calls under way are not made again.
         called = queue.claimed_rows(tx, spec.name, version, rows[0], rows[-1])
         left = [row for row in rows if row not in own and row not in called]
+        provenance.make_missed_due(tx, layout, spec, left, version)
         for on_its_way, some in _on_its_way(cause, backfill, spec, left):
             enqueue_beside(tx, spec, some, on_its_way, version)
     reach("candidate.enqueued")

@@ -11,6 +11,7 @@ from motion.definitions.tables.lookups import Lookup
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.persistence.layout import (
+    ALL_ROWS,
     NO_PINS,
     ORIGIN_BITS,
     ORIGIN_MASK,
@@ -28,7 +29,7 @@ from motion.persistence.rows.handovers import has_former, mark_or_former
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import given_up_and_made, live_version
-from motion.persistence.stored_graph import UNTIL, disowned, origins_of
+from motion.persistence.stored_graph import UNTIL, disowned, is_disowned, origins_of
 from motion.persistence.tasks import queue
 from motion.persistence.tasks.discards import was_dropped
 
@@ -245,14 +246,16 @@ def _of_live(tx: Transaction, spec: TriggerSpec) -> str:
 
 def to_build(layout: Layout, spec: TriggerSpec, version: int) -> str:
     """Return the FROM and WHERE of the rows `r` that a state version lacks outputs for: it is due there by its own numbers, which
-    are those of what it takes; or a user has given some for the live version."""
+    are those of what it takes; it made them before its trigger was away, and the live version has others since; or a user has
+    given some for that one."""
     number, live = f"{layout.mark(spec)} >> {ORIGIN_BITS}", 'COALESCE(v.":done", 0)'
     given = f"{live} & {ORIGIN_MASK} = 0 AND {live} >> {ORIGIN_BITS} > {number}"
+    missed = f"{is_disowned(spec, layout.mark(spec))} AND NOT {is_disowned(spec, live)}"
     slot = f"({layout.version(spec, NO_PINS)} << {VERSION_SHIFT}) + {layout.row}"
     return (
         f"FROM {layout.joined(spec.on, [spec], {spec.component or '': version})} "
         f"LEFT JOIN {outputs_table(spec.name)} v ON v.slot = {slot} "
-        f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {given})"
+        f"WHERE {layout.is_row_of(spec)} AND ({layout.is_due(spec)} OR {given} OR {missed})"
     )
 
 
@@ -300,6 +303,20 @@ def make_due(
                     f"WHERE ({chosen} OR (id IN ({ids}) AND {quoted(key)} IS NOT NULL)) AND {changed_column(key)} IS NULL",
                     [*part.numbers, *part.numbers],
                 )
+
+
+def make_missed_due(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, rows: Sequence[int], version: int
+) -> None:
+    """Let a state version's outputs be due on those of the rows where it made them before its trigger was away: no number tells
+    what has changed meanwhile."""
+    missed: list[int] = []
+    for part in parts_of(rows):
+        slots = part.plus(slot_of(version, 0))
+        sql = f"SELECT slot FROM {outputs_table(spec.name)} WHERE {slots.condition('slot')}"
+        found = tx.execute(f"{sql} AND {is_disowned(spec, quoted(':done'))}", slots.numbers)
+        missed += [int(slot) & ALL_ROWS for (slot,) in found]
+    make_due(tx, layout, spec, sorted(missed), version=version)
 
 
 def make_entity_due(
