@@ -50,6 +50,7 @@ class Way:
         on: a row is folded where it stores these.
         shows: what else it must show.
         takes: of what an event consists.
+        may_be_unset: the function takes the kind unset, too.
     """
 
     on: tuple[str, ...]
@@ -59,6 +60,7 @@ class Way:
     shows: tuple[str, ...] = ()
     takes: tuple[str, ...] = ("id", "page", "score")
     options: dict[str, Any] = field(default_factory=dict)
+    may_be_unset: bool = False
 
     def declared(self, calls: list[Event] | None = None, **options: Any) -> Any:
         key = self.sets.partition(".")[2]
@@ -72,7 +74,8 @@ class Way:
                 calls.extend(events)
             return [*(value or []), *events]
 
-        kind: Any = str if "kind" in (*self.on, *self.shows) else str | None
+        is_needed = "kind" in (*self.on, *self.shows) and not self.may_be_unset
+        kind: Any = str if is_needed else str | None
         kinds: dict[str, Any] = {"id": int, "page": int, "score": int, "kind": kind}
         if is_gathered:
             kinds = {each: list[kind] for each, kind in kinds.items()}  # type: ignore[valid-type]
@@ -131,6 +134,12 @@ WAYS = {
     "a key of page 0 is taken": Way(("score",), "brand", OF_NAME, takes=("id", "page", "kind")),
     "a key of page 0 is needed": Way(("score",), "brand", OF_NAME, "page", shows=("kind",)),
     "events of page 0": Way(("kind",), "user", OF_NAME, takes=("id", "kind")),
+    "ordered by what may be unset": Way(
+        ("kind",), "user", OF_NAME, "kind", takes=("id", "kind"), may_be_unset=True
+    ),
+    "by what may be unset": Way(
+        ("kind",), "kind", OF_NAME, takes=("id", "kind"), may_be_unset=True
+    ),
     "pages of each row": Way(("score",), "id", "query.digest", "page"),
     "as of each page": Way(("score",), "user", "query.so_far"),
     "as of each page of a row": Way(("score",), "id", "query.so_far", "page"),

@@ -91,8 +91,11 @@ class Places:
         fold = fold_of(self.spec)
         needed = [key for key in fold.required if key not in (fold.by, "id", *fold.pages)]
         conditions = [f"{self.source.taken(self.spec, key)} IS NOT NULL" for key in needed]
-        own = self.source.graph.rows_folded[self.spec.name].stored
-        if not set(own) <= set(needed):  # where all of these may be unset, a row stores one of them
+        rows = self.source.graph.rows_folded[self.spec.name]
+        own, is_asked = rows.stored, set(needed).difference(rows.shown)
+        if not is_asked.issuperset(
+            own
+        ):  # where all of these may be unset, a row stores one of them
             conditions.append(f"({' OR '.join(f'r.{quoted(key)} IS NOT NULL' for key in own)})")
         return conditions or ["1 = 1"]
 
