@@ -307,6 +307,29 @@ def test_lists_of_texts_and_of_another_key_than_the_id(open_store: OpenStore) ->
     assert found()[1] == [None] * 4
 
 
+@pytest.mark.parametrize("has_the_beginning", [False, True])
+def test_an_id_with_a_nul_names_no_row_in_a_list_also_where_one_has_what_is_before_it(
+    open_store: OpenStore, has_the_beginning: bool
+) -> None:
+    @dataclass
+    class Pick:
+        id: int
+        tag: str
+        tags: list[str]
+        one: Annotated[str, motion.Lookup("tag.text", by="tag")]
+        whole: Annotated[list[str], motion.Lookup("tag.text", by="tags")]
+        gapped: Annotated[list[str | None], motion.Lookup("tag.text", by="tags")]
+
+    store = open_store(schemas={"tag": Tag, "pick": Pick}, run=True)
+    store.set("tag", id="a\0b", text="looked up by itself")
+    if has_the_beginning:
+        store.set("tag", id="a", text="another")
+    store.set("pick", id=1, tag="a\0b", tags=["a\0b"])
+    store.wait(timeout=60)
+    row: Any = store.get("pick", 1)
+    assert (row.one, row.whole, row.gapped) == ("looked up by itself", None, [None])
+
+
 def test_a_list_that_a_trigger_sets_is_waited_for(open_store: OpenStore) -> None:
     @dataclass
     class Query:
