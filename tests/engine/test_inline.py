@@ -28,7 +28,7 @@ class Line:
 
 
 def chain(inline: bool | None) -> list[Any]:
-    @motion.trigger(on="line.text", sets="line.upper", inline=inline)
+    @motion.trigger(on="line.text", sets="line.upper", inline=inline, retries=0)
     def upper(text: str) -> str:
         if text == "fails":
             raise ValueError("this text fails")
@@ -191,39 +191,75 @@ def test_a_row_alone_is_checked_as_rows_together_are() -> None:
         assert "length takes int" in store.errors()[0].error
 
 
-WRITES = st.lists(
-    st.tuples(
-        st.integers(1, 3),
-        st.dictionaries(
-            st.sampled_from(["text", "extra", "upper"]),
-            st.sampled_from(["a", "bb", "fails", None, 1, 2]),
-            min_size=1,
-            max_size=3,
-        ),
+WRITE = st.tuples(
+    st.integers(1, 3),
+    st.dictionaries(
+        st.sampled_from(["text", "text", "extra", "upper", "length", "total"]),
+        st.sampled_from(["a", "bb", "fails", None, 1, 2]),
+        min_size=1,
+        max_size=3,
     ),
-    max_size=8,
 )
+TRANSACTIONS = st.lists(st.lists(WRITE, min_size=1, max_size=3), max_size=6)
 
 
 def fitting(key: str, value: Any) -> Any:
-    if value is None:
-        return None
-    return value if isinstance(value, int) == (key == "extra") else {"extra": 5}.get(key, "zz")
+    if value is None or isinstance(value, int) == (key in ("extra", "length", "total")):
+        return value
+    return "zz" if isinstance(value, int) else 5
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(WRITES)
-def test_inline_and_as_tasks_end_alike(writes: list[tuple[int, dict[str, Any]]]) -> None:
+@given(TRANSACTIONS)
+def test_inline_and_as_tasks_end_alike(
+    transactions: list[list[tuple[int, dict[str, Any]]]],
+) -> None:
     def end(inline: bool | None) -> list[Any]:
         with opened(chain(inline)) as store:
-            for row, keys in writes:
-                store.set("line", id=row, **{k: fitting(k, v) for k, v in keys.items()})
+            for writes in transactions:
+                with store.transaction() as tx:
+                    for row, keys in writes:
+                        tx.set("line", id=row, **{k: fitting(k, v) for k, v in keys.items()})
                 store.wait(timeout=60)
             return [(r.id, r.text, r.extra, r.upper, r.length, r.total) for r in store.rows("line")]
 
     ends: list[Callable[[], list[Any]]] = [lambda: end(True), lambda: end(False), lambda: end(None)]
     first, *others = (each() for each in ends)
     assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_nothing_is_derived_of_what_a_transaction_has_replaced(inline: bool) -> None:
+    with opened(chain(inline)) as store:
+        store.set("line", id=1, text="old").wait(timeout=60)
+        for row in (1, 2):
+            with store.transaction() as tx:
+                tx.set("line", id=row, text="draft")
+                tx.set("line", id=row, text="fails")
+        store.wait(timeout=60)
+        assert [row.upper for row in store.rows("line")] == ["OLD", None]
+        assert [letter.row for letter in store.errors()] == ["id=1", "id=2"]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_what_one_key_refuses_the_others_do_not_get_either(inline: bool) -> None:
+    @motion.trigger(on="line.text", sets=("line.upper", "line.length"), inline=inline)
+    def parse(text: str) -> Any:
+        name, _, length = text.partition(" ")
+        return name, int(length) if length.isdigit() else length
+
+    @motion.trigger(on="line.upper", sets="line.total", inline=inline)
+    def total(upper: str) -> int:
+        return len(upper)
+
+    with opened([parse, total]) as store:
+        store.set_many("line", [{"id": 1, "text": "bad x"}, {"id": 2, "text": "good 5"}])
+        store.set("line", id=3, text="bad x")
+        store.wait(timeout=60)
+        store.set("line", id=2, text="evil x").wait(timeout=60, raise_errors=False)
+        found = [(row.upper, row.length, row.total) for row in store.rows("line")]
+        assert found == [(None, None, None), ("good", 5, 4), (None, None, None)]
+        assert len(store.errors()) == 3
 
 
 def test_a_row_that_a_transaction_writes_twice_has_values_of_its_last_state() -> None:

@@ -170,6 +170,22 @@ def test_what_a_failed_text_had_said_is_gone_when_it_is_made_again(
     assert kept_parts(chats) == []
 
 
+def test_a_part_that_is_no_text_fails_its_row_alone(open_store: OpenStore) -> None:
+    @motion.trigger(on="chat.prompt", sets="chat.answer", retries=0)
+    def answer(prompt: str) -> Iterator[str]:
+        yield "so "
+        yield prompt.encode().decode("unicode_escape")
+
+    store = open_store("chats", schemas={"chat": Chat}, triggers=[answer])
+    for row, prompt in enumerate(["it is", r"\ud83d", "it was"]):
+        store.set("chat", id=row, prompt=prompt)
+    store.wait(timeout=60)
+    assert [row.answer for row in store.rows("chat")] == ["so it is", None, "so it was"]
+    (letter,) = store.errors()
+    assert letter.row == "id=1"
+    assert "half a surrogate pair" in letter.error
+
+
 TALKER = """
 import threading
 

@@ -549,9 +549,9 @@ class _GeneratorReader:
         place = len(items)
         if self._spec.page is None:
             items.append(item)
-            stored: tuple[Stored, ...] = (item,)
             if not isinstance(item, str):
                 return
+            stored: tuple[Stored, ...] = (self._target.keys[self._spec.sets[0]].encode(item),)
         else:
             items.append(taken(item))
             stored = _page(self._spec, self._target, item)

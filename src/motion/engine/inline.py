@@ -38,6 +38,7 @@ class _Step:
 
     Attributes:
         needed: the keys that it needs; of_write: those of them that the write itself has to give.
+        feeds: the keys of further triggers that run on what it sets.
         trigger: with its function.
         is_of_values: it makes one value of its row's keys: see `derive_one`.
     """
@@ -45,6 +46,7 @@ class _Step:
     spec: TriggerSpec
     needed: frozenset[str]
     of_write: frozenset[str]
+    feeds: frozenset[str]
     trigger: Trigger
     is_of_values: bool
 
@@ -106,7 +108,9 @@ class InlineRuns:
             if spec.windows and not _are_placed(self._database.tables.get(table), spec, given):
                 continue
             is_given = step.needed <= have and given.keys() >= step.of_write
-            if is_given and given.keys().isdisjoint(spec.sets) and self._is_wanted(spec):
+            # What changes a key behind a user's value comes after it, whichever way it runs.
+            is_users = not (step.feeds.isdisjoint(given) and given.keys().isdisjoint(spec.sets))
+            if is_given and not is_users and self._is_wanted(spec):
                 chain.append(step)
                 have.update(spec.sets)
         return chain
@@ -139,6 +143,7 @@ class InlineRuns:
                     spec,
                     frozenset((*spec.on, *spec.inputs, *spec.looked_up_by, *_of_write(spec))),
                     frozenset(_of_write(spec)),
+                    _fed_by(graph, spec),
                     code.triggers[spec.name],
                     is_of_values(spec, target),
                 )
@@ -249,8 +254,17 @@ class InlineRuns:
         columns: list[list[Stored]] = [[None] * count for _ in spec.sets]
         for full, given in zip(columns, outcomes.columns, strict=True):
             for place, value in enumerate(given):
-                full[called[place]] = value
+                if (
+                    place not in outcomes.errors
+                ):  # what one key refuses, the others do not get either
+                    full[called[place]] = value
         return Inlined(spec, columns, frozenset(met), seconds), frozenset(range(count)) - met
+
+
+def _fed_by(graph: Graph, spec: TriggerSpec) -> frozenset[str]:
+    """Return the keys of triggers that run on what a trigger sets."""
+    listeners = (each for key in spec.sets for each in graph.listeners.get((spec.table, key), ()))
+    return frozenset(key for each in listeners for key in each.sets)
 
 
 def _has_all(values: Mapping[str, Sequence[Any]], spec: TriggerSpec) -> bool:

@@ -30,7 +30,7 @@ from motion.errors import (
 )
 from motion.faults import reach
 from motion.persistence import stored_graph
-from motion.persistence.changes.operations import Applied, Operation, SetOperation
+from motion.persistence.changes.operations import Applied, Operation, SetOperation, not_derived
 from motion.persistence.database import Database, Where, check_limit, delete_operation
 from motion.persistence.inputs.exact import Found, Question
 from motion.persistence.layout import NO_PINS, Pins
@@ -311,7 +311,8 @@ class Store(Reader):
 
     def _applied(self, operations: Sequence[Operation], table: Table | None, count: int) -> Change:
         started_s, engine = clock.monotonic_s(), self._engine
-        inlined = [engine.inline(each) for each in operations]
+        late = not_derived(engine.database.graph, operations) if len(operations) > 1 else ()
+        inlined = [each if i in late else engine.inline(each) for i, each in enumerate(operations)]
         reach("set.derived")
         deletes = any(not isinstance(each, SetOperation) for each in operations)  # may make no work
         commits = engine.database.backend.committed.count

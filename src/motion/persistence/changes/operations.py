@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from motion.backends.base import Transaction
+from motion.definitions.graph import Graph
 from motion.definitions.tables.schema import Table
 from motion.definitions.tasks import Cause
 from motion.definitions.values.codecs import Stored
@@ -158,6 +159,47 @@ def _plain(tx: Transaction, layouts: Layouts, operations: Sequence[Operation]) -
     return _each(tx, layouts, _joined(operations))
 
 
+def not_derived(graph: Graph, operations: Sequence[Operation]) -> set[int]:
+    """Return the places of the operations of a transaction of which nothing is to be derived before it is made, all at once: they
+    give a key of a row that a later one gives again; or one of the others gives a key of it that a trigger sets."""
+    found, matched = set[int](), set[str]()
+    rows: dict[tuple[str, Any], list[tuple[int, Set[str]]]] = {}
+    for place, each in reversed(list(enumerate(operations))):
+        if isinstance(each, MatchOperation):
+            matched.add(each.table)  # it may mean any row
+        if not isinstance(each, SetOperation):
+            continue
+        if each.table in matched:
+            found.add(place)
+        table = graph.tables.get(each.table)
+        given = place, each.columns.keys() - set(table.primary_key)
+        for row in _names(table, each.columns, each.count) if "id" in each.columns else ():
+            rows.setdefault((table.name, row), []).append(given)
+    for (name, _), several in rows.items():
+        if len(several) > 1:
+            found |= _not_derived(graph, name, several)
+    return found
+
+
+def _not_derived(graph: Graph, table: str, several: Sequence[tuple[int, Set[str]]]) -> set[int]:
+    """Do the same for the operations of one row, the last one first."""
+    if any((table, key) in graph.producers for _, keys in several for key in keys):
+        return {place for place, _ in several}
+    found, later = set[int](), set[str]()
+    for place, keys in several:
+        if not later.isdisjoint(keys):
+            found.add(place)
+        later |= keys
+    return found
+
+
+def _names(table: Table, columns: Columns, count: int) -> list[tuple[Stored, ...]]:
+    """Return the rows' names, id and page keys."""
+    pages = [columns.get(page, [None] * count) for page in table.page_keys]
+    shown = [[value or 0 for value in page] for page in pages]
+    return list(zip(columns["id"], *shown, strict=True))
+
+
 def _joined(operations: Sequence[Operation]) -> Iterator[Operation]:
     """Give operations in order; deletes of one table that follow each other as one, as each costs what a hundred rows do."""
     for table, group in groupby(operations, _deleted_from):
@@ -260,10 +302,8 @@ def chosen_rows(
 
 
 def _repeated_names(table: Table, columns: Columns, count: int) -> list[tuple[Stored, ...]]:
-    """Return the rows' names, id and page keys, if some row is named twice; otherwise nothing."""
-    pages = [columns.get(page, [None] * count) for page in table.page_keys]
-    shown = [[value or 0 for value in page] for page in pages]
-    names = list(zip(columns["id"], *shown, strict=True))
+    """Return the rows' names, if some row is named twice; otherwise nothing."""
+    names = _names(table, columns, count)
     return names if len(set(names)) < count else []
 
 
