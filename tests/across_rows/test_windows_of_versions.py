@@ -3,6 +3,7 @@ whether it was live then, a candidate, or one to go back to."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -114,3 +115,64 @@ def test_what_has_changed_in_other_rows_is_seen_by_each_version_that_goes_live(
     assert last(store) == ("2 z", f"2 {[8, *before]}")
     model.rollback().wait(timeout=60)
     assert last(store) == ("1 z", f"1 {[8, *before]}")
+
+
+@dataclass
+class Text:
+    id: int
+    ts: int
+    user: str
+    checked: bool
+    page: int
+    length: int
+    weight: int
+    before: int
+
+
+class Weigher(motion.Component):
+    """Takes its time with what is heavy, so windows are made of the old weight meanwhile."""
+
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="text.length", sets="text.weight", refresh="before")
+    def weigh(self, state: int, length: int) -> int:
+        if state == 10 and length == 5:
+            time.sleep(0.3)
+        return length * state
+
+    @motion.infer(on="text.length", sets="text.before", refresh="before")
+    def add(
+        self,
+        state: int,
+        weights: Annotated[int, motion.Window("text.weight", by="user", agg="sum")],
+    ) -> int:
+        return weights
+
+    @motion.fit(on="text.checked", every=1000, promote=motion.manual)
+    def fit(self, state: int, rows: list[Text]) -> int:
+        return 10
+
+
+def test_pages_that_inherit_by_are_due_in_a_version_whose_window_changes_for_very_many(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"text": Text}, triggers=[Weigher()])
+    texts, pages = 27, 20  # more than are made due at once
+    store.set_many("text", [{"id": i, "ts": i, "user": "u"} for i in range(texts)])
+    named = [{"id": i, "page": page + 1} for i in range(texts) for page in range(pages)]
+    store.set_many("text", [{**row, "length": 1} for row in named])
+    store.set("text", id=0, checked=True)
+    store.wait(timeout=60)
+    store.model("Weigher").fit().wait(timeout=60)
+    store.wait(timeout=60)
+    store.set("text", id=0, page=1, length=5)
+    store.wait(timeout=60)
+    store.model("Weigher").promote(2).wait(timeout=60)
+    store.wait(timeout=60)
+    total = 0
+    for row in sorted(store.rows(Text), key=lambda row: (row.id, row.page)):
+        if row.page:
+            assert row.before == total
+            total += row.weight
+    assert total == 10 * (len(named) + 4)

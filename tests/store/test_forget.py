@@ -705,3 +705,33 @@ def test_another_word_for_models_is_refused(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[])
     with pytest.raises(motion.InvalidArgument, match="'refit'"):
         store.forget("person", "p", models="all")  # type: ignore[arg-type]
+
+
+@dataclass
+class Product:
+    id: int
+    name: str
+
+
+@dataclass
+class Sale:
+    id: int
+    product: int
+    label: str
+
+
+def test_very_many_rows_that_have_read_a_row_by_hand_lose_it(open_store: OpenStore) -> None:
+    @motion.trigger(on="sale.product", sets="sale.label", follow=True)
+    def label(product: int, store: motion.View) -> str:
+        found = store.get("product", product)
+        return f"of {found.name}" if found else "gone"
+
+    store = open_store(schemas={"product": Product, "sale": Sale}, triggers=[label])
+    store.set("product", id=1, name=WORD)
+    count = 501  # more than are made due at once
+    store.set_many("sale", [{"id": i, "product": 1} for i in range(count)])
+    store.wait(timeout=60)
+    assert {row.label for row in store.rows("sale")} == {f"of {WORD}"}
+    store.forget("product", 1)
+    store.wait(timeout=60)
+    assert {row.label for row in store.rows("sale")} == {"gone"}

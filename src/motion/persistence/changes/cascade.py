@@ -223,12 +223,15 @@ def tell_readers(
     parts: Sequence[following.Part],
     cause: Cause,
     done: Container[str] = (),
+    *,
+    is_erased: bool = False,
 ) -> int:
     """Make triggers that follow what they read due on the rows whose runs have read what has changed; return how many tasks
     that makes, at least.
 
     Args:
         done: triggers whose own runs have written this.
+        is_erased: who has read it is about to be forgotten, too.
 
     Raises:
         CascadeTooDeep: rows that follow one another go in a circle that has no end.
@@ -241,7 +244,9 @@ def tell_readers(
         is_own = spec.name in done and spec.table == target.table.name
         is_lives = maker is not None and is_switched_along(spec, maker)
         version = _live(tx, spec) if is_lives else None
-        readers = following.Readers(tx, target, layout, spec, parts, cause, is_own, version)
+        readers = following.Readers(
+            tx, target, layout, spec, parts, cause, is_own, version, is_erased
+        )
         found = readers.due()
         if found.rows or found.is_swept:
             check_round(spec, cause)

@@ -66,7 +66,8 @@ def delete(
             gone = going.rows.get(spec.table, ())
             follow(tx, layouts, layout, spec, lookup, rows, cause, kept, gone=gone)
         if layouts.graph.following:
-            tell_readers(tx, layouts, layout, [following.Part(rows, None)], cause)
+            part = following.Part(rows, None)
+            tell_readers(tx, layouts, layout, [part], cause, is_erased=erasing is not None)
         for spec in layouts.graph.folded_into.get(layout.table.name, ()):
             folds.end_entities(tx, layout, layouts[spec.table], spec, rows, cause.number)
         if erasing is not None:  # what is under way is made void, too

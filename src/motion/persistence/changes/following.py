@@ -73,6 +73,7 @@ class Readers:
         target: of the rows that have changed.
         is_own: this trigger has written its keys of these rows, each by a run on that row, which is not due by that.
         version: what has changed is this state version's alone, so it is only for that one; None: for any.
+        is_erased: who has read it is forgotten with it, so a sweep would find nobody: all are due at once.
     """
 
     tx: Transaction
@@ -83,6 +84,7 @@ class Readers:
     cause: Cause
     is_own: bool = False
     version: int | None = None
+    is_erased: bool = False
 
     def due(self) -> Followed:
         """Find them, by their slots, or begin a sweep over them."""
@@ -95,12 +97,13 @@ class Readers:
     def few(self) -> list[int] | None:
         """Return their slots; None where they are more than are made due at once."""
         found: dict[int, None] = {}
+        most = ALL_ROWS if self.is_erased else followers.AT_ONCE
         for sql, values in self.queries():
-            left = followers.AT_ONCE + 1 - len(found)
+            left = most + 1 - len(found)
             found |= {
                 int(row): None for (row,) in self.tx.execute(f"{sql} LIMIT ?", (*values, left))
             }
-            if len(found) > followers.AT_ONCE:
+            if len(found) > most:
                 return None
         return sorted(found)
 

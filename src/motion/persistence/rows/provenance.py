@@ -323,7 +323,7 @@ def make_entity_due(
     tx: Transaction, layout: Layout, spec: TriggerSpec, by: str, entity: Stored, version: int
 ) -> None:
     """Let a state version's outputs be due on all rows of an entity, as other rows have changed for it."""
-    rows = f"SELECT {layout.row} AS row FROM {layout.base} r WHERE r.{quoted(by)} = ?"
+    rows = f"SELECT {layout.row} AS row FROM {layout.base} r WHERE {layout.place(by)} = ?"
     make_all_due(tx, spec, rows, (entity,), version)
 
 
