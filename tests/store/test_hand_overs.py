@@ -7,8 +7,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import pytest
 
 import motion
@@ -219,6 +220,97 @@ def test_what_a_split_has_made_meanwhile_is_stale_where_the_former_code_is_back(
         assert stale(store, "g") == [1]
         remade(store, "g")
         assert shown(store, 1) == shown(store, 2) == ("xy1", "xy1")
+
+
+# -- vectors --
+
+
+@dataclass
+class Note:
+    id: int
+    text: str
+    sort: str
+    vec: Annotated[np.ndarray, motion.Vector(2)]
+
+
+def vector(text: str, turn: int) -> np.ndarray:
+    """Return what one of two models gives: their axes mean other things."""
+    found = np.array([1.0, 0.0] if text == "cat" else [0.0, 1.0], np.float32)
+    return found[::-1].copy() if turn else found
+
+
+def model(called: str, turn: int, refresh: Any, sets: Any = "note.vec") -> Any:
+    class Model(motion.Component, name=called):
+        def setup(self) -> int:
+            return turn
+
+        @motion.infer(on="note.text", sets=sets, refresh=refresh)
+        def embed(self, state: int, text: str) -> Any:
+            made = vector(text, state)
+            return made if sets == "note.vec" else (text, made)
+
+    return Model()
+
+
+def plain(turn: int) -> Any:
+    @motion.trigger(on="note.text", sets="note.vec", name=f"plain{turn}", version="1")
+    def embed(text: str) -> np.ndarray:
+        return vector(text, turn)
+
+    return embed
+
+
+def sorts(name: str) -> Any:
+    @motion.trigger(on="note.text", sets="note.sort", name=name, version="1")
+    def sort(text: str) -> str:
+        return text
+
+    return sort
+
+
+BOTH = ("note.sort", "note.vec")
+MODELS: dict[str, tuple[list[Any], list[Any]]] = {
+    "never": ([model("Old", 0, "never")], [model("New", 1, "never")]),
+    "after": ([model("Old", 0, "after")], [model("New", 1, "after")]),
+    "to a function": ([model("Old", 0, "never")], [plain(1)]),
+    "from a function": ([plain(0)], [model("New", 1, "never")]),
+    "of two keys": ([model("Old", 0, "never", sets=BOTH)], [model("New", 1, "never"), sorts("s")]),
+    "to one that was there": (
+        [model("Old", 0, "never"), sorts("s")],
+        [model("New", 1, "never", sets=BOTH)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "now"), MODELS.values(), ids=MODELS)
+def test_p9_a_search_compares_no_vectors_of_a_former_maker_with_those_of_the_present_one(
+    tmp_path: Path, before: list[Any], now: list[Any]
+) -> None:
+    def open_notes(code: list[Any]) -> motion.Store:
+        return motion.create_store(
+            "notes", schemas={"note": Note}, triggers=code, url=f"sqlite:///{tmp_path}"
+        )
+
+    def hits() -> list[tuple[int, float]]:
+        found = store.search("note.vec", vector("cat", 1), k=9)
+        return sorted((hit.id, round(hit.score, 3)) for hit in found)
+
+    with open_notes(before) as store:
+        store.set_many("note", [{"id": i, "text": text} for i, text in ((1, "cat"), (2, "dog"))])
+        store.set("note", id=5, text="cat").wait()
+        store.set("note", id=5, vec=vector("cat", 1))
+    with open_notes(now) as store:
+        store.set_many("note", [{"id": i, "text": text} for i, text in ((3, "cat"), (4, "dog"))])
+        store.wait()
+        assert hits() == [(3, 1.0), (4, 0.0), (5, 1.0)]
+        for spec in store.status().triggers:
+            store.backfill(spec).wait()
+        store.wait()
+        assert hits() == [(1, 1.0), (2, 0.0), (3, 1.0), (4, 0.0), (5, 1.0)]
+    with open_notes(now) as store:
+        for spec in store.status().triggers:
+            store.backfill(spec, force=True)  # what is there is searched until it is made anew
+        assert hits() == [(1, 1.0), (2, 0.0), (3, 1.0), (4, 0.0), (5, 1.0)]
 
 
 # -- a random world --

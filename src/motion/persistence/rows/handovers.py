@@ -25,7 +25,12 @@ from motion.persistence.layout import (
     quoted,
 )
 from motion.persistence.numbers import graph_number
-from motion.persistence.stored_graph import away_since, former_triggers, handed_over
+from motion.persistence.stored_graph import (
+    away_since,
+    former_triggers,
+    handed_over,
+    origins_of,
+)
 
 PREFIX = "motion_handed_"
 """What the names of the database's own triggers begin with that keep marks."""
@@ -121,6 +126,19 @@ def mark_or_former(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     users = [f"WHEN {each} > 0 AND {each} & {ORIGIN_MASK} = 0 THEN {each}" for each in abouts]
     is_cleared = f"{own} BETWEEN 1 AND {ORIGIN_MASK}"  # it is to run again, whoever ran before it
     return f"CASE WHEN {is_cleared} THEN {own} {' '.join(users)} ELSE {_latest(abouts)} END"
+
+
+def maker_mark(tx: Transaction, layout: Layout, spec: TriggerSpec, key: str) -> str:
+    """Return the expression of the latest mark about one key that a trigger sets, also where its own has lost its number, as it is
+    to run again: that is about the key if it is of code that was not there before the key went over."""
+    own = layout.mark(spec)
+    group = next((each for each in _groups(tx, layout, spec) if key in each.keys), None)
+    if group is None or not group.marks:
+        return own
+    if group.before:
+        return group.about(own)
+    made_it = ", ".join(map(str, (-1, *origins_of(tx, spec))))
+    return f"CASE WHEN {own} < {1 << ORIGIN_BITS} AND {own} IN ({made_it}) THEN {own} ELSE {group.about(own)} END"
 
 
 def has_former(tx: Transaction, layout: Layout, spec: TriggerSpec) -> bool:
