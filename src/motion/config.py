@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from motion.errors import InvalidArgument, shortened
+
 
 @dataclass(frozen=True)
 class Config:
@@ -26,8 +28,14 @@ class Config:
         env: Mapping[str, str] = os.environ
         return cls(
             url=env.get("MOTION_URL", cls.url),
-            gpus=int(env["MOTION_GPUS"]) if "MOTION_GPUS" in env else _gpus_found(),
+            gpus=_gpus(env["MOTION_GPUS"]) if "MOTION_GPUS" in env else _gpus_found(),
         )
+
+
+def _gpus(given: str) -> int:
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise InvalidArgument("MOTION_GPUS", shortened(given), "a number of graphics processors")
+    return int(given)
 
 
 def _gpus_found() -> int:

@@ -28,9 +28,10 @@ from motion.background.interrupts import uninterrupted
 from motion.background.owners import Owner
 from motion.config import Config
 from motion.definitions.components import Component, declared_methods
-from motion.definitions.tables.schema import NAME
+from motion.definitions.tables.schema import NAME, check_schema
 from motion.definitions.triggers.declarations import DECLARATION
 from motion.definitions.triggers.options import Place, Resources, check_ray, words_needed
+from motion.definitions.values.arguments import check_flag
 from motion.engine.chain import Runs
 from motion.engine.dispatch import Dispatcher
 from motion.engine.inline import InlineRuns
@@ -239,6 +240,7 @@ def create_store(
     """
     _check_given(name, schemas, triggers, queue_limit)
     check_durability(durability)
+    check_flag("create_store(run=)", run)
     own = _placed.get().has.union(words_needed("has", has))
     config = Config.from_env()
     if base.is_worker:
@@ -248,7 +250,7 @@ def create_store(
     if run:
         _check_gpus(triggers or (), config.gpus, _placed.get(), own)
     how = _opened_as.get()
-    place = url or config.url
+    place = config.url if isinstance(url, str | None) and not url else url
     folder = folder_of(name, place)
     if how == "looking":
         if folder is None:
@@ -317,12 +319,16 @@ def _check_given(name: Any, schemas: Any, triggers: Any, queue_limit: Any) -> No
         )
     if schemas is not None and not isinstance(schemas, Mapping):
         raise SchemaError(
-            f"schemas= takes a dict of table names and dataclasses, such as {{'query': Query}}, not {schemas!r}."
+            f"schemas= takes a dict of table names and dataclasses, such as {{'query': Query}}, not {shortened(schemas)}."
         )
+    for table, cls in (schemas or {}).items():
+        check_schema(table, cls)
     if triggers is not None and not isinstance(triggers, list | tuple):
-        raise TriggerError(f"triggers= takes a list, such as [triggers], not {triggers!r}.")
+        raise TriggerError(
+            f"triggers= takes a list, such as [triggers], not {shortened(triggers)}."
+        )
     if not isinstance(queue_limit, int) or queue_limit < 1:
-        raise MotionError(f"queue_limit= takes an int of at least 1, not {queue_limit!r}.")
+        raise MotionError(f"queue_limit= takes an int of at least 1, not {shortened(queue_limit)}.")
 
 
 def _check_gpus(
@@ -365,7 +371,7 @@ def folder_of(name: str, url: str | None) -> Path | None:
     """Return the folder that a URL names, None for a temporary one."""
     if url is None:
         return (Path.cwd() / f"{name}.motion").resolve()
-    if url == ":memory:":
+    if isinstance(url, str) and url == ":memory:":
         return None
     if isinstance(url, str) and url.startswith("sqlite:///") and "\0" not in url:
         return Path(url.removeprefix("sqlite:///")).expanduser().resolve()
@@ -373,7 +379,7 @@ def folder_of(name: str, url: str | None) -> Path | None:
         found: Path = _postgres().folder_of(url, name)
         return found
     raise MotionError(
-        f"a store cannot live at {url!r}; allowed are None (a folder in the working directory), "
+        f"a store cannot live at {shortened(url)}; allowed are None (a folder in the working directory), "
         f"'sqlite:///some/folder', ':memory:' and 'postgresql://...'."
     )
 

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
-from motion.errors import MotionError
+from motion.errors import MotionError, shortened
 
 T = TypeVar("T")
 
@@ -59,11 +59,11 @@ class WordIndex:
     column: str
 
 
-def check_durability(durability: str) -> None:
+def check_durability(durability: object) -> None:
     """Refuse what no back end knows."""
-    if durability not in get_args(Durability):
+    if not isinstance(durability, str) or durability not in get_args(Durability):
         raise MotionError(
-            f"durability={durability!r} is unknown; it is 'full', which survives power loss, or 'normal', "
+            f"durability={shortened(durability)} is unknown; it is 'full', which survives power loss, or 'normal', "
             f"which survives a crash of the process."
         )
 

@@ -21,7 +21,7 @@ from motion.definitions.triggers.declarations import DECLARATION
 from motion.definitions.triggers.folding import bind_fold
 from motion.definitions.triggers.kept_keys import keepers
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Code:
                     triggers.append(bind(each, declared, tables, components=classes))
             else:
                 raise TriggerError(
-                    f"triggers= takes functions marked with @motion.trigger and components, but was given {each!r}"
+                    f"triggers= takes functions marked with @motion.trigger and components, but was given {shortened(each)}"
                     f"{' (make an instance of it)' if isinstance(each, type) else ''}."
                 )
         names = [trigger.spec.name for trigger in triggers]

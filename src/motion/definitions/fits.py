@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from motion.definitions.triggers.declarations import Function
+from motion.definitions.triggers.declarations import Function, marking
 from motion.definitions.triggers.options import LONGEST_S, in_brackets, paths
 from motion.definitions.triggers.schedules import Schedule
 from motion.definitions.values.plain import LARGEST_COUNT, is_number
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 FIT_DECLARATION = "__motion_fit__"
 
@@ -152,30 +152,30 @@ def fit(
     """
     if not isinstance(promote, Promotion):
         raise TriggerError(
-            f"promote= takes motion.always, motion.manual or motion.if_better(metric), not {promote!r}."
+            f"promote= takes motion.always, motion.manual or motion.if_better(metric), not {shortened(promote)}."
         )
     if not is_number(holdout) or not 0 <= holdout < 1:
         raise TriggerError(
-            f"a fit's holdout is a share from 0 up to, not including, 1, not {holdout!r}."
+            f"a fit's holdout is a share from 0 up to, not including, 1, not {shortened(holdout)}."
         )
     if timeout is not None and not (is_number(timeout) and 0 < timeout <= LONGEST_S):
         raise TriggerError(
-            f"a fit's timeout is a number of seconds above 0 and at most {LONGEST_S}, not {timeout!r}."
+            f"a fit's timeout is a number of seconds above 0 and at most {LONGEST_S}, not {shortened(timeout)}."
         )
     if gate_on is not None and not (type(gate_on) is int and 1 <= gate_on <= LARGEST_COUNT):
-        raise TriggerError(f"a fit's gate_on is a number of rows, at least 1, not {gate_on!r}.")
+        raise TriggerError(
+            f"a fit's gate_on is a number of rows, at least 1, not {shortened(gate_on)}."
+        )
     if not isinstance(seen_by, str | None):
-        raise TriggerError(f"a fit's seen_by takes a key that a trigger sets, not {seen_by!r}.")
+        raise TriggerError(
+            f"a fit's seen_by takes a key that a trigger sets, not {shortened(seen_by)}."
+        )
     count, schedule = _every(every)
     declaration = FitDeclaration(
         paths("on", on), count, schedule, holdout, promote, _rows(rows), timeout, gate_on, seen_by
     )
 
-    def mark(function: Function) -> Function:
-        setattr(function, FIT_DECLARATION, declaration)
-        return function
-
-    return mark
+    return marking(declaration, FIT_DECLARATION)
 
 
 def _every(given: Every | tuple[Every, ...] | None) -> tuple[int | None, Schedule | None]:
@@ -186,10 +186,10 @@ def _every(given: Every | tuple[Every, ...] | None) -> tuple[int | None, Schedul
     if len(counts) + len(schedules) < len(parts) or max(len(counts), len(schedules)) > 1:
         raise TriggerError(
             f"a fit's every= takes a number of labels, a schedule such as motion.cron('0 3 * * *'), or a tuple of one "
-            f"of each, not {given!r}."
+            f"of each, not {shortened(given)}."
         )
     if counts and counts[0] < 1:
-        raise TriggerError(f"a fit's every must be at least 1, not {counts[0]!r}.")
+        raise TriggerError(f"a fit's every must be at least 1, not {shortened(counts[0])}.")
     return next(iter(counts), None), next(iter(schedules), None)
 
 
@@ -198,4 +198,6 @@ def _rows(given: str | timedelta) -> Rows:
         return int(given / timedelta(milliseconds=1))
     if isinstance(given, str) and given in ("new", "all"):
         return "new" if given == "new" else "all"
-    raise TriggerError(f"a fit's rows= takes 'new', 'all' or a timedelta above 0, not {given!r}.")
+    raise TriggerError(
+        f"a fit's rows= takes 'new', 'all' or a timedelta above 0, not {shortened(given)}."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 
 class OfOtherRows:
@@ -21,7 +21,7 @@ class OfOtherRows:
 
     def _check_key(self, key: str, what: str) -> None:
         if not isinstance(key, str) or key.count(".") != 1:
-            raise TriggerError(f"{what} as 'table.key', not {key!r}.")
+            raise TriggerError(f"{what} as 'table.key', not {shortened(key)}.")
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Lookup(OfOtherRows):
         if not self.bys or not all(isinstance(each, str) for each in self.bys):
             raise TriggerError(
                 f"motion.Lookup({self.key!r}, by=) takes the name of the key that holds an id, or of those that hold an id "
-                f"and its pages, such as ('query', 'suggestion'), not {self.by!r}."
+                f"and its pages, such as ('query', 'suggestion'), not {shortened(self.by)}."
             )
         if self.follow is not None and not isinstance(self.follow, bool):
             raise TriggerError(
-                f"motion.Lookup({self.key!r}, follow=) takes True, False or None, not {self.follow!r}."
+                f"motion.Lookup({self.key!r}, follow=) takes True, False or None, not {shortened(self.follow)}."
             )
 
         if self.to is None:

@@ -93,7 +93,11 @@ class Ref:
     def __post_init__(self) -> None:
         if not isinstance(self.table, str | type):
             raise SchemaError(
-                f"motion.Ref takes a table's name or its schema class, not {self.table!r}."
+                f"motion.Ref takes a table's name or its schema class, not {shortened(self.table)}."
+            )
+        if not isinstance(self.delete, bool):
+            raise SchemaError(
+                f"motion.Ref(delete=) takes True or False, not {shortened(self.delete)}."
             )
 
 
@@ -116,15 +120,15 @@ class Vector:
     def __post_init__(self) -> None:
         if not isinstance(self.dim, int) or self.dim < 1:
             raise SchemaError(
-                f"Vector(dim) takes an int of at least 1, but was given {self.dim!r}."
+                f"Vector(dim) takes an int of at least 1, but was given {shortened(self.dim)}."
             )
-        if self.metric not in METRICS:
+        if not (isinstance(self.metric, str) and self.metric in METRICS):
             raise SchemaError(
-                f"Vector(metric=) is one of {', '.join(METRICS)}, not {self.metric!r}."
+                f"Vector(metric=) is one of {', '.join(METRICS)}, not {shortened(self.metric)}."
             )
-        if self.index not in INDEX_KINDS:
+        if not (isinstance(self.index, str) and self.index in INDEX_KINDS):
             raise SchemaError(
-                f"Vector(index=) is one of {', '.join(INDEX_KINDS)}, not {self.index!r}."
+                f"Vector(index=) is one of {', '.join(INDEX_KINDS)}, not {shortened(self.index)}."
             )
 
 
@@ -139,6 +143,14 @@ class KeyOptions:
 
     page: bool | None = None
     level: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.page, bool | None):
+            raise SchemaError(f"motion.Key(page=) takes True or False, not {shortened(self.page)}.")
+        if not isinstance(self.level, str | None):
+            raise SchemaError(
+                f"motion.Key(level=) takes the name of a page key, not {shortened(self.level)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -427,7 +439,7 @@ class Tables:
         """Return the key at "table.key"."""
         table, dot, key = path.partition(".") if isinstance(path, str) else ("", "", "")
         if not dot:
-            raise SchemaError(f"a key is written 'table.key', but was given {path!r}.")
+            raise SchemaError(f"a key is written 'table.key', but was given {shortened(path)}.")
         return self.get(table).key(key)
 
 
@@ -437,9 +449,7 @@ def table_of(name: str, cls: type) -> Table:
     Raises:
         SchemaError: it is no dataclass, or has a name, a type or a page key that no table can have.
     """
-    check_name(name)
-    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-        raise SchemaError(f"table {name!r}: its schema must be a dataclass, but was given {cls!r}.")
+    check_schema(name, cls)
     hints = _type_hints(name, cls)
     keys = {
         field.name: _key_of(name, field, hints[field.name]) for field in dataclasses.fields(cls)
@@ -451,10 +461,19 @@ def table_of(name: str, cls: type) -> Table:
     return table
 
 
+def check_schema(name: object, cls: object) -> None:
+    """Refuse what is no name of a table, and what is no dataclass."""
+    check_name(name)
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise SchemaError(
+            f"table {name!r}: its schema must be a dataclass, but was given {shortened(cls)}."
+        )
+
+
 def _type_hints(table: str, cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls, include_extras=True)
-    except NameError as exc:
+    except Exception as exc:  # its annotations are the user's, and texts among them any code
         raise SchemaError(
             f"table {table!r}: a type of {cls.__name__} cannot be found: {exc}."
         ) from exc
@@ -472,8 +491,8 @@ def resolve_types(
         is_wanted: whether a class is one of those that are sent so.
     """
     seen = set() if seen is None else seen
-    if cls in seen or not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-        return
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)) or cls in seen:
+        return  # what is no class may have no hash either
     seen.add(cls)
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
@@ -491,13 +510,13 @@ def _kinds_in(hint: Any) -> Iterable[Any]:
     return (hint, *(kind for part in typing.get_args(hint) for kind in _kinds_in(part)))
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """Refuse what no table can be called."""
     if not (isinstance(name, str) and NAME.fullmatch(name)) or name.lower().startswith(
         RESERVED_PREFIXES
     ):
         raise SchemaError(
-            f"a table cannot be called {name!r}: a name begins with a letter, has letters, digits and "
+            f"a table cannot be called {shortened(name)}: a name begins with a letter, has letters, digits and "
             f"underscores only, and does not begin with {' or '.join(RESERVED_PREFIXES)}."
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from motion.definitions.tables.lookups import OfOtherRows
 from motion.definitions.values.plain import LARGEST_COUNT
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 Aggregate = Literal["list", "count", "sum", "mean", "min", "max", "std", "last", "distinct"]
 
@@ -73,40 +73,42 @@ class Window(OfOtherRows):
             refuse("several keys are of one table, whose rows are held.")
         if not isinstance(self.by, str) and not (_is_pair(self.by) and "." in self.by[1]):
             refuse(
-                f"by= takes a key, or the row's own and the other table's, such as ('buyer', 'click.user'), not {self.by!r}."
+                f"by= takes a key, or the row's own and the other table's, such as ('buyer', 'click.user'), not {shortened(self.by)}."
             )
         if not isinstance(self.order, str | None) and not _is_pair(self.order):
             refuse(
                 f"order= takes a key, or the row's own and the other table's, such as ('ts', 'click.seen_at'), not "
-                f"{self.order!r}."
+                f"{shortened(self.order)}."
             )
         if self.within is not None and not (
             isinstance(self.within, timedelta) and self.within > timedelta(0)
         ):
-            refuse(f"within= takes a timedelta above 0, not {self.within!r}.")
+            refuse(f"within= takes a timedelta above 0, not {shortened(self.within)}.")
         if self.rows is not None and (
             isinstance(self.rows, bool)
             or not isinstance(self.rows, int)
             or not 1 <= self.rows <= LARGEST_COUNT
         ):
             refuse(
-                f"rows= takes an int of at least 1 and at most {LARGEST_COUNT}, not {self.rows!r}."
+                f"rows= takes an int of at least 1 and at most {LARGEST_COUNT}, not {shortened(self.rows)}."
             )
         if not isinstance(self.itself, bool):
-            refuse(f"itself= takes True or False, not {self.itself!r}.")
+            refuse(f"itself= takes True or False, not {shortened(self.itself)}.")
         if not isinstance(self.agg, str) or self.agg not in AGGREGATES:
-            refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {self.agg!r}.")
+            refuse(f"agg= is one of {', '.join(AGGREGATES)}, not {shortened(self.agg)}.")
         if len(self.keys) > 1 and self.agg not in OF_SEVERAL_KEYS:
             refuse(
-                f"agg={self.agg!r} is of one key; of several there are tuples, with agg='list' or 'last'."
+                f"agg={shortened(self.agg)} is of one key; of several there are tuples, with agg='list' or 'last'."
             )
         if isinstance(self.where, Mapping):
             values = self.where.values()
             if not all(isinstance(key, str) for key in self.where) or not all(map(_is_one, values)):
-                refuse(f"where= takes keys with the value that they must have, not {self.where!r}.")
+                refuse(
+                    f"where= takes keys with the value that they must have, not {shortened(self.where)}."
+                )
             object.__setattr__(self, "where", tuple(sorted(self.where.items())))
         elif not (isinstance(self.where, tuple) and all(map(_is_narrowing, self.where))):
-            refuse(f"where= takes a dict such as {{'kind': 'sale'}}, not {self.where!r}.")
+            refuse(f"where= takes a dict such as {{'kind': 'sale'}}, not {shortened(self.where)}.")
 
     def __repr__(self) -> str:
         shown = [f"{each}={getattr(self, each)!r}" for each in SHOWN]

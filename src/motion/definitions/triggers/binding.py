@@ -34,7 +34,7 @@ from motion.definitions.triggers.parameters import Parameter, elsewhere_of
 from motion.definitions.triggers.schedules import Schedule
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
 from motion.definitions.values.codecs import BoolCodec, EnumCodec, FloatCodec, IntCodec
-from motion.errors import SchemaError, TriggerError, nearest
+from motion.errors import SchemaError, TriggerError, nearest, shortened
 
 
 def bind(
@@ -57,7 +57,7 @@ def bind(
     """
     name = str(declaration.name or getattr(function, "__name__", "") or "")
     if not name:
-        raise TriggerError(f"{function!r} has no name; give its trigger one with name=.")
+        raise TriggerError(f"{shortened(function)} has no name; give its trigger one with name=.")
     name = f"{component}.{name}" if component else name
     event = declaration.on if isinstance(declaration.on, Schedule | Deleted) else None
     try:

@@ -22,6 +22,7 @@ from motion.definitions.triggers.options import (
     Value,
     in_brackets,
     is_name,
+    is_text,
     of_kind,
     option,
     paths,
@@ -30,7 +31,7 @@ from motion.definitions.triggers.options import (
 )
 from motion.definitions.triggers.schedules import Schedule
 from motion.definitions.triggers.specs import Options
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 DECLARATION = "__motion_trigger__"
 
@@ -53,9 +54,7 @@ class Declaration(Options):
     )
     version: str | None = field(
         default=None,
-        metadata=option(
-            of_kind("a str, such as version='{value}'", lambda given: isinstance(given, str))
-        ),
+        metadata=option(of_kind("a str, such as version='{value}'", is_text)),
     )
     fold: FoldOptions | None = None
 
@@ -155,15 +154,15 @@ def trigger(
     return marking(declare(**locals()))  # exactly the parameters: each is a field of `Declaration`
 
 
-def marking(declaration: Declaration) -> Callable[[Function], Function]:
-    """Return what notes a declaration on a function."""
+def marking(declaration: object, called: str = DECLARATION) -> Callable[[Function], Function]:
+    """Return what notes a declaration on a function, under a name."""
 
     def mark(function: Function) -> Function:
         try:
-            setattr(function, DECLARATION, declaration)
+            setattr(function, called, declaration)
         except (AttributeError, TypeError) as exc:
             raise TriggerError(
-                f"a declaration marks a function, which {function!r} is not: a method or a builtin takes no mark. Write a "
+                f"a declaration marks a function, which {shortened(function)} is not: a method or a builtin takes no mark. Write a "
                 f"function that calls it, or a motion.Component with @motion.infer."
             ) from exc
         return function

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from motion.definitions.tables.schema import Key, Tables
 from motion.definitions.triggers.options import LONGEST_S
 from motion.definitions.triggers.schedules import seconds_of
-from motion.errors import SchemaError, TriggerError
+from motion.errors import SchemaError, TriggerError, shortened
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def after(
         TriggerError: the delay is no number, or below 0.
     """
     if not isinstance(key, str):
-        raise TriggerError(f"after takes a key, such as 'impression.ts', not {key!r}.")
+        raise TriggerError(f"after takes a key, such as 'impression.ts', not {shortened(key)}.")
     given = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days}
     total = seconds_of("after", given)
     if not 0 <= total <= LONGEST_S:

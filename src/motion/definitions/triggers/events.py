@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from motion.definitions.tables.schema import Key, Table, Tables
 from motion.definitions.triggers.schedules import Schedule
 from motion.definitions.values.codecs import StrCodec
-from motion.errors import SchemaError
+from motion.errors import SchemaError, shortened
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ def deleted(table: str | type) -> Deleted:
         table: its name or schema class.
     """
     if not isinstance(table, str | type):
-        raise SchemaError(f"deleted takes a table's name or its schema class, not {table!r}.")
+        raise SchemaError(
+            f"deleted takes a table's name or its schema class, not {shortened(table)}."
+        )
     return Deleted(table)
 
 

@@ -28,7 +28,7 @@ from motion.definitions.triggers.options import (
 )
 from motion.definitions.triggers.parameters import Parameter
 from motion.definitions.triggers.specs import Trigger, TriggerSpec
-from motion.errors import SchemaError, TriggerError, nearest
+from motion.errors import SchemaError, TriggerError, nearest, shortened
 
 
 @in_brackets
@@ -80,7 +80,7 @@ def fold(
     """
     if not (isinstance(by, str) and isinstance(sets, str) and isinstance(order, str | None)):
         raise TriggerError(
-            f"motion.fold takes one key each as by=, sets= and order=, not {by!r}, {sets!r} and {order!r}."
+            f"motion.fold takes one key each as by=, sets= and order=, not {shortened(by)}, {shortened(sets)} and {shortened(order)}."
         )
     if not isinstance(on, str | list | tuple):
         raise TriggerError(f"motion.fold runs on keys of rows; on= takes no {type(on).__name__}.")
@@ -88,11 +88,11 @@ def fold(
         check_number("gather", gather, 1)
     if isinstance(priority, str):
         raise TriggerError(
-            f"priority={priority!r} of a fold: it is a number. A run is of an entity, whose rows may have several values "
+            f"priority={shortened(priority)} of a fold: it is a number. A run is of an entity, whose rows may have several values "
             f"of a key."
         )
     if not isinstance(replay, bool):
-        raise TriggerError(f"replay={replay!r} of a fold: it is True or False.")
+        raise TriggerError(f"replay={shortened(replay)} of a fold: it is True or False.")
     declaration = declare(
         on=on, sets=sets, name=name, retries=retries, timeout=timeout, concurrency=concurrency, priority=priority,
         version=version, on_change=on_change, rate=rate, executor=executor, resources=resources, needs=needs,
@@ -109,7 +109,7 @@ def bind_fold(function: Callable[..., Any], declaration: Declaration, tables: Ta
     """
     name = str(declaration.name or getattr(function, "__name__", "") or "")
     if not name:
-        raise TriggerError(f"{function!r} has no name; give its fold one with name=.")
+        raise TriggerError(f"{shortened(function)} has no name; give its fold one with name=.")
     try:
         fold = _fold_of(function, declaration, tables)
     except SchemaError as exc:

@@ -60,7 +60,7 @@ class Resources:
         for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
             if not (is_number(value) and value >= 0):
                 raise TriggerError(
-                    f"motion.Resources takes {name}= as a number of at least 0, not {value!r}."
+                    f"motion.Resources takes {name}= as a number of at least 0, not {shortened(value)}."
                 )
 
 
@@ -130,7 +130,7 @@ def of_kind(expected: str, is_right: Callable[[Any], bool]) -> Value:
     def read(field: str, value: Any) -> Any:
         if not is_right(value):
             raise TriggerError(
-                f"{field}= takes {expected.format(value=value)}, but was given {value!r}."
+                f"{field}= takes {expected.format(value=shortened(value))}, but was given {shortened(value)}."
             )
         return plain_str(value) if isinstance(value, str) else value
 
@@ -149,7 +149,7 @@ def number(*, least: int, is_above: bool = False) -> Value:
         if is_above and value == least:
             name = field.removesuffix("_s")
             raise TriggerError(
-                f"a trigger's {name} must be above {least} s, not {value!r}; None is without end."
+                f"a trigger's {name} must be above {least} s, not {shortened(value)}; None is without end."
             )
         return float(value) if isinstance(value, float) else int(value)  # and no subclass of these
 
@@ -162,14 +162,14 @@ def check_number(field: str, value: Any, least: int) -> None:
     kinds = int | float if is_time else int
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TriggerError(
-            f"a trigger's {name} is {'a number of seconds' if is_time else 'an int'}, not {value!r}."
+            f"a trigger's {name} is {'a number of seconds' if is_time else 'an int'}, not {shortened(value)}."
         )
     if not value >= least:  # NaN is not
-        raise TriggerError(f"a trigger's {name} must be at least {least}, not {value!r}.")
+        raise TriggerError(f"a trigger's {name} must be at least {least}, not {shortened(value)}.")
     if value > (LONGEST_S if is_time else LARGEST_COUNT):
         most = f"{LONGEST_S} s" if is_time else LARGEST_COUNT
         raise TriggerError(
-            f"a trigger's {name} is at most {most}, not {value!r}; leave it out for no limit."
+            f"a trigger's {name} is at most {most}, not {shortened(value)}; leave it out for no limit."
         )
 
 
@@ -194,7 +194,9 @@ def is_priority(given: Any) -> bool:
 def one_place(field: str, value: Any) -> Any:
     """Check the name of a place where code may run."""
     if not is_word_of(*PLACES)(value):
-        raise TriggerError(f"{field}={value!r} is unknown; allowed are {', '.join(PLACES)}.")
+        raise TriggerError(
+            f"{field}={shortened(value)} is unknown; allowed are {', '.join(PLACES)}."
+        )
     if value == "ray":
         check_ray(f"{field}='ray'")
     return plain_str(value)
@@ -208,7 +210,7 @@ def check_ray(what: str) -> None:
 
 def some_resources(field: str, value: Any) -> Any:
     if not isinstance(value, Resources):
-        raise TriggerError(f"{field}= takes motion.Resources(cpus=1), not {value!r}.")
+        raise TriggerError(f"{field}= takes motion.Resources(cpus=1), not {shortened(value)}.")
     return value
 
 
@@ -253,6 +255,11 @@ def is_name(name: object) -> bool:
     return isinstance(name, str) and name.isprintable() and 0 < len(name) <= 200
 
 
+def is_text(given: object) -> bool:
+    """Whether something is a str that can be written down."""
+    return isinstance(given, str) and not re.search("[\ud800-\udfff]", given)
+
+
 def check_trigger_name(name: str) -> None:
     """Refuse what no trigger can be called."""
     if not is_name(name):
@@ -278,6 +285,6 @@ def paths(option: str, given: str | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(found, list | tuple) or not all(isinstance(path, str) for path in found):
         also = ", a schedule, motion.deleted(...) or motion.after(...)" if option == "on" else ""
         raise TriggerError(
-            f"{option}= takes a key, such as 'query.query', or several in a tuple{also}, but was given {given!r}."
+            f"{option}= takes a key, such as 'query.query', or several in a tuple{also}, but was given {shortened(given)}."
         )
     return tuple(map(plain_str, found))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from motion import clock
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
 
@@ -55,7 +55,7 @@ def rate_of(given: object) -> Rate:
     if found is None or found[2] not in UNITS or not float(found[1]):
         raise TriggerError(
             f"rate= is a number of calls in a second, minute or hour, such as '10/s', '600/min' or '5000/hour', "
-            f"not {given!r}."
+            f"not {shortened(given)}."
         )
     return Rate(float(found[1]), UNITS[found[2]])
 

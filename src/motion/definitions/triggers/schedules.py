@@ -11,7 +11,7 @@ from cronsim import CronSim, CronSimError
 
 from motion.definitions.triggers.options import LONGEST_S
 from motion.definitions.values.plain import is_number
-from motion.errors import TriggerError
+from motion.errors import TriggerError, shortened
 
 SHORTEST_MS = 100
 """A schedule more frequent than this is a loop: it belongs into a program, not into a table of a database."""
@@ -84,9 +84,13 @@ def cron(expression: str, *, tz: str = "UTC") -> Schedule:
         TriggerError: the expression cannot be read or never occurs, or there is no such time zone.
     """
     if not isinstance(expression, str):
-        raise TriggerError(f"cron takes an expression such as '0 * * * *', not {expression!r}.")
+        raise TriggerError(
+            f"cron takes an expression such as '0 * * * *', not {shortened(expression)}."
+        )
     schedule = Schedule(expression, tz)
     try:
+        if not isinstance(tz, str):
+            raise TypeError
         schedule.next_ms(0, 0)
     except CronSimError as exc:
         raise TriggerError(
@@ -99,7 +103,7 @@ def cron(expression: str, *, tz: str = "UTC") -> Schedule:
         ) from None
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as exc:
         raise TriggerError(
-            f"there is no time zone {tz!r}; IANA names such as 'Europe/Berlin' are allowed. Where the system has "
+            f"there is no time zone {shortened(tz)}; IANA names such as 'Europe/Berlin' are allowed. Where the system has "
             f"none at all, 'pip install tzdata' brings them."
         ) from exc
     return schedule
@@ -109,7 +113,7 @@ def seconds_of(function: str, given: Mapping[str, float]) -> float:
     """Return the time that units of it make together, or raise `TriggerError` in the words of the function that takes them."""
     for unit, value in given.items():
         if not is_number(value):
-            raise TriggerError(f"{function}({unit}=) takes a number, not {value!r}.")
+            raise TriggerError(f"{function}({unit}=) takes a number, not {shortened(value)}.")
     return sum(UNITS_S[unit] * value for unit, value in given.items())
 
 

@@ -547,6 +547,8 @@ def codec_for(kind: Any, dim: int | None = None) -> Codec | None:
     origin = get_origin(kind)
     if dim is not None:
         return VectorCodec(dim) if origin is np.ndarray or kind is np.ndarray else None
+    if type(kind).__hash__ is None:  # no type, and not to be looked up
+        return None
     if kind in PLAIN_CODECS or origin is np.ndarray:
         return PLAIN_CODECS[kind if kind in PLAIN_CODECS else np.ndarray]()
     if origin is Literal:
