@@ -338,6 +338,16 @@ class ReadOnlyView(MotionError, RuntimeError):
         )
 
 
+class TransactionEnded(MotionError, RuntimeError):
+    """Something was to be written through a transaction whose block has ended. Nothing was written."""
+
+    def __str__(self) -> str:
+        return (
+            "the block of this transaction has ended, so nothing would commit what is written through it, and nothing was "
+            "written. Write inside of 'with store.transaction() as tx:', or through the store itself."
+        )
+
+
 class CloseInsideRun(MotionError, RuntimeError):
     """A trigger tried to close its store, which waits until no trigger runs."""
 

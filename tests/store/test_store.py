@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ import pytest
 
 import motion
 from motion.background.locks import Hold, SharedLock
+from motion.server import serve
 from tests.conftest import Garment, OpenStore, Size, pause
 
 
@@ -401,6 +402,28 @@ def test_a_transaction_writes_nothing_before_its_end(store: motion.Store) -> Non
         tx.set("garment", id=7)
         assert store.get("garment", 7) is None
     assert store.get("garment", 7) is not None
+
+
+@pytest.mark.parametrize("is_served", [False, True])
+def test_what_comes_after_the_end_of_a_transaction_is_an_error(
+    store: motion.Store, is_served: bool
+) -> None:
+    with ExitStack() as stack:
+        where: Any = store
+        if is_served:
+            served = stack.enter_context(serve(store, port=0))
+            where = stack.enter_context(motion.connect(served.url, schemas={"garment": Garment}))
+        with where.transaction() as tx:
+            tx.set("garment", id=1)
+        late: list[Callable[[], Any]] = [
+            lambda: tx.set("garment", id=2),
+            lambda: tx.set_many("garment", [{"id": 2}]),
+            lambda: tx.delete("garment", 1),
+        ]
+        for write in late:
+            with pytest.raises(motion.errors.TransactionEnded, match="Write inside of 'with"):
+                write()
+    assert [row.id for row in store.rows("garment")] == [1]
 
 
 def test_a_transaction_that_raises_writes_nothing(store: motion.Store) -> None:

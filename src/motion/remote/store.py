@@ -139,7 +139,10 @@ class RemoteStore:
     def transaction(self) -> Iterator[RemoteWriter]:
         """`Store.transaction`: what is written through it is sent at the end of the block, as one request."""
         writer = RemoteWriter(self._tables)
-        yield writer
+        try:
+            yield writer
+        finally:
+            writer.is_over = True
         if writer.writes:
             self._link.post("/v1/transaction", {"writes": writer.told()})
 

@@ -3,12 +3,13 @@ what it takes arrives as it was given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from motion.definitions.tables import wire
 from motion.definitions.tables.addresses import addressed
 from motion.definitions.tables.schema import Table, TableName, Tables
+from motion.errors import TransactionEnded
 from motion.persistence.changes.operations import DeleteOperation, SetOperation
 from motion.persistence.database import delete_operation
 from motion.persistence.rows.written import Columns
@@ -20,6 +21,8 @@ Write = SetOperation | DeleteOperation
 
 class RemoteWriter:
     """What a transaction writes. A wrong value is an error at once."""
+
+    is_over = False
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -35,18 +38,23 @@ class RemoteWriter:
         **values: Any,
     ) -> None:
         """Write keys of one row when the transaction ends."""
-        self.writes.append(one_set(self._tables, table, values, force, if_unchanged))
+        self._add([one_set(self._tables, table, values, force, if_unchanged)])
 
     def set_many(self, table: TableName, rows: Any) -> None:
         """Write many rows when the transaction ends."""
         named = self._tables.get(table)
         for chunk in chunks_of(named, rows, COMMIT_EVERY):
-            self.writes += operations_of(named, chunk)
+            self._add(operations_of(named, chunk))
 
     def delete(self, table: TableName | Any, id: Any = None, /) -> None:
         """Delete a row with its pages when the transaction ends."""
         table, id, _ = addressed(self._tables, "delete", table, id, {})
-        self.writes.append(delete_operation(self._tables.get(table), id))
+        self._add([delete_operation(self._tables.get(table), id)])
+
+    def _add(self, writes: Iterable[Write]) -> None:
+        if self.is_over:
+            raise TransactionEnded
+        self.writes += writes
 
     def told(self) -> list[dict[str, Any]]:
         """Return the writes as a server takes them."""

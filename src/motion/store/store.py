@@ -297,7 +297,11 @@ class Store(Reader):
         view = self._view()
         operations: list[Operation] = []
         database = self._database
-        yield TransactionWriter(database, operations)
+        writer = TransactionWriter(database, operations)
+        try:
+            yield writer
+        finally:
+            writer.is_over = True
         database.backend.check_open()  # else a child that was forked meanwhile would write it too
         if view is not None:
             view.take(operations)

@@ -12,7 +12,7 @@ from motion.definitions.tables.addresses import Instance, addressed, named_row
 from motion.definitions.tables.schema import Table, TableName, Tables
 from motion.definitions.triggers.specs import Failed
 from motion.definitions.values.arguments import check_flag, check_keys, check_text
-from motion.errors import InvalidArgument, ReadOnlyView, WaitInsideRun, shortened
+from motion.errors import InvalidArgument, ReadOnlyView, TransactionEnded, WaitInsideRun, shortened
 from motion.notebook import Shown
 from motion.persistence.changes.isolation import ClaimReads, Left
 from motion.persistence.changes.operations import Operation, SetOperation
@@ -560,7 +560,14 @@ class VersionView(View):
 
 
 class TransactionWriter(Writer):
-    """What `with store.transaction() as tx` gives: writes that are made together at its end."""
+    """What `with store.transaction() as tx` gives: writes that are made together at its end. Then it takes none any more."""
+
+    is_over = False
+
+    def _add(self, operations: Sequence[Operation]) -> None:
+        if self.is_over:
+            raise TransactionEnded
+        super()._add(operations)
 
 
 class TaskRun:
