@@ -336,6 +336,60 @@ def test_a_promotion_is_no_work_while_its_component_is_away_and_goes_on_with_its
         assert store.get("product", 1).score == 2_001
 
 
+def open_without(folder: Path) -> None:
+    """Open the store without the component, and drop its tasks. In a process of its own."""
+    with opened(folder, code(away=True)) as store:
+        store.wait(timeout=60)
+        store.drop()
+
+
+def opened_elsewhere_without(folder: Path) -> None:
+    process = SPAWN.Process(target=open_without, args=(folder,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    process.close()
+
+
+def test_a_process_that_still_has_the_code_makes_nothing_live_that_nobody_builds(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        store.model("Scorer").fit().wait(timeout=60)
+        store.wait(timeout=60)
+    with opened(tmp_path, code(), run=False) as store:
+        store.set("product", id=1, size=7)
+        asked = store.model("Scorer").promote(2).key
+        opened_elsewhere_without(tmp_path)
+        url = f"sqlite:///{tmp_path}/s"
+        with motion.create_store("away", schemas=TABLES, url=url) as working:  # what code it has
+            with pytest.raises(motion.WaitTimeout):
+                working.change(asked).wait(timeout=2)
+            assert working.status().versions["Scorer"] == 1
+    with opened(tmp_path, code()) as store:
+        store.change(asked).wait(timeout=60)
+        assert store.get("product", 1).score == 2_007
+        store.wait(timeout=60)
+        assert scores(store) == scored(2, {1: 7, 2: 2}, {n: 1 + n % 2 for n in range(5)})
+
+
+def test_a_version_that_is_asked_for_while_its_component_is_away_is_built_with_its_return(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        store.model("Scorer").fit().wait(timeout=60)
+        store.wait(timeout=60)
+    with opened(tmp_path, code(), run=False) as store:
+        store.set("product", id=1, size=7)
+        opened_elsewhere_without(tmp_path)
+        asked = store.model("Scorer").promote(2).key
+    with opened(tmp_path, code()) as store:
+        store.change(asked).wait(timeout=60)
+        assert store.get("product", 1).score == 2_007
+
+
 def test_a_setup_is_no_work_while_its_component_is_away_and_goes_on_with_its_return(
     tmp_path: Path,
 ) -> None:

@@ -166,6 +166,7 @@ class Database:
             relocation.move_outputs(tx, Layouts(found), before)
             catalog.open_folds(tx, found, before, opened.before, opened.back)
             backfills.begin_where_code_changed(tx, Layouts(found), before, opened.back)
+            backfills.begin_builds_of_returned(tx, Layouts(found), opened.before)
             labelling.begin_fits(tx, Layouts(found), fits)
             labelling.settle_all(tx, Layouts(found))
             self.indexes.forget_files_ahead(tx)

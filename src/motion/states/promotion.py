@@ -196,7 +196,10 @@ def build_the_rest(tx: Transaction, database: Database, component: str) -> None:
 
 def is_built(tx: Transaction, database: Database, component: str, number: int) -> tuple[bool, int]:
     """Return whether nothing is left to do for a candidate's outputs, and how many could not be made: of rows that the
-    live version has outputs for. The others are built as well, but not waited for: where it failed, the candidate may."""
+    live version has outputs for. The others are built as well, but not waited for: where it failed, the candidate may. While the
+    component is away, as this process has the code of and others have opened the store without, nobody builds them."""
+    if component not in database.components(tx):
+        return False, 0
     specs = [spec for _, spec in versioned(database, component)]
     live = versions.live_version(tx, component)
     if live is None:
@@ -354,7 +357,8 @@ def number_part(database: Database, component: str) -> bool:
     """Put the numbers of the next outputs that were switched right, so that what derives from those that differ is due;
     return whether there were any."""
     with database.backend.read() as tx:
-        names = versions.unnumbered(tx, component)
+        is_there = component in database.components(tx)
+        names = versions.unnumbered(tx, component) if is_there else ()
     if not names:
         return False
     known = {spec.name: (layout, spec) for layout, spec in versioned(database, component)}
@@ -363,6 +367,8 @@ def number_part(database: Database, component: str) -> bool:
     name = max(names, key=lambda each: rank.get(each, -1))
 
     def work(tx: Transaction) -> None:
+        if component not in database.components(tx):
+            return
         if name not in known:
             versions.end_numbering(tx, name)  # the trigger is gone, and nothing derives from it
         elif (part := versions.next_switched(tx, known[name][1])) is not None:

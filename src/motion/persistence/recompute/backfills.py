@@ -252,6 +252,21 @@ def begin_where_code_changed(
             begin(tx, _of_all(tx, layouts[spec.table], spec, "backfill"))
 
 
+def begin_builds_of_returned(tx: Transaction, layouts: Layouts, active: Container[str]) -> None:
+    """Let candidates be built anew of triggers that are back, or new: whatever has come of their builds meanwhile.
+
+    Args:
+        active: the triggers that were in force until now.
+    """
+    for spec in layouts.graph.triggers.values():
+        if not spec.is_versioned or spec.name in active:
+            continue
+        component = spec.component or ""
+        has_live = versions.live_version(tx, component) is not None
+        if has_live and versions.version_beside(tx, component) is not None:
+            begin_build(tx, layouts[spec.table], spec)
+
+
 def next_wanted(tx: Transaction, graph: Graph, triggers: Container[str]) -> Backfill | None:
     """Return the oldest backfill of these triggers whose last part has been taken, if there is one. What is held up
     counts as taken, up to a part: where every row fails for a while, or waits, the queue does not become the table."""
