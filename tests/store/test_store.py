@@ -405,6 +405,33 @@ def test_a_transaction_writes_nothing_before_its_end(store: motion.Store) -> Non
 
 
 @pytest.mark.parametrize("is_served", [False, True])
+def test_asynchronous_code_has_the_same_verbs(open_store: OpenStore, is_served: bool) -> None:
+    @motion.trigger(on="garment.price", sets="garment.name", name="label")
+    def label(price: float) -> str:
+        return f"for {price}"
+
+    async def use(where: Any) -> None:
+        await where.aio.set("garment", id=1, price=2.0)
+        await where.aio.wait(timeout=60)
+        table = await where.aio.sql("select name from garment")
+        assert table["name"].to_pylist() == ["for 2.0"]
+        assert (await where.aio.status()).triggers["label"].calls >= 0
+        assert (await where.aio.explain("garment", 1, "name")).made_by == "label"
+        assert (await where.aio.plan("label")).current == 1
+        await (await where.aio.backfill("label", force=True))
+        assert await where.aio.drop() == 0
+        await where.aio.delete("garment", 1)
+        assert await where.aio.rows("garment") == []
+
+    store = open_store(schemas={"garment": Garment}, triggers=[label])
+    if not is_served:
+        asyncio.run(use(store))
+        return
+    with serve(store, port=0) as on, motion.connect(on.url, schemas={"garment": Garment}) as served:
+        asyncio.run(use(served))
+
+
+@pytest.mark.parametrize("is_served", [False, True])
 def test_what_comes_after_the_end_of_a_transaction_is_an_error(
     store: motion.Store, is_served: bool
 ) -> None:

@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 from motion.definitions.tasks import DeadLetter
+from motion.store.backfill import Plan
 from motion.store.changes.change import Change
 from motion.store.changes.recent import Recent
 from motion.store.forget import Forgotten
+from motion.store.reports.explain import Explanation
 from motion.store.reports.pipeline import Pipeline, RowCount
+from motion.store.reports.status import Status
 
 
 class AsyncStore:
@@ -26,6 +29,10 @@ class AsyncStore:
         """`Store.set_many`."""
         return await asyncio.to_thread(self._store.set_many, *args, **options)
 
+    async def delete(self, *args: Any) -> Change:
+        """`Store.delete`."""
+        return await asyncio.to_thread(self._store.delete, *args)
+
     async def get(self, *args: Any, **options: Any) -> Any | None:
         """`Store.get`."""
         return await asyncio.to_thread(self._store.get, *args, **options)
@@ -34,6 +41,10 @@ class AsyncStore:
         """`Store.rows`."""
         return await asyncio.to_thread(self._store.rows, *args, **options)
 
+    async def sql(self, *args: Any, **options: Any) -> Any:
+        """`Store.sql`."""
+        return await asyncio.to_thread(self._store.sql, *args, **options)
+
     async def search(self, *args: Any, **options: Any) -> list[Any]:
         """`Store.search`."""
         return await asyncio.to_thread(self._store.search, *args, **options)
@@ -41,6 +52,30 @@ class AsyncStore:
     async def forget(self, *args: Any, **options: Any) -> Forgotten:
         """`Store.forget`."""
         return await asyncio.to_thread(self._store.forget, *args, **options)
+
+    async def wait(self, **options: Any) -> None:
+        """`Store.wait`. A change can be awaited itself, which takes no thread."""
+        await asyncio.to_thread(self._store.wait, **options)
+
+    async def status(self) -> Status:
+        """`Store.status`."""
+        return await asyncio.to_thread(self._store.status)
+
+    async def explain(self, *args: Any, **pages: int) -> Explanation:
+        """`Store.explain`."""
+        return await asyncio.to_thread(self._store.explain, *args, **pages)
+
+    async def plan(self, *args: Any) -> Plan:
+        """`Store.plan`."""
+        return await asyncio.to_thread(self._store.plan, *args)
+
+    async def backfill(self, *args: Any, **options: Any) -> Change:
+        """`Store.backfill`."""
+        return await asyncio.to_thread(self._store.backfill, *args, **options)
+
+    async def drop(self, *args: Any) -> int:
+        """`Store.drop`."""
+        return await asyncio.to_thread(self._store.drop, *args)
 
     async def errors(self, *args: Any, **options: Any) -> list[DeadLetter]:
         """`Store.errors`."""
