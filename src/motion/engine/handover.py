@@ -17,7 +17,7 @@ def hand_over(database: Database) -> bool:
             return False
         spec = database.graph.triggers[backfill.trigger]
         layouts = database.layouts
-        part = backfills.next_part(tx, layouts[spec.table], spec, backfill)
+        part = backfills.next_part(tx, layouts, spec, backfill)
     reach("backfill.chosen")
     database.write(
         lambda tx: backfills.hand_over(tx, layouts, spec, backfill, part),

@@ -15,6 +15,7 @@ from motion.definitions.fits import FitSpec
 from motion.definitions.graph import Graph
 from motion.definitions.rules import checked
 from motion.definitions.tables.schema import Key, Table, Tables
+from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import VectorCodec
 from motion.definitions.values.decoders import from_json
@@ -22,7 +23,7 @@ from motion.persistence.changes import reads
 from motion.persistence.ddl import _add_columns, open_system, open_table
 from motion.persistence.inputs.applied import apply_none, go_on, take_over
 from motion.persistence.inputs.folds import forget_entities, note_entities
-from motion.persistence.layout import Layout, outputs_table, quoted
+from motion.persistence.layout import Layout, marks_rows, outputs_table, quoted
 from motion.persistence.limits import check_table_name, check_trigger_names
 from motion.persistence.numbers import last_number, note_new_graph
 from motion.persistence.remedies import mismatch
@@ -39,6 +40,7 @@ from motion.persistence.stored_graph import (
     known_triggers,
     missed_changes,
     note_code_before,
+    note_other_keys,
     overlooking,
     read_graph,
     signatures,
@@ -46,6 +48,7 @@ from motion.persistence.stored_graph import (
 )
 from motion.persistence.table_ddl import TableDdl
 from motion.persistence.tasks import delayed, schedules
+from motion.persistence.tasks.discards import note_dropped
 from motion.persistence.tasks.queue import wake_all
 
 logger = logging.getLogger(__name__)
@@ -362,14 +365,24 @@ def open_folds(
         if was is not None and was.place == fold.place and not fold.replay:
             if not was.replay and not is_active:
                 go_on(tx, source, entities, spec)
+                note_dropped(tx, spec.name)  # what it has missed
             elif was.replay and is_active:
                 take_over(tx, source, entities, spec)
             if not was.replay or is_active:
                 continue
         if known is not None:
             disown(tx, spec.name, last_number(tx))
+            if not _has_set(known, fold):
+                note_other_keys(tx, spec.name)
         forget_entities(tx, entities, spec)
         open_own_table(tx, entities)
         note_entities(tx, source, entities, spec)
         if not fold.replay:
             apply_none(tx, source, spec)
+
+
+def _has_set(known: TriggerSpec, fold: Fold) -> bool:
+    """Whether former code under a fold's name has set the key that the fold sets."""
+    if known.fold is not None:
+        return (known.fold.target, known.fold.sets) == (fold.target, fold.sets)
+    return marks_rows(known) and known.table == fold.target and fold.sets in known.sets

@@ -207,7 +207,7 @@ CREATE TABLE IF NOT EXISTS motion_parts (  -- of texts that are growing: what th
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS motion_backfills (  -- work on a trigger's whole table; a worker makes its tasks part by part
     change INTEGER NOT NULL, trigger TEXT NOT NULL,
-    kind TEXT NOT NULL,  -- backfill: asked for; build: a candidate's outputs; refresh: what a switch leaves to do,
+    kind TEXT NOT NULL,  -- backfill: asked for; unset: what it begins with where rows outside a fold have a value; build: a candidate's outputs; refresh: what a switch leaves to do,
                          -- sweep: what looks up something that has changed; joined: waits for a sweep
     next INTEGER NOT NULL, last INTEGER NOT NULL,     -- the rows it has not come to, both included; none: next > last
     total INTEGER NOT NULL, remaining INTEGER NOT NULL,  -- rows to remake: as counted first, and not yet made tasks

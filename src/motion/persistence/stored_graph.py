@@ -24,6 +24,9 @@ T = TypeVar("T")
 UNTIL = " until "
 """Stands in an origin between the code's fingerprint and the last change before its trigger was known to be back."""
 
+OF_OTHER_KEYS = " of other keys"
+"""Stands at the end of such an origin where the trigger sets other keys by now."""
+
 FINGERPRINT_LENGTH = 16
 
 
@@ -281,6 +284,27 @@ def disowned(tx: Transaction, origin: int, last: int) -> int:
     )
     sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint = ? AND version = ?"
     return int(tx.execute(sql, other).fetchone()[0])
+
+
+def origins_of_other_code(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    """Return those of whatever else has ever run under a trigger's name, also of the present code before it was away."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint != ?"
+    return [int(row[0]) for row in tx.execute(sql, (spec.name, spec.fingerprint)).fetchall()]
+
+
+def origins_of_other_keys(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    """Return those of what has set other keys under a trigger's name."""
+    sql = "SELECT origin FROM motion_origins WHERE trigger = ? AND fingerprint LIKE ?"
+    found = tx.execute(sql, (spec.name, f"%{OF_OTHER_KEYS}")).fetchall()
+    return [int(row[0]) for row in found]
+
+
+def note_other_keys(tx: Transaction, trigger: str) -> None:
+    """Note that what a trigger has made until now is of other keys than those that it sets by now. It is disowned."""
+    tx.execute(
+        "UPDATE motion_origins SET fingerprint = fingerprint || ? WHERE trigger = ? AND fingerprint NOT LIKE ?",
+        (OF_OTHER_KEYS, trigger, f"%{OF_OTHER_KEYS}"),
+    )
 
 
 def note_away(tx: Transaction, before: Sequence[str]) -> None:

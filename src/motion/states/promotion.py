@@ -260,7 +260,7 @@ def hand_over_build(database: Database, component: str) -> bool:
             return False
         spec = database.graph.triggers[build.trigger]
         layouts = database.layouts
-        part = backfills.next_part(tx, layouts[spec.table], spec, build)
+        part = backfills.next_part(tx, layouts, spec, build)
     database.write(lambda tx: backfills.hand_over(tx, layouts, spec, build, part))
     return True
 

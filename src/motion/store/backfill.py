@@ -14,6 +14,7 @@ from motion.errors import InvalidArgument, TriggerError, nearest, shortened
 from motion.persistence.changes.cascade import revive
 from motion.persistence.changes.departures import run_behind
 from motion.persistence.database import Database, Where, condition_of
+from motion.persistence.inputs.outside import count_held
 from motion.persistence.numbers import last_task
 from motion.persistence.ranges import cut
 from motion.persistence.recompute import backfills
@@ -36,7 +37,8 @@ class Plan:
         stale: outputs made by other code, also by a trigger of another name that set these keys until now, or before the
             trigger was away while rows were written; those whose inputs have changed since, where no task is left that
             makes them anew (it was given up, cancelled or discarded, or stood behind what was given up); of a fold with
-            `replay=False` also of entities of which an applied row has changed since. With these what a backfill does not
+            `replay=False` also of entities of which an applied row has changed since, and, where each row keeps the value as of
+            it, rows that have one and are folded no more. With these what a backfill does not
             make anew: of a fold the entities that lack a row which was given up (`retry` takes it in), pages and rows of
             another table of rows whose looked-up value is gone, and rows on which a trigger upstream has given up (`retry`
             makes that good).
@@ -63,13 +65,14 @@ def plan(database: Database, trigger: str) -> Plan:
         for origin, count in provenance.origins(tx, database.layouts[spec.table], spec):
             counts[_kind(spec, origin)] += count
         stranded = provenance.stranded(tx, database.layouts[spec.table], spec)
+        held = count_held(tx, database.layouts, spec)
         code = (trigger, spec.fingerprint, None)
         each = (timeline.cost_of(tx, code) + database.costs.unkept(code)).mean
         if each is None:
             each = timeline.cost_of(tx, (trigger, None, None)).mean
     seconds = None if each is None else each * (counts["stale"] + counts["missing"])
     counts["current"] -= stranded.lacking
-    counts["stale"] += stranded.lacking + stranded.kept
+    counts["stale"] += stranded.lacking + stranded.kept + held
     return Plan(trigger, **counts, seconds=seconds)
 
 
@@ -86,13 +89,14 @@ def backfill(
 ) -> Change:
     """Make a trigger run again where its outputs are stale or missing, below live work; the old values stay meanwhile."""
     spec = _remakeable(database, trigger)
-    layout = database.layouts[spec.table]
+    layouts = database.layouts
+    layout = layouts[spec.table]
     condition, values = condition_of(layout, where, params)
     wanted = Backfill(
         0, trigger, 0, 0, 0, 0, condition, backfills.packed(values, layout.table.enums), force
     )
     with database.backend.read() as tx:
-        asked = backfills.counted(tx, layout, spec, wanted)
+        asked = backfills.counted(tx, layouts, spec, wanted)
     change = database.write(lambda tx: backfills.begin(tx, asked))
     database.backend.call()
     return Change(database, change, table=spec.table, count=asked.total, expected=asked.total)

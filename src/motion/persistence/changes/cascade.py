@@ -31,7 +31,7 @@ from motion.persistence.changes.followers import (
     take_left,
 )
 from motion.persistence.changes.labelling import note_labels, note_missed, settle_all
-from motion.persistence.inputs import folds
+from motion.persistence.inputs import folds, outside
 from motion.persistence.inputs.applied import AppliedOnce, touch_applied
 from motion.persistence.inputs.folded import Folds
 from motion.persistence.inputs.kept import make_up
@@ -390,8 +390,8 @@ def _fold(
 ) -> int:
     """Make a fold due on the entities of rows that have changed, or left; return how many tasks that makes."""
     source, entities = written.layout, layouts[spec.table]
-    outside = folds.unset_outside(tx, source, spec, written.changed, cause.number)
-    tasks = fire(tx, layouts, outside, cause, except_for=[spec.name]) if outside.changed else 0
+    unset = outside.unset_left(tx, source, spec, written.changed, cause.number)
+    tasks = fire(tx, layouts, unset, cause, except_for=[spec.name]) if unset.changed else 0
     changed, number = written.changed, cause.number
     touch = folds.touch if fold_of(spec).replay else touch_applied
     due = touch(tx, source, entities, spec, changed, left, number)

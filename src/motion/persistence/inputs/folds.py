@@ -35,8 +35,6 @@ from motion.persistence.layout import (
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, parts_of
 from motion.persistence.rows.shown import rows_below
-from motion.persistence.rows.writing import write_rows
-from motion.persistence.rows.written import Written
 from motion.persistence.tasks import queue
 
 FIRST_NUMBER = UNNUMBERED + 1
@@ -178,37 +176,6 @@ def touched(
         f'":due" = CASE WHEN e.":due" < excluded.":due" THEN e.":due" ELSE excluded.":due" END RETURNING ":row"'
     )
     return [int(row[0]) for row in tx.execute(sql, (number, *part.numbers)).fetchall()]
-
-
-def unset_outside(
-    tx: Transaction,
-    source: Layout,
-    spec: TriggerSpec,
-    changed: Mapping[str, Sequence[int]],
-    number: int,
-) -> Written:
-    """Unset the value of rows that are folded no more, where each row keeps its own."""
-    fold = fold_of(spec)
-    written = Written(source)
-    if not fold.is_of_rows:
-        return written
-    rows = {row for key in fold.watched for row in changed.get(key, ())}
-    rows.update(rows_inheriting(tx, source, spec, changed))
-    places = Places(source, spec)
-    is_inside = " AND ".join([f"{places.by} IS NOT NULL", places.is_whole])
-    for part in parts_of(sorted(rows)):
-        sql = (
-            f"SELECT {source.names('r')} FROM {source.base} r WHERE {part.condition(source.row)} AND NOT ({is_inside}) "
-            f"AND r.{quoted(fold.sets)} IS NOT NULL"
-        )
-        names = tx.execute(sql, part.numbers).fetchall()
-        if names:
-            columns: dict[str, Sequence[Stored]] = dict(
-                zip(source.table.primary_key, zip(*names, strict=True), strict=True)
-            )
-            columns[fold.sets] = [None] * len(names)
-            written.add(write_rows(tx, source, columns, len(names), number, is_user=False))
-    return written
 
 
 def has_left_out(tx: Transaction, spec: TriggerSpec) -> bool:

@@ -3,10 +3,12 @@
 A backfill is one row, written in one transaction, however many rows it is about. Workers hand it over part by part: a
 part becomes tasks, and the backfill moves past it, in one transaction, so a crash in between leaves nothing half done,
 and neither the queue nor memory ever holds more than a part. A row is judged (is it stale, does the condition hold)
-when the backfill comes to it; rows added since it began are not its concern, as they are met anyway. There are four
+when the backfill comes to it; rows added since it began are not its concern, as they are met anyway. There are five
 kinds:
 
 * `backfill`: outputs that other code made are made again, as somebody asked for;
+* `unset`: the same of a fold whose rows keep the value as of each, before it goes over entities: it goes over the folded table,
+  and unsets the values of rows that are outside the fold by now (`persistence.inputs.outside`);
 * `build`: a candidate version's outputs are made beside the live ones;
 * `refresh`: what a switch of versions leaves to do: triggers that derive from what was switched, and outputs with
   `refresh="after"`;
@@ -36,8 +38,10 @@ from motion.persistence.changes.cascade import (
     candidates,
     enqueue_beside,
     enqueue_rows,
+    fire,
     run_readers,
 )
+from motion.persistence.inputs import outside
 from motion.persistence.layout import Layout, is_switched_along, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.numbers import next_number
@@ -48,7 +52,7 @@ from motion.persistence.tasks import backlog, queue
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["backfill", "build", "refresh", "sweep", "joined"]
+Kind = Literal["backfill", "unset", "build", "refresh", "sweep", "joined"]
 
 ROWS_AT_ONCE = 2_000
 """Rows in one part: live writes wait while a part is made tasks, and while the results of one are committed."""
@@ -110,6 +114,11 @@ class Backfill:
         return self.kind == "build" and not self.number
 
     @property
+    def is_asked(self) -> bool:
+        """Whether somebody asked for it, or changed code did, and it can be cancelled."""
+        return self.kind in ("backfill", "unset")
+
+    @property
     def lane(self) -> Lane:
         return Lane(self.trigger, self.kind == "build")
 
@@ -131,22 +140,43 @@ def packed(parameters: Iterable[Any], enums: frozenset[type]) -> bytes:
     return msgspec.msgpack.encode([encode_parameter(value, enums) for value in parameters])
 
 
-def counted(tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill) -> Backfill:
+def counted(tx: Transaction, layouts: Layouts, spec: TriggerSpec, asked: Backfill) -> Backfill:
     """Return a backfill with the rows that it is about, counted. Reads the marks of all rows.
 
     Raises:
         SqlError: its condition is wrong.
     """
-    first, last = _all_rows(tx, layout)
-    asked = replace(asked, next=first, last=last)
-    condition, values = _wanted(tx, layout, spec, asked)
-    try:
-        count = int(tx.execute(f"SELECT COUNT(*) {condition}", values).fetchone()[0])
-    except Exception as exc:
-        if asked.condition is None or is_of_handler(exc):
-            raise
-        raise SqlError(asked.condition, str(exc)) from exc
-    return replace(asked, total=count, remaining=count)
+    parts = [
+        _over_all(tx, layouts, spec, replace(asked, kind=kind))
+        for kind in _kinds(tx, layouts, spec)
+    ]
+    count = 0
+    for part in parts:
+        condition, values = _wanted(tx, layouts, spec, part)
+        try:
+            count += int(tx.execute(f"SELECT COUNT(*) {condition}", values).fetchone()[0])
+        except Exception as exc:
+            if asked.condition is None or is_of_handler(exc):
+                raise
+            raise SqlError(asked.condition, str(exc)) from exc
+    return replace(parts[0], total=count, remaining=count)
+
+
+def _kinds(tx: Transaction, layouts: Layouts, spec: TriggerSpec) -> Sequence[Kind]:
+    """Return what a backfill of a trigger is, one after the other."""
+    return ("unset", "backfill") if outside.may_hold(tx, layouts, spec) else ("backfill",)
+
+
+def _over_all(tx: Transaction, layouts: Layouts, spec: TriggerSpec, backfill: Backfill) -> Backfill:
+    """Return a backfill that has yet to come to all rows."""
+    first, last = _all_rows(tx, _gone_over(layouts, spec, backfill))
+    return replace(backfill, next=first, last=last)
+
+
+def _gone_over(layouts: Layouts, spec: TriggerSpec, backfill: Backfill) -> Layout:
+    """Return the layout of the table that a backfill goes over."""
+    is_of_source = backfill.kind == "unset" and spec.fold is not None
+    return layouts[spec.source if is_of_source else spec.table]
 
 
 def begin(tx: Transaction, asked: Backfill) -> int:
@@ -171,7 +201,7 @@ def begin_build(
     Args:
         bound: only of a sample: the rows that `bound_of` has given.
     """
-    asked = _of_all(tx, layout, spec, "build")
+    asked = _of_rows(tx, layout, spec, "build")
     if bound is not None:
         condition = f"{SPREAD.format(row=quoted(':row'))} <= ?"
         asked = replace(asked, condition=condition, parameters=packed([bound], frozenset()))
@@ -200,7 +230,7 @@ def begin_refresh(
     Args:
         rows: it is these only, where they are not very many, and the switch before has left nothing.
     """
-    asked = replace(_of_all(tx, layout, spec, "refresh"), change=change)
+    asked = replace(_of_rows(tx, layout, spec, "refresh"), change=change)
     has_left = any(each.kind == "refresh" and each.trigger == spec.name for each in unfinished(tx))
     if rows and len(rows) <= NAMED_AT_MOST and not has_left:
         condition = f's.":row" IN ({", ".join(map(str, rows))})'
@@ -226,7 +256,12 @@ def is_building(tx: Transaction, triggers: Container[str]) -> bool:
     return any(each.kind == "build" and each.trigger in triggers for each in unfinished(tx))
 
 
-def _of_all(tx: Transaction, layout: Layout, spec: TriggerSpec, kind: Kind) -> Backfill:
+def _of_all(tx: Transaction, layouts: Layouts, spec: TriggerSpec, kind: Kind) -> Backfill:
+    layout = _gone_over(layouts, spec, Backfill(0, spec.name, 0, 0, 0, 0, kind=kind))
+    return _of_rows(tx, layout, spec, kind)
+
+
+def _of_rows(tx: Transaction, layout: Layout, spec: TriggerSpec, kind: Kind) -> Backfill:
     """Return a backfill over all rows. They are not counted: that would read the table whole."""
     first, last = _all_rows(tx, layout)
     most = last - first + 1
@@ -249,7 +284,10 @@ def begin_where_code_changed(
             spec.name in back and spec.name in before
         )
         if spec.on_change == "backfill" and is_other:
-            begin(tx, _of_all(tx, layouts[spec.table], spec, "backfill"))
+            kinds = _kinds(tx, layouts, spec)
+            of_all = [_of_all(tx, layouts, spec, kind) for kind in kinds]
+            most = sum(each.total for each in of_all)
+            begin(tx, replace(of_all[0], total=most, remaining=most))
 
 
 def begin_builds_of_returned(tx: Transaction, layouts: Layouts, active: Container[str]) -> None:
@@ -300,7 +338,7 @@ def _is_early(
 ) -> bool:
     """Whether rows cannot be judged yet: those of a trigger upstream are not all tasks, behind which these would wait,
     it is not known which of its outputs a switch has changed, or a candidate lacks what these take of other rows."""
-    if backfill.kind in ("backfill", "sweep"):
+    if backfill.is_asked or backfill.kind == "sweep":
         return False
     spec = graph.triggers[backfill.trigger]
     upstream, makers = graph.upstream(spec), graph.follows_from(spec)
@@ -364,12 +402,13 @@ class Part:
     failed: Mapping[int, str] = field(default_factory=dict)
 
 
-def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
+def next_part(tx: Transaction, layouts: Layouts, spec: TriggerSpec, backfill: Backfill) -> Part:
     """Return the next part of a backfill. The first of a build has no rows: with it is noted that it begins, before any is
     judged."""
     if backfill.is_unbegun:
         return Part((), backfill.next)
-    condition, values = _wanted(tx, layout, spec, backfill)
+    layout = _gone_over(layouts, spec, backfill)
+    condition, values = _wanted(tx, layouts, spec, backfill)
     sql = f"SELECT {layout.row} {condition} ORDER BY {layout.row} LIMIT {ROWS_AT_ONCE}"
     try:
         rows = [int(row[0]) for row in tx.execute(sql, values)]
@@ -377,7 +416,7 @@ def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Back
         if backfill.chosen is None:
             raise
         logger.debug("a condition of a backfill is asked row by row: %s", exc)
-        return _judged_alone(tx, layout, spec, backfill)
+        return _judged_alone(tx, layouts, spec, backfill)
     ranges = ranges_of(rows)
     if len(ranges) > RANGES_AT_ONCE:
         end = ranges[RANGES_AT_ONCE - 1][1]
@@ -385,14 +424,15 @@ def next_part(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Back
     return Part(rows, rows[-1] + 1 if len(rows) == ROWS_AT_ONCE else backfill.last + 1)
 
 
-def _judged_alone(tx: Transaction, layout: Layout, spec: TriggerSpec, backfill: Backfill) -> Part:
+def _judged_alone(tx: Transaction, layouts: Layouts, spec: TriggerSpec, backfill: Backfill) -> Part:
     """Return the next part of a backfill whose condition fails on some of its rows, such as `json_extract` on a text that
     was set since and is no JSON: that is these rows' failure, and the others go on. A condition that fails whatever the
     row ends its backfill, as the failure of the first."""
-    anyhow, _ = _wanted(tx, layout, spec, replace(backfill, condition=None))
+    layout = _gone_over(layouts, spec, backfill)
+    anyhow, _ = _wanted(tx, layouts, spec, replace(backfill, condition=None))
     sql = f"SELECT {layout.row} {anyhow} ORDER BY {layout.row} LIMIT {RANGES_AT_ONCE}"
     asked = [int(row[0]) for row in tx.execute(sql)]
-    condition, values = _wanted(tx, layout, spec, backfill)
+    condition, values = _wanted(tx, layouts, spec, backfill)
     one = f"SELECT 1 {condition} AND {layout.row} = CAST(? AS INTEGER)"
     try:
         tx.execute(f"EXPLAIN {one}", (*values, 0)).fetchall()
@@ -425,12 +465,33 @@ def hand_over(
         sql = f"UPDATE motion_backfills SET number = ? WHERE {THIS}"
         tx.execute(sql, (next_number(tx), *backfill.named))
         return
+    if backfill.kind == "unset":
+        _unset_part(tx, layouts, spec, backfill, part)
+        return
     layout = layouts[spec.table]
     _make_tasks(tx, layouts, spec, backfill, part)
     for row, error in part.failed.items():
         cause = Cause(next_number(tx), backfill.change, priority=BACKFILL_PRIORITY)
         queue.bury(tx, queue.add_alone(tx, spec, row, cause, None), 0, error, "")
     _move(tx, layout, backfill, part)
+
+
+def _unset_part(
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, backfill: Backfill, part: Part
+) -> None:
+    """Unset what rows outside a fold have kept, and move past them; then the backfill goes over entities. A condition that cannot be
+    answered is told of these."""
+    source = layouts[spec.source]
+    cause = Cause(next_number(tx), backfill.change, backfill.path, BACKFILL_PRIORITY)
+    written = outside.unset_held(tx, source, spec, part.rows, cause.number)
+    if written.changed:
+        fire(tx, layouts, written, cause, except_for=[spec.name])
+    moved = replace(backfill, next=part.next)
+    if moved.next > moved.last:
+        moved = _over_all(tx, layouts, spec, replace(backfill, kind="backfill"))
+    left = max(backfill.remaining - len(part.rows), 1)
+    sql = f"UPDATE motion_backfills SET kind = ?, next = ?, last = ?, remaining = ? WHERE {THIS}"
+    tx.execute(sql, (moved.kind, moved.next, moved.last, left, *backfill.named))
 
 
 def _make_tasks(
@@ -539,9 +600,7 @@ def cancel(tx: Transaction, changes: Sequence[int]) -> list[tuple[str, int, int]
     remade goes on, so that they fit together. Return the trigger and the rows of each dropped task."""
     dropped: list[tuple[str, int, int]] = []
     for change in changes:
-        sql = (
-            "DELETE FROM motion_backfills WHERE change = ? AND kind = 'backfill' RETURNING trigger"
-        )
+        sql = "DELETE FROM motion_backfills WHERE change = ? AND kind IN ('backfill', 'unset') RETURNING trigger"
         found = tx.execute(sql, (change,)).fetchone()
         dropped += queue.cancel(tx, [change], trigger=found and found[0])
     return dropped
@@ -564,10 +623,13 @@ def _all_rows(tx: Transaction, layout: Layout) -> tuple[int, int]:
 
 
 def _wanted(
-    tx: Transaction, layout: Layout, spec: TriggerSpec, asked: Backfill
+    tx: Transaction, layouts: Layouts, spec: TriggerSpec, asked: Backfill
 ) -> tuple[str, Sequence[Any]]:
     """Return the rest of a query over the rows `r` that a backfill has yet to take, and its parameters."""
-    if asked.kind == "build":
+    layout = _gone_over(layouts, spec, asked)
+    if asked.kind == "unset":
+        source = outside.held(tx, layout, spec)
+    elif asked.kind == "build":
         version = versions.candidate_version(tx, spec.component or "")
         source = provenance.to_build(layout, spec, version or 0)
     elif asked.kind == "sweep":
@@ -589,5 +651,7 @@ def _wanted(
     if asked.chosen is None:
         return sql, ()
     condition, values = asked.chosen
+    if asked.kind == "unset":
+        return f"{sql} AND {outside.held_of(layout, layouts[spec.table], spec, condition)}", values
     stored = f'SELECT 1 FROM {layout.shown()} s WHERE s.":row" = {layout.row} AND ({condition}\n)'
     return f"{sql} AND EXISTS ({stored})", values

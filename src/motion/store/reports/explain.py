@@ -21,6 +21,7 @@ from motion.notebook import cell
 from motion.persistence.changes import reads
 from motion.persistence.changes.cascade import folds_of
 from motion.persistence.database import Database, id_of
+from motion.persistence.inputs.outside import is_held
 from motion.persistence.inputs.taken import id_found_by
 from motion.persistence.layout import Layout
 from motion.persistence.rows import makers, provenance
@@ -357,6 +358,8 @@ class _Explainer:
         if origin is None or origin.fingerprint is None:
             number = (origin.number if origin else 0) or self._changed(plain)
             return replace(plain, change=number or None, at=timeline.time_of(self._tx, number))
+        if is_held(self._tx, self._database.layouts, spec, name):
+            origin = replace(origin, is_due=True)
         source = self._database.layouts[spec.source]
         held = rows_folded(self._tx, source, spec, name, origin)
         made = self._made(plain, spec, origin, origin.number, ())

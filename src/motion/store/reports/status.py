@@ -17,6 +17,7 @@ from motion.notebook import lines_of, table_of
 from motion.persistence import stored_graph
 from motion.persistence.changes.erasing import open_forgets
 from motion.persistence.database import Database
+from motion.persistence.inputs.outside import count_held
 from motion.persistence.numbers import last_number
 from motion.persistence.recompute import backfills
 from motion.persistence.rows import provenance
@@ -224,6 +225,7 @@ class StaleCounts:
             started = clock.monotonic_s()
             if known is None or not known.holds(started):
                 rows = provenance.stale_rows(tx, database.layouts[spec.table], spec)
+                rows += count_held(tx, database.layouts, spec)
                 known = _Count(rows, started, clock.monotonic_s() - started)
                 self._counts[spec.name, spec.fingerprint] = known
             return known.rows
@@ -258,7 +260,13 @@ def status_of(database: Database, counts: StaleCounts) -> Status:
             },
             orphaned=sum(sum(each.values()) for name, each in tasks.items() if name not in specs),
             backfills=[
-                BackfillStatus(each.change, each.trigger, each.total, each.remaining, each.kind)
+                BackfillStatus(
+                    each.change,
+                    each.trigger,
+                    each.total,
+                    each.remaining,
+                    "backfill" if each.is_asked else each.kind,
+                )
                 for each in backfills.unfinished(tx)
             ],
             fits=sum(each in database.components(tx) for each in fit_requests.pending(tx)),
