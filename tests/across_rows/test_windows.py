@@ -893,3 +893,26 @@ def test_a_window_that_does_not_fit_is_refused_with_what_is_allowed(
 ) -> None:
     with pytest.raises(motion.MotionError, match=message):
         open_store(schemas={"event": Event}, triggers=[declared(window)])
+
+
+@dataclass
+class LongSale:
+    id: int
+    ts: int
+    shop: int
+    amount: int
+    told: str
+
+
+def test_a_window_as_long_as_a_time_can_be_holds_all_before_it(open_store: OpenStore) -> None:
+    @motion.trigger(on="sale.amount", sets="sale.told")
+    def tell(
+        amount: int,
+        before: Annotated[list[int], motion.Window("sale.amount", by="shop", within=timedelta.max)],
+    ) -> str:
+        return f"{before} {amount}"
+
+    store = open_store(schemas={"sale": LongSale}, triggers=[tell])
+    for ts in (1, 10**15):
+        store.set("sale", ts=ts, shop=1, amount=ts).wait(timeout=60)
+    assert [row.told for row in store.rows("sale")] == ["[] 1", f"[1] {10**15}"]

@@ -183,7 +183,10 @@ class Window(OfOtherRows):
     @property
     def within_ms(self) -> int | None:
         """How far back it goes among whole milliseconds: a part of one reaches no other."""
-        return None if self.within is None else -(-self.within // timedelta(milliseconds=1))
+        if self.within is None:
+            return None
+        whole, part = divmod(self.within, timedelta(milliseconds=1))
+        return whole + bool(part)
 
     @property
     def may_be_unset(self) -> bool:
