@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -220,6 +220,161 @@ def test_what_a_split_has_made_meanwhile_is_stale_where_the_former_code_is_back(
         assert stale(store, "g") == [1]
         remade(store, "g")
         assert shown(store, 1) == shown(store, 2) == ("xy1", "xy1")
+
+
+# -- what else changes --
+
+
+@dataclass
+class Item:
+    id: int
+    ts: int
+    a: str
+    b: str
+    ref: int
+    refs: list[int]
+    c: str
+    d: str
+    label: int
+
+
+@dataclass
+class Looked:
+    id: int
+    x: str
+    y: str
+
+
+def item_keeping(declared: Any) -> type:
+    """Return the schema of items whose key `d` is declared as something else."""
+    kinds = {**Item.__annotations__, "d": declared}
+    return make_dataclass(
+        "Item",
+        [(key, get_type_hints(Item).get(key)) for key in kinds if key != "d"] + [("d", declared)],
+    )
+
+
+@motion.trigger(on="item.a", sets=("item.c", "item.d"), name="g")
+def g_of_both(a: str) -> tuple[str, str]:
+    return a, a
+
+
+@motion.trigger(on="item.a", sets="item.c", name="g")
+def g_of_c(a: str) -> str:
+    return a
+
+
+@motion.trigger(on="item.a", sets="item.d")
+def by_lookup(a: str, x: Annotated[str | None, motion.Lookup("looked.x", by="ref")]) -> str:
+    return f"{a} {x}"
+
+
+@motion.trigger(on="item.a", sets="item.d")
+def when_looked_up(
+    a: str, y: Annotated[str, motion.Lookup("looked.y", by="ref", follow=False)]
+) -> str:
+    return f"{a} {y}"
+
+
+@motion.trigger(on="item.a", sets="item.d")
+def by_list(a: str, x: Annotated[list[str | None], motion.Lookup("looked.x", by="refs")]) -> str:
+    return f"{a} {x}"
+
+
+@motion.trigger(on="item.a", sets="item.d")
+def by_window(a: str, others: Annotated[list[str], motion.Window("item.b", by="ref")]) -> str:
+    return f"{a} {others}"
+
+
+@motion.trigger(on="item.a", sets="item.d")
+def when_there(a: str, b: str) -> str:
+    return f"{a} {b}"
+
+
+@motion.trigger(on="item.a", sets="item.d", follow=True)
+def by_hand(a: str, ref: int, store: motion.View) -> str:
+    return f"{a} {store.get('looked', ref)}"
+
+
+@motion.trigger(on="item.a", sets=("item.c", "item.d"))
+def of_both(
+    a: str, x: Annotated[str | None, motion.Lookup("looked.x", by="ref")]
+) -> tuple[str, str]:
+    return f"{a} {x}", f"{a} {x}"
+
+
+class Refreshed(motion.Component, name="R"):
+    def setup(self) -> int:
+        return 1
+
+    @motion.infer(on="item.a", sets="item.d", refresh="after")
+    def make(self, state: int, a: str) -> str:
+        return f"{a} {state}"
+
+    @motion.fit(on="item.label")
+    def learn(self, state: int, rows: list[Item]) -> int:
+        return state + 1
+
+
+KEPT_LOOKUP = Annotated[str, motion.Lookup("looked.x", by="ref")]
+KEPT_WINDOW = Annotated[str, motion.Window("item.b", by="ref", agg="last")]
+TAKERS: dict[str, tuple[list[Any], Any]] = {
+    "a lookup": ([g_of_c, by_lookup], str),
+    "a lookup of several keys": ([of_both], str),
+    "a lookup that is waited for": ([g_of_c, when_looked_up], str),
+    "a lookup of a list": ([g_of_c, by_list], str),
+    "a window": ([g_of_c, by_window], str),
+    "a key that it does not run on": ([g_of_c, when_there], str),
+    "what is read by hand": ([g_of_c, by_hand], str),
+    "a state version": ([g_of_c, Refreshed()], str),
+    "a kept lookup": ([g_of_c], KEPT_LOOKUP),
+    "a kept window": ([g_of_c], KEPT_WINDOW),
+}
+
+
+@pytest.mark.parametrize("many", [True, False])
+@pytest.mark.parametrize(("code", "declared"), TAKERS.values(), ids=TAKERS)
+def test_a_users_value_stays_as_nothing_but_its_own_row_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: list[Any], declared: Any, many: bool
+) -> None:
+    """As it does where no key has gone over."""
+    if many:
+        monkeypatch.setattr("motion.persistence.changes.followers.AT_ONCE", 1)
+        monkeypatch.setattr("motion.persistence.inputs.kept.ROWS_AT_ONCE", 1)
+
+    def open_items(item: type, triggers: list[Any]) -> motion.Store:
+        return motion.create_store(
+            "items",
+            schemas={"item": item, "looked": Looked},
+            triggers=triggers,
+            url=f"sqlite:///{tmp_path}",
+        )
+
+    with open_items(Item, [g_of_both]) as store:
+        store.set("looked", id=1, x="x")
+        rows = [{"id": i, "ts": i, "a": "a", "ref": 1, "refs": [1]} for i in range(2, 6)]
+        store.set_many("item", rows)
+        store.wait()
+        store.set("item", id=2, d="mine")
+        store.set("item", id=3, d=None)
+    with open_items(Item if declared is str else item_keeping(declared), code) as store:
+        for _ in range(2):
+            store.set("looked", id=1, x="other", y="y")
+            store.set("item", id=1, ts=1, ref=1, b="b")
+            store.set_many("item", [{"id": i, "b": "b"} for i in (2, 3)])
+            store.set("item", id=5, label=1)
+            if len(code) > 1 and isinstance(code[1], Refreshed):
+                store.model("R").fit().wait()
+            store.wait()
+            assert [store.get("item", i).d for i in (2, 3)] == ["mine", None]
+            store.delete("item", 1)
+            store.set("looked", id=1, x="again")
+            store.delete("looked", 1)
+            store.wait()
+            assert [store.get("item", i).d for i in (2, 3)] == ["mine", None]
+        store.set("looked", id=7, x="x", y="y")
+        store.set("item", id=2, a="new", ref=7).wait()
+        assert store.get("item", 2).d != "mine"
 
 
 # -- vectors --

@@ -348,7 +348,7 @@ class Layout:
     def on_number(self, spec: TriggerSpec) -> str:
         """Return the expression of the number at which a trigger's `on` keys, or what it looks up, last changed. What
         changes elsewhere does not end a user's value."""
-        numbers = [self.changed(key) for key in (*spec.on, *spec.looked_up_by)]
+        numbers = self._on_numbers_of_row(spec)
         of_one = spec.lookups_of_one
         followed = [self.looked_up_number(spec, each) for each in of_one if each.is_followed]
         if followed:
@@ -357,6 +357,14 @@ class Layout:
                 is_users += f" AND ({self.mark(spec)} > 0 OR {_latest(numbers)} = 0)"
             numbers.append(f"CASE WHEN {is_users} THEN 0 ELSE {_latest(followed)} END")
         return _latest(numbers)
+
+    def on_number_of_row(self, spec: TriggerSpec) -> str:
+        """Return the expression of the number at which the row's own keys last changed that a trigger runs on: these end a user's
+        value."""
+        return _latest(self._on_numbers_of_row(spec))
+
+    def _on_numbers_of_row(self, spec: TriggerSpec) -> list[str]:
+        return [self.changed(key) for key in (*spec.on, *spec.looked_up_by)]
 
     @cached_property
     def shown_keys(self) -> tuple[str, ...]:

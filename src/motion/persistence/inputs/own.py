@@ -20,6 +20,7 @@ from motion.persistence.inputs.lists import Listed, decoded_lists, read_lists
 from motion.persistence.layout import Layout, Pins, quoted
 from motion.persistence.many import columns_of
 from motion.persistence.ranges import parts_of
+from motion.persistence.rows import handovers
 
 Fence = tuple[Any, ...]
 
@@ -277,10 +278,13 @@ class Inputs:
 def read_inputs(tx: Transaction, chain: Chain, rows: Iterable[int]) -> Inputs:
     """Read those of the rows on which the chain's first trigger is due, up to `MOST_BYTES` of them."""
     sql, widths, keys = chain.reading
+    given = handovers.is_users_of_former(tx, chain.layout, chain.specs[0])
+    chosen = "{}" if given is None else f"{{}} AND NOT {given}"
     found: list[tuple[Any, ...]] = []
     unread, size = None, 0
     for part in parts_of(rows):
-        for row in tx.execute(sql.format(part.condition(chain.layout.row)), part.numbers):
+        condition = chosen.format(part.condition(chain.layout.row))
+        for row in tx.execute(sql.format(condition), part.numbers):
             if size > MOST_BYTES:
                 unread = int(row[0])
                 break

@@ -128,6 +128,20 @@ def mark_or_former(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
     return f"CASE WHEN {is_cleared} THEN {own} {' '.join(users)} ELSE {_latest(abouts)} END"
 
 
+def is_users_of_former(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str | None:
+    """Return the condition that a user gave one of the keys that a trigger sets while another one set it, and no `on` key has
+    changed since and since it went over: so it stays, whatever else changes. None: no key is noted to have gone over."""
+    if not any((spec.table, key) in layout.graph.handed_over for key in spec.sets):
+        return None
+    groups = [each for each in _groups(tx, layout, spec) if each.marks]
+    if not groups:
+        return None
+    mark = mark_or_former(tx, layout, spec)
+    went_over = max(each.until or 0 for each in groups)
+    number = f"MAX({mark} >> {ORIGIN_BITS}, {went_over})"
+    return f"({mark} > {ORIGIN_MASK} AND {mark} & {ORIGIN_MASK} = 0 AND {layout.on_number_of_row(spec)} <= {number})"
+
+
 def maker_mark(tx: Transaction, layout: Layout, spec: TriggerSpec, key: str) -> str:
     """Return the expression of the latest mark about one key that a trigger sets, also where its own has lost its number, as it is
     to run again: that is about the key if it is of code that was not there before the key went over."""
