@@ -1273,3 +1273,22 @@ def test_rows_that_are_made_from_pages_are_folded(open_store: OpenStore) -> None
     assert profiles(store) == {7: "0x2"}
     store.delete("query", 1)
     assert profiles(store) == {7: None}
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("is_newer", [True, False])
+def test_cancelling_a_change_leaves_another_ones_rows_of_its_entity(
+    open_store: OpenStore, is_newer: bool, replay: bool
+) -> None:
+    @motion.fold(on="message.text", by="message.user", sets="user.profile", replay=replay)
+    def remember(profile: str | None, text: str) -> str:
+        return (profile or "") + text
+
+    store = open_store(schemas=SCHEMAS, triggers=[remember], run=False)
+    with Stepper(store) as worker:
+        sent = [
+            store.set("message", id=i, ts=1, user=1, text=text) for i, text in ((1, "a"), (2, "b"))
+        ]
+        sent[is_newer].cancel()
+        worker.run_until_idle()
+        assert "ba"[is_newer] in store.get("user", 1).profile

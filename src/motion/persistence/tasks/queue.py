@@ -664,7 +664,7 @@ def cancel(
     tx: Transaction, changes: Sequence[int], *, trigger: str | None = None
 ) -> list[tuple[str, int, int]]:
     """Drop the tasks of changes that have not begun; return the trigger and the rows of each. One that stands for rows of
-    a newer change, too, is that one's from now on.
+    another change, too, is that one's from now on.
 
     Args:
         trigger: only this one's, and only where no live change waits for the same task: what a backfill has asked for.
@@ -686,10 +686,10 @@ def cancel(
 
 
 def _hand_over(tx: Transaction, change: int) -> set[int]:
-    """Give the tasks of a change that newer ones wait for to these; return them."""
+    """Give the tasks of a change that others wait for to these; return them."""
     sql = (
         "SELECT MAX(l.change), l.task FROM motion_task_changes l JOIN motion_tasks t ON t.task = l.task "
-        "WHERE t.change = ?1 AND l.change > ?1 GROUP BY l.task"
+        "WHERE t.change = ?1 AND l.change <> ?1 GROUP BY l.task"
     )
     found = tx.execute(sql, (change,)).fetchall()
     tx.executemany("UPDATE motion_tasks SET change = ? WHERE task = ?", found)
