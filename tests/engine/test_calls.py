@@ -549,3 +549,41 @@ def test_thousands_of_calls_leave_little_for_the_garbage_collector_to_look_at(
         young.append(gc.get_stats()[0]["collections"] - before)
     assert store.rows("doc", where={"id": count})[0].loud == f"{count - 1}"
     assert min(young) * gc.get_threshold()[0] < count // 2
+
+
+@dataclass
+class UsedJob:
+    id: int
+    given: str
+    made: str
+
+
+@dataclass
+class Usage:
+    id: int
+    letters: int
+
+
+def test_what_a_call_has_begun_writes_for_itself_once_the_call_has_ended(
+    open_store: OpenStore,
+) -> None:
+    """As a client does that sends its figures in the background, from its first use on."""
+    may_send, sent = threading.Event(), threading.Event()
+    store: motion.Store
+    sending: list[Any] = []
+
+    async def send(letters: int) -> None:
+        await asyncio.to_thread(may_send.wait, 60)
+        await store.aio.set("usage", id=1, letters=letters)
+        sent.set()
+
+    @motion.trigger(on="job.given", sets="job.made")
+    async def use(given: str) -> str:
+        sending.append(asyncio.create_task(send(len(given))))
+        return given.upper()
+
+    store = open_store(schemas={"job": UsedJob, "usage": Usage}, triggers=[use])
+    store.set("job", given="abc").wait(timeout=60)
+    may_send.set()
+    assert sent.wait(60)
+    assert [row.letters for row in store.rows("usage")] == [3]

@@ -195,6 +195,7 @@ class Calls:
                     self._finish(rows, results)
                     add((rows, results))
         finally:
+            at.is_over = True
             CURRENT.reset(token)
 
     def _is_child(self) -> bool:
@@ -257,7 +258,8 @@ class Calls:
         return [parted.given]
 
     async def _results_async(self, rows: range) -> list[Any]:
-        CURRENT.set(At(self._batch.run, rows.start))
+        at = At(self._batch.run, rows.start)
+        CURRENT.set(at)
         timeout_s = self._spec.timeout_s
         if self._turns is not None:
             await asyncio.sleep(self._turns.wait_s())
@@ -275,6 +277,8 @@ class Calls:
                 raise
             uncancel()  # the rows' failure, of whatever class
             halves = [Failed(exc)] * len(rows) if is_ending() else _halves(rows, exc)
+        finally:
+            at.is_over = True
         if isinstance(halves, list):
             return halves
         return [result for half in halves for result in await self._results_async(half)]

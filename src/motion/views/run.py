@@ -47,12 +47,17 @@ class Run(Protocol):
 
 
 class At:
-    """The row that a call under way is about, where several of one run may be."""
+    """The row that a call under way is about, where several of one run may be.
 
-    __slots__ = ("index", "now", "run")
+    Attributes:
+        is_over: the call has ended. What it has begun, such as a task of an event loop, is no part of the run any more, whose
+            writes would go nowhere.
+    """
+
+    __slots__ = ("index", "is_over", "now", "run")
 
     def __init__(self, run: Run, index: int) -> None:
-        self.run, self.index = run, index
+        self.run, self.index, self.is_over = run, index, False
         self.now: Callable[[], int] = lambda: self.index
 
     @property
@@ -64,7 +69,7 @@ class At:
         return self.run.outer
 
     def is_on(self, database: Any) -> bool:
-        return self.run.is_on(database)
+        return not self.is_over and self.run.is_on(database)
 
     def view(self, index: int) -> Any:
         return self.run.view(index)
