@@ -188,7 +188,7 @@ def copy_store(store: Store, url: str, show: Callable[[int], None] | None = None
     if folder is None:
         raise StoreUnavailable("':memory:'", "it is gone with the process; copy to a folder.")
     was_there = folder.exists()
-    if not is_postgres(url) and was_there and any(folder.iterdir()):
+    if not is_postgres(url) and was_there and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderNotEmpty(str(folder))
     target = backend_at(database.name, folder, "full", url if is_postgres(url) else None)
     try:

@@ -65,6 +65,14 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
         process.stderr.close()
 
 
+@pytest.mark.parametrize("rate", ["zz", "0/min", "10", "-1/s", "9" * 400 + "/s", ""])
+def test_a_rate_that_is_none_is_told_before_anything_is_served(folder: Path, rate: str) -> None:
+    refused = CliRunner().invoke(app, ["serve", "notes:store", "--port", "0", "--rate", rate])
+    assert refused.exit_code == 2
+    assert "such as '10/s', '600/min' or '5000/hour'" in refused.output
+    assert "serving" not in refused.output
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_whole_although_a_stream_is_open(
     folder: Path, how: signal.Signals
@@ -103,4 +111,4 @@ def test_others_are_served_with_tokens_only_which_are_made_listed_and_taken_away
     assert run(app, ["token", "remove", "notes:store", "nobody"]).exit_code == 1
     assert run(app, ["token", "remove", "notes:store", "site"]).exit_code == 0
     assert json.loads(run(app, ["token", "list", "notes:store", "--json"]).output) == []
-    assert run(app, ["token", "add", "notes:store", "site", "--role", "god"]).exit_code == 1
+    assert run(app, ["token", "add", "notes:store", "site", "--role", "god"]).exit_code == 2

@@ -15,7 +15,7 @@ import psycopg
 from motion.backends.postgres_errors import advice_on
 from motion.backends.postgres_session import check_encoding
 from motion.backends.postgres_sql import name
-from motion.errors import NotOnPostgres, StoreUnavailable
+from motion.errors import InvalidArgument, NotOnPostgres, StoreUnavailable
 
 LONGEST_SCHEMA = 50
 """Bytes of a schema's name: the channel on which processes tell each other is named after it."""
@@ -23,7 +23,13 @@ LONGEST_SCHEMA = 50
 
 def parts_of(url: str, store: str) -> tuple[str, str, str | None]:
     """Return what libpq takes, the schema, and the folder where the URL names it."""
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError as exc:  # which is not quoted whole: it may hold a password
+        told = f"one that cannot be read ({exc})"
+        raise InvalidArgument(
+            "url", told, "an address such as postgresql://user@host/database"
+        ) from exc
     given = parse_qsl(split.query, keep_blank_values=True)
     own = {key: value for key, value in given if key.startswith("motion_")}
     if further := own.keys() - {"motion_schema", "motion_folder"}:

@@ -127,13 +127,24 @@ def given_right() -> Iterator[None]:
         stop(str(exc), 2)
 
 
+@contextmanager
+def on_path(given: object) -> Iterator[None]:
+    """Tell what the system has against a path that was given; within is nothing but looking there, or writing."""
+    try:
+        yield
+    except (OSError, ValueError) as exc:
+        told = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        stop(f"{shortened(str(given))} is no path that can be used here: {told}.", 2)
+
+
 def _folder(target: str) -> Path | None:
     """Return the folder that a STORE names, None where it is module:name."""
     if "://" in target:
         return folder_of("store", target)
     for path in (Path(target), Path(f"{target}.motion")):
-        if path.exists():
-            return (path if path.is_dir() else path.parent).resolve()
+        with on_path(target):
+            if path.exists():
+                return (path if path.is_dir() else path.parent).resolve()
     module, colon, name = target.partition(":")
     if colon and re.fullmatch(r"[\w.]+", module) and name.isidentifier():
         return None

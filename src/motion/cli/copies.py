@@ -16,6 +16,7 @@ from motion.cli.app import (
     is_watched,
     looked_at,
     note,
+    on_path,
     print_json,
     shown,
     stop,
@@ -41,6 +42,8 @@ def snapshot(
 
     Example: motion snapshot shop.motion backup.motion
     """
+    with on_path(folder):
+        folder.exists()
     with looked_at(store) as opened:
         with busy(f"copying {store} to {folder}", as_json):
             opened.snapshot(folder)
@@ -68,7 +71,8 @@ def copy_whole(
 
     Example: motion copy shop.motion postgresql://user@host/database
     """
-    url = target if "://" in target else f"sqlite:///{Path(target).expanduser().resolve()}"
+    with on_path(target):
+        url = target if "://" in target else f"sqlite:///{_absolute(target)}"
     with looked_at(store) as opened, shown_progress("rows", is_watched(as_json)) as show:
         count = copy_store(opened, url, show)
         number = opened.status().last_change
@@ -78,6 +82,12 @@ def copy_whole(
         console.print(
             shown(f"{count:,} row(s) copied; the copy opens with url={url!r}."), soft_wrap=True
         )
+
+
+def _absolute(given: str) -> Path:
+    found = Path(given).expanduser().resolve()
+    found.exists()  # raises where there can be none
+    return found
 
 
 @app.command("export")
@@ -133,7 +143,9 @@ def import_rows(
 
     Example: motion import shop.motion garment garments.parquet --by url
     """
-    if not file.exists():
+    with on_path(file):
+        is_there = file.exists()
+    if not is_there:
         stop(f"there is no file {file}.", 2)
     with (
         looked_at(store) as opened,

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from motion.cli.app import JsonOption, StoreArgument, app, console, looked_at, print_json, shown
+from motion.cli.app import (
+    JsonOption,
+    StoreArgument,
+    app,
+    console,
+    looked_at,
+    on_path,
+    print_json,
+    shown,
+)
 from motion.definitions.values.plain import plain
 from motion.store.reports.drawing import as_lines, as_mermaid, as_svg, drawing_of
 
@@ -42,7 +51,8 @@ def graph(
     drawn = as_svg(drawing, f"store {name}") if form is Form.SVG else None
     text = drawn or "\n".join(as_mermaid(drawing) if form is Form.MERMAID else as_lines(drawing))
     if output is not None:
-        output.write_text(text + "\n", encoding="utf-8")
+        with on_path(output):
+            output.write_text(text + "\n", encoding="utf-8")
         console.print(shown(f"drawn to {output}."))
     elif form is Form.TEXT:
         console.print(shown(text or "the store has no tables."), soft_wrap=True)

@@ -15,6 +15,7 @@ from motion.cli.app import (
     StoreArgument,
     app,
     console,
+    given_right,
     grid,
     is_long,
     looked_at,
@@ -26,6 +27,7 @@ from motion.cli.app import (
     stop,
 )
 from motion.definitions.tasks import DeadLetter
+from motion.definitions.values.arguments import check_seconds
 from motion.definitions.values.codecs import IntCodec
 from motion.definitions.values.plain import plain
 from motion.errors import MotionError, listed
@@ -232,6 +234,8 @@ def sql(
 
     Example: motion sql shop.motion "select shop, count(*) from garment where price < ? group by shop" 50
     """
+    with given_right():
+        check_seconds("--timeout", timeout)
     values = [_value(each) for each in params or []]
     with looked_at(store) as opened:
         found = opened.sql(query, values, timeout=timeout, limit=limit + 1)

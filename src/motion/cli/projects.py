@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from motion.cli.app import JsonOption, app, console, print_json, shown, stop
+from motion.cli.app import JsonOption, app, console, on_path, print_json, shown, stop
 from motion.errors import MotionError
 
 FILES = {
@@ -36,7 +36,9 @@ def init(
             f"a store's name begins with a letter, and {folder.resolve().name!r} does not; choose another folder.",
             2,
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    with on_path(folder):
+        is_there = folder.exists()
+    if is_there and (not folder.is_dir() or any(folder.iterdir())):
         stop(f"{folder} is there and not empty; choose a new folder.")
     try:
         _write(folder, name)

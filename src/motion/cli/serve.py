@@ -18,6 +18,7 @@ from motion.cli.app import (
     app,
     at_work,
     console,
+    given_right,
     looked_at,
     notes,
     print_json,
@@ -42,7 +43,7 @@ TokensOption = Annotated[
 def serve(
     store: CodeArgument,
     host: Annotated[str, typer.Option(help="another than this machine's own needs tokens")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: one that is free")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: one that is free")] = 8000,
     file: TokensOption = None,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="a name by which it may be called; may be repeated")
@@ -59,9 +60,11 @@ def serve(
     """
     from motion.server import Limits, serve
 
+    with given_right():
+        limits = Limits(rate=rate)
     with at_work(store) as opened:
         serving = serve(
-            opened, host=host, port=port, tokens=_tokens(opened, file), limits=Limits(rate=rate), hosts=allow_host,
+            opened, host=host, port=port, tokens=_tokens(opened, file), limits=limits, hosts=allow_host,
             origins=allow_origin or (),
         )  # fmt: skip
         notes.print(f"serving {opened.name} on {serving.url}", soft_wrap=True)
@@ -92,7 +95,8 @@ def mcp(
     from motion.server.access.roles import role_of
     from motion.server.agents import kept_stdout, serve_agents
 
-    given = role_of(role)
+    with given_right():
+        given = role_of(role)
     with kept_stdout() as to_agent, seen_or_run(store) as opened:
         serve_agents(opened, given, to_agent)
 
@@ -110,7 +114,8 @@ def add(
     """
     from motion.server.access.roles import new_token, role_of
 
-    text, token = new_token(name, role_of(role))
+    with given_right():
+        text, token = new_token(name, role_of(role))
     with looked_at(store) as opened:
         _tokens(opened, file).with_token(token).write(_file(opened, file))
     print(text)

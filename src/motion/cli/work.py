@@ -20,6 +20,7 @@ from motion.cli.app import (
     at_work,
     busy,
     console,
+    given_right,
     looked_at,
     note,
     print_json,
@@ -69,8 +70,9 @@ def run(
     Example: motion run shop:store --has gpu
     """
     began = clock.now()  # work begins with the opening
-    place = None if executor is None else one_place("--executor", executor)
-    placement = Placement(place, address, frozenset(words_needed("--has", has or [])))
+    with given_right():
+        place = None if executor is None else one_place("--executor", executor)
+        placement = Placement(place, address, frozenset(words_needed("--has", has or [])))
     with _told() if not until_idle else nullcontext() as told, at_work(store, placement) as opened:
         if told is None:
             opened.wait(progress=not as_json)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def export_table(
         with store._database.backend.read() as tx:  # one snapshot for all parts
             left = noted.count(tx, named, where, inherit=inherit) if show is not None else 0
             schema = pa.schema([_field(store, named, key) for key in named.keys.values()])
-            with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+            with pq.ParquetWriter(draft.absolute(), schema, compression="zstd") as writer:
                 for rows in _parts(store, named, where, inherit):
                     writer.write_table(_arrow(named, rows, schema))
                     count += len(rows)
@@ -81,7 +82,8 @@ def export_table(
     except OSError as exc:
         raise MotionError(f"{file} cannot be written: {exc.strerror or exc}.") from exc
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where none can be, there is none
+            draft.unlink(missing_ok=True)
     return count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections import deque
@@ -52,7 +53,7 @@ def rate_of(given: object) -> Rate:
         TriggerError: it is not, or its number is 0.
     """
     found = WRITTEN.fullmatch(given) if isinstance(given, str) else None
-    if found is None or found[2] not in UNITS or not float(found[1]):
+    if found is None or found[2] not in UNITS or not 0 < float(found[1]) < math.inf:
         raise TriggerError(
             f"rate= is a number of calls in a second, minute or hour, such as '10/s', '600/min' or '5000/hour', "
             f"not {shortened(given)}."

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from motion.definitions.triggers.rates import rate_of
+from motion.definitions.values.arguments import check_count, check_seconds
+
 MIB = 2**20
 
 
@@ -29,3 +32,11 @@ class Limits:
     wait_seconds: float = 60.0
     streams: int = 1_000
     rate: str | None = None
+
+    def __post_init__(self) -> None:
+        for count in ("body_bytes", "rows", "default_rows", "k", "streams"):
+            check_count(f"Limits({count}=)", getattr(self, count))
+        for seconds in ("sql_seconds", "wait_seconds"):
+            check_seconds(f"Limits({seconds}=)", getattr(self, seconds))
+        if self.rate is not None:
+            rate_of(self.rate)

@@ -51,7 +51,13 @@ class Token:
 
 
 def new_token(name: str, role: Role) -> tuple[str, Token]:
-    """Return a new token's text, which is kept nowhere, and what is kept of it."""
+    """Return a new token's text, which is kept nowhere, and what is kept of it.
+
+    Raises:
+        InvalidArgument: its name cannot be shown in a line.
+    """
+    if not (name and name.isprintable()):
+        raise InvalidArgument("name", shortened(name), "printable characters")
     text = f"motion_{secrets.token_urlsafe(32)}"
     return text, Token(name, role.name.lower(), _digest(text))
 
@@ -102,7 +108,10 @@ class Tokens:
     def write(self, path: Path) -> None:
         """Keep them in a file that only its owner reads; whole, or as it was before."""
         draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        except OSError as exc:
+            raise StoreUnavailable(str(path), f"its tokens cannot be written: {exc}") from exc
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode([asdict(t) for t in self._tokens])))
             file.flush()
