@@ -146,6 +146,7 @@ class PostgresBackend:
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
         forks.watch(self)
         with self._errors_named():
+            self._make_folder()
             self._write_once_more(lambda: self._set_up(self._writing_session()))
 
     def make_durable(self) -> None:
@@ -561,9 +562,14 @@ class PostgresBackend:
             self._conninfo, self.schema, self.name, is_kept=lambda: self._is_kept
         )
 
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreUnavailable(str(self.folder), str(exc)) from exc
+
     def _set_up(self, session: Session) -> None:
-        """Make the folder and the schema, with what statements of ours need, where they are not there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Make the schema, with what statements of ours need, where they are not there."""
         try:
             self._begin_to_write(session, is_durable=True)
             sql = "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = ?"
