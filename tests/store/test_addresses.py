@@ -199,3 +199,21 @@ def test_a_row_of_a_class_that_is_no_schema_here_is_told_by_its_class(store: mot
     for call in (store.get, store.rows, store.delete, store.set):
         with pytest.raises(motion.errors.UnknownTable, match="no table 'Other'; it has query"):
             call(Other(1))
+
+
+@pytest.mark.parametrize("is_served", [False, True])
+def test_a_row_alone_is_not_written_and_says_so(
+    store: motion.Store, page: Query, is_served: bool
+) -> None:
+    """It says which row is meant, and nothing of what that is to have."""
+    page.link = "mine"
+    with serve(store, port=0) as on, motion.connect(on.url, schemas={"query": Query}) as served:
+        where: Any = served if is_served else store
+        for given in (page, Query(9, "new", "", 0, "")):
+            with pytest.raises(motion.InvalidArgument, match="the keys to write beside it"):
+                where.set(given)
+            with where.transaction() as tx, pytest.raises(motion.InvalidArgument):
+                tx.set(given)
+        where.set(page, link="mine")
+    assert store.get(page).link == "mine"  # type: ignore[union-attr]
+    assert store.get(Query, 9) is None

@@ -699,6 +699,12 @@ def one_set(
     for option, value in (("force", force), ("if_unchanged", if_unchanged)):
         if not isinstance(value, bool):  # it was meant as a key's, and no key is called so
             raise InvalidArgument(f"set({option}=)", shortened(value), "True or False")
+    if key and not values and not if_unchanged:
+        expected = (
+            "the keys to write beside it, as in store.set(row, price=2.0): a row says which one is meant, and its own values are not "
+            "written; store.set_many(table, [row]) writes them all"
+        )
+        raise InvalidArgument("set(row)", f"{shortened(given)} alone", expected)
     if if_unchanged and not key:
         expected = "False, or a row that was read as the first argument: store.set(row, n=2, if_unchanged=True)"
         raise InvalidArgument("set(if_unchanged=)", "True", expected)
