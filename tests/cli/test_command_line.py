@@ -186,6 +186,32 @@ def test_what_users_texts_hold_is_shown_and_does_nothing(tmp_path: Path) -> None
     assert "\x1b" not in done.stdout
 
 
+def test_what_is_logged_of_users_texts_does_nothing_either(tmp_path: Path) -> None:
+    text = """
+from dataclasses import dataclass
+import motion
+
+@dataclass
+class Rating:
+    id: int
+    word: str
+    made: str
+
+@motion.trigger(on="rating.word", sets="rating.made", retries=0)
+def make(word: str) -> str:
+    raise ValueError(f"{word} is none, \\x1b[31m")
+
+def opened():
+    return motion.create_store("rated", schemas={"rating": Rating}, triggers=[make], run=False)
+"""
+    (tmp_path / "rated.py").write_text(text)
+    code = "import rated\ns = rated.opened(); s.set('rating', word='one'); s.close()"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    done = run(tmp_path, "run", "rated:opened", "--until-idle")
+    assert "one is none, \\x1b[31m" in done.stderr
+    assert "\x1b" not in done.stderr + done.stdout
+
+
 def test_a_function_with_parameters_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(ODD)
     done = run(tmp_path, "versions", "odd:of")

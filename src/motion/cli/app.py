@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,7 +79,15 @@ def begun(
         typer.Option("--version", callback=_tell_version, is_eager=True, help="say which this is"),
     ] = False,
 ) -> None:
-    pass
+    if logging.lastResort is not None:  # what is logged where the user's code says nothing of that
+        logging.lastResort.setFormatter(_Plain())
+
+
+class _Plain(logging.Formatter):
+    """Shows what is logged as texts are shown: none of its characters moves the cursor."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _clean(super().format(record))
 
 
 # -- the store --
