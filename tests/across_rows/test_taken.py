@@ -190,7 +190,12 @@ def by_hand(window: motion.Window, rows: Sequence[Any], row: Any) -> Any:
     if not held:
         return {"list": [], "count": 0, "sum": 0.0}.get(window.agg)
     total = float(sum(map(Fraction, held)))
-    made = {"list": held, "count": len(held), "sum": total, "mean": total / len(held)}
+    made = {
+        "list": held,
+        "count": len(held),
+        "sum": total,
+        "mean": float(sum(map(Fraction, held)) / len(held)),
+    }
     made |= {"min": min(held), "max": max(held), "last": held[-1]}
     return made[window.agg]
 
