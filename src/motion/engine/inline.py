@@ -100,7 +100,7 @@ class InlineRuns:
         have = set(given)
         if self._database.tables.get(table).page_keys:  # an unset key may be inherited
             have -= {key for key, column in given.items() if None in column}
-        chain = []
+        chain, left = list[_Step](), set[str]()
         for step in self._eligible_of(table):
             spec = step.spec
             if not (has_users_code or self._database.graph.keeps(spec)):
@@ -108,9 +108,13 @@ class InlineRuns:
             if spec.windows and not _are_placed(self._database.tables.get(table), spec, given):
                 continue
             is_given = step.needed <= have and given.keys() >= step.of_write
-            # What changes a key behind a user's value comes after it, whichever way it runs.
-            is_users = not (step.feeds.isdisjoint(given) and given.keys().isdisjoint(spec.sets))
-            if is_given and not is_users and self._is_wanted(spec):
+            is_its_own = given.keys().isdisjoint(spec.sets)
+            if is_its_own and not (
+                step.feeds.isdisjoint(given) or given.keys().isdisjoint(spec.on)
+            ):
+                # What changes a key behind a user's value comes after it, and what stands behind that later still.
+                left.update((spec.name, *self._database.graph.downstream(spec.name)))
+            if is_given and is_its_own and spec.name not in left and self._is_wanted(spec):
                 chain.append(step)
                 have.update(spec.sets)
         return chain
