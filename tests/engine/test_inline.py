@@ -194,7 +194,7 @@ def test_a_row_alone_is_checked_as_rows_together_are() -> None:
 WRITE = st.tuples(
     st.integers(1, 3),
     st.dictionaries(
-        st.sampled_from(["text", "extra", "upper"]),
+        st.sampled_from(["text", "text", "extra", "upper", "length", "total"]),
         st.sampled_from(["a", "bb", "fails", None, 1, 2]),
         min_size=1,
         max_size=3,
@@ -204,7 +204,7 @@ TRANSACTIONS = st.lists(st.lists(WRITE, min_size=1, max_size=3), max_size=6)
 
 
 def fitting(key: str, value: Any) -> Any:
-    if value is None or isinstance(value, int) == (key == "extra"):
+    if value is None or isinstance(value, int) == (key in ("extra", "length", "total")):
         return value
     return "zz" if isinstance(value, int) else 5
 
@@ -233,8 +233,10 @@ def test_a_users_value_behind_a_key_that_its_write_changes_is_made_anew(inline: 
     with opened(chain(inline)) as store:
         store.set("line", id=1, text="abc", length=99, extra=1).wait(timeout=60)
         store.wait(timeout=60)
-        row = store.get("line", 1)
-        assert (row.upper, row.length, row.total) == ("ABC", 3, 4)
+        store.set("line", id=2, text="abc", total=99, extra=1).wait(timeout=60)
+        store.wait(timeout=60)
+        found = [(row.upper, row.length, row.total) for row in store.rows("line")]
+        assert found == [("ABC", 3, 4)] * 2
 
 
 @pytest.mark.parametrize("inline", [True, False])

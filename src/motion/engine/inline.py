@@ -109,9 +109,7 @@ class InlineRuns:
                 continue
             is_given = step.needed <= have and given.keys() >= step.of_write
             is_its_own = given.keys().isdisjoint(spec.sets)
-            if is_its_own and not (
-                step.feeds.isdisjoint(given) or given.keys().isdisjoint(spec.on)
-            ):
+            if is_its_own and not (step.feeds.isdisjoint(given) or have.isdisjoint(spec.on)):
                 # What changes a key behind a user's value comes after it, and what stands behind that later still.
                 left.update((spec.name, *self._database.graph.downstream(spec.name)))
             if is_given and is_its_own and spec.name not in left and self._is_wanted(spec):
