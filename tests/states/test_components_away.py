@@ -351,13 +351,17 @@ def opened_elsewhere_without(folder: Path) -> None:
     process.close()
 
 
-def test_a_process_that_still_has_the_code_makes_nothing_live_that_nobody_builds(
-    tmp_path: Path,
-) -> None:
-    with opened(tmp_path, code()) as store:
+def make_a_second_version(folder: Path) -> None:
+    with opened(folder, code()) as store:
         set_all(store)
         store.model("Scorer").fit().wait(timeout=60)
         store.wait(timeout=60)
+
+
+def test_a_process_that_still_has_the_code_makes_nothing_live_that_nobody_builds(
+    tmp_path: Path,
+) -> None:
+    make_a_second_version(tmp_path)
     with opened(tmp_path, code(), run=False) as store:
         store.set("product", id=1, size=7)
         asked = store.model("Scorer").promote(2).key
@@ -377,10 +381,7 @@ def test_a_process_that_still_has_the_code_makes_nothing_live_that_nobody_builds
 def test_a_version_that_is_asked_for_while_its_component_is_away_is_built_with_its_return(
     tmp_path: Path,
 ) -> None:
-    with opened(tmp_path, code()) as store:
-        set_all(store)
-        store.model("Scorer").fit().wait(timeout=60)
-        store.wait(timeout=60)
+    make_a_second_version(tmp_path)
     with opened(tmp_path, code(), run=False) as store:
         store.set("product", id=1, size=7)
         opened_elsewhere_without(tmp_path)

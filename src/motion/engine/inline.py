@@ -256,9 +256,8 @@ class InlineRuns:
         columns: list[list[Stored]] = [[None] * count for _ in spec.sets]
         for full, given in zip(columns, outcomes.columns, strict=True):
             for place, value in enumerate(given):
-                if (
-                    place not in outcomes.errors
-                ):  # what one key refuses, the others do not get either
+                # What one key refuses, the others do not get either.
+                if place not in outcomes.errors:
                     full[called[place]] = value
         return Inlined(spec, columns, frozenset(met), seconds), frozenset(range(count)) - met
 
