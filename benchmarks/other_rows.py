@@ -196,7 +196,7 @@ class Payment:
 
 
 def windows() -> list[Figure]:
-    """Payments of many cards in order, each with the count and the sum of its card's last hour; then one that is late."""
+    """Payments of many cards in order, each with the count and the sum of its card's last hour; then late ones, one at a time."""
     chance = random.Random(1)
     rows = [(i, i * 720, chance.randrange(CARDS), chance.random()) for i in range(ROWS)]
     with tempfile.TemporaryDirectory() as folder:
@@ -210,17 +210,24 @@ def windows() -> list[Figure]:
 
         taken = seconds(load)
 
-        def late() -> None:
-            store.set("payment", id=ROWS + 1, ts=ROWS // 2 * 720 + 1, card=5, amount=1.0)
+        def late(card: int) -> None:
+            store.set(
+                "payment", id=ROWS + 1 + card, ts=ROWS // 2 * 720 + card, card=card, amount=1.0
+            )
             store.wait()
 
-        behind = 1_000 * seconds(late)
+        first, *others = (1_000 * seconds(partial(late, card)) for card in range(51))
+        behind = statistics.median(others)
     return [
         Figure(
             f"`Window`: count and sum of the last hour, {ROWS:,} payments of {CARDS:,} cards, cold", ROWS / taken,
             "rows/s", ROWS / limit, limit / taken, "of one SQL window query and a raw insert", "≥ 0.25", "0.5",
         ),
-        Figure("one late payment, all that follows done", behind, "ms", 5.0, behind / 5.0, "× of what is allowed", "≤ 1", ""),
+        Figure(
+            "one late payment, all that follows done: median of 50", behind, "ms", 5.0, behind / 5.0,
+            "× of what is allowed", "≤ 1", "",
+        ),
+        Figure("the same: the first one", first, "ms", behind, first / behind, "× the others", "", ""),
     ]  # fmt: skip
 
 
