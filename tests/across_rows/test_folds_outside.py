@@ -99,8 +99,8 @@ def note(balance: int) -> str:
     return f"{balance} left"
 
 
-def opened(open_store: OpenStore, *triggers: Any) -> motion.Store:
-    return open_store(schemas={"booking": Booking}, triggers=[note, *triggers], run=False)
+def opened(open_store: OpenStore, *triggers: Any, name: str = "store") -> motion.Store:
+    return open_store(name, schemas={"booking": Booking}, triggers=[note, *triggers], run=False)
 
 
 def shown(store: motion.Store) -> dict[int, tuple[int | None, str | None]]:
@@ -182,6 +182,38 @@ def test_what_a_user_gave_is_not_unset(open_store: OpenStore) -> None:
         worker.run_until_idle()
         found = {row: value for row, (value, _) in shown(store).items()}
         assert found == {1: 100, 2: 200, 3: 300}
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_what_a_user_gives_while_a_fold_is_away_is_what_it_would_be_if_it_were_there(
+    open_store: OpenStore, replay: bool
+) -> None:
+    fold, found = balance_by("account", replay=replay), list[Any]()
+    for name, there in (("there", [fold]), ("away", [])):
+        with opened(open_store, fold, name=name) as store, Stepper(store) as worker:
+            store.set_many("booking", [{"id": i, "account": 7, "amount": i} for i in range(1, 7)])
+            worker.run_until_idle()
+        with opened(open_store, *there, name=name) as store, Stepper(store) as worker:
+            for values in (
+                {"id": 1, "account": None},
+                {"id": 1, "balance": 100},
+                {"id": 2, "amount": None},
+                {"id": 2, "balance": 200},
+                {"id": 3, "balance": 300},
+                {"id": 5, "balance": None},
+                {"id": 7, "account": 7, "amount": 7, "balance": 700},
+                {"id": 8, "account": 7, "amount": 8},
+                {"id": 9, "balance": 900},
+            ):
+                store.set("booking", **values)
+                worker.run_until_idle()
+        with opened(open_store, fold, name=name) as store, Stepper(store) as worker:
+            store.backfill("balance", force=True)
+            worker.run_until_idle()
+            assert store.plan("balance").stale == 0
+            found.append({row.id: row.balance for row in store.rows(Booking)})
+    kept = {1: 100, 2: 200, 3: 300, 4: 304, 5: None, 6: 6, 7: 700, 8: 708, 9: 900}
+    assert found == [kept, kept]
 
 
 def test_what_a_key_held_before_the_fold_set_it_is_not_unset(open_store: OpenStore) -> None:

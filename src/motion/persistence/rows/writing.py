@@ -13,6 +13,7 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
+from motion.definitions.graph import outputs_of
 from motion.definitions.tables.schema import Table, timestamp_now
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
@@ -31,7 +32,7 @@ from motion.persistence.ranges import parts_of
 from motion.persistence.rows import makers, outputs
 from motion.persistence.rows.ids import filled_ids, next_row, note_deleted
 from motion.persistence.rows.written import Columns, Inlined, Written
-from motion.persistence.stored_graph import former_triggers, origin_of
+from motion.persistence.stored_graph import former_folds, former_triggers, origin_of
 
 BOUND_ROWS = 100
 """New rows up to which what is the same in all of them is bound like the rest: to compile a statement takes as long as that."""
@@ -429,11 +430,18 @@ def _overridden_of_former(tx: Transaction, layout: Layout, columns: Iterable[str
     if former is None:
         there = set(map(quoted, tx.columns(layout.base)))
         former = tx.lasting[name] = {}
-        for spec in former_triggers(tx, layout.table.name):
-            if marks_rows(spec) and done_column(spec.name) in there:
-                for key in spec.sets:
+        table = layout.table.name
+        for spec in (*former_triggers(tx, table), *former_folds(tx, table)):
+            if _tells_users(spec) and done_column(spec.name) in there:
+                for _, key in outputs_of(spec):
                     former.setdefault(key, []).append(spec.name)
     return sorted({each for key in columns for each in former.get(key, ())}) if former else []
+
+
+def _tells_users(spec: TriggerSpec) -> bool:
+    """Whether a mark on a row tells of a trigger's values there that a user gave them. Not of a fold that keeps one value for an
+    entity: which rows a user's value stands for is told by what was folded until then."""
+    return spec.fold.is_of_rows if spec.fold is not None else marks_rows(spec)
 
 
 def _override_pages(
