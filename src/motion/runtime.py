@@ -635,10 +635,12 @@ class _Running:
     placement: Placement
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _parts: _Parts | None = None
+    _is_over: bool = False
 
     def start(self) -> None:
-        """Begin; with `run=False` another process runs the triggers."""
-        if not self.database.runs_code:
+        """Begin; with `run=False` another process runs the triggers. What is written while the store is closed is left to the next
+        start."""
+        if not self.database.runs_code or self._is_over:
             return
         parts = self._parts
         if parts is None or self._lacks_fitter(parts) or parts.owner.has != self.database.has:
@@ -646,6 +648,8 @@ class _Running:
 
     def _start(self) -> None:
         with self._lock:
+            if self._is_over:
+                return
             if self._parts is None:
                 self._parts = self._started()
             parts = self._parts
@@ -670,7 +674,7 @@ class _Running:
 
     def stop(self) -> None:
         with self._lock:
-            parts, self._parts = self._parts, None
+            parts, self._parts, self._is_over = self._parts, None, True
         if parts is not None:
             parts.stop()
             with suppress(StoreUnavailable):  # figures, for which nobody's store fails to close

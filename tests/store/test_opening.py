@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import motion
-from motion import clock
+from motion import clock, faults
 from motion.backends.sqlite import SqliteBackend
 from tests.conftest import Garment, OpenStore, pause
 
@@ -726,6 +726,45 @@ def test_a_new_store_is_opened_when_who_makes_the_same_one_is_done(tmp_path: Pat
     other.close()
     assert len(opened) == 1
     opened[0].close()
+
+
+def test_a_write_under_way_at_a_close_begins_nothing_anew(open_store: OpenStore) -> None:
+    """It did: a worker that no close ended, whose claims nobody took over while the process lived."""
+    begun, release, before = threading.Event(), threading.Event(), set(threading.enumerate())
+
+    @motion.trigger(on="garment.name", sets="garment.shop", inline=False)
+    def held(name: str) -> str:
+        begun.set()
+        assert release.wait(60)
+        return name.upper()
+
+    def workers() -> list[threading.Thread]:
+        more = set(threading.enumerate()) - before
+        return [each for each in more if each.name == "motion-worker"]
+
+    def close_meanwhile(point: str) -> None:
+        if point == "set.fired":
+            closing.start()  # which waits for the call, for a second or two
+            while len(workers()) > 1:
+                pause()
+
+    store = open_store(schemas={"garment": Garment}, triggers=[held])
+    closing = threading.Thread(target=store.close)
+    store.set("garment", id=1, name="coat")
+    assert begun.wait(60)
+    faults.arm(close_meanwhile)
+    try:
+        store.set("garment", id=2, name="hat")
+    finally:
+        faults.arm(None)
+    closing.join(60)
+    release.set()
+    for thread in workers():
+        thread.join(30)
+    assert workers() == []
+    with open_store(schemas={"garment": Garment}, triggers=[held]) as store:
+        store.wait(timeout=60)
+        assert [row.shop for row in store.rows("garment")] == ["COAT", "HAT"]
 
 
 def test_a_store_in_memory_that_nobody_holds_any_more_stops_and_leaves_nothing() -> None:
