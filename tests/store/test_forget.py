@@ -313,6 +313,42 @@ def test_a_fold_goes_with_its_entity(open_store: OpenStore, folder: Path) -> Non
     assert [(row.id, row.profile) for row in store.rows("user")] == [("other", "hello")]
 
 
+def test_what_names_a_row_goes_although_the_row_is_not_there_yet(
+    open_store: OpenStore, folder: Path
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    @motion.fold(on="message.text", by="message.user", sets="user.profile")
+    def remember_late(profile: str | None, text: str) -> str:
+        begun.set()
+        assert release.wait(60)
+        return f"{profile or ''} {text}".strip()
+
+    store = open_store(schemas=CHAT, triggers=[remember_late])
+    store.set("message", user=WORD, text=f"{WORD} 1")
+    assert begun.wait(60)
+    forgetting: list[motion.Forgotten] = []
+    thread = threading.Thread(target=lambda: forgetting.append(store.forget("user", WORD)))
+    thread.start()
+    until(store, lambda: not store.rows("message"), timeout_s=60)
+    release.set()
+    thread.join(60)
+    store.wait(timeout=60)
+    assert [told.rows for told in forgetting] == [{"message": 1}]
+    assert store.rows("user") == []
+    assert traces(folder) == []
+
+
+def test_what_names_a_row_that_was_deleted_before_goes(open_store: OpenStore, folder: Path) -> None:
+    store = open_store(schemas=CHAT, triggers=[])
+    store.set("user", id=WORD)
+    store.delete("user", WORD)
+    store.set_many("message", [{"user": WORD, "text": WORD}, {"user": "other", "text": "hello"}])
+    assert store.forget("user", WORD).rows == {"message": 1}
+    assert [row.user for row in store.rows("message")] == ["other"]
+    assert traces(folder) == []
+
+
 def test_a_folded_row_is_taken_out_of_the_value_and_of_all_checkpoints(
     open_store: OpenStore, folder: Path
 ) -> None:

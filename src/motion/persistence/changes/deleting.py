@@ -53,7 +53,8 @@ def delete(
     """
     if not written.rows and erasing is None:
         return
-    going = _going(tx, layouts, written, cause.number)
+    named = [] if erasing is None else refs.naming(tx, layouts, *erasing.asked)
+    going = _going(tx, layouts, [*named, (written.layout, written.rows)], cause.number)
     if erasing is not None:
         erasing.take(tx, layouts, going.each(layouts), going.left)
     for layout, rows in going.each(layouts):
@@ -126,10 +127,11 @@ class _Going:
         return left
 
 
-def _going(tx: Transaction, layouts: Layouts, written: Written, number: int) -> _Going:
+def _going(
+    tx: Transaction, layouts: Layouts, waiting: list[tuple[Layout, Sequence[int]]], number: int
+) -> _Going:
     """Find all rows that go with some: in circles, and chains of any length."""
     going, graph = _Going(), layouts.graph
-    waiting: list[tuple[Layout, Sequence[int]]] = [(written.layout, written.rows)]
     making: dict[str, list[int]] = {}
     while waiting or making:
         if waiting:
