@@ -141,6 +141,30 @@ def test_users_values_stay(store: motion.Store) -> None:
     assert (found.hour, found.last) == (100, [10, 3])
 
 
+def in_one_load(store: motion.Store, rows: list[dict[str, Any]]) -> None:
+    store.set_many("payment", rows)
+
+
+def in_a_transaction(store: motion.Store, rows: list[dict[str, Any]]) -> None:
+    with store.transaction() as tx:
+        for row in rows:
+            tx.set("payment", **row)
+
+
+@pytest.mark.parametrize("give", [in_one_load, in_a_transaction])
+@pytest.mark.parametrize("card", [2, None])
+def test_a_row_beside_those_that_are_given_twice_is_left_alone(
+    open_store: OpenStore, give: Callable[[motion.Store, list[dict[str, Any]]], None], card: Any
+) -> None:
+    store = open_store(schemas=SCHEMAS, run=False)
+    store.set("payment", id=2, ts=0, card=card, amount=1)
+    late = [{"id": i, "ts": 3 * MINUTE_MS, "card": 1, "amount": i} for i in (1, 3)]
+    give(store, [*late, {"id": 1, "ts": MINUTE_MS}])
+    assert [row.hour for row in store.rows(Payment)] == [0, None if card is None else 0, 1]
+    assert (store.plan("payment.hour").stale, store.backfill("payment.hour").count) == (0, 0)
+    assert not store.explain("payment", 2, "hour").is_due
+
+
 def test_what_derives_from_kept_keys_runs_once_for_each_row(open_store: OpenStore) -> None:
     calls: list[int] = []
 

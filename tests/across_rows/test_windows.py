@@ -159,6 +159,25 @@ def test_only_the_rows_whose_windows_hold_it_run_again(open_store: OpenStore) ->
     assert sorted(calls) == [*(float(i) for i in range(102, 161, 2)), 500.0]
 
 
+def test_a_row_beside_those_that_one_load_gives_twice_does_not_run_again(
+    open_store: OpenStore,
+) -> None:
+    calls: list[int] = []
+
+    @motion.trigger(on="event.n", sets="event.total", inline=False)
+    def total(n: int, before: Annotated[int, motion.Window("event.n", by="who", agg="sum")]) -> int:
+        calls.append(n)
+        return before
+
+    store = open_store(schemas={"event": Event}, triggers=[total])
+    store.set("event", id=2, ts=2, who="b", n=2).wait(timeout=60)
+    calls.clear()
+    late = [{"id": i, "ts": 3, "who": "a", "n": i} for i in (1, 3)]
+    store.set_many("event", [*late, {"id": 1, "ts": 1}]).wait(timeout=60)
+    store.wait(timeout=60)
+    assert ([row.total for row in store.rows("event")], sorted(calls)) == ([0, 0, 1], [1, 3])
+
+
 def test_a_result_of_an_old_window_is_dropped(open_store: OpenStore) -> None:
     has_begun, may_end = threading.Event(), threading.Event()
 

@@ -836,6 +836,106 @@ def test_a_value_that_waits_for_another_is_not_stale_because_a_run_was_dropped(
         assert store.get("guest", 1).told == "eve old"
 
 
+@dataclass
+class Verse:
+    id: int
+    text: str
+    times: int
+    whole: str
+    word: str
+    page: int
+
+
+@motion.trigger(on=["verse.text", "verse.times"], sets="verse.whole", inline=False)
+def repeat_verse(text: str, times: int) -> str:
+    return text * times
+
+
+@motion.trigger(on="verse.text", sets="verse.whole", inline=False)
+def count_before(
+    text: str, before: Annotated[int, motion.Window("verse.text", by="times", agg="count")]
+) -> str:
+    return f"{text} {before}"
+
+
+@motion.trigger(on="verse.text", sets="verse.whole", inline=False)
+def look_up(text: str, upper: Annotated[str, motion.Lookup("line.upper", by="times")]) -> str:
+    return f"{text} {upper}"
+
+
+@motion.trigger(on=["verse.text", "verse.times"], sets="verse.word", page="page", inline=False)
+def lay_out(text: str, times: int) -> list[str]:
+    return [text] * times
+
+
+@motion.trigger(on=["verse.text", "verse.times"], sets="word", inline=False)
+def list_words(text: str, times: int) -> list[dict[str, str]]:
+    return [{"word": text}] * times
+
+
+@motion.trigger(on=["verse.text", "verse.times"], inline=False)
+def tell_others(text: str, times: int) -> None: ...
+
+
+class Reciter(motion.Component):
+    def setup(self) -> str:
+        return "!"
+
+    @motion.infer(on=["verse.text", "verse.times"], sets="verse.whole", refresh="before")
+    def recite(self, state: str, text: str, times: int) -> str:
+        return text * times + state
+
+
+MAKERS: dict[str, tuple[Any, str | None]] = {
+    "a value": (repeat_verse, "whole"),
+    "a value of other rows": (count_before, "whole"),
+    "a value of what is looked up": (look_up, "whole"),
+    "a value by version": (Reciter(), "whole"),
+    "pages": (lay_out, "word"),
+    "rows of another table": (list_words, None),
+    "nothing": (tell_others, None),
+}
+"""Triggers that need `times`, each with the key of the row that it sets."""
+
+
+@pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("had", [False, True])
+def test_a_row_that_has_nothing_and_not_what_it_could_be_made_of_is_not_stale(
+    open_store: OpenStore, maker: tuple[Any, str | None], had: bool
+) -> None:
+    trigger, key = maker
+    schemas = {"verse": Verse, "word": Word, "line": Line}
+    store = open_store(schemas=schemas, triggers=[trigger], run=False)
+    (name,) = store.status().triggers
+
+    def told() -> tuple[int, int, bool, int]:
+        stale = store.status().triggers[name].stale
+        is_due = key is not None and store.explain("verse", 1, key).is_due
+        change = store.backfill(name)
+        change.cancel()
+        return stale, store.plan(name).stale, is_due, change.count
+
+    with Stepper(store) as worker:
+        store.set("line", id=2, upper="TWO")
+        store.set("verse", id=1, text="la", times=2 if had else None)
+        worker.run_until_idle()
+        store.set("verse", id=1, times=None)
+        worker.run_until_idle()
+        store.set("verse", id=1, text="lo").cancel()  # it would have made nothing
+        assert told() == (0, 0, False, 0)
+        store.set("verse", id=1, times=2).cancel()  # by now it could make something
+        assert told() == (1, 1, key is not None, 1)
+        store.backfill(name)
+        worker.run_until_idle()
+        assert told() == (0, 0, False, 0)
+        store.set("verse", id=1, times=None).cancel()  # what it has made stays
+        is_left = trigger is not tell_others
+        assert told() == (is_left, is_left, key is not None, is_left)
+        store.backfill(name)
+        worker.run_until_idle()
+        assert told() == (0, 0, False, 0)
+
+
 def test_a_users_value_is_stale_once_a_run_that_was_to_follow_it_is_dropped(
     open_store: OpenStore,
 ) -> None:

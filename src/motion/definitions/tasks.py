@@ -279,7 +279,9 @@ def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, 
 
     Runs are exact: a task's range holds no row that its change did not touch, so each change waits for its own work.
     """
-    ordered: Sequence[int] = sorted(rows)
+    ordered: Sequence[int] = sorted(
+        set(rows)
+    )  # one that is told twice would pass for its neighbour
     ranges: list[tuple[int, int]] = []
     if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
         low, high = ordered[0], ordered[-1]
@@ -287,7 +289,7 @@ def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, 
     for row in ordered:
         if ranges and row == ranges[-1][1] + 1 and row - ranges[-1][0] < limit:
             ranges[-1] = (ranges[-1][0], row)
-        elif not ranges or row > ranges[-1][1]:
+        else:
             ranges.append((row, row))
     return ranges
 

@@ -25,6 +25,7 @@ from motion.persistence.layout import (
 )
 from motion.persistence.numbers import UNNUMBERED
 from motion.persistence.ranges import Ranges, filled_up, parts_of, places, rows_among
+from motion.persistence.rows import makers
 from motion.persistence.rows.handovers import has_former, mark_or_former
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
@@ -43,7 +44,8 @@ class Origin:
         fingerprint: of the code that made them; None for a user's value.
         version: the state version it ran with; 0 for a trigger without one.
         trigger: whose code that is; empty for a user's value.
-        is_due: whether its `on` keys have changed since, and it has not run again yet.
+        is_due: whether its `on` keys have changed since, and it has not run again yet; not where it has neither made anything nor
+            could.
         was_away: whether the trigger was away since, while rows were written.
     """
 
@@ -191,8 +193,21 @@ def to_remake(tx: Transaction, layout: Layout, spec: TriggerSpec, *, everything:
 def _is_left_behind(layout: Layout, spec: TriggerSpec) -> str:
     """Return the condition that a row's outputs were made, and are not those of its inputs as they are, and nothing is under
     way that makes them so: the run was given up, or one upstream, or it was dropped; or, of a fold, an applied row has changed."""
-    is_lost = f"{layout.mark(spec)} > 0 AND {layout.is_due(spec)} AND NOT {queue.is_under_way(spec.name, layout.row)}"
+    is_lost = f"{layout.mark(spec)} > 0 AND {_is_to_run(layout, spec)} AND NOT {queue.is_under_way(spec.name, layout.row)}"
     return f"({is_lost} OR {layout.is_left_behind(spec)})"
+
+
+def _is_to_run(layout: Layout, spec: TriggerSpec) -> str:
+    """Return the condition that a trigger is due on a row, and that a run would make or unset something there."""
+    is_of_use = f"{_has_outputs(layout, spec)} OR {_is_runnable(layout, spec)}"
+    return f"{layout.is_due(spec)} AND ({is_of_use})"
+
+
+def _has_outputs(layout: Layout, spec: TriggerSpec) -> str:
+    """Return the condition that a row has anything that a trigger gives: a value, a page, or a row of another table."""
+    if not spec.is_columnar:
+        return makers.has_made(layout, spec)
+    return f"({' OR '.join(f'{layout.value(key)} IS NOT NULL' for key in spec.sets)})"
 
 
 def not_gone_on_from(
@@ -389,7 +404,8 @@ def origin_of_row(
     keys = zip(layout.table.page_keys, pages, strict=True)
     values = [row_id, *(page if key in level else 0 for key, page in keys)]
     named = " AND ".join(f"r.{quoted(key)} = ?" for key in layout.table.primary_key)
-    sql = f"SELECT {layout.mark(spec)}, {layout.is_due(spec)} FROM {_source(layout, spec)} WHERE {named}"
+    is_due = f"CASE WHEN {_is_to_run(layout, spec)} THEN 1 ELSE 0 END"
+    sql = f"SELECT {layout.mark(spec)}, {is_due} FROM {_source(layout, spec)} WHERE {named}"
     found = tx.execute(sql, values).fetchone()
     if found is None:
         return None
@@ -516,11 +532,10 @@ def _is_judged(tx: Transaction, layout: Layout, spec: TriggerSpec) -> str:
 
 
 def _is_unset(layout: Layout, spec: TriggerSpec) -> str:
-    """The condition that a run unsets a row's outputs: an `on` key is unset that it needs, or what it looks up is gone. What is
-    waited for does not; nor do pages and rows of another table go with what is looked up."""
-    needs = [
-        f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required if key in spec.on
-    ]
+    """The condition that a run unsets a row's outputs: an `on` key is unset that it needs, or one by which it has a window, or
+    what it looks up is gone. What is waited for does not; nor do pages and rows of another table go with what is looked up."""
+    keys = [*(key for key in spec.required if key in spec.on), *_window_keys(spec)]
+    needs = [f"{layout.inherited_value(key)} IS NOT NULL" for key in keys]
     if not _may_keep(spec):
         followed = (each for each in _needed_lookups(spec) if each not in spec.awaited_lookups)
         needs += [_has_looked_up(layout, spec, each) for each in followed]
@@ -532,7 +547,14 @@ def _own_needs(layout: Layout, spec: TriggerSpec) -> list[str]:
 
 
 def _set_keys(layout: Layout, spec: TriggerSpec) -> list[str]:
-    return [f"{layout.inherited_value(key)} IS NOT NULL" for key in spec.required]
+    keys = (*spec.required, *_window_keys(spec))
+    return [f"{layout.inherited_value(key)} IS NOT NULL" for key in keys]
+
+
+def _window_keys(spec: TriggerSpec) -> list[str]:
+    """The keys of a row's own without which it has no window that the trigger needs."""
+    windows = [p.window for p in spec.parameters if p.window and not p.is_optional]
+    return list(dict.fromkeys(key for each in windows for key in each.own_keys))
 
 
 def _looked_up_needs(layout: Layout, spec: TriggerSpec) -> list[str]:

@@ -98,7 +98,7 @@ class Explanation:
         is_current: whether that is the trigger's present code, and it has missed nothing since; True for a value from outside.
         was_away: whether the store was open without the trigger since, and rows were written meanwhile.
         is_due: whether what it was made from has changed since, or it is being made again, and its trigger has not run
-            yet, or could not.
+            yet, or could not; not where it has made nothing and lacks what it could make something of.
         version: the state version that the trigger ran with, None for one without a state.
         labels: what that version, and those it was made from, learned from; the latest, at most 100.
         change: the number of the change that wrote it; None where it is not known, as for a key that nothing runs on,
