@@ -591,6 +591,56 @@ def test_a_fold_that_was_away_goes_on_from_its_values_and_none_counts_as_current
     assert stale(store) == 0
 
 
+@pytest.mark.parametrize("with_row", [False, True])
+def test_a_row_that_moved_while_a_fold_was_away_leaves_where_it_has_come_to_stale(
+    open_store: OpenStore, with_row: bool
+) -> None:
+    """Also where it was of none when the fold left, where rows have come with it, and where the entity has a row of its own."""
+    triggers = [remembering(Calls()), threads]
+    store = open_store(schemas=SCHEMAS, triggers=triggers)
+    said(store, "abcde")
+    store.set("message", id=3, user=None)
+    if with_row:
+        store.set_many("user", [{"id": user, "name": "new"} for user in (2, 3, 4)])
+    store.wait(timeout=60)
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[])
+    for row, user in ((2, 2), (3, 3), (4, 4)):
+        store.set("message", id=row, user=user)
+    say(store, 6, 35, "f", user=4)
+    say(store, 7, 70, "g", user=5)
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=triggers)
+    for fold in ("remember", "threads"):
+        assert (stale(store, fold), store.plan(fold).missing) == (4, 1)
+    assert store.explain("message", 2, "thread").is_due
+    assert store.explain("message", 4, "thread").is_due
+    say(store, 8, 80, "h", user=2)
+    store.wait(timeout=60)
+    for fold in ("remember", "threads"):
+        assert stale(store, fold) == 4
+        store.backfill(fold).wait(timeout=60)
+        assert (stale(store, fold), store.plan(fold).missing) == (0, 0)
+    assert profiles(store) == {1: "ae", 2: "bh", 3: "c", 4: "fd", 5: "g"}  # in their order
+    found = {row.id: row.thread for row in store.rows(Message)}
+    assert found == {1: "a", 2: "b", 3: "c", 4: "fd", 5: "ae", 6: "f", 7: "g", 8: "bh"}
+
+
+def test_an_entity_that_no_run_had_gone_over_is_not_stale_when_its_fold_is_back(
+    open_store: OpenStore, calls: Calls
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[remembering(calls)], run=False)
+    say(store, 1, 10, "a")
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[])
+    say(store, 2, 20, "b")
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[remembering(calls)])
+    store.wait(timeout=60)
+    assert sorted(profiles(store)[1] or "") == ["a", "b"]
+    assert stale(store) == 0
+
+
 def test_a_fold_that_is_to_replay_again_folds_all_rows_with_the_next(
     open_store: OpenStore, calls: Calls
 ) -> None:

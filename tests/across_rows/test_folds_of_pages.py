@@ -451,6 +451,29 @@ def test_a_fold_of_pages_that_comes_to_apply_once_goes_on_from_its_values(
     assert way.found(store) == {"a": ["U", [2, 1, 3], [1, 3, 5]], "b": [[3, 1, 4], [3, 2, 6]]}
 
 
+@pytest.mark.parametrize("way", ["by what page 0 says", "by a key of pages", "as of each page"])
+def test_pages_that_move_while_a_fold_that_applies_once_is_away_are_told_as_stale(
+    open_store: OpenStore, way: str
+) -> None:
+    declared = WAYS[way]
+    triggers = [declared.declared(replay=False)]
+    store = open_store(schemas=SCHEMAS, triggers=triggers)
+    store.set_many("query", [{"id": row, "page": 1, "brand": "a"} for row in (1, 2)])
+    ask(store, 1, "a", 1)
+    ask(store, 2, "a", 2)
+    store.wait(timeout=60)
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=[])
+    store.set("query", id=2, user="b")
+    store.set("query", id=2, page=1, brand="b")
+    store.close()
+    store = open_store(schemas=SCHEMAS, triggers=triggers)
+    assert (store.plan("keep").stale, store.plan("keep").missing) == (2, 0)
+    store.backfill("keep").wait(timeout=60)
+    assert declared.found(store) == declared.expected(store)
+    assert store.plan("keep").stale == 0
+
+
 def test_the_pages_of_a_value_are_told(open_store: OpenStore) -> None:
     ways = [WAYS["by what page 0 says"], WAYS["as of each page"]]
     store = open_store(schemas=SCHEMAS, triggers=[ways[0].declared()])

@@ -101,13 +101,21 @@ def _leave_behind(
         return
     changed, done = changed_column("id"), done_column(spec.name)
     origin = origin_of(tx, spec, 0)
-    mark, is_due = mark_of(number, origin), f"((e.{changed} - 1) << {ORIGIN_BITS}) | {origin}"
+    mark = mark_of(number, origin)
     tx.executemany(
         f"INSERT INTO {entities.base} AS e (id, {changed}, {done}, {LEFT_BEHIND}) VALUES (?, ?, ?, ?) "
         f"ON CONFLICT (id) DO UPDATE SET {LEFT_BEHIND} = excluded.{LEFT_BEHIND}, "
-        f"{done} = CASE WHEN COALESCE(e.{done}, 0) = 0 THEN {is_due} ELSE e.{done} END",
+        f"{done} = {_gone_over(spec, origin)}",
         [(row[0], number, mark, number) for row in found],
     )
+
+
+def _gone_over(spec: TriggerSpec, origin: int) -> str:
+    """Return the expression of the mark of an entity `e` that has applied rows: where no run has gone over it, as if one had gone
+    over none of its rows. Only then does a backfill have the applied ones applied again, too."""
+    done, changed = done_column(spec.name), changed_column("id")
+    is_due = f"((e.{changed} - 1) << {ORIGIN_BITS}) | {origin}"
+    return f"CASE WHEN COALESCE(e.{done}, 0) = 0 THEN {is_due} ELSE e.{done} END"
 
 
 def _made_due(
@@ -330,9 +338,15 @@ def apply_none(tx: Transaction, source: Layout, spec: TriggerSpec) -> None:
 
 def go_on(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
     """Take up a fold again that was away: it goes on from its values, and as rows may have become others unseen, none of them
-    counts as theirs."""
-    tx.execute(f"UPDATE {entities.base} SET {LEFT_BEHIND} = ?", (next_number(tx),))
+    counts as theirs. Nor does what is there of an entity to which an applied row has moved."""
     note_entities(tx, source, entities, spec)
+    done, by = done_column(spec.name), Places(source, spec).by
+    applied = f"SELECT {by} FROM {source.base} r WHERE {applied_column(spec.name)} > 0"
+    tx.execute(
+        f"UPDATE {entities.base} AS e SET {LEFT_BEHIND} = ?, {done} = {_gone_over(spec, origin_of(tx, spec, 0))} "
+        f"WHERE COALESCE(e.{done}, 0) != 0 OR e.id IN ({applied})",
+        (next_number(tx),),
+    )
 
 
 def take_over(tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec) -> None:
