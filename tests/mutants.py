@@ -106,7 +106,10 @@ MUTANTS = (
     Mutant(
         "P4",
         "what old code made is unset where new code lacks an input",
-        [("or '1 = 1'} OR {has_made})", "or '1 = 1'})")],
+        [
+            ("({is_runnable} OR {is_of_other_code})", "({is_runnable})"),
+            ("AND ({is_of_other_code} OR", "AND (1 = 0 OR"),
+        ],
         "store/test_deploys.py::test_an_input_that_new_code_needs_and_a_row_lacks_leaves_nothing_of_the_old_code",
     ),
     Mutant(
@@ -181,7 +184,12 @@ MUTANTS = (
     Mutant(
         "P9",
         "a search leaves out the vectors of versions before",
-        [('return " AND ".join(conditions) or None\n\n\ndef _makers', "return None\n\n\ndef _makers")],
+        [
+            (
+                'return " AND ".join(conditions) or None\n\n\ndef _not_of_former',
+                "return None\n\n\ndef _not_of_former",
+            )
+        ],
         "search/test_spaces.py::test_p9_vectors_of_versions_before_are_left_out_of_a_search",
     ),
     Mutant(
