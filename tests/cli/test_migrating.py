@@ -740,6 +740,27 @@ def test_a_fold_goes_on_over_rows_whose_key_was_converted(
         assert {row.id: row.total for row in store.rows("move")} == folded(after)
 
 
+def test_entities_that_are_one_by_now_are_made_right_by_a_backfill_where_rows_are_applied_once(
+    tmp_path: Path,
+) -> None:
+    fold = motion.fold(
+        on="move.amount", by="move.account", order="move.at", sets="move.total", replay=False
+    )(doubled)
+    moves = [
+        {"id": row, "account": account, "at": row, "amount": row}
+        for row, account in enumerate((7, 9, 8, 7), 1)
+    ]
+    with opened(tmp_path, fold, move=Move) as store:
+        store.set_many("move", moves).wait()
+    migrated(tmp_path, "--convert", "move.account=tests.cli.test_migrating:joined")
+    after = [{**move, "account": joined(move["account"])} for move in moves]
+    with opened(tmp_path, fold, move=as_declared("account", str)) as store:
+        assert store.plan("doubled").stale == 1
+        store.backfill("doubled").wait()
+        assert store.plan("doubled").stale == 0
+        assert {row.id: row.total for row in store.rows("move")} == folded(after)
+
+
 @dataclass
 class Account:
     id: int

@@ -20,10 +20,12 @@ from motion.persistence.layout import (
     PLACES_OF_ENTITIES,
     changed_column,
     done_column,
+    mark_of,
     quoted,
     rows_table,
 )
 from motion.persistence.numbers import next_number
+from motion.persistence.stored_graph import origin_of
 from motion.persistence.tasks import queue
 
 AT_ONCE = 2_000
@@ -146,9 +148,13 @@ def _join(tx: Transaction, kept: KeptByFold) -> None:
         sql = f"DELETE FROM {place} WHERE trigger = ? AND entity = ?"
         tx.executemany(sql, [(name, row) for row in rows])
     places = "".join(f", {column} = NULL" for column in PLACES_OF_ENTITIES)
-    behind = "" if fold_of(kept.spec).replay else f", {LEFT_BEHIND} = {next_number(tx)}"
+    mark, behind = 0, ""
+    if not fold_of(kept.spec).replay:
+        # as if a run had gone over none of the rows: only then does a backfill have the applied ones applied again
+        mark = mark_of(FIRST_NUMBER - 1, origin_of(tx, kept.spec, 0))
+        behind = f", {LEFT_BEHIND} = {next_number(tx)}"
     tx.executemany(
-        f"UPDATE {table} SET {changed_column('id')} = {FIRST_NUMBER}, {done_column(name)} = 0{places}{behind} "
+        f"UPDATE {table} SET {changed_column('id')} = {FIRST_NUMBER}, {done_column(name)} = {mark}{places}{behind} "
         f'WHERE ":row" = ?',
         [(each[0],) for each in of_id.values()],
     )
