@@ -37,6 +37,7 @@ class User:
     id: str
     team: str
     seen: str
+    note: str
 
 
 @dataclass
@@ -172,6 +173,30 @@ def test_nothing_stays_in_a_fold_over_what_such_a_fold_gives(open_store: OpenSto
     assert "Ada" in all_seen(store)
     store.forget("kind", 1, timeout=60)
     assert all_seen(store) == "[[Bob]]"
+
+
+def test_nothing_stays_in_what_takes_a_value_of_an_entity_that_it_had_left(
+    open_store: OpenStore,
+) -> None:
+    calls = list[str]()
+
+    @motion.fold(on="doc.part", by="doc.user", sets="user.seen", replay=False)
+    def parts(seen: str | None, part: str) -> str:
+        calls.append(part)
+        return joined(seen, part)
+
+    @motion.trigger(on="user.team", sets="user.note")
+    def note(team: str, seen: str | None) -> str:
+        return f"{team}: {seen}"
+
+    store = open_store(schemas=SCHEMAS, triggers=[parts, note])
+    own(store)
+    store.set("user", id="u", team="t").wait(timeout=60)
+    store.set("doc", id=1, user="v").wait(timeout=60)
+    calls.clear()
+    store.forget("doc", 1, timeout=60)
+    assert [(user.note, user.seen) for user in store.rows("user")] == [("t: [Bob]", "[Bob]")]
+    assert calls == ["Bob"]
 
 
 def test_entities_that_are_not_stale_are_not_folded_again(open_store: OpenStore) -> None:

@@ -18,6 +18,7 @@ from motion.definitions.values.decoders import from_json
 from motion.errors import SchemaMismatch, TriggerError, UnknownTable
 from motion.persistence.layout import ORIGIN_MASK
 from motion.persistence.numbers import graph_number, last_number
+from motion.persistence.ranges import places
 
 T = TypeVar("T")
 
@@ -271,6 +272,22 @@ def is_disowned(spec: TriggerSpec, mark: str) -> str:
     name = spec.name.replace("'", "''")
     missed = f"SELECT origin FROM motion_origins WHERE trigger = '{name}' AND LENGTH(fingerprint) > {FINGERPRINT_LENGTH}"
     return f"{mark} & {ORIGIN_MASK} IN ({missed})"
+
+
+def origins_that_missed(tx: Transaction, trigger: str, makers: Iterable[str]) -> list[int]:
+    """Return the numbers that stand in marks for what triggers have made before changes that they were not told of: one of them
+    while it was away, the others as they do not set its keys any more.
+
+    Args:
+        trigger: that one.
+    """
+    names = list(makers)
+    sql = (
+        f"SELECT origin FROM motion_origins WHERE trigger IN ({places(names)}) "
+        "AND (trigger != ? OR LENGTH(fingerprint) > ?)"
+    )
+    found = tx.execute(sql, (*names, trigger, FINGERPRINT_LENGTH)).fetchall()
+    return [int(row[0]) for row in found]
 
 
 def disowned(tx: Transaction, origin: int, last: int) -> int:

@@ -115,7 +115,7 @@ def _erase(
     delete(tx, layouts, Written(layouts[table], rows), cause, erasing)
     void_claims(tx, layouts.graph.triggers.values(), number)
     begin_anew(tx)
-    told = erasing.note(tx, cause, layouts.graph.tables.names, refits=refits)
+    told = erasing.note(tx, cause, layouts, refits=refits)
     fold_again(tx, layouts, number)
     reach("forget.erased")
     return number, told

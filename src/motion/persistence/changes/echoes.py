@@ -33,13 +33,18 @@ Key = tuple[str, str]
 
 
 def told_of(
-    specs: Iterable[TriggerSpec], tables: Container[str], shared: Iterable[str]
+    specs: Iterable[TriggerSpec],
+    tables: Container[str],
+    shared: Iterable[str],
+    *,
+    by_hand: bool = True,
 ) -> list[TriggerSpec]:
     """Return the triggers of which runs on any row may be told something of rows of tables: they look there, may read there
     by hand, or take what derives from it, in however many steps.
 
     Args:
         shared: tables of which rows hold something that was made from those.
+        by_hand: those that read by hand and do not follow what they have read, too.
     """
     waiting, found = list(specs), list[TriggerSpec]()
     reached: set[Key] = {(table, ANY) for table in shared}
@@ -51,12 +56,13 @@ def told_of(
 
     def is_told(spec: TriggerSpec) -> bool:
         taken = _taken(spec)
-        looks_there = spec.uses_store or any(table in tables for table, _ in taken)
+        may_look = spec.uses_store if by_hand else spec.follow
+        looks_there = may_look or any(table in tables for table, _ in taken)
         return looks_there or any(is_reached(*key) for key in (*taken, *_own(spec)))
 
     while told := [spec for spec in waiting if is_told(spec)]:
         found += told
-        reached.update(key for spec in told for key in _given_by(spec))
+        reached.update(key for spec in told for key in given_by(spec))
         waiting = [spec for spec in waiting if spec not in told]
     return found
 
@@ -78,7 +84,7 @@ def _own(spec: TriggerSpec) -> list[Key]:
     return [(table, key) for key in keys]
 
 
-def _given_by(spec: TriggerSpec) -> Sequence[Key]:
+def given_by(spec: TriggerSpec) -> Sequence[Key]:
     return [(spec.sets_table, ANY)] if spec.sets_table else outputs_of(spec)
 
 
@@ -106,9 +112,23 @@ class Echoes:
         self._rows: dict[Key, dict[str, set[Stored]]] = {}
         for table, ids in shared.items():
             self._add(table, ANY, "id", set(ids))
-        specs = list(specs)
-        while sum(self._spread(spec) for spec in specs):
+        self._specs = list(specs)
+        self.spread()
+
+    def spread(self) -> None:
+        """Take in what triggers have brought from rows to others, in however many steps."""
+        while sum(self._spread(spec) for spec in self._specs):
             pass
+
+    def add_given(self, spec: TriggerSpec, ids: Collection[Stored]) -> None:
+        """Take in that what a trigger has given for rows, or entities, may hold something."""
+        fold, values = spec.fold, set(ids)
+        if fold is not None:
+            self._add(fold.target, fold.sets, fold.by if fold.is_of_rows else "id", values)
+            return
+        for table, key in given_by(spec) if values else ():
+            made = self._made(spec, "id", values) if spec.sets_table else values
+            self._add(table, key, "id", made)
 
     def known_by(self, table: str) -> list[tuple[str, str, set[Stored]]]:
         """Return the keys of a table that hold something, each with the key, and its values, that its rows are known by."""
@@ -160,13 +180,16 @@ class Echoes:
 
     def rows_set_by(self, spec: TriggerSpec) -> set[int]:
         """Return the rows whose keys that a trigger sets hold something, whichever trigger has brought it there."""
-        if spec.sets_table or spec.table not in self._layouts.graph.tables:
+        table, sets = spec.table, spec.sets
+        if spec.fold is not None:
+            table, sets = spec.fold.target, (spec.fold.sets,)
+        if spec.sets_table or table not in self._layouts.graph.tables:
             return set()
-        layout = self._layouts[spec.table]
+        layout = self._layouts[table]
         return {
             int(row)
-            for key, by, values in self.known_by(spec.table)
-            if key in spec.sets and key_of(by) in layout.table.keys
+            for key, by, values in self.known_by(table)
+            if key in sets and key_of(by) in layout.table.keys
             for row in _selected(self._tx, layout, quoted(":row"), by, values)
         }
 
@@ -185,7 +208,7 @@ class Echoes:
             self._add(table, key, "id" if spec.sets_table else by, values)
             for own, known in self._given_to(spec)
             for by, values in [(own, self._made(spec, own, known) if spec.sets_table else known)]
-            for table, key in _given_by(spec)
+            for table, key in given_by(spec)
         ]
         return any(found)
 

@@ -4,7 +4,7 @@ for a forgetting until no byte of them is there."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,8 +16,9 @@ from motion.definitions.tasks import Cause, TaskStatus, ranges_of
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
 from motion.definitions.values.decoders import from_json
-from motion.persistence.changes.echoes import ANY, Echoes, told_of
-from motion.persistence.inputs import folds
+from motion.persistence.changes.echoes import ANY, Echoes, given_by, told_of
+from motion.persistence.inputs import folds, outside
+from motion.persistence.inputs.applied import left_behind
 from motion.persistence.layout import Layout
 from motion.persistence.layouts import Layouts
 from motion.persistence.ranges import parts_of, places
@@ -44,8 +45,8 @@ class Told(msgspec.Struct, frozen=True):
         labels: how many labels.
         versions: component -> the state versions that learned from them, or from what labels of other rows held of them.
         tables: of the rows.
-        made: trigger -> the rows, as ranges, for which it may have made values of them.
-        behind: those of them for which it does not run by itself once they are gone.
+        made: trigger -> the rows, as ranges, for which it may have made values of them; of folds, those that keep their own.
+        behind: those of them for which it does not run by itself once they are gone; of folds, entities.
         shared: the tables of rows that stay, which those had made, too.
     """
 
@@ -75,6 +76,7 @@ class Erasing:
     shared: dict[str, set[Stored]] = field(default_factory=dict)
     made: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     behind: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    is_any_gone: bool = False
 
     def take(
         self,
@@ -89,11 +91,14 @@ class Erasing:
             remade: what was written in rows that stay, as those that go do not make them any more.
         """
         table, ids = self.asked
-        gone, numbers = {table: set(ids)}, dict[str, set[int]]()
+        gone, numbers, left_of_asked = {table: set(ids)}, dict[str, set[int]](), set(ids)
         for layout, rows in going:
             self._take_own(tx, layouts, layout, rows)
             numbers[layout.table.name] = set(rows)
-            gone.setdefault(layout.table.name, set()).update(_ids(tx, layout, rows))
+            there = _ids(tx, layout, rows)
+            gone.setdefault(layout.table.name, set()).update(there)
+            left_of_asked -= {*there} if layout.table.name == table else set()
+        self.is_any_gone = bool(left_of_asked)
         for written in remade:
             changed = sorted({row for rows in written.changed.values() for row in rows})
             if changed:
@@ -102,18 +107,104 @@ class Erasing:
         echoes = Echoes(tx, layouts, _all_code(tx), gone, self.shared)
         self._take_echoes(tx, layouts, echoes)
         self._take_out_of_versions(tx, layouts, echoes)
-        for spec in layouts.graph.triggers.values():
-            gives = spec.is_columnar or spec.page or spec.sets_table
-            if not gives or spec.event or spec.fold is not None:
-                continue
-            left = numbers.get(spec.table, set())
-            made, behind = set[int](), set(_made_by_other_code(tx, layouts, spec, echoes))
+        told = told_of(_all_code(tx), self._tables(tx, layouts), self.shared, by_hand=False)
+        specs = [spec for spec in layouts.graph.triggers.values() if _gives_values(layouts, spec)]
+        left = {spec.name: self._not_followed(tx, layouts, spec, told) for spec in specs}
+        for spec in specs:  # which labels are of these is not known
+            echoes.add_given(spec, _ids(tx, layouts[spec.table], left[spec.name]))
+        echoes.spread()
+        for spec in specs:
+            self._note_values(tx, layouts, spec, told, echoes, left[spec.name], numbers)
+
+    def _note_values(
+        self,
+        tx: Transaction,
+        layouts: Layouts,
+        spec: TriggerSpec,
+        told: Sequence[TriggerSpec],
+        echoes: Echoes,
+        not_followed: Sequence[int],
+        going: Mapping[str, set[int]],
+    ) -> None:
+        """Note the rows that stay for which a trigger may have made values of those that go.
+
+        Args:
+            told: the triggers that may have been told of the rows that go.
+            going: table -> these.
+        """
+        made, behind = set[int](), set(not_followed)
+        if spec.fold is not None:
+            is_told = any(each.name == spec.name for each in told)
+            made = self._folded(tx, layouts, spec, behind, echoes, is_told=is_told)
+            made -= going.get(spec.fold.target, set())
+            behind = behind if spec.fold.replay else set()  # which `mending.fold_again` sees to
+        else:
+            behind |= {*_made_by_other_code(tx, layouts, spec, echoes)}
             if not (spec.is_versioned or layouts.graph.keeps(spec)):
                 made = echoes.rows_of(spec, is_behind=False) | behind
                 behind |= echoes.rows_of(spec, is_behind=True)
-            for noted, given in ((self.made, made - left), (self.behind, behind - left)):
-                if given:
-                    noted[spec.name] = ranges_of(given)
+            left = going.get(spec.table, set())
+            made, behind = made - left, behind - left
+        for noted, given in ((self.made, made), (self.behind, behind)):
+            if given:
+                noted[spec.name] = ranges_of(given)
+
+    def _tables(self, tx: Transaction, layouts: Layouts) -> set[str]:
+        """Return the tables of the rows that go; if one had gone before, all those of which rows may have gone with it."""
+        found = {self.asked[0], *self.rows}
+        waiting = sorted(found) if self.is_any_gone else []
+        making = [spec for spec in _all_code(tx) if spec.sets_table] if waiting else []
+        while waiting:
+            table = waiting.pop()
+            more = {key.table for key in layouts.graph.tables.refs_to(table)}
+            more |= {spec.sets_table for spec in making if spec.table == table and spec.sets_table}
+            waiting += more - found
+            found |= more
+        return found
+
+    def _not_followed(
+        self, tx: Transaction, layouts: Layouts, spec: TriggerSpec, told: Sequence[TriggerSpec]
+    ) -> list[int]:
+        """Return the rows of which a trigger's outputs may be of rows that are not brought there any more, as it has not run
+        since: so their keys do not tell. What is stale as the trigger was away, or is other code, is counted only where a row
+        had gone before: of one that is there, keys tell. Folds that apply each row once have noted which entities hold such.
+        """
+        makers = {each.name for each in told}
+        given = {key for each in told for table, key in given_by(each) if table == spec.table}
+        given |= {ANY} if spec.table in self.shared else set()
+        on = [key for key in spec.on if key in given or ANY in given]
+        found = list[int]()
+        if spec.fold is not None and not spec.fold.replay:
+            return left_behind(tx, layouts[spec.table], spec) if spec.name in makers else []
+        if spec.name in makers:
+            found += provenance.not_followed(tx, layouts[spec.table], spec, on)
+        if self.is_any_gone:
+            found += provenance.made_without_changes(tx, layouts[spec.table], spec, makers)
+        return found
+
+    def _folded(
+        self,
+        tx: Transaction,
+        layouts: Layouts,
+        spec: TriggerSpec,
+        entities: Iterable[int],
+        echoes: Echoes,
+        *,
+        is_told: bool,
+    ) -> set[int]:
+        """Return the rows whose own value of a fold may be of rows that go: it stays where the row is given up, or outside.
+
+        Args:
+            entities: those that it has not followed.
+            is_told: whether it may have been told of rows that go.
+        """
+        fold = spec.fold
+        if fold is None or not fold.is_of_rows or fold.source not in layouts.graph.tables:
+            return set()
+        rows = folds.rows_of(tx, layouts[fold.source], layouts[spec.table], spec, entities)
+        rows += folds.rows_left_out(tx, spec) if is_told else []
+        rows += outside.rows_held(tx, layouts, spec) if is_told and self.is_any_gone else []
+        return echoes.rows_set_by(spec).union(rows)
 
     def _take_own(
         self, tx: Transaction, layouts: Layouts, layout: Layout, rows: Sequence[int]
@@ -140,7 +231,7 @@ class Erasing:
         """Take out what state versions that are not live keep of it for other rows: what was made of it now, or may have been
         before their inputs changed. Of which rows outputs of such a version were made of other rows' is not known."""
         graph = layouts.graph
-        told = told_of(_all_code(tx), {self.asked[0], *self.rows}, self.shared)
+        told = told_of(_all_code(tx), self._tables(tx, layouts), self.shared)
         names = {spec.name for spec in told}
         versioned = [spec for spec in graph.triggers.values() if spec.is_versioned]
         kept = [spec for spec in versioned if spec.name in names and spec.table in graph.tables]
@@ -186,20 +277,17 @@ class Erasing:
         versions.blank_failures(tx, fit.component, fit.name, BLANKED)
         asked.blank(tx, fit.name, BLANKED)
 
-    def note(self, tx: Transaction, cause: Cause, tables: Iterable[str], *, refits: bool) -> Told:
-        """Note what was erased, and that the rest of it is to be done; make void what is under way.
-
-        Args:
-            tables: the names of all, in their order.
-        """
+    def note(self, tx: Transaction, cause: Cause, layouts: Layouts, *, refits: bool) -> Told:
+        """Note what was erased, and that the rest of it is to be done; make void what is under way."""
         for component, counted in self.learned.items():
             for number, count in counted.items():
                 versions.note_forgotten(tx, component, number, count, is_left_out=refits)
         if refits:
             fit_requests.request_fits(tx, list(self.fits.values()), cause.number)
         learned = {name: tuple(sorted(found)) for name, found in self.learned.items() if found}
+        tables = layouts.graph.tables.names
         rows = {each: self.rows[each] for each in (*tables, *self.rows) if each in self.rows}
-        of = tuple(sorted({self.asked[0], *self.rows}))
+        of = tuple(sorted(self._tables(tx, layouts)))
         shared = tuple(sorted(self.shared))
         blank(tx, of, shared)
         told = Told(rows, self.labels, learned, of, self.made, self.behind, shared)
@@ -208,6 +296,12 @@ class Erasing:
             (cause.change, clock.now_ms(), msgspec.json.encode(told).decode()),
         )
         return told
+
+
+def _gives_values(layouts: Layouts, spec: TriggerSpec) -> bool:
+    """Whether a trigger makes values of rows that are known here."""
+    gives = spec.is_columnar or spec.page or spec.sets_table or spec.fold
+    return bool(gives) and not spec.event and spec.table in layouts.graph.tables
 
 
 def _all_code(tx: Transaction) -> list[TriggerSpec]:

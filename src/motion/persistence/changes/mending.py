@@ -8,11 +8,13 @@ from typing import Any
 
 from motion.backends.base import Transaction
 from motion.definitions.tasks import Cause
+from motion.definitions.triggers.folds import Fold
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.changes.cascade import enqueue_rows, fire
 from motion.persistence.changes.echoes import told_of
 from motion.persistence.changes.erasing import told_by
 from motion.persistence.changes.results import Source, replace_pages, replace_rows, set_mark
+from motion.persistence.inputs import outside
 from motion.persistence.inputs.applied import bring_up
 from motion.persistence.layout import ORIGIN_MASK, Layout, quoted
 from motion.persistence.layouts import Layouts
@@ -20,7 +22,7 @@ from motion.persistence.numbers import next_number
 from motion.persistence.ranges import parts_of
 from motion.persistence.rows.derived import Derived, write_values
 from motion.persistence.rows.handovers import mark_or_former
-from motion.persistence.rows.provenance import make_due
+from motion.persistence.rows.provenance import made_by_other_code, make_due
 
 Spans = Iterable[tuple[int, int]]
 
@@ -34,7 +36,9 @@ def run_again(tx: Transaction, layouts: Layouts, change: int) -> bool:
         spec = layouts.graph.triggers.get(name)
         if spec is not None:
             layout, rows = layouts[spec.table], _rows(spans)
-            make_due(tx, layout, spec, rows)
+            # What a fold has kept it goes on from, or it has done so by now.
+            anew = made_by_other_code(tx, layout, spec, rows) if spec.fold is not None else rows
+            make_due(tx, layout, spec, anew)
             enqueue_rows(tx, layout, spec, rows, cause)
     return bool(behind)
 
@@ -64,7 +68,10 @@ def unset_unmade(tx: Transaction, layouts: Layouts, change: int) -> bool:
     found = False
     for name, spans in told_by(tx, change).made.items():
         spec = layouts.graph.triggers.get(name)
-        if spec is not None and (spec.sets_table or spec.table) in layouts.graph.tables:
+        if spec is not None and spec.fold is not None:
+            cause = Cause(next_number(tx), change)
+            found |= _unset_unfolded(tx, layouts, spec, spec.fold, _rows(spans), cause)
+        elif spec is not None and (spec.sets_table or spec.table) in layouts.graph.tables:
             take_out = _unset if spec.is_columnar else _unmake
             cause = Cause(next_number(tx), change)
             found |= take_out(tx, layouts, layouts[spec.table], spec, _rows(spans), cause)
@@ -73,6 +80,24 @@ def unset_unmade(tx: Transaction, layouts: Layouts, change: int) -> bool:
 
 def _rows(spans: Spans) -> list[int]:
     return [row for low, high in spans for row in range(low, high + 1)]
+
+
+def _unset_unfolded(
+    tx: Transaction,
+    layouts: Layouts,
+    spec: TriggerSpec,
+    fold: Fold,
+    rows: Sequence[int],
+    cause: Cause,
+) -> bool:
+    """Unset the values of rows that keep their own of a fold, and that it has given up, or does not fold any more."""
+    if fold.source not in layouts.graph.tables:
+        return False
+    source = layouts[fold.source]
+    written = outside.unset_left_out(tx, source, spec, rows, cause.number)
+    written.add(outside.unset_held(tx, source, spec, rows, cause.number))
+    fire(tx, layouts, written, cause, except_for=[spec.name])
+    return bool(written.changed)
 
 
 def _unset(

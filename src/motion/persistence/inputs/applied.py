@@ -130,6 +130,12 @@ def _made_due(
     return [int(row[0]) for row in tx.execute(sql, (number, entity)).fetchall()]
 
 
+def left_behind(tx: Transaction, entities: Layout, spec: TriggerSpec) -> list[int]:
+    """Return the entities that are left behind."""
+    sql = f'SELECT r.":row" FROM {entities.base} r WHERE {entities.is_left_behind(spec)}'
+    return [int(row[0]) for row in tx.execute(sql).fetchall()]
+
+
 def bring_up(tx: Transaction, entities: Layout, spec: TriggerSpec, number: int) -> list[int]:
     """Let the entities that are left behind be due with all of their rows, as by a backfill; return those that were not yet."""
     done = done_column(spec.name)

@@ -184,6 +184,23 @@ def has_left_out(tx: Transaction, spec: TriggerSpec) -> bool:
     return tx.execute(sql, (spec.name,)).fetchone() is not None
 
 
+def rows_left_out(tx: Transaction, spec: TriggerSpec) -> list[int]:
+    sql = "SELECT row FROM motion_left_out WHERE trigger = ?"
+    return [int(row[0]) for row in tx.execute(sql, (spec.name,)).fetchall()]
+
+
+def rows_of(
+    tx: Transaction, source: Layout, entities: Layout, spec: TriggerSpec, of: Iterable[int]
+) -> list[int]:
+    """Return the rows of entities."""
+    found: list[int] = []
+    for part in parts_of(of):
+        ids = f"SELECT id FROM {entities.base} WHERE {part.condition(entities.row_column)}"
+        sql = f"SELECT {source.row} FROM {source.base} r WHERE {Places(source, spec).by} IN ({ids})"
+        found += [int(row[0]) for row in tx.execute(sql, part.numbers)]
+    return found
+
+
 def leave_out(tx: Transaction, spec: TriggerSpec, entity: int, row: int) -> int:
     """Note that a fold has given up a row; return the number at which its dead letter stands, where no entity is."""
     sql = "INSERT INTO motion_left_out (trigger, entity, row) VALUES (?, ?, ?) RETURNING number"

@@ -78,6 +78,15 @@ def count_held(tx: Transaction, layouts: Layouts, spec: TriggerSpec) -> int:
     return int(tx.execute(sql).fetchone()[0])
 
 
+def rows_held(tx: Transaction, layouts: Layouts, spec: TriggerSpec) -> list[int]:
+    """Return these rows."""
+    if not may_hold(tx, layouts, spec):
+        return []
+    source = layouts[fold_of(spec).source]
+    sql = f"SELECT {source.row} {held(tx, source, spec)}"
+    return [int(row[0]) for row in tx.execute(sql).fetchall()]
+
+
 def is_held(tx: Transaction, layouts: Layouts, spec: TriggerSpec, name: Sequence[Stored]) -> bool:
     """Whether a row, by its id and pages, is one of these."""
     if not may_hold(tx, layouts, spec):
@@ -92,6 +101,18 @@ def unset_held(
 ) -> Written:
     """Unset the values of those of the rows that are outside a fold and still have one of its runs."""
     condition = held(tx, source, spec).partition(" WHERE ")[2]
+    return _unset(tx, source, spec, rows, condition, number)
+
+
+def unset_left_out(
+    tx: Transaction, source: Layout, spec: TriggerSpec, rows: Sequence[int], number: int
+) -> Written:
+    """Unset the values of those of the rows that a fold has given up, where a run has made them."""
+    name = spec.name.replace("'", "''")
+    condition = (
+        f"{source.row} IN (SELECT row FROM motion_left_out WHERE trigger = '{name}') "
+        f"AND COALESCE(r.{done_column(spec.name)}, 0) & {ORIGIN_MASK} <> 0 AND r.{quoted(fold_of(spec).sets)} IS NOT NULL"
+    )
     return _unset(tx, source, spec, rows, condition, number)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +30,13 @@ from motion.persistence.rows.handovers import has_former, mark_or_former
 from motion.persistence.rows.listed import is_whole
 from motion.persistence.rows.outputs import kept_versions
 from motion.persistence.states.versions import given_up_and_made, live_version
-from motion.persistence.stored_graph import UNTIL, disowned, is_disowned, origins_of
+from motion.persistence.stored_graph import (
+    UNTIL,
+    disowned,
+    is_disowned,
+    origins_of,
+    origins_that_missed,
+)
 from motion.persistence.tasks import queue
 from motion.persistence.tasks.discards import was_dropped
 
@@ -143,6 +149,51 @@ def made_by_other_code(
         return []
     condition = f"{layout.is_row_of(spec)} AND {_is_of_other_code(tx, layout, spec)}"
     return rows_among(tx, layout, spec, rows, condition)
+
+
+def not_followed(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, on: Sequence[str]
+) -> list[int]:
+    """Return the rows with outputs of a trigger's runs where what it takes of other rows has changed since, or which these are,
+    and no run has followed: it is still to come, was given up, or was dropped.
+
+    Args:
+        on: those of its `on` keys that are made of other rows.
+    """
+    if not (may_be_stale(tx, layout, spec) or queue.has_any(tx, [spec.name])):
+        return []
+    mark, number = layout.mark(spec), f"({layout.mark(spec)} >> {ORIGIN_BITS})"
+    of_one = [each for each in spec.lookups_of_one if each.is_followed]
+    by = [*(each.bys for each in spec.lookups), *(each.own_keys for each in spec.windows)]
+    keys = dict.fromkeys([*on, *(key for each in by for key in each)])
+    numbers = [layout.changed(key) for key in keys]
+    numbers += [layout.looked_up_number(spec, each) for each in of_one]
+    changed = " OR ".join([f"{number} = 0", *(f"{each} > {number}" for each in numbers)])
+    is_made = f"{mark} & {ORIGIN_MASK} <> 0"
+    if spec.fold is not None:
+        # Where rows keep their own value, an entity that they have moved to has made none so far.
+        changed, is_made = "1 = 1", "1 = 1" if spec.fold.is_of_rows else is_made
+    return _rows(tx, layout, spec, f"{is_made} AND {layout.is_due(spec)} AND ({changed})")
+
+
+def made_without_changes(
+    tx: Transaction, layout: Layout, spec: TriggerSpec, makers: Collection[str]
+) -> list[int]:
+    """Return the rows with outputs of a trigger's keys which were made before changes that their maker was not told of.
+
+    Args:
+        makers: the triggers that count, by name: it, or those that have set its keys before.
+    """
+    missed = ", ".join(map(str, origins_that_missed(tx, spec.name, makers)))
+    if not missed:
+        return []
+    mark = mark_or_former(tx, layout, spec)
+    return _rows(tx, layout, spec, f"{mark} & {ORIGIN_MASK} IN ({missed})")
+
+
+def _rows(tx: Transaction, layout: Layout, spec: TriggerSpec, condition: str) -> list[int]:
+    sql = f"SELECT {layout.row} FROM {_source(layout, spec)} WHERE {layout.is_row_of(spec)} AND {condition}"
+    return [int(row[0]) for row in tx.execute(sql)]
 
 
 def stale_rows(tx: Transaction, layout: Layout, spec: TriggerSpec) -> int:
