@@ -587,6 +587,38 @@ def test_a_write_by_hand_to_a_row_that_was_deleted_in_mid_call_goes_nowhere(
     assert store.get("total", 1).note == "later"
 
 
+@pytest.mark.parametrize("is_made_again", [False, True])
+@pytest.mark.parametrize("read", ["by id", "by a key"])
+def test_a_run_that_reads_a_row_after_its_deletion_knows_what_it_writes_to(
+    open_store: OpenStore, held: Held, read: str, is_made_again: bool
+) -> None:
+    """Its write was dropped without a word, as if it did not know: an increment was lost."""
+
+    @motion.trigger(on="event.text", sets="event.seen")
+    def count(id: int, text: str, store: motion.View) -> int:
+        held.hold()
+        by_key = store.rows("total", where={"note": "here"})
+        found = store.get("total", 1) if read == "by id" else next(iter(by_key), None)
+        store.set("total", id=1, n=(found.n if found else 0) + 1)
+        return id
+
+    store = open_store(schemas=SCHEMAS, triggers=[count])
+    store.set("total", id=1, n=5, note="here")
+    store.set("event", id=1, text="a")
+    assert held.has_read.wait(60)
+    begun_ms = clock.now_ms()
+    until(store, lambda: clock.now_ms() > begun_ms)
+    store.delete("total", 1)
+    if is_made_again:
+        store.set("total", id=1, n=6, note="here")
+    held.may_go.set()
+    store.wait(timeout=60)
+    left = [row.n for row in store.rows(Total)]
+    is_blind = read == "by a key" and not is_made_again  # it looked for rows, and found none
+    assert left == ([] if is_blind else [7] if is_made_again else [1])
+    assert (store.get("event", 1).seen, held.calls) == (1, 1)
+
+
 def test_a_write_by_hand_of_a_call_that_begins_after_a_row_was_deleted_makes_it_anew(
     open_store: OpenStore, held: Held
 ) -> None:

@@ -504,7 +504,7 @@ class Commit:
 
     def _bringing_back(self, tx: Transaction) -> set[int]:
         """Return the rows whose runs would write by hand to a row that was deleted after they had begun: what they write goes
-        nowhere."""
+        nowhere. Of what they have read, it was told by now that they would read the same: it was deleted before that."""
         if not any(step.writes for step in self.steps) or not gone.is_any(tx):
             return set()
         return {
@@ -514,10 +514,15 @@ class Commit:
             for operation in left.operations
             if isinstance(operation, SetOperation)
             and gone.is_among(
-                tx, operation.table, operation.columns.get("id") or (), self.read_at, left.began_ms
+                tx, operation.table, self._blind(left, operation), self.read_at, left.began_ms
             )
             for place in left.rows
         }
+
+    def _blind(self, left: Left, operation: SetOperation) -> Sequence[Stored]:
+        """Return the ids that a run writes to without knowing, at its end, whether they are there."""
+        ids = operation.columns.get("id") or ()
+        return left.reads.unread(operation.table, ids) if self._is_isolated(left) else ids
 
     def _write_apart(self, tx: Transaction, lefts: Sequence[Left], still: set[int]) -> None:
         """Make the writes of runs that follow what they read, where some are of what others here have read: each by itself, as it

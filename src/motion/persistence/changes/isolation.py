@@ -68,6 +68,7 @@ class Reads:
         torn: a question that was answered otherwise when it was asked again: no moment shows both answers.
         is_unsafe: whether it saw something of runs before it that only their commit will tell.
         by_id: the questions for rows by their id, as the run has asked them: what it follows, if it does.
+        found: the entities whose rows were in answers to other questions.
         pins: component -> the version that was live when the run first read what that keeps by version.
     """
 
@@ -75,11 +76,17 @@ class Reads:
     torn: Question | None = None
     is_unsafe: bool = False
     by_id: set[Question] = field(default_factory=set)
+    found: set[Entity] = field(default_factory=set)
     pins: dict[str, int] = field(default_factory=dict)
 
     def note(self, question: Question, answer: Asked) -> None:
         if self.asked.setdefault(question, answer).seen != answer.seen:
             self.torn = question
+
+    def unread(self, table: str, ids: Iterable[Stored]) -> list[Stored]:
+        """Return those of some ids of a table that the run has not read."""
+        known = self.found.union(map(_names, self.by_id))
+        return [each for each in ids if (table, each) not in known]
 
 
 class Left(NamedTuple):
@@ -286,7 +293,10 @@ class ClaimReads:
                 self.reads(run).by_id.add(question)
             if question.id is not None:
                 return self._of_id(question, run, overlay)
-            return self._of_any(question, run, overlay)
+            found = self._of_any(question, run, overlay)
+            if is_asked:
+                self.reads(run).found.update((question.table, row.name[0]) for row in found)
+            return found
 
     def _of_id(self, question: Question, run: int, own: Overlay) -> list[Found]:
         layout, reads = self._layouts(question.table), self.reads(run)
