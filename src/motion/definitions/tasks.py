@@ -279,9 +279,8 @@ def ranges_of(rows: Iterable[int], limit: int = RANGE_LIMIT) -> list[tuple[int, 
 
     Runs are exact: a task's range holds no row that its change did not touch, so each change waits for its own work.
     """
-    ordered: Sequence[int] = sorted(
-        set(rows)
-    )  # one that is told twice would pass for its neighbour
+    # One that is told twice would pass for its neighbour.
+    ordered: Sequence[int] = sorted(set(rows))
     ranges: list[tuple[int, int]] = []
     if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
         low, high = ordered[0], ordered[-1]

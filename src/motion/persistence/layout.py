@@ -78,6 +78,10 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def as_text(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
 def rows_table(table: str) -> str:
     return quoted(f"motion_rows_{table}")
 

@@ -11,7 +11,7 @@ from motion.backends.base import Transaction
 from motion.background import forks
 from motion.definitions.values.codecs import INT64_MAX, Stored
 from motion.errors import InvalidValue
-from motion.persistence.layout import ALL_ROWS, Layout
+from motion.persistence.layout import ALL_ROWS, Layout, as_text
 from motion.persistence.ranges import Ranges
 
 
@@ -78,9 +78,9 @@ def largest_id(tx: Transaction, layout: Layout) -> int:
     largest = f"MAX(COALESCE((SELECT MAX(id) FROM {layout.base}), 0), last_id)"
     # Without a parameter, it may come with the beginning of the next write.
     return int(
-        tx.execute(f"SELECT {largest} FROM motion_tables WHERE name = {_text(layout)}").fetchone()[
-            0
-        ]
+        tx.execute(
+            f"SELECT {largest} FROM motion_tables WHERE name = {as_text(layout.table.name)}"
+        ).fetchone()[0]
     )
 
 
@@ -88,13 +88,7 @@ def next_row(layout: Layout) -> str:
     """Return the expression of the number of a table's next row, where its id is not its number: larger than that of any
     row it ever had, as labels, tasks and texts that are read along know a row by its number alone."""
     largest = f"SELECT COALESCE(MAX({layout.row_column}), 0) FROM {layout.base}"
-    return (
-        f"(SELECT MAX(last_row, ({largest})) + 1 FROM motion_tables WHERE name = {_text(layout)})"
-    )
-
-
-def _text(layout: Layout) -> str:
-    return "'" + layout.table.name.replace("'", "''") + "'"
+    return f"(SELECT MAX(last_row, ({largest})) + 1 FROM motion_tables WHERE name = {as_text(layout.table.name)})"
 
 
 def note_deleted(tx: Transaction, layout: Layout, rows: Ranges) -> None:

@@ -21,7 +21,7 @@ import msgspec
 from motion.backends.base import Transaction
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.definitions.values.codecs import Stored
-from motion.persistence.layout import Layout, done_column, mark_of, quoted, rows_table
+from motion.persistence.layout import Layout, as_text, done_column, mark_of, quoted, rows_table
 from motion.persistence.ranges import Ranges, parts_of, rows_among
 
 Values = Mapping[str, Stored]
@@ -165,17 +165,13 @@ def has_made(layout: Layout, spec: TriggerSpec) -> str:
         return f"EXISTS (SELECT 1 FROM {layout.base} m WHERE {is_page} AND ({is_set}))"
     if spec.sets_table is None:
         return "1 = 0"
-    table, trigger = _text(spec.sets_table), _text(spec.name)
+    table, trigger = as_text(spec.sets_table), as_text(spec.name)
     plain = f'm.":made_from" = {layout.row} AND m.":made_by" = {trigger}'
     noted = f"m.trigger = {trigger} AND m.source = {layout.row} AND m.name = {table}"
     return (
         f"(EXISTS (SELECT 1 FROM {rows_table(spec.sets_table)} m WHERE {plain}) "
         f"OR EXISTS (SELECT 1 FROM motion_makers m WHERE {noted}))"
     )
-
-
-def _text(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
 
 
 def noted_items(tx: Transaction, layout: Layout, run: Run) -> dict[int, int]:

@@ -14,7 +14,7 @@ from motion.backends.base import Transaction
 from motion.definitions.graph import Graph
 from motion.definitions.tables.schema import Key
 from motion.definitions.triggers.specs import TriggerSpec
-from motion.persistence.layout import ORIGIN_MASK, Pins, done_column, quoted
+from motion.persistence.layout import ORIGIN_MASK, Pins, as_text, done_column, quoted
 from motion.persistence.layouts import Layouts
 from motion.persistence.rows.handovers import has_former, maker_mark
 from motion.persistence.states.versions import live_version
@@ -38,7 +38,7 @@ def in_one_space(tx: Transaction, layouts: Layouts, key: Key, pins: Pins) -> str
     for spec in _makers(layouts.graph, key):
         component = spec.components[0]  # the one whose version stands in marks
         version = pins.get(component) or live_version(tx, component)
-        others = f"FROM motion_origins WHERE trigger = {_text(spec.name)} AND version NOT IN (0, {version})"
+        others = f"FROM motion_origins WHERE trigger = {as_text(spec.name)} AND version NOT IN (0, {version})"
         if version is not None and tx.execute(f"SELECT 1 {others} LIMIT 1").fetchone():
             mark = f"r.{done_column(spec.name)}"
             conditions.append(_is_not_made(layouts, spec, key, mark, f"SELECT origin {others}"))
@@ -51,7 +51,7 @@ def _not_of_former(tx: Transaction, layouts: Layouts, key: Key) -> Iterator[str]
     spec = layouts.graph.triggers.get(layouts.graph.producers.get((key.table, key.name), ""))
     if spec is None or not has_former(tx, layouts[key.table], spec):
         return
-    others = f"FROM motion_origins WHERE trigger <> {_text(spec.name)}"
+    others = f"FROM motion_origins WHERE trigger <> {as_text(spec.name)}"
     if not spec.components:
         others += " AND version <> 0"
     if tx.execute(f"SELECT 1 {others} LIMIT 1").fetchone():
@@ -77,7 +77,7 @@ def _is_not_made(layouts: Layouts, spec: TriggerSpec, key: Key, mark: str, origi
     # Its columns have names of their own: an outer `:row` would be taken for that of a table in here.
     if spec.sets_table:
         source = layouts[spec.table]
-        joined = f'{source.base} r ON r.{source.row_column} = m.":made_from" AND m.":made_by" = {_text(spec.name)}'
+        joined = f'{source.base} r ON r.{source.row_column} = m.":made_from" AND m.":made_by" = {as_text(spec.name)}'
     else:
         level = layouts.graph.row_level(spec)
         pages = [(quoted(page), page in level) for page in layout.table.page_keys]
@@ -88,7 +88,3 @@ def _is_not_made(layouts: Layouts, spec: TriggerSpec, key: Key, mark: str, origi
         joined = f"{layout.base} r ON {' AND '.join(same)}"
     made = f"SELECT m.{layout.row_column} AS n, {mark} AS mark FROM {layout.base} m JOIN {joined}"
     return f'NOT EXISTS (SELECT 1 FROM ({made}) WHERE n = ":row" AND mark & {ORIGIN_MASK} IN ({origins}))'
-
-
-def _text(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
