@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,40 @@ def test_a_build_that_is_dropped_while_it_runs_ends_no_other_work(
     store.wait(timeout=60)
     assert [row.doubled for row in store.rows("note")] == [*range(40, 40 + 2 * rows, 2), None]
     assert store.status().tasks == {}
+
+
+def test_a_call_that_ends_after_its_claim_was_found_void_is_dropped_without_a_word(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls, may_end = Counter[str](), {each: threading.Event() for each in "abc"}
+
+    @motion.trigger(on="note.other", sets="note.doubled", concurrency=3, inline=False)
+    def double_late(id: str, other: int) -> int:
+        calls[id] += 1
+        if calls[id] == 1:
+            assert may_end[id].wait(60)
+        return 2 * other
+
+    with open_store(schemas=SCHEMAS, triggers=[double_late], run=False) as store:
+        store.set_many("note", [{"id": "a", "other": 1}, {"id": "b", "other": 2}])
+        store.set("note", id="c", other=3)
+    store = open_store(schemas=SCHEMAS, triggers=[double_late])
+    until(store, lambda: len(calls) == 3)
+    thread = threading.Thread(target=store.forget, args=("note", "x"))  # voids what is under way
+    thread.start()
+    void = "select count(*) n from motion_tasks where claim > 1"
+    until(store, lambda: store.sql(void)["n"][0].as_py() == 2)
+    may_end["a"].set()
+    while calls["a"] < 2:
+        pause()
+    may_end["b"].set()
+    while calls["b"] < 2:
+        pause()
+    may_end["c"].set()
+    store.wait(timeout=60)
+    thread.join(60)
+    assert [row.doubled for row in store.rows("note")] == [2, 4, 6]
+    assert caplog.records == []
 
 
 def test_the_number_of_a_deleted_row_is_not_given_to_the_next_one(open_store: OpenStore) -> None:

@@ -328,8 +328,9 @@ def test_two_stores_that_the_environment_puts_into_one_folder_are_told_apart(
         with pytest.raises(motion.StoreNameTaken, match=r"'entries'.*'docs'.*create_store\(url=\)"):
             motion.create_store("entries", **entries)
         assert store.set("doc", text="one").wait(timeout=60).rows()[0].size == 3
-    with pytest.raises(motion.StoreNameTaken):  # as another process would
-        motion.create_store("entries", **entries)
+    for given in (entries, {"schemas": {"entry": Entry}}, {"schemas": {"doc": Doc}, "run": False}):
+        with pytest.raises(motion.StoreNameTaken):  # as another process would
+            motion.create_store("entries", **given)
     with motion.create_store("docs", **docs) as store:
         assert len(store.rows("doc")) == 1
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere'}"

@@ -170,6 +170,8 @@ class Commits:
         if run.spec.grows_text:
             self._database.growing.end(texts_of(run.spec, steps[0].inputs))
         commit, made_s = run.commit_of(steps), clock.monotonic_s()
+        if not commit.tasks:
+            return  # what came before has found that nothing of these rows is held any more
 
         def work(tx: Transaction) -> None:
             commit.apply(tx)

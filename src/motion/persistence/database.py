@@ -196,11 +196,13 @@ class Database:
             StoreNameTaken: it was put there by what the environment says, which may be said to several.
         """
         owner = catalog.take_name(tx, self.name)
-        if owner in (None, self.name) or triggers is None:
+        if owner in (None, self.name):
             return
         if not self._is_named:
             raise StoreNameTaken(self.name, str(self.backend.folder), str(owner))
-        replaced = sorted(set(stored_graph.active_triggers(tx)) - set(triggers))
+        replaced = sorted(set(stored_graph.active_triggers(tx)) - set(triggers or ()))
+        if triggers is None:
+            return
         if replaced:
             logger.warning(
                 "store %r is opened in the folder of store %r, %s, and replaces its triggers %s",
