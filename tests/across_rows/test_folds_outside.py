@@ -132,6 +132,27 @@ def test_what_derives_from_a_value_that_is_unset_follows(open_store: OpenStore) 
         assert shown(store) == {1: (None, None), 2: (None, None), 3: (3, "3 left")}
 
 
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("was_folded", [True, False])
+def test_what_derives_from_a_value_that_is_given_and_unset_by_the_same_write_follows(
+    open_store: OpenStore, was_folded: bool, replay: bool
+) -> None:
+    with (
+        opened(open_store, balance_by("account", replay=replay)) as store,
+        Stepper(store) as worker,
+    ):
+        store.set("booking", id=9, account=7, amount=2)
+        worker.run_until_idle()
+        store.set("booking", id=9, balance=77)  # `note` is known to be brief, and runs in memory
+        if was_folded:
+            store.set("booking", id=1, account=7, amount=2)
+            worker.run_until_idle()
+        store.set("booking", id=1, account=None, amount=3, balance=609)
+        worker.run_until_idle()
+        assert shown(store)[1] == (None, None)
+        assert store.plan("note").stale == 0
+
+
 def test_what_a_fold_that_applies_once_has_left_is_unset(open_store: OpenStore) -> None:
     booked(open_store, replay=False)
     with opened(open_store, balance_by("account", replay=False)) as store, Stepper(store) as worker:

@@ -390,8 +390,10 @@ def _fold(
 ) -> int:
     """Make a fold due on the entities of rows that have changed, or left; return how many tasks that makes."""
     source, entities = written.layout, layouts[spec.table]
-    unset = outside.unset_left(tx, source, spec, written.changed, cause.number)
-    tasks = fire(tx, layouts, unset, cause, except_for=[spec.name]) if unset.changed else 0
+    # Behind what runs in memory have made, by the write's own number, of a value that was given.
+    then = replace(cause, number=next_number(tx)) if fold_of(spec).is_of_rows else cause
+    unset = outside.unset_left(tx, source, spec, written.changed, then.number)
+    tasks = fire(tx, layouts, unset, then, except_for=[spec.name]) if unset.changed else 0
     changed, number = written.changed, cause.number
     touch = folds.touch if fold_of(spec).replay else touch_applied
     due = touch(tx, source, entities, spec, changed, left, number)
