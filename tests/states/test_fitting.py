@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -111,6 +111,31 @@ class Nightly(motion.Component):
         return learned(state, rows)
 
 
+class Unready(motion.Component):
+    """Gives no first state to fit from, for what one of its methods raises."""
+
+    def __init__(self, raises: str = "") -> None:
+        self.raises = raises
+
+    def setup(self) -> State:
+        return self.checked("setup", {"lessons": []})
+
+    def save(self, state: State) -> State:
+        return self.checked("save", state)
+
+    def load(self, saved: State) -> State:
+        return self.checked("load", saved)
+
+    @motion.fit(on="item.label", every=(3, motion.every(days=1)))
+    def learn(self, state: State, rows: list[Item]) -> State:
+        return learned(state, rows)
+
+    def checked(self, method: str, state: State) -> State:
+        if method == self.raises:
+            raise OSError("no such checkpoint")
+        return state
+
+
 @pytest.fixture(autouse=True)
 def _own_time() -> Iterator[None]:
     yield
@@ -176,6 +201,62 @@ def test_p8_a_fit_that_takes_too_long_is_ended_and_loses_no_label(open_store: Op
         "it took longer than its timeout of 1 s, and was ended",
     )
     assert lessons(store, "Hasty") == ["1=a", "2=b"]
+
+
+@pytest.mark.parametrize("raises", ["setup", "save", "load"])
+def test_p8_a_fit_without_a_first_state_has_failed_for_the_labels_there_were_and_loses_none(
+    open_store: OpenStore, raises: str
+) -> None:
+    store = open_with(open_store, Unready(raises))
+    teach(store, i1="a", i2="b", i3="c")
+    store.wait(timeout=60)
+    teach(store, i4="d", i5="e")
+    store.wait(timeout=60)
+    before = versions(store, "Unready")
+    teach(store, i6="f")
+    store.wait(timeout=60)
+    store.close()
+    store = open_with(open_store, Unready())
+    store.wait(timeout=60)
+    after = versions(store, "Unready")
+    fit(store, "Unready")
+    assert (before, after) == ([(1, "failed")], [(1, "failed"), (2, "failed")])
+    assert lessons(store, "Unready") == ["1=a", "2=b", "3=c", "4=d", "5=e", "6=f"]
+
+
+def by_request(store: motion.Store) -> None:
+    with pytest.raises(motion.StateError, match="no such checkpoint"):
+        store.model("Unready").fit().wait(timeout=60)
+
+
+def by_schedule(store: motion.Store) -> None:
+    clock.advance(25 * 3600)
+    while not versions(store, "Unready"):
+        pause()
+
+
+def by_forgetting(store: motion.Store) -> None:
+    store.set("item", id=9, label="forgotten")
+    store.forget("item", 9, models="refit")
+
+
+@pytest.mark.parametrize("asked", [by_request, by_schedule, by_forgetting])
+def test_p8_labels_that_a_fit_without_a_first_state_was_for_do_not_count_for_the_next(
+    open_store: OpenStore, asked: Callable[[motion.Store], None]
+) -> None:
+    store = open_with(open_store, Unready("setup"))
+    teach(store, i1="a")
+    store.wait(timeout=60)
+    asked(store)
+    store.wait(timeout=60)
+    first = versions(store, "Unready")
+    teach(store, i2="b", i3="c")
+    store.wait(timeout=60)
+    before = versions(store, "Unready")
+    teach(store, i4="d")
+    store.wait(timeout=60)
+    assert (first, before) == ([(1, "failed")], [(1, "failed")])
+    assert versions(store, "Unready") == [(1, "failed"), (2, "failed")]
 
 
 # -- what is seen meanwhile --

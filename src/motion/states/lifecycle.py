@@ -298,7 +298,7 @@ class _Keeper:
 
     def _fit(self, fit: Fit) -> None:
         spec = fit.spec
-        parent, seen = None, 0
+        parent = None
         try:
             live = ensure_live(self._database, self._name, lambda: self._jobs)
             with self._database.backend.read() as tx:
@@ -314,16 +314,14 @@ class _Keeper:
                     tx, self._database.layouts[spec.table], spec, lineage, seen
                 )
             if not rows:
-                self._database.write(partial(self._leave, spec, seen))
+                self._database.write(partial(self._leave, spec))
                 return
             with files.held(self._database.backend.folder):
                 method = fit.function.__name__
                 made = self._jobs.fit(spec.name, method, parent, rows, spec.timeout_s)
                 format.check_classes(made.manifest, self._database.code.components[self._name])
                 reach("fit.learned")
-                is_taken = self._database.write(
-                    partial(self._take_up, spec, parent, seen, numbers, made)
-                )
+                is_taken = self._database.write(partial(self._take_up, spec, parent, numbers, made))
             if not is_taken:  # it was taken back, as what it learned from was forgotten
                 sweep(self._database)
                 return
@@ -331,7 +329,7 @@ class _Keeper:
             raise  # it is still claimed here, and begins anew with the next step
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
-                self._database.write(partial(self._fail, spec, parent, seen, exc))
+                self._database.write(partial(self._fail, spec, parent, exc))
             return
         logger.info("fit %s learned from %d labels in %.1f s", spec.name, len(rows), made.seconds)
 
@@ -339,12 +337,11 @@ class _Keeper:
         self,
         fit: FitSpec,
         parent: int | None,
-        seen: int,
         numbers: Sequence[int],
         made: Made,
         tx: Transaction,
     ) -> bool:
-        if not self._end(tx, fit, seen):
+        if not self._end(tx, fit):
             return False
         number = versions.add_version(
             tx, self._name, "candidate", parent=parent, manifest=made.manifest, labels=len(numbers),
@@ -357,19 +354,17 @@ class _Keeper:
         reach("fit.noted")
         return True
 
-    def _leave(self, fit: FitSpec, seen: int, tx: Transaction) -> None:
+    def _leave(self, fit: FitSpec, tx: Transaction) -> None:
         """End a fit that has nothing to learn from."""
-        if self._end(tx, fit, seen):
+        if self._end(tx, fit):
             labels.forget_replaced(tx, fit.name)
             asked.end_fit(tx, fit.name, "done")
 
-    def _end(self, tx: Transaction, fit: FitSpec, seen: int) -> bool:
-        return labels.end_fit(tx, fit, self._owner.name, seen, last_number(tx))
+    def _end(self, tx: Transaction, fit: FitSpec) -> bool:
+        return labels.end_fit(tx, fit, self._owner.name, last_number(tx))
 
-    def _fail(
-        self, fit: FitSpec, parent: int | None, seen: int, exc: BaseException, tx: Transaction
-    ) -> None:
-        if not self._end(tx, fit, seen):
+    def _fail(self, fit: FitSpec, parent: int | None, exc: BaseException, tx: Transaction) -> None:
+        if not self._end(tx, fit):
             return
         number = versions.add_version(
             tx, self._name, "failed", parent=parent, notes=why_of(exc), fit=fit.name,

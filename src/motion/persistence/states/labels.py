@@ -223,9 +223,11 @@ def claim(tx: Transaction, wanted: Sequence[Request], owner: str) -> Request | N
     return found
 
 
-def end_fit(tx: Transaction, fit: FitSpec, owner: str, seen: int, number: int) -> bool:
-    """Note that a fit of any outcome is over, having seen labels up to `seen`; those made meanwhile may ask for another.
-    Return whether it still was its owner's: another's outcome counts where it was taken over."""
+def end_fit(tx: Transaction, fit: FitSpec, owner: str, number: int) -> bool:
+    """Note that a fit of any outcome is over, having seen the labels that were there when it was claimed, however far it
+    came; those made meanwhile may ask for another. Return whether it still was its owner's: another's outcome counts where
+    it was taken over."""
+    seen = fit_requests.seen_by(tx, fit.name) or 0
     if not fit_requests.end(tx, fit_request(fit), owner):
         return False
     sql = "SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND label > ?"
