@@ -129,6 +129,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "tests/store/test_sql.py::test_what_would_do_more_than_read_is_refused_and_leaves_nothing",
     ),
     "it watches this process compute, and there the server does": (
+        "tests/processes/test_interrupts.py::test_what_a_handler_raises_comes_out_as_it_is",
         "tests/store/test_sql.py::test_a_signal_stops_what_is_asked",
     ),
     "of an expression it tells no more than that it is bytes": (

@@ -305,8 +305,8 @@ def test_a_search_that_was_interrupted_holds_no_index(open_store: OpenStore) -> 
         del kept
 
 
-class Alarm(Exception):
-    """What a program's own handler raises, to end what takes too long."""
+class Alarm(ValueError):
+    """What a program's own handler raises, to end what takes too long, of a class that much else is of."""
 
 
 class Signal(Interrupt):
@@ -349,6 +349,57 @@ def test_what_a_handler_raises_in_a_read_is_no_fault_of_its_condition(
 
 # What falls into a callback, of a weak reference or of the garbage collector, is dropped by Python, which says so.
 dropped_by_python = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def raised_by_alarms(work: Callable[[int], object], wanted: int) -> Counter[type[BaseException]]:
+    """Do something, again and again, while a program's own alarms ring, until so many came out of it; return as what."""
+    seen: Counter[type[BaseException]] = Counter()
+    armed: list[bool] = []
+
+    def ring(*_: object) -> None:
+        if armed:
+            armed.clear()
+            raise Alarm
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+    try:
+        for n in count():
+            try:
+                armed.append(True)
+                work(n)
+                armed.clear()
+            except BaseException as exc:  # noqa: BLE001 - it is what is asked for
+                seen[type(exc)] += 1
+            if seen.total() == wanted:
+                return seen
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    raise AssertionError
+
+
+ALARMED: dict[str, Callable[[motion.Store, int], object]] = {
+    "rows": lambda store, n: store.rows(Doc, where=f"size > {n} and text != '{n}'"),
+    "sql": lambda store, n: store.sql(f"select id, text from doc where abs(size) > {n}"),
+    "sql with vectors": lambda store, n: store.sql(f"select id, vector from doc where id != {n}"),
+    "long sql": lambda store, n: store.sql(
+        f"with recursive n(i) as (select {n} union all select i + 1 from n) select max(i) from n"
+    ),
+    "writes of words": lambda store, n: store.set_many(
+        "doc", [{"id": i, "text": f"a {n}"} for i in range(300)]
+    ),
+}
+
+
+@dropped_by_python
+@pytest.mark.parametrize("way", ALARMED)
+def test_what_a_handler_raises_comes_out_as_it_is(open_store: OpenStore, way: str) -> None:
+    store = open_store(schemas={"doc": Doc})
+    store.set_many("doc", [{"id": i, "text": "a", "vector": HERE} for i in range(300)])
+    store.search("doc.text", text="a", k=1)  # from here on, writes keep an index of words
+    assert raised_by_alarms(partial(ALARMED[way], store), wanted=100) == {Alarm: 100}
+    assert store.search("doc.text", text="a", k=1)
 
 
 @contextmanager

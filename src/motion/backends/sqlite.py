@@ -34,7 +34,7 @@ from motion.backends.base import (
     check_durability,
 )
 from motion.backends.requests import Sharing
-from motion.backends.sqlite_file import FILE, identity_of, know_words, prepared
+from motion.backends.sqlite_file import FILE, Connection, identity_of, know_words, prepared
 from motion.backends.sqlite_reading import GUEST_RESULT_BYTES, Reader, Readers, types_read, within
 from motion.backends.wakeups import COMMITTED, WORK, Message, Wakeups
 from motion.background import forks, interrupts
@@ -178,8 +178,8 @@ class SqliteBackend:
             finally:
                 self._let_go(connection)
                 self.wake()  # it may have been committed, and not told
-            if isinstance(exc, sqlite3.Error) and (interrupt := connection.interrupt_in(exc)):
-                raise interrupt from None
+            if isinstance(exc, sqlite3.Error):
+                connection.check_raised()
             raise
         return result
 
@@ -258,7 +258,7 @@ class SqliteBackend:
             if reader.connection.in_transaction:
                 reader.connection.execute("COMMIT")
         except sqlite3.Error as exc:
-            reader.check_raised(exc)
+            reader.connection.check_raised()
             self._raise_named(exc)
         finally:
             self._readers.give_back(reader)
@@ -285,10 +285,12 @@ class SqliteBackend:
             arrays = columns_of_arrays(found, range(len(names)))
             if arrays and not self._reads_bytes(sql, values):
                 found = with_arrays(found, arrays)
-            reader.check_raised()
+            reader.connection.check_raised()
             return names, found
         except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
-            reader.check_raised(exc)
+            reader.connection.check_raised()
+            if interrupts.is_of_handler(exc):
+                raise
             if self._is_closed:  # meanwhile, and a temporary folder is gone by now
                 raise StoreClosed(self.name) from exc
             if reader.is_late:
@@ -594,7 +596,7 @@ class _Snapshot:
             self._drop()
             if isinstance(exc, sqlite3.Error):
                 if reader is not None:
-                    reader.check_raised(exc)
+                    reader.connection.check_raised()
                 self._backend._raise_named(exc)
             raise
         return self._reader.connection
@@ -604,11 +606,15 @@ class _Snapshot:
         if reader is None:
             return
         self._backend._local.snapshot = self._block = None
-        self._backend._end_snapshot(reader)
-        if isinstance(error, sqlite3.Error | SqlError):
-            reader.check_raised(error)
-            if isinstance(error, sqlite3.Error) or self._backend._is_closed:
-                self._backend._raise_named(error)
+        try:
+            if isinstance(error, sqlite3.Error | SqlError):
+                reader.connection.check_raised()
+        finally:
+            self._backend._end_snapshot(reader)  # from here on another thread may read with it
+        if isinstance(error, sqlite3.Error) or (
+            isinstance(error, SqlError) and self._backend._is_closed
+        ):
+            self._backend._raise_named(error)
 
     def _is_over(self) -> bool:
         """Whether an interrupt has ended the block, and `__exit__` with it."""
@@ -622,7 +628,7 @@ class _Snapshot:
             self._backend._readers.drop(reader)
 
 
-class _Connection(sqlite3.Connection):
+class _Connection(Connection):
     """A connection that is a `Transaction` while one is under way."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -630,14 +636,6 @@ class _Connection(sqlite3.Connection):
         self.memo: dict[Any, Any] = {}
         self.lasting: dict[Any, Any] = {}
         self.before_commit: list[Callable[[], None]] = []
-        self.raised: list[BaseException] = []  # in functions that SQL calls, where SQLite drops it
-
-    def interrupt_in(self, error: BaseException) -> BaseException | None:
-        """Return what a signal's handler has raised in a function that SQL called, which ended a statement with an error."""
-        if self.raised:
-            return self.raised.pop()
-        is_lost = "user-defined function raised" in str(error)  # before the function's first line
-        return KeyboardInterrupt() if is_lost else None
 
     def execute_last(self, sql: str, numbers: Sequence[int], /) -> None:
         self.execute(sql, numbers)
@@ -723,6 +721,7 @@ class _Connection(sqlite3.Connection):
         """Begin to write."""
         self.memo.clear()
         self.before_commit.clear()
+        self.raised.clear()
         self.execute("BEGIN IMMEDIATE")
 
 

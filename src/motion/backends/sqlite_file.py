@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from motion.background.interrupts import Kept
 from motion.errors import StoreUnavailable
 from motion.words import words
 
@@ -24,18 +27,34 @@ def identity_of(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def know_words(connection: sqlite3.Connection) -> None:
+class Connection(sqlite3.Connection):
+    """A connection that keeps what is raised in functions of ours that SQLite calls, such as by a signal's handler: the
+    statement ends with an error of SQLite's, which does not say.
+
+    Attributes:
+        raised: what was, since it was taken for what is under way.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.raised: list[BaseException] = []
+
+    def kept(self, function: Callable[..., Any]) -> Kept:
+        return Kept(function, self.raised)
+
+    def check_raised(self) -> None:
+        """Raise what was raised in such a function."""
+        if self.raised:
+            raise self.raised.pop() from None
+
+
+def know_words(connection: Connection) -> None:
     """Let triggers of the database call `motion.words`, whose result full-text indexes hold."""
-    raised: list[BaseException] = getattr(connection, "raised", [])
 
     def of(value: object) -> str:
-        try:
-            return words(value) if isinstance(value, str) else ""
-        except BaseException as exc:
-            raised.append(exc)
-            raise
+        return words(value) if isinstance(value, str) else ""
 
-    connection.create_function("motion_words", 1, of, deterministic=True)
+    connection.create_function("motion_words", 1, connection.kept(of), deterministic=True)
 
 
 def prepared(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from threading import Event, Lock, get_ident, main_thread
 from typing import Any, Generic, TypeVar
@@ -17,10 +17,11 @@ from weakref import WeakSet
 
 from motion import clock
 from motion.backends.base import Sight
+from motion.backends.sqlite_file import Connection
 from motion.background.interrupts import uninterrupted
 from motion.definitions.tables.hidden import is_secret
 
-C = TypeVar("C", bound=sqlite3.Connection)
+C = TypeVar("C", bound=Connection)
 
 READS = frozenset(
     {
@@ -108,24 +109,15 @@ class Limits:
 
     Attributes:
         refused: what the last statement would have done and may not, for people; None where it was not refused.
-        raised: what a signal's handler has raised while it was asked, which SQLite takes for a refusal.
     """
 
     def __init__(self, *, transactions: bool, sight: Sight = Sight.ALL) -> None:
         self._allowed = READS | ({sqlite3.SQLITE_TRANSACTION} if transactions else set())
         self._sight = sight
         self.refused: str | None = None
-        self.raised: BaseException | None = None
 
     def answer(self, action: int, first: Any, second: Any, *_: Any) -> int:
         """Tell SQLite whether a statement may do something: its authorizer."""
-        try:
-            return self._answer(action, first, second)
-        except BaseException as exc:  # noqa: BLE001 - the caller raises it
-            self.raised = exc
-            return sqlite3.SQLITE_DENY
-
-    def _answer(self, action: int, first: Any, second: Any) -> int:
         if action == sqlite3.SQLITE_READ and self._sight is not Sight.ALL:
             return self._seen(str(first).lower(), second)
         if second in GUEST_REFUSED_FUNCTIONS and self._sight is not Sight.ALL:
@@ -172,7 +164,7 @@ def within(rows: Iterable[Sequence[Any]], size_bytes: int) -> list[Sequence[Any]
     return found
 
 
-def types_read(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> set[str]:
+def types_read(connection: Connection, sql: str, values: Sequence[Any]) -> set[str]:
     """Return the types of the columns that a statement names, as their tables and views have them."""
     views = {
         name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")
@@ -184,8 +176,12 @@ def types_read(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) 
             read.add((table, column))
         return sqlite3.SQLITE_OK
 
-    connection.set_authorizer(note)
-    connection.execute(f"EXPLAIN {sql}", values).close()
+    connection.set_authorizer(connection.kept(note))
+    try:
+        connection.execute(f"EXPLAIN {sql}", values).close()
+    except sqlite3.Error:
+        connection.check_raised()
+        raise
     connection.set_authorizer(None)
     ask = "SELECT type FROM pragma_table_info(?) WHERE name = ?"
     return {kind for place in read for (kind,) in connection.execute(ask, place)}
@@ -211,35 +207,20 @@ def _told(action: int, first: Any, second: Any) -> str:
 
 class Watch:
     """Looks now and then whether a statement is to go on: until a time, and until what a signal raises, such as a
-    Ctrl-C, which would else wait for the statement's end.
+    Ctrl-C, which would else wait for the statement's end: Python handles signals where it goes on with its own code.
 
     Attributes:
         is_late: it was stopped because its time was over.
-        raised: what a signal's handler has raised meanwhile; its caller raises it.
     """
 
     def __init__(self, ends_s: float | None) -> None:
         self.ends_s = ends_s
         self.is_late = False
-        self.raised: BaseException | None = None
-        looks = self._looks()
-        next(looks)
-        if self.raised is not None:  # it came just now, and nothing is to be stopped
-            raise self.raised
-        # Python handles signals where it goes on with its own code: here, between two looks, where what a handler
-        # raises is met. In a function it would be raised before the first line, and SQLite's module would drop it.
-        self.look: Callable[[], int] = looks.__next__
 
-    def _looks(self) -> Generator[int, None, None]:
-        try:
-            while self.ends_s is None or clock.monotonic_s() < self.ends_s:
-                yield 0
-            self.is_late = True
-        except GeneratorExit:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - the caller raises it
-            self.raised = exc
-        yield 1
+    def look(self) -> bool:
+        """Return whether it is to be stopped."""
+        self.is_late = self.ends_s is not None and clock.monotonic_s() >= self.ends_s
+        return self.is_late
 
 
 class Reader(Generic[C]):
@@ -249,44 +230,27 @@ class Reader(Generic[C]):
         self.connection, self.limits = connection, limits
         self._watch = Watch(None)
         self._is_watched = False
-        connection.set_authorizer(limits.answer)
+        connection.set_authorizer(connection.kept(limits.answer))
 
     def begin(self, ends_s: float | None = None) -> None:
         """Take note that it is lent: until when what it runs may go on, None is without end."""
-        self.limits.refused = self.limits.raised = None
+        self.limits.refused = None
+        self.connection.raised.clear()
         is_wanted = ends_s is not None or get_ident() == main_thread().ident
         watch = self._watch
-        if watch.ends_s is None and ends_s is None and watch.raised is None:
+        if watch.ends_s is None and ends_s is None:
             if is_wanted == self._is_watched:
                 return
         else:
             watch = self._watch = Watch(ends_s)
-        self.connection.set_progress_handler(watch.look if is_wanted else None, STEPS)
+        look = self.connection.kept(watch.look) if is_wanted else None
+        self.connection.set_progress_handler(look, STEPS)
         self._is_watched = is_wanted
 
     @property
     def is_late(self) -> bool:
         """Whether what it ran was stopped as its time was over."""
         return self._watch.is_late
-
-    def check_raised(self, error: BaseException | None = None) -> None:
-        """Raise what a signal's handler has raised while a statement was compiled or ran, which has ended the statement.
-
-        Args:
-            error: how it ended.
-        """
-        raised = self._watch.raised or self.limits.raised
-        if raised is None and self.limits.refused is None and _is_refusal(error):
-            raised = KeyboardInterrupt()  # it came before the first line of the answer, and is lost
-        if raised is not None:
-            raise raised from None
-
-
-def _is_refusal(error: BaseException | None) -> bool:
-    if isinstance(error, sqlite3.Error):  # for functions SQLite has no code of its own
-        code = getattr(error, "sqlite_errorcode", None)
-        return code == sqlite3.SQLITE_AUTH or "not authorized" in str(error)
-    return error is not None and _is_refusal(error.__cause__)
 
 
 class Readers(Generic[C]):

@@ -82,6 +82,49 @@ def _handlers() -> set[CodeType]:
     }
 
 
+# -- what C code calls, and drops what is raised in it --
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+BEGINS, GOES_ON = 0x80, 0x40
+"""Bits of the bytes of a table of exceptions (CPython's `InternalDocs/exception_handling.md`): that an entry begins with one,
+and that a number goes on with the next."""
+
+
+def _tried_from_the_start(function: F) -> F:
+    """Let the `try` that a short function consists of hold from its first instruction, where Python handles the signals
+    that came while C code ran. As it is compiled, what a handler raises there leaves the function before its first line."""
+    begin, length, caught_at, *others = function.__code__.co_exceptiontable
+    # a Python that compiles it in another form is left as it is: what is handled there is then an error of the C code's
+    if not (begin | length | caught_at) & GOES_ON:
+        table = bytes([BEGINS, caught_at, caught_at, *others])  # from where, how far, and where to
+        function.__code__ = function.__code__.replace(co_exceptiontable=table)
+    return function
+
+
+class Kept:
+    """A function for C code to call that drops what is raised in it: what is raised is kept, too, also by a signal's
+    handler, wherever it is handled.
+
+    Args:
+        raised: takes it. Its caller raises it.
+    """
+
+    __slots__ = ("_function", "_raised")
+
+    def __init__(self, function: Callable[..., Any], raised: list[BaseException]) -> None:
+        self._function, self._raised = function, raised
+
+    @_tried_from_the_start
+    def __call__(self, *given: Any) -> Any:
+        try:
+            return self._function(*given)
+        except BaseException as exc:
+            self._raised.append(exc)
+            raise
+
+
 # -- not to be interrupted --
 
 IDLE_S = 10.0
