@@ -210,6 +210,15 @@ def test_what_a_database_sets_changes_nothing_through_a_pooler_either(
         postgres_server.execute("ALTER DATABASE postgres RESET ALL")
 
 
+def test_a_folder_that_cannot_be_made_is_told(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    url = f"{database('')}&motion_folder={tmp_path / 'file' / 'folder'}"
+    with pytest.raises(motion.StoreUnavailable, match="Not a directory"):
+        motion.create_store("shop", schemas={"thing": Thing}, url=url)
+
+
 @pytest.mark.parametrize("names_folder", [True, False])
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
 def test_a_database_in_another_encoding_is_refused_before_anything_is_made(

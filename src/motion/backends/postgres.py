@@ -146,7 +146,6 @@ class PostgresBackend:
         self.committed, self.called = Signal(self._watch), Signal(self._watch)
         forks.watch(self)
         with self._errors_named():
-            self._make_folder()
             self._write_once_more(lambda: self._set_up(self._writing_session()))
 
     def make_durable(self) -> None:
@@ -562,14 +561,17 @@ class PostgresBackend:
             self._conninfo, self.schema, self.name, is_kept=lambda: self._is_kept
         )
 
-    def _make_folder(self) -> None:
+    def _make_folder(self, session: Session) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
+            session.close()
             raise StoreUnavailable(str(self.folder), str(exc)) from exc
 
     def _set_up(self, session: Session) -> None:
-        """Make the schema, with what statements of ours need, where they are not there."""
+        """Make the folder and the schema, with what statements of ours need, where they are not there. The server is known by now
+        to be one that takes a store."""
+        self._make_folder(session)
         try:
             self._begin_to_write(session, is_durable=True)
             sql = "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = ?"
