@@ -564,6 +564,18 @@ def called_in_batches(held: Held) -> Any:
     return note
 
 
+def delete_in_mid_call(store: motion.Store, held: Held, made_again: dict[str, Any]) -> None:
+    """Delete a row later than a call has begun, perhaps make it again, and let the call end."""
+    assert held.has_read.wait(60)
+    begun_ms = clock.now_ms()
+    until(store, lambda: clock.now_ms() > begun_ms)
+    store.delete("total", 1)
+    if made_again:
+        store.set("total", id=1, **made_again)
+    held.may_go.set()
+    store.wait(timeout=60)
+
+
 @pytest.mark.parametrize("called", [called_on_a_row, called_async, called_in_batches])
 @pytest.mark.parametrize("is_made_again", [False, True])
 def test_a_write_by_hand_to_a_row_that_was_deleted_in_mid_call_goes_nowhere(
@@ -572,14 +584,7 @@ def test_a_write_by_hand_to_a_row_that_was_deleted_in_mid_call_goes_nowhere(
     store = open_store(schemas=SCHEMAS, triggers=[called(held)])
     store.set("total", id=1, n=5)
     store.set("event", id=1, text="secret")
-    assert held.has_read.wait(60)
-    begun_ms = clock.now_ms()
-    until(store, lambda: clock.now_ms() > begun_ms)
-    store.delete("total", 1)
-    if is_made_again:
-        store.set("total", id=1, n=6)
-    held.may_go.set()
-    store.wait(timeout=60)
+    delete_in_mid_call(store, held, {"n": 6} if is_made_again else {})
     left: list[Any] = [(row.n, row.note) for row in store.rows(Total)]
     assert left == ([(6, None)] if is_made_again else [])
     assert (store.get("event", 1).seen, held.calls) == (1, 1)  # what it gives stands
@@ -605,14 +610,7 @@ def test_a_run_that_reads_a_row_after_its_deletion_knows_what_it_writes_to(
     store = open_store(schemas=SCHEMAS, triggers=[count])
     store.set("total", id=1, n=5, note="here")
     store.set("event", id=1, text="a")
-    assert held.has_read.wait(60)
-    begun_ms = clock.now_ms()
-    until(store, lambda: clock.now_ms() > begun_ms)
-    store.delete("total", 1)
-    if is_made_again:
-        store.set("total", id=1, n=6, note="here")
-    held.may_go.set()
-    store.wait(timeout=60)
+    delete_in_mid_call(store, held, {"n": 6, "note": "here"} if is_made_again else {})
     left = [row.n for row in store.rows(Total)]
     is_blind = read == "by a key" and not is_made_again  # it looked for rows, and found none
     assert left == ([] if is_blind else [7] if is_made_again else [1])
