@@ -22,6 +22,9 @@ from tests.conftest import OpenStore, until
 
 CALLS: list[tuple[Any, ...]] = []
 
+HELD: dict[int, threading.Event] = {}
+"""State -> what its guesses wait for."""
+
 
 @pytest.fixture(autouse=True)
 def no_calls() -> None:
@@ -78,6 +81,8 @@ class Guesser(motion.Component):
     @motion.infer(on="product.n", sets="product.guess", refresh="before")
     def guess(self, state: int, n: int) -> int:
         CALLS.append(("guess", state, n))
+        if state in HELD:
+            assert HELD[state].wait(timeout=60)
         return n if n >= 100 else n * state
 
     @motion.infer(on="sale.ts", sets="sale.vec", refresh="before")
@@ -141,7 +146,27 @@ def opened(open_store: OpenStore, *more: Any) -> motion.Store:
 def shown(store: motion.Store) -> list[tuple[Any, ...]]:
     store.wait(timeout=60)
     assert not store.errors()
+    return rows(store)
+
+
+def rows(store: motion.Store) -> list[tuple[Any, ...]]:
     return [(r.seen, r.link, r.vec, r.before, r.read, r.told) for r in store.rows(Sale)]
+
+
+def at_rest(store: motion.Store, but: str) -> bool:
+    """Whether nothing is to do but for one trigger."""
+    return not any(each.rows for name, each in store.status().triggers.items() if name != but)
+
+
+@contextmanager
+def held(state: int) -> Iterator[Callable[[], None]]:
+    """The guesses of a version wait until they are let go."""
+    event = HELD[state] = threading.Event()
+    try:
+        yield event.set
+    finally:
+        event.set()
+        del HELD[state]
 
 
 def expected(state: int, n: int = 5) -> list[tuple[Any, ...]]:
@@ -205,7 +230,11 @@ def test_a_candidate_goes_live_with_outputs_that_are_made_of_its_others_as_these
     with many(at_once):
         store = opened(open_store)
         model = store.model("Guesser")
-        store.set("product", id=1, n=8)  # beside a candidate that has all its outputs
+        # Beside a candidate that has all its outputs, whose guess comes when all that follows from the live one's is made.
+        with held(10) as let_go:
+            store.set("product", id=1, n=8)
+            until(store, lambda: rows(store) == expected(1, 8) and at_rest(store, "Guesser.guess"))
+            let_go()
         assert shown(store) == expected(1, 8)
         CALLS.clear()
         model.promote(2).wait(timeout=60)
@@ -213,6 +242,7 @@ def test_a_candidate_goes_live_with_outputs_that_are_made_of_its_others_as_these
         assert not [each for each in CALLS if len(each) > 2]
         # In the live version nothing becomes another; in the one to go back to it does.
         store.set("product", id=1, n=400)
+        assert shown(store) == expected(10, 400)
         store.set("product", id=1, n=40)
         assert shown(store) == expected(10, 40)
         model.rollback().wait(timeout=60)

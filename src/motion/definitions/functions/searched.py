@@ -6,34 +6,17 @@ Nothing is decided by it: it is drawn in the graph, also by processes that have 
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
-from collections.abc import Callable, Iterator
-from typing import Any
-
-from motion.definitions.functions.fingerprints import functions_used
-from motion.definitions.functions.sources import parsed
+from collections.abc import Iterable, Iterator
 
 
-def searched_keys(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the keys, as "table.key", that a function's text names in calls of `search`, its own and those of the
-    functions of its package that it calls. A key that is put together when it runs is not among them."""
-    found = [key for each in functions_used(function) for key in _searched_in(each)]
-    return tuple(dict.fromkeys(found))
-
-
-def _searched_in(function: Callable[..., Any]) -> Iterator[str]:
-    try:
-        tree = parsed(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):  # typed at a prompt, or built in
-        return
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "attr", None) == "search"
-            and node.args
-        ):
-            yield from (text for text in _texts(node.args[0]) if text.count(".") == 1)
+def searched_keys(trees: Iterable[ast.AST]) -> tuple[str, ...]:
+    """Return the keys, as "table.key", that the text of a function and of what it uses names in calls of `search`. A key that is
+    put together when it runs is not among them, nor what a function names that it imports when it is called."""
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    calls = (node for node in nodes if isinstance(node, ast.Call) and node.args)
+    searches = (call for call in calls if getattr(call.func, "attr", None) == "search")
+    texts = (text for call in searches for text in _texts(call.args[0]))
+    return tuple(dict.fromkeys(text for text in texts if text.count(".") == 1))
 
 
 def _texts(node: ast.expr) -> Iterator[str]:

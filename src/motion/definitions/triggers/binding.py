@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from motion.definitions.functions.fingerprints import fingerprint_of
+from motion.definitions.functions.reading import Reading, read
 from motion.definitions.functions.searched import searched_keys
 from motion.definitions.functions.signatures import (
     beside,
@@ -68,6 +69,7 @@ def bind(
     is_batch = declaration.batch is not None
     parameters = _parameters(name, function, table, tables, components, component, is_batch)
     is_async = inspect.isasyncgenfunction(function) or is_async_function(function)
+    reading = read(function)
     spec = TriggerSpec(
         **declaration.kept(is_async=is_async)
         | {
@@ -83,7 +85,7 @@ def bind(
         sets=sets,
         sets_table=sets_table,
         fingerprint=_fingerprint_of(
-            function, declaration, (on, sets, sets_table), component, parameters
+            function, declaration, (on, sets, sets_table), component, parameters, reading
         ),
         is_async=is_async,
         is_generator=inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function),
@@ -92,7 +94,7 @@ def bind(
         schedule=event if isinstance(event, Schedule) else None,
         after_ms=declaration.on.delay_ms if isinstance(declaration.on, After) else None,
         deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
-        searches=searched_keys(function),
+        searches=searched_keys(reading.trees),
     )
     check_refusals(spec)
     _check_text(spec, table)
@@ -105,6 +107,7 @@ def _fingerprint_of(
     ends: tuple[tuple[str, ...], tuple[str, ...], str | None],
     component: str | None,
     parameters: Sequence[Parameter],
+    reading: Reading,
 ) -> str:
     """Return what names the code, and what of the declaration its results depend on."""
     on, sets, sets_table = ends
@@ -118,7 +121,7 @@ def _fingerprint_of(
         *([] if declaration.serial_by is None else [f"serial_by {declaration.serial_by}"]),
         *(["follow"] if declaration.follow else []),
     )
-    return fingerprint_of(function, declaration.version, repr(what), declaration.when)
+    return fingerprint_of(function, declaration.version, repr(what), declaration.when, reading)
 
 
 def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
