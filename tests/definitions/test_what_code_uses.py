@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, files: Mapping[str, 
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text)
     monkeypatch.syspath_prepend(str(folder))
-    for module in [each for each in sys.modules if each.partition(".")[0] == "code_shop"]:
+    for module in [each for each in sys.modules if each.startswith("code_")]:
         monkeypatch.delitem(sys.modules, module)
     rules = importlib.import_module("code_shop.rules")
     return rules.Upper() if hasattr(rules, "Upper") else rules.upper
@@ -286,6 +287,227 @@ class Child(Base):
     "when it runs, in a lambda": (
         {"rules.py": trigger("text").replace('name="upper"', "\n    name='upper', when=lambda row: row.id > 0,\n")},
         "row.id > 0", "row.id > -1"),
+    "a method behind a decorator of its own": (
+        {"rules.py": component("self.first(text)", """
+    @named
+    def first(self, text):
+        return self.second(text)
+
+    def second(self, text):
+        return text + 'a'
+""", above="""
+import functools
+
+def named(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+    return wrapper
+""")}, "'a'", "'b'"),
+    "a method that another package decorates": (
+        {"rules.py": trigger("Ending().ended(text)", """
+import contextlib
+
+class Ending:
+    @contextlib.contextmanager
+    def _opened(self):
+        yield 'a'
+
+    def ended(self, text):
+        with self._opened() as end:
+            return text + end
+""")}, "'a'", "'b'"),
+    "what Python calls of an object": (
+        {"rules.py": component("self(text) + self[0] + self.mark", """
+    def __call__(self, text):
+        return text + self.given
+
+    def __getitem__(self, place):
+        return ''
+
+    def __getattr__(self, name):
+        return {'mark': '', 'given': 'a'}[name]
+""")}, "'a'", "'b'"),
+    "what a setter does": (
+        {"rules.py": component("self.kept(text)", """
+    @property
+    def mark(self):
+        return 1
+
+    @mark.setter
+    def mark(self, value):
+        self.__dict__['last'] = value + 'a'
+
+    def kept(self, text):
+        self.mark = text
+        return self.__dict__.pop('last')
+""")}, "'a'", "'b'"),
+    "a method that a helper calls": (
+        {"rules.py": component("helped(self, text)", """
+    def hook(self, text):
+        return text + 'a'
+""", above="def helped(component, text):\n    return component.hook(text)\n")}, "'a'", "'b'"),
+    "a module in a list": (
+        {"rules.py": trigger("[each.helped(text) for each in ALL][0]", "from . import words\n\nALL = [words]\n"),
+         "words.py": HELP}, "'a'", "'b'"),
+    "the order of a dict": (
+        {"rules.py": trigger("text.join(ENDS)", "ENDS = {'a': 1, 'b': 1}\n")},
+        "{'a': 1, 'b': 1}", "{'b': 1, 'a': 1}"),
+    "a method of a member that it holds": (
+        {"rules.py": trigger("END.of(text)", """
+from enum import Enum
+
+class Mark(Enum):
+    END = 1
+
+    def of(self, text):
+        return text + 'a'
+
+END = Mark.END
+""")}, "'a'", "'b'"),
+    "a method of an enum behind a cache": (
+        {"rules.py": trigger("Mark.END.of(text)", """
+import functools
+from enum import Enum
+
+class Mark(Enum):
+    END = 1
+
+    @functools.cache
+    def of(self, text):
+        return text + 'a'
+""")}, "'a'", "'b'"),
+    "what a dict makes of what it has not": (
+        {"rules.py": trigger("text + ENDS.default_factory()", "from collections import defaultdict\n\nENDS = defaultdict(lambda: 'a')\n")},
+        "'a'", "'b'"),
+    "a method that is chosen by type": (
+        {"rules.py": trigger("Ending().ended(text)", """
+import functools
+
+class Ending:
+    @functools.singledispatchmethod
+    def ended(self, text):
+        return text + 'a'
+""")}, "'a'", "'b'"),
+    "a method of plain data": (
+        {"rules.py": trigger("ENDED([text, ''])", "ENDED = 'a'.join\n")}, "'a'", "'b'"),
+    "a decorator of a function inside": (
+        {"rules.py": trigger("outer(text)", """
+def named(end):
+    return lambda function: lambda text: function(text) + end
+
+def outer(text):
+    @named('a')
+    def inner(text):
+        return text
+    return inner(text)
+""")}, "'a'", "'b'"),
+    "a metaclass of its own": (
+        {"rules.py": trigger("Ending(text)", """
+class Calling(type):
+    def __call__(cls, text):
+        return text + 'a'
+
+class Ending(metaclass=Calling):
+    pass
+""")}, "'a'", "'b'"),
+    "what a class inherits from another package": (
+        {"rules.py": trigger("text + caught()", """
+class Wrong(ValueError):
+    pass
+
+def caught():
+    try:
+        raise Wrong
+    except LookupError:
+        return 'a'
+    except Exception:
+        return 'b'
+""")}, "Wrong(ValueError)", "Wrong(KeyError)"),
+    "whether a dataclass compares": (
+        {"rules.py": trigger("text + str(Mark() == Mark())", """
+from dataclasses import dataclass
+
+@dataclass(eq=True)
+class Mark:
+    end: str = 'a'
+""")}, "eq=True", "eq=False"),
+    "a member with a name of Python's kind": (
+        {"rules.py": trigger("text + Mark.__mark__", "class Mark:\n    __mark__ = 'a'\n")}, "'a'", "'b'"),
+    "the default of a nested model, by name": (
+        {"rules.py": trigger("text + Outer(inner={}).inner.end", """
+import pydantic
+
+END = 'a'
+
+class Inner(pydantic.BaseModel):
+    end: str = END
+
+class Outer(pydantic.BaseModel):
+    inner: Inner
+""")}, "'a'", "'b'"),
+    "a lambda of two lines": (
+        {"rules.py": "import motion\n\nupper = motion.trigger(on='line.text', sets='line.upper', name='upper')(\n"
+                     "    lambda text: text\n    + 'a'\n)\n"}, "'a'", "'b'"),
+    "which of two lambdas in a line it is": (
+        {"rules.py": trigger("ENDED(text)", "ONE = True\nENDED = (lambda text: text) if ONE else (lambda text: text + 'a')\n")},
+        "ONE = True", "ONE = False"),
+    "what it imports, beside a text that begins its lines": (
+        {"rules.py": component("self.ended(text)", """
+    def ended(self, text):
+        from .words import helped
+        return helped(text) + '''
+x'''
+"""), "words.py": HELP}, "'a'", "'b'"),
+    "a property of the row that it waits for": (
+        {"rules.py": trigger("text").replace('name="upper"', "name='upper', when=lambda row: WAITS(row)").replace(
+            "import motion", "import motion\n\nWAITS = lambda row: row.id > 0\n")}, "row.id > 0", "row.id > -1"),
+    "the class of its component's state": (
+        {"rules.py": component("state.of(text)", """
+    def save(self, state):
+        return {}
+
+    def load(self, saved):
+        return Model()
+""", above="""
+class Model:
+    def of(self, text):
+        return text + 'a'
+""").replace("return 1", "return Model()")}, "'a'", "'b'"),
+    "what it imports, if the package imports that as well": (
+        {"__init__.py": "from . import words\n", "rules.py": late("from . import words", "words.helped(text)"),
+         "words.py": HELP}, "'a'", "'b'"),
+    "what a helper that it imports is made by": (
+        {"rules.py": late("from .words import ended, chosen", "ended(text) + chosen('c')"), "words.py": """
+import functools
+
+def add(text, end):
+    return text + end
+
+ended = functools.partial(add, end='a')
+chosen = lambda text: text.replace('c', 'a')
+"""}, "'a'", "'b'"),
+    "what fills what it imports": (
+        {"rules.py": late("from .words import ENDS", "text + ENDS[0]"), "words.py": """
+ENDS = []
+ENDS.append('a')
+"""}, "'a'", "'b'"),
+    "how a helper that it imports is decorated": (
+        {"rules.py": late("from .words import helped", "helped(text)"), "words.py": """
+def named(end):
+    return lambda function: lambda text: function(text) + end
+
+@named('a')
+def helped(text):
+    return text
+"""}, "'a'", "'b'"),
+    "what stands for another package's where it imports": (
+        {"rules.py": late("from .words import mean", "text + str(mean([1, 2]))"),
+         "words.py": "from statistics import fmean as mean\n"}, "fmean as mean", "mean"),
+    "a module beside its own": (
+        {"rules.py": trigger("helped(text)", "from code_words import helped\n"), "../code_words.py": HELP}, "'a'", "'b'"),
+    "a module beside its own that it imports when it is called": (
+        {"rules.py": late("from code_words import helped", "helped(text)"), "../code_words.py": HELP}, "'a'", "'b'"),
 }  # fmt: skip
 
 
@@ -312,8 +534,10 @@ SAME: dict[str, tuple[dict[str, str], str, str]] = {
         {"rules.py": late("from . import words", "words.helped(text)"), "words.py": MANY}, "'a'", "'b'"),
     "what the store that it imports is opened with": (
         {"rules.py": late("from .app import store", "str(store or '') + text"), "app.py": MANY + """
-import threading
-store = threading.Thread(args=[other])
+def create_store(functions):
+    return None
+
+store = create_store([other])
 """}, "'a'", "'b'"),
     "how a lambda is declared": (
         {"rules.py": "import motion\n\nupper = motion.trigger(on='line.text', sets='line.upper', name='upper', retries=3)(lambda text: text)\n"},
@@ -323,6 +547,31 @@ store = threading.Thread(args=[other])
     "comments and docstrings of what it imports": (
         {"rules.py": late("from .words import helped", "helped(text)"),
          "words.py": 'def helped(text):\n    """Say a."""\n    return text  # a\n'}, "a.\"\"\"", "b.\"\"\""),
+    "the docstring and comments of a model of Pydantic's": (
+        {"rules.py": trigger("text + Mark().end", """
+import pydantic
+
+class Mark(pydantic.BaseModel):
+    'What ends.'
+
+    end: str = 'a'  # what ends
+""")}, "hat ends", "hat is at the end"),
+    "a comment beside a text that begins its lines": (
+        {"rules.py": component("self.ended(text)", """
+    def ended(self, text):
+        return text + '''
+x'''  # ended
+""")}, "# ended", "# at its end"),
+    "a method that is called as one of a text is": (
+        {"rules.py": component("text.strip()", "\n    def strip(self):\n        return 'a'\n")}, "'a'", "'b'"),
+    "the fields of a class that it names for its rows": (
+        {"rules.py": """
+from dataclasses import dataclass
+
+@dataclass
+class Other:
+    ended: str = 'a'
+""" + trigger("text").replace("(text):", "(text, row: Other):")}, "'a'", "'b'"),
     "what an object of its package has kept": (
         {"rules.py": trigger("KEPT.of(text)", """
 class Kept:
@@ -361,6 +610,73 @@ def test_what_is_imported_late_counts_the_same_before_and_after_it_is(
         with motion.create_store("code", triggers=[code], **options) as store:
             assert store.status().triggers["upper"].stale == 0
             store.set("line", text="a").wait(timeout=60)
+
+
+ODD = {
+    "a long number": "A = 1 << 20_000\n",
+    "deep data": "A = [[]]\nfor _ in range(1_000):\n    A = [A]\n",
+    "data that is shared": "A = [0]\nfor _ in range(100):\n    A = [A, A]\n",
+    "a long sum": f"A = {' + '.join(['1'] * 900)}\n",
+    "a long chain": "".join(f"def f{i}():\n    return f{i + 1}()\n" for i in range(1_000))
+    + "def f1000():\n    return 1\nA = f0\n",
+    "a proxy": "class Odd:\n    @property\n    def __class__(self):\n        raise RuntimeError('odd')\nA = Odd()\n",
+    "a dict that raises": "class Odd(dict):\n    def items(self):\n        raise RuntimeError('odd')\nA = Odd(a=1)\n",
+    "a metaclass that raises": "class Meta(type):\n    def __getattr__(cls, name):\n        raise KeyError(name)\nclass A(metaclass=Meta):\n    pass\n",
+    "a function that wraps itself": "def A():\n    pass\nA.__wrapped__ = A\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_code_and_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    files = {"rules.py": trigger("text if A is not None else ''", ODD[what])}
+    assert stale_after(tmp_path, monkeypatch, files, files) == 0
+
+
+SEEDED = """
+import functools
+import motion
+
+def first(text):
+    return text
+
+def second(text):
+    return text
+
+SETS = [
+    {first, second}, {("a", first), ("b", second)}, {functools.partial(first), functools.partial(second)},
+    {lambda text: text, lambda text: text + "a"}, frozenset({"a", "b", "c"}),
+]
+
+class Upper(motion.Component):
+    def setup(self):
+        return str(SETS)
+
+    def ended(self, text):
+        return text in {"a", "b", "c"} or '''
+x'''
+
+    @motion.infer(on="line.text", sets="line.upper")
+    def upper(self, state, text):
+        return self.ended(text)
+
+if __name__ == "__main__":
+    from motion.definitions.functions.fingerprints import fingerprint_of
+
+    print(fingerprint_of(Upper().setup, None, ""), fingerprint_of(Upper().upper, None, ""))
+"""
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_sets(tmp_path: Path) -> None:
+    (tmp_path / "code_seeded.py").write_text(SEEDED)
+
+    def told(seed: int) -> bytes:
+        given = os.environ | {"PYTHONHASHSEED": str(seed)}
+        command = [sys.executable, "code_seeded.py"]
+        return subprocess.check_output(command, cwd=tmp_path, env=given, timeout=60)
+
+    assert len(set(map(told, range(6)))) == 1
 
 
 RUN = """
@@ -488,4 +804,4 @@ def test_a_fingerprint_is_what_it_was_and_the_same_on_each_python(
     ) as store:
         store.set("line", text="a").wait(timeout=60)
         (version,) = store.model("Upper").versions()
-        assert version.fingerprint == "83fbd54bc551f4a6"
+        assert version.fingerprint == "c88d5dd088ac9661"

@@ -15,6 +15,7 @@ from motion.definitions.components import (
     setup_fingerprint,
 )
 from motion.definitions.fits import Fit, FitSpec
+from motion.definitions.functions.reading import forget_trees
 from motion.definitions.tables.schema import Tables, differing_in_case
 from motion.definitions.triggers.binding import bind
 from motion.definitions.triggers.declarations import DECLARATION
@@ -75,6 +76,7 @@ class Code:
                 f"two triggers are called {sorted(twice)[0]!r}; give one of them name=."
             )
         fits = [fit for component in components.values() for fit in bind_fits(component, tables)]
+        forget_trees()
         return Code(
             {trigger.spec.name: trigger for trigger in triggers},
             components,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from motion.definitions.functions.packages import module_name
 from motion.definitions.functions.reading import Reading, read
 
 
@@ -23,6 +26,7 @@ def fingerprint_of(
     policy: str,
     when: Callable[..., Any] | None = None,
     reading: Reading | None = None,
+    rows: Sequence[type] = (),
 ) -> str:
     """Return 16 hexadecimal digits that name the function's code, or `version` where the user gave one.
 
@@ -32,11 +36,16 @@ def fingerprint_of(
         policy: the parts of the declaration that change results (keys, page), as text.
         when: the function that decides whether it runs.
         reading: of the function, where it was read already.
+        rows: the class of the row that `when` is called with.
     """
     if version is not None:
         parts = [policy, f"version {version}"]
     else:
-        parts = [policy, *_placeless(function, reading), *(_placeless(when) if when else [])]
+        parts = [
+            policy,
+            *_placeless(function, reading),
+            *(_placeless(when, read(when, *rows)) if when else []),
+        ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -46,7 +55,10 @@ def _placeless(function: Callable[..., Any], reading: Reading | None = None) -> 
     parts, folder = (reading or read(function)).parts, _folder_of(function)
     if folder is None:
         return parts
-    begin = re.compile(rf"(?<=['\"]){re.escape(folder)}(?=[/\\'\"])")
+    folders = sorted(
+        {folder, os.path.realpath(folder)}, key=len, reverse=True
+    )  # as of a deploy by a link
+    begin = re.compile(rf"(?<=['\"])(?:{'|'.join(map(re.escape, folders))})(?=[/\\'\"])")
     return [begin.sub(".", part) for part in parts]
 
 
@@ -56,12 +68,15 @@ def _folder_of(function: Callable[..., Any]) -> str | None:
     file = Path(plain.__code__.co_filename) if inspect.isfunction(plain) else Path()
     if not file.is_absolute():
         return None
-    name = plain.__module__.split(".")
+    name = module_name(plain.__module__).split(".")
     above = len(name) if file.stem == "__init__" else len(name) - 1
     return str(file.parents[above]) if above < len(file.parents) - 1 else None
 
 
 def _plain(function: Callable[..., Any]) -> Any:
-    """Return the function itself, without what wraps it or gives it arguments."""
-    plain = inspect.unwrap(function.func if isinstance(function, partial) else function)
-    return getattr(plain, "__func__", plain)
+    """Return the function itself, without what wraps it or gives it arguments; of an object that is called, its method."""
+    inner: Any = function.func if isinstance(function, partial) else function
+    with suppress(ValueError):  # it wraps itself
+        inner = inspect.unwrap(inner)
+    inner = getattr(inner, "__func__", inner)
+    return inner if inspect.isfunction(inner) else vars(type(inner)).get("__call__", inner)

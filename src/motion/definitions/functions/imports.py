@@ -7,197 +7,237 @@ the same whether some process has imported that module already or not.
 from __future__ import annotations
 
 import ast
+import copy
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import resolve_name
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from motion.definitions.functions.sources import DEFINITIONS, parsed, text_of
+from motion.definitions.functions.sources import (
+    DEFINITIONS,
+    IMPORTS,
+    Stamp,
+    Told,
+    imported,
+    tree_of,
+)
 
-IMPORTS = (ast.Import, ast.ImportFrom)
+FILES_KEPT = 1_024
 
-PLAIN_CALLS = frozenset({
-    "frozenset", "set", "dict", "list", "tuple", "sorted", "range", "compile", "MappingProxyType",
-    "Decimal", "Fraction", "Path", "PurePath", "UUID", "date", "datetime", "time", "timedelta",
-})  # fmt: skip
-"""What makes plain data: a name in a module that is given such a call's value counts with the call's arguments."""
-
-FILES_KEPT = 64
-
-Imported = tuple[str, str | None, str]
-"""One name of an import: the module, the name in it or None for the module itself, and the name that it binds."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What code names, each in the order of its letters.
-
-    Attributes:
-        names: of variables.
-        members: of objects' members.
-        imports: what it imports, resolved.
-    """
-
-    names: tuple[str, ...]
-    members: tuple[str, ...]
-    imports: tuple[Imported, ...]
+Wanted = tuple[str, str | None, frozenset[str], bool]
+"""Something to follow: the module, the name in it or None for the module itself, the members that are looked up in that, and
+whether it is imported, so it may be a module below."""
 
 
-@dataclass(frozen=True, eq=False)
 class File:
-    """A module as its file says it.
+    """A module as its file says it."""
 
-    Attributes:
-        package: what its relative imports start from.
-        bound: name -> the statements at its top level that bind it.
-        stars: the modules of which it imports everything.
-        known: what was asked of it before: name -> the text of each such statement but of imports, and what that needs.
-    """
+    def __init__(self, name: str, package: str, path: str, stamp: Stamp, loader: Any) -> None:
+        self.name = name
+        self._package, self._path, self._stamp, self._loader = package, path, stamp, loader
+        self._known: dict[str, list[Told]] = {}
+        body = self._body()
+        self.stars = [
+            module
+            for each in body
+            if isinstance(each, ast.ImportFrom)
+            for module, taken, _ in imported(each, package)
+            if taken == "*"
+        ]
+        self._places: dict[str, list[int]] = {}
+        for place, statement in enumerate(body):
+            for bound in _names_of(statement):
+                self._places.setdefault(bound, []).append(place)
+        made_by_import = {
+            bound
+            for each in body
+            if isinstance(each, IMPORTS)
+            for _, _, bound in imported(each, package)
+        }
+        for place, statement in enumerate(body):  # what is put into something by decorators
+            for bound in _decorated_by(statement) & self._places.keys() - made_by_import:
+                self._places[bound].append(place)
 
-    name: str
-    package: str
-    bound: dict[str, list[ast.stmt]]
-    stars: list[str]
-    known: dict[str, list[tuple[str, Needs]]] = field(default_factory=dict)
+    def _body(self) -> list[ast.stmt]:
+        return _body(self._path, self._stamp, self._loader)
 
-    def defined(self, name: str) -> list[tuple[str, Needs]]:
-        """Return the text of what binds a name, and what that needs."""
-        if name not in self.known:
-            self.known[name] = [self._told(name, each) for each in self.bound.get(name, ())]
-        return self.known[name]
+    def names(self) -> Iterable[str]:
+        return self._places.keys()
 
-    def _told(self, name: str, statement: ast.stmt) -> tuple[str, Needs]:
-        if isinstance(statement, IMPORTS):
-            taken = tuple(each for each in _imported(statement, self.package) if each[2] == name)
-            return "", Needs((), (), taken)
-        told = statement if isinstance(statement, DEFINITIONS) else _plain(statement, self)
-        return f"{name}: {text_of(told)}", _needs([told], self.package)
+    def defined(self, name: str) -> list[Told]:
+        """Return what the statements say that give a name its value."""
+        if name not in self._known:
+            places = self._places.get(name, [])
+            body = self._body() if places else []
+            statements = [_without_stores(body[each]) for each in places if each < len(body)]
+            self._known[name] = [self._told(each, name) for each in statements]
+        return self._known[name]
+
+    def _told(self, statement: ast.stmt, name: str) -> Told:
+        told = Told.of(statement, self._package)
+        if not isinstance(statement, IMPORTS):
+            return told
+        bound = tuple(each for each in told.imports if each[2] == name)
+        return Told("", "", frozenset(), frozenset(), bound, ())
 
 
 class Imports:
-    """What functions of one package import of it, each thing once."""
+    """What functions import of what is their own, each thing once."""
 
-    def __init__(self, package: str) -> None:
-        self._package = package
-        self._seen: set[tuple[str, str, tuple[str, ...]]] = set()
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        self._is_own = is_own
+        self._seen: set[Wanted] = set()
+        self._files: dict[str, File | None] = {}
 
-    def of(self, trees: Iterable[ast.AST], package: str) -> Iterator[str]:
-        """Yield as text what some code imports of its package.
+    def of(self, told: Iterable[Told]) -> Iterator[str]:
+        """Yield as text what some code imports of its package."""
+        wanted = deque[Wanted]()
+        for each in told:
+            wanted += self._imported(each, each.members)
+        while wanted:
+            yield from self._follow(wanted.popleft(), wanted)
 
-        Args:
-            package: the dotted name that its relative imports start from.
-        """
-        needs = _needs(trees, package)
-        for module, name, _ in needs.imports:
-            yield from self._taken(module, name, needs.members)
+    def whole(self, module: str) -> Iterator[str]:
+        """Yield as text all that a module of the package defines."""
+        file = self._file(module)
+        wanted = deque[Wanted]()
+        wanted += (
+            (module, name, frozenset[str](), False) for name in (file.names() if file else ())
+        )
+        while wanted:
+            yield from self._follow(wanted.popleft(), wanted)
 
-    def _taken(self, module: str, name: str | None, members: tuple[str, ...]) -> Iterator[str]:
-        """Yield what is imported under a name; of a module, what of it is used."""
-        if module.partition(".")[0] != self._package:
+    def _file(self, module: str) -> File | None:
+        if module not in self._files:
+            self._files[module] = _file(module)
+        return self._files[module]
+
+    def _imported(self, told: Told, members: frozenset[str]) -> Iterator[Wanted]:
+        for module, name, bound in told.imports:
+            yield module, name, members, True
+            if name is None and bound != module:  # `import shop.words` binds `shop`
+                above = module.split(".")[:-1]
+                yield from (
+                    (".".join(above[: i + 1]), None, members, True) for i in range(len(above))
+                )
+
+    def _follow(self, wanted: Wanted, more: deque[Wanted]) -> Iterator[str]:
+        module, name, members, is_import = wanted
+        if not self._is_own(module):
+            if is_import:
+                yield f"{module.partition('.')[0]}:{name or module}"
             return
-        file = _file(module)
-        for each in members if name is None else (name,):
-            if file is not None:
-                yield from self._defined(file, each, members)
-        if name is not None and (file is None or name not in file.bound):
-            yield from self._taken(f"{module}.{name}", None, members)
-
-    def _defined(self, file: File, name: str, members: tuple[str, ...]) -> Iterator[str]:
-        is_import = all(isinstance(each, IMPORTS) for each in file.bound.get(name, ()))
-        key = file.name, name, members if is_import else ()  # a module is met with other members
+        file = self._file(module)
+        if name is None:
+            names = sorted(members & set(file.names())) if file else []
+            more += ((module, each, members, False) for each in names)
+            more += (
+                (star, each, members, False)
+                for star in (file.stars if file else ())
+                for each in sorted(members)
+            )
+            return
+        told = file.defined(name) if file else []
+        is_bound = any(each.text for each in told)
+        key = (
+            module,
+            name,
+            frozenset() if is_bound else members,
+            is_import,
+        )  # a module is met with other members
         if key in self._seen:
             return
         self._seen.add(key)
-        if name not in file.bound:
-            for module in file.stars:
-                yield from self._taken(module, name, members)
-        for text, needs in file.defined(name):
-            if text:
-                yield text
-            for each in needs.names:
-                yield from self._defined(file, each, needs.members)
-            for module, taken, _ in needs.imports:
-                yield from self._taken(module, taken, needs.members or members)
+        if is_import:
+            more.append((f"{module}.{name}", None, members, True))
+        if file and not told:
+            more += ((star, name, members, False) for star in file.stars)
+        for each in told:
+            if each.text:
+                yield f"{name}: {each.text}"
+            used = sorted({path[0] for path in each.paths} - {name})
+            known = set(file.names()) if file else set()
+            more += (
+                (module, use, each.members, False)
+                for use in used
+                if use in known or (file and file.stars)
+            )
+            more += self._imported(each, each.members or members)
 
 
-def _needs(trees: Iterable[ast.AST], package: str) -> Needs:
-    names, members = set[str](), set[str]()
-    imports: list[Imported] = []
-    for node in (node for tree in trees for node in ast.walk(tree)):
-        if isinstance(node, ast.Name):
-            names.add(node.id)
-        elif isinstance(node, ast.Attribute):
-            members.add(node.attr)
-        elif isinstance(node, IMPORTS):
-            imports += _imported(node, package)
-    return Needs(tuple(sorted(names)), tuple(sorted(members)), tuple(imports))
+def _without_stores(statement: ast.stmt) -> ast.stmt:
+    """Return a statement without what a store is opened with: a trigger that imports its store does not use all the others."""
+    if isinstance(statement, DEFINITIONS) or not any(map(_opens_store, ast.walk(statement))):
+        return statement
 
-
-def _plain(statement: ast.stmt, file: File) -> ast.stmt:
-    """Return a statement without the arguments of calls that make other objects than plain data: these count by what makes them."""
-
-    class Plain(ast.NodeTransformer):
+    class Without(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.AST:
             self.generic_visit(node)
-            root = next((each.id for each in ast.walk(node.func) if isinstance(each, ast.Name)), "")
-            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if called in PLAIN_CALLS or (root in file.bound and isinstance(node.func, ast.Name)):
-                return node
-            return node.func
+            return node.func if _opens_store(node) else node
 
-    return Plain().visit(parsed(ast.unparse(statement)).body[0])  # type: ignore[no-any-return]
+    without: ast.stmt = Without().visit(copy.deepcopy(statement))
+    return without
 
 
-def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[Imported]:
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield alias.name, None, alias.asname or alias.name.partition(".")[0]
-        return
-    module = "." * node.level + (node.module or "")
-    with suppress(ImportError):  # beyond the package: calling it will fail
-        module = resolve_name(module, package) if node.level else module
-        for alias in node.names:
-            yield module, alias.name, alias.asname or alias.name
+def _opens_store(node: ast.AST) -> bool:
+    called = node.func if isinstance(node, ast.Call) else None
+    return "create_store" in (getattr(called, "attr", ""), getattr(called, "id", ""))
 
 
 def _file(module: str) -> File | None:
     """Return a module of a package that is loaded, as its file says it; None where there is none that can be read."""
     spec = _spec(module)
-    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+    if spec is None or not isinstance(spec.origin, str) or not hasattr(spec.loader, "get_data"):
         return None
-    stat = Path(spec.origin).stat()
-    is_package = spec.submodule_search_locations is not None
-    return _read(module, is_package, spec.origin, (stat.st_mtime_ns, stat.st_size))
+    try:
+        stat = Path(spec.origin).stat()
+        stamp: Stamp = (stat.st_mtime_ns, stat.st_size)
+    except OSError:  # within an archive
+        stamp = ()
+    return _read(
+        module, spec.submodule_search_locations is not None, spec.origin, stamp, spec.loader
+    )
 
 
 @lru_cache(FILES_KEPT)
-def _read(module: str, is_package: bool, path: str, _as_of: tuple[int, int]) -> File | None:
-    try:
-        tree = parsed(Path(path).read_bytes().decode("utf-8-sig"))
-    except (OSError, SyntaxError, ValueError):
-        return None
-    bound: dict[str, list[ast.stmt]] = {}
-    stars: list[str] = []
-    package = module if is_package else module.rpartition(".")[0]
-    for statement in _statements(tree.body):
-        if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
-            stars += [each[0] for each in _imported(statement, package)]
-            continue
-        for name in _names_bound(statement, package):
-            bound.setdefault(name, []).append(statement)
-    return File(module, package, bound, stars)
+def _read(module: str, is_package: bool, path: str, stamp: Stamp, loader: Any) -> File:
+    return File(module, module if is_package else module.rpartition(".")[0], path, stamp, loader)
+
+
+@lru_cache(32)
+def _body(path: str, _as_of: Stamp, loader: Any) -> list[ast.stmt]:
+    with suppress(OSError, ImportError):
+        tree = tree_of(loader.get_data(path))
+        return [each for each in tree.body if not _is_aside(each)] if tree else []
+    return []
+
+
+def forget_trees() -> None:
+    _body.cache_clear()
+
+
+def _is_aside(statement: ast.stmt) -> bool:
+    """Whether a statement does not run where the module is imported."""
+    if not isinstance(statement, ast.If):
+        return False
+    named = {getattr(each, "id", getattr(each, "attr", "")) for each in ast.walk(statement.test)}
+    return not statement.orelse and bool(named & {"__name__", "TYPE_CHECKING"})
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """Find a module below a package that is loaded, importing none of those between."""
+    """Find a module, importing none of those that it lies in."""
     top, *names = module.split(".")
-    loaded = sys.modules.get(top)
-    spec = getattr(loaded, "__spec__", None)
-    path = getattr(loaded, "__path__", None)
+    spec: ModuleSpec | None = None
+    with suppress(ImportError, ValueError, AttributeError):
+        spec = find_spec(top)
+    path: Any = (
+        spec.submodule_search_locations if spec else getattr(sys.modules.get(top), "__path__", None)
+    )
     for name in names:
         if path is None:
             return None
@@ -207,24 +247,23 @@ def _spec(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run when a module is imported, also those below a condition."""
-    for statement in body:
-        yield statement
-        if isinstance(statement, DEFINITIONS):
-            continue
-        for block in ("body", "orelse", "finalbody"):
-            yield from _statements(getattr(statement, block, []))
-        for handler in getattr(statement, "handlers", []):
-            yield from _statements(handler.body)
-
-
-def _names_bound(statement: ast.stmt, package: str) -> Iterator[str]:
+def _names_of(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement of a module may give a value, or change what they have: such as it binds, and where it is
+    no definition and no assignment, such as it reads."""
     if isinstance(statement, DEFINITIONS):
-        yield statement.name
-    elif isinstance(statement, IMPORTS):
-        yield from (bound for _, _, bound in _imported(statement, package))
-    elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return {statement.name}
+    if isinstance(statement, IMPORTS):
+        return {(each.asname or each.name).partition(".")[0] for each in statement.names} - {"*"}
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        for target in targets:
-            yield from (each.id for each in ast.walk(target) if isinstance(each, ast.Name))
+        nodes: Iterable[ast.AST] = (node for target in targets for node in ast.walk(target))
+        return {each.id for each in nodes if isinstance(each, ast.Name)}
+    names = {each.id for each in ast.walk(statement) if isinstance(each, ast.Name)}
+    for each in ast.walk(statement):
+        names |= _names_of(each) if isinstance(each, DEFINITIONS + IMPORTS) else set()
+    return names
+
+
+def _decorated_by(statement: ast.stmt) -> set[str]:
+    decorators = statement.decorator_list if isinstance(statement, DEFINITIONS) else []
+    return {each.id for node in decorators for each in ast.walk(node) if isinstance(each, ast.Name)}

@@ -7,210 +7,413 @@ data. Other objects count by their type, what other packages have by its name.
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import dis
 import functools
-import inspect
 import re
 import sys
-from abc import ABCMeta
+import types
+import typing
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, time, timedelta
+from datetime import date, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, EnumMeta
+from enum import Enum
 from fractions import Fraction
+from inspect import getattr_static
+from operator import attrgetter, itemgetter
 from pathlib import PurePath
-from types import (
-    BuiltinFunctionType,
-    CodeType,
-    FunctionType,
-    MappingProxyType,
-    MethodType,
-    ModuleType,
-)
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from motion.definitions.functions import imports, sources
 from motion.definitions.functions.imports import Imports
-from motion.definitions.functions.sources import text_of, trees_of
-
-PLAIN_TYPES = (
-    int, float, bool, str, bytes, type(None), complex, range,
-    date, time, timedelta, Decimal, Fraction, UUID, PurePath, np.generic,
-)  # fmt: skip
+from motion.definitions.functions.members import (
+    bases_of,
+    code_of,
+    fields_of,
+    hints_of_class,
+    members_of,
+)
+from motion.definitions.functions.packages import Own, package_of, top_of
+from motion.definitions.functions.sources import Told, constant, told_of, told_of_class
 
 ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
 
-OWN_METACLASSES = (type, ABCMeta, EnumMeta)
-"""Of classes whose members say what they are; one that another metaclass makes, as Pydantic's, counts by its text, too."""
+PLAIN = (
+    complex, range, slice, bytearray, timedelta, timezone, ZoneInfo, Decimal, Fraction, UUID, PurePath,
+    attrgetter, itemgetter, np.generic,
+)  # fmt: skip
+
+DEEPEST = 50
+"""Data that lies deeper within other data counts by its type."""
 
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-MEMBER_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"})
+MEMBER_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR"})
 
+OF_MODULES = frozenset({"__name__", "__package__", "__spec__", "__loader__", "__builtins__"})
+"""Names that say where code runs, and not what it does."""
 
-def _top(name: Any) -> str:
-    """Return the package of a module's name; of what `python -m shop.rules` runs, `shop`."""
-    if name == "__main__":
-        name = getattr(getattr(sys.modules[name], "__spec__", None), "name", name)
-    return str(name or "").partition(".")[0]
+HOOKS = ("__getattr__", "__getattribute__", "__setattr__")
+
+STATE_MAKERS = ("setup", "load")
+"""Methods of a component that make its state."""
 
 
 class Reading:
     """What some code of one package is made of, each thing once: where it is met again it is told by its number.
 
+    Args:
+        package: whose functions and classes are read.
+
     Attributes:
-        trees: of the source of each function of the package, in the order in which they were met.
-        parts: a text for each function and class of the package.
+        parts: a text for each of them, and for what `add` was given.
+        searches: the keys, as "table.key", that they name in calls of `search`.
     """
 
     def __init__(self, package: str) -> None:
-        self.trees: list[ast.AST] = []
         self.parts: list[str] = []
-        self._package = package
-        self._imports = Imports(package)
-        self._numbers: dict[tuple[int, int], int] = {}
+        self.searches: list[str] = []
+        self._is_own = Own(package)
+        self._imports = Imports(self._is_own)
+        self._numbers: dict[tuple[Any, ...], int] = {}
         self._met: list[Any] = []  # so that an id stays what it is
         self._holders: list[int] = []
+        self._places: dict[int, int] = {}
+        self._unread = deque[tuple[int, Callable[[], Iterable[str]]]]()
 
-    def told(self, value: Any, owner: type | None = None) -> str:
-        """Return a value as text, and read what it is made of.
+    def add(self, *told: str) -> None:
+        """Tell something, and read all that was met on the way."""
+        self.parts += told
+        while self._unread:
+            number, made_of = self._unread.popleft()
+            self.parts.append("\n".join([f"#{number}:", *made_of()]))
+
+    def told(self, value: Any, owner: type | None = None, is_method: bool = False) -> str:
+        """Return a value as text. What of it is code of the package is told by a number, and read by the next `add`.
 
         Args:
-            owner: the class through which it was found: what it uses of `self` is looked up there.
+            owner: the class of an object that may be handed to it: what it looks up in that is looked up there.
+            is_method: whether it was found in that class, so its first parameter is the object.
         """
         if type(value) in ATOMS:
-            return repr(value)
-        if isinstance(value, FunctionType):
-            return self._function(value, owner)
+            return constant(value)
+        if type(value) is FunctionType:
+            return self._function(value, owner, is_method)
+        if type(value) is tuple and ATOMS.issuperset(map(type, value)):
+            return f"tuple({', '.join(map(constant, value))})"
+        try:
+            return self._object(value, owner, is_method)
+        except Exception:  # noqa: BLE001 - a property's or a proxy's own: it counts as other objects do
+            return type(value).__name__
+
+    def told_code(self, value: Any) -> str:
+        """Return what a class that stands for an object is told by: its methods, and not its fields; nothing of other packages'
+        classes, and of such as inherit from Motion's, which are no values."""
+        if not isinstance(value, type) or not self._is_own(value.__module__):
+            return ""
+        if any(map(self._is_motions, value.__mro__)):
+            return ""
+        return self._class(value, is_whole=False)
+
+    def _object(self, value: Any, owner: type | None, is_method: bool) -> str:
         if isinstance(value, type):
             return self._class(value) if self._is_own(value.__module__) else _named(value)
         if isinstance(value, MethodType):
             holder = value.__self__
             owner = holder if isinstance(holder, type) else type(holder)
-            return f"{self.told(value.__func__, owner)} of {self._data(holder)}"
-        told = self._each(value, _behind(value), owner) or [self._data(value)]
-        if self._is_own(type(value).__module__) and not isinstance(value, Enum):
+            return f"{self.told(value.__func__, owner, True)} of {self._data(holder)}"
+        behind = list(_behind(value))
+        told = self._each(value, behind, owner, is_method) if behind else [self._data(value)]
+        if self._is_own(type(value).__module__):
             told.append(self._class(type(value)))
+            told += self._each(value, _functions_in(value))  # as of a decorator that is a class
         return " ".join(told)
 
     # -- data --
 
     def _data(self, value: Any) -> str:
-        if isinstance(value, Enum):
-            return f"{type(value).__name__}.{value.name}={self.told(value.value)}"
-        if isinstance(value, PLAIN_TYPES):
-            return repr(value)
-        if isinstance(value, re.Pattern):
-            return f"Pattern({value.pattern!r}, {value.flags})"
-        if isinstance(value, ModuleType | BuiltinFunctionType):
-            return _named(value)
+        kind = type(value)
+        if issubclass(kind, Enum):
+            return f"{kind.__name__}.{value.name}={self.told(value.value)}"
+        for atom in (int, float, str, bytes):
+            if issubclass(kind, atom):
+                return f"{kind.__name__}:{atom.__repr__(value)!a}"
+        if issubclass(kind, date | time):
+            return f"{kind.__name__}:{value.isoformat()}"
+        if issubclass(kind, PLAIN):
+            return f"{kind.__name__}:{value!a}"
+        if issubclass(kind, re.Pattern):
+            return f"Pattern({value.pattern!a}, {value.flags})"
+        if issubclass(kind, ModuleType):
+            is_own = self._is_own(value.__name__)
+            return (
+                "\n".join(self._imports.whole(value.__name__)) if is_own else top_of(value.__name__)
+            )
+        if typing.get_args(value):
+            told = [self.told(each) for each in (typing.get_origin(value), *typing.get_args(value))]
+            return f"[{', '.join(told)}]"
+        if _is_builtin(value):
+            holder = getattr(value, "__self__", None)
+            is_bound = holder is not None and not isinstance(holder, ModuleType | type)
+            return f"{_named(value)} {self.told(holder) if is_bound else ''}"
         held = _held_by(value)
-        if held is None or id(value) in self._holders:  # no data, or it holds itself
-            return type(value).__name__
+        if held is None or len(self._holders) >= DEEPEST:
+            return kind.__name__
+        is_set = issubclass(kind, set | frozenset)
+        if id(value) in self._places:  # met before, or it holds itself
+            return f"@{self._places[id(value)]}"
+        if held:
+            self._places[id(value)] = len(self._places)
+            self._met.append(value)
         told = self._each(value, held)
-        is_ordered = not isinstance(value, set | frozenset | dict | MappingProxyType)
-        return f"{type(value).__name__}({', '.join(told if is_ordered else sorted(told))})"
+        return f"{kind.__name__}({', '.join(sorted(told) if is_set else told)})"
 
-    def _each(self, holder: Any, held: Iterable[Any], owner: type | None = None) -> list[str]:
+    def _each(
+        self, holder: Any, held: Iterable[Any], owner: type | None = None, is_method: bool = False
+    ) -> list[str]:
         """Return what something holds as texts; nothing where it is within itself."""
         if id(holder) in self._holders:
             return []
         self._holders.append(id(holder))
         try:
-            return [self.told(each, owner) for each in held]
+            return [self.told(each, owner, is_method) for each in held]
         finally:
             self._holders.pop()
 
     # -- code --
 
-    def _is_own(self, module: Any) -> bool:
-        return _top(module) == self._package != "builtins"
+    def _number(self, key: tuple[Any, ...], made_of: Callable[[], Iterable[str]]) -> str:
+        """Return what a function or class is told by; where it is met for the first time, it is to be read."""
+        ids = tuple(map(id, key[:-1])) + key[-1:]
+        if ids not in self._numbers:
+            self._numbers[ids] = len(self._numbers)
+            self._met += key
+            self._unread.append((self._numbers[ids], made_of))
+        return f"#{self._numbers[ids]}"
 
-    def _number(self, value: Any, owner: type | None = None) -> tuple[int, bool]:
-        """Return the number of a function or class, and whether it is met for the first time."""
-        key = id(value), id(owner)
-        is_new = key not in self._numbers
-        self._numbers.setdefault(key, len(self._numbers))
-        self._met += [value, owner]
-        return self._numbers[key], is_new
-
-    def _function(self, function: FunctionType, owner: type | None) -> str:
+    def _function(self, function: FunctionType, owner: type | None, is_method: bool) -> str:
         if not self._is_own(function.__globals__.get("__name__")):
-            return " ".join(self._each(function, _wrapped(function), owner)) or _named(function)
-        number, is_new = self._number(function, owner)
-        if is_new:
-            self._add(number, self._made_of(function, owner))
-        return f"#{number}"
+            inner = self._each(function, _wrapped(function), owner, is_method)
+            return " ".join(inner) or _named(function)
+        made_of = functools.partial(self._made_of, function, owner, is_method)
+        return self._number((function, owner, is_method), made_of)
 
-    def _made_of(self, function: FunctionType, owner: type | None) -> list[str]:
-        trees = trees_of(function)
-        self.trees += trees
-        used = list(_used(function, owner, self._is_own))
-        here = function.__globals__.get("__package__") or ""
-        return [
-            *(map(text_of, trees) if trees else [_bytecode(function.__code__)]),
-            self.told(function.__defaults__),
-            self.told(function.__kwdefaults__),
-            *(f"{name}={self.told(value, through)}" for name, value, through in used),
-            *self._imports.of(trees, here),
-        ]
+    def _made_of(
+        self, function: FunctionType, owner: type | None, is_method: bool
+    ) -> Iterator[str]:
+        told = told_of(function)
+        yield from (each.text for each in told) if told else [_bytecode(function.__code__)]
+        yield self.told(function.__defaults__)
+        yield self.told(function.__kwdefaults__)
+        names = _names(function.__code__, GLOBAL_LOADS)
+        used = Used(function, told, names, owner, is_method)
+        handed = owner if used.hands_on else None
+        for name, value in sorted({**_globals(function, names), **dict(_cells(function))}.items()):
+            if self._is_own_module(value):
+                for path, each in self._of_module(value, used.paths_of(name)):
+                    yield f"{name}.{path}={self.told(each, handed)}"
+            elif not self._is_motions(
+                type(value)
+            ):  # the store may have no value yet while it is opened
+                yield f"{name}={self.told(value, handed)}"
+        for name, value in used.of_owner(self._is_own):
+            yield f"self.{name}={self.told(value, owner, True)}"
+        yield from (self.told_code(each) for each in _hinted(function))
+        yield from self._imports.of(told)
+        self.searches += [key for each in told for key in each.searches]
 
-    def _class(self, value: type) -> str:
-        number, is_new = self._number(value)
-        if is_new:
-            bases = [self.told(base) for base in value.__bases__ if self._is_own(base.__module__)]
-            found = sorted(_members(value), key=lambda member: member[0])
-            members = [f"{name}={self.told(each)}" for name, each in found]
-            self._add(number, [*bases, *_text_of_class(value), *members])
-        return f"#{number}"
+    def _is_own_module(self, value: Any) -> bool:
+        return issubclass(type(value), ModuleType) and self._is_own(value.__name__)
 
-    def _add(self, number: int, made_of: Iterable[str]) -> None:
-        self.parts.append("\n".join([f"#{number}:", *made_of]))
+    def _is_motions(self, kind: type) -> bool:
+        return top_of(kind.__module__) == "motion" and not self._is_own("motion")
+
+    def _of_module(
+        self, module: ModuleType, paths: Iterable[tuple[str, ...]]
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield what is used of a module of the package, and of the modules in it. Not the modules themselves: which there are
+        depends on what has been imported yet."""
+        for path in sorted(paths):
+            value: Any = module
+            for place, name in enumerate(path):
+                value = vars(value).get(name, value)
+                if not self._is_own_module(value):
+                    yield ".".join(path[: place + 1]), value
+                    break
+            else:
+                if not path:
+                    yield "", module
+
+    def _class(self, value: type, is_whole: bool = True) -> str:
+        made_of = self._whole_class if is_whole else self._code_of_class
+        return self._number((value, is_whole), functools.partial(made_of, value))
+
+    def _code_of_class(self, value: type) -> Iterator[str]:
+        yield from filter(None, map(self.told_code, value.__bases__))
+        for name, member in code_of(value):
+            yield f"{name}={self.told(member, value, True)}"
+
+    def _whole_class(self, value: type) -> Iterator[str]:
+        bases, is_plain = bases_of(value)
+        yield from map(self.told, bases)
+        if not is_plain:  # its text says what a metaclass makes of it
+            for told in told_of_class(value):
+                yield told.text
+                yield from self._named_by(value, told)
+        yield self.told(fields_of(value))
+        yield from (f"{name}: {self.told(each)}" for name, each in hints_of_class(value))
+        for name, member in sorted(members_of(value), key=lambda each: each[0]):
+            yield f"{name}={self.told(member)}"
+
+    def _named_by(self, value: type, told: Told) -> Iterator[str]:
+        """Yield what the text of a class names of its module."""
+        known = getattr(sys.modules.get(value.__module__), "__dict__", {})
+        for name in sorted({path[0] for path in told.paths} & known.keys() - {value.__name__}):
+            if not isinstance(known[name], ModuleType):
+                yield f"{name}={self.told(known[name])}"
 
 
-def read(function: Callable[..., Any]) -> Reading:
-    """Return what a function is made of, and, of a component's method, what the constructor was given."""
-    reading = Reading(_package_of(function))
-    told = reading.told(function)
+class Used:
+    """What a function looks up, and where: by its text, or where there is none, by its bytecode.
+
+    Attributes:
+        hands_on: whether an object of `owner` may be handed to what it calls.
+    """
+
+    def __init__(
+        self,
+        function: FunctionType,
+        told: tuple[Told, ...],
+        names: set[str],
+        owner: type | None,
+        is_method: bool,
+    ) -> None:
+        self._owner, self._is_known = owner, bool(told)
+        self._members = {name for each in told for name in each.members}
+        if not told:
+            self._members = _names(function.__code__, MEMBER_LOADS)
+        self._paths = {path for each in told for path in each.paths}
+        firsts = {each.first for each in told} if is_method else set()
+        is_bare = any((first,) in self._paths for first in firsts)
+        self.hands_on = owner is not None and (not firsts or is_bare)
+        self._has_super = "super" in names
+        if firsts and not is_bare and not self._has_super:
+            self._members = {path[1] for path in self._paths if path[0] in firsts and len(path) > 1}
+
+    def paths_of(self, name: str) -> set[tuple[str, ...]]:
+        """Return what is looked up in what a name stands for: () where it is used as it is."""
+        if not self._is_known:
+            return {(member,) for member in self._members}
+        return {path[1:] for path in self._paths if path[0] == name}
+
+    def of_owner(self, is_own: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
+        """Yield what it may use of the object: what its class has by the names that are looked up, and what Python calls
+        where the object is used as it is."""
+        if self._owner is None:
+            return
+        classes = [each for each in self._owner.__mro__ if is_own(each.__module__)]
+        names = self._members | set(HOOKS)
+        if self.hands_on:
+            names |= {
+                name for each in classes for name, _ in code_of(each) if name.startswith("__")
+            }
+            names -= {"__init__", "__new__", "__init_subclass__"}
+        for name in sorted(names):
+            found = [getattr_static(self._owner, name, None)]
+            if self._has_super:
+                found += [vars(each).get(name) for each in self._owner.__mro__]
+            found = [each for each in found if each is not None and _is_told(name, each, is_own)]
+            yield from ((name, each) for each in {id(each): each for each in found}.values())
+
+
+def _is_told(name: str, member: Any, is_own: Callable[[Any], bool]) -> bool:
+    """Whether a member tells something: not what Python gives to all classes."""
+    return not name.startswith("__") or is_own(getattr(member, "__module__", None))
+
+
+def read(function: Callable[..., Any], *rows: type) -> Reading:
+    """Return what a function is made of, and, of a component's method, what the constructor was given.
+
+    Args:
+        rows: classes of what it is called with.
+    """
+    reading = Reading(package_of(function))
+    reading.add(reading.told(function), *map(reading.told_code, rows))
     if isinstance(function, MethodType):
-        told += reading.told(getattr(function.__self__, "__dict__", None))
-    reading.parts.append(told)
+        owner = type(function.__self__)
+        makers = [getattr_static(owner, name, None) for name in STATE_MAKERS]
+        made = [
+            found for each in makers if isinstance(each, FunctionType) for found in _made_by(each)
+        ]
+        given = vars(function.__self__) if hasattr(function.__self__, "__dict__") else {}
+        reading.add(
+            *(reading.told(each) for each in _given(owner, given)), *map(reading.told_code, made)
+        )
     return reading
 
 
-def _package_of(function: Callable[..., Any]) -> str:
-    """Return the name of the package, or of the module outside of one, that a function belongs to."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return _top(getattr(function, "__module__", None) or type(function).__module__)
+def forget_trees() -> None:
+    """Keep no syntax trees any more, as these are large; what they say is kept."""
+    sources.forget_trees()
+    imports.forget_trees()
+
+
+def _given(owner: type, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield an object's own values, without what a property has kept there."""
+    for name, value in values.items():
+        if not isinstance(getattr_static(owner, name, None), functools.cached_property):
+            yield name, value
 
 
 def _named(value: Any) -> str:
     """What another package has: by its name there. Where in the package it lies is that package's own affair."""
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
-    return f"{_top(getattr(value, '__module__', None))}:{name}"
+    return f"{top_of(getattr(value, '__module__', None))}:{name}"
+
+
+def _is_builtin(value: Any) -> bool:
+    """Whether it is a function that is not written in Python."""
+    return callable(value) and type(value).__module__ in ("builtins", "numpy")
+
+
+# -- what objects hold --
 
 
 def _held_by(value: Any) -> Iterable[Any] | None:
     """Return what plain data holds; None of other objects."""
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, set | frozenset):
+    kind = type(value)
+    if issubclass(kind, list | tuple | deque):
+        return list(value)
+    if issubclass(kind, set | frozenset):
         return sorted(value, key=_order)
-    if isinstance(value, dict | MappingProxyType):
-        return list(value.items())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    return None
+    if issubclass(kind, dict | MappingProxyType):
+        factory = [value.default_factory] if issubclass(kind, defaultdict) else []
+        return [*value.items(), *factory]
+    if issubclass(kind, SimpleNamespace):
+        return list(vars(value).items())
+    fields = getattr_static(kind, "__dataclass_fields__", None)
+    return None if fields is None else [getattr_static(value, name, None) for name in fields]
 
 
-def _order(value: Any) -> str:
+def _order(value: Any, depth: int = 0) -> str:
     """Return where something in a set comes, whatever Python's order of it is."""
+    if type(value) in ATOMS:
+        return constant(value)
+    if isinstance(value, FunctionType):
+        code, cells = value.__code__, [each for _, each in _cells(value)]
+        held = [_order(each, depth + 1) for each in cells] if depth < 3 else []
+        return f"{value.__qualname__} {code.co_firstlineno} {held}"
+    inner = (_held_by(value) or _behind(value)) if depth < 3 else []
     name = getattr(value, "__qualname__", type(value).__name__)
-    return repr(value) if isinstance(value, PLAIN_TYPES) else str(name)
+    return f"{name} {[_order(each, depth + 1) for each in inner]} {ascii(value) if issubclass(type(value), PLAIN) else ''}"
+
+
+def _functions_in(value: Any) -> list[FunctionType]:
+    return [each for each in getattr(value, "__dict__", {}).values() if type(each) is FunctionType]
 
 
 def _behind(value: Any) -> Iterator[Any]:
@@ -221,6 +424,8 @@ def _behind(value: Any) -> Iterator[Any]:
         yield from (value.fget, value.fset)
     elif isinstance(value, functools.cached_property):
         yield value.func
+    elif isinstance(value, functools.singledispatchmethod):
+        yield from (value.func, value.dispatcher)
     elif isinstance(value, staticmethod | classmethod):
         yield value.__func__
     else:
@@ -229,38 +434,20 @@ def _behind(value: Any) -> Iterator[Any]:
 
 def _wrapped(value: Any) -> Iterator[Any]:
     """What a wrapper calls, and what `functools.singledispatch` chooses from."""
-    inner = inspect.getattr_static(value, "__wrapped__", None)
+    inner = getattr_static(value, "__wrapped__", None)
     if callable(inner):
         yield inner
-    chosen = inspect.getattr_static(value, "registry", None)
+    chosen = getattr_static(value, "registry", None)
     if isinstance(chosen, MappingProxyType):
         yield dict(chosen)
 
 
-# -- names --
+# -- what functions name --
 
 
-def _used(
-    function: FunctionType, owner: type | None, is_own: Callable[[Any], bool]
-) -> Iterator[tuple[str, Any, type | None]]:
-    """Yield what a function uses from outside of itself: name, what it stands for, and the class it was found through. What
-    has no value yet, such as a store that is opened with this very trigger, is left out."""
-    globals_used = _names(function.__code__, GLOBAL_LOADS)
-    members = sorted(_names(function.__code__, MEMBER_LOADS))
-    held = dict(_cells(function))
-    for name in sorted(globals_used & function.__globals__.keys()):
-        held[name] = function.__globals__[name]
-    for name, value in sorted(held.items()):
-        if isinstance(value, ModuleType) and is_own(value.__name__):
-            yield from ((*each, None) for each in _of_module(name, value, members, is_own, set()))
-        else:
-            yield name, value, None
-    if owner is not None:
-        classes = owner.__mro__ if "super" in globals_used else (owner,)
-        for name in members:
-            found = [inspect.getattr_static(each, name, None) for each in classes]
-            distinct = {id(each): each for each in found if each is not None}
-            yield from ((f"self.{name}", each, owner) for each in distinct.values())
+def _globals(function: FunctionType, names: set[str]) -> dict[str, Any]:
+    known = function.__globals__
+    return {name: known[name] for name in names - OF_MODULES if name in known}
 
 
 def _cells(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -269,21 +456,6 @@ def _cells(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, cell.cell_contents
         except ValueError:  # it has no value yet
             continue
-
-
-def _of_module(
-    path: str, module: ModuleType, members: list[str], is_own: Callable[[Any], bool], seen: set[int]
-) -> Iterator[tuple[str, Any]]:
-    """Yield what a function may use of a module of its package, and of the modules in it. Not the modules themselves: which
-    there are depends on what has been imported yet."""
-    seen.add(id(module))
-    for name in members:
-        value = vars(module).get(name)
-        if not isinstance(value, ModuleType):
-            if name in vars(module):
-                yield f"{path}.{name}", value
-        elif is_own(value.__name__) and id(value) not in seen:
-            yield from _of_module(f"{path}.{name}", value, members, is_own, seen)
 
 
 def _names(code: CodeType, loads: frozenset[str]) -> set[str]:
@@ -295,52 +467,32 @@ def _names(code: CodeType, loads: frozenset[str]) -> set[str]:
 
 
 def _bytecode(code: CodeType) -> str:
-    consts = [_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    consts = [_bytecode(c) if isinstance(c, CodeType) else constant(c) for c in code.co_consts]
     return f"{code.co_code.hex()} {code.co_names} {consts}"
 
 
-# -- classes --
-
-
-def _members(value: type) -> Iterator[tuple[str, Any]]:
-    """Yield what a class itself defines and results may depend on: not what Python or a metaclass has put there."""
-    if issubclass(value, Enum):
-        yield "members", {name: each.value for name, each in value.__members__.items()}
-    if dataclasses.is_dataclass(value):
-        yield "fields", [_field(each) for each in dataclasses.fields(value)]
-    for name, member in vars(value).items():
-        if isinstance(member, FunctionType | staticmethod | classmethod | property):
-            if not (name.startswith("_") and _is_made(value, member)):
-                yield name, member
-        elif not name.startswith("__") and not issubclass(value, Enum):
-            yield name, member
-
-
-def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
-    default, factory = field.default, field.default_factory
-    is_missing = default is dataclasses.MISSING, factory is dataclasses.MISSING
-    return (
-        field.name,
-        None if is_missing[0] else default,
-        None if is_missing[1] else factory,
-        is_missing,
-    )
-
-
-def _is_made(value: type, member: Any) -> bool:
-    """Whether Python made a method, as `dataclasses` does from the fields; or its annotations, which it keeps in one."""
-    function = getattr(member, "__func__", member)
-    if not isinstance(function, FunctionType):
-        return False
-    is_generated = dataclasses.is_dataclass(value) and function.__code__.co_filename == "<string>"
-    is_foreign = _top(function.__globals__.get("__name__")) != _top(value.__module__)
-    return is_generated or is_foreign or function.__name__ == "__annotate__"
-
-
-def _text_of_class(value: type) -> list[str]:
-    if type(value) in OWN_METACLASSES:
-        return []
+def _hints(function: FunctionType) -> dict[str, Any]:
     try:
-        return [inspect.getsource(value)]
-    except (OSError, TypeError):
-        return []
+        return typing.get_type_hints(function, function.__globals__)
+    except Exception:  # noqa: BLE001 - a name may be there for type checkers only
+        return {}
+
+
+def _made_by(function: FunctionType) -> Iterator[Any]:
+    """Yield the classes that what a function gives may be of: such as it says so, and such as it names."""
+    yield from _classes_in(_hints(function).get("return"))
+    yield from _globals(function, _names(function.__code__, GLOBAL_LOADS)).values()
+
+
+def _hinted(function: FunctionType) -> Iterator[Any]:
+    """Yield the classes in the annotations of a function's parameters."""
+    for name, hint in _hints(function).items():
+        if name != "return":
+            yield from _classes_in(hint)
+
+
+def _classes_in(hint: Any) -> Iterator[type]:
+    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
+        yield hint
+    for each in typing.get_args(hint):
+        yield from _classes_in(each)

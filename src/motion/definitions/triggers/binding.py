@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from motion.definitions.functions.fingerprints import fingerprint_of
 from motion.definitions.functions.reading import Reading, read
-from motion.definitions.functions.searched import searched_keys
 from motion.definitions.functions.signatures import (
     beside,
     check_beside,
@@ -69,7 +68,9 @@ def bind(
     is_batch = declaration.batch is not None
     parameters = _parameters(name, function, table, tables, components, component, is_batch)
     is_async = inspect.isasyncgenfunction(function) or is_async_function(function)
-    reading = read(function)
+    rows = [] if table.is_noted else [table.cls]
+    takes_row = any(each.kind == "row" for each in parameters)
+    reading = read(function, *(rows if takes_row else []))
     spec = TriggerSpec(
         **declaration.kept(is_async=is_async)
         | {
@@ -85,7 +86,7 @@ def bind(
         sets=sets,
         sets_table=sets_table,
         fingerprint=_fingerprint_of(
-            function, declaration, (on, sets, sets_table), component, parameters, reading
+            function, declaration, (on, sets, sets_table), component, parameters, reading, rows
         ),
         is_async=is_async,
         is_generator=inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function),
@@ -94,7 +95,7 @@ def bind(
         schedule=event if isinstance(event, Schedule) else None,
         after_ms=declaration.on.delay_ms if isinstance(declaration.on, After) else None,
         deleted=tables.get(event.table).name if isinstance(event, Deleted) else None,
-        searches=searched_keys(reading.trees),
+        searches=tuple(dict.fromkeys(reading.searches)),
     )
     check_refusals(spec)
     _check_text(spec, table)
@@ -108,6 +109,7 @@ def _fingerprint_of(
     component: str | None,
     parameters: Sequence[Parameter],
     reading: Reading,
+    rows: Sequence[type],
 ) -> str:
     """Return what names the code, and what of the declaration its results depend on."""
     on, sets, sets_table = ends
@@ -121,7 +123,9 @@ def _fingerprint_of(
         *([] if declaration.serial_by is None else [f"serial_by {declaration.serial_by}"]),
         *(["follow"] if declaration.follow else []),
     )
-    return fingerprint_of(function, declaration.version, repr(what), declaration.when, reading)
+    return fingerprint_of(
+        function, declaration.version, repr(what), declaration.when, reading, rows
+    )
 
 
 def _source(name: str, declaration: Declaration, tables: Tables) -> tuple[Table, tuple[str, ...]]:
