@@ -28,6 +28,12 @@ def top_of(name: Any) -> str:
     return module_name(name).partition(".")[0]
 
 
+def name_of(kind: type) -> str:
+    """Return a class's own name, whatever its metaclass says of it."""
+    name: str = type.__dict__["__qualname__"].__get__(kind)
+    return name.rpartition(".")[2]
+
+
 def package_of(function: Callable[..., Any]) -> str:
     """Return the name of the package, or of the module outside of one, that a function belongs to."""
     while isinstance(function, functools.partial):

@@ -38,7 +38,7 @@ from motion.definitions.functions.members import (
     hints_of_class,
     members_of,
 )
-from motion.definitions.functions.packages import Own, package_of, top_of
+from motion.definitions.functions.packages import Own, name_of, package_of, top_of
 from motion.definitions.functions.sources import Told, constant, told_of, told_of_class
 
 ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
@@ -108,7 +108,7 @@ class Reading:
         try:
             return self._object(value, owner, is_method)
         except Exception:  # noqa: BLE001 - a property's or a proxy's own: it counts as other objects do
-            return type(value).__name__
+            return name_of(type(value))
 
     def told_code(self, value: Any) -> str:
         """Return what a class that stands for an object is told by: its methods, and not its fields; nothing of other packages'
@@ -125,7 +125,8 @@ class Reading:
         if isinstance(value, MethodType):
             holder = value.__self__
             owner = holder if isinstance(holder, type) else type(holder)
-            return f"{self.told(value.__func__, owner, True)} of {self._data(holder)}"
+            code, data = self.told(value.__func__, owner, True), self._data(holder)
+            return code if data == name_of(type(holder)) else f"{code} of {data}"
         behind = list(_behind(value))
         told = self._each(value, behind, owner, is_method) if behind else [self._data(value)]
         if self._is_own(type(value).__module__):
@@ -138,14 +139,14 @@ class Reading:
     def _data(self, value: Any) -> str:
         kind = type(value)
         if issubclass(kind, Enum):
-            return f"{kind.__name__}.{value.name}={self.told(value.value)}"
+            return f"{name_of(kind)}.{value.name}={self.told(value.value)}"
         for atom in (int, float, str, bytes):
             if issubclass(kind, atom):
-                return f"{kind.__name__}:{atom.__repr__(value)!a}"
+                return f"{name_of(kind)}:{atom.__repr__(value)!a}"
         if issubclass(kind, date | time):
-            return f"{kind.__name__}:{value.isoformat()}"
+            return f"{name_of(kind)}:{value.isoformat()}"
         if issubclass(kind, PLAIN):
-            return f"{kind.__name__}:{value!a}"
+            return f"{name_of(kind)}:{value!a}"
         if issubclass(kind, re.Pattern):
             return f"Pattern({value.pattern!a}, {value.flags})"
         if issubclass(kind, ModuleType):
@@ -162,7 +163,7 @@ class Reading:
             return f"{_named(value)} {self.told(holder) if is_bound else ''}"
         held = _held_by(value)
         if held is None or len(self._holders) >= DEEPEST:
-            return kind.__name__
+            return name_of(kind)
         is_set = issubclass(kind, set | frozenset)
         if id(value) in self._places:  # met before, or it holds itself
             return f"@{self._places[id(value)]}"
@@ -170,7 +171,7 @@ class Reading:
             self._places[id(value)] = len(self._places)
             self._met.append(value)
         told = self._each(value, held)
-        return f"{kind.__name__}({', '.join(sorted(told) if is_set else told)})"
+        return f"{name_of(kind)}({', '.join(sorted(told) if is_set else told)})"
 
     def _each(
         self, holder: Any, held: Iterable[Any], owner: type | None = None, is_method: bool = False
@@ -272,7 +273,7 @@ class Reading:
     def _named_by(self, value: type, told: Told) -> Iterator[str]:
         """Yield what the text of a class names of its module."""
         known = getattr(sys.modules.get(value.__module__), "__dict__", {})
-        for name in sorted({path[0] for path in told.paths} & known.keys() - {value.__name__}):
+        for name in sorted({path[0] for path in told.paths} & known.keys() - {name_of(value)}):
             if not isinstance(known[name], ModuleType):
                 yield f"{name}={self.told(known[name])}"
 
@@ -371,7 +372,9 @@ def _given(owner: type, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _named(value: Any) -> str:
     """What another package has: by its name there. Where in the package it lies is that package's own affair."""
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, type):
+        return f"{top_of(value.__module__)}:{name_of(value)}"
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", name_of(type(value)))
     return f"{top_of(getattr(value, '__module__', None))}:{name}"
 
 
@@ -408,7 +411,7 @@ def _order(value: Any, depth: int = 0) -> str:
         held = [_order(each, depth + 1) for each in cells] if depth < 3 else []
         return f"{value.__qualname__} {code.co_firstlineno} {held}"
     inner = (_held_by(value) or _behind(value)) if depth < 3 else []
-    name = getattr(value, "__qualname__", type(value).__name__)
+    name = getattr(value, "__qualname__", name_of(type(value)))
     return f"{name} {[_order(each, depth + 1) for each in inner]} {ascii(value) if issubclass(type(value), PLAIN) else ''}"
 
 

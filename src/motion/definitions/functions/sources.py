@@ -14,6 +14,8 @@ from importlib.util import resolve_name
 from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
+from motion.definitions.functions.packages import name_of
+
 T = TypeVar("T")
 
 TRIES = 20
@@ -231,7 +233,7 @@ def told_of_class(value: type) -> list[Told]:
     filename, names = getattr(module, "__file__", None), getattr(module, "__dict__", {})
     if not isinstance(filename, str):
         return []
-    found = _nodes(filename, _stamp(filename, names)).get((0, value.__name__), [])
+    found = _nodes(filename, _stamp(filename, names)).get((0, name_of(value)), [])
     return [Told.of(each, str(names.get("__package__") or "")) for each in found]
 
 
