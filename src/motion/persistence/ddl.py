@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
+
 import msgspec
 
 from motion.backends.base import Transaction
@@ -18,10 +21,11 @@ from motion.persistence.rows.listed import open_lists
 from motion.persistence.rows.noted import note_declared
 from motion.persistence.rows.respelling import respell
 from motion.persistence.rows.used import keepers
+from motion.persistence.states import lessons
 from motion.persistence.stored_graph import signatures
 from motion.persistence.table_ddl import TableDdl
 
-FORMAT = 6
+FORMAT = 7
 """6: lookups may be by a list. Nothing that was stored is another; but code of format 5 takes them for lookups of one row."""
 
 SYSTEM_TABLES = """
@@ -163,10 +167,12 @@ CREATE TABLE IF NOT EXISTS motion_used (  -- what values were made from, where t
     key TEXT NOT NULL, value,
     PRIMARY KEY (trigger, slot, key)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS motion_lessons (  -- which fit consumed a label, and the version it made
-    label INTEGER NOT NULL, component TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, component, number)
+CREATE TABLE IF NOT EXISTS motion_lessons (  -- what a version's fit learned from: all labels from one to another, but what is held out
+    component TEXT NOT NULL, number INTEGER NOT NULL, fit TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (component, number, fit, first)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS motion_lessons_version ON motion_lessons (component, number);
+CREATE INDEX IF NOT EXISTS motion_lessons_fit ON motion_lessons (fit, last, first);
 CREATE TABLE IF NOT EXISTS motion_fit_requests (  -- fits that are to run, and `setup`s that have changed
     component TEXT NOT NULL,
     fit TEXT NOT NULL,                        -- the name of the fit; empty: a changed `setup`
@@ -326,6 +332,8 @@ def _bring_up(tx: Transaction) -> None:
         _bring_to_4(tx)
     if found < 5:
         _bring_to_5(tx)
+    if found < 7:
+        _bring_to_7(tx)
     if found < FORMAT:
         tx.execute("UPDATE motion_clock SET format = ?", (FORMAT,))
 
@@ -396,6 +404,25 @@ def _bring_to_5(tx: Transaction) -> None:
     """Bring a store of format 4 to format 5: a sweep goes on with what led to it."""
     if "path" not in tx.columns("motion_backfills"):
         tx.execute("ALTER TABLE motion_backfills ADD COLUMN path TEXT NOT NULL DEFAULT ''")
+
+
+def _bring_to_7(tx: Transaction) -> None:
+    """Bring a store of format 6 to format 7: what a version learned from is told by ranges of labels, and was a row for each."""
+    if "first" in tx.columns("motion_lessons"):
+        return
+    tx.execute("ALTER TABLE motion_lessons RENAME TO motion_lessons_6")
+    tx.execute("DROP INDEX IF EXISTS motion_lessons_version")
+    _make(tx, "motion_lessons")
+    versions = tx.execute("SELECT DISTINCT component, number FROM motion_lessons_6").fetchall()
+    for component, number in versions:
+        found = tx.execute(
+            "SELECT b.fit, b.label FROM motion_lessons_6 s JOIN motion_labels b ON b.label = s.label "
+            "WHERE s.component = ? AND s.number = ? ORDER BY b.fit, b.label",
+            (component, number),
+        ).fetchall()
+        for fit, rows in groupby(found, key=itemgetter(0)):
+            lessons.note(tx, fit, [label for _, label in rows], component, number)
+    tx.execute("DROP TABLE motion_lessons_6")
 
 
 def _make(tx: Transaction, table: str) -> None:

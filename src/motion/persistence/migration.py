@@ -38,6 +38,7 @@ from motion.persistence.ranges import places
 from motion.persistence.rows.listed import drop_lists
 from motion.persistence.rows.noted import noted_tables
 from motion.persistence.rows.used import drop_keepers
+from motion.persistence.states import lessons
 from motion.persistence.steps import Step
 from motion.persistence.stored_graph import (
     active_specs,
@@ -269,7 +270,12 @@ def _event_of(spec: TriggerSpec, new: str) -> str:
 
 
 def _rename_fit(tx: Transaction, old: str, new: str) -> None:
+    taken = lessons.taken_apart(
+        tx, (old, new)
+    )  # labels of both go to the new name, so others may lie between them
     _exchange(tx, "fit", old, new)
+    for component, number, labels in taken:
+        lessons.note(tx, new, labels, component, number)
     _exchange_in(tx, "motion_schedules", "name", old, new)
     fresh = "SELECT COUNT(*) FROM motion_labels l WHERE l.fit = motion_fit_runs.fit AND l.label > motion_fit_runs.seen"
     tx.execute(f"UPDATE motion_fit_runs SET fresh = ({fresh}) WHERE fit IN (?, ?)", (old, new))

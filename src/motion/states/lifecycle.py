@@ -26,7 +26,7 @@ from motion.faults import reach
 from motion.persistence.changes.labelling import settle_all
 from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
-from motion.persistence.states import asked, files, fit_requests, format, labels, versions
+from motion.persistence.states import asked, files, fit_requests, format, labels, lessons, versions
 from motion.persistence.states.fit_requests import Request
 from motion.persistence.tasks import schedules
 from motion.states.gate import Gate, why_of
@@ -347,7 +347,7 @@ class _Keeper:
             tx, self._name, "candidate", parent=parent, manifest=made.manifest, labels=len(numbers),
             duration_s=made.seconds, fit=fit.name, fingerprint=fit.fingerprint,
         )  # fmt: skip
-        labels.note_lessons(tx, numbers, self._name, number)
+        lessons.note(tx, fit.name, numbers, self._name, number)
         labels.forget_replaced(tx, fit.name)
         asked.note_made(tx, fit.name, number)
         offer(tx, self._database, self._name, number)

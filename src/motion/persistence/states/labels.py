@@ -16,7 +16,7 @@ from motion.definitions.values.codecs import Stored
 from motion.definitions.versions import Label
 from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of
-from motion.persistence.states import asked, fit_requests
+from motion.persistence.states import asked, fit_requests, lessons
 from motion.persistence.states.fit_requests import Request, fit_request, request
 from motion.persistence.states.seen import COPIES_AT_ONCE, copies_seen, forget_seen
 
@@ -155,7 +155,10 @@ def held_out(row: int, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-UNLEARNED = "NOT EXISTS (SELECT 1 FROM motion_lessons l WHERE l.label = motion_labels.label)"
+UNLEARNED = (
+    "(is_held_out = 1 OR NOT EXISTS (SELECT 1 FROM motion_lessons l "
+    "WHERE l.fit = motion_labels.fit AND l.last >= motion_labels.label AND l.first <= motion_labels.label))"
+)
 
 
 def _forget_unlearned(tx: Transaction, fit: str, rows: Sequence[int]) -> int:
@@ -254,7 +257,7 @@ def labels_for(
     Returns:
         Their numbers, and their rows; none that is held out for evaluation.
     """
-    chosen, values = _to_learn(fit, lineage)
+    chosen, values = _to_learn(tx, fit, lineage)
     sql = f"SELECT label, copy {chosen} AND label <= ? ORDER BY label"
     found = tx.execute(sql, (*values, seen)).fetchall()
     return [row[0] for row in found], [_decoded(layout, row[1]) for row in found]
@@ -262,20 +265,27 @@ def labels_for(
 
 def count_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> int:
     """Return how many labels a fit would learn from."""
-    chosen, values = _to_learn(fit, lineage)
+    chosen, values = _to_learn(tx, fit, lineage)
     return int(tx.execute(f"SELECT COUNT(*) {chosen}", values).fetchone()[0])
 
 
-def _to_learn(fit: FitSpec, lineage: Sequence[int]) -> tuple[str, tuple[int | str, ...]]:
+def _to_learn(
+    tx: Transaction, fit: FitSpec, lineage: Sequence[int]
+) -> tuple[str, tuple[int | str, ...]]:
     """Return the FROM and WHERE of the labels that a fit learns from, and their parameters."""
     chosen = "FROM motion_labels WHERE fit = ? AND is_held_out = 0 AND is_old = 0"
     if fit.rows == "all":
         return chosen, (fit.name,)
     if fit.rows != "new":
         return f"{chosen} AND made_at >= ?", (fit.name, clock.now_ms() - fit.rows)
-    learned = ", ".join(map(str, lineage)) or "0"
-    lessons = f"SELECT label FROM motion_lessons WHERE component = ? AND number IN ({learned})"
-    return f"{chosen} AND label NOT IN ({lessons})", (fit.name, fit.component)
+    known = lessons.of_lineage(tx, fit, lineage)
+    if not known:
+        return chosen, (fit.name,)
+    ranges = ", ".join(["(?, ?)"] * len(known))
+    outside = (
+        f"NOT EXISTS (SELECT 1 FROM (VALUES {ranges}) l WHERE label BETWEEN column1 AND column2)"
+    )
+    return f"{chosen} AND {outside}", (fit.name, *(end for each in known for end in each))
 
 
 def held_out_rows(tx: Transaction, layout: Layout, fit: str) -> list[Any]:
@@ -292,22 +302,14 @@ def last_label(tx: Transaction, fit: str) -> int:
     )
 
 
-def note_lessons(tx: Transaction, labels: Sequence[int], component: str, number: int) -> None:
-    """Note that a version learned from labels."""
-    tx.executemany(
-        "INSERT INTO motion_lessons (label, component, number) VALUES (?, ?, ?)",
-        [(label, component, number) for label in labels],
-    )
-
-
 def learned(
     tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int], limit: int
 ) -> list[Label]:
     """Return the labels of a fit that versions of a lineage learned from, the latest first."""
     found = tx.execute(
-        "SELECT s.number, b.copy FROM motion_lessons s JOIN motion_labels b ON b.label = s.label "
+        f"SELECT s.number, b.copy FROM motion_lessons s JOIN motion_labels b ON {lessons.OF_LABEL} "
         f"WHERE s.component = ? AND s.number IN ({', '.join(map(str, lineage))}) AND b.fit = ? "
-        "ORDER BY s.label DESC, s.number DESC LIMIT ?",
+        "ORDER BY b.label DESC, s.number DESC LIMIT ?",
         (fit.component, fit.name, limit),
     ).fetchall()
     rows = [(number, _decoded(layout, copy)) for number, copy in found]
@@ -324,7 +326,7 @@ def versions_that_learned(
     """Return the versions whose fit learned from labels of a row, which its id and page keys name."""
     named = " AND ".join(f"{quoted(key)} = ?" for key in layout.table.primary_key)
     found = tx.execute(
-        "SELECT DISTINCT s.number FROM motion_lessons s JOIN motion_labels b ON b.label = s.label "
+        f"SELECT DISTINCT s.number FROM motion_lessons s JOIN motion_labels b ON {lessons.OF_LABEL} "
         f"WHERE s.component = ? AND b.fit = ? AND b.row = (SELECT {layout.row_column} FROM {layout.base} WHERE {named})",
         (fit.component, fit.name, *name),
     ).fetchall()
@@ -377,9 +379,9 @@ def learned_from(tx: Transaction, fit: FitSpec, found: Sequence[int]) -> dict[in
     counted: dict[int, int] = {}
     for part in parts_of(found):
         sql = (
-            "SELECT number, COUNT(*) FROM motion_lessons "
-            f"WHERE component = ? AND {part.condition('label')} GROUP BY number"
+            f"SELECT s.number, COUNT(*) FROM motion_lessons s JOIN motion_labels b ON {lessons.OF_LABEL} "
+            f"WHERE s.component = ? AND b.fit = ? AND {part.condition('b.label')} GROUP BY s.number"
         )
-        for number, count in tx.execute(sql, (fit.component, *part.numbers)):
+        for number, count in tx.execute(sql, (fit.component, fit.name, *part.numbers)):
             counted[number] = counted.get(number, 0) + count
     return counted
