@@ -64,7 +64,7 @@ types: setup ## mypy --strict, the tests and the example too
 		--cache-dir ../../.mypy_cache/fashion_search . && exit $$ours
 
 test-postgres: setup ## the tests once more, with their stores in PostgreSQL (PYTEST_ARGS="tests/store" picks)
-	@MOTION_TEST_BACKEND=postgres $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	@MOTION_TEST_BACKEND=postgres $(BIN)/python -m pytest -q $(or $(PYTEST_ARGS),tests)
 
 test-ray: setup ## the tests of what runs on Ray, which is installed the first time (245 MB more on disk)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --constraint constraints.txt --no-build-isolation --editable '.[ray]'

@@ -1101,3 +1101,20 @@ def test_page_0_is_followed_also_where_a_result_makes_further_pages(
     store.set("sheet", id=1, make=pages)
     store.wait(timeout=60)
     assert [row.seen for row in store.rows("reader")] == [pages * 10]
+
+
+def test_rows_that_have_read_several_changed_rows_do_not_hide_others(open_store: OpenStore) -> None:
+    """More was read than rows are made due at once, by fewer rows."""
+
+    @motion.trigger(on="query.img_id", sets="query.note", follow=True)
+    def told(img_id: int, store: motion.View) -> str:
+        ids = range(1, 7) if img_id == 1 else [7]
+        return " ".join(product(store, id).title for id in ids)
+
+    store = open_store(schemas=SCHEMAS, triggers=[told])
+    store.set_many("product", [{"id": id, "title": "old"} for id in range(1, 8)])
+    store.set_many("query", [{"id": i, "img_id": 1 + i // 101} for i in range(1, 201)])
+    store.wait(timeout=60)
+    store.set_many("product", [{"id": id, "title": "new"} for id in range(1, 8)])
+    store.wait(timeout=60)
+    assert {row.note for row in store.rows(Query)} == {" ".join(["new"] * 6), "new"}

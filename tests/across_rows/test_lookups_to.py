@@ -270,3 +270,17 @@ def test_a_key_that_finds_nothing_is_refused(
 def test_a_key_of_another_form_or_table_is_refused(to: str, message: str) -> None:
     with pytest.raises(motion.TriggerError, match=message):
         motion.Lookup("shop.name", by="host", to=to)
+
+
+def test_rows_that_several_changed_rows_are_found_by_do_not_hide_others(
+    open_store: OpenStore,
+) -> None:
+    """More pairs than rows are made due at once, of fewer rows."""
+    store = open_store(schemas=SCHEMAS, triggers=[named(None)])
+    shops = [(1, "a.com"), (2, "a.com"), (3, "b.com")]
+    store.set_many("shop", [{"id": id, "domain": at, "name": "old"} for id, at in shops])
+    hosts = ["a.com"] * 260 + ["b.com"] * 200
+    store.set_many("visit", [{"id": i, "host": host} for i, host in enumerate(hosts, 1)])
+    store.wait(timeout=60)
+    store.set_many("shop", [{"id": id, "name": "new"} for id, _ in shops])
+    assert set(shown(store).values()) == {("at new", "new")}

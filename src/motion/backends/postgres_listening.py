@@ -92,4 +92,4 @@ class Listener:
         poll = select.poll()
         poll.register(self._over, select.POLLIN)
         poll.register(session.fileno(), select.POLLIN)
-        poll.poll(1000 * max(longest_s, 0.0))
+        poll.poll(1000 * min(max(longest_s, 0.0), LOOK_S))

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from motion.definitions.functions.packages import top_of
+from motion.definitions.functions.sources import told_of_class
 
 PLAIN_METACLASSES = (type, ABCMeta, EnumMeta)
 """Of classes whose members say what they are."""
@@ -26,9 +27,6 @@ MADE = frozenset({
     "__protocol_attrs__", "__non_callable_proto_members__", "__slots__", "__replace__",
 })  # fmt: skip
 """Names in a class that say nothing of what it does, or what other members say."""
-
-
-DATA = (str, bytes, int, float, bool, tuple, list, dict)
 
 
 def bases_of(value: type) -> tuple[list[type], bool]:
@@ -54,7 +52,7 @@ def members_of(value: type) -> Iterator[tuple[str, Any]]:
         if is_enums and not isinstance(member, CODE):
             continue
         is_hidden = name.startswith("__") and not (isinstance(member, CODE) or _is_cached(member))
-        if is_hidden and (is_made_by_metaclass or type(member) not in DATA):
+        if is_hidden and (is_made_by_metaclass or not _is_said(value, name)):
             continue
         yield name, member
 
@@ -65,6 +63,11 @@ def code_of(value: type) -> Iterator[tuple[str, Any]]:
         is_code = isinstance(member, CODE) or hasattr(type(member), "__get__") or callable(member)
         if is_code and not isinstance(member, type):
             yield name, member
+
+
+def _is_said(value: type, name: str) -> bool:
+    """Whether the text of a class gives it a member, which libraries might put there, too, as `copyreg` does where one is pickled."""
+    return name not in MADE and any((name,) in told.paths for told in told_of_class(value))
 
 
 def _is_cached(member: Any) -> bool:

@@ -32,7 +32,7 @@ from motion.persistence.rows.written import Columns
 AT_ONCE = 500
 """Rows that are made due in the write that changes what they look up; more are left to a sweep."""
 
-LISTED_IN_EACH = 10
+FOUND_BY_EACH = 10
 """Changed rows that each of them may list, on average, and be found so."""
 
 
@@ -84,6 +84,7 @@ def looking_up(
     if lookup.is_of_list:
         return _listing(tx, target, layout, lookup, rows, most)
     found: dict[int, None] = {}
+    left = most * FOUND_BY_EACH
     of_one = f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x"
     by, to = quoted(lookup.bys[0]), quoted(lookup.to_key)
     for part in parts_of(rows):
@@ -99,8 +100,12 @@ def looking_up(
             is_changed = f"SELECT 1 FROM {target.base} t WHERE {part.condition(f't.{target.row_column}')} AND {is_it}"
             sql = f"SELECT {layout.row} FROM {layout.joined(lookup.bys)} WHERE r.id IN ({held}) AND EXISTS ({is_changed}) LIMIT ?"
             values += part.numbers
-        found |= {int(row): None for (row,) in tx.execute(sql, (*values, most + 1 - len(found)))}
-        if len(found) > most:
+        holding = tx.execute(
+            sql, (*values, left + 1)
+        ).fetchall()  # once for each that it is found by
+        found |= dict.fromkeys(int(row) for (row,) in holding)
+        left -= len(holding)
+        if left < 0 or len(found) > most:
             return None
     return list(found)
 
@@ -130,7 +135,7 @@ def _listing(
 ) -> list[int] | None:
     """Do the same with rows that hold the ids in lists."""
     found: dict[int, None] = {}
-    left = most * LISTED_IN_EACH
+    left = most * FOUND_BY_EACH
     for part in parts_of(rows):
         sql = f"{holders(target, layout, lookup, part)} LIMIT ?"
         holding = tx.execute(sql, (*part.numbers, left + 1)).fetchall()  # each for each id of its

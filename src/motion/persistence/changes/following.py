@@ -98,12 +98,12 @@ class Readers:
         """Return their slots; None where they are more than are made due at once."""
         found: dict[int, None] = {}
         most = ALL_ROWS if self.is_erased else followers.AT_ONCE
+        left = ALL_ROWS if self.is_erased else most * followers.FOUND_BY_EACH
         for sql, values in self.queries():
-            left = most + 1 - len(found)
-            found |= {
-                int(row): None for (row,) in self.tx.execute(f"{sql} LIMIT ?", (*values, left))
-            }
-            if len(found) > most:
+            some = self.tx.execute(f"{sql} LIMIT ?", (*values, left + 1)).fetchall()
+            found |= dict.fromkeys(int(row) for (row,) in some)  # once for each that it has read
+            left -= len(some)
+            if left < 0 or len(found) > most:
                 return None
         return sorted(found)
 
