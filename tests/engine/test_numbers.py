@@ -352,7 +352,7 @@ def test_a_store_of_an_older_format_goes_on_where_it_was(
     assert [row.length for row in store.rows("note")] == [3, 2, 7]
     assert sorted(mourned) == ["four", "hold", "waits"]
     assert store.errors() == []
-    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["6"]
+    assert [str(each) for each in store.sql("select format from motion_clock")["format"]] == ["7"]
 
 
 @pytest.mark.parametrize("older", OLDER, ids=["1", "2", "3"])
