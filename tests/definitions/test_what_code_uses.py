@@ -74,6 +74,16 @@ def stale_after(
         return status.stale
 
 
+def stale_by(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: tuple[dict[str, str], str, str]
+) -> int:
+    """Return the same once a text in files is another."""
+    files, old, new = change
+    changed = {name: text.replace(old, new) for name, text in files.items()}
+    assert changed != files
+    return stale_after(folder, monkeypatch, files, changed)
+
+
 def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, files: Mapping[str, str]) -> Any:
     """Return the trigger or component of a package of these files, made in a folder and imported from there."""
     package = folder / "code_shop"
@@ -515,10 +525,7 @@ def helped(text):
 def test_a_change_of_it_leaves_what_was_made_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    files, old, new = CHANGES[what]
-    changed = {name: text.replace(old, new) for name, text in files.items()}
-    assert changed != files
-    assert stale_after(tmp_path, monkeypatch, files, changed) == 2
+    assert stale_by(tmp_path, monkeypatch, CHANGES[what]) == 2
 
 
 MANY = "def helped(text):\n    return text\n\ndef other(text):\n    return 'a'\n"
@@ -590,10 +597,7 @@ KEPT = Kept({'a': 'a'})
 def test_a_change_of_what_it_does_not_use_leaves_nothing_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    files, old, new = SAME[what]
-    changed = {name: text.replace(old, new) for name, text in files.items()}
-    assert changed != files
-    assert stale_after(tmp_path, monkeypatch, files, changed) == 0
+    assert stale_by(tmp_path, monkeypatch, SAME[what]) == 0
 
 
 def test_a_class_is_the_same_after_objects_of_it_went_to_another_process(

@@ -26,7 +26,7 @@ from motion.persistence.stored_graph import signatures
 from motion.persistence.table_ddl import TableDdl
 
 FORMAT = 7
-"""6: lookups may be by a list. Nothing that was stored is another; but code of format 5 takes them for lookups of one row."""
+"""7: lessons are ranges of labels. 6: lookups may be by a list. Nothing that was stored is another; but code of format 5 takes them for lookups of one row."""
 
 SYSTEM_TABLES = """
 CREATE TABLE IF NOT EXISTS motion_clock (

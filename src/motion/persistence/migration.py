@@ -270,9 +270,8 @@ def _event_of(spec: TriggerSpec, new: str) -> str:
 
 
 def _rename_fit(tx: Transaction, old: str, new: str) -> None:
-    taken = lessons.taken_apart(
-        tx, (old, new)
-    )  # labels of both go to the new name, so others may lie between them
+    # Labels of both go to the new name, so others may lie between those that a version learned from.
+    taken = lessons.taken_apart(tx, (old, new))
     _exchange(tx, "fit", old, new)
     for component, number, labels in taken:
         lessons.note(tx, new, labels, component, number)

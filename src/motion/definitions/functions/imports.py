@@ -144,12 +144,8 @@ class Imports:
             return
         told = file.defined(name) if file else []
         is_bound = any(each.text for each in told)
-        key = (
-            module,
-            name,
-            frozenset() if is_bound else members,
-            is_import,
-        )  # a module is met with other members
+        # A module may be met again with other members; what has a text is the same.
+        key = (module, name, frozenset() if is_bound else members, is_import)
         if key in self._seen:
             return
         self._seen.add(key)

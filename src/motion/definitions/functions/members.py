@@ -67,7 +67,7 @@ def code_of(value: type) -> Iterator[tuple[str, Any]]:
 
 def _is_said(value: type, name: str) -> bool:
     """Whether the text of a class gives it a member, which libraries might put there, too, as `copyreg` does where one is pickled."""
-    return name not in MADE and any((name,) in told.paths for told in told_of_class(value))
+    return any((name,) in told.paths for told in told_of_class(value))
 
 
 def _is_cached(member: Any) -> bool:

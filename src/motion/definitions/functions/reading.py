@@ -217,9 +217,7 @@ class Reading:
             if self._is_own_module(value):
                 for path, each in self._of_module(value, used.paths_of(name)):
                     yield f"{name}.{path}={self.told(each, handed)}"
-            elif not self._is_motions(
-                type(value)
-            ):  # the store may have no value yet while it is opened
+            elif not self._is_motions(type(value)):  # the store has no value yet at first
                 yield f"{name}={self.told(value, handed)}"
         for name, value in used.of_owner(self._is_own):
             yield f"self.{name}={self.told(value, owner, True)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice, zip_longest
 from operator import le
@@ -33,7 +33,7 @@ AT_ONCE = 500
 """Rows that are made due in the write that changes what they look up; more are left to a sweep."""
 
 FOUND_BY_EACH = 10
-"""Changed rows that each of them may list, on average, and be found so."""
+"""Changed rows that each of them may look up, on average, and be found by."""
 
 
 @dataclass(frozen=True)
@@ -82,32 +82,45 @@ def looking_up(
 ) -> list[int] | None:
     """Return the rows that hold themselves what changed rows are found by; None where they are more than so many."""
     if lookup.is_of_list:
-        return _listing(tx, target, layout, lookup, rows, most)
+        listing = ((holders(target, layout, lookup, part), part.numbers) for part in parts_of(rows))
+        return few_of(tx, listing, most)
+    return few_of(tx, _by_value(target, layout, lookup, rows), most)
+
+
+def few_of(
+    tx: Transaction, queries: Iterable[tuple[str, Sequence[Stored]]], most: int
+) -> list[int] | None:
+    """Return the rows that queries find; None where they are more than so many, or are found by far more. Each may be found
+    several times, once for each changed row that it looks up: what is cut off is never taken for all."""
     found: dict[int, None] = {}
     left = most * FOUND_BY_EACH
+    for sql, values in queries:
+        some = tx.execute(f"{sql} LIMIT ?", (*values, left + 1)).fetchall()
+        found |= dict.fromkeys(int(row) for (row,) in some)
+        left -= len(some)
+        if left < 0 or len(found) > most:
+            return None
+    return list(found)
+
+
+def _by_value(
+    target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int]
+) -> Iterator[tuple[str, Sequence[Stored]]]:
+    """Give queries for the rows that look up by a value which changed rows have."""
     of_one = f"SELECT x.{layout.row_column} FROM {target.base} r CROSS JOIN {layout.base} x"
     by, to = quoted(lookup.bys[0]), quoted(lookup.to_key)
     for part in parts_of(rows):
         changed, values = part.condition(target.row), [*part.numbers]
-        sql = (
-            f"{of_one} ON x.{by} = r.{to} WHERE {changed}{_is_named(target, lookup, _own)} LIMIT ?"
-        )
+        sql = f"{of_one} ON x.{by} = r.{to} WHERE {changed}{_is_named(target, lookup, _own)}"
         if len(lookup.bys) > 1 and layout.table.page_keys:
             # A page may have one of the keys itself, and show another that page 0 has.
             held = f"SELECT x.id FROM {target.base} r CROSS JOIN {layout.base} x ON x.{by} = r.{to} WHERE {changed}"
             shown = _is_named(target, lookup, layout.inherited_value, "t")
             is_it = f"{layout.inherited_value(lookup.bys[0])} = t.{to}{shown}"
             is_changed = f"SELECT 1 FROM {target.base} t WHERE {part.condition(f't.{target.row_column}')} AND {is_it}"
-            sql = f"SELECT {layout.row} FROM {layout.joined(lookup.bys)} WHERE r.id IN ({held}) AND EXISTS ({is_changed}) LIMIT ?"
+            sql = f"SELECT {layout.row} FROM {layout.joined(lookup.bys)} WHERE r.id IN ({held}) AND EXISTS ({is_changed})"
             values += part.numbers
-        holding = tx.execute(
-            sql, (*values, left + 1)
-        ).fetchall()  # once for each that it is found by
-        found |= dict.fromkeys(int(row) for (row,) in holding)
-        left -= len(holding)
-        if left < 0 or len(found) > most:
-            return None
-    return list(found)
+        yield sql, values
 
 
 def _own(key: str) -> str:
@@ -128,22 +141,6 @@ def _is_named(target: Layout, lookup: Lookup, value: Callable[[str], str], row: 
         )  # inherited
         named += f" AND ({is_it}{is_any})"
     return named
-
-
-def _listing(
-    tx: Transaction, target: Layout, layout: Layout, lookup: Lookup, rows: Sequence[int], most: int
-) -> list[int] | None:
-    """Do the same with rows that hold the ids in lists."""
-    found: dict[int, None] = {}
-    left = most * FOUND_BY_EACH
-    for part in parts_of(rows):
-        sql = f"{holders(target, layout, lookup, part)} LIMIT ?"
-        holding = tx.execute(sql, (*part.numbers, left + 1)).fetchall()  # each for each id of its
-        found |= dict.fromkeys(int(row) for (row,) in holding)
-        left -= len(holding)
-        if left < 0 or len(found) > most:
-            return None
-    return list(found)
 
 
 def holders(target: Layout, layout: Layout, lookup: Lookup, part: Ranges) -> str:

@@ -96,16 +96,9 @@ class Readers:
 
     def few(self) -> list[int] | None:
         """Return their slots; None where they are more than are made due at once."""
-        found: dict[int, None] = {}
         most = ALL_ROWS if self.is_erased else followers.AT_ONCE
-        left = ALL_ROWS if self.is_erased else most * followers.FOUND_BY_EACH
-        for sql, values in self.queries():
-            some = self.tx.execute(f"{sql} LIMIT ?", (*values, left + 1)).fetchall()
-            found |= dict.fromkeys(int(row) for (row,) in some)  # once for each that it has read
-            left -= len(some)
-            if left < 0 or len(found) > most:
-                return None
-        return sorted(found)
+        found = followers.few_of(self.tx, self.queries(), most)
+        return None if found is None else sorted(found)
 
     def queries(self) -> Iterator[tuple[str, Sequence[Any]]]:
         """Give queries for their slots, each with its values."""
