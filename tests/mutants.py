@@ -166,13 +166,13 @@ MUTANTS = (
     Mutant(
         "P8",
         "a fit gets no label that its lineage has learned from",
-        [(" AND label NOT IN ({lessons})", "")],
+        [(" AND {outside}", "")],
         "states/test_components.py::test_p8_setting_a_label_again_after_a_fit_makes_a_new_one",
     ),
     Mutant(
         "P8",
         "what a version outside of the lineage has learned from is learned by the next",
-        [("WHERE component = ? AND number IN ({learned})", "WHERE component = ? AND -1 NOT IN ({learned})")],
+        [("WHERE component = ? AND number IN ({numbers}) AND fit = ?", "WHERE component = ? AND -1 NOT IN ({numbers}) AND fit = ?")],
         "states/test_components.py::test_p8_the_labels_of_a_refused_fit_are_learned_by_the_next",
     ),
     Mutant(
