@@ -166,7 +166,7 @@ MUTANTS = (
     Mutant(
         "P8",
         "a fit gets no label that its lineage has learned from",
-        [(" AND {outside}", "")],
+        [("known = lessons.of_lineage(tx, fit, lineage)", "known: list[tuple[int, int]] = []")],
         "states/test_components.py::test_p8_setting_a_label_again_after_a_fit_makes_a_new_one",
     ),
     Mutant(
