@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +314,65 @@ def test_rows_all_gives_every_label_again(open_store: OpenStore) -> None:
     assert store.model("FromScratch").versions()[-1].rows == 2
 
 
+class Reader(motion.Component):
+    """Its state is what it was given, some at a time, twice over, and how many rows were there at once. It waits for a file to
+    be gone before it reads anything."""
+
+    def __init__(self, sign: Path) -> None:
+        self.sign = str(sign)
+
+    def setup(self) -> State:
+        return {}
+
+    @motion.infer(on="item.text", sets="item.answer")
+    def answer(self, state: State, text: str) -> int:
+        return int(state["most"])
+
+    @motion.fit(on="item.label", batch=100)
+    def learn(self, state: State, rows: Iterable[list[Item]]) -> State:
+        sign = Path(self.sign)
+        sign.touch()
+        while sign.exists():
+            pass
+        epochs, most = [], 0
+        for _ in range(2):
+            epochs.append([[row.label for row in some] for some in rows])
+        for _ in rows:
+            most = max(most, alive())
+        first, again = epochs
+        sizes = [len(some) for some in first]
+        return {"labels": [*chain(*first)], "again": first == again, "sizes": sizes, "most": most}
+
+
+def alive() -> int:
+    """Return how many items this process holds."""
+    gc.collect()
+    return sum(type(each) is Item for each in gc.get_objects())
+
+
+def test_p8_labels_of_a_fit_are_held_some_at_a_time_and_in_its_own_process_alone(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    sign = tmp_path / "sign"
+    store = open_store(schemas={"item": Item}, triggers=[Reader(sign)])
+    store.set_many("item", [{"label": f"{number}"} for number in range(2_550)])
+    before = alive()
+    asked = store.model("Reader").fit()
+    until_there(sign)
+    assert alive() == before
+    store.set("item", id=7, label="later")
+    store.delete("item", 8)
+    sign.unlink()
+    asked.wait(timeout=60)
+    with store.model("Reader").live() as (state, _):
+        pass
+    assert state["labels"] == [f"{number}" for number in range(2_550) if number != 7]
+    assert state["sizes"] == [100] * 25 + [49]
+    assert state["again"]
+    assert 0 < state["most"] <= 300
+    assert [each.row.label for each in store.model("Reader").labels(2, limit=3_000)][::-1] == state["labels"]  # fmt: skip
+
+
 def test_rows_of_a_timedelta_gives_the_labels_since_then(open_store: OpenStore) -> None:
     store = open_with(open_store, Recent())
     teach(store, i1="a")
@@ -328,6 +389,7 @@ def test_rows_of_a_timedelta_gives_the_labels_since_then(open_store: OpenStore) 
     [
         ({"rows": "some"}, "rows="), ({"rows": timedelta(0)}, "rows="), ({"timeout": 0}, "timeout"),
         ({"every": (3, 4)}, "every="), ({"every": "3"}, "every="), ({"gate_on": 0}, "gate_on"),
+        ({"batch": 0}, "batch"), ({"batch": True}, "batch"),
     ],
 )  # fmt: skip
 def test_a_fit_option_that_cannot_be_is_an_error_at_once(

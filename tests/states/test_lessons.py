@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ class Pupil(motion.Component):
     def setup(self) -> int:
         return 0
 
-    @motion.fit(on="item.label", promote=motion.manual)
-    def learn(self, state: int, rows: list[Item]) -> int:
-        return self.tell([f"{row.id}={row.label}" for row in rows])
+    @motion.fit(on="item.label", promote=motion.manual, batch=7)
+    def learn(self, state: int, rows: Iterable[list[Item]]) -> int:
+        return self.tell([f"{row.id}={row.label}" for some in rows for row in some])
 
     @motion.fit(on="item.other", rows="all", holdout=0.3, promote=motion.manual)
     def study(self, state: int, rows: list[Item]) -> int:

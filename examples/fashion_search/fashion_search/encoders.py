@@ -12,9 +12,10 @@ fit on a whole catalog, and embedding it anew, takes less than a minute.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -151,11 +152,18 @@ class ImageRetrieval(motion.Component):
         )  # fmt: skip
         return self._proven(heads, replace(new, newest=newest), store)
 
-    @motion.fit(on="query.feedback", every=FIT_EVERY, promote=motion.if_better("proven"))
-    def finetune(self, heads: Heads, rows: list[QuerySchema], store: motion.View) -> Heads:
+    @motion.fit(
+        on="query.feedback",
+        every=FIT_EVERY,
+        promote=motion.if_better("proven"),
+        batch=1_000,  # where one version after the other is refused, verdicts become many
+    )
+    def finetune(
+        self, heads: Heads, rows: Iterable[list[QuerySchema]], store: motion.View
+    ) -> Heads:
         """Learn what people thought of the answers, without forgetting the catalog."""
         pairs, newest = _lesson(store, heads)
-        liked = _liked(rows, store)
+        liked = _liked(chain.from_iterable(rows), store)
         pictures, texts, said = pairs.pictures, pairs.texts, list(pairs.said)
         weights = np.ones(len(pairs) + len(liked), np.float32)
         weights[len(pairs) :] = [LIKED_COUNTS * each.times for each in liked]
@@ -221,7 +229,7 @@ class _Liked:
     times: int
 
 
-def _liked(rows: Sequence[QuerySchema], store: motion.View) -> list[_Liked]:
+def _liked(rows: Iterable[QuerySchema], store: motion.View) -> list[_Liked]:
     """Return what was liked for wishes that are not held out, each pair once: what many people say takes no longer to learn."""
     times = Counter(
         (row.img_id, read_wish(row.text_suggestion).text)

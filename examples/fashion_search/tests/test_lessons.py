@@ -87,7 +87,7 @@ def test_what_many_like_is_learned_once_and_counts_for_all_of_them(
             row.text_suggestion, row.img_id, row.feedback = "a jumper", liked.id, True
         rows[-1].feedback = False
         with store.model("ImageRetrieval").live() as (heads, view):
-            ImageRetrieval().finetune(heads, rows, view)
+            ImageRetrieval().finetune(heads, [rows], view)
     [(recipe, weights, said)] = told
     assert recipe == LATER
     assert weights[-2:] == [8.0, 4.0]

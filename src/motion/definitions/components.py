@@ -323,6 +323,7 @@ def bind_fits(component: Component, tables: Tables) -> list[Fit]:
             seen_by=_seen_by(declaration, f"{component.name}.{method.__name__}", tables),
             has_setup=has_setup(component),
             uses_store=_takes_store(method, component),
+            batch=declaration.batch,
         )
         found.append(Fit(spec, method))
     return found

@@ -95,6 +95,8 @@ class FitSpec:
     """Whether its component may have a state before its first fit."""
     uses_store: bool = False
     """Whether it, or what evaluates it, takes a store to read by."""
+    batch: int | None = None
+    """It is given lists of so many rows at most, and not one list of all."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class FitDeclaration:
     timeout_s: float | None
     gate_on: int | None
     seen_by: str | None = None
+    batch: int | None = None
 
 
 Every = int | Schedule
@@ -132,6 +135,7 @@ def fit(
     gate_on: int | None = None,
     timeout: float | None = None,
     seen_by: str | None = None,
+    batch: int | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a method `(self, state, rows, store)` that returns a new state learned from labels.
 
@@ -149,6 +153,8 @@ def fit(
         seen_by: a key that a trigger sets: labels are then the row as it was when a run first set that key for its `on`
             values, with what the `on` keys of the fit are now. However late a label comes, it learns from what the
             decision was made from.
+        batch: `rows` is then not one list but an iterable of lists of up to this many rows, as they are read, for labels
+            that are more than memory holds. It can be gone through again, for each epoch.
     """
     if not isinstance(promote, Promotion):
         raise TriggerError(
@@ -162,18 +168,19 @@ def fit(
         raise TriggerError(
             f"a fit's timeout is a number of seconds above 0 and at most {LONGEST_S}, not {shortened(timeout)}."
         )
-    if gate_on is not None and not (type(gate_on) is int and 1 <= gate_on <= LARGEST_COUNT):
-        raise TriggerError(
-            f"a fit's gate_on is a number of rows, at least 1, not {shortened(gate_on)}."
-        )
+    for name, count_of in (("gate_on", gate_on), ("batch", batch)):
+        if count_of is not None and not (type(count_of) is int and 1 <= count_of <= LARGEST_COUNT):
+            raise TriggerError(
+                f"a fit's {name} is a number of rows, at least 1, not {shortened(count_of)}."
+            )
     if not isinstance(seen_by, str | None):
         raise TriggerError(
             f"a fit's seen_by takes a key that a trigger sets, not {shortened(seen_by)}."
         )
     count, schedule = _every(every)
     declaration = FitDeclaration(
-        paths("on", on), count, schedule, holdout, promote, _rows(rows), timeout, gate_on, seen_by
-    )
+        paths("on", on), count, schedule, holdout, promote, _rows(rows), timeout, gate_on, seen_by, batch
+    )  # fmt: skip
 
     return marking(declaration, FIT_DECLARATION)
 

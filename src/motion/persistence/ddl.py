@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import itemgetter
-
 import msgspec
 
 from motion.backends.base import Transaction
@@ -410,19 +407,10 @@ def _bring_to_7(tx: Transaction) -> None:
     """Bring a store of format 6 to format 7: what a version learned from is told by ranges of labels, and was a row for each."""
     if "first" in tx.columns("motion_lessons"):
         return
-    tx.execute("ALTER TABLE motion_lessons RENAME TO motion_lessons_6")
+    tx.execute(f"ALTER TABLE motion_lessons RENAME TO {lessons.APART}")
     tx.execute("DROP INDEX IF EXISTS motion_lessons_version")
     _make(tx, "motion_lessons")
-    versions = tx.execute("SELECT DISTINCT component, number FROM motion_lessons_6").fetchall()
-    for component, number in versions:
-        found = tx.execute(
-            "SELECT b.fit, b.label FROM motion_lessons_6 s JOIN motion_labels b ON b.label = s.label "
-            "WHERE s.component = ? AND s.number = ? ORDER BY b.fit, b.label",
-            (component, number),
-        ).fetchall()
-        for fit, rows in groupby(found, key=itemgetter(0)):
-            lessons.note(tx, fit, [label for _, label in rows], component, number)
-    tx.execute("DROP TABLE motion_lessons_6")
+    lessons.put_together(tx)
 
 
 def _make(tx: Transaction, table: str) -> None:

@@ -271,10 +271,9 @@ def _event_of(spec: TriggerSpec, new: str) -> str:
 
 def _rename_fit(tx: Transaction, old: str, new: str) -> None:
     # Labels of both go to the new name, so others may lie between those that a version learned from.
-    taken = lessons.taken_apart(tx, (old, new))
+    lessons.take_apart(tx, (old, new))
     _exchange(tx, "fit", old, new)
-    for component, number, labels in taken:
-        lessons.note(tx, new, labels, component, number)
+    lessons.put_together(tx)
     _exchange_in(tx, "motion_schedules", "name", old, new)
     fresh = "SELECT COUNT(*) FROM motion_labels l WHERE l.fit = motion_fit_runs.fit AND l.label > motion_fit_runs.seen"
     tx.execute(f"UPDATE motion_fit_runs SET fresh = ({fresh}) WHERE fit IN (?, ?)", (old, new))

@@ -175,8 +175,7 @@ class Gate:
         fits = self._fits()
         fit = fits.get(candidate.fit or "") or _first_held_out(fits.values())
         with self._database.backend.read() as tx:
-            layout = self._database.layouts[fit.table] if fit else None
-            held = labels.held_out_rows(tx, layout, fit.name) if fit and layout else []
+            held = labels.held_out_of(tx, fit.name) if fit else None
         timeout_s = fit.timeout_s if fit else None
         return self._jobs.evaluate(version, held, timeout_s, like)
 

@@ -28,6 +28,7 @@ from motion.persistence.database import Database
 from motion.persistence.numbers import last_number
 from motion.persistence.states import asked, files, fit_requests, format, labels, lessons, versions
 from motion.persistence.states.fit_requests import Request
+from motion.persistence.states.label_ranges import LabelRanges
 from motion.persistence.tasks import schedules
 from motion.states.gate import Gate, why_of
 from motion.states.process import Jobs, Made
@@ -310,18 +311,15 @@ class _Keeper:
                         f"can begin. Change setup(), or the component's name, to begin anew."
                     )
                 lineage = versions.lineage(tx, self._name, parent)
-                numbers, rows = labels.labels_for(
-                    tx, self._database.layouts[spec.table], spec, lineage, seen
-                )
-            if not rows:
+                learned = labels.labels_for(tx, spec, lineage, seen)
+            if not learned.count:
                 self._database.write(partial(self._leave, spec))
                 return
             with files.held(self._database.backend.folder):
-                method = fit.function.__name__
-                made = self._jobs.fit(spec.name, method, parent, rows, spec.timeout_s)
+                made = self._jobs.fit(fit, parent, learned)
                 format.check_classes(made.manifest, self._database.code.components[self._name])
                 reach("fit.learned")
-                is_taken = self._database.write(partial(self._take_up, spec, parent, numbers, made))
+                is_taken = self._database.write(partial(self._take_up, spec, parent, learned, made))
             if not is_taken:  # it was taken back, as what it learned from was forgotten
                 sweep(self._database)
                 return
@@ -331,23 +329,25 @@ class _Keeper:
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
                 self._database.write(partial(self._fail, spec, parent, exc))
             return
-        logger.info("fit %s learned from %d labels in %.1f s", spec.name, len(rows), made.seconds)
+        logger.info(
+            "fit %s learned from %d labels in %.1f s", spec.name, learned.count, made.seconds
+        )
 
     def _take_up(
         self,
         fit: FitSpec,
         parent: int | None,
-        numbers: Sequence[int],
+        learned: LabelRanges,
         made: Made,
         tx: Transaction,
     ) -> bool:
         if not self._end(tx, fit):
             return False
         number = versions.add_version(
-            tx, self._name, "candidate", parent=parent, manifest=made.manifest, labels=len(numbers),
+            tx, self._name, "candidate", parent=parent, manifest=made.manifest, labels=learned.count,
             duration_s=made.seconds, fit=fit.name, fingerprint=fit.fingerprint,
         )  # fmt: skip
-        lessons.note(tx, fit.name, numbers, self._name, number)
+        lessons.note(tx, learned, self._name, number)
         labels.forget_replaced(tx, fit.name)
         asked.note_made(tx, fit.name, number)
         offer(tx, self._database, self._name, number)

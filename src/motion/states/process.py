@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 from motion import clock
 from motion.background.tracebacks import reason_of, text_of
 from motion.definitions.components import Component
+from motion.definitions.fits import Fit
 from motion.definitions.tables.schema import TableName
 from motion.definitions.triggers.options import Resources
 from motion.definitions.versions import Progress
@@ -27,9 +29,10 @@ from motion.errors import FitFailed, MotionError, ProcessLost, StoreOutOfReach, 
 from motion.executors.base import Executors, KeptConstant
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.layout import Pins
-from motion.persistence.states import fit_requests, format, versions
+from motion.persistence.states import fit_requests, format, labels, versions
 from motion.persistence.states.files import Source
 from motion.persistence.states.format import Sent
+from motion.persistence.states.label_ranges import LabelRanges
 from motion.search.question import keys_of
 from motion.views.view import VersionView, View
 
@@ -58,6 +61,9 @@ class Job:
         version: of the component that its view sees.
         fit: the name of the fit, for its progress; None for an evaluation.
         like: a version whose rows alone its searches are among: those of a sample.
+        labels: those that it is given the rows of. It reads them itself, so that they pass through no other process.
+        rows: these rows, where the store may be out of reach.
+        batch: they are given as lists of so many at most.
     """
 
     open_database: Callable[[], Database]
@@ -70,7 +76,9 @@ class Job:
     version: int | None = None
     fit: str | None = None
     like: int | None = None
-    rows: Sequence[Any] = ()
+    labels: LabelRanges | None = None
+    rows: Sequence[Any] | None = None
+    batch: int | None = None
 
     @property
     def name(self) -> str:
@@ -121,22 +129,24 @@ class Jobs:
 
     def fit(
         self,
-        name: str,
-        method: str,
+        fit: Fit,
         parent: int | None,
-        rows: Sequence[Any],
-        timeout_s: float | None,
+        learned: LabelRanges,
     ) -> Made:
         """Call a fit on a state version, and return the state it gives, its files written. Hold the folder."""
-        made: Made = self._run(_fit, method, parent, timeout_s, fit=name, rows=rows)
+        spec = fit.spec
+        made: Made = self._run(
+            _fit, fit.function.__name__, parent, spec.timeout_s,
+            fit=spec.name, labels=learned, batch=spec.batch,
+        )  # fmt: skip
         return self._kept(made)
 
     def evaluate(
-        self, version: int, rows: Sequence[Any], timeout_s: float | None, like: int | None
+        self, version: int, held_out: LabelRanges | None, timeout_s: float | None, like: int | None
     ) -> dict[str, float]:
         """Call `evaluate` on a state version, and return its metrics."""
         found: dict[str, float] = self._run(
-            _evaluate, "evaluate", version, timeout_s, rows=rows, like=like
+            _evaluate, "evaluate", version, timeout_s, labels=held_out, like=like
         )
         return found
 
@@ -192,7 +202,8 @@ class Jobs:
     ) -> Any:
         """Run a job on the cluster; again where what ran it was lost, as nothing of the job may be to blame."""
         state = [] if job.version is None else [state_sent(self._database, self._name, job.version)]
-        job = replace(job, folder=None, source=None)
+        rows = None if job.labels is None else list(_read(self._database, job.labels))
+        job = replace(job, folder=None, source=None, labels=None, rows=rows)
         for losses in range(1, LOSSES + 1):
             try:
                 return self._cluster.run(
@@ -295,11 +306,38 @@ def _call(job: Job) -> Any:
     try:
         _told = _Told(database, job.fit) if job.fit and database is not None else None
         with _errors_told(job):
-            return method(*(state, list(job.rows), _view_of(job, database))[:takes])
+            return method(*(state, _rows_of(job, database), _view_of(job, database))[:takes])
     finally:
         _told = None
         if database is not None:
             database.close()
+
+
+def _rows_of(job: Job, database: Database | None) -> list[Any] | Batches:
+    """Return the rows of a job's labels, in the form that it takes them."""
+    if job.labels is not None and database is not None:
+        read = partial(_read, database, job.labels)
+    else:
+        read = partial(iter, job.rows or ())
+    return list(read()) if job.batch is None else Batches(read, job.batch)
+
+
+def _read(database: Database, of: LabelRanges) -> Iterator[Any]:
+    """Give the rows of labels, which are read as they are taken."""
+    layout = database.layouts[database.graph.fits[of.fit].table]
+    return labels.rows_of(layout, of.copies(database.backend))
+
+
+class Batches:
+    """Lists of rows, which are read anew each time that they are gone through."""
+
+    def __init__(self, read: Callable[[], Iterator[Any]], size: int) -> None:
+        self._read, self._size = read, size
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        rows = self._read()
+        while some := list(islice(rows, self._size)):
+            yield some
 
 
 def _database_of(job: Job, *, is_needed: bool) -> Database | None:

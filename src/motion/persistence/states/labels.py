@@ -18,6 +18,7 @@ from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of
 from motion.persistence.states import asked, fit_requests, lessons
 from motion.persistence.states.fit_requests import Request, fit_request, request
+from motion.persistence.states.label_ranges import LabelRanges, last_label, ranges_of
 from motion.persistence.states.seen import COPIES_AT_ONCE, copies_seen, forget_seen
 
 
@@ -246,60 +247,50 @@ def end_fit(tx: Transaction, fit: FitSpec, owner: str, number: int) -> bool:
     return True
 
 
-def labels_for(
-    tx: Transaction, layout: Layout, fit: FitSpec, lineage: Sequence[int], seen: int
-) -> tuple[list[int], list[Any]]:
+def labels_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int], seen: int) -> LabelRanges:
     """Return the labels that a fit learns from: those that no version of `lineage` has, or as its `rows` says.
 
     Args:
         seen: the newest label when it was claimed.
-
-    Returns:
-        Their numbers, and their rows; none that is held out for evaluation.
     """
-    chosen, values = _to_learn(tx, fit, lineage)
-    sql = f"SELECT label, copy {chosen} AND label <= ? ORDER BY label"
-    found = tx.execute(sql, (*values, seen)).fetchall()
-    return [row[0] for row in found], [_decoded(layout, row[1]) for row in found]
+    condition, values = _to_learn(tx, fit, lineage)
+    return ranges_of(tx, fit.name, condition, values, newest=seen)
 
 
 def count_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> int:
     """Return how many labels a fit would learn from."""
-    chosen, values = _to_learn(tx, fit, lineage)
-    return int(tx.execute(f"SELECT COUNT(*) {chosen}", values).fetchone()[0])
+    condition, values = _to_learn(tx, fit, lineage)
+    sql = f"SELECT COUNT(*) FROM motion_labels WHERE fit = ? AND is_held_out = 0 AND {condition}"
+    return int(tx.execute(sql, (fit.name, *values)).fetchone()[0])
 
 
-def _to_learn(
-    tx: Transaction, fit: FitSpec, lineage: Sequence[int]
-) -> tuple[str, tuple[int | str, ...]]:
-    """Return the FROM and WHERE of the labels that a fit learns from, and their parameters."""
-    chosen = "FROM motion_labels WHERE fit = ? AND is_held_out = 0 AND is_old = 0"
+CURRENT = "is_old = 0"
+
+
+def _to_learn(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+    """Return what holds for the labels of a fit that it learns from, but for those held out, and its parameters."""
     if fit.rows == "all":
-        return chosen, (fit.name,)
+        return CURRENT, ()
     if fit.rows != "new":
-        return f"{chosen} AND made_at >= ?", (fit.name, clock.now_ms() - fit.rows)
+        return f"{CURRENT} AND made_at >= ?", (clock.now_ms() - fit.rows,)
     known = lessons.of_lineage(tx, fit, lineage)
     if not known:
-        return chosen, (fit.name,)
+        return CURRENT, ()
     ranges = ", ".join(["(?, ?)"] * len(known))
     outside = (
         f"NOT EXISTS (SELECT 1 FROM (VALUES {ranges}) l WHERE label BETWEEN column1 AND column2)"
     )
-    return f"{chosen} AND {outside}", (fit.name, *(end for each in known for end in each))
+    return f"{CURRENT} AND {outside}", tuple(end for each in known for end in each)
 
 
-def held_out_rows(tx: Transaction, layout: Layout, fit: str) -> list[Any]:
-    """Return the rows of all labels of a fit that are held out for evaluation: they never enter it."""
-    sql = "SELECT copy FROM motion_labels WHERE fit = ? AND is_held_out = 1 AND is_old = 0 ORDER BY label"
-    return [_decoded(layout, row[0]) for row in tx.execute(sql, (fit,))]
+def held_out_of(tx: Transaction, fit: str) -> LabelRanges:
+    """Return all labels of a fit that are held out for evaluation: they never enter it."""
+    return ranges_of(tx, fit, CURRENT, newest=last_label(tx, fit), is_held_out=True)
 
 
-def last_label(tx: Transaction, fit: str) -> int:
-    return int(
-        tx.execute(
-            "SELECT COALESCE(MAX(label), 0) FROM motion_labels WHERE fit = ?", (fit,)
-        ).fetchone()[0]
-    )
+def rows_of(layout: Layout, copies: Iterable[bytes]) -> Iterator[Any]:
+    """Give the rows that labels are copies of."""
+    return (_decoded(layout, copy) for copy in copies)
 
 
 def learned(

@@ -5,39 +5,25 @@ A row for each label would be one for each of all labels with each fit that is r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
+from motion.persistence.states.label_ranges import LabelRanges, Range, last_label, ranges_of
 
 OF_LABEL = "b.fit = s.fit AND b.label BETWEEN s.first AND s.last AND b.is_held_out = 0"
 """What joins a range, `s`, with the labels in it, `b`."""
 
-Range = tuple[int, int]
-"""From a label to another, both included."""
+APART = "motion_lessons_apart"
+"""Lessons label by label, for as long as a change of the store takes: component, number, label."""
 
 
-def note(tx: Transaction, fit: str, labels: Sequence[int], component: str, number: int) -> None:
-    """Note that a version learned from labels of a fit, in the order of their numbers."""
+def note(tx: Transaction, learned: LabelRanges, component: str, number: int) -> None:
+    """Note that a version learned from labels."""
     sql = "INSERT INTO motion_lessons (component, number, fit, first, last) VALUES (?, ?, ?, ?, ?)"
-    ranges = _ranges(tx, fit, labels)
-    tx.executemany(sql, [(component, number, fit, first, last) for first, last in ranges])
-
-
-def _ranges(tx: Transaction, fit: str, labels: Sequence[int]) -> Iterator[Range]:
-    """Yield ranges that hold these labels and no other one that might have been learned from. Each begins behind the last of
-    those before it, so that of versions that follow each other they touch."""
-    if not labels:
-        return
-    sql = "SELECT label FROM motion_labels WHERE fit = ? AND is_held_out = 0 AND label <= ? ORDER BY label"
-    learned, before = set(labels), 0
-    there = (label for (label,) in tx.execute(sql, (fit, labels[-1])).fetchall())
-    for is_learned, together in groupby(there, learned.__contains__):
-        of = list(together)
-        if is_learned:
-            yield before + 1, of[-1]
-        before = of[-1]
+    tx.executemany(
+        sql, [(component, number, learned.fit, first, last) for first, last in learned.ranges]
+    )
 
 
 def of_lineage(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> list[Range]:
@@ -56,14 +42,24 @@ def of_lineage(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> list[Ra
     return ranges
 
 
-def taken_apart(tx: Transaction, fits: Sequence[str]) -> list[tuple[str, int, list[int]]]:
-    """Take the lessons of fits out, and return them label by label: component, number, labels in their order."""
+def take_apart(tx: Transaction, fits: Sequence[str]) -> None:
+    """Take the lessons of fits apart, label by label, until they are put together again."""
     places = ", ".join("?" * len(fits))
-    found = tx.execute(
-        f"SELECT s.component, s.number, b.label FROM motion_lessons s JOIN motion_labels b ON {OF_LABEL} "
-        f"WHERE s.fit IN ({places}) ORDER BY s.component, s.number, b.label",
+    tx.execute(
+        f"CREATE TABLE {APART} AS SELECT s.component, s.number, b.label FROM motion_lessons s "
+        f"JOIN motion_labels b ON {OF_LABEL} WHERE s.fit IN ({places})",
         tuple(fits),
-    ).fetchall()
+    )
     tx.execute(f"DELETE FROM motion_lessons WHERE fit IN ({places})", tuple(fits))
-    groups = groupby(found, key=lambda row: row[:2])
-    return [(component, number, [row[2] for row in rows]) for (component, number), rows in groups]
+
+
+def put_together(tx: Transaction) -> None:
+    """Note as ranges what was taken apart, of labels that are still there."""
+    versions = tx.execute(
+        f"SELECT DISTINCT a.component, a.number, b.fit FROM {APART} a JOIN motion_labels b ON b.label = a.label"
+    ).fetchall()
+    own = f"label IN (SELECT label FROM {APART} WHERE component = ? AND number = ?)"
+    for component, number, fit in versions:
+        learned = ranges_of(tx, fit, own, (component, number), newest=last_label(tx, fit))
+        note(tx, learned, component, number)
+    tx.execute(f"DROP TABLE {APART}")
