@@ -197,6 +197,44 @@ with opened(triggers=[size]) as store:
         parent.communicate()
 
 
+def test_a_process_killed_within_a_write_holds_up_nobody_though_a_child_of_it_lives(
+    tmp_path: Path,
+) -> None:
+    parent = start(
+        """
+from motion import faults
+def kill(point):
+    if point == "write.applied":
+        os.kill(os.getpid(), signal.SIGKILL)
+store = opened(triggers=[])
+child = os.fork()
+if child == 0:
+    time.sleep(1000)
+say(child)
+faults.arm(kill)
+store.set("doc", text="one")
+""",
+        tmp_path,
+    )
+    child = int(until_said(parent))
+    try:
+        parent.wait(timeout=60)
+        said = run(
+            """
+with opened(triggers=[]) as store:
+    say(store.set("doc", text="two").id)
+    say(len(store.rows("doc")))
+""",
+            tmp_path,
+            timeout_s=100,
+        )
+        assert said == ["1", "1"]
+        assert is_running(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        parent.communicate()
+
+
 def test_processes_of_an_executor_end_with_the_one_they_serve_though_a_child_of_it_lives(
     tmp_path: Path,
 ) -> None:

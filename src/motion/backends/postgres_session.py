@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from psycopg import RawCursor
@@ -34,6 +35,7 @@ from motion.backends.postgres_sql import (
     name,
     translated,
 )
+from motion.background import forks
 from motion.errors import NotOnPostgres, StoreUnavailable
 
 CONNECT_S = 5
@@ -116,6 +118,7 @@ class Session:
         settings: Mapping[str, str],
     ) -> None:
         self._connection, self._process = connection, os.getpid()
+        _sessions.add(self)
         self.is_pooled, self._has_lost_nothing = is_pooled, False
         self._is_kept, self._flushes = is_kept, connection.info.server_version >= FLUSHES_FROM
         self._path = f"{name(schema)}, public"
@@ -194,6 +197,14 @@ class Session:
             self.cancel()  # it was left in the middle, and the server would go on
         with suppress(psycopg.Error):
             self._connection.close()
+
+    def let_go(self) -> None:
+        """In a forked child: give up what it has of its parent's connection, and tell the server nothing. It would take the parent
+        to be alive as long as the child is, and keep what its last transaction has locked."""
+        with suppress(OSError, psycopg.Error):
+            theirs, nothing = self._connection.fileno(), os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, theirs, inheritable=False)
+            os.close(nothing)
 
     def __del__(self) -> None:
         """Close what an interrupt has lost."""
@@ -636,6 +647,18 @@ def check_encoding(connection: psycopg.Connection[Any], schema: str) -> None:
 
 def _with_history(sql: str) -> str:
     return f"SELECT (SELECT stats_reset FROM pg_stat_wal), found.* FROM ({sql}) found"
+
+
+_sessions: WeakSet[Session] = WeakSet()
+
+
+def _let_go_of_all() -> None:
+    for each in list(_sessions):
+        each.let_go()
+    _sessions.clear()
+
+
+forks.renew_in_child(_let_go_of_all)
 
 
 class _Column:
