@@ -61,8 +61,8 @@ class Job:
         version: of the component that its view sees.
         fit: the name of the fit, for its progress; None for an evaluation.
         like: a version whose rows alone its searches are among: those of a sample.
-        labels: those that it is given the rows of. It reads them itself, so that they pass through no other process.
-        rows: these rows, where the store may be out of reach.
+        labels: those whose rows it is given. It reads them itself, so that they pass through no other process.
+        rows: what it is given where the store may be out of reach, so that it cannot.
         batch: they are given as lists of so many at most.
     """
 
@@ -77,7 +77,7 @@ class Job:
     fit: str | None = None
     like: int | None = None
     labels: LabelRanges | None = None
-    rows: Sequence[Any] | None = None
+    rows: Sequence[Any] = ()
     batch: int | None = None
 
     @property
@@ -202,7 +202,7 @@ class Jobs:
     ) -> Any:
         """Run a job on the cluster; again where what ran it was lost, as nothing of the job may be to blame."""
         state = [] if job.version is None else [state_sent(self._database, self._name, job.version)]
-        rows = None if job.labels is None else list(_read(self._database, job.labels))
+        rows = () if job.labels is None else list(_read(self._database, job.labels))
         job = replace(job, folder=None, source=None, labels=None, rows=rows)
         for losses in range(1, LOSSES + 1):
             try:
@@ -302,7 +302,7 @@ def _call(job: Job) -> Any:
             state = format.load_state(job.source, job.component, job.manifest, job.classes)
     method = getattr(job.component, job.method)
     takes = len(inspect.signature(method).parameters)
-    database = _database_of(job, is_needed=takes > 2)
+    database = _database_of(job, is_needed=takes > 2 or job.labels is not None)
     try:
         _told = _Told(database, job.fit) if job.fit and database is not None else None
         with _errors_told(job):
@@ -315,10 +315,10 @@ def _call(job: Job) -> Any:
 
 def _rows_of(job: Job, database: Database | None) -> list[Any] | Batches:
     """Return the rows of a job's labels, in the form that it takes them."""
-    if job.labels is not None and database is not None:
+    read: Callable[[], Iterator[Any]] = partial(iter, job.rows)
+    if job.labels is not None:
+        assert database is not None, "it is needed where there are labels to read"
         read = partial(_read, database, job.labels)
-    else:
-        read = partial(iter, job.rows or ())
     return list(read()) if job.batch is None else Batches(read, job.batch)
 
 
