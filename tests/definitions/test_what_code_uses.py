@@ -666,9 +666,21 @@ SETS = [
     {lambda text: text, lambda text: text + "a"}, frozenset({"a", "b", "c"}),
 ]
 
+class One:
+    def used(self):
+        return 1
+
+class Two:
+    def used(self):
+        return 2
+
+class Three:
+    def used(self):
+        return 3
+
 class Upper(motion.Component):
     def setup(self):
-        return str(SETS)
+        return One(), Two(), Three(), str(SETS)
 
     def ended(self, text):
         return text in {"a", "b", "c"} or '''

@@ -448,7 +448,7 @@ def _wrapped(value: Any) -> Iterator[Any]:
 
 def _globals(function: FunctionType, names: set[str]) -> dict[str, Any]:
     known = function.__globals__
-    return {name: known[name] for name in names - OF_MODULES if name in known}
+    return {name: known[name] for name in sorted(names - OF_MODULES) if name in known}
 
 
 def _cells(function: FunctionType) -> Iterator[tuple[str, Any]]:
