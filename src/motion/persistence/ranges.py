@@ -18,7 +18,11 @@ from motion.persistence.layout import Layout, is_listed_as, quoted
 T = TypeVar("T")
 
 NAMED_AT_ONCE = 256
-"""Ranges in one statement, well below the parameters that databases take."""
+"""Numbers in one statement, well below the parameters that databases take."""
+
+LONG = 64
+"""Numbers that follow each other of which more are a range, and a statement of its own where there are others. SQLite takes
+each range for a large part of a table: to find rows in several in their order, it reads all rows."""
 
 IN_LIST = "[]"
 """Behind the name of a key: it is meant what is in the lists that the key holds."""
@@ -26,37 +30,24 @@ IN_LIST = "[]"
 
 @dataclass(frozen=True)
 class Ranges:
-    """Ranges of numbers, both ends included, few enough for one statement."""
+    """Ranges of numbers, both ends included, for one statement: a single one, or several that hold few numbers together."""
 
     pairs: Sequence[tuple[int, int]]
 
     def condition(self, expression: str) -> str:
         """Return the condition that an expression is in one of the ranges; its parameters are `numbers`."""
-        conditions = [f"{expression} BETWEEN ? AND ?"] * len(self._spans)
-        if self._singles:
-            conditions.append(f"{expression} IN ({places(self._singles)})")
-        if not conditions:
-            return "1 = 0"
-        return conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})"
+        if len(self.pairs) == 1:
+            return f"{expression} BETWEEN ? AND ?"
+        return f"{expression} IN ({places(self.numbers)})" if self.pairs else "1 = 0"
 
     @cached_property
     def numbers(self) -> list[int]:
-        return [end for span in self._spans for end in span] + self._singles
+        if len(self.pairs) == 1:
+            return list(self.pairs[0])
+        return filled_up([number for low, high in self.pairs for number in range(low, high + 1)])
 
     def plus(self, shift: int) -> Ranges:
         return Ranges([(low + shift, high + shift) for low, high in self.pairs])
-
-    @cached_property
-    def _spans(self) -> list[tuple[int, int]]:
-        if len(self.pairs) == 1:
-            return list(self.pairs)
-        return filled_up([pair for pair in self.pairs if pair[0] != pair[1]])
-
-    @cached_property
-    def _singles(self) -> list[int]:
-        if len(self.pairs) == 1:
-            return []
-        return filled_up([low for low, high in self.pairs if low == high])
 
 
 def filled_up(given: Sequence[T]) -> list[T]:
@@ -91,8 +82,17 @@ def cut(values: Sequence[T], size: int = NAMED_AT_ONCE) -> list[Sequence[T]]:
 
 
 def parts_of(rows: Iterable[int]) -> list[Ranges]:
-    """Return row numbers as ranges, in parts that are each short enough for one statement."""
-    return [Ranges(part) for part in cut(ranges_of(rows))]
+    """Return row numbers as ranges, ascending, in parts that are each short enough for one statement."""
+    parts: list[list[tuple[int, int]]] = []
+    room = 0
+    for low, high in ranges_of(rows):
+        count = high - low + 1
+        if count > min(room, LONG):
+            parts.append([])
+            room = NAMED_AT_ONCE
+        parts[-1].append((low, high))
+        room = 0 if count > LONG else room - count
+    return [Ranges(part) for part in parts]
 
 
 def rows_among(
