@@ -151,14 +151,7 @@ def test_no_statement_about_one_row_walks_a_table(
         store.wait(timeout=60)
         texts.clear()
         use(store, range(1, 4))
-        walked = [
-            f"{step}: {text}"
-            for text in sorted(texts)
-            if text.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
-            for step in plan(tmp_path / "docs" / "store.sqlite", text)
-            if re.match(r"SCAN (r|x|s|motion_rows_doc|motion_tasks|t)\b(?!.*USING INDEX)", step)
-        ]
-    assert walked == []
+        assert walks(tmp_path / "docs" / "store.sqlite", texts) == []
 
 
 @dataclass
@@ -223,14 +216,7 @@ def test_no_statement_about_rows_that_lie_apart_walks_a_table(
             for n in apart[:12]:
                 tx.delete("visit", n)
         store.wait(timeout=60)
-    walked = [
-        f"{step}: {text}"
-        for text in sorted(texts)
-        if text.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
-        for step in plan(tmp_path / "shops" / "store.sqlite", text)
-        if re.match(r"SCAN (r|x|s|motion_rows_\w+|motion_tasks|t)\b(?!.*USING INDEX)", step)
-    ]
-    assert walked == []
+    assert walks(tmp_path / "shops" / "store.sqlite", texts) == []
 
 
 def test_no_statement_of_a_worker_walks_the_queue(
@@ -286,6 +272,17 @@ def test_a_claim_asks_about_triggers_that_have_work_however_many_there_are(
 ) -> None:
     few = asked_at_once(tmp_path, monkeypatch, 1)
     assert asked_at_once(tmp_path, monkeypatch, 40) == few > 1
+
+
+def walks(path: Path, texts: set[str]) -> list[str]:
+    """Return where statements read all of a table's rows, each with the step that does."""
+    return [
+        f"{step}: {text}"
+        for text in sorted(texts)
+        if text.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
+        for step in plan(path, text)
+        if re.match(r"SCAN (r|x|s|motion_rows_\w+|motion_tasks|t)\b(?!.*USING INDEX)", step)
+    ]
 
 
 def plan(path: Path, text: str) -> list[str]:

@@ -43,7 +43,7 @@ class LabelRanges:
                 first = found[-1][0] + 1 if len(found) == COPIES_AT_ONCE else last + 1
 
 
-def ranges_of(
+def ranges_where(
     tx: Transaction,
     fit: str,
     condition: str,

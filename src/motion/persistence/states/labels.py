@@ -18,7 +18,7 @@ from motion.persistence.layout import Layout, quoted
 from motion.persistence.ranges import parts_of
 from motion.persistence.states import asked, fit_requests, lessons
 from motion.persistence.states.fit_requests import Request, fit_request, request
-from motion.persistence.states.label_ranges import LabelRanges, last_label, ranges_of
+from motion.persistence.states.label_ranges import LabelRanges, last_label, ranges_where
 from motion.persistence.states.seen import COPIES_AT_ONCE, copies_seen, forget_seen
 
 
@@ -254,7 +254,7 @@ def labels_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int], seen: int)
         seen: the newest label when it was claimed.
     """
     condition, values = _to_learn(tx, fit, lineage)
-    return ranges_of(tx, fit.name, condition, values, newest=seen)
+    return ranges_where(tx, fit.name, condition, values, newest=seen)
 
 
 def count_for(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> int:
@@ -285,7 +285,7 @@ def _to_learn(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> tuple[st
 
 def held_out_of(tx: Transaction, fit: str) -> LabelRanges:
     """Return all labels of a fit that are held out for evaluation: they never enter it."""
-    return ranges_of(tx, fit, CURRENT, newest=last_label(tx, fit), is_held_out=True)
+    return ranges_where(tx, fit, CURRENT, newest=last_label(tx, fit), is_held_out=True)
 
 
 def rows_of(layout: Layout, copies: Iterable[bytes]) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from motion.backends.base import Transaction
 from motion.definitions.fits import FitSpec
-from motion.persistence.states.label_ranges import LabelRanges, Range, last_label, ranges_of
+from motion.persistence.states.label_ranges import LabelRanges, Range, last_label, ranges_where
 
 OF_LABEL = "b.fit = s.fit AND b.label BETWEEN s.first AND s.last AND b.is_held_out = 0"
 """What joins a range, `s`, with the labels in it, `b`."""
@@ -60,6 +60,6 @@ def put_together(tx: Transaction) -> None:
     ).fetchall()
     own = f"label IN (SELECT label FROM {APART} WHERE component = ? AND number = ?)"
     for component, number, fit in versions:
-        learned = ranges_of(tx, fit, own, (component, number), newest=last_label(tx, fit))
+        learned = ranges_where(tx, fit, own, (component, number), newest=last_label(tx, fit))
         note(tx, learned, component, number)
     tx.execute(f"DROP TABLE {APART}")
