@@ -32,6 +32,11 @@ class Config:
         )
 
 
+def is_allocator_tuned() -> bool:
+    """Return whether the user has told glibc's allocator what to do."""
+    return not {"MALLOC_ARENA_MAX", "GLIBC_TUNABLES"}.isdisjoint(os.environ)
+
+
 def _gpus(given: str) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 10):
         raise InvalidArgument("MOTION_GPUS", shortened(given), "a number of graphics processors")

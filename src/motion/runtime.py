@@ -22,7 +22,7 @@ from weakref import WeakSet, finalize
 from motion.backends.base import Backend, Durability, check_durability
 from motion.backends.sqlite import SqliteBackend
 from motion.backends.sqlite_file import FILE
-from motion.background import forks
+from motion.background import forks, memory
 from motion.background.event_loop import EventLoop
 from motion.background.interrupts import uninterrupted
 from motion.background.owners import Owner
@@ -275,6 +275,7 @@ def create_store(
         placement=_placed.get(),
         has=own,
     )
+    memory.share_heap()  # before there are threads
     return uninterrupted(partial(_found_or_opened, wanted))
 
 

@@ -266,6 +266,7 @@ def serve(connection: Connection, lifeline: Connection, idle_s: float, niceness:
     if niceness and hasattr(os, "nice"):  # Windows has it not
         os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    memory.share_heap()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     constants: dict[str, tuple[str, Any]] = {}
     try:
