@@ -24,6 +24,8 @@ from motion.definitions.triggers.specs import Failed
 from motion.definitions.versions import Label, Progress, StateVersion
 from motion.errors import (
     BadRows,
+    CallTimeout,
+    CascadeTooDeep,
     DimensionMismatch,
     FolderNotEmpty,
     InvalidArgument,
@@ -34,6 +36,7 @@ from motion.errors import (
     NotFound,
     NotOnPostgres,
     QueueFull,
+    ReadOnlyView,
     RowChanged,
     SchemaError,
     SchemaMismatch,
@@ -45,6 +48,7 @@ from motion.errors import (
     StoreDeleted,
     StoreForked,
     StoreNameTaken,
+    StoreOutOfReach,
     StoreUnavailable,
     TaskFailed,
     TriggerCycle,
@@ -78,6 +82,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadRows",
+    "CallTimeout",
+    "CascadeTooDeep",
     "Change",
     "ChangeTrace",
     "Component",
@@ -112,6 +118,7 @@ __all__ = [
     "Plan",
     "Progress",
     "QueueFull",
+    "ReadOnlyView",
     "Recent",
     "Ref",
     "RejectedRow",
@@ -133,6 +140,7 @@ __all__ = [
     "StoreDeleted",
     "StoreForked",
     "StoreNameTaken",
+    "StoreOutOfReach",
     "StoreUnavailable",
     "TaskFailed",
     "TriggerCycle",

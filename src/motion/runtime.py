@@ -157,7 +157,7 @@ def open_noted(folder: Path, url: str | None = None) -> Store:
     Raises:
         StoreUnavailable: there is no store in the folder, or one of another format.
     """
-    if url is None and not (folder / FILE).is_file():
+    if url is None and not is_stores(folder):
         there = "there is no store in it" if folder.is_dir() else "there is no such folder"
         raise StoreUnavailable(
             str(folder), f"{there}. A store is made by the program that opens it first."
@@ -171,6 +171,11 @@ def open_noted(folder: Path, url: str | None = None) -> Store:
         raise
     limit = QueueLimit(database, QUEUE_LIMIT)
     return Store(Engine(database, _keep, database.close, lambda operation: operation, limit))
+
+
+def is_stores(folder: Path) -> bool:
+    """Whether a folder is a store's."""
+    return (folder / FILE).is_file()
 
 
 def copy_store(store: Store, url: str, show: Callable[[int], None] | None = None) -> int:
@@ -219,9 +224,9 @@ def create_store(
         schemas: table name -> dataclass. New tables and keys are added to a store that exists.
         triggers: functions marked with `motion.trigger`, and components; they replace the stored ones. None leaves
             the stored ones in force: this process fires them but cannot run them.
-        url: where it lives. None: the folder `<name>.motion` in the working directory; "sqlite:///some/folder";
-            ":memory:", a temporary folder that is gone on close; "postgresql://...", the schema `name` of a database
-            (`docs/guides/postgres.md`).
+        url: where it lives. None: the folder `<name>.motion` in the working directory; "sqlite:///some/folder", from the
+            working directory, or with a fourth slash from the root; ":memory:", a temporary folder that is gone on
+            close; "postgresql://...", the schema `name` of a database (`docs/guides/postgres.md`).
         durability: "full", an acknowledged write survives power loss; "normal", it survives a crash of the process.
         run: run triggers in the background of this process; False leaves them to another one.
         queue_limit: tasks that may be left, at least 1; where there are more, writes from outside wait for room. A task
@@ -381,7 +386,7 @@ def folder_of(name: str, url: str | None) -> Path | None:
         return found
     raise MotionError(
         f"a store cannot live at {shortened(url)}; allowed are None (a folder in the working directory), "
-        f"'sqlite:///some/folder', ':memory:' and 'postgresql://...'."
+        f"'sqlite:///some/folder' (with a fourth slash from the root), ':memory:' and 'postgresql://...'."
     )
 
 
@@ -553,7 +558,7 @@ forks.renew_in_child(_renew_lock)
 
 def _check_in_reach(name: str, folder: Path) -> None:
     """Refuse to make an empty store where a call runs for one that is on another machine."""
-    if not (folder / FILE).is_file():
+    if not is_stores(folder):
         raise StoreOutOfReach(name, str(folder), platform.node())
 
 

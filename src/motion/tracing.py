@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.errors import MissingPackage
 
 LINKS = 32
@@ -98,7 +98,7 @@ def fail(made: Any, error: BaseException | str) -> None:
     if isinstance(error, BaseException):
         made.record_exception(error)
         error = f"{type(error).__name__}: {error}"
-    made.set_status(Status(StatusCode.ERROR, last_line(error)))
+    made.set_status(Status(StatusCode.ERROR, headline(error)))
 
 
 def below(line: str | None) -> AbstractContextManager[None]:

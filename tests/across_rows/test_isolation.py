@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -638,3 +638,42 @@ def test_a_write_by_hand_of_a_call_that_begins_after_a_row_was_deleted_makes_it_
     held.may_go.set()
     store.wait(timeout=60)
     assert [(row.id, row.note) for row in store.rows(Total)] == [(1, "a"), (2, "b")]
+
+
+@dataclass
+class Card:
+    id: int
+    n: int
+
+
+@dataclass
+class Payment:
+    id: int
+    card: Annotated[int, motion.Ref("card", delete=True)]
+    note: str
+
+
+@dataclass
+class Job:
+    id: int
+    kind: str
+    of: int
+
+
+@motion.trigger(on="job.kind")
+def do(kind: str, of: int, store: motion.View) -> None:
+    if kind == "close":
+        store.delete("card", of)
+    elif store.get("payment", of) is not None:
+        store.set("payment", id=of, note="checked")
+
+
+def test_rows_that_go_with_one_that_an_earlier_run_deletes_are_gone_for_the_next(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas={"card": Card, "payment": Payment, "job": Job}, triggers=[do])
+    store.set("card", id=1, n=0)
+    store.set("payment", id=5, card=1)
+    jobs = [{"id": 1, "kind": "close", "of": 1}, {"id": 2, "kind": "note", "of": 5}]
+    store.set_many("job", jobs).wait(timeout=60)
+    assert (store.rows("card"), store.rows("payment"), store.errors()) == ([], [], [])

@@ -790,3 +790,48 @@ def test_each_version_that_goes_live_has_seen_what_the_lists_name(open_store: Op
     assert told() == ["2 ['A', None]", "2 [None]"]
     model.rollback().wait(timeout=60)
     assert told() == ["1 ['A', None]", "1 [None]"]
+
+
+@dataclass
+class Priced:
+    id: int
+    price: float
+
+
+@dataclass
+class Shopper:
+    id: int
+    likes: list[int]
+    wishes: list[int]
+    total: float
+
+
+Liked = Annotated[list[float], motion.Lookup("priced.price", by="likes")]
+Wished = Annotated[list[float], motion.Lookup("priced.price", by="wishes")]
+
+
+@motion.trigger(on="shopper.likes", sets="shopper.total", name="total")
+def of_likes(prices: Liked) -> float:
+    return sum(prices)
+
+
+@motion.trigger(on="shopper.wishes", sets="shopper.total", name="total")
+def of_wishes(prices: Wished) -> float:
+    return sum(prices)
+
+
+def test_a_sweep_over_what_changed_code_does_not_go_by_holds_up_nothing(
+    open_store: OpenStore,
+) -> None:
+    schemas: dict[str, Any] = {"priced": Priced, "shopper": Shopper}
+    with open_store(schemas=schemas, triggers=[of_likes]) as store:
+        store.set_many("priced", [{"id": n, "price": 1.0} for n in (7, 8)])
+        store.set_many("shopper", [{"likes": [7], "wishes": [8, 8]}] * 1_000)
+        store.wait(timeout=60)
+    with open_store(schemas=schemas, triggers=[of_likes], run=False) as store:
+        store.set("priced", id=7, price=5.0)
+        assert "sweep" in {each.kind for each in store.status().backfills}
+    with open_store(schemas=schemas, triggers=[of_wishes]) as store:
+        store.wait(timeout=60)
+        store.backfill("total").wait(timeout=60)
+        assert {row.total for row in store.rows("shopper")} == {2.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -719,3 +720,53 @@ def test_what_the_server_will_not_have_is_said_at_once(
         motion.create_store("shop", schemas={"garment": Garment}, url=url.replace(good, bad))
     assert "in the URL" in str(caught.value)
     assert "trying again" not in caplog.text
+
+
+ENDS_ITSELF = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+
+def losing_its_connection(way: str, calls: list[int]) -> Any:
+    """Return a trigger whose first call loses the connection that it reads with."""
+
+    def read(store: motion.View) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            store.sql(ENDS_ITSELF)
+
+    def wrapped(price: float, store: motion.View) -> str:
+        try:
+            read(store)
+        except motion.StoreUnavailable as exc:
+            raise ValueError("no prices") from exc
+        return "read"
+
+    def plain(price: float, store: motion.View) -> str:
+        read(store)
+        return "read"
+
+    async def later(price: float, store: motion.View) -> str:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(read, store))
+        return "read"
+
+    def batched(price: list[float], store: motion.View) -> list[str]:
+        read(store)
+        return ["read"] * len(price)
+
+    functions: dict[str, Any] = {"wrapped": wrapped, "later": later, "batched": batched}
+    options: dict[str, Any] = {"timed": {"timeout": 60}, "batched": {"batch": 10}}
+    return motion.trigger(on="garment.price", sets="garment.label", **options.get(way, {}))(
+        functions.get(way, plain)
+    )
+
+
+@pytest.mark.parametrize("way", ["plain", "wrapped", "timed", "later", "batched"])
+def test_p10_a_row_whose_call_loses_the_stores_connection_is_called_again(
+    open_shop: Callable[..., motion.Store], way: str
+) -> None:
+    calls: list[int] = []
+    store = open_shop(triggers=[losing_its_connection(way, calls)])
+    store.set_many("garment", [{"id": n, "price": 1.0} for n in range(3)]).wait(timeout=WAIT_S)
+    assert [row.label for row in store.rows("garment")] == ["read"] * 3
+    assert store.errors() == []
+    assert len(calls) > 1

@@ -49,6 +49,7 @@ def name(doubled: float) -> str:
 
 @motion.trigger(on="garment.label")
 def enter(id: int, label: str, store: motion.View) -> None:
+    assert store.get("garment", id).label == label
     store.set("entry", garment=id)
 
 

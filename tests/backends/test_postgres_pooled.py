@@ -135,3 +135,22 @@ def test_a_condition_cannot_end_its_statement_and_begin_another_there_either(poo
         with pytest.raises(motion.SqlError):
             store.rows("garment", where=condition_that_goes_on(store))
         assert [row.id for row in store.rows("garment", where="price > 0 -- ;\n")] == [1]
+
+
+def test_a_server_that_is_killed_behind_it_is_told_as_such(
+    pooled: str, postgres_server: Server
+) -> None:
+    with motion.create_store("shop", url=pooled, schemas={"garment": Garment}, run=False) as store:
+        store.set("garment", id=1, price=1.0)
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_server.url) as looking:
+            reading = threads.submit(store.sql, "SELECT pg_sleep(1000)")
+            looking.autocommit = True
+            while looking.execute(asleep).fetchone() != (1,):
+                assert not reading.done()
+                pause()
+            postgres_server.kill()
+            postgres_server.start()
+            with pytest.raises(motion.StoreUnavailable):
+                reading.result(WAIT_S)
+        assert [row.id for row in store.rows("garment")] == [1]

@@ -219,6 +219,25 @@ def test_a_folder_that_cannot_be_made_is_told(
         motion.create_store("shop", schemas={"thing": Thing}, url=url)
 
 
+def test_two_folders_of_one_store_are_refused_and_one_that_has_moved_is_taken(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = place("moved")
+    url, _, folder = named.partition("&motion_folder=")
+    options: dict[str, Any] = {"schemas": {"thing": Thing}}
+    motion.create_store("shop", url=named, **options).close()
+    with motion.create_store("shop", url=url, **options) as store:
+        assert str(store._database.backend.folder) == str(Path(folder).resolve())
+    with pytest.raises(motion.StoreUnavailable, match=r"and the URL names .*other"):
+        motion.create_store("shop", url=f"{url}&motion_folder={tmp_path / 'other'}", **options)
+    Path(folder).rename(tmp_path / "other")
+    with pytest.raises(motion.StoreUnavailable, match="not on this machine"):
+        motion.create_store("shop", url=url, **options)
+    for each in (f"{url}&motion_folder={tmp_path / 'other'}", url):
+        motion.create_store("shop", url=each, **options).close()
+
+
 @pytest.mark.parametrize("names_folder", [True, False])
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
 def test_a_database_in_another_encoding_is_refused_before_anything_is_made(

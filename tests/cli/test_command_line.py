@@ -123,6 +123,7 @@ def test_a_fit_that_raises_says_why_and_fails_the_command(shop: Path) -> None:
     [
         (["versions", "shop"], 2, "'shop' names no store: there is no such folder here, and it is not module:name"),
         (["versions", "shopp:opened"], 2, "there is no module 'shopp' here"),
+        (["versions", "shop.py:opened"], 2, "there is no module 'shop.py' here or among what is installed; without .py: shop."),
         (["versions", "shop:open"], 2, "module 'shop' has no 'open'; stores in it, and functions that may open one: opened. Did you mean 'opened'?"),
         (["versions", "shop:nothing"], 2, "shop:nothing is {}, and no store"),
         (["versions", "shop:opened"], 1, "there is no such folder. A store is made by the program that opens it first"),

@@ -28,6 +28,7 @@ from typer.testing import CliRunner, Result
 import motion
 import motion.cli  # so that all commands are there
 from motion.cli.app import app
+from tests.conftest import copied
 from tests.postgres import is_postgres_wanted
 
 
@@ -336,6 +337,17 @@ def store():
             said(words[0], store, *words[1:])
     assert contents(folder) == before
     assert caplog.records == []
+
+
+def test_a_folder_of_a_stores_name_does_not_hide_it(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied(made, tmp_path / "shop.motion").parent)
+    Path("shop").mkdir()
+    assert told("status", "shop")["name"] == "shop"
+    Path("shop.motion").rename("shop/shop.motion")
+    message = complaint("status", "shop")
+    assert "shop is a folder without a store of its own; in it are shop/shop.motion." in message
 
 
 def test_a_store_that_is_open_is_looked_at_beside_its_program(folder: Path) -> None:

@@ -178,6 +178,39 @@ def test_a_component_that_was_opened_under_its_new_name_already_gets_back_what_i
         assert [each.number for each in store.model("Matcher").versions()] == [1]
 
 
+def judge(called: str) -> motion.Component:
+    """Return a component with a fit and nothing else, whose state is what it has learned."""
+
+    class Judge(motion.Component, name=called):
+        def setup(self) -> list[str]:
+            return []
+
+        @motion.fit(on="photo.is_good", promote=motion.always)
+        def learn(self, state: list[str], rows: list[Photo]) -> list[str]:
+            return [*state, *(f"{row.id} {row.is_good}" for row in rows)]
+
+    return Judge()
+
+
+def test_p8_labels_that_were_copied_again_under_the_new_name_are_not_learned_again(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "judged"
+    with opened(folder, judge("Old")) as store:
+        store.set_many("photo", [{"id": n, "title": "a", "is_good": True} for n in (1, 2)])
+        store.model("Old").fit().wait(timeout=60)
+        store.set("photo", id=3, is_good=True)
+    with opened(folder, judge("New")) as store:
+        store.set("photo", id=4, is_good=True)
+        store.wait()
+    migrated(folder, "--rename-component", "Old=New")
+    with opened(folder, judge("New")) as store:
+        asked = store.model("New").fit()
+        asked.wait(timeout=60)
+        with store.model("New").live() as (state, _):
+            assert (asked.count, state) == (2, ["1 True", "2 True", "3 True", "4 True"])
+
+
 def test_a_fit_that_was_asked_for_under_both_names_is_made_once(learned: Path) -> None:
     for called in ("Encoder", "Matcher"):
         with opened(learned, component(called)(), run=False) as store:

@@ -154,3 +154,60 @@ def test_a_waiting_row_is_dropped_after_its_time_although_the_clock_is_put_back(
         end.set()
     store.wait(timeout=60)
     assert store.get("doc", 2).loud is None
+
+
+@dataclass
+class Visit:
+    id: int
+    ts: int
+    is_over: bool
+
+
+@motion.trigger(on=motion.after("visit.ts", minutes=30), sets="visit.is_over")
+def be_over(ts: int) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_rows_wait_for_their_own_time_when_the_clock_was_ahead(
+    open_store: OpenStore, is_restarted: bool
+) -> None:
+    options: dict[str, Any] = {"schemas": {"visit": Visit}, "triggers": [be_over]}
+    clock.advance(DAY_S)
+    store = open_store(**options)
+    store.set("visit", id=1, ts=clock.now_ms() - DAY_MS).wait()
+    if is_restarted:
+        store.close()
+    clock.reset()
+    if is_restarted:
+        store = open_store(**options)
+
+    def come_to_ms() -> int:
+        return int(store.sql("select until from motion_after").to_pylist()[0]["until"])
+
+    until(store, lambda: come_to_ms() <= clock.now_ms())
+    store.set("visit", id=2, ts=clock.now_ms()).wait()
+    assert [row.is_over for row in store.rows("visit")] == [True, None]
+    clock.advance(HOUR_S / 2 + 1)
+    until(store, lambda: [row.is_over for row in store.rows("visit")] == [True, True])
+
+
+@pytest.mark.parametrize("day", [datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)])  # fmt: skip
+@pytest.mark.parametrize(
+    "expression", ["30 2 * * *", "15,45 2 * * *", "0,20,40 0-6 * * *", "*/7 2 * * *"]
+)  # fmt: skip
+def test_an_occurrence_is_always_later_than_what_it_is_asked_from(
+    day: datetime, expression: str
+) -> None:
+    schedule = motion.cron(expression, tz="Europe/Berlin")
+    begin_ms = round(day.timestamp() * 1000)
+    taken: set[int] = set()
+    next_ms = schedule.next_ms(begin_ms, begin_ms)
+    for minute in range(8 * 60):
+        now_ms = begin_ms + 60_000 * minute
+        assert schedule.next_ms(now_ms, now_ms) > now_ms
+        next_ms = schedule.put_right_ms(now_ms, next_ms)
+        if next_ms <= now_ms:
+            assert next_ms not in taken, "one that the clock repeats runs once"
+            taken.add(next_ms)
+            next_ms = schedule.next_ms(now_ms, next_ms)

@@ -143,7 +143,8 @@ def _run(
     found = subprocess.run(
         [sys.executable, program, *given],
         cwd=tmp_path,
-        env={each: value for each, value in environment.items() if each not in OF_ALLOCATOR} | told,
+        env={each: value for each, value in environment.items() if each not in OF_ALLOCATOR}
+        | dict(told),
         capture_output=True,
         text=True,
         check=False,

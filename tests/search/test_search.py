@@ -396,6 +396,11 @@ def test_a_key_is_written_with_its_table(items: motion.Store) -> None:
         items.search("cosine", [1, 0])
 
 
+def test_a_text_for_a_key_of_vectors_is_told_what_to_make_of_it(items: motion.Store) -> None:
+    with pytest.raises(motion.SearchError, match=r"make a vector of it.*by text="):
+        items.search(COSINE, "laptops")
+
+
 ODD_VECTORS = [
     [], [[]], np.empty((0, 0)), np.empty((2, 0)), ["1", "2"], np.array([1 + 2j, 0]), [10**400, 1],
     np.ma.array([1, 2], mask=[False, True]), np.array(["2020-01-01", "2020-01-02"], "M8[D]"), {1, 2}, [None, 1],

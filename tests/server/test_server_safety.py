@@ -268,6 +268,58 @@ def test_a_page_of_a_site_that_was_allowed_may_ask(store: motion.Store) -> None:
         assert other.status_code == 403
 
 
+def test_a_page_of_a_site_that_was_allowed_asks_with_a_token(store: motion.Store) -> None:
+    site, path = "https://shop.example", "/v1/tables/user/row?id=1"
+    wanted = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}  # fmt: skip
+    with (
+        serve(store, port=0, origins=[site], tokens=Tokens(TOKENS)) as running,
+        httpx.Client(base_url=running.url, timeout=60) as client,
+    ):
+        asked = client.options(path, headers={"origin": site, **wanted})
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, site)
+        assert "Ada" not in asked.text
+        refused = client.get(path, headers={"origin": site})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, site)
+        for other in ({"origin": "https://evil.example"}, {}):
+            assert client.options(path, headers={**other, **wanted}).status_code in (401, 403)
+        own = {"origin": site, "authorization": f"Bearer {TEXT[Role.READ]}"}
+        assert client.get(path, headers=own).json()["name"] == "Ada"
+
+
+SECRET = "sk_live_1234"
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        ValueError(f"rejected\n{SECRET}"),
+        ExceptionGroup("several", [ValueError(f"rejected\n{SECRET}: {SECRET}")]),
+        type("Noted", (ValueError,), {"__notes__": [SECRET]})("rejected"),
+    ],
+    ids=["of two lines", "of a group", "with a note"],
+)
+def test_who_only_reads_is_told_the_kind_of_an_error_whatever_its_message_is_like(
+    open_store: OpenStore, raised: Exception
+) -> None:
+    @motion.trigger(on="user.mail", sets="user.token_count")
+    def fail(mail: str) -> int:
+        raise raised
+
+    store = open_store(schemas={"user": User}, triggers=[fail])
+    change = store.set("user", id=1, mail="a@b").wait(raise_errors=False)
+    with (
+        serve(store, port=0, tokens=Tokens(TOKENS)) as running,
+        httpx.Client(base_url=running.url, timeout=60) as client,
+    ):
+        for path in ("/v1/errors", "/v1/problems", f"/v1/changes/{change.key}", f"/v1/changes/{change.key}/trace"):  # fmt: skip
+            texts = {
+                role: client.get(path, headers={"authorization": f"Bearer {TEXT[role]}"}).text
+                for role in (Role.READ, Role.ADMIN)
+            }
+            assert SECRET not in texts[Role.READ], path
+            assert "Error" in texts[Role.ADMIN] or "Noted" in texts[Role.ADMIN], path
+
+
 @pytest.mark.parametrize("path", ["/health", "/v1/status", "/no/such", "/v1/tables/user/row?id=x"])
 def test_every_answer_says_that_it_is_not_to_be_framed_or_guessed_at(ask: Ask, path: str) -> None:
     for role in (None, Role.READ):

@@ -16,6 +16,7 @@ import pytest
 
 import motion
 from motion import faults
+from tests.conftest import until
 
 Refresh = Literal["before", "after", "never"]
 
@@ -376,6 +377,17 @@ def test_a_process_that_still_has_the_code_makes_nothing_live_that_nobody_builds
         assert store.get("product", 1).score == 2_007
         store.wait(timeout=60)
         assert scores(store) == scored(2, {1: 7, 2: 2}, {n: 1 + n % 2 for n in range(5)})
+
+
+def test_a_fit_of_a_process_that_still_has_the_code_learns(tmp_path: Path) -> None:
+    with opened(tmp_path, code()) as store:
+        set_all(store)
+        opened_elsewhere_without(tmp_path)
+        scorer = store.model("Scorer")
+        asked = scorer.fit()
+        until(store, lambda: len(scorer.versions()) == 2, timeout_s=60)
+        made = scorer.versions()[-1]
+        assert (made.status, made.rows, made.metrics) == ("candidate", asked.count, {})
 
 
 def test_a_version_that_is_asked_for_while_its_component_is_away_is_built_with_its_return(

@@ -508,7 +508,83 @@ def test_a_label_tells_the_versions_that_learned_from_it(open_store: OpenStore) 
     assert [model.learned_from(4), model.learned_from(1, fit="other")] == [[], []]
 
 
+# -- one after the other --
+
+
+class Two(motion.Component):
+    """Two fits of one state, of which the first waits for a file to be gone."""
+
+    def __init__(self, sign: Path) -> None:
+        self.sign = sign
+
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.label", every=1, promote=motion.always)
+    def first(self, state: State, rows: list[Item]) -> State:
+        while self.sign.exists():
+            pass
+        return {"lessons": [*state["lessons"], *(f"first {row.id}" for row in rows)]}
+
+    @motion.fit(on="item.other", every=1, promote=motion.always)
+    def second(self, state: State, rows: list[Item]) -> State:
+        return {"lessons": [*state["lessons"], *(f"second {row.id}" for row in rows)]}
+
+
+def test_what_was_asked_for_first_is_fitted_first(open_store: OpenStore, tmp_path: Path) -> None:
+    sign = tmp_path / "wait"
+    sign.touch()
+    store = open_with(open_store, Two(sign))
+    store.set("item", id=1, label="a")
+    while not any(each.is_running for each in store.model("Two").status().fits):
+        pause()
+    store.set("item", id=2, other="b")
+    store.set("item", id=3, label="c")
+    sign.unlink()
+    store.wait(timeout=60)
+    assert lessons(store, "Two") == ["first 1", "second 2", "first 3"]
+
+
 # -- the gate's policies, and what is known of a version --
+
+
+class Watched(motion.Component):
+    """Its measure waits, in the first call, for a file to be gone, and tells the rows that it was given."""
+
+    def __init__(self, sign: Path) -> None:
+        self.sign = sign
+
+    def setup(self) -> State:
+        return {"lessons": []}
+
+    @motion.fit(on="item.label", holdout=0.5, promote=motion.always)
+    def learn(self, state: State, rows: list[Item]) -> State:
+        return learned(state, rows)
+
+    def evaluate(self, state: State, rows: list[Item]) -> dict[str, float]:
+        self.sign.with_suffix(".begun").touch()
+        while self.sign.exists():
+            pass
+        return {"rows": len(rows), "ids": sum(row.id for row in rows)}
+
+
+def test_both_versions_are_measured_on_the_same_rows_whatever_labels_come_meanwhile(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    sign = tmp_path / "wait"
+    sign.touch()
+    store = open_with(open_store, Watched(sign))
+    store.set_many("item", [{"id": i, "label": "a"} for i in range(1, 21)])
+    store.model("Watched").fit()
+    until_there(sign.with_suffix(".begun"))
+    store.set_many("item", [{"id": i, "label": "b"} for i in range(21, 41)]).wait(timeout=60)
+    sign.unlink()
+    store.wait(timeout=60)
+    measured = store.model("Watched").versions()[-1].metrics
+    assert 0 < measured["rows"] < 20
+    assert {key: measured["live"][key] for key in ("rows", "ids")} == {
+        key: measured[key] for key in ("rows", "ids")
+    }
 
 
 def graded(promote: Any) -> motion.Component:

@@ -176,3 +176,18 @@ def test_an_unknown_trigger_is_an_error_with_the_names_there_are(
     store = open_store(schemas={"doc": Doc})
     with pytest.raises(motion.TriggerError, match="has no trigger 'nope'"):
         getattr(store, call)("nope")
+
+
+@pytest.mark.parametrize("given", [({"text": "a"},), (1, {"text": "a"})], ids=["a dict", "an id"])
+def test_what_stands_behind_the_table_without_a_name_is_told_how_it_is_given(
+    open_store: OpenStore, given: tuple[Any, ...]
+) -> None:
+    store = open_store(schemas={"doc": Doc})
+    set_row: Callable[..., Any] = store.set
+    with pytest.raises(motion.InvalidArgument, match=r"keys by their names, as in store\.set"):
+        set_row("doc", *given)
+    with store.transaction() as tx:
+        set_in_turn: Callable[..., Any] = tx.set
+        with pytest.raises(motion.InvalidArgument, match=r"keys by their names, as in store\.set"):
+            set_in_turn("doc", *given)
+    assert store.rows("doc") == []

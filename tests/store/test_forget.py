@@ -585,6 +585,36 @@ def test_refit_asks_for_a_fit_that_begins_where_nothing_had_learned_from_it(
     assert known(learned) == ["a", "b"]
 
 
+def test_refit_begins_at_nothing_that_came_from_a_version_that_had_learned_from_it(
+    learned: motion.Store,
+) -> None:
+    learned.set("person", id="c", liked=True)
+    learned.model("Taste").fit().wait(timeout=60)
+    learned.forget("person", WORD, models="refit")
+    learned.wait(timeout=60)
+    newest = learned.model("Taste").versions()[-1]
+    assert (newest.number, newest.parent, newest.status) == (5, 2, "live")
+    assert known(learned) == ["a", "b", "c"]
+
+
+def test_refit_with_nothing_else_to_learn_from_goes_back_to_where_nothing_had(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[Taste()])
+    for id in ("a", WORD):
+        store.set("person", id=id, liked=True)
+        store.model("Taste").fit().wait(timeout=60)
+    assert known(store) == ["a", WORD]
+    store.forget("person", WORD, models="refit")
+    store.wait(timeout=60)
+    assert known(store) == ["a"]
+    assert [each.status for each in store.model("Taste").versions()] == [
+        "retired",
+        "live",
+        "retired",
+    ]
+
+
 HAS_BEGUN, MAY_END = "begun", "may-end"
 
 

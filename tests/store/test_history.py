@@ -83,7 +83,7 @@ def test_a_change_under_way_says_what_is_left_of_it(store: motion.Store) -> None
     assert (ended.seconds is not None, ended.remaining) == (True, 0)
 
 
-def test_a_run_that_raised_says_so_with_the_last_line_of_its_traceback(store: motion.Store) -> None:
+def test_a_run_that_raised_says_so_with_the_line_that_tells_what(store: motion.Store) -> None:
     change = store.set("note", text="bad").wait(raise_errors=False)
     trace = change.trace()
     assert trace is not None

@@ -359,6 +359,39 @@ def test_an_await_that_is_given_up_leaves_nothing_behind(open_store: OpenStore, 
     assert not store._database.awaiting._waits
 
 
+class AheadLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward."""
+
+    ahead_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead_s
+
+
+def test_an_await_goes_on_as_long_as_the_work_takes(open_store: OpenStore) -> None:
+    store = open_store(schemas=SCHEMAS, triggers=[more], run=False)
+    change = store.set("item", id=1, n=1)
+
+    async def waits() -> bool:
+        async def wait() -> None:
+            await change
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, AheadLoop)
+        loop.ahead_s = 3_600
+        await asyncio.sleep(0.01)
+        assert not task.done(), task
+        with Stepper(store) as worker:
+            await asyncio.to_thread(worker.run_until_idle)
+            await task
+        return change.is_done()
+
+    with asyncio.Runner(loop_factory=AheadLoop) as runner:
+        assert runner.run(waits())
+
+
 def test_very_many_awaits_take_no_thread_each(open_store: OpenStore) -> None:
     store = open_store(schemas=SCHEMAS, triggers=[more], run=False)
     changes = [store.set("item", id=id, n=1) for id in range(200)]

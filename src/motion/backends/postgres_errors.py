@@ -13,9 +13,9 @@ def is_lost(exc: psycopg.Error) -> bool:
     kind = exc.sqlstate
     if kind is None:
         return isinstance(exc, psycopg.OperationalError)
-    return (
-        kind.startswith(LOST) and kind != "08P01"
-    )  # that is a statement with fewer values than it has places
+    if kind == "08P01":  # all that a pooler has to say; of a server a statement with too few values
+        return "FATAL" in (exc.diag.severity_nonlocalized, exc.diag.severity)
+    return kind.startswith(LOST)
 
 
 REFUSALS = (

@@ -20,6 +20,9 @@ from psycopg.pq.abc import PGresult
 PREPARE_AFTER = 3
 """Statements that came so often are prepared: they are parsed and planned no more."""
 
+COUNTED = 4_096
+"""Texts of which it is counted how often they came."""
+
 PREPARED = 512
 """Statements that are kept prepared; when there are more, all are forgotten."""
 
@@ -196,6 +199,8 @@ class Line:
     def _is_to_be_prepared(self, key: Key) -> bool:
         if not self._prepares:
             return False
+        if len(self._came) >= COUNTED and key not in self._came:
+            self._came.clear()  # texts with numbers in them come once each
         came = self._came[key] = self._came.get(key, 0) + 1
         return came > PREPARE_AFTER
 

@@ -1,7 +1,7 @@
 """Where a store in PostgreSQL is: a database, a schema, and a folder for what is not rows.
 
 A URL may name the last two, as `motion_schema=` and `motion_folder=`. Without, the schema is called as the store is, and the
-folder is made by whoever makes the store; the schema keeps where, so that every process finds it.
+folder is made by whoever makes the store; the schema keeps where, so that every process finds it, and none works in another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import psycopg
 
 from motion.backends.postgres_errors import advice_on
-from motion.backends.postgres_session import check_encoding
+from motion.backends.postgres_session import CONNECT_S, check_encoding
 from motion.backends.postgres_sql import name
 from motion.errors import InvalidArgument, NotOnPostgres, StoreUnavailable
 
@@ -62,30 +62,41 @@ def folder_of(url: str, store: str) -> Path:
     """Return the folder of a store, which is chosen where there is none yet.
 
     Raises:
-        StoreUnavailable: the server cannot be reached, or the folder is not on this machine.
+        StoreUnavailable: the server cannot be reached, or the folder is not on this machine, or another than the URL names.
     """
-    conninfo, schema, named = parts_of(url, store)
-    if named is not None:
-        return Path(named).expanduser().resolve()
+    conninfo, schema, given = parts_of(url, store)
+    named = None if given is None else Path(given).expanduser().resolve()
     try:
-        with psycopg.connect(conninfo, client_encoding="utf8") as connection:
+        with psycopg.connect(
+            conninfo, client_encoding="utf8", connect_timeout=CONNECT_S
+        ) as connection:
             check_encoding(connection, schema)
-            folder, is_new = _kept_folder(connection, schema, store)
+            folder, is_new = _kept_folder(connection, schema, store, named)
     except psycopg.Error as exc:
         raise StoreUnavailable(
             f"schema {schema!r} of PostgreSQL",
             f"{str(exc).strip()}. {advice_on(exc) or 'Look whether the server can be reached by this URL.'}",
         ) from exc
-    if not is_new and not folder.is_dir():
+    if named is not None and folder != named:
         raise StoreUnavailable(
             f"schema {schema!r} of PostgreSQL",
-            f"its states and indexes are in {folder}, which is not on this machine. All processes of a store have to see this "
-            f"folder; name another that holds the same with ?motion_folder=... in the URL.",
+            f"its states and indexes are in {folder}, and the URL names {named}. Processes with two folders would each take "
+            f"the other's for dead: name the first, or none. Where the store has moved, take the old folder away.",
+        )
+    if named is None and not is_new and not folder.is_dir():
+        raise StoreUnavailable(
+            f"schema {schema!r} of PostgreSQL",
+            f"its states and indexes are in {folder}, which is not on this machine, and a store is for the processes of one "
+            f"machine. Where it has moved here, name where with ?motion_folder=... in the URL.",
         )
     return folder
 
 
-def _kept_folder(connection: psycopg.Connection, schema: str, store: str) -> tuple[Path, bool]:
+def _kept_folder(
+    connection: psycopg.Connection, schema: str, store: str, named: Path | None
+) -> tuple[Path, bool]:
+    """Return the folder that the schema keeps, and whether it did not keep one before. One that is not there any more has moved
+    to where the URL says."""
     place = f"{name(schema)}.motion_place"
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('motion places'))")
     known = connection.execute("SELECT to_regnamespace(quote_ident(%s))", (schema,)).fetchone()
@@ -93,9 +104,13 @@ def _kept_folder(connection: psycopg.Connection, schema: str, store: str) -> tup
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {place} (folder text NOT NULL)")
     found = connection.execute(f"SELECT folder FROM {place}").fetchone()
-    if found is not None:
-        return Path(found[0]), False
-    folder = Path.cwd() / f"{store}-{uuid.uuid4().hex[:8]}.motion"
-    folder.mkdir()
-    connection.execute(f"INSERT INTO {place} (folder) VALUES (%s)", (str(folder.resolve()),))
-    return folder.resolve(), True
+    kept = None if found is None else Path(found[0])
+    if kept is not None and (named in (None, kept) or kept.is_dir()):
+        return kept, False
+    if named is None:
+        named = (Path.cwd() / f"{store}-{uuid.uuid4().hex[:8]}.motion").resolve()
+        named.mkdir()
+    sql = f"INSERT INTO {place} (folder)" if kept is None else f"UPDATE {place} SET folder ="
+    values = "VALUES (%s)" if kept is None else "%s"
+    connection.execute(f"{sql} {values}", (str(named),))
+    return named, kept is None

@@ -17,6 +17,7 @@ from weakref import WeakSet
 import psycopg
 from psycopg import RawCursor
 from psycopg.adapt import Dumper, Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.generators import fetch_many
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper, NumericBinaryLoader
@@ -39,6 +40,16 @@ from motion.background import forks
 from motion.errors import NotOnPostgres, StoreUnavailable
 
 CONNECT_S = 5
+
+ALIVE = {
+    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000,
+}  # fmt: skip
+"""How a connection over a network finds out that the other side is gone without a word, where the URL does not say."""
+
+ALIVE_THERE = {
+    "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30000",
+}  # fmt: skip
+"""The same for the server's side, which keeps what a client has locked for as long as it takes it to be there."""
 
 SENT_ALONG = 3
 """Statements that come with a beginning at most: they are asked in vain where the transaction is about something else."""
@@ -77,6 +88,11 @@ SETTINGS = {
 
 LARGEST = 2**31 - 1
 """The server takes no larger number for milliseconds, or for rows to be fetched."""
+
+
+def _alive(url: str) -> dict[str, Any]:
+    said = conninfo_to_dict(url)
+    return {each: wanted for each, wanted in ALIVE.items() if each not in said}
 
 
 class _Truth(Dumper):
@@ -149,6 +165,7 @@ class Session:
             autocommit=True,
             cursor_factory=RawCursor,
             connect_timeout=CONNECT_S,
+            **_alive(url),
             application_name=f"motion {store}"[:60],
             client_encoding="utf8",
         )
@@ -167,8 +184,11 @@ class Session:
                 if is_set != wanted
             }
             is_pooled = pid != connection.info.backend_pid  # a pooler tells a number of its own
-            session = cls(connection, schema, is_pooled=is_pooled, is_kept=is_kept, settings=others)
-            if others and not is_pooled:
+            settings = others if is_pooled else others | ALIVE_THERE
+            session = cls(
+                connection, schema, is_pooled=is_pooled, is_kept=is_kept, settings=settings
+            )
+            if not is_pooled:
                 session.run(session._set_all(is_local=False))
         except BaseException:
             connection.close()

@@ -240,9 +240,10 @@ class SqliteBackend:
         try:
             connection.execute("PRAGMA busy_timeout = 0")  # readers are not waited for
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         except sqlite3.Error as exc:
             logger.debug("the log of store %r is not cut now: %s", self.name, exc)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
     # -- reading --
 

@@ -44,10 +44,22 @@ def reason_of(error: BaseException) -> str:
     return _readable(f"{_name_of(error)}: {_said(error)}", LONGEST_REASON)
 
 
-def last_line(text: str) -> str:
-    """Return the line of a traceback that says what was raised."""
-    lines = reversed(text.splitlines())  # those of a group of errors stand in a frame
-    return next((line.lstrip(" |+") for line in lines if line.strip(" |+-")), "no message")
+BEGIN = "Traceback (most recent call last):"
+
+
+def headline(text: str) -> str:
+    """Return the line of a traceback that says what was raised: the first of its message, where that has several."""
+    lines = text.splitlines()
+    begins = [(i, line.partition(BEGIN)[0]) for i, line in enumerate(lines) if line.endswith(BEGIN)]
+    last, frame = begins[-1] if begins else (-1, "")  # those of a group of errors stand in a frame
+    own = (line[len(frame) :] for line in lines[last + 1 :])
+    return next((line for line in own if line.strip() and not line.startswith(" ")), "no message")
+
+
+def kind_in(line: str) -> str:
+    """Return the class of an error whose headline this is, and nothing of its message."""
+    kind = line.partition(":")[0]
+    return kind if all(part.isidentifier() for part in kind.split(".")) else "an error"
 
 
 def _said(given: object) -> str:

@@ -26,7 +26,7 @@ from rich.text import Text
 
 from motion.definitions.values.plain import plain
 from motion.errors import MotionError, listed, nearest, shortened
-from motion.runtime import Placement, folder_of, is_postgres, open_noted, opening
+from motion.runtime import Placement, folder_of, is_postgres, is_stores, open_noted, opening
 from motion.store.store import Store
 
 console = Console(highlight=False)
@@ -150,10 +150,16 @@ def _folder(target: str) -> Path | None:
     """Return the folder that a STORE names, None where it is module:name."""
     if "://" in target:
         return folder_of("store", target)
-    for path in (Path(target), Path(f"{target}.motion")):
-        with on_path(target):
-            if path.exists():
-                return (path if path.is_dir() else path.parent).resolve()
+    named = Path(target), Path(f"{target}.motion")
+    with on_path(target):
+        there = [path if path.is_dir() else path.parent for path in named if path.exists()]
+        for folder in [*filter(is_stores, there)] or there:
+            if not is_stores(folder) and (stores := sorted(folder.glob("*.motion"))):
+                stop(
+                    f"{target} is a folder without a store of its own; in it are {listed(map(str, stores))}.",
+                    2,
+                )
+            return folder.resolve()
     module, colon, name = target.partition(":")
     if colon and re.fullmatch(r"[\w.]+", module) and name.isidentifier():
         return None
@@ -223,10 +229,13 @@ def module_named(name: str) -> ModuleType:
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
             raise  # the module is there, and what it imports is not: its traceback says where
-    stop(
-        f"there is no module {name!r} here or among what is installed; run this in the folder that holds it.",
-        2,
+    is_file = name.endswith(".py")
+    hint = (
+        f"without .py: {name.removesuffix('.py')}"
+        if is_file
+        else "run this in the folder that holds it"
     )
+    stop(f"there is no module {name!r} here or among what is installed; {hint}.", 2)
 
 
 # -- what is shown --

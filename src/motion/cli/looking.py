@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.tree import Tree
 
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.cli.app import (
     JsonOption,
     StoreArgument,
@@ -140,7 +140,7 @@ def _show_letters(found: list[DeadLetter]) -> None:
             each.table,
             each.row,
             str(each.attempts),
-            short(last_line(each.error)),
+            short(headline(each.error)),
         )
         table.add_row(*map(shown, told))
     console.print(table)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TOKENS = "tokens.json"
 
+TAKEN_UP = "A server that runs takes this up when it is started anew."
+
 tokens = typer.Typer(no_args_is_help=True, help="Tokens: who may use a store that is served.")
 app.add_typer(tokens, name="token")
 
@@ -108,7 +110,7 @@ def add(
     role: Annotated[str, typer.Option(help="read, write or admin")] = "read",
     file: TokensOption = None,
 ) -> None:
-    """Make a token, and print it: it is shown this once, and kept as a hash.
+    """Make a token, and print it: it is shown this once, and kept as a hash. Servers read them when they start.
 
     Example: motion token add shop:store website --role write
     """
@@ -119,6 +121,7 @@ def add(
     with looked_at(store) as opened:
         _tokens(opened, file).with_token(token).write(_file(opened, file))
     print(text)
+    notes.print(TAKEN_UP)
 
 
 @tokens.command("list")
@@ -146,12 +149,13 @@ def remove(
     name: Annotated[str, typer.Argument(help="as it was made")],
     file: TokensOption = None,
 ) -> None:
-    """Remove a token. Servers that run must be started anew.
+    """Remove a token. Servers read them when they start.
 
     Example: motion token remove shop:store website
     """
     with looked_at(store) as opened:
         _tokens(opened, file).without(name).write(_file(opened, file))
+    notes.print(TAKEN_UP)
 
 
 def _file(store: Store, given: Path | None) -> Path:

@@ -77,7 +77,7 @@ def infer(
             out, it is "before" where `sets` names a key declared with `motion.Vector` and neither `page` nor
             `discard_after` or `discard_beyond` is given, and "never" for all else.
 
-    The other options are those of `trigger`.
+    The other options are those of `trigger`, but `inline` and `name`.
     """
     return marking(declare(**locals()))  # exactly the parameters: each is a field of `Declaration`
 

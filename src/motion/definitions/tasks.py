@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.notebook import lines_of, table_of
 
 RANGE_LIMIT = 10_000
@@ -242,7 +242,9 @@ class DeadLetter:
     change: int = 0
 
     def __repr__(self) -> str:
-        return f"DeadLetter({self.trigger} gave up on {self.table} {self.row}: {last_line(self.error)})"
+        return (
+            f"DeadLetter({self.trigger} gave up on {self.table} {self.row}: {headline(self.error)})"
+        )
 
     def _cells_(self) -> Mapping[str, Any]:
         told = {
@@ -251,7 +253,7 @@ class DeadLetter:
             "row": self.row,
             "tries": self.attempts,
         }
-        return {**told, "error": last_line(self.error), "inputs": self.inputs}
+        return {**told, "error": headline(self.error), "inputs": self.inputs}
 
     def _repr_html_(self) -> str:
         return table_of([self._cells_()]) + lines_of(self.error.rstrip().splitlines())

@@ -214,7 +214,8 @@ class Here:
         self._spec, self._run = trigger.spec, _run_of(database, trigger, rows)
         self._target, self._derived = _target(database, trigger.spec)
         states = {name: database.state(name, rows.pins[name]) for name in trigger.spec.components}
-        batch = Batch(rows.count, rows.keys, self._run, rows.whole, states)
+        lets_pass = partial(_is_of_store, database.backend.place)
+        batch = Batch(rows.count, rows.keys, self._run, rows.whole, states, lets_pass)
         calls = Calls(trigger, self._target, batch, on_item)
         self.make, self.make_async = calls.make, calls.make_async
 
@@ -322,7 +323,8 @@ def _given(
     """Run a trigger on rows. Each run has views of its own: what a call that timed out writes later goes nowhere."""
     run = _run_of(database, trigger, rows)
     target, derived = _target(database, trigger.spec)
-    batch = Batch(rows.count, rows.keys, run, rows.whole, states)
+    lets_pass = partial(_is_of_store, database.backend.place)
+    batch = Batch(rows.count, rows.keys, run, rows.whole, states, lets_pass)
     token = CURRENT.set(run)
     try:
         with forks.user_code(), tracing.below(rows.below):
@@ -330,6 +332,33 @@ def _given(
     finally:
         CURRENT.reset(token)
     return Given(outcomes, run.all_left())
+
+
+def _is_of_store(place: str, error: BaseException) -> bool:
+    """Whether a call failed as the store of its own run could not be used: its row is put off, and is to blame for nothing.
+
+    Raises:
+        StoreUnavailable: the store's error, where another was raised because of it, or it among several.
+    """
+    found = _error_of_store(place, error)
+    if found is not None and found is not error:
+        raise found
+    return found is not None
+
+
+def _error_of_store(place: str, error: BaseException) -> StoreUnavailable | None:
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, StoreUnavailable) and each.place == place:
+            return each
+        left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        left += [each.__cause__, None if each.__suppress_context__ else each.__context__]
+    return None
 
 
 def _run_of(database: Database, trigger: Trigger, rows: Rows) -> TaskRun:

@@ -44,7 +44,8 @@ class Batch:
         keys: key -> its values, decoded, one for each row.
         rows: whole rows as instances, where the trigger reads them.
         states: component -> its state, for parameters that receive one.
-        lets_pass: tells errors that end the whole run, such as a Ctrl-C, from those of a row.
+        lets_pass: tells errors that end the whole run, such as a Ctrl-C, from those of a row; it may raise another in place
+            of one.
         process: that the run is of; a child that a function forks ends with what it raises.
         is_late: tells by the number of calls made whether the others are to be left to somebody else; None: none are.
     """
@@ -229,7 +230,7 @@ class Calls:
         except _NotPassedOn as exc:  # the store's error: the row is put off
             raise exc.__cause__ or exc from None
         except BaseException as exc:
-            if self._is_child():
+            if self._is_child() or self._batch.lets_pass(exc):
                 raise
             halves = _halves(rows, exc)  # the rows' failure, of whatever class
         if isinstance(halves, list):
@@ -273,7 +274,7 @@ class Calls:
         except TimeoutError as exc:  # its own, or one of the function's
             halves = _halves(rows, CallTimeout(timeout_s or 0) if limit.expired() else exc)
         except BaseException as exc:
-            if self._is_child():
+            if self._is_child() or self._batch.lets_pass(exc):
                 raise
             uncancel()  # the rows' failure, of whatever class
             halves = [Failed(exc)] * len(rows) if is_ending() else _halves(rows, exc)

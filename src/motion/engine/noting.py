@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from motion import clock
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.history import Run
 from motion.persistence.changes.claims import Step
 from motion.persistence.changes.commit import Commit
@@ -69,5 +69,5 @@ def _run_of(
         committed_s - span[0],
         commit.claim.version or None,
         len(errors),
-        last_line(errors[0]) if errors else None,
+        headline(errors[0]) if errors else None,
     )

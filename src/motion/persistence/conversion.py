@@ -20,7 +20,7 @@ from motion.definitions.tables.schema import Key, Table
 from motion.definitions.tasks import TaskStatus
 from motion.definitions.values.codecs import Stored
 from motion.errors import MotionError, shortened
-from motion.persistence import migration
+from motion.persistence import migration, vector_log
 from motion.persistence.inputs.converted import KeptByFold, convert_kept
 from motion.persistence.layout import quoted, rows_table
 from motion.persistence.rows.noted import declared_of
@@ -185,6 +185,7 @@ def switch(tx: Transaction, one: Conversion) -> None:
     for column in (one.mark, key):
         tx.execute(f"ALTER TABLE {one.base} DROP COLUMN {column}")
     tx.execute(f"ALTER TABLE {one.base} RENAME COLUMN {one.fresh} TO {key}")
+    vector_log.begin_anew(tx)
     _note(tx, "motion_tables", "signature", one, one.after.codec.signature)
     _note(tx, "motion_declared", "keys", one, msgspec.to_builtins(declared_of(one.after)))
     migration.settle(tx)

@@ -165,6 +165,7 @@ class Database:
             timeline.thin(tx, clock.now_ms())
             relocation.move_outputs(tx, Layouts(found), before)
             catalog.open_folds(tx, found, before, opened.before, opened.back)
+            backfills.end_void_sweeps(tx, found)
             backfills.begin_where_code_changed(tx, Layouts(found), before, opened.back)
             backfills.begin_builds_of_returned(tx, Layouts(found), opened.before)
             labelling.begin_fits(tx, Layouts(found), fits)

@@ -49,7 +49,7 @@ from motion.persistence.stored_graph import (
     signatures,
 )
 from motion.persistence.tasks.queue import wake_all
-from motion.persistence.vector_log import log_vectors
+from motion.persistence.vector_log import begin_anew, log_vectors
 
 MERGED: Mapping[str, Sequence[str]] = {
     "motion_tasks": (),
@@ -270,6 +270,7 @@ def _event_of(spec: TriggerSpec, new: str) -> str:
 
 
 def _rename_fit(tx: Transaction, old: str, new: str) -> None:
+    _drop_copies_made_again(tx, old, new)
     # Labels of both go to the new name, so others may lie between those that a version learned from.
     lessons.take_apart(tx, (old, new))
     _exchange(tx, "fit", old, new)
@@ -278,6 +279,30 @@ def _rename_fit(tx: Transaction, old: str, new: str) -> None:
     fresh = "SELECT COUNT(*) FROM motion_labels l WHERE l.fit = motion_fit_runs.fit AND l.label > motion_fit_runs.seen"
     tx.execute(f"UPDATE motion_fit_runs SET fresh = ({fresh}) WHERE fit IN (?, ?)", (old, new))
     _take_spec(tx, "motion_fits", FitSpec, old, lambda spec: replace(spec, name=new))
+
+
+def _drop_copies_made_again(tx: Transaction, old: str, new: str) -> None:
+    """Delete the labels that the first opening under the new name made of rows that have one under the old, but for those that
+    say something else by now: both are one fit's, and no label is learned twice."""
+    specs = decoded_specs(tx, "SELECT spec FROM motion_fits", FitSpec)
+    known = "SELECT copy FROM motion_labels o WHERE o.fit = ? AND o.row = n.row ORDER BY o.label DESC LIMIT 1"
+    made_first = (
+        f"SELECT n.label, n.copy, ({known}) FROM motion_labels n JOIN motion_fit_runs r ON r.fit = n.fit "
+        "WHERE n.fit = ? AND n.label <= r.seen AND NOT EXISTS (SELECT 1 FROM motion_lessons l "
+        "WHERE l.fit = n.fit AND n.label BETWEEN l.first AND l.last)"
+    )
+    for spec in [each for each in specs if each.name == new]:
+        again = [
+            (label,)
+            for label, copy, before in tx.execute(made_first, (old, new))
+            if before is not None and _said(spec, copy) == _said(spec, before)
+        ]
+        tx.executemany("DELETE FROM motion_labels WHERE label = ?", again)
+
+
+def _said(spec: FitSpec, copy: bytes) -> list[Any]:
+    row = msgspec.msgpack.decode(copy)
+    return [row.get(key) for key in spec.on]
 
 
 def _drop_trigger(tx: Transaction, name: str) -> None:
@@ -385,7 +410,7 @@ def _do_key(tx: Transaction, step: Step) -> None:
                 (msgspec.json.encode(noted).decode(), table),
             )
     _edit_copies(tx, table, names)
-    tx.execute("DELETE FROM motion_vector_log WHERE key = ?", (f"{table}.{key}",))
+    begin_anew(tx)
     for catalog in ("motion_follows", "motion_after", "motion_handed_over"):
         sql = f"UPDATE {catalog} SET key = ? WHERE name = ? AND key = ?"
         tx.execute(sql, (step.new or key, table, key))
@@ -522,7 +547,7 @@ def _rename_table(tx: Transaction, old: str, new: str) -> None:
         "motion_refs",
     ):
         tx.execute(f"UPDATE {catalog} SET name = ? WHERE name = ?", (new, old))
-    _forget_vectors_of(tx, old)
+    begin_anew(tx)
     _set_aside(
         tx,
         lambda spec: any(
@@ -551,7 +576,7 @@ def _drop_table(tx: Transaction, table: str) -> None:
     tx.execute("DELETE FROM motion_seen WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_follows WHERE name = ?", (table,))
     tx.execute("DELETE FROM motion_refs WHERE ? IN (name, target)", (table,))
-    _forget_vectors_of(tx, table)
+    begin_anew(tx)
     tx.execute(f"DROP TABLE {rows_table(table)}")
     for catalog in ("motion_tables", "motion_declared"):
         tx.execute(f"DELETE FROM {catalog} WHERE name = ?", (table,))
@@ -701,11 +726,6 @@ def _columns(tx: Transaction, table: str) -> set[str]:
 
 def _tables_of(tx: Transaction, beginning: str) -> list[str]:
     return [name for name in tx.tables() if name.startswith(beginning)]
-
-
-def _forget_vectors_of(tx: Transaction, table: str) -> None:
-    path = f"{table}."
-    tx.execute("DELETE FROM motion_vector_log WHERE substr(key, 1, ?) = ?", (len(path), path))
 
 
 def key_kept(tx: Transaction, path: str) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from math import inf
 from typing import Any
 
 import httpx
@@ -86,13 +87,13 @@ class RemoteChange:
         return self._awaited().__await__()
 
     async def _awaited(self) -> RemoteChange:
-        """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
-        ends_s = clock.monotonic_s() + DEFAULT_TIMEOUT_S
+        """Do as `wait` does, as long as it takes and without a thread that waits: giving up, as by a time-out, leaves nothing
+        behind."""
         for change in self._keys:
             told = None
             while told is None:
                 async with self._link.waiting() as client:
-                    with self._turn(ends_s, DEFAULT_TIMEOUT_S) as body:
+                    with self._turn(inf, inf) as body:
                         path = f"/v1/changes/{change}/wait"
                         told = await self._link.post_awaited(client, path, body)
             _raise_first(told)

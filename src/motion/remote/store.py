@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Never, TypeVar, overload
 from urllib.parse import quote
 
 import msgspec
@@ -87,13 +87,13 @@ class RemoteStore:
         self,
         table: str | type | Any,
         /,
-        *,
+        *given: Never,
         force: bool = False,
         if_unchanged: bool = False,
         **values: Any,
     ) -> RemoteChange:
         """`Store.set`."""
-        write = one_set(self._tables, table, values, force, if_unchanged)
+        write = one_set(self._tables, table, given, values, force, if_unchanged)
         named = self._tables.get(write.table)
         told = self._link.post(f"/v1/tables/{named.name}/row", set_told(named, write))
         return self._change(told, named, [told["id"]])

@@ -4,7 +4,7 @@ what it takes arrives as it was given."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Never
 
 from motion.definitions.tables import wire
 from motion.definitions.tables.addresses import addressed
@@ -32,13 +32,13 @@ class RemoteWriter:
         self,
         table: TableName | Any,
         /,
-        *,
+        *given: Never,
         force: bool = False,
         if_unchanged: bool = False,
         **values: Any,
     ) -> None:
         """Write keys of one row when the transaction ends."""
-        self._add([one_set(self._tables, table, values, force, if_unchanged)])
+        self._add([one_set(self._tables, table, given, values, force, if_unchanged)])
 
     def set_many(self, table: TableName, rows: Any) -> None:
         """Write many rows when the transaction ends."""

@@ -135,6 +135,11 @@ def checked_vectors(keys: Sequence[tuple[Table, Key]], vector: Any) -> tuple[Flo
                 f"{arrays[0]} is compared with a vector, and none was given; text= is looked for in keys of type str."
             )
         return np.empty((0, 0), np.float32), False
+    if isinstance(vector, str):
+        raise SearchError(
+            f"{arrays[0]} is compared with a vector, and the text {shortened(vector)} was given: make a vector of it with the "
+            f"model that makes the key's, or look for words, in keys of type str, by text=."
+        )
     try:
         query = _as_floats(vector)
     except (

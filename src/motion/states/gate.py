@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from motion.backends.base import Transaction
 from motion.background.tracebacks import reason_of, text_of
 from motion.definitions.components import evaluates
 from motion.definitions.fits import Fit, FitSpec, Promotion, manual
-from motion.errors import ClusterUnavailable, FitFailed
+from motion.errors import FitFailed, StoreUnavailable
 from motion.faults import reach
 from motion.persistence.database import Database
 from motion.persistence.states import labels, versions
@@ -69,7 +69,7 @@ class Gate:
             try:
                 make_indexes_ready(self._database, self._name, candidate.number)
             except Exception as exc:
-                if self._stop.is_set():
+                if self._stop.is_set() or isinstance(exc, StoreUnavailable):
                     raise
                 self._refuse(candidate, reason_of(exc), measured)
                 return
@@ -109,10 +109,11 @@ class Gate:
         """
         promote, live = self._policy(candidate), candidate.live
         try:
-            new = self._evaluated(candidate, candidate.number, like)
-            old = None if live is None else self._evaluated(candidate, live, like)
+            evaluated = self._evaluation(candidate, like)
+            new = evaluated(candidate.number)
+            old = None if live is None else evaluated(live)
         except BaseException as exc:
-            if self._stop.is_set() or isinstance(exc, ClusterUnavailable):
+            if self._stop.is_set() or isinstance(exc, StoreUnavailable):  # or the cluster is
                 raise  # another time
             why = why_of(exc)
             if promote.kind != "always":
@@ -167,17 +168,18 @@ class Gate:
         better = [spec.promote for spec in fits.values() if spec.promote.kind == "if_better"]
         return next(iter(better), manual)
 
-    def _evaluated(
-        self, candidate: Candidate, version: int, like: int | None
-    ) -> Mapping[str, float]:
+    def _evaluation(
+        self, candidate: Candidate, like: int | None
+    ) -> Callable[[int], Mapping[str, float]]:
+        """Return what measures a version, each on the same rows."""
         if not evaluates(self._database.code.components[self._name]):
-            return {}
+            return lambda _: {}
         fits = self._fits()
         fit = fits.get(candidate.fit or "") or _first_held_out(fits.values())
         with self._database.backend.read() as tx:
             held = labels.held_out_of(tx, fit.name) if fit else None
         timeout_s = fit.timeout_s if fit else None
-        return self._jobs.evaluate(version, held, timeout_s, like)
+        return lambda version: self._jobs.evaluate(version, held, timeout_s, like)
 
 
 def could_not_be_built(candidate: Candidate) -> str:

@@ -20,7 +20,7 @@ from motion.background.loops import Rounds, going_on
 from motion.background.owners import Owner
 from motion.definitions.components import has_setup, setup_fingerprint
 from motion.definitions.fits import Fit, FitSpec
-from motion.errors import ClusterUnavailable, StateError
+from motion.errors import StateError, StoreUnavailable
 from motion.executors.base import Executors
 from motion.faults import reach
 from motion.persistence.changes.labelling import settle_all
@@ -32,7 +32,7 @@ from motion.persistence.states.label_ranges import LabelRanges
 from motion.persistence.tasks import schedules
 from motion.states.gate import Gate, why_of
 from motion.states.process import Jobs, Made
-from motion.states.promotion import candidate_of, offer, sample_of, sweep, take_next
+from motion.states.promotion import ask_live, candidate_of, offer, sample_of, sweep, take_next
 from motion.states.switches import Switcher
 
 logger = logging.getLogger(__name__)
@@ -287,7 +287,7 @@ class _Keeper:
 
     def _that_may_begin(self, tx: Transaction, wanted: Sequence[Request]) -> list[Request]:
         """Return what of this is asked for, without fits that wait for their first label to be whole."""
-        asked_for = {*fit_requests.requests(tx)}
+        asked_for = {*fit_requests.open_to(tx, self._owner.name)}
         found = [each for each in wanted if each in asked_for]
         if not any(each.fit for each in found):
             return found
@@ -313,7 +313,7 @@ class _Keeper:
                 lineage = versions.lineage(tx, self._name, parent)
                 learned = labels.labels_for(tx, spec, lineage, seen)
             if not learned.count:
-                self._database.write(partial(self._leave, spec))
+                self._database.write(partial(self._leave, spec, live, parent))
                 return
             with files.held(self._database.backend.folder):
                 made = self._jobs.fit(fit, parent, learned)
@@ -323,7 +323,7 @@ class _Keeper:
             if not is_taken:  # it was taken back, as what it learned from was forgotten
                 sweep(self._database)
                 return
-        except ClusterUnavailable:
+        except StoreUnavailable:  # or the cluster is
             raise  # it is still claimed here, and begins anew with the next step
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process: a failed fit, which loses no label
             if not self._stop.is_set():  # else it ended with the store: the next start fits again
@@ -354,11 +354,14 @@ class _Keeper:
         reach("fit.noted")
         return True
 
-    def _leave(self, fit: FitSpec, tx: Transaction) -> None:
-        """End a fit that has nothing to learn from."""
+    def _leave(self, fit: FitSpec, live: int | None, parent: int | None, tx: Transaction) -> None:
+        """End a fit that has nothing to learn from. What it was to begin at goes live where that is not, as the live one has
+        learned from what was forgotten."""
         if self._end(tx, fit):
             labels.forget_replaced(tx, fit.name)
             asked.end_fit(tx, fit.name, "done")
+            if parent is not None and parent != live:
+                ask_live(tx, self._database, self._name, parent, is_rollback=True)
 
     def _end(self, tx: Transaction, fit: FitSpec) -> bool:
         return labels.end_fit(tx, fit, self._owner.name, last_number(tx))
@@ -386,7 +389,7 @@ class _Keeper:
                 if made is not None:
                     format.check_classes(made.manifest, self._database.code.components[self._name])
                 self._database.write(partial(self._offer, request, fingerprint, made))
-        except ClusterUnavailable:
+        except StoreUnavailable:  # or the cluster is
             raise
         except BaseException as exc:  # noqa: BLE001 - the user's code, or the end of its process
             if not self._stop.is_set():

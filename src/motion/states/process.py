@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -25,7 +25,14 @@ from motion.definitions.fits import Fit
 from motion.definitions.tables.schema import TableName
 from motion.definitions.triggers.options import Resources
 from motion.definitions.versions import Progress
-from motion.errors import FitFailed, MotionError, ProcessLost, StoreOutOfReach, shortened
+from motion.errors import (
+    FitFailed,
+    MotionError,
+    ProcessLost,
+    StoreOutOfReach,
+    StoreUnavailable,
+    shortened,
+)
 from motion.executors.base import Executors, KeptConstant
 from motion.persistence.database import Database, Where, condition_of
 from motion.persistence.layout import Pins
@@ -62,6 +69,7 @@ class Job:
         fit: the name of the fit, for its progress; None for an evaluation.
         like: a version whose rows alone its searches are among: those of a sample.
         labels: those whose rows it is given. It reads them itself, so that they pass through no other process.
+        table: the one whose rows these are.
         rows: what it is given where the store may be out of reach, so that it cannot.
         batch: they are given as lists of so many at most.
     """
@@ -77,6 +85,7 @@ class Job:
     fit: str | None = None
     like: int | None = None
     labels: LabelRanges | None = None
+    table: str = ""
     rows: Sequence[Any] = ()
     batch: int | None = None
 
@@ -137,7 +146,7 @@ class Jobs:
         spec = fit.spec
         made: Made = self._run(
             _fit, fit.function.__name__, parent, spec.timeout_s,
-            fit=spec.name, labels=learned, batch=spec.batch,
+            fit=spec.name, labels=learned, table=spec.table, batch=spec.batch,
         )  # fmt: skip
         return self._kept(made)
 
@@ -145,8 +154,10 @@ class Jobs:
         self, version: int, held_out: LabelRanges | None, timeout_s: float | None, like: int | None
     ) -> dict[str, float]:
         """Call `evaluate` on a state version, and return its metrics."""
+        fits = self._database.code.fits
+        table = "" if held_out is None else fits[held_out.fit].spec.table
         found: dict[str, float] = self._run(
-            _evaluate, "evaluate", version, timeout_s, labels=held_out, like=like
+            _evaluate, "evaluate", version, timeout_s, labels=held_out, table=table, like=like
         )
         return found
 
@@ -202,7 +213,7 @@ class Jobs:
     ) -> Any:
         """Run a job on the cluster; again where what ran it was lost, as nothing of the job may be to blame."""
         state = [] if job.version is None else [state_sent(self._database, self._name, job.version)]
-        rows = () if job.labels is None else list(_read(self._database, job.labels))
+        rows = () if job.labels is None else list(_read(self._database, job.labels, job.table))
         job = replace(job, folder=None, source=None, labels=None, rows=rows)
         for losses in range(1, LOSSES + 1):
             try:
@@ -318,14 +329,13 @@ def _rows_of(job: Job, database: Database | None) -> list[Any] | Batches:
     read: Callable[[], Iterator[Any]] = partial(iter, job.rows)
     if job.labels is not None:
         assert database is not None, "it is needed where there are labels to read"
-        read = partial(_read, database, job.labels)
+        read = partial(_read, database, job.labels, job.table)
     return list(read()) if job.batch is None else Batches(read, job.batch)
 
 
-def _read(database: Database, of: LabelRanges) -> Iterator[Any]:
+def _read(database: Database, of: LabelRanges, table: str) -> Iterator[Any]:
     """Give the rows of labels, which are read as they are taken."""
-    layout = database.layouts[database.graph.fits[of.fit].table]
-    return labels.rows_of(layout, of.copies(database.backend))
+    return labels.rows_of(database.layouts[table], of.copies(database.backend))
 
 
 class Batches:
@@ -415,9 +425,10 @@ class _Told:
         if told.step != told.total and clock.monotonic_s() - self._at_s < TOLD_S:
             return
         self._at_s = clock.monotonic_s()
-        self._database.backend.write(
-            lambda tx: fit_requests.note_progress(tx, self._fit, told), is_durable=False
-        )
+        with suppress(StoreUnavailable):  # a figure, for which no fit fails
+            self._database.backend.write(
+                lambda tx: fit_requests.note_progress(tx, self._fit, told), is_durable=False
+            )
 
 
 _told: _Told | None = None

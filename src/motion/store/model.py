@@ -97,22 +97,28 @@ class Model:
         if not fits:
             raise MotionError(f"component {self._component} has no method marked with @motion.fit.")
 
-        def work(tx: Transaction) -> tuple[int, int]:
-            settle_all(tx, self._database.layouts)
+        with self._database.backend.read() as tx:
+            is_any_waiting = labels.is_any_waiting(tx)
+        if is_any_waiting:
+            self._database.write(lambda tx: settle_all(tx, self._database.layouts))
+        with (
+            self._database.backend.read() as tx
+        ):  # not where others wait to write: there may be very many
             lineage = states.lineage(tx, self._component, states.live_version(tx, self._component))
             counts = {
                 fit.name: labels.count_for(tx, fit, lineage) + labels.count_waiting(tx, fit)
                 for fit in fits
             }
-            wanted = [fit for fit in fits if counts[fit.name]]
+        wanted = [fit for fit in fits if counts[fit.name]]
+
+        def work(tx: Transaction) -> int:
             change = next_number(tx)
             if wanted:
                 fit_requests.request_fits(tx, wanted, change)
                 asked.note_fits(tx, change, self._component, [fit.name for fit in wanted])
-            return change, sum(counts.values())
+            return change
 
-        change, count = self._database.write(work)
-        return self._begun(change, count)
+        return self._begun(self._database.write(work), sum(counts.values()))
 
     def promote(self, number: int) -> Change:
         """Make a version live, whatever its gate says and whatever is on its way, once its outputs are built. Where they

@@ -162,7 +162,7 @@ class Store(Reader):
         self,
         table: TableName | Any,
         /,
-        *,
+        *given: Never,
         force: bool = False,
         if_unchanged: bool = False,
         **values: Any,
@@ -185,10 +185,10 @@ class Store(Reader):
         """
         view = self._view()
         if view is not None:
-            view.set(table, force=force, if_unchanged=if_unchanged, **values)
+            view.set(table, *given, force=force, if_unchanged=if_unchanged, **values)
             return self._pending(1)
         tables = self._database.tables
-        operation = one_set(tables, table, values, force, if_unchanged)
+        operation = one_set(tables, table, given, values, force, if_unchanged)
         return self._apply([operation], tables.get(operation.table), 1)
 
     def set_many(

@@ -52,6 +52,7 @@ class Graph:
         self._place_at: IntArray = np.empty(
             0, np.int64
         )  # of a node: where its row lies, or SPENT or SEVERAL
+        self._room = self._place_at  # that, and what is to come after it
         self._vector_at: list[bytes] = []  # of a node: its vector, in short
         self._node_of: dict[bytes, int] = {}
         self._node: dict[int, int] = {}  # row -> node
@@ -146,7 +147,7 @@ class Graph:
 
     def register(self, taken: Taken, added: Mapping[bytes, int], exact: ExactIndex) -> None:
         """Let nodes stand for rows, those excepted that have changed since they were taken."""
-        self._place_at = np.append(self._place_at, np.full(len(added), SPENT, np.int64))
+        self._make_room(len(self._place_at) + len(added))
         self._vector_at += list(added)
         self._forget_fresh()
         for row, stamp, vector in zip(*taken, strict=True):
@@ -155,6 +156,13 @@ class Graph:
             if node is not None and self._fresh.get(row) == stamp:
                 del self._fresh[row]
                 self._stand(node, row, short, exact)
+
+    def _make_room(self, count: int) -> None:
+        """Let there be so many nodes, the new ones spent. All are copied only when there are half as many more."""
+        if count > len(self._room):
+            more = np.full(count - len(self._place_at) + count // 2, SPENT, np.int64)
+            self._room = np.concatenate([self._place_at, more])
+        self._place_at = self._room[:count]
 
     def _stand(self, node: int, row: int, short: bytes, exact: ExactIndex) -> None:
         self._node[row] = node
@@ -200,10 +208,15 @@ class Graph:
         ]
         return lost, apart
 
-    def lose(self, nodes: Iterable[int]) -> None:
+    def lose(self, nodes: Iterable[int], exact: ExactIndex) -> None:
         """Leave the rows of nodes fresh for good."""
-        gone = set(nodes)
-        rows = [row for row, node in self._node.items() if node in gone] if gone else []
+        rows: list[int] = []
+        for node in sorted({*nodes}):
+            place = int(self._place_at[node])
+            if place == SEVERAL:
+                rows += sorted(self._behind[node])
+            elif place >= 0:
+                rows.append(int(exact.rows[place]))
         self.note(rows)
         self._lost.update(rows)
 
@@ -276,7 +289,7 @@ class Graph:
             or nodes.max(initial=-1) >= count
         ):
             raise ValueError(f"a graph of {count} nodes for {len(nodes)} rows")
-        self._place_at = np.full(count, SPENT, np.int64)
+        self._room = self._place_at = np.full(count, SPENT, np.int64)
         self._vector_at = [b""] * count
         self._fresh = dict.fromkeys(rows[nodes == SPENT].tolist(), 0)
         self._lost = set(parts["lost"].tolist())

@@ -208,7 +208,7 @@ class HnswIndex:
             lost += apart
         else:
             self._apart += len(apart)
-        graph.lose(lost)
+        graph.lose(lost, self._exact)
 
     def _is_apart(self, squares: FloatArray) -> bool:
         """Tell whether what lies so far from its neighbours is like nothing that the graph was measured with: what asks for it
@@ -236,7 +236,7 @@ class HnswIndex:
             with lock.shared():
                 lost, _ = graph.look_for(first, GROWN_AT_ONCE, self._exact)
             with lock.alone():
-                graph.lose(lost)
+                graph.lose(lost, self._exact)
             yield
         yield from self._measure(graph, lock)
         with lock.alone():

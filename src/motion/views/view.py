@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, TypeVar, overload
 
 from motion import clock
 from motion.definitions.tables.addresses import Instance, addressed, named_row
@@ -440,14 +440,14 @@ class Writer(Reader):
         self,
         table: TableName | Any,
         /,
-        *,
+        *given: Never,
         force: bool = False,
         if_unchanged: bool = False,
         **values: Any,
     ) -> None:
         """Write keys of one row when the run or transaction ends. A wrong value is an error now; with `if_unchanged`, a row
         that is not as it was read is one at the end, and nothing of the transaction is written."""
-        self._add([one_set(self._database.tables, table, values, force, if_unchanged)])
+        self._add([one_set(self._database.tables, table, given, values, force, if_unchanged)])
 
     def set_many(
         self, table: TableName, rows: Any, *, by: str | None = None, prune: str | None = None
@@ -520,7 +520,7 @@ class View(Writer):
         self,
         table: TableName | Any,
         /,
-        *,
+        *given: Never,
         force: bool = False,
         if_unchanged: bool = False,
         **values: Any,
@@ -529,7 +529,7 @@ class View(Writer):
         if if_unchanged:
             expected = "False inside a run: what it writes is decided when it commits"
             raise InvalidArgument("set(if_unchanged=)", "True", expected)
-        super().set(table, force=force, **values)
+        super().set(table, *given, force=force, **values)
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Take over the writes of a transaction that was opened inside the run."""
@@ -689,13 +689,21 @@ class TaskRun:
 
 def one_set(
     tables: Tables,
-    given: TableName | Any,
+    where: TableName | Any,
+    given: Sequence[Any],
     values: Mapping[str, Any],
     force: bool,
     if_unchanged: bool,
 ) -> SetOperation:
-    """Return the write of one row, named by its table and id or by the row as it was read."""
-    table, key = named_row(tables, given)
+    """Return the write of one row, named by its table and id or by the row as it was read.
+
+    Args:
+        given: what stood behind it without a name, which is nothing's place.
+    """
+    if given:
+        expected = "keys by their names, as in store.set('note', id=1, text='...'); dicts are for store.set_many(table, [...])"
+        raise InvalidArgument("set()", f"{shortened(given[0])} behind the table", expected)
+    table, key = named_row(tables, where)
     for option, value in (("force", force), ("if_unchanged", if_unchanged)):
         if not isinstance(value, bool):  # it was meant as a key's, and no key is called so
             raise InvalidArgument(f"set({option}=)", shortened(value), "True or False")
@@ -704,9 +712,9 @@ def one_set(
             "the keys to write beside it, as in store.set(row, price=2.0): a row says which one is meant, and its own values are not "
             "written; store.set_many(table, [row]) writes them all"
         )
-        raise InvalidArgument("set(row)", f"{shortened(given)} alone", expected)
+        raise InvalidArgument("set(row)", f"{shortened(where)} alone", expected)
     if if_unchanged and not key:
         expected = "False, or a row that was read as the first argument: store.set(row, n=2, if_unchanged=True)"
         raise InvalidArgument("set(if_unchanged=)", "True", expected)
-    read = given if if_unchanged else None
+    read = where if if_unchanged else None
     return set_operation(table, {**key, **values}, force=force, read=read)

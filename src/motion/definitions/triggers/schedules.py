@@ -54,7 +54,9 @@ class Schedule:
             return since_ms + (max(now_ms - since_ms, 0) // self.interval_ms + 1) * self.interval_ms
         zone = UTC if self.tz == "UTC" else ZoneInfo(self.tz)
         now = datetime.fromtimestamp(now_ms / 1000, zone)
-        return round(next(CronSim(self.expression or "", now)).timestamp() * 1000)
+        # In the hour that a change from summer time repeats, it names moments of the first pass, which are over in the second.
+        named = (round(at.timestamp() * 1000) for at in CronSim(self.expression or "", now))
+        return next(each for each in named if each > now_ms)
 
     def put_right_ms(self, now_ms: int, next_ms: int) -> int:
         """Return when it occurs next, where `next_ms` was found when the clock may have been ahead of what it is now.

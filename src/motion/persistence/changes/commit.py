@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from motion.backends.base import Asked, Transaction
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.definitions.graph import Graph
 from motion.definitions.tasks import CONFLICTS_ALLOWED, MAX_DEPTH, Cause, Task, Writer, ranges_of
 from motion.definitions.triggers.folds import Folded, Rows
@@ -559,7 +559,7 @@ class Commit:
             self._end_texts(tx, kept)
         for step in self.steps:
             given_up = [
-                f"{self._named(tx, i)}: {last_line(error)}"
+                f"{self._named(tx, i)}: {headline(error)}"
                 for i, error in step.errors.items()
                 if i in still and self._set_aside(tx, step, i, error, number)
             ]

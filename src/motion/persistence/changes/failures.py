@@ -6,7 +6,7 @@ import logging
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.definitions.tasks import LOSSES_ALLOWED, Task, pause_ms
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.faults import reach
@@ -25,7 +25,7 @@ def fail(
     """
     attempts += 1
     message = "task %d of trigger %s failed on %s in attempt %d of %d: %s"
-    tried = (task, spec.name, row, attempts, spec.retries + 1, last_line(error))
+    tried = (task, spec.name, row, attempts, spec.retries + 1, headline(error))
     if attempts <= spec.retries:
         pause = pause_ms(attempts)
         logger.info(f"{message}; it is tried again in %.1f s", *tried, pause / 1000)

@@ -159,7 +159,9 @@ class Overlay:
         laid = self._entity(entity, writer)
         laid.is_deleted, laid.pages = True, {}
         graph = self._layouts(entity[0]).graph
-        if any(spec.sets_table for spec in graph.of_table(entity[0])):
+        if graph.tables.refs_to(entity[0]) or any(
+            spec.sets_table for spec in graph.of_table(entity[0])
+        ):
             self.is_unsafe = True  # rows of other tables go with it
 
     def has(self, table: str) -> bool:

@@ -622,6 +622,28 @@ def _all_rows(tx: Transaction, layout: Layout) -> tuple[int, int]:
     return int(ends[0] or 0), int(ends[1] or 0)
 
 
+def end_void_sweeps(tx: Transaction, graph: Graph) -> None:
+    """End sweeps over rows that their trigger does not go by any more, as its code, or the table's, is another: what it has made
+    is stale for that, and a backfill's to remake."""
+    kinds = "kind IN ('sweep', 'joined')"
+    sql = f"SELECT DISTINCT trigger, parameters FROM motion_backfills WHERE {kinds}"
+    for name, parameters in tx.execute(sql).fetchall():
+        spec = graph.triggers.get(name)
+        if spec is not None and not _goes_by(spec, msgspec.msgpack.decode(parameters)):
+            sql = f"DELETE FROM motion_backfills WHERE trigger = ? AND parameters = ? AND {kinds}"
+            tx.execute(sql, (name, parameters))
+
+
+def _goes_by(spec: TriggerSpec, chosen: Sequence[Any]) -> bool:
+    first, *value = chosen
+    if first == following.BY_READS:
+        return spec.follow
+    if first == sweeps.BY_LISTS:
+        return value[0] in {key for each in spec.lookups_of_lists for key in each.bys}
+    own = {key for each in spec.lookups for key in each.bys}
+    return not value or first in own | {each.own_by for each in spec.windows}
+
+
 def _wanted(
     tx: Transaction, layouts: Layouts, spec: TriggerSpec, asked: Backfill
 ) -> tuple[str, Sequence[Any]]:

@@ -200,6 +200,7 @@ class VectorIndexes:
         found = self._followers.get((layout.table.name, key.name, version))
         if found is None or found.layout is not layout or not found.is_for(key):
             raise NotAtOnce
+        found.used = self._searches
         return found
 
     def _follower(self, layout: Layout, key: Key, version: int) -> Follower:
@@ -209,11 +210,12 @@ class VectorIndexes:
             if found is None or not found.is_for(key):
                 found = Follower(layout, key, version, self._make_index, self._files)
                 self._followers[name] = found
-                # Another process may have made the switches, so older ones are forgotten here too.
-                same = [each for each in self._followers if each[:2] == name[:2]]
-                for old in same[:-VERSIONS_HELD]:
+                # Another process may have made the switches, so those of which nobody asks are forgotten here too.
+                same = [each for each in self._followers if each[:2] == name[:2] and each != name]
+                same.sort(key=lambda each: self._followers[each].used)
+                for old in same[: 1 - VERSIONS_HELD]:
                     del self._followers[old]
-            found.layout = layout
+            found.layout, found.used = layout, self._searches
             return found
 
     # -- in the background --
@@ -274,6 +276,7 @@ class Follower:
     ) -> None:
         self.layout, self.key, self.version = layout, key, version
         self._path = f"{key.table}.{key.name}"
+        self.used = 0  # by which of the searches of all the last time
         self.lock = SharedLock()
         self._make_index, self._files = make_index, files
         self._index: VectorIndex | None = None

@@ -65,7 +65,7 @@ def claim(tx: Transaction, wanted: Sequence[Request], owner: str) -> Request | N
     places = ", ".join(["(?, ?, ?)"] * len(wanted))
     sql = (
         "SELECT component, fit, setup FROM motion_fit_requests WHERE (owner IS NULL OR owner = ?) "
-        f"AND (component, fit, setup) IN (VALUES {places}) ORDER BY setup, fit LIMIT 1"
+        f"AND (component, fit, setup) IN (VALUES {places}) ORDER BY change, setup, fit LIMIT 1"
     )
     found = tx.execute(sql, (owner, *(each for one in wanted for each in one))).fetchone()
     if found is None:
@@ -138,6 +138,12 @@ def requests(tx: Transaction) -> list[Request]:
     """Return what is asked for or running."""
     found = tx.execute("SELECT component, fit, setup FROM motion_fit_requests")
     return [Request(*row) for row in found]
+
+
+def open_to(tx: Transaction, owner: str) -> list[Request]:
+    """Return what is asked for and an owner may claim: what another runs is not for it."""
+    sql = "SELECT component, fit, setup FROM motion_fit_requests WHERE owner IS NULL OR owner = ?"
+    return [Request(*row) for row in tx.execute(sql, (owner,))]
 
 
 def running(tx: Transaction) -> list[str]:

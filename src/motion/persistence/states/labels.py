@@ -133,7 +133,11 @@ def may_begin(tx: Transaction, fit: FitSpec, lineage: Sequence[int]) -> bool:
     """Whether a fit that is asked for need not wait for its first label to be whole."""
     sql = "SELECT 1 FROM motion_labels_due WHERE fit = ? AND was_there = 0 LIMIT 1"
     is_any = tx.execute(sql, (fit.name,)).fetchone() is not None
-    return not is_any or count_for(tx, fit, lineage) > 0
+    if not is_any:
+        return True
+    condition, values = _to_learn(tx, fit, lineage)
+    sql = f"SELECT 1 FROM motion_labels WHERE fit = ? AND is_held_out = 0 AND {condition} LIMIT 1"
+    return tx.execute(sql, (fit.name, *values)).fetchone() is not None
 
 
 def see_all(tx: Transaction, fit: str) -> None:

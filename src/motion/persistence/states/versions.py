@@ -545,14 +545,17 @@ def note_forgotten(
 
 
 def base_of_fit(tx: Transaction, component: str, live: int | None) -> int | None:
-    """Return the version that a fit begins at: the live one, or the newest of those that it was made from which did not
-    learn from what a fit is to be without."""
-    for number in lineage(tx, component, live):
-        sql = "SELECT notes FROM motion_states WHERE component = ? AND number = ? AND manifest IS NOT NULL"
+    """Return the version that a fit begins at: the live one, or the newest of those that it was made from which neither
+    learned, nor come from one that learned, from what a fit is to be without."""
+    base = None
+    for number in reversed(lineage(tx, component, live)):
+        sql = "SELECT notes, manifest IS NOT NULL FROM motion_states WHERE component = ? AND number = ?"
         found = tx.execute(sql, (component, number)).fetchone()
-        if found is not None and not decoded(found[0]).get("is_left_out"):
-            return number
-    return None
+        notes, is_kept = found or ("{}", False)
+        if decoded(notes).get("is_left_out"):
+            break
+        base = number if is_kept else base
+    return base
 
 
 def blank_failures(tx: Transaction, component: str, fit: str, reason: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from motion import clock
 from motion.backends.base import Transaction
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline
 from motion.definitions.tasks import LONGEST_PAUSE_MS, DeadLetter, Lane, TaskStatus
 from motion.definitions.values.codecs import INT64_MAX
 from motion.persistence.layout import quoted
@@ -265,4 +265,4 @@ def first_error(tx: Transaction, version: int) -> str:
         f"SELECT error FROM motion_tasks WHERE version = ? AND status = {TaskStatus.DEAD:d} ORDER BY task LIMIT 1",
         (version,),
     ).fetchone()
-    return last_line(found[0]) if found and found[0] else "an unknown reason"
+    return headline(found[0]) if found and found[0] else "an unknown reason"

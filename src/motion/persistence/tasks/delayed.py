@@ -13,6 +13,7 @@ from motion import clock
 from motion.backends.base import Transaction
 from motion.definitions.tables.schema import Tables
 from motion.definitions.triggers.delays import stored_time, time_ms
+from motion.definitions.triggers.schedules import CORRECTED_MS
 from motion.definitions.triggers.specs import TriggerSpec
 from motion.persistence.layout import Layout, quoted, rows_table
 from motion.persistence.ranges import parts_of
@@ -35,6 +36,10 @@ class Delayed(NamedTuple):
         """Return up to where rows are due at a time."""
         return stored_time(now_ms - self.delay_ms, is_text=bool(self.is_text))
 
+    def is_ahead(self, now_ms: int) -> bool:
+        """Whether it came so far by a clock that was ahead of what it is now, by more than is corrected by the way."""
+        return time_ms(self.until) + self.delay_ms > now_ms + CORRECTED_MS
+
     @property
     def between(self) -> str:
         """The rest of a query for the rows after the first parameter, up to the second."""
@@ -56,6 +61,8 @@ def keep(tx: Transaction, specs: Iterable[TriggerSpec], tables: Tables) -> None:
         until = before.until if before and is_same else new.limit(clock.now_ms())
         if before and is_same and before.is_text != is_text:  # the key has been converted
             until = stored_time(time_ms(before.until), is_text=is_text)
+        if new._replace(until=until).is_ahead(clock.now_ms()):
+            until = new.limit(clock.now_ms())
         tx.execute(
             "INSERT INTO motion_after (trigger, name, key, delay_ms, is_text, until) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (trigger) DO UPDATE SET name = excluded.name, key = excluded.key, delay_ms = excluded.delay_ms, "
@@ -90,11 +97,13 @@ def any_due(tx: Transaction, now_ms: int) -> bool:
 
 
 def next_ms(tx: Transaction, names: Sequence[str]) -> int | None:
-    """Return when the time of a row comes that one of these triggers waits for, in milliseconds since the epoch; None: there
-    is no such row."""
+    """Return when the time of a row comes that one of these triggers waits for, in milliseconds since the epoch, or now where
+    one has come further than the time; None: there is no such row."""
     found = []
     for each in _kept(tx):
-        if each.trigger in names:
+        if each.trigger in names and each.is_ahead(now_ms := clock.now_ms()):
+            found.append(now_ms)
+        elif each.trigger in names:
             sql = f"SELECT MIN({quoted(each.key)}) FROM {rows_table(each.name)} WHERE {quoted(each.key)} > ?"
             first = tx.execute(sql, (each.until,)).fetchone()[0]
             found += [] if first is None else [time_ms(first) + each.delay_ms]
@@ -113,6 +122,9 @@ def take_due(
     for each in _kept(tx):
         if each.trigger not in names:
             continue
+        if each.is_ahead(now_ms):  # what ran too early does so again when its time has come
+            _note(tx, each.trigger, each.limit(now_ms))
+            continue
         bounds = (each.until, each.limit(now_ms))
         beyond = (
             f"SELECT {quoted(each.key)} {each.between} ORDER BY 1 LIMIT 1 OFFSET {TAKEN_AT_ONCE}"
@@ -124,9 +136,12 @@ def take_due(
         ]
         if rows:
             taken[each.trigger] = rows
-            sql = "UPDATE motion_after SET until = ? WHERE trigger = ?"
-            tx.execute(sql, (bounds[1], each.trigger))
+            _note(tx, each.trigger, bounds[1])
     return taken
+
+
+def _note(tx: Transaction, trigger: str, until: int | str) -> None:
+    tx.execute("UPDATE motion_after SET until = ? WHERE trigger = ?", (until, trigger))
 
 
 def _kept(tx: Transaction) -> list[Delayed]:

@@ -114,14 +114,11 @@ def forget_all(tx: Transaction, trigger: str) -> None:
 
 def _trim(tx: Transaction, trigger: str) -> None:
     newest = "OVER (ORDER BY memo DESC)"
-    tx.execute(
+    gone = tx.execute(
         "DELETE FROM motion_memos WHERE trigger = ?1 AND memo <= (SELECT MAX(memo) FROM ("
         f"SELECT memo, ROW_NUMBER() {newest} AS place, SUM(LENGTH(result)) {newest} AS bytes "
-        "FROM motion_memos WHERE trigger = ?1) WHERE place > ?2 OR bytes > ?3)",
+        "FROM motion_memos WHERE trigger = ?1) WHERE place > ?2 OR bytes > ?3) RETURNING inputs",
         (trigger, KEPT, KEPT_BYTES),
-    )
-    tx.execute(
-        "DELETE FROM motion_memo_rows WHERE trigger = ?1 AND NOT EXISTS "
-        "(SELECT 1 FROM motion_memos m WHERE m.trigger = ?1 AND m.inputs = motion_memo_rows.inputs)",
-        (trigger,),
-    )
+    ).fetchall()
+    sql = "DELETE FROM motion_memo_rows WHERE trigger = ? AND inputs = ?"
+    tx.executemany(sql, [(trigger, inputs) for (inputs,) in gone])

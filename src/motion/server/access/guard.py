@@ -108,6 +108,9 @@ class Guard:
 
         refusal = self._refusal(scope, headers)
         if refusal is not None:
+            if (origin := headers.get("origin")) in self._origins:  # else its page cannot read why
+                refusal.headers["access-control-allow-origin"] = origin
+                refusal.headers["vary"] = "origin"
             await refusal(scope, receive, send_guarded)
             return
         most = self._most_bytes(scope)
@@ -140,7 +143,7 @@ class Guard:
                 found = answer(429, "TooMany", f"too many requests; try again in {wait_s:.0f} s.")
                 found.headers["retry-after"] = str(int(wait_s) + 1)
                 return found
-        if role is None and not self._is_open(scope["path"]):
+        if role is None and not self._is_open(scope["path"]) and not self._asks(scope, headers):
             found = answer(
                 401, "NoToken", "this needs a token: Authorization: Bearer motion_..., as 'motion token' makes."
             )  # fmt: skip
@@ -162,6 +165,12 @@ class Guard:
                 headers.get("sec-fetch-mode") == "navigate"
             )
         return origin in self._origins or _site_of(origin) == headers.get("host")
+
+    def _asks(self, scope: Scope, headers: Mapping[str, str]) -> bool:
+        """Whether a browser asks what a page of a site that was let in may send: it says so without a token, and is answered
+        before any route."""
+        is_asked = "access-control-request-method" in headers and scope["method"] == "OPTIONS"
+        return is_asked and headers.get("origin") in self._origins
 
     def _token(self, headers: Mapping[str, str]) -> Token | None:
         if not len(self._tokens):

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from motion import errors
+from motion.background.tracebacks import headline, kind_in
 from motion.definitions.tables import wire
 from motion.errors import shortened
 from motion.server.access.roles import Role
@@ -48,13 +49,11 @@ def told(error: Exception, role: Role | None = None) -> dict[str, Any]:
 
 
 def failure_told(trace: str, role: Role | None) -> str:
-    """Return what of a traceback somebody is told: all of it, its last line, or the error's kind."""
+    """Return what of a traceback somebody is told: all of it, the line that says what was raised, or the error's kind."""
     if role is Role.ADMIN:
         return trace
-    last = next(
-        (line for line in reversed(trace.strip().splitlines()) if not line.startswith(" ")), ""
-    )
-    return last if role is Role.WRITE else last.partition(":")[0][:100]
+    said = headline(trace)
+    return said if role is Role.WRITE else kind_in(said)
 
 
 def _facts(error: Exception) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from motion.background.tracebacks import last_line
+from motion.background.tracebacks import headline, kind_in
 from motion.definitions.tables import wire
 from motion.definitions.tables.hidden import is_secret
 from motion.definitions.tables.schema import Key
@@ -131,7 +131,7 @@ def trace_told(found: ChangeTrace, to: Role, *, with_runs: bool = True) -> dict[
 
 
 def _error(error: str | None, to: Role) -> str | None:
-    return error.partition(":")[0][:100] if error and to is Role.READ else error
+    return kind_in(error) if error and to is Role.READ else error
 
 
 # -- what was given up --
@@ -155,10 +155,10 @@ def groups(letters: Iterable[DeadLetter], to: Role) -> Iterable[dict[str, Any]]:
     found: dict[tuple[str, str], list[DeadLetter]] = {}
     for letter in letters:
         found.setdefault(
-            (letter.trigger, VALUES.sub("…", _error(last_line(letter.error), to) or "")), []
+            (letter.trigger, VALUES.sub("…", _error(headline(letter.error), to) or "")), []
         ).append(letter)
     for (trigger, kind), alike in sorted(found.items(), key=lambda item: -len(item[1])):
-        texts = {last_line(each.error) for each in alike}
+        texts = {headline(each.error) for each in alike}
         error = _error(texts.pop(), to) if len(texts) == 1 else kind
         times = [each.at for each in alike if each.at is not None]
         yield {

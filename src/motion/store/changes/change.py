@@ -205,18 +205,12 @@ class Change:
         return not any(each.is_left for each in self._outcomes(tx))
 
     async def _awaited(self) -> Change:
-        """Do as `wait` does, without a thread that waits: giving up, as by a time-out, leaves nothing behind."""
+        """Do as `wait` does, as long as it takes and without a thread that waits: giving up, as by a time-out, leaves nothing
+        behind."""
         if run_on(self._database) is not None:
             raise WaitInsideRun
         if self._has_work:
-            try:
-                async with asyncio.timeout(DEFAULT_TIMEOUT_S) as limit:
-                    await self.until_done()
-            except TimeoutError as exc:
-                if not limit.expired():
-                    raise
-                left = (await asyncio.to_thread(lambda: self.progress)).remaining
-                raise WaitTimeout(repr(self), DEFAULT_TIMEOUT_S, left) from exc
+            await self.until_done()
             await asyncio.to_thread(self._raise_errors)
         else:
             self._database.backend.check_open()
