@@ -1211,3 +1211,33 @@ def test_what_runs_have_read_is_followed_under_its_new_names(tmp_path: Path) -> 
         store.set("picture", id=7, name="a")
         store.wait(timeout=60)
         assert store.get(Query, 1) == Query(1, 7, "Picture(id=7, name='a')")
+
+
+@dataclass
+class Placed:
+    id: int
+    vector: Annotated[np.ndarray, motion.Vector(2)]
+
+
+@pytest.mark.parametrize(
+    "words", [("--drop-table", "note"), ("--drop-key", "note.vector"), ("--rename-key", "note.vector=place")], ids=str
+)  # fmt: skip
+def test_numbers_of_the_log_of_vectors_are_not_given_anew(
+    tmp_path: Path, words: Sequence[str]
+) -> None:
+    """Who has the store open, and only reads, tells by them what has changed."""
+
+    def newest(store: motion.Store) -> int:
+        asked = store.sql("select max(entry) as newest from motion_vector_log")
+        return int(asked["newest"].to_pylist()[0])
+
+    folder, vector = tmp_path / "noted", np.ones(2, np.float32)
+    with opened(folder, photo=Photo, note=Placed) as store:
+        store.set("photo", id=1, vector=vector)
+        store.set("note", id=1, vector=vector)
+        before = newest(store)
+    migrated(folder, *words)
+    with opened(folder, photo=Photo) as store:
+        store.set("photo", id=2, vector=vector)
+        assert newest(store) > before
+        assert {hit.id for hit in store.search("photo.vector", vector)} == {1, 2}
