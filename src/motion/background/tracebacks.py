@@ -50,9 +50,10 @@ BEGIN = "Traceback (most recent call last):"
 def headline(text: str) -> str:
     """Return the line of a traceback that says what was raised: the first of its message, where that has several."""
     lines = text.splitlines()
-    begins = [(i, line.partition(BEGIN)[0]) for i, line in enumerate(lines) if line.endswith(BEGIN)]
-    last, frame = begins[-1] if begins else (-1, "")  # those of a group of errors stand in a frame
-    own = (line[len(frame) :] for line in lines[last + 1 :])
+    last = max((i for i, line in enumerate(lines) if line.endswith(BEGIN)), default=-1)
+    begin = lines[last] if last >= 0 else ""
+    framed = len(begin) - len(begin.lstrip(" |+"))  # those of a group of errors stand in a frame
+    own = (line[framed:] for line in lines[last + 1 :])
     return next((line for line in own if line.strip() and not line.startswith(" ")), "no message")
 
 
