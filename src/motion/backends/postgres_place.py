@@ -110,7 +110,6 @@ def _kept_folder(
     if named is None:
         named = (Path.cwd() / f"{store}-{uuid.uuid4().hex[:8]}.motion").resolve()
         named.mkdir()
-    sql = f"INSERT INTO {place} (folder)" if kept is None else f"UPDATE {place} SET folder ="
-    values = "VALUES (%s)" if kept is None else "%s"
-    connection.execute(f"{sql} {values}", (str(named),))
+    connection.execute(f"DELETE FROM {place}")
+    connection.execute(f"INSERT INTO {place} (folder) VALUES (%s)", (str(named),))
     return named, kept is None

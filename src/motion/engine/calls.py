@@ -214,8 +214,7 @@ class Here:
         self._spec, self._run = trigger.spec, _run_of(database, trigger, rows)
         self._target, self._derived = _target(database, trigger.spec)
         states = {name: database.state(name, rows.pins[name]) for name in trigger.spec.components}
-        lets_pass = partial(_is_of_store, database.backend.place)
-        batch = Batch(rows.count, rows.keys, self._run, rows.whole, states, lets_pass)
+        batch = _batch_of(database, rows, self._run, states)
         calls = Calls(trigger, self._target, batch, on_item)
         self.make, self.make_async = calls.make, calls.make_async
 
@@ -323,8 +322,7 @@ def _given(
     """Run a trigger on rows. Each run has views of its own: what a call that timed out writes later goes nowhere."""
     run = _run_of(database, trigger, rows)
     target, derived = _target(database, trigger.spec)
-    lets_pass = partial(_is_of_store, database.backend.place)
-    batch = Batch(rows.count, rows.keys, run, rows.whole, states, lets_pass)
+    batch = _batch_of(database, rows, run, states)
     token = CURRENT.set(run)
     try:
         with forks.user_code(), tracing.below(rows.below):
@@ -332,6 +330,11 @@ def _given(
     finally:
         CURRENT.reset(token)
     return Given(outcomes, run.all_left())
+
+
+def _batch_of(database: Database, rows: Rows, run: TaskRun, states: Mapping[str, Any]) -> Batch:
+    lets_pass = partial(_is_of_store, database.backend.place)
+    return Batch(rows.count, rows.keys, run, rows.whole, states, lets_pass)
 
 
 def _is_of_store(place: str, error: BaseException) -> bool:
